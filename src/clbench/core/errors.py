@@ -1,0 +1,72 @@
+"""The error tree. Everything a user can mend is a `UserError`; anything else is a bug of ours.
+
+UserError            exit 2, no traceback: what is wrong, where, how to mend it
++-- SpecError        a run spec, recipe, `--set` value or command-line argument
++-- DataError        a card, a data file, a row, a lock
++-- ModelError       a checkpoint folder, a tokenizer, an ability the model lacks
++-- StoreError       a store that cannot be read or written
++-- LessonError      training cannot go on (non-finite loss); names step, lesson, checkpoint
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user can mend.
+
+    Args:
+        what: What is wrong with this value, as a sentence.
+        where: File and line, field path or command-line flag; empty if there is none.
+        mend: What to do about it.
+    """
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.mend = mend
+
+    def __str__(self) -> str:
+        """Render as `where: what` and a second line on how to mend it."""
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{head}\n  to mend: {self.mend}" if self.mend else head
+
+
+class SpecError(UserError):
+    """A run spec, recipe, `--set` value or command-line argument is wrong."""
+
+
+class DataError(UserError):
+    """A card, data file, row or lock is wrong."""
+
+
+class ModelError(UserError):
+    """A checkpoint cannot be used, or lacks an ability that an exam needs."""
+
+
+class StoreError(UserError):
+    """The store cannot be read or written."""
+
+
+class LessonError(UserError):
+    """A lesson cannot go on, for example because its loss is not finite."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Say which known names are near `name`, or which there are.
+
+    Example:
+        >>> did_you_mean("repaly", ["replay", "sft"])
+        "did you mean 'replay'?"
+        >>> did_you_mean("x", ["replay", "sft"])
+        'known: replay, sft'
+    """
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return "did you mean " + " or ".join(repr(n) for n in near) + "?"
+    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return f"known: {shown}" if names else "there are none"

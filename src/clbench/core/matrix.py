@@ -1,0 +1,126 @@
+"""R: the score on every exam after every number of lessons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clbench.core.types import Exam, ExamKind, Frozen, Grade
+
+
+class Column(Frozen):
+    """What a column of the matrix is.
+
+    Attributes:
+        name: The exam's name.
+        kind: "own" for tasks of the stream, else the ability group.
+        taught: First step (1..T) that teaches it, None for abilities.
+        chance: Score of an answerer that knows nothing, in [0, 1].
+        size: Number of questions.
+    """
+
+    name: str
+    kind: ExamKind = "own"
+    taught: int | None = None
+    chance: float = 0.0
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Scores R of shape (T+1, E); row 0 is the untouched model, NaN is "not due" or "not measured".
+
+    Attributes:
+        values: float64 (T+1, E), mean score over graded answers, in [0, 1] or NaN.
+        n: int64 (T+1, E), graded answers in each cell.
+        ungraded: int64 (T+1, E), answers that could not be marked.
+        columns: What each column is, own tasks first.
+    """
+
+    values: NDArray[np.float64]
+    n: NDArray[np.int64]
+    ungraded: NDArray[np.int64]
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse arrays whose shapes disagree."""
+        shape = self.values.shape
+        assert shape == self.n.shape == self.ungraded.shape, "R, n and ungraded must have one shape"
+        assert len(shape) == 2 and shape[1] == len(self.columns), "one column description per column of R"
+        for array in (self.values, self.n, self.ungraded):
+            array.setflags(write=False)
+
+    @classmethod
+    def blank(cls, rows: int, exams: Sequence[Exam]) -> Matrix:
+        """Make a matrix of `rows` rows in which nothing is measured yet."""
+        columns = tuple(
+            Column(name=e.name, kind=e.kind, taught=e.taught, chance=e.chance, size=len(e.examples)) for e in exams
+        )
+        shape = (rows, len(columns))
+        zeros = np.zeros(shape, dtype=np.int64)
+        return cls(np.full(shape, np.nan), zeros, zeros.copy(), columns)
+
+    @classmethod
+    def of(cls, values: Sequence[Sequence[float | None]], columns: Sequence[Column] | None = None) -> Matrix:
+        """Make a matrix from rows of scores, row 0 first; None is not measured.
+
+        Without `columns` every column i (from 1) is an own task that lesson i teaches.
+
+        Example:
+            >>> Matrix.of([[0.0, 0.0], [0.9, 0.1], [0.5, 0.8]]).num_lessons
+            2
+        """
+        array = np.array([[np.nan if v is None else v for v in row] for row in values], dtype=np.float64)
+        given = columns or [Column(name=f"task{i + 1}", taught=i + 1) for i in range(array.shape[1])]
+        counts = np.where(np.isnan(array), 0, 1).astype(np.int64)
+        return cls(array, counts, np.zeros_like(counts), tuple(given))
+
+    @property
+    def exams(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(c.name for c in self.columns)
+
+    @property
+    def num_lessons(self) -> int:
+        """T."""
+        return self.values.shape[0] - 1
+
+    def select(self, *kinds: ExamKind) -> tuple[int, ...]:
+        """Indices of the columns of these kinds, in order."""
+        return tuple(i for i, c in enumerate(self.columns) if c.kind in kinds)
+
+    def with_cell(self, step: int, column: int, grades: Sequence[Grade]) -> Matrix:
+        """Give a copy with one cell filled from grades; ungraded answers are counted, never averaged as 0."""
+        scores = [g.score for g in grades if g.score is not None]
+        values, n, ungraded = self.values.copy(), self.n.copy(), self.ungraded.copy()
+        values[step, column] = float(np.mean(scores)) if scores else np.nan
+        n[step, column] = len(scores)
+        ungraded[step, column] = len(grades) - len(scores)
+        return replace(self, values=values, n=n, ungraded=ungraded)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give a JSON value; NaN becomes null."""
+        values = [[None if np.isnan(v) else float(v) for v in row] for row in self.values]
+        return {
+            "values": values,
+            "n": self.n.tolist(),
+            "ungraded": self.ungraded.tolist(),
+            "columns": [c.model_dump() for c in self.columns],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Matrix:
+        """Read what `to_json` wrote."""
+        columns = tuple(Column.model_validate(c) for c in data["columns"])
+        values = [[np.nan if v is None else v for v in row] for row in data["values"]]
+        shape = (len(values), len(columns))
+        return cls(
+            np.array(values, dtype=np.float64).reshape(shape),
+            np.array(data["n"], dtype=np.int64).reshape(shape),
+            np.array(data["ungraded"], dtype=np.int64).reshape(shape),
+            columns,
+        )

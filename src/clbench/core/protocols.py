@@ -1,0 +1,148 @@
+"""The interfaces between rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from clbench.core.matrix import Matrix
+from clbench.core.spec import Machine, ModelSpec
+from clbench.core.types import Ability, Answer, Decode, Example, Grade, Lesson, Meters, Prompt
+
+
+class Responder(Protocol):
+    """Answers examples."""
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """What it is able to do; compared with `Exam.needs` before anything is spent."""
+        ...
+
+    def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer every example, in order; none for none. Asking changes nothing."""
+        ...
+
+
+class Scorable(Responder, Protocol):
+    """A responder that can also tell how likely a continuation is."""
+
+    def loglik(self, pairs: Sequence[tuple[Prompt, str]]) -> list[float]:
+        """Give ln p(continuation | prompt) in nats, summed over the continuation's tokens."""
+        ...
+
+
+class Learner(Responder, Protocol):
+    """Answers, learns, sleeps, wakes."""
+
+    def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
+        """Learn one lesson.
+
+        Args:
+            lesson: What is taught. Neither the number of lessons nor any exam is told.
+            progress: A folder for checkpoints inside the lesson. If it holds one, go on from there;
+                the result is the same, bit for bit, as without an interruption. None: keep none.
+
+        Raises:
+            LessonError: The loss is not finite.
+            DataError: An example is marked `eval_only`.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the whole state; the same state gives the same bytes.
+
+        `folder/answers/` holds what answers depend on, `folder/keeps/` what only later lessons need,
+        `folder/meters.json` (optional) counts such as tokens and added parameters.
+        An empty or missing `answers/` says that it answers as the base model does.
+        """
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Take over the state that `save` wrote."""
+        ...
+
+
+class Scorer(Protocol):
+    """Marks one answer; pure."""
+
+    def __call__(self, example: Example, answer: Answer) -> Grade:
+        """Give the mark of `answer` to `example`."""
+        ...
+
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class LearnerPlugin(Generic[C]):
+    """How the engine knows a learner.
+
+    Attributes:
+        config: Its settings: a frozen pydantic model that refuses unknown fields.
+        build: (config, model, seed, machine) -> Learner; loads the base model.
+        version: Raise it when results change.
+        starts_as_base: Before lesson 1 it answers exactly as the base model.
+        neutral: Settings at which it must equal sft bit for bit; None if there are none.
+        first_lesson_as: Name of the learner whose first lesson it learns exactly, so that grids share it.
+        teaches: "in_turn" learns lesson after lesson; "at_once" gets all lessons merged into one.
+        settle: (learner, folder of the shared first-lesson state, lesson): wake as that state and keep
+            what later lessons need; needed where `first_lesson_as` is set.
+    """
+
+    config: type[C]
+    build: Callable[[C, ModelSpec, int, Machine], Learner]
+    version: int
+    starts_as_base: bool = True
+    neutral: Mapping[str, object] | None = None
+    first_lesson_as: str | None = None
+    teaches: Literal["in_turn", "at_once"] = "in_turn"
+    settle: Callable[[Any, Path, Lesson], None] | None = None
+
+
+@dataclass(frozen=True)
+class ScorerPlugin:
+    """How the engine knows a scorer.
+
+    Attributes:
+        build: Settings -> Scorer; raises `SpecError` for unknown settings.
+        version: Raise it when grades change.
+        about: One line for listings.
+    """
+
+    build: Callable[[Mapping[str, Any]], Scorer]
+    version: int
+    about: str
+
+
+@dataclass(frozen=True)
+class MetricPlugin:
+    """How the engine and the report know a figure.
+
+    Attributes:
+        name: The name in code and in reports; every variant has its own.
+        symbol: Short name for tables (AP, FM, ...).
+        compute: A pure function; which arguments it takes is told by `needs`.
+        needs: "matrix": (R) -> float; "meters": (Meters) -> float; "reference": (R, *R of `references`) -> float.
+        references: Learners whose matrices follow ("joint", "frozen"), for needs = "reference".
+        better: "high", "low", or "neither".
+        low, high: Range of possible values.
+        unit: "score", "percent", "seconds", "bytes", "count", "ratio", "tokens/s".
+        group: Which group of headline figures it belongs to.
+    """
+
+    name: str
+    symbol: str
+    compute: Callable[..., float]
+    needs: Literal["matrix", "meters", "reference"]
+    better: Literal["high", "low", "neither"]
+    low: float
+    high: float
+    unit: str
+    group: Literal["performance", "stability", "efficiency", "cost"]
+    references: tuple[str, ...] = ()
+
+
+Metric = Callable[[Matrix], float]
+MeterMetric = Callable[[Meters], float]

@@ -1,0 +1,116 @@
+"""WHAT is run (`RunSpec`, all of it hashed) and HOW (`Machine`, recorded and never hashed)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from clbench.core.keys import key
+from clbench.core.types import Frozen
+
+HEADLINE = (
+    "average_performance",
+    "learning_accuracy",
+    "fwt",
+    "general_ability_delta",
+    "forgetting",
+    "forgetting_rate",
+    "bwt",
+    "worst_retention",
+    "fluctuation",
+    "train_seconds",
+    "tokens_per_s",
+    "exam_latency_s_p50",
+    "peak_memory_bytes",
+    "kept_bytes",
+    "examples_used",
+)
+
+
+class ModelSpec(Frozen):
+    """Which base model.
+
+    Attributes:
+        name: A shipped model ("tiny-llama"), a checkpoint folder, or a Hub id.
+        family: "causal", "encoder", or "auto" (told from the checkpoint's configuration).
+        revision: Commit of a Hub model; a Hub id without one is refused.
+        dtype: Precision of the weights; part of the result's identity.
+        max_tokens: Longest input in tokens; longer prompts are cut in the middle.
+    """
+
+    name: str = "tiny-llama"
+    family: Literal["auto", "causal", "encoder"] = "auto"
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    max_tokens: int = Field(default=512, ge=8)
+
+
+class ExamBudget(Frozen):
+    """Which cells of the matrix are due.
+
+    Attributes:
+        policy: "full" asks every exam after every lesson; "seen" leaves out tasks not yet taught (but row 0 is whole).
+        items: Most questions per exam, chosen by hash of id so that every row asks the same ones; None is all.
+    """
+
+    policy: Literal["full", "seen"] = "full"
+    items: int | None = Field(default=None, ge=1)
+
+
+class RunSpec(Frozen):
+    """One run: a model, a learner, a stream, exams and a seed. Every field is part of its identity.
+
+    Attributes:
+        name: Names the result folder.
+        model: The base model.
+        learner: `{name: ..., **settings}`; settings are those of the learner's config.
+        stream: Name of a stream card, or path of one.
+        exams: Names of exam cards beyond the stream's own tasks.
+        judge: The model that marks rubric exams, if any.
+        seed: Seed of data order, initialisation and a method's own chance.
+        metrics: Figures to compute.
+        budget: Which cells are due.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    model: ModelSpec = ModelSpec()
+    learner: Mapping[str, Any]
+    stream: str
+    exams: tuple[str, ...] = ()
+    judge: ModelSpec | None = None
+    seed: int = Field(default=0, ge=0)
+    metrics: tuple[str, ...] = HEADLINE
+    budget: ExamBudget = ExamBudget()
+
+    @property
+    def learner_name(self) -> str:
+        """Name of the learner, by which its file is found."""
+        return str(self.learner["name"])
+
+    @property
+    def key(self) -> str:
+        """Key of the run: over everything in it."""
+        return key("run", spec=self)
+
+
+class Machine(Frozen):
+    """HOW a run is made. It never changes what comes out, so it is recorded and never hashed.
+
+    Attributes:
+        store: Folder of the store.
+        data: Folder under which local data sets lie; None if there is none.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        workers: Processes that make stages side by side, one thread each.
+        exam_batch: Questions per forward pass.
+        checkpoint_s: Seconds between checkpoints inside a lesson.
+    """
+
+    store: Path = Path("clbench-store")
+    data: Path | None = None
+    device: str = "auto"
+    workers: int = Field(default=1, ge=1)
+    exam_batch: int = Field(default=64, ge=1)
+    checkpoint_s: float = Field(default=60.0, ge=0.0)

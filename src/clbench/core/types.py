@@ -1,0 +1,230 @@
+"""The nouns: frozen values that every room shares. No torch, no files, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Ability = Literal["text", "loglik", "label"]
+ExamKind = Literal["own", "general", "instruction", "long_context"]
+Reveals = Literal["nothing", "boundary", "task"]
+
+
+class Frozen(BaseModel):
+    """A value: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Message(Frozen):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = tuple[Message, ...]
+
+
+class Example(Frozen):
+    """One item to learn from or to be asked.
+
+    Attributes:
+        id: Unique within its task and split; stable under row order.
+        prompt: The conversation up to the answer.
+        targets: Accepted answers; the first is the one that is taught.
+        choices: The closed set of answers, empty for free text.
+        rubric: Criteria for a judge, empty where a checker is exact.
+        group: Items of one group are not independent (same fact, same document); statistics cluster on it.
+        eval_only: Must never be trained on; learners refuse it.
+    """
+
+    id: str
+    prompt: Prompt
+    targets: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    rubric: tuple[str, ...] = ()
+    group: str | None = None
+    eval_only: bool = False
+
+
+class Budget(Frozen):
+    """What a learner may keep from a stream between lessons; None is no limit.
+
+    Attributes:
+        examples: Most stored examples over all lessons, >= 0.
+        bytes: Most bytes of stored examples as canonical JSON, >= 0; other method state is metered, not limited.
+    """
+
+    examples: int | None = Field(default=None, ge=0)
+    bytes: int | None = Field(default=None, ge=0)
+
+
+class Lesson(Frozen):
+    """What is taught in one step. It names neither the number of lessons nor any exam.
+
+    Attributes:
+        step: 1..T.
+        examples: What is taught, in the task's own order.
+        task_name: The task's name if the stream reveals it, else None.
+        budget: What may be kept.
+        digest: sha256 over the materialised examples.
+    """
+
+    step: int = Field(ge=1)
+    examples: tuple[Example, ...]
+    task_name: str | None = None
+    budget: Budget = Budget()
+    digest: str
+
+
+class Decode(Frozen):
+    """How an answer is drawn. Part of the identity of an answer.
+
+    Attributes:
+        kind: "text" generates; "label" ranks `Example.choices` by log-likelihood (or by the label head of an encoder).
+        max_tokens: Longest generated answer in tokens of the model's tokenizer.
+        stop: Generation ends before the first of these strings.
+        temperature: 0 is greedy.
+        seed: Seed of the sampling, unused when greedy.
+    """
+
+    kind: Literal["text", "label"] = "text"
+    max_tokens: int = Field(default=32, ge=1)
+    stop: tuple[str, ...] = ()
+    temperature: float = Field(default=0.0, ge=0.0)
+    seed: int = 0
+
+
+class ScorerSpec(Frozen):
+    """Which scorer marks an exam, and its settings."""
+
+    name: str
+    settings: Mapping[str, Any] = {}
+
+
+class Exam(Frozen):
+    """Held-out questions, how they are asked and how they are marked: one column of the matrix.
+
+    Attributes:
+        name: Name of the column.
+        kind: "own" for a task of the stream, else which ability it watches.
+        needs: Abilities that a model must have to sit it.
+        chance: Expected score of an answerer that knows nothing, in [0, 1].
+        taught: First step (1..T) that teaches it; None for abilities that no lesson teaches.
+        digest: sha256 over examples, decode and needs (the scorer is keyed apart: marks can be made again).
+    """
+
+    name: str
+    kind: ExamKind = "own"
+    examples: tuple[Example, ...]
+    decode: Decode
+    scorer: ScorerSpec
+    needs: frozenset[Ability]
+    chance: float = Field(default=0.0, ge=0.0, le=1.0)
+    taught: int | None = None
+    digest: str
+
+
+class Task(Frozen):
+    """One named, pinned, split data set.
+
+    Attributes:
+        name: The card's name.
+        lesson: Examples that are taught.
+        exam: Examples that are asked; disjoint from `lesson` by normalised prompt.
+        dev: Examples for choosing settings, may be empty.
+        labels: The closed label set, empty for free text.
+        decode, scorer, chance: How its exam is asked and marked.
+        about: Licence, language, kind, domain: for listings and reports.
+        digest: sha256 over the materialised rows, not over the name.
+    """
+
+    name: str
+    lesson: tuple[Example, ...]
+    exam: tuple[Example, ...]
+    dev: tuple[Example, ...] = ()
+    labels: tuple[str, ...] = ()
+    decode: Decode
+    scorer: ScorerSpec
+    chance: float = 0.0
+    about: Mapping[str, Any] = {}
+    digest: str
+
+
+class Stream(Frozen):
+    """Tasks in order, and what the learner is told about them."""
+
+    name: str
+    tasks: tuple[Task, ...]
+    reveals: Reveals = "boundary"
+    budget: Budget = Budget()
+
+    def __len__(self) -> int:
+        """Give the number of lessons T."""
+        return len(self.tasks)
+
+
+class Answer(Frozen):
+    """What a responder said to one example.
+
+    Attributes:
+        finish: "stop" ended by itself, "length" was cut at `max_tokens`, "error" could not be answered (see `text`).
+        tokens_in, tokens_out: Tokens read and written, padding not counted.
+    """
+
+    example_id: str
+    text: str
+    finish: Literal["stop", "length", "error"] = "stop"
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class Grade(Frozen):
+    """The mark of one answer.
+
+    Attributes:
+        score: In [0, 1]; None = could not be marked, which is counted as ungraded and never as 0.
+        parts: Sub-scores (one per rubric, or per component of a scorer).
+        note: Why, in words, where that helps a reader.
+    """
+
+    example_id: str
+    score: float | None
+    parts: tuple[float, ...] = ()
+    note: str = ""
+
+
+class Meters(Frozen):
+    """What one run cost, summed over its stages as they were first made.
+
+    Attributes:
+        train_s, exam_s: Wall seconds of learning and of examining.
+        train_tokens: Tokens that went through training (padding not counted).
+        exam_answers: Answers given.
+        exam_latency_s: Seconds per answer, one value per (step, exam) cell.
+        peak_memory_bytes: Largest resident set of a process that made a stage.
+        device_memory_bytes: Largest accelerator allocation, 0 on CPU.
+        kept_bytes: Bytes of method state after the last lesson (buffers, Fisher, anchors), weights not counted.
+        added_parameters: Parameters the method added to the base model.
+        examples_used: Labelled examples taught.
+        stream_bytes: Bytes of all examples of the stream, against which stored bytes are compared.
+        kept_bytes_by_step, parameters_by_step, train_s_by_step: One value per lesson; parameters of the whole model.
+    """
+
+    train_s: float = 0.0
+    exam_s: float = 0.0
+    train_tokens: int = 0
+    exam_answers: int = 0
+    exam_latency_s: tuple[float, ...] = ()
+    peak_memory_bytes: int = 0
+    device_memory_bytes: int = 0
+    kept_bytes: int = 0
+    added_parameters: int = 0
+    examples_used: int = 0
+    stream_bytes: int = 0
+    kept_bytes_by_step: tuple[int, ...] = ()
+    parameters_by_step: tuple[int, ...] = ()
+    train_s_by_step: tuple[float, ...] = ()

@@ -1,0 +1,1 @@
+"""Cards become tasks, tasks become streams, and exams stand beside them. Needs no torch."""

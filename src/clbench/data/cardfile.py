@@ -1,0 +1,152 @@
+"""Read one YAML card safely: plain data only, no tags, no aliases, no repeated keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from clbench.core.errors import DataError, did_you_mean
+
+MOST_BYTES = 1_000_000
+M = TypeVar("M", bound=BaseModel)
+# YAML 1.1 reads `no`, `on`, dates and `<<` as something else than text; cards follow YAML 1.2, so they do not.
+_DROPPED = {f"tag:yaml.org,2002:{name}" for name in ("bool", "timestamp", "merge", "value")}
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses what a card of data never needs."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse aliases, anchors and explicit tags before anything is built from them."""
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            raise _problem("aliases (*name) are not allowed in a card", event.start_mark)
+        if isinstance(event, (yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent)):
+            if event.anchor is not None:
+                raise _problem("anchors (&name) are not allowed in a card", event.start_mark)
+            if event.tag is not None:
+                raise _problem(f"tags ({event.tag}) are not allowed in a card", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Refuse a key that is written twice; YAML would silently keep the last."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _problem("a key must be plain text", key.start_mark)
+            if key.value in seen:
+                raise _problem(f"key {key.value!r} is written twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag not in _DROPPED]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
+
+
+def _problem(text: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=text, problem_mark=mark)
+
+
+@dataclass(frozen=True)
+class CardText:
+    """What a YAML file says, and on which line it says it."""
+
+    path: Path
+    values: Mapping[str, Any]
+    root: yaml.Node
+
+    def where(self, loc: tuple[int | str, ...] = ()) -> str:
+        """Give `file:line field.path` of the deepest part of `loc` that is written in the file."""
+        node: yaml.Node = self.root
+        line = node.start_mark.line
+        for part in loc:
+            found = _child(node, part)
+            if found is None:
+                continue
+            line, node = found
+        path = ".".join(str(part) for part in loc)
+        return f"{self.path}:{line + 1}" + (f" {path}" if path else "")
+
+
+def _child(node: yaml.Node, part: int | str) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return key.start_mark.line, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part].start_mark.line, node.value[part]
+    return None
+
+
+def read_text(path: Path) -> CardText:
+    """Read a card's YAML.
+
+    Raises:
+        DataError: The file cannot be read, is no UTF-8 or no valid YAML, or uses tags, aliases or a key twice.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise DataError(f"a card of more than {MOST_BYTES:,} bytes is refused", where=str(path))
+        text = path.read_text(encoding="utf-8-sig")
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            values = None if root is None else loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except OSError as error:
+        raise DataError(f"the card cannot be read: {error.strerror}", where=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"the card is not UTF-8 (byte {error.start})", where=str(path)) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise DataError(f"malformed YAML: {error.problem or error.context}", where=f"{path}{line}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise DataError(f"malformed YAML: {error or type(error).__name__}", where=str(path)) from None
+    if root is None or not isinstance(values, dict):
+        raise DataError("a card is a mapping of fields to values", where=f"{path}:1")
+    return CardText(path, values, root)
+
+
+def validated(model: type[M], text: CardText, nested: Mapping[str, type[BaseModel]]) -> M:
+    """Make a model from a card's values.
+
+    Args:
+        model: What the card is.
+        text: What the file says.
+        nested: Field or union tag -> the model below it, for naming the nearest known field.
+
+    Raises:
+        DataError: One message for all that is wrong, each with its line, field path and nearest known field.
+    """
+    try:
+        return model.model_validate(text.values, context={"path": text.path})
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+    first = found[0]
+    lines: list[str] = []
+    mend = ""
+    for problem in found[:4]:
+        loc = tuple(problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            owner = next((nested[str(part)] for part in reversed(loc[:-1]) if str(part) in nested), model)
+            message = f"unknown field {str(loc[-1])!r}"
+            mend = mend or did_you_mean(str(loc[-1]), owner.model_fields)
+        elif problem["type"] == "missing":
+            message = f"field {str(loc[-1])!r} is missing"
+        lines.append(message if problem is first else f"{text.where(loc)}: {message}")
+    if len(found) > 4:
+        lines.append(f"and {len(found) - 4} more")
+    raise DataError("; ".join(lines), where=text.where(tuple(first["loc"])), mend=mend)

@@ -1,0 +1,281 @@
+"""Turn a card into a task: read, fill templates, take, digest, compare with the lock."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from clbench.core.errors import DataError, did_you_mean
+from clbench.core.keys import canonical, digest
+from clbench.core.types import Decode, Example, Message, ScorerSpec, Task
+from clbench.data import template
+from clbench.data.card import Card, Lock, WorldSource, load_task_card
+from clbench.data.fetch import split_rows
+
+
+def rank(seed: int, identity: str) -> str:
+    """Give the place of a row in the order of `take`: sha256 of (seed, id), so it survives any row order."""
+    return hashlib.sha256(f"{seed}\0{identity}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """One row, rendered."""
+
+    identity: str
+    where: str
+    prompt: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+class _Shape:
+    """How a card's rows are rendered; templates are parsed once."""
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+        self.prompts = [template.parse(m.content) for m in card.prompt]
+        self.target = template.parse(card.target)
+        self.accept = template.parse(card.accept).only_field if card.accept else None
+        fields = [f for t in (*self.prompts, self.target) for f in t.fields]
+        self.fields = tuple(dict.fromkeys(fields))
+        self.needed = {*self.fields, *([self.accept] if self.accept else []), *([card.id] if card.id else [])}
+
+    def draft(self, where: str, row: Mapping[str, Any]) -> _Draft:
+        """Render a row, or say what is wrong with it."""
+        if missing := self.needed - row.keys():
+            name = sorted(missing)[0]
+            raise DataError(f"there is no column {name!r}", where=where, mend=did_you_mean(name, row))
+        values = {f: self._text(f, row[f], where) for f in self.fields}
+        target = self.target.render(values)
+        names = self.card.label_names
+        if names is not None:
+            if target not in names:
+                raise DataError(f"label {target!r} is outside the set", where=where, mend=did_you_mean(target, names))
+            target = names[target]
+        return _Draft(
+            self._identity(row, where),
+            where,
+            tuple(p.render(values) for p in self.prompts),
+            (target, *self._accepted(row, target, where)),
+        )
+
+    def _text(self, field: str, value: Any, where: str) -> str:
+        if isinstance(value, bool):
+            value = str(value).lower()
+        elif isinstance(value, (int, float)):
+            value = str(value)
+        elif value is None:
+            value = ""
+        elif not isinstance(value, str):
+            raise DataError(f"column {field!r} holds {type(value).__name__}, a template takes text", where=where)
+        if field in self.card.remove:
+            value = value.replace(self.card.remove[field], "")
+        if field in self.card.clip:
+            value = template.clip(value, self.card.clip[field])
+        if not value.strip():
+            raise DataError(f"column {field!r} is empty", where=where)
+        return value
+
+    def _accepted(self, row: Mapping[str, Any], target: str, where: str) -> list[str]:
+        if self.accept is None:
+            return []
+        more: Any = row[self.accept]
+        if not isinstance(more, list) or not all(isinstance(m, str) and m.strip() for m in more):
+            raise DataError(f"column {self.accept!r} must be a list of texts, none empty", where=where)
+        return [m for m in dict.fromkeys(more) if m != target]
+
+    def _identity(self, row: Mapping[str, Any], where: str) -> str:
+        if self.card.id is not None:
+            return self._text(self.card.id, row[self.card.id], where)
+        try:
+            return hashlib.sha256(canonical(row).encode()).hexdigest()[:16]
+        except (TypeError, ValueError) as error:
+            raise DataError(f"the row has a value that cannot be hashed: {error}", where=where) from None
+
+
+def _drafts(shape: _Shape, split: str, data: Path | None, see: Callable[[_Draft], None]) -> Iterator[_Draft]:
+    """Yield every row of a split, rendered; refuses a repeated id; `see` may refuse a row."""
+    # Eight bytes of a hash per row instead of the id itself: a million rows need little memory.
+    first: dict[int, str] = {}
+    for where, row in split_rows(shape.card, split, data):
+        draft = shape.draft(where, row)
+        mark = int.from_bytes(hashlib.sha256(draft.identity.encode()).digest()[:8])
+        if mark in first:
+            kind = "the id is" if shape.card.id else "the whole row is"
+            raise DataError(f"duplicate id {draft.identity!r}: {kind} also at {first[mark]}", where=where)
+        first[mark] = where.rpartition(":")[2]
+        see(draft)
+        yield draft
+
+
+def _taken(card: Card, drafts: Iterable[_Draft], num: int | None) -> list[_Draft]:
+    def place(draft: _Draft) -> str:
+        return rank(card.take.seed, draft.identity)
+
+    return sorted(drafts, key=place) if num is None else heapq.nsmallest(num, drafts, key=place)
+
+
+def _examples(card: Card, drafts: Sequence[_Draft], choices: tuple[str, ...]) -> tuple[Example, ...]:
+    roles = [m.role for m in card.prompt]
+    return tuple(
+        Example(
+            id=d.identity,
+            prompt=tuple(Message(role=r, content=c) for r, c in zip(roles, d.prompt, strict=True)),
+            targets=d.targets,
+            choices=choices,
+        )
+        for d in drafts
+    )
+
+
+def _from_rows(card: Card, data: Path | None) -> Task:
+    shape = _Shape(card)
+    labels: set[str] = set(card.labels) if isinstance(card.labels, tuple) else set()
+    closed = isinstance(card.labels, tuple)
+
+    def see(draft: _Draft) -> None:
+        if card.labels is not None and draft.targets[0] not in labels:
+            if closed:
+                near = did_you_mean(draft.targets[0], labels)
+                raise DataError(f"label {draft.targets[0]!r} is outside the set", where=draft.where, mend=near)
+            labels.add(draft.targets[0])
+
+    lesson = _taken(card, _drafts(shape, card.splits.lesson, data, see), card.take.lesson)
+    closed = True
+    exam = _taken(card, _drafts(shape, card.splits.exam, data, see), card.take.exam)
+    dev: list[_Draft] = []
+    if card.splits.dev is not None and card.take.dev != 0:
+        dev = _taken(card, _drafts(shape, card.splits.dev, data, see), card.take.dev)
+    choices = card.labels if isinstance(card.labels, tuple) else tuple(sorted(labels))
+    parts = [_examples(card, drafts, choices) for drafts in (lesson, exam, dev)]
+    return _task(card, parts, choices, None)
+
+
+def _from_world(card: Card, settings: Mapping[str, Any]) -> Task:
+    from clbench.data.worlds.world import WorldSpec, build
+
+    try:
+        spec = WorldSpec.model_validate(settings)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        mend = did_you_mean(field, WorldSpec.model_fields) if problem["type"] == "extra_forbidden" else ""
+        raise DataError(problem["msg"], where=f"{card.path} source.world.{field}", mend=mend) from None
+    world = build(spec)
+    parts = [
+        tuple(examples) if num is None else smallest(examples, num, card.take.seed)
+        for examples, num in (
+            (world.lesson, card.take.lesson),
+            (world.exam, card.take.exam),
+            (world.dev, card.take.dev),
+        )
+    ]
+    return _task(card, parts, tuple(world.labels), world.chance)
+
+
+def smallest(examples: Sequence[Example], num: int, seed: int) -> tuple[Example, ...]:
+    """Take the `num` examples whose hashes of (seed, id) are smallest, in their own order."""
+    if num >= len(examples):
+        return tuple(examples)
+    chosen = {e.id for e in heapq.nsmallest(num, examples, key=lambda e: rank(seed, e.id))}
+    return tuple(e for e in examples if e.id in chosen)
+
+
+def decode_of(decode: Decode | None, labels: Sequence[str]) -> Decode:
+    """Give the decoding: a closed label set is ranked unless the card says otherwise."""
+    if decode is not None and ("kind" in decode.model_fields_set or not labels):
+        return decode
+    return (decode or Decode()).model_copy(update={"kind": "label" if labels else "text"})
+
+
+def _task(card: Card, parts: Sequence[tuple[Example, ...]], labels: tuple[str, ...], chance: float | None) -> Task:
+    lesson, exam, dev = parts
+    for name, split in (("lesson", lesson), ("exam", exam)):
+        if not split:
+            raise DataError(f"the {name} split of task {card.name!r} is empty", where=str(card.path))
+    if chance is None:
+        chance = 1.0 / len(labels) if labels else 0.0
+    return Task(
+        name=card.name,
+        lesson=lesson,
+        exam=exam,
+        dev=dev,
+        labels=labels,
+        decode=decode_of(card.decode, labels),
+        scorer=card.scorer or ScorerSpec(name="label" if labels else "exact"),
+        chance=chance_of(card.about, chance, str(card.path)),
+        about=card.about,
+        digest=digest({"lesson": lesson, "exam": exam, "dev": dev, "labels": labels}),
+    )
+
+
+def chance_of(about: Mapping[str, Any], default: float, where: str) -> float:
+    """Give the chance level that a card states, else the default.
+
+    Raises:
+        DataError: It is no number in [0, 1].
+    """
+    stated = about.get("chance", default)
+    if isinstance(stated, bool) or not isinstance(stated, (int, float)) or not 0 <= stated <= 1:
+        raise DataError(f"chance must be a number in [0, 1], not {stated!r}", where=f"{where} about.chance")
+    return float(stated)
+
+
+def read_task(card: Card, data: Path | None) -> Task:
+    """Make the task of a card without comparing it with the lock; raises as `open_task` does."""
+    if isinstance(card.source, WorldSource):
+        return _from_world(card, card.source.world)
+    return _from_rows(card, data)
+
+
+def lock_of(task: Task) -> Lock:
+    """Give the lock that fits a task."""
+    return Lock(lesson=len(task.lesson), dev=len(task.dev), exam=len(task.exam), digest=f"sha256:{task.digest}")
+
+
+def verify_lock(card: Card, task: Task) -> None:
+    """Compare a task with its card's lock, if there is one.
+
+    Raises:
+        DataError: Counts or digest differ: the data or the card changed since it was locked.
+    """
+    have = lock_of(task)
+    if card.lock is None or card.lock == have:
+        return
+    counts = [
+        f"{name} {is_}, lock says {was}"
+        for name, is_, was in (
+            ("lesson", have.lesson, card.lock.lesson),
+            ("dev", have.dev, card.lock.dev),
+            ("exam", have.exam, card.lock.exam),
+        )
+        if is_ != was
+    ]
+    raise DataError(
+        f"task {card.name!r} is not what was locked: {'; '.join(counts) or 'other content'}",
+        where=str(card.path),
+        mend=f"get the data the card was written for; or, for a new card, clbench check card {card.name} --lock",
+    )
+
+
+def open_task(name_or_path: str, data: Path | None, beside: Path | None = None) -> Task:
+    """Open a task by card name or path.
+
+    Args:
+        name_or_path: Name of a shipped task card, or path of one.
+        data: Folder of the local data sets; None asks `$CLBENCH_DATA`.
+        beside: The stream card that names it, so that cards in its folder are found.
+
+    Raises:
+        DataError: The card, its data or a row is wrong, or the rows are not those that were locked.
+    """
+    card = load_task_card(name_or_path, beside)
+    task = read_task(card, data)
+    verify_lock(card, task)
+    return task

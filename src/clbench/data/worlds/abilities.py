@@ -1,0 +1,202 @@
+"""Abilities in miniature: what the tiny models can do before any lesson, and may forget.
+
+Every ability gives exam items (`generate`) and pretraining conversations (`conversations`). What an item is about
+is hashed, and the hash says whether it belongs to training or to the exam, so the two never meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from numpy.random import Generator
+
+from clbench.core.errors import DataError, did_you_mean
+from clbench.core.keys import rng as generator
+from clbench.core.types import Example, Message
+from clbench.data.worlds import lexicon
+from clbench.data.worlds.ability_reading import CLOSED, KIND_NAMES_ZH, chinese, reading, recall
+from clbench.data.worlds.ability_scenes import Scene, Turn, between, pick
+from clbench.data.worlds.ability_text import code, copy_reverse, instruction
+from clbench.data.worlds.lexicon import LANGUAGES, Language
+
+Split = Literal["train", "exam"]
+EXAM_SHARE = 8  # one content in eight belongs to the exam
+SYSTEM: dict[Language, tuple[str, ...]] = {
+    "en": ("Answer in few words.", "You are a careful assistant."),
+    "zh": ("请简短回答。", "你是一个认真的助手。"),
+}
+
+
+@dataclass(frozen=True)
+class Ability:
+    """One ability.
+
+    Attributes:
+        name: Name in `source: {ability: ...}` of an exam card.
+        kind: "label" if every exam item has choices, else "text".
+        scene: (rng, language, level) -> scene; level in [0, 1] is how far pretraining is.
+        languages: Languages it comes in.
+        turns: Most questions in one pretraining conversation.
+        chance: Score of an answerer that draws among the choices, in [0, 1].
+    """
+
+    name: str
+    kind: Literal["text", "label"]
+    scene: Callable[[Generator, Language, float], Scene]
+    languages: tuple[Language, ...] = LANGUAGES
+    turns: int = 6
+    chance: float = 0.0
+
+
+def _arithmetic(rng: Generator, lang: Language, level: float) -> Scene:
+    """Make sums and differences whose terms and result lie in 0..20."""
+    del level
+    turns: list[Turn] = []
+    for _ in range(8):
+        total = between(rng, 0, 20)
+        part = between(rng, 0, total)
+        if rng.random() < 0.5:
+            left, sign, right, result = part, "+", total - part, total
+        else:
+            left, sign, right, result = total, "-", part, total - part
+        forms = ("{} {} {} =", "What is {} {} {}?") if lang == "en" else ("{} {} {} 等于", "{} {} {} 是多少？")
+        ask = pick(rng, forms).format(left, sign, right)
+        turns.append(Turn(ask, str(result), f"{left}{sign}{right}", sign, lexicon.NUMBERS))
+    return Scene("", tuple(turns))
+
+
+ABILITIES: dict[str, Ability] = {
+    a.name: a
+    for a in (
+        Ability("instruction", "text", instruction, turns=4),
+        Ability("copy_reverse", "text", copy_reverse, turns=4),
+        Ability("arithmetic", "label", _arithmetic, turns=8, chance=1 / 21),
+        Ability("recall", "label", recall, turns=12, chance=1 / 12),
+        Ability("reading", "label", reading, turns=8, chance=0.18),
+        Ability("code", "text", code, turns=4),
+        Ability("chinese", "label", chinese, languages=("zh",), turns=5, chance=0.21),
+    )
+}
+
+
+def _split_of(key: str) -> Split:
+    return "exam" if hashlib.sha256(key.encode()).digest()[0] % EXAM_SHARE == 0 else "train"
+
+
+def find(name: str) -> Ability:
+    """Give an ability by name.
+
+    Raises:
+        DataError: There is none of this name.
+    """
+    if name not in ABILITIES:
+        raise DataError(f"there is no ability {name!r}", where="source.ability", mend=did_you_mean(name, ABILITIES))
+    return ABILITIES[name]
+
+
+def generate(ability: str, num: int, seed: int, split: Split) -> list[Example]:
+    """Make single questions, all different.
+
+    Args:
+        ability: A name in `ABILITIES`.
+        num: How many, >= 0.
+        seed: Same seed, same items.
+        split: "train" and "exam" never share what they ask about.
+
+    Raises:
+        DataError: There is no such ability, or it has fewer different items.
+    """
+    made = find(ability)
+    rng = generator(seed, 0, f"ability {ability} {split}")
+    found: dict[str, Example] = {}
+    for tried in range(num * 200 + 1):
+        if len(found) == num:
+            return list(found.values())
+        lang = made.languages[tried % len(made.languages)]
+        scene = made.scene(rng, lang, 1.0)
+        turns = [t for t in scene.turns if t.exam and _split_of(t.key) == split]
+        if turns:
+            example = _example(made, lang, scene.document, turns[:1], ())
+            found[example.id] = example
+    raise DataError(
+        f"ability {ability!r} has fewer than {num} different items", where="source.items", mend="ask for fewer items"
+    )
+
+
+def conversations(
+    seed: int, num: int, level: float, shares: Mapping[str, float], most_turns: int | None = None
+) -> list[Example]:
+    """Make pretraining conversations: several questions and answers each, none of them from an exam.
+
+    Args:
+        seed: Same seed, same conversations.
+        num: How many.
+        level: How far pretraining is, in [0, 1]: documents grow with it.
+        shares: Ability -> weight.
+        most_turns: Most questions each; None leaves it to the ability.
+
+    Returns:
+        Examples whose prompt holds the earlier turns; every assistant turn may be learnt from.
+    """
+    rng = generator(seed, 0, "pretraining conversations")
+    made = [find(name) for name in shares]
+    weights = [shares[a.name] for a in made]
+    total = sum(weights)
+    drawn = rng.choice(len(made), size=num, p=[w / total for w in weights]).tolist()
+    return [_conversation(made[i], rng, level, most_turns) for i in drawn]
+
+
+def _conversation(ability: Ability, rng: Generator, level: float, most_turns: int | None) -> Example:
+    lang = pick(rng, ability.languages)
+    while True:
+        scene = ability.scene(rng, lang, level)
+        turns = [t for t in scene.turns if _split_of(t.key) == "train"]
+        if turns:
+            system = (pick(rng, SYSTEM[lang]),) if rng.random() < 0.05 else ()
+            return _example(ability, lang, scene.document, turns[: most_turns or ability.turns], system)
+
+
+def _example(
+    ability: Ability, lang: Language, document: str, turns: list[Turn], system: tuple[str, ...]
+) -> Example:
+    messages = [Message(role="system", content=s) for s in system]
+    for i, turn in enumerate(turns):
+        asked = f"{document}\n{turn.question}" if document and i == 0 else turn.question
+        messages.append(Message(role="user", content=asked))
+        messages.append(Message(role="assistant", content=turn.answer))
+    last = turns[-1]
+    content = "\n".join(m.content for m in messages[:-1])
+    name = hashlib.sha256(content.encode()).hexdigest()[:12]
+    return Example(
+        id=f"{ability.name}-{lang}-{name}",
+        prompt=tuple(messages[:-1]),
+        targets=(last.answer,),
+        choices=last.choices,
+        group=f"{lang} {last.group}",
+    )
+
+
+def closed_answers() -> tuple[str, ...]:
+    """Give every answer that a label ability can have, in fixed order: the label head of the tiny encoder."""
+    kinds = [*CLOSED.values(), "weather", "verdict", "ruling", "state"]
+    listed = [w for kind in kinds for lang in LANGUAGES for w in lexicon.words(kind, lang)]
+    return tuple(dict.fromkeys([*lexicon.NUMBERS, *listed, *KIND_NAMES_ZH.values()]))
+
+
+def tokenizer_lines(seed: int) -> list[str]:
+    """Give the lines that the tiny models' tokenizer is made from: conversations, names and the word lists."""
+    rng = generator(seed, 0, "tokenizer lines")
+    made = conversations(seed, 6000, 1.0, dict.fromkeys(ABILITIES, 1.0))
+    lines = [m.content for e in made for m in e.prompt] + [e.targets[0] for e in made]
+    for lang in LANGUAGES:
+        lines += [f"{lexicon.name(rng, lang)} {lexicon.name(rng, lang)}" for _ in range(8000)]
+    for syllable in lexicon.SYLLABLES:  # every syllable, with and without a blank or a capital, becomes one token
+        lines += [f"{syllable} {syllable}\n{syllable.capitalize()} {syllable.capitalize()}"] * 400
+    listed = [w for kind in lexicon.WORDS for w in lexicon.words(kind, "en")]
+    lines += [f"{w} {w}" for w in listed] * 200
+    lines += [f"{w} {w}" for w in lexicon.COMMON_EN] * 30
+    lines += list(dict.fromkeys([*lexicon.COMMON_ZH, *lexicon.CHARACTERS])) * 100
+    return lines

@@ -1,0 +1,53 @@
+"""Ask a learner an exam; the answers are kept for ever under what they depend on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clbench.store.records import read_jsonl, write_jsonl
+from clbench.store.store import Store
+
+from clbench.core.keys import key
+from clbench.core.progress import Progress, report
+from clbench.core.spec import ExamBudget
+from clbench.core.types import Answer, Exam
+from clbench.engine.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Answers and the key they are kept under."""
+
+    key: str
+    answers: tuple[Answer, ...]
+
+
+def due(exams: Sequence[Exam], step: int, budget: ExamBudget) -> Iterator[tuple[int, Exam]]:
+    """Walk the cells of a row that are due, as (column, exam). Row 0 is always whole."""
+    for column, exam in enumerate(exams):
+        if budget.policy == "full" or step == 0 or exam.taught is None or exam.taught <= step:
+            yield column, exam
+
+
+def ask_key(effective: str, exam: Exam) -> str:
+    """Key of answers: what they depend on, the questions and the decoding."""
+    return key("ask", effective=effective, exam=exam.digest, decode=exam.decode)
+
+
+def ask(trajectory: Trajectory, step: int, exam: Exam, store: Store) -> Asked:
+    """Give the answers of the learner after `step` lessons to an exam; asked only if they are not in the store."""
+    found = ask_key(trajectory.effective(step), exam)
+
+    def make(folder: Path) -> None:
+        learner = trajectory.at(step)
+        started = time.monotonic()
+        answers = learner.respond(exam.examples, exam.decode)
+        report(Progress(f"{exam.name}: {time.monotonic() - started:.1f} s", len(answers), len(exam.examples)))
+        write_jsonl(folder / "answers.jsonl", answers)
+
+    why = {"exam": exam.name, "learner": trajectory.spec.learner_name, "step": step, "items": len(exam.examples)}
+    folder = store.once("ask", found, make, why)
+    return Asked(found, tuple(read_jsonl(folder / "answers.jsonl", Answer)))

@@ -1,0 +1,1 @@
+"""Where units are made: in this process, or in several on this machine."""

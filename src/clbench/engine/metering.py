@@ -1,0 +1,67 @@
+"""Sum up what a run cost from the stages it is made of, as they were first made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clbench.core.keys import canonical
+from clbench.core.spec import ExamBudget
+from clbench.core.types import Exam, Meters
+from clbench.engine.ask import ask_key, due
+from clbench.engine.trajectory import Trajectory
+from clbench.store.store import Store
+
+
+def meters_of(trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget, store: Store) -> Meters:
+    """Give what a run cost.
+
+    Stages that several runs share count in each of them: a method's cost does not depend on what ran before it.
+    """
+    lessons = [trajectory.memory(k) for k in range(1, len(trajectory.lessons) + 1)]
+    counts = [known["counts"] for known in lessons]
+    seconds = [known["wall_s"] for known in _costs(trajectory, store)]
+    asked = _asked(trajectory, exams, budget, store)
+    return Meters(
+        train_s=sum(seconds),
+        exam_s=sum(wall for wall, _, _ in asked),
+        train_tokens=counts[-1].get("train_tokens", 0) if counts else 0,
+        exam_answers=sum(n for _, n, _ in asked),
+        exam_latency_s=tuple(round(wall / n, 9) for wall, n, _ in asked if n),
+        peak_memory_bytes=int(
+            max([known["peak_memory_bytes"] for known in _costs(trajectory, store)] + [m for _, _, m in asked])
+        ),
+        kept_bytes=counts[-1].get("kept_bytes", 0) if counts else 0,
+        added_parameters=counts[-1].get("added_parameters", 0) if counts else 0,
+        examples_used=sum(len(lesson.examples) for lesson in trajectory.lessons),
+        stream_bytes=sum(len(canonical(lesson.examples).encode()) for lesson in trajectory.lessons),
+        kept_bytes_by_step=tuple(c.get("kept_bytes", 0) for c in counts),
+        parameters_by_step=tuple(c.get("parameters", 0) for c in counts),
+        train_s_by_step=tuple(seconds),
+    )
+
+
+def _costs(trajectory: Trajectory, store: Store) -> list[dict[str, float]]:
+    """Give the meters of each lesson; a shared first lesson counts with the pass that settles on it."""
+    costs: list[dict[str, float]] = []
+    for index in range(1, len(trajectory.lessons) + 1):
+        stage = store.stage("effective", trajectory.keys[index])
+        assert stage is not None, "every state of a finished run is remembered"
+        cost = dict(stage["why"]["cost"])
+        if index == 1 and trajectory.shared is not None:
+            cost["wall_s"] += _costs(trajectory.shared, store)[0]["wall_s"]
+        costs.append(cost)
+    return costs
+
+
+def _asked(
+    trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget, store: Store
+) -> list[tuple[float, int, int]]:
+    """Give (seconds, answers, peak bytes) of each cell that is due."""
+    found: list[tuple[float, int, int]] = []
+    for step in range(len(trajectory.stream) + 1):
+        for _, exam in due(exams, step, budget):
+            stage = store.stage("ask", ask_key(trajectory.effective(step), exam))
+            assert stage is not None, "every due cell of a finished run has been asked"
+            meter = stage["meter"]
+            found.append((meter["wall_s"], len(exam.examples), int(meter["peak_memory_bytes"])))
+    return found

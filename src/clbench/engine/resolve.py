@@ -1,0 +1,86 @@
+"""From what a user wrote to a spec in which every default is visible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from clbench.core import plugins
+from clbench.core.errors import ModelError, SpecError, did_you_mean
+from clbench.core.protocols import LearnerPlugin
+from clbench.core.spec import RunSpec
+from clbench.core.types import Exam
+from clbench.metrics import check_names
+from clbench.models import source
+
+
+def open_learner(learner: Mapping[str, Any]) -> tuple[LearnerPlugin[Any], Any]:
+    """Give a learner's plug-in and its validated settings.
+
+    Raises:
+        SpecError: Unknown learner, unknown setting, or a value out of range.
+    """
+    if not isinstance(learner.get("name"), str):
+        raise SpecError("a learner needs a name", where="learner", mend="learner: {name: sft, ...}")
+    plugin = plugins.load("learner", learner["name"], "PLUGIN", where="learner.name")
+    if not isinstance(plugin, LearnerPlugin):
+        raise SpecError(
+            f"{learner['name']!r} declares no LearnerPlugin", where="learner.name", mend="see CONTRIBUTING.md"
+        )
+    settings = {k: v for k, v in learner.items() if k != "name"}
+    return plugin, validated(plugin.config, settings, "learner")
+
+
+def validated(model: type[BaseModel], value: Mapping[str, Any], where: str) -> Any:
+    """Validate a mapping against a model; every mistake becomes one line with the nearest known field."""
+    try:
+        return model.model_validate(dict(value))
+    except ValidationError as error:
+        lines: list[str] = []
+        for item in error.errors(include_url=False):
+            path = ".".join([where, *(str(part) for part in item["loc"])]) if where else ".".join(map(str, item["loc"]))
+            if item["type"] == "extra_forbidden":
+                lines.append(
+                    f"{path}: no such setting; {did_you_mean(str(item['loc'][-1]), _fields(model, item['loc']))}"
+                )
+            else:
+                lines.append(f"{path}: {item['msg']} (got {str(item['input'])[:60]!r})")
+        raise SpecError("\n  ".join(lines), mend="correct the spec, or the --set that changed it") from error
+
+
+def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    for part in loc[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def resolve(spec: RunSpec) -> RunSpec:
+    """Fill in every default of the learner, and refuse unknown names before anything is spent."""
+    _, config = open_learner(spec.learner)
+    source.locate(spec.model)
+    check_names(spec.metrics)
+    return spec.model_copy(update={"learner": {"name": spec.learner_name, **config.model_dump(mode="json")}})
+
+
+def check_abilities(spec: RunSpec, exams: tuple[Exam, ...]) -> None:
+    """Refuse exams that the model cannot sit.
+
+    Raises:
+        ModelError: Names the exam and what it needs.
+    """
+    can = source.abilities(spec.model)
+    if can is None:
+        return
+    for exam in exams:
+        if not exam.needs <= can:
+            needs = ", ".join(sorted(exam.needs - can))
+            raise ModelError(
+                f"exam {exam.name!r} needs {needs}, and {spec.model.name!r} offers only {', '.join(sorted(can))}",
+                where="exams" if exam.kind != "own" else "stream",
+                mend="take a causal model, or a stream and exams of classification (suite `abilities-labels`)",
+            )

@@ -1,0 +1,58 @@
+"""One run, top to bottom: `run` is the architecture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+from clbench.data.exam import open_exams
+from clbench.data.stream import open_stream
+from clbench.engine.metering import meters_of
+from clbench.engine.provenance import provenance
+from clbench.store.store import Store
+
+from clbench.core.keys import canonical
+from clbench.core.matrix import Matrix
+from clbench.core.spec import Machine, RunSpec
+from clbench.core.types import Meters
+from clbench.engine.ask import ask, due
+from clbench.engine.mark import mark
+from clbench.engine.trajectory import Trajectory
+from clbench.metrics import compute
+
+
+def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
+    """Run a model through a stream, examine it after every lesson, and record what came out.
+
+    Whatever the store already holds is taken from there.
+
+    Returns:
+        The result folder: spec.yaml, matrix.json, scores.json, meters.json, provenance.json.
+    """
+    stream = open_stream(spec.stream, machine.data)  # cards -> pinned, digested tasks
+    exams = open_exams(spec.exams, stream, spec.budget.items)  # columns: own tasks, then fixed general exams
+    trajectory = Trajectory(spec, stream, store, machine)  # hashing only; nothing loaded yet
+    matrix = Matrix.blank(len(stream) + 1, exams)
+    for step in range(len(stream) + 1):  # row 0: before any lesson
+        for column, exam in due(exams, step, spec.budget):  # long streams: not every cell is due
+            asked = ask(trajectory, step, exam, store)  # expensive; kept for ever
+            grades = mark(asked, exam, spec.judge, store)  # cheap; can be marked again
+            matrix = matrix.with_cell(step, column, grades)
+    meters = meters_of(trajectory, exams, spec.budget, store)
+    scores = compute(spec.metrics, matrix, meters, {})
+    return store.write_run(spec.name, spec.key, _files(spec, matrix, meters, scores, provenance(machine)))
+
+
+def _files(
+    spec: RunSpec, matrix: Matrix, meters: Meters, scores: Mapping[str, float], source: Mapping[str, object]
+) -> dict[str, str]:
+    known = {name: None if math.isnan(value) else value for name, value in scores.items()}  # NaN is null in JSON
+    return {
+        "spec.yaml": yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        "matrix.json": canonical(matrix.to_json()),
+        "scores.json": canonical(known),
+        "meters.json": canonical(meters),
+        "provenance.json": canonical(source),
+    }

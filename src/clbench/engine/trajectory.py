@@ -1,0 +1,173 @@
+"""The learner after 0..T lessons: all keys at once, states on first use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from clbench.core.keys import canonical, digest, folder_digest, key
+from clbench.core.protocols import Learner
+from clbench.core.spec import Machine, RunSpec
+from clbench.core.types import Lesson, Stream
+from clbench.data.stream import lessons, merged
+from clbench.engine.resolve import open_learner
+from clbench.models import source
+from clbench.store.store import Store
+
+
+def recall(store: Store, state: str) -> Mapping[str, Any] | None:
+    """Give what the store remembers of a state by its key, without making anything."""
+    folder = store.find("effective", state)
+    return json.loads((folder / "effective.json").read_text(encoding="utf-8")) if folder is not None else None
+
+
+class Trajectory:
+    """A learner on its way through a stream.
+
+    Keys chain: K_t is made of K_{t-1}, the learner's settings, its version, the seed and the lesson. So runs
+    share every prefix they have in common, and methods whose first lesson is plain fine-tuning share that too.
+
+    Attributes:
+        keys: K_0..K_L for the L lessons the learner is given (L = T, or 1 if it is taught at once).
+        lessons: What it is given.
+    """
+
+    def __init__(self, spec: RunSpec, stream: Stream, store: Store, machine: Machine) -> None:
+        self.spec = spec
+        self.stream = stream
+        self.store = store
+        self.machine = machine
+        self.plugin, self.config = open_learner(spec.learner)
+        taught = lessons(stream)
+        self.lessons = (merged(taught),) if self.plugin.teaches == "at_once" else taught
+        self._live: tuple[int, Learner] | None = None
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the states, by lessons learnt; nothing is loaded."""
+        base = {"model": source.identity(self.spec.model)}
+        own = {} if self.plugin.starts_as_base else {"learner": self._learner, "seed": self.spec.seed}
+        keys = [key("state", **base, **own)]
+        for lesson in self.lessons:
+            keys.append(
+                key(
+                    "state",
+                    parent=keys[-1],
+                    learner=self._learner,
+                    seed=self.spec.seed,
+                    lesson=lesson.digest,
+                    told=lesson.task_name,
+                    budget=lesson.budget,
+                )
+            )
+        return tuple(keys)
+
+    @property
+    def _learner(self) -> dict[str, Any]:
+        return {"name": self.spec.learner_name, "config": self.config, "version": self.plugin.version}
+
+    def index(self, step: int) -> int:
+        """Tell which state stands in row `step` of the matrix."""
+        return min(step, len(self.lessons))
+
+    @cached_property
+    def shared(self) -> Trajectory | None:
+        """The trajectory whose first lesson is this one's too (see `first_lesson_as`), or None."""
+        if self.plugin.first_lesson_as is None:
+            return None
+        other, _ = open_learner({"name": self.plugin.first_lesson_as})
+        settings = {k: v for k, v in self.config.model_dump(mode="json").items() if k in other.config.model_fields}
+        spec = self.spec.model_copy(update={"learner": {"name": self.plugin.first_lesson_as, **settings}})
+        return Trajectory(spec, self.stream, self.store, self.machine)
+
+    # --- states ---------------------------------------------------------------------------------------------
+
+    def at(self, step: int) -> Learner:
+        """Give the learner of row `step`, awake; states that are missing are made."""
+        index = self.index(step)
+        if self._live is None or self._live[0] != index:
+            self._live = (index, self._awake(index))
+        return self._live[1]
+
+    def _awake(self, index: int) -> Learner:
+        folder = self._state(index)
+        if self._live is not None and self._live[0] == index:  # it has just been made, and lives
+            return self._live[1]
+        learner = self._fresh()
+        if folder is not None:
+            learner.load(folder)
+        return learner
+
+    def _fresh(self) -> Learner:
+        return self.plugin.build(self.config, self.spec.model, self.spec.seed, self.machine)
+
+    def _state(self, index: int) -> Path | None:
+        """Give the folder of a state, made if it is missing; None for the base model itself."""
+        if index == 0 and self.plugin.starts_as_base:
+            return None
+        why = {
+            "learner": self.spec.learner_name,
+            "model": self.spec.model.name,
+            "stream": self.spec.stream,
+            "step": index,
+            "parent": self.keys[index - 1] if index else None,
+            "seed": self.spec.seed,
+        }
+        return self.store.once("state", self.keys[index], lambda folder: self._make(index, folder), why)
+
+    def _make(self, index: int, folder: Path) -> None:
+        if index == 0:
+            self._fresh().save(folder)
+            return
+        lesson = self.lessons[index - 1]
+        if index == 1 and self.shared is not None:
+            learner = self._fresh()
+            parent = self.shared.folder(1)
+            assert self.plugin.settle is not None, "declared beside first_lesson_as, and checked by the contract suite"
+            self.plugin.settle(learner, parent, lesson)
+        else:
+            learner = self.at(index - 1)
+            self._live = None  # until the lesson is learnt, it is neither the old state nor the new one
+            learner.learn(lesson, self.store.progress("state", self.keys[index]))
+        learner.save(folder)
+        self._live = (index, learner)
+
+    def folder(self, index: int) -> Path:
+        """Give the folder of state `index` >= 1, made if it is missing."""
+        folder = self._state(index)
+        assert folder is not None, "only the base model has no folder"
+        return folder
+
+    # --- what is remembered of a state, even when the state itself is gone ------------------------------------
+
+    def memory(self, step: int) -> Mapping[str, Any]:
+        """Give what is kept of a state for ever: digest of what its answers depend on, and its counts."""
+        index = self.index(step)
+        if (known := recall(self.store, self.keys[index])) is not None:
+            return known
+        state = self._state(index)
+        stage = self.store.stage("state", self.keys[index]) if state is not None else None
+        why = {"step": index, "cost": stage["meter"] if stage is not None else {}}
+        self.store.once("effective", self.keys[index], lambda draft: self._remember(state, draft), why)
+        known = recall(self.store, self.keys[index])
+        assert known is not None, "it has just been made"
+        return known
+
+    def _remember(self, folder: Path | None, draft: Path) -> None:
+        answers = {} if folder is None or not any(folder.glob("answers/*")) else folder_digest(folder / "answers")
+        base = source.identity(self.spec.model)
+        meters = folder / "meters.json" if folder is not None else None
+        counts = json.loads(meters.read_text(encoding="utf-8")) if meters is not None and meters.is_file() else {}
+        value = {"effective": digest([base, answers]), "counts": counts}
+        (draft / "effective.json").write_text(canonical(value), encoding="utf-8")
+
+    def effective(self, step: int) -> str:
+        """Give the digest of all that the answers of row `step` depend on."""
+        return str(self.memory(step)["effective"])
+
+    def lesson_at(self, step: int) -> Lesson | None:
+        """Give the lesson that leads to row `step`, None for row 0."""
+        return self.lessons[self.index(step) - 1] if step else None

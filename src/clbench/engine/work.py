@@ -1,0 +1,35 @@
+"""Make one unit: a state and the answers to its exams. Runs in the main process or in a worker."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from clbench.store.store import Store
+
+from clbench.core.progress import Progress, report
+from clbench.core.spec import Machine, RunSpec
+from clbench.engine.ask import ask, ask_key
+from clbench.engine.schedule import Unit, open_run
+from clbench.engine.trajectory import Trajectory, recall
+
+
+@lru_cache(maxsize=1)
+def _trajectory(spec_json: str, machine_json: str) -> Trajectory:
+    """Keep the last run open: its learner is awake, so its next unit need not load a state."""
+    spec, machine = RunSpec.model_validate_json(spec_json), Machine.model_validate_json(machine_json)
+    return open_run(spec, Store(machine.store), machine)[2]
+
+
+def make_unit(unit: Unit, machine: Machine) -> None:
+    """Make what is missing of a unit; what the store holds is left as it is."""
+    trajectory = _trajectory(unit.spec.model_dump_json(), machine.model_dump_json())
+    trajectory.effective(unit.step)
+    for number, exam in enumerate(unit.exams):
+        report(Progress(f"asking {exam.name}", number, len(unit.exams)))
+        ask(trajectory, unit.step, exam, trajectory.store)
+
+
+def is_made(unit: Unit, store: Store) -> bool:
+    """Tell from the store alone whether nothing of a unit is missing."""
+    known = recall(store, unit.key)
+    return known is not None and all(store.find("ask", ask_key(known["effective"], exam)) for exam in unit.exams)

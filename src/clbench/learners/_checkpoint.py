@@ -1,0 +1,77 @@
+"""Checkpoints inside a lesson: everything that the next optimiser step depends on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clbench.core.errors import StoreError
+from clbench.core.keys import canonical, digest, folder_digest
+from clbench.learners._files import load_state, load_tensors, save_state, save_tensors
+
+
+def write(
+    progress: Path, index: int, params: dict[str, Tensor], optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
+    """Keep the state after `index` optimiser steps; older checkpoints go once the new one is whole."""
+    draft = progress / f"draft-{os.getpid()}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    save_tensors(draft / "weights.safetensors", params)
+    moments = {
+        f"{i}.{name}": value for i, values in optimizer.state_dict()["state"].items() for name, value in values.items()
+    }
+    save_tensors(draft / "optimizer.safetensors", moments)
+    save_state(draft / "keeps", state)
+    meta = {"index": index, "files": folder_digest(draft)}
+    (draft / "meta.json").write_text(canonical({**meta, "check": digest(meta)}), encoding="utf-8")
+    target = progress / f"step-{index:08d}"
+    try:
+        draft.rename(target)
+    except OSError:  # another process made the same checkpoint of the same lesson: equal bytes
+        shutil.rmtree(draft, ignore_errors=True)
+    for old in sorted(progress.glob("step-*"))[:-1]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def latest(progress: Path) -> tuple[int, Path] | None:
+    """Give the newest whole checkpoint as (index, folder); broken ones are passed over."""
+    for folder in sorted(progress.glob("step-*"), reverse=True):
+        try:
+            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            check = meta.pop("check")
+            names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+            whole = folder_digest(folder, [n for n in names if n != "meta.json"])
+        except (OSError, ValueError, KeyError):
+            continue
+        if check == digest(meta) and meta["files"] == whole:
+            return meta["index"], folder
+    return None
+
+
+def read(folder: Path, params: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Take over a checkpoint's weights and optimiser state; give the method's state."""
+    device = next(iter(params.values())).device
+    weights = load_tensors(folder / "weights.safetensors", device)
+    if set(weights) != set(params):
+        raise StoreError(
+            "belongs to another model", where=str(folder), mend="delete the folder; the lesson starts anew"
+        )
+    with torch.no_grad():
+        for name, param in params.items():
+            param.copy_(weights[name])
+    described = optimizer.state_dict()
+    moments: dict[int, dict[str, Tensor]] = {}
+    # AdamW counts its steps on the CPU, whatever the device of the weights.
+    for name, value in load_tensors(folder / "optimizer.safetensors", torch.device("cpu")).items():
+        i, _, field = name.partition(".")
+        moments.setdefault(int(i), {})[field] = value
+    described["state"] = moments
+    optimizer.load_state_dict(described)
+    return load_state(folder / "keeps", device)

@@ -1,0 +1,79 @@
+"""Write and read states: tensors as safetensors, the rest as canonical JSON; the same state gives the same bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from clbench.core.errors import StoreError
+from clbench.core.keys import canonical
+from clbench.core.types import Example
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors in sorted order, contiguous and on the CPU."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({k: tensors[k].detach().cpu().contiguous() for k in sorted(tensors)}, str(path))
+
+
+def load_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """Read tensors.
+
+    Raises:
+        StoreError: The file is broken.
+    """
+    try:
+        return load_file(str(path), device=str(device))
+    except (SafetensorError, OSError) as error:
+        raise StoreError(
+            f"cannot be read: {error}", where=str(path), mend="delete the stage; it is made again"
+        ) from error
+
+
+def save_state(folder: Path, state: Mapping[str, Any]) -> int:
+    """Write a method's state and give its size in bytes: tensors, examples, JSON values, one level deep."""
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, Tensor):
+            tensors[name] = value
+        elif isinstance(value, Mapping) and value and all(isinstance(v, Tensor) for v in value.values()):
+            tensors.update({f"{name}/{k}": v for k, v in value.items()})
+            plain[name] = {"tensors": sorted(value)}
+        elif isinstance(value, (list, tuple)) and value and all(isinstance(v, Example) for v in value):
+            plain[name] = {"examples": list(value)}
+        else:
+            plain[name] = {"value": value}
+    if not tensors and not plain:
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    if tensors:
+        save_tensors(folder / "method.safetensors", tensors)
+    (folder / "method.json").write_text(canonical(plain), encoding="utf-8")
+    return sum(p.stat().st_size for p in folder.iterdir() if p.name.startswith("method."))
+
+
+def load_state(folder: Path, device: torch.device) -> dict[str, Any]:
+    """Read what `save_state` wrote; empty if it wrote nothing."""
+    described = folder / "method.json"
+    if not described.is_file():
+        return {}
+    plain = json.loads(described.read_text(encoding="utf-8"))
+    path = folder / "method.safetensors"
+    tensors = load_tensors(path, device) if path.is_file() else {}
+    state: dict[str, Any] = {}
+    for name, value in plain.items():
+        if "tensors" in value:
+            state[name] = {k: tensors.pop(f"{name}/{k}") for k in value["tensors"]}
+        elif "examples" in value:
+            state[name] = [Example.model_validate(e) for e in value["examples"]]
+        else:
+            state[name] = value["value"]
+    return {**state, **tensors}

@@ -1,0 +1,56 @@
+"""The untouched model: it is taught and learns nothing. The floor of stability-free comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clbench.core.protocols import Learner, LearnerPlugin
+from clbench.core.spec import Machine, ModelSpec
+from clbench.core.types import Ability, Answer, Decode, Example, Frozen, Lesson
+from clbench.learners._training import refuse_eval_only
+
+if TYPE_CHECKING:
+    from clbench.models.net import Net
+
+
+class Config(Frozen):
+    """It has no settings."""
+
+
+class FrozenLearner:
+    """Answers as the base model, whatever it is taught."""
+
+    def __init__(self, net: Net) -> None:
+        self.net = net
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """What its net can."""
+        return self.net.can
+
+    def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer as the base model."""
+        return self.net.respond(examples, decode)
+
+    def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
+        """Look at the lesson and keep nothing."""
+        refuse_eval_only(lesson)
+
+    def save(self, folder: Path) -> None:
+        """Write nothing: no lesson has left a trace."""
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def load(self, folder: Path) -> None:
+        """Have nothing to take over."""
+
+
+def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
+    """Load the base model; neither settings nor seed matter."""
+    from clbench.models.net import load_net
+
+    return FrozenLearner(load_net(model, machine))
+
+
+PLUGIN = LearnerPlugin(config=Config, build=build, version=1)

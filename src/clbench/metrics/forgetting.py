@@ -1,0 +1,121 @@
+"""Forgetting and its relatives; every variant has its own name, since libraries disagree about the word."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from clbench.core.matrix import Matrix
+from clbench.core.protocols import MetricPlugin
+from clbench.metrics._shape import at, best, mean, own, past
+
+
+def forgetting(matrix: Matrix) -> float:
+    """How far each earlier task has fallen from its best (FM, the headline): positive = forgot.
+
+    FM = (1/|P|) sum_{i in P} (max_{t_i <= l <= T-1} R[l, i] - R[T, i]), P the tasks taught before the last lesson.
+    In [-1, 1], lower is better; negative where a task still improved. NaN for T = 1.
+    Source: Chaudhry et al. 2018, "Riemannian Walk", eq. 3.
+    """
+    last = matrix.num_lessons
+    return mean([best(matrix.values[taught:last, i]) - at(matrix, last, i) for i, taught in past(matrix)])
+
+
+def forgetting_first_last(matrix: Matrix) -> float:
+    """First score minus last score of each earlier task: positive = forgot; minus `bwt`.
+
+    (1/|P|) sum_{i in P} (R[t_i, i] - R[T, i]). In [-1, 1], lower is better. Source: avalanche's Forgetting.
+    """
+    return -bwt(matrix)
+
+
+def forgetting_max_any(matrix: Matrix) -> float:
+    """Best score over all rows, the untouched model and the last row included, minus the last: positive = forgot.
+
+    (1/|P|) sum_{i in P} (max_{0 <= l <= T} R[l, i] - R[T, i]). In [0, 1], lower is better.
+    Source: mammoth's forgetting.
+    """
+    return mean([best(matrix.values[:, i]) - at(matrix, matrix.num_lessons, i) for i, _ in past(matrix)])
+
+
+def forgetting_rate(matrix: Matrix) -> float:
+    """Forgetting as a share of what was known, in percent: positive = forgot.
+
+    (100/|P|) sum_{i in P} (m_i - R[T, i]) / m_i, m_i = max_{t_i <= l <= T-1} R[l, i]. At most 100, lower is better;
+    NaN if a task was never known at all. Source: relative form of Chaudhry et al. 2018, eq. 3.
+    """
+    last = matrix.num_lessons
+    rates: list[float] = []
+    for i, taught in past(matrix):
+        known = best(matrix.values[taught:last, i])
+        rates.append(100 * (known - at(matrix, last, i)) / known if known else math.nan)
+    return mean(rates)
+
+
+def bwt(matrix: Matrix) -> float:
+    """Backward transfer: what later lessons did to earlier tasks; negative = forgot.
+
+    BWT = (1/|P|) sum_{i in P} (R[T, i] - R[t_i, i]). In [-1, 1], higher is better. NaN for T = 1.
+    Source: Lopez-Paz & Ranzato 2017 (GEM).
+    """
+    last = matrix.num_lessons
+    return mean([at(matrix, last, i) - at(matrix, taught, i) for i, taught in past(matrix)])
+
+
+def bwt_all_pairs(matrix: Matrix) -> float:
+    """Backward transfer averaged over all later rows, not only the last; negative = forgot.
+
+    sum_{k > t_i} (R[k, i] - R[t_i, i]) / number of such cells. In [-1, 1], higher is better.
+    Source: Diaz-Rodriguez et al. 2018.
+    """
+    rows = range(matrix.num_lessons + 1)
+    return mean([at(matrix, k, i) - at(matrix, taught, i) for i, taught in past(matrix) for k in rows if k > taught])
+
+
+def worst_retention(matrix: Matrix) -> float:
+    """The share that is left of the worst kept task (WR).
+
+    WR = min_{i in P} R[T, i] / R[t_i, i]. At least 0, 1 is kept whole, higher is better;
+    NaN where a task was never learnt.
+    Source: worst-case form of retention, as in De Lange et al. 2023 (minimum accuracy).
+    """
+    last = matrix.num_lessons
+    kept = [at(matrix, last, i) / at(matrix, t, i) if at(matrix, t, i) else math.nan for i, t in past(matrix)]
+    return math.nan if not kept or any(math.isnan(k) for k in kept) else min(kept)
+
+
+def fluctuation(matrix: Matrix) -> float:
+    """How much scores move after their lesson (FL, within a run).
+
+    Mean over own tasks of the (population) standard deviation of R[k, i] over k >= t_i. In [0, 0.5], lower is better.
+    Over seeds and orders the report gives the standard deviation of AP instead. Source: this benchmark.
+    """
+    return mean([float(np.std(matrix.values[taught:, i])) for i, taught in past(matrix)])
+
+
+def retention_by_distance(matrix: Matrix) -> dict[int, float]:
+    """Give the mean of R[t_i + d, i] / R[t_i, i] by the number d of lessons since.
+
+    Cells that were not measured are left out of a distance; a distance without any is absent.
+    """
+    ratios: dict[int, list[float]] = {}
+    for i, taught in own(matrix):
+        first = at(matrix, taught, i)
+        for k in range(taught, matrix.num_lessons + 1):
+            value = at(matrix, k, i)
+            if first and not math.isnan(first + value):
+                ratios.setdefault(k - taught, []).append(value / first)
+    return {d: mean(values) for d, values in sorted(ratios.items())}
+
+
+PLUGINS = (
+    MetricPlugin("forgetting", "FM", forgetting, "matrix", "low", -1, 1, "score", "stability"),
+    MetricPlugin("forgetting_first_last", "F_fl", forgetting_first_last, "matrix", "low", -1, 1, "score", "stability"),
+    MetricPlugin("forgetting_max_any", "F_any", forgetting_max_any, "matrix", "low", 0, 1, "score", "stability"),
+    MetricPlugin("forgetting_rate", "FR", forgetting_rate, "matrix", "low", -math.inf, 100, "percent", "stability"),
+    MetricPlugin("bwt", "BWT", bwt, "matrix", "high", -1, 1, "score", "stability"),
+    MetricPlugin("bwt_all_pairs", "BWT_all", bwt_all_pairs, "matrix", "high", -1, 1, "score", "stability"),
+    MetricPlugin("worst_retention", "WR", worst_retention, "matrix", "high", 0, math.inf, "ratio", "stability"),
+    MetricPlugin("fluctuation", "FL", fluctuation, "matrix", "low", 0, 0.5, "score", "stability"),
+)

@@ -1,0 +1,91 @@
+"""Transfer to tasks not yet taught, and the distance to the bounds."""
+
+from __future__ import annotations
+
+import math
+
+from clbench.core.matrix import Matrix
+from clbench.core.protocols import MetricPlugin
+from clbench.metrics._shape import at, mean, own
+from clbench.metrics.average import average_performance
+
+
+def fwt(matrix: Matrix) -> float:
+    """Forward transfer: what earlier lessons did for a task before its own, against the untouched model.
+
+    FWT = (1/|F|) sum_{i in F} (R[t_i - 1, i] - R[0, i]), F the tasks taught after the first lesson. In [-1, 1], higher
+    is better. NaN for T = 1, or when tasks are not asked before they are taught. Source: EasyCL; row 0 as the base.
+    """
+    return mean([at(matrix, taught - 1, i) - at(matrix, 0, i) for i, taught in own(matrix) if taught > 1])
+
+
+def fwt_random(matrix: Matrix) -> float:
+    """Forward transfer against guessing instead of the untouched model.
+
+    (1/|F|) sum_{i in F} (R[t_i - 1, i] - c_i), c_i the chance of exam i. In [-1, 1], higher is better.
+    Source: Lopez-Paz & Ranzato 2017 (GEM), whose b_i is an untrained model.
+    """
+    chances = {i: matrix.columns[i].chance for i, _ in own(matrix)}
+    return mean([at(matrix, taught - 1, i) - chances[i] for i, taught in own(matrix) if taught > 1])
+
+
+def intransigence(matrix: Matrix, joint: Matrix) -> float:
+    """How much worse a task is learnt than by joint training: positive = could not learn.
+
+    (1/N) sum_i (J_i - R[t_i, i]), J_i the joint reference's last score. In [-1, 1], lower is better.
+    Source: Chaudhry et al. 2018, eq. 6.
+    """
+    last = joint.num_lessons
+    reference = {joint.columns[i].name: at(joint, last, i) for i, _ in own(joint)}
+    return mean([reference.get(matrix.columns[i].name, math.nan) - at(matrix, t, i) for i, t in own(matrix)])
+
+
+def gap_to_joint(matrix: Matrix, joint: Matrix) -> float:
+    """How far the end is from joint training.
+
+    AP_joint - AP. In [-1, 1], lower is better; negative where the method beats joint training.
+    Source: Chaudhry et al. 2018 (joint training as the upper bound).
+    """
+    return average_performance(joint) - average_performance(matrix)
+
+
+def gain_over_frozen(matrix: Matrix, frozen: Matrix) -> float:
+    """How far the end is from the untouched model.
+
+    AP - AP_frozen. In [-1, 1], higher is better. Source: numerator of the normalised AP.
+    """
+    return average_performance(matrix) - average_performance(frozen)
+
+
+def normalised_ap(matrix: Matrix, frozen: Matrix, joint: Matrix) -> float:
+    """Where the end lies between the untouched model (0) and joint training (1).
+
+    (AP - AP_frozen) / (AP_joint - AP_frozen). Unbounded, higher is better; NaN where the bounds coincide.
+    Source: normalisation between lower and upper bound.
+    """
+    span = gain_over_frozen(joint, frozen)
+    return gain_over_frozen(matrix, frozen) / span if span else math.nan
+
+
+INF = math.inf
+PLUGINS = (
+    MetricPlugin("fwt", "FWT", fwt, "matrix", "high", -1, 1, "score", "performance"),
+    MetricPlugin("fwt_random", "FWT_random", fwt_random, "matrix", "high", -1, 1, "score", "performance"),
+    MetricPlugin("intransigence", "I", intransigence, "reference", "low", -1, 1, "score", "performance", ("joint",)),
+    MetricPlugin("gap_to_joint", "Gap", gap_to_joint, "reference", "low", -1, 1, "score", "performance", ("joint",)),
+    MetricPlugin(
+        "gain_over_frozen", "Gain", gain_over_frozen, "reference", "high", -1, 1, "score", "performance", ("frozen",)
+    ),
+    MetricPlugin(
+        "normalised_ap",
+        "NAP",
+        normalised_ap,
+        "reference",
+        "high",
+        -INF,
+        INF,
+        "ratio",
+        "performance",
+        ("frozen", "joint"),
+    ),
+)

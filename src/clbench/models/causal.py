@@ -1,0 +1,280 @@
+"""Causal language models of any family: they generate, rank labels by log-likelihood, and are trained on answers.
+
+Shapes: B prompts, T tokens, R rows (one per prompt and continuation), L continuation tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from clbench.core.errors import ModelError
+from clbench.core.keys import seed_of
+from clbench.core.spec import ModelSpec
+from clbench.core.types import Ability, Answer, Decode, Example, Prompt
+from clbench.models import source
+from clbench.models.net import DTYPES, Batch, Forward, cut_middle, pretrained, seeded
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+IGNORED = -100
+MOST_ROWS = 512  # continuations scored in one forward pass; bounds the memory of the spread cache
+
+
+class Causal:
+    """A causal language model with its tokenizer.
+
+    Attributes:
+        module: The Hugging Face model; methods may change it in place.
+        tokenizer: Its tokenizer.
+        identity: Digest of the base checkpoint.
+    """
+
+    def __init__(self, spec: ModelSpec, module: nn.Module, tokenizer: Any, exam_batch: int) -> None:
+        self.spec = spec
+        self.module = module
+        self.tokenizer = tokenizer
+        self.exam_batch = exam_batch
+        self.identity = source.identity(spec)
+        self.head_name = _output_name(module)
+        self._encoded: dict[Example, tuple[list[int], list[int]]] = {}
+
+    @classmethod
+    def load(cls, spec: ModelSpec, folder: Path | None, device: torch.device, exam_batch: int) -> Self:
+        """Load weights and tokenizer from a checkpoint folder or a pinned Hub id."""
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        tokenizer = pretrained(AutoTokenizer, spec, folder)
+        if tokenizer.eos_token_id is None:
+            raise ModelError("the tokenizer has no end token", where=spec.name, mend="set eos_token in its config")
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token  # padding is always masked, so any token will do
+        module = pretrained(AutoModelForCausalLM, spec, folder, dtype=DTYPES[spec.dtype])
+        return cls(spec, module.to(device).eval(), tokenizer, exam_batch)
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """All three: it generates, scores and ranks."""
+        return frozenset({"text", "loglik", "label"})
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """It has no label head."""
+        return ()
+
+    def grow(self, labels: Iterable[str]) -> None:
+        """Do nothing: labels are words, not rows of a head."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.module.parameters()).device
+
+    # --- encoding -------------------------------------------------------------------------------------------
+
+    def render(self, prompt: Prompt) -> str:
+        """Write a prompt as the model reads it: its chat template, or plain paragraphs where it has none."""
+        if self.tokenizer.chat_template:
+            turns = [{"role": m.role, "content": m.content} for m in prompt]
+            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        return (self.tokenizer.bos_token or "") + "\n\n".join(m.content for m in prompt) + "\n"
+
+    def prompt_ids(self, prompt: Prompt, room: int = 0) -> list[int]:
+        """Encode a prompt, cut in the middle so that `room` more tokens fit."""
+        ids = self.tokenizer.encode(self.render(prompt), add_special_tokens=False)
+        return cut_middle(ids, max(self.spec.max_tokens - room, 8))
+
+    def answer_ids(self, text: str) -> list[int]:
+        """Encode an answer, always apart from its prompt: training and exams see the same tokens."""
+        return [*self.tokenizer.encode(text, add_special_tokens=False), self.tokenizer.eos_token_id]
+
+    def encode(self, example: Example) -> tuple[list[int], list[int]]:
+        """Encode (prompt, first target); kept, since a lesson is walked several times."""
+        if example not in self._encoded:
+            if len(self._encoded) >= 100_000:
+                self._encoded.clear()
+            answer = self.answer_ids(example.targets[0])[: self.spec.max_tokens // 2]
+            self._encoded[example] = (self.prompt_ids(example.prompt, len(answer)), answer)
+        return self._encoded[example]
+
+    def length(self, example: Example) -> int:
+        """Tokens of prompt and target."""
+        prompt, answer = self.encode(example)
+        return len(prompt) + len(answer)
+
+    # --- training -------------------------------------------------------------------------------------------
+
+    def batch(self, examples: Sequence[Example]) -> Batch:
+        """Right-pad prompt + target; loss on the target alone."""
+        pairs = [self.encode(e) for e in examples]
+        longest = max(len(p) + len(a) for p, a in pairs)
+        pad = self.tokenizer.pad_token_id
+        ids = [p + a + [pad] * (longest - len(p) - len(a)) for p, a in pairs]
+        mask = [[1] * (len(p) + len(a)) + [0] * (longest - len(p) - len(a)) for p, a in pairs]
+        labels = [[IGNORED] * len(p) + a + [IGNORED] * (longest - len(p) - len(a)) for p, a in pairs]
+        return Batch(
+            ids_BT=torch.tensor(ids, device=self.device),
+            mask_BT=torch.tensor(mask, device=self.device),
+            labels=torch.tensor(labels, device=self.device),
+            num_tokens=sum(len(p) + len(a) for p, a in pairs),
+            num_targets=sum(len(a) for _, a in pairs),
+        )
+
+    def forward(self, module: nn.Module, batch: Batch) -> Forward:
+        """Predict each target token from what stands before it."""
+        logits_BTV = module(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False).logits
+        labels_BT = batch.labels[:, 1:]
+        taught_BT = labels_BT != IGNORED
+        logits_NV, labels_N = logits_BTV[:, :-1][taught_BT].float(), labels_BT[taught_BT]
+        return Forward(functional.cross_entropy(logits_NV, labels_N), logits_NV, labels_N)
+
+    # --- answering ------------------------------------------------------------------------------------------
+
+    def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer by generating, or by ranking each example's choices."""
+        if not examples:
+            return []
+        with torch.inference_mode():
+            return self._rank(examples) if decode.kind == "label" else self._generate(examples, decode)
+
+    def loglik(self, pairs: Sequence[tuple[Prompt, str]]) -> list[float]:
+        """Give ln p(continuation | prompt) in nats, summed over the continuation's own tokens (no end token)."""
+        if not pairs:
+            return []
+        prompts = [self.prompt_ids(p) for p, _ in pairs]
+        texts = [[self.tokenizer.encode(text, add_special_tokens=False)] for _, text in pairs]
+        with torch.inference_mode():
+            return [score for scores in self._score(prompts, texts) for score in scores]
+
+    def _rank(self, examples: Sequence[Example]) -> list[Answer]:
+        for example in examples:
+            if not example.choices:
+                raise ModelError("no choices to rank", where=f"example {example.id}", mend="give the task `labels`")
+        # The end token counts, so that "1" is not preferred for being the beginning of "10".
+        choices = [[self.answer_ids(c) for c in e.choices] for e in examples]
+        prompts = [self.prompt_ids(e.prompt, max(map(len, ids))) for e, ids in zip(examples, choices, strict=True)]
+        answers: list[Answer] = []
+        for example, ids, scores in zip(examples, prompts, self._score(prompts, choices), strict=True):
+            best = max(range(len(scores)), key=lambda i: (scores[i], -i))
+            answers.append(Answer(example_id=example.id, text=example.choices[best], tokens_in=len(ids)))
+        return answers
+
+    def _score(self, prompts: Sequence[list[int]], continuations: Sequence[list[list[int]]]) -> list[list[float]]:
+        """Score every continuation; continuations of one prompt share its forward pass."""
+        scores: list[list[float]] = [[] for _ in prompts]
+        for rows in _by_length(prompts, [len(c) for c in continuations], self.exam_batch):
+            found = self._score_batch([prompts[i] for i in rows], [continuations[i] for i in rows])
+            for i, values in zip(rows, found, strict=True):
+                scores[i] = values
+        return scores
+
+    def _score_batch(self, prompts: list[list[int]], continuations: list[list[list[int]]]) -> list[list[float]]:
+        ids_BT, mask_BT = self._left_pad(prompts)
+        out = self.module(
+            input_ids=ids_BT, attention_mask=mask_BT, position_ids=_positions(mask_BT), use_cache=True, logits_to_keep=1
+        )
+        owner_R = torch.tensor([b for b, c in enumerate(continuations) for _ in c], device=self.device)
+        flat = [c for group in continuations for c in group]
+        longest = max(map(len, flat))
+        pad = self.tokenizer.pad_token_id
+        ids_RL = torch.tensor([c + [pad] * (longest - len(c)) for c in flat], device=self.device)
+        real_RL = torch.tensor([[1] * len(c) + [0] * (longest - len(c)) for c in flat], device=self.device)
+        logits_RLV = out.logits[:, -1:][owner_R]
+        if longest > 1:
+            cache = out.past_key_values
+            cache.batch_select_indices(owner_R)
+            more = self.module(
+                input_ids=ids_RL[:, :-1],
+                attention_mask=torch.cat([mask_BT[owner_R], real_RL[:, :-1]], dim=1),
+                position_ids=mask_BT.sum(1)[owner_R, None] + torch.arange(longest - 1, device=self.device),
+                past_key_values=cache,
+                use_cache=True,
+            )
+            logits_RLV = torch.cat([logits_RLV, more.logits], dim=1)
+        logp_RLV = functional.log_softmax(logits_RLV.float(), dim=-1)
+        sums_R = (logp_RLV.gather(-1, ids_RL[..., None])[..., 0] * real_RL).sum(1).tolist()
+        values = iter(sums_R)
+        return [[next(values) for _ in group] for group in continuations]
+
+    def _left_pad(self, prompts: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        longest = max(map(len, prompts))
+        pad = self.tokenizer.pad_token_id
+        ids = [[pad] * (longest - len(p)) + p for p in prompts]
+        mask = [[0] * (longest - len(p)) + [1] * len(p) for p in prompts]
+        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+    def _generate(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        prompts = [self.prompt_ids(e.prompt, decode.max_tokens) for e in examples]
+        answers: dict[int, Answer] = {}
+        # A sample depends on its own example alone, so each is drawn by itself.
+        batch = self.exam_batch if decode.temperature == 0 else 1
+        for rows in _by_length(prompts, [1] * len(prompts), batch):
+            seed = seed_of(decode.seed, 0, f"sample {examples[rows[0]].id}")
+            with seeded(seed, self.device):
+                out = self._continue([prompts[i] for i in rows], decode)
+            for i, ids in zip(rows, out, strict=True):
+                answers[i] = self._answer(examples[i], prompts[i], ids, decode)
+        return [answers[i] for i in range(len(examples))]
+
+    def _continue(self, prompts: list[list[int]], decode: Decode) -> list[list[int]]:
+        ids_BT, mask_BT = self._left_pad(prompts)
+        drawn: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        if decode.temperature > 0:
+            drawn = {"do_sample": True, "temperature": decode.temperature, "top_p": 1.0, "top_k": 0}
+        generate: Any = self.module.generate
+        out_BT = generate(
+            input_ids=ids_BT,
+            attention_mask=mask_BT,
+            max_new_tokens=decode.max_tokens,
+            pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=self.tokenizer.eos_token_id,
+            **drawn,
+        )
+        return out_BT[:, ids_BT.shape[1] :].tolist()
+
+    def _answer(self, example: Example, prompt: list[int], ids: list[int], decode: Decode) -> Answer:
+        end = self.tokenizer.eos_token_id
+        finished = end in ids
+        kept = ids[: ids.index(end)] if finished else ids
+        text = self.tokenizer.decode(kept, skip_special_tokens=True)
+        cuts = [text.index(s) for s in decode.stop if s in text]
+        text = text[: min(cuts)] if cuts else text
+        return Answer(
+            example_id=example.id,
+            text=text.strip(),
+            finish="stop" if finished or cuts else "length",
+            tokens_in=len(prompt),
+            tokens_out=len(kept),
+        )
+
+
+def _output_name(module: nn.Module) -> str:
+    """Find the vocabulary layer, which adapters leave alone."""
+    output = cast("PreTrainedModel", module).get_output_embeddings()
+    return next((name for name, part in module.named_modules() if part is output), "lm_head")
+
+
+def _positions(mask_BT: Tensor) -> Tensor:
+    """Count positions from the first real token, so that left padding moves nothing."""
+    return (mask_BT.cumsum(1) - 1).clamp(min=0)
+
+
+def _by_length(prompts: Sequence[list[int]], rows: Sequence[int], batch: int) -> Iterator[list[int]]:
+    """Cut indices into batches of like length; `rows[i]` rows per prompt, at most MOST_ROWS in a batch."""
+    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+    taken: list[int] = []
+    total = 0
+    for i in order:
+        if taken and (len(taken) == batch or total + rows[i] > MOST_ROWS):
+            yield taken
+            taken, total = [], 0
+        taken.append(i)
+        total += rows[i]
+    if taken:
+        yield taken

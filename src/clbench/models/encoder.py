@@ -1,0 +1,216 @@
+"""Encoders (BERT and kin): a label head with one row per label ever seen, which grows as labels arrive.
+
+Shapes: B texts, T tokens, K label rows, H hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from clbench.core.errors import ModelError
+from clbench.core.keys import seed_of
+from clbench.core.spec import ModelSpec
+from clbench.core.types import Ability, Answer, Decode, Example, Prompt
+from clbench.models import source
+from clbench.models.net import DTYPES, Batch, Forward, cut_middle, pretrained
+
+HEADS = ("classifier.out_proj", "classifier.dense_out", "classifier", "score")
+ROW_SPREAD = 0.02  # standard deviation of a new row, as in BERT
+
+
+class Encoder:
+    """An encoder with a label head.
+
+    The head starts with the labels that the checkpoint's `id2label` names. A label it has never seen has a
+    row drawn from the label's own text, so the untouched model answers the same whatever comes later.
+
+    Attributes:
+        module: The Hugging Face model; its last linear layer is the head.
+        tokenizer: Its tokenizer.
+        identity: Digest of the base checkpoint.
+    """
+
+    def __init__(self, spec: ModelSpec, module: nn.Module, tokenizer: Any, exam_batch: int) -> None:
+        self.spec = spec
+        self.module = module
+        self.tokenizer = tokenizer
+        self.exam_batch = exam_batch
+        self.identity = source.identity(spec)
+        self.head_name = _find_head(module, spec)
+        self._labels: list[str] = []
+        self._encoded: dict[Prompt, list[int]] = {}
+
+    @classmethod
+    def load(cls, spec: ModelSpec, folder: Path | None, device: torch.device, exam_batch: int) -> Self:
+        """Load weights, tokenizer and the labels that the checkpoint knows."""
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        tokenizer = pretrained(AutoTokenizer, spec, folder)
+        module = pretrained(AutoModelForSequenceClassification, spec, folder, dtype=DTYPES[spec.dtype])
+        net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
+        known = [str(module.config.id2label[i]) for i in range(module.config.num_labels)]
+        named = [] if all(k == f"LABEL_{i}" for i, k in enumerate(known)) else known
+        net.adopt_labels(named)
+        return net
+
+    def adopt_labels(self, labels: Sequence[str]) -> None:
+        """Say that the head's first rows belong to these labels, and drop the others."""
+        head = self._head()
+        self._labels = list(labels)
+        self._replace_head(head.weight.detach()[: len(labels)], head.bias.detach()[: len(labels)])
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """It chooses labels; it writes nothing."""
+        return frozenset({"label"})
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the head's rows."""
+        return tuple(self._labels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.module.parameters()).device
+
+    def grow(self, labels: Iterable[str]) -> None:
+        """Add rows for labels that the head does not know, in sorted order."""
+        new = sorted(set(labels) - set(self._labels))
+        if not new:
+            return
+        head = self._head()
+        rows_KH = torch.stack([self._new_row(label) for label in new])
+        weight_KH = torch.cat([head.weight.detach(), rows_KH.to(head.weight)])
+        bias_K = torch.cat([head.bias.detach(), head.bias.new_zeros(len(new))])
+        self._replace_head(weight_KH, bias_K)
+        self._labels += new
+
+    def _new_row(self, label: str) -> Tensor:
+        generator = torch.Generator().manual_seed(seed_of(0, 0, f"label row {label}"))
+        return torch.randn(self._head().in_features, generator=generator) * ROW_SPREAD
+
+    def _head(self) -> nn.Linear:
+        head = self.module.get_submodule(self.head_name)
+        assert isinstance(head, nn.Linear), "found by _find_head"
+        return head
+
+    def _replace_head(self, weight_KH: Tensor, bias_K: Tensor) -> None:
+        head = self._head()
+        head.weight = nn.Parameter(weight_KH.clone(), requires_grad=head.weight.requires_grad)
+        head.bias = nn.Parameter(bias_K.clone(), requires_grad=head.bias.requires_grad)
+        head.out_features = weight_KH.shape[0]
+
+    # --- encoding and training ------------------------------------------------------------------------------
+
+    def render(self, prompt: Prompt) -> str:
+        """Write a prompt as the model reads it: its messages, one after another."""
+        return "\n".join(m.content for m in prompt)
+
+    def prompt_ids(self, prompt: Prompt) -> list[int]:
+        """Encode a prompt with the tokenizer's special tokens, cut in the middle if it is too long."""
+        if prompt not in self._encoded:
+            if len(self._encoded) >= 100_000:
+                self._encoded.clear()
+            ids = self.tokenizer(self.render(prompt), add_special_tokens=True, verbose=False)["input_ids"]
+            self._encoded[prompt] = cut_middle(list(ids), self.spec.max_tokens)
+        return self._encoded[prompt]
+
+    def length(self, example: Example) -> int:
+        """Tokens of the text."""
+        return len(self.prompt_ids(example.prompt))
+
+    def _pad(self, prompts: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        longest = max(map(len, prompts))
+        pad = self.tokenizer.pad_token_id
+        ids = torch.tensor([p + [pad] * (longest - len(p)) for p in prompts], device=self.device)
+        mask = torch.tensor([[1] * len(p) + [0] * (longest - len(p)) for p in prompts], device=self.device)
+        return ids, mask
+
+    def batch(self, examples: Sequence[Example]) -> Batch:
+        """Make tensors; the label is the first target, which the head must know.
+
+        Raises:
+            ModelError: An example is free text, which an encoder cannot learn.
+        """
+        rows: list[int] = []
+        for example in examples:
+            if not example.choices:
+                raise ModelError(
+                    "an encoder learns labels, and this example is free text",
+                    where=f"example {example.id}",
+                    mend="take a causal model for this stream, or a stream of classification tasks",
+                )
+            rows.append(self._labels.index(example.targets[0]))
+        prompts = [self.prompt_ids(e.prompt) for e in examples]
+        ids_BT, mask_BT = self._pad(prompts)
+        labels_B = torch.tensor(rows, device=self.device)
+        return Batch(ids_BT, mask_BT, labels_B, num_tokens=sum(map(len, prompts)), num_targets=len(rows))
+
+    def forward(self, module: nn.Module, batch: Batch) -> Forward:
+        """Choose among all labels ever seen, as class-incremental learning asks."""
+        logits_BK = module(input_ids=batch.ids_BT, attention_mask=batch.mask_BT).logits.float()
+        return Forward(functional.cross_entropy(logits_BK, batch.labels), logits_BK, batch.labels)
+
+    # --- answering ------------------------------------------------------------------------------------------
+
+    def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Choose the best of each example's choices.
+
+        Raises:
+            ModelError: The exam asks for text.
+        """
+        if decode.kind != "label":
+            raise ModelError("an encoder cannot write text", where="exam", mend="take a causal model for this exam")
+        if not examples:
+            return []
+        index = {label: i for i, label in enumerate(self._labels)}
+        unseen = sorted({c for e in examples for c in e.choices} - set(index))
+        index.update({label: len(self._labels) + i for i, label in enumerate(unseen)})
+        answers: dict[int, Answer] = {}
+        order = sorted(range(len(examples)), key=lambda i: (self.length(examples[i]), i))
+        with torch.inference_mode():
+            for start in range(0, len(order), self.exam_batch):
+                rows = order[start : start + self.exam_batch]
+                logits_BK = self._logits([examples[i] for i in rows], unseen)
+                for i, logits_K in zip(rows, logits_BK.tolist(), strict=True):
+                    answers[i] = self._choose(examples[i], logits_K, index)
+        return [answers[i] for i in range(len(examples))]
+
+    def _logits(self, examples: Sequence[Example], unseen: Sequence[str]) -> Tensor:
+        seen_in: list[Tensor] = []
+        # A hook sees what the head reads, whatever the architecture does before it.
+        hook = self._head().register_forward_pre_hook(lambda _, inputs: seen_in.append(inputs[0]))
+        try:
+            ids_BT, mask_BT = self._pad([self.prompt_ids(e.prompt) for e in examples])
+            logits_BK = self.module(input_ids=ids_BT, attention_mask=mask_BT).logits.float()
+        finally:
+            hook.remove()
+        if not unseen:
+            return logits_BK
+        rows_KH = torch.stack([self._new_row(label) for label in unseen]).to(seen_in[0])
+        return torch.cat([logits_BK, (seen_in[0] @ rows_KH.T).float()], dim=1)
+
+    def _choose(self, example: Example, logits_K: list[float], index: dict[str, int]) -> Answer:
+        if not example.choices:
+            raise ModelError("no choices to rank", where=f"example {example.id}", mend="give the task `labels`")
+        best = max(range(len(example.choices)), key=lambda i: (logits_K[index[example.choices[i]]], -i))
+        return Answer(example_id=example.id, text=example.choices[best], tokens_in=self.length(example))
+
+
+def _find_head(module: nn.Module, spec: ModelSpec) -> str:
+    modules = dict(module.named_modules())
+    for name in HEADS:
+        if isinstance(modules.get(name), nn.Linear):
+            return name
+    raise ModelError(
+        f"no label head found in {type(module).__name__}",
+        where=spec.name,
+        mend=f"the last layer must be a linear one named {', '.join(HEADS)}",
+    )

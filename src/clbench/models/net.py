@@ -1,0 +1,163 @@
+"""What a trainable model offers to learners, whatever its family, and how one is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from clbench.core.errors import ModelError
+from clbench.core.spec import Machine, ModelSpec
+from clbench.core.types import Ability, Answer, Decode, Example
+from clbench.models import source
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples as tensors. Shapes: B examples, T tokens (padded).
+
+    Attributes:
+        ids_BT: Token ids.
+        mask_BT: 1 where a token stands, 0 where padding does.
+        labels: Causal: (B, T), -100 where no loss is taken (prompt, padding). Encoder: (B,), label rows.
+        num_tokens: Tokens without padding.
+        num_targets: Positions on which loss is taken.
+    """
+
+    ids_BT: Tensor
+    mask_BT: Tensor
+    labels: Tensor
+    num_tokens: int
+    num_targets: int
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a model says about a batch, at the N positions on which loss is taken.
+
+    Attributes:
+        loss: Scalar, mean cross-entropy in nats over the N positions.
+        logits_NV: Scores over the vocabulary, or over the label rows.
+        labels_N: The taught ids.
+    """
+
+    loss: Tensor
+    logits_NV: Tensor
+    labels_N: Tensor
+
+
+class Net(Protocol):
+    """A model that can be trained and asked."""
+
+    module: nn.Module
+    identity: str
+    head_name: str  # the output layer: label head or vocabulary
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """What it is able to answer."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Rows of the label head; empty for models without one."""
+        ...
+
+    def grow(self, labels: Iterable[str]) -> None:
+        """Make room for labels that the head does not know; nothing to do for models without one."""
+        ...
+
+    def length(self, example: Example) -> int:
+        """Tokens of the example as it is trained on."""
+        ...
+
+    def batch(self, examples: Sequence[Example]) -> Batch:
+        """Make tensors of examples, on the model's device."""
+        ...
+
+    def forward(self, module: nn.Module, batch: Batch) -> Forward:
+        """Run `module` (this net's, perhaps wrapped for distribution) on a batch."""
+        ...
+
+    def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer examples, in order."""
+        ...
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Generator[None]:
+    """Run a block under its own seed and leave the global generators as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def device_of(machine: Machine) -> torch.device:
+    """Give the device that the machine names; "auto" takes an accelerator if there is one."""
+    if machine.device != "auto":
+        return torch.device(machine.device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_net(spec: ModelSpec, machine: Machine) -> Net:
+    """Load a base model with its tokenizer.
+
+    Raises:
+        ModelError: No such model, no checkpoint, or one that does not load.
+    """
+    from clbench.models.causal import Causal
+    from clbench.models.encoder import Encoder
+
+    folder = source.locate(spec)
+    architectures = source.configuration(spec).get("architectures") or []
+    if folder is None and spec.family == "auto":
+        architectures = _hub_architectures(spec)
+    family = source.family_of(spec, architectures)
+    device = device_of(machine)
+    loader = Causal if family == "causal" else Encoder
+    with seeded(0, device):  # parts that a checkpoint lacks (a pooler) are drawn at random: the same for everybody
+        return loader.load(spec, folder, device, machine.exam_batch)
+
+
+def _hub_architectures(spec: ModelSpec) -> list[str]:
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(spec.name, revision=spec.revision)
+    except OSError as error:
+        raise ModelError(
+            f"Hub model {spec.name!r} cannot be fetched: {error}",
+            where="model.name",
+            mend="check the network, or name a local checkpoint folder",
+        ) from error
+    return list(config.architectures or [])
+
+
+def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:
+    """Call `auto.from_pretrained` on a folder or a pinned Hub id, with a clear error."""
+    place = str(folder) if folder is not None else spec.name
+    revision: dict[str, Any] = {} if folder is not None else {"revision": spec.revision}
+    try:
+        return auto.from_pretrained(place, **revision, **settings)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"{spec.name!r} does not load: {first}",
+            where="model.name",
+            mend="the folder must hold config.json, weights and tokenizer files in Hugging Face format",
+        ) from error
+
+
+def cut_middle(ids: list[int], limit: int) -> list[int]:
+    """Keep the first and the last part of a sequence that is too long: instructions stand at both ends."""
+    if len(ids) <= limit:
+        return ids
+    head = limit // 2
+    return ids[:head] + ids[len(ids) - (limit - head) :]

@@ -1,0 +1,1 @@
+"""One file per scorer; a scorer marks one answer and is pure."""

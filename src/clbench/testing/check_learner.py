@@ -1,0 +1,340 @@
+"""The contract of every learner, as checks that compare saved states: on answers alone, bugs slip through.
+
+    from clbench.testing import check_learner
+    outcomes = check_learner("replay")
+
+The same suite runs over the shipped learners and over yours (a dotted module path).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from clbench.data.exam import open_exams
+from clbench.data.stream import lessons, open_stream
+
+from clbench.core.errors import DataError, SpecError
+from clbench.core.keys import canonical, digest, folder_digest
+from clbench.core.progress import Progress, listener
+from clbench.core.protocols import Learner, LearnerPlugin
+from clbench.core.spec import Machine, ModelSpec
+from clbench.core.types import Budget, Exam, Example, Lesson
+from clbench.engine.resolve import open_learner
+
+QUICK = {"lr": 1e-3, "epochs": 1, "batch_size": 8, "warmup": 0.0}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check found: `problem` is empty if it held, `skipped` says why it does not apply."""
+
+    check: str
+    problem: str = ""
+    skipped: str = ""
+
+
+class NotApplicableError(Exception):
+    """Raised by a check that has nothing to say about a learner."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A learner under test with a small stream.
+
+    Attributes:
+        plugin, settings: The learner and the settings it is tested with.
+        lessons, exam: What it is taught and asked.
+        scratch: A folder for its states.
+    """
+
+    name: str
+    plugin: LearnerPlugin[Any]
+    settings: Mapping[str, Any]
+    model: ModelSpec
+    lessons: tuple[Lesson, ...]
+    exam: Exam
+    scratch: Path
+    machine: Machine = field(default_factory=lambda: Machine(checkpoint_s=0.0, device="cpu"))
+
+    def learner(self, name: str | None = None, seed: int = 0, **changes: Any) -> Learner:
+        """Make a fresh learner, this one or another by name, with changed settings."""
+        if name is None:
+            plugin, config = self.plugin, self.plugin.config.model_validate({**self.settings, **changes})
+        else:
+            plugin, _ = open_learner({"name": name})
+            known = {k: v for k, v in self.settings.items() if k in plugin.config.model_fields}
+            config = plugin.config.model_validate({**known, **changes})
+        return plugin.build(config, self.model, seed, self.machine)
+
+    def state(self, learner: Learner, *parts: str) -> str:
+        """Save a learner and give the digest of its state, or of some parts of it ("answers", "keeps")."""
+        folder = self.save(learner)
+        return digest([folder_digest(folder / part) for part in parts or ("",)])
+
+    def save(self, learner: Learner) -> Path:
+        """Save a learner into a new folder."""
+        folder = self.scratch / f"state-{len(list(self.scratch.iterdir()))}"
+        learner.save(folder)
+        return folder
+
+    def taught(self, num: int = 2, **settings: Any) -> Learner:
+        """Make a learner that has learnt the first `num` lessons."""
+        learner = self.learner(**settings)
+        for lesson in self.lessons[:num]:
+            learner.learn(lesson)
+        return learner
+
+
+def _answers_in_order(bench: Bench) -> str:
+    learner = bench.learner()
+    if learner.respond([], bench.exam.decode) != []:
+        return "asked nothing, it answers something"
+    examples = list(reversed(bench.exam.examples))
+    ids = [a.example_id for a in learner.respond(examples, bench.exam.decode)]
+    return "" if ids == [e.id for e in examples] else "answers do not come in the order of the questions"
+
+
+def _asking_changes_nothing(bench: Bench) -> str:
+    learner = bench.taught(1)
+    before = bench.state(learner)
+    learner.respond(bench.exam.examples, bench.exam.decode)
+    if bench.state(learner) != before:
+        return "its state differs after an exam"
+    other = bench.taught(1)
+    for each in (learner, other):
+        each.learn(bench.lessons[1])
+    return "" if bench.state(learner) == bench.state(other) else "having been asked, it learns differently"
+
+
+def _sleep_changes_nothing(bench: Bench) -> str:
+    awake = bench.taught(1)
+    folder = bench.save(awake)
+    woken = bench.learner()
+    woken.load(folder)
+    if bench.state(woken) != folder_digest_of(folder):
+        return "saved again after loading, its state differs"
+    for learner in (awake, woken):
+        for lesson in bench.lessons[1:3]:
+            learner.learn(lesson)
+    return "" if bench.state(awake) == bench.state(woken) else "after sleep it learns differently"
+
+
+def folder_digest_of(folder: Path) -> str:
+    """Give what `Bench.state` gives, of a folder that is already written."""
+    return digest([folder_digest(folder)])
+
+
+def _starts_as_base(bench: Bench) -> str:
+    if not bench.plugin.starts_as_base:
+        raise NotApplicableError("it does not claim to start as the base model")
+    learner, base = bench.learner(), bench.learner("frozen")
+    if any((bench.save(learner) / "answers").glob("*")):
+        return "before any lesson it saves something that answers depend on"
+    same = learner.respond(bench.exam.examples, bench.exam.decode) == base.respond(
+        bench.exam.examples, bench.exam.decode
+    )
+    return "" if same else "before any lesson it answers otherwise than the base model"
+
+
+def _neutral_is_sft(bench: Bench) -> str:
+    if bench.plugin.neutral is None:
+        raise NotApplicableError("it has no settings at which it is plain fine-tuning")
+    learner, sft = bench.taught(2, **dict(bench.plugin.neutral)), bench.learner("sft")
+    for lesson in bench.lessons[:2]:
+        sft.learn(lesson)
+    same = bench.state(learner, "answers") == bench.state(sft, "answers")
+    return "" if same else f"at {dict(bench.plugin.neutral)} its weights are not those of sft"
+
+
+def _first_lesson_as_declared(bench: Bench) -> str:
+    parent = bench.plugin.first_lesson_as
+    if parent is None:
+        raise NotApplicableError("it declares no first_lesson_as")
+    if bench.plugin.settle is None:
+        return "it declares first_lesson_as and no settle, so its first lesson cannot be shared"
+    own, other, copied = bench.taught(1), bench.learner(parent), bench.learner()
+    other.learn(bench.lessons[0])
+    folder = bench.save(other)
+    if bench.state(own, "answers") != digest([folder_digest(folder / "answers")]):
+        return f"its first lesson is not that of {parent}"
+    bench.plugin.settle(copied, folder, bench.lessons[0])
+    for learner in (own, copied):
+        learner.learn(bench.lessons[1])
+    return "" if bench.state(own) == bench.state(copied) else "settled on a shared first lesson, it goes on differently"
+
+
+def _same_seed_same_bytes(bench: Bench) -> str:
+    return "" if bench.state(bench.taught(2)) == bench.state(bench.taught(2)) else "two equal runs give two states"
+
+
+def _global_rng_untouched(bench: Bench) -> str:
+    before = _rng_state()
+    learner = bench.taught(2)
+    learner.respond(bench.exam.examples, bench.exam.decode)
+    bench.save(learner)
+    return "" if _rng_state() == before else "a global random generator has moved"
+
+
+def _rng_state() -> str:
+    import importlib
+
+    torch = importlib.import_module("torch")
+    return digest([random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()])
+
+
+def _lesson_not_mutated(bench: Bench) -> str:
+    before = canonical(bench.lessons)
+    bench.taught(2)
+    return "" if canonical(bench.lessons) == before else "it changed its lesson"
+
+
+def _keeps_within_budget(bench: Bench) -> str:
+    for budget in (Budget(examples=3), Budget(bytes=900), Budget(examples=0)):
+        learner = bench.learner()
+        for lesson in bench.lessons[:2]:
+            learner.learn(lesson.model_copy(update={"budget": budget}))
+        kept = list(_stored_examples(bench.save(learner)))
+        if budget.examples is not None and len(kept) > budget.examples:
+            return f"it keeps {len(kept)} examples where {budget.examples} are allowed"
+        if budget.bytes is not None and len(canonical(kept).encode()) > budget.bytes:
+            return f"it keeps {len(canonical(kept).encode())} bytes of examples where {budget.bytes} are allowed"
+    return ""
+
+
+def _stored_examples(folder: Path) -> Iterator[Example]:
+    """Walk all JSON that was saved and give whatever looks like an example, wherever it hides."""
+    stack: list[Any] = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.rglob("*.json"))]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            if {"id", "prompt", "targets"} <= value.keys():
+                yield Example.model_validate(value)
+            else:
+                stack += list(value.values())
+        elif isinstance(value, list):
+            stack += value
+
+
+def _unknown_setting_refused(bench: Bench) -> str:
+    try:
+        open_learner({"name": bench.name, **bench.settings, "no_such_setting": 1})
+    except SpecError:
+        return ""
+    return "an unknown setting is accepted"
+
+
+def _exam_items_refused(bench: Bench) -> str:
+    first = bench.lessons[0]
+    marked = (first.examples[0].model_copy(update={"eval_only": True}), *first.examples[1:])
+    try:
+        bench.learner().learn(first.model_copy(update={"examples": marked}))
+    except DataError:
+        return ""
+    return "it learns an example that is marked eval_only"
+
+
+class _StoppedError(Exception):
+    """Stands for a kill in the middle of a lesson."""
+
+
+def _stop_and_resume(bench: Bench) -> str:
+    whole = bench.taught(1)
+    base = bench.save(whole)
+    whole.learn(bench.lessons[1])
+    for stop_after in (1, 2):
+        progress = bench.scratch / "progress"
+        shutil.rmtree(progress, ignore_errors=True)
+        broken = bench.learner()
+        broken.load(base)
+        try:
+            with _stopping(stop_after):
+                broken.learn(bench.lessons[1], progress)
+        except _StoppedError:
+            pass
+        again = bench.learner()
+        again.load(base)
+        again.learn(bench.lessons[1], progress)
+        if bench.state(again) != bench.state(whole):
+            return f"stopped after step {stop_after} and gone on, it ends in another state"
+    return ""
+
+
+@contextmanager
+def _stopping(after: int) -> Iterator[None]:
+    def listen(progress: Progress) -> None:
+        if progress.done > after:
+            raise _StoppedError
+
+    token = listener.set(listen)
+    try:
+        yield
+    finally:
+        listener.reset(token)
+
+
+def _learning_does_something(bench: Bench) -> str:
+    if bench.name == "frozen":
+        raise NotApplicableError("it is meant to learn nothing")
+    learner = bench.taught(2)
+    return "" if any((bench.save(learner) / "answers").glob("*")) else "two lessons leave no trace in its answers"
+
+
+CHECKS: dict[str, Callable[[Bench], str]] = {
+    "answers in order": _answers_in_order,
+    "asking changes nothing": _asking_changes_nothing,
+    "sleep changes nothing": _sleep_changes_nothing,
+    "starts as the base model": _starts_as_base,
+    "neutral settings equal sft": _neutral_is_sft,
+    "first lesson as declared": _first_lesson_as_declared,
+    "same seed, same bytes": _same_seed_same_bytes,
+    "global random state untouched": _global_rng_untouched,
+    "lesson not mutated": _lesson_not_mutated,
+    "kept examples within the budget": _keeps_within_budget,
+    "unknown setting refused": _unknown_setting_refused,
+    "exam items refused": _exam_items_refused,
+    "stop and resume": _stop_and_resume,
+    "learning leaves a trace": _learning_does_something,
+}
+
+
+def check_learner(
+    name: str, model: str = "tiny-llama", stream: str = "worlds-tiny", only: str | None = None
+) -> list[Outcome]:
+    """Check a learner against its contract.
+
+    Args:
+        name: A learner of the package, or a dotted module path.
+        model: The base model it is checked on.
+        stream: A small stream of at least two lessons.
+        only: Name of one check; None runs all.
+
+    Returns:
+        One outcome per check; the learner conforms if no outcome has a problem.
+
+    Raises:
+        SpecError: There is no such learner.
+    """
+    plugin, _ = open_learner({"name": name})
+    opened = open_stream(stream, None)
+    settings = {k: v for k, v in QUICK.items() if k in plugin.config.model_fields}
+    outcomes: list[Outcome] = []
+    for title, check in CHECKS.items():
+        if only not in (None, title):
+            continue
+        with TemporaryDirectory() as scratch:
+            exam = open_exams((), opened, None)[0]
+            bench = Bench(name, plugin, settings, ModelSpec(name=model), lessons(opened), exam, Path(scratch))
+            try:
+                outcomes.append(Outcome(title, problem=check(bench)))
+            except NotApplicableError as reason:
+                outcomes.append(Outcome(title, skipped=str(reason)))
+    return outcomes
