@@ -7,14 +7,12 @@ from pathlib import Path
 
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import digest
-from clbench.core.types import Ability, Decode, Exam, ExamKind, Example, ScorerSpec, Stream, Task
+from clbench.core.types import Exam, Example, ScorerSpec, Stream, Task
 from clbench.data.card import AbilitySource, ExamCard, list_cards, load_exam_card
 from clbench.data.task import chance_of, decode_of, open_task, smallest
 
 
-def open_exams(
-    names: Sequence[str], stream: Stream, items: int | None, data: Path | None = None
-) -> tuple[Exam, ...]:
+def open_exams(names: Sequence[str], stream: Stream, items: int | None, data: Path | None = None) -> tuple[Exam, ...]:
     """Give the columns of the matrix: own tasks in order of first teaching, then the named exams.
 
     Args:
@@ -59,7 +57,20 @@ def _named(name: str) -> list[ExamCard]:
 
 
 def _own(task: Task, step: int, items: int | None) -> Exam:
-    return _exam(task.name, "own", task.exam, task.decode, task.scorer, task.chance, step, items)
+    return _sealed(
+        Exam(
+            name=task.name,
+            kind="own",
+            examples=task.exam,
+            decode=task.decode,
+            scorer=task.scorer,
+            needs=frozenset({task.decode.kind}),
+            chance=task.chance,
+            taught=step,
+            digest="",
+        ),
+        items,
+    )
 
 
 def open_exam(card: ExamCard, items: int | None = None, data: Path | None = None) -> Exam:
@@ -77,7 +88,19 @@ def open_exam(card: ExamCard, items: int | None = None, data: Path | None = None
         task = open_task(card.source.task, data, beside=card.path)
         examples, chance = task.exam, task.chance
         decode, scorer = card.decode or task.decode, card.scorer or task.scorer
-    return _exam(card.name, card.kind, examples, decode, scorer, chance_of(card.about, chance, where), None, items)
+    return _sealed(
+        Exam(
+            name=card.name,
+            kind=card.kind,
+            examples=examples,
+            decode=decode,
+            scorer=scorer,
+            needs=frozenset({decode.kind}),
+            chance=chance_of(card.about, chance, where),
+            digest="",
+        ),
+        items,
+    )
 
 
 def _ability(source: AbilitySource, where: str) -> tuple[Example, ...]:
@@ -92,6 +115,9 @@ def _ability(source: AbilitySource, where: str) -> tuple[Example, ...]:
     return tuple(generate(source.ability, source.items, source.seed, "exam"))
 
 
-def _exam(  # one value per field of Exam
-    name: str, kind: ExamKind, examples: tuple[Example, ...], decode: Decode, scorer: ScorerSpec, chance: float
-) -> Exam: ...
+def _sealed(exam: Exam, items: int | None) -> Exam:
+    """Choose the items, mark them as never to be learnt, and digest what is asked."""
+    chosen = exam.examples if items is None else smallest(exam.examples, items, 0)
+    examples = tuple(e.model_copy(update={"eval_only": True}) for e in chosen)
+    sealed = digest({"examples": examples, "decode": exam.decode, "needs": exam.needs})
+    return exam.model_copy(update={"examples": examples, "digest": sealed})

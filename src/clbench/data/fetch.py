@@ -35,7 +35,9 @@ def data_root(given: Path | None) -> Path | None:
     root = Path(name)
     if not root.is_dir():
         where = "--data" if given is not None else ROOT
-        raise DataError(f"there is no folder {str(root)!r}", where=where, mend="name the folder that holds the data sets")
+        raise DataError(
+            f"there is no folder {str(root)!r}", where=where, mend="name the folder that holds the data sets"
+        )
     return root
 
 
@@ -77,7 +79,11 @@ def _folder(card: Card, source: PathSource, root: Path | None) -> Path:
         )
     folder = root / source.path
     if not folder.is_dir():
-        near = did_you_mean(folder.name, _names(folder.parent)) if folder.parent.is_dir() else f"is {ROOT} or --data right?"
+        near = (
+            did_you_mean(folder.name, _names(folder.parent))
+            if folder.parent.is_dir()
+            else f"is {ROOT} or --data right?"
+        )
         raise DataError(f"task {card.name!r} reads {source.path!r}, which is not there", where=str(folder), mend=near)
     return folder
 

@@ -18,7 +18,9 @@ def rows(repo: str, config: str | None, revision: str, split: str) -> Iterator[t
     try:
         import datasets
     except ImportError:
-        raise DataError("a data set of the Hub needs datasets", where=where, mend="pip install 'clbench[data]'") from None
+        raise DataError(
+            "a data set of the Hub needs datasets", where=where, mend="pip install 'clbench[data]'"
+        ) from None
     try:
         found = datasets.load_dataset(repo, config, revision=revision, split=split)
     except (OSError, ValueError, RuntimeError) as error:

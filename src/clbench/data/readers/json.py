@@ -53,7 +53,9 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with text.file:
         try:
             if text.peek() != "[":
-                raise DataError("a .json file is one array of objects", where=str(path), mend="one object a line is .jsonl")
+                raise DataError(
+                    "a .json file is one array of objects", where=str(path), mend="one object a line is .jsonl"
+                )
             text.left = text.left[1:]
             while text.peek() != "]":
                 text.number += 1

@@ -25,7 +25,9 @@ def rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         import datasets
     except ImportError:
-        raise DataError("a saved data set needs datasets", where=str(folder), mend="pip install 'clbench[data]'") from None
+        raise DataError(
+            "a saved data set needs datasets", where=str(folder), mend="pip install 'clbench[data]'"
+        ) from None
     try:
         found = datasets.load_from_disk(str(folder))
     except (OSError, ValueError, KeyError) as error:

@@ -159,9 +159,7 @@ def _conversation(ability: Ability, rng: Generator, level: float, most_turns: in
             return _example(ability, lang, scene.document, turns[: most_turns or ability.turns], system)
 
 
-def _example(
-    ability: Ability, lang: Language, document: str, turns: list[Turn], system: tuple[str, ...]
-) -> Example:
+def _example(ability: Ability, lang: Language, document: str, turns: list[Turn], system: tuple[str, ...]) -> Example:
     messages = [Message(role="system", content=s) for s in system]
     for i, turn in enumerate(turns):
         asked = f"{document}\n{turn.question}" if document and i == 0 else turn.question

@@ -34,7 +34,15 @@ RECALL_KINDS = ("animal", "object", "food")
 
 def recall(rng: Generator, lang: Language, level: float) -> Scene:
     """Make a list of pairs and ask for values: 4 to 8 pairs at first, up to 32 later."""
-    sizes = (2, 3, 4) if level < 0.08 else (4, 6, 8) if level < 0.2 else (4, 8, 8, 16, 24) if level < 0.4 else (4, 8, 16, 32)
+    sizes = (
+        (2, 3, 4)
+        if level < 0.08
+        else (4, 6, 8)
+        if level < 0.2
+        else (4, 8, 8, 16, 24)
+        if level < 0.4
+        else (4, 8, 16, 32)
+    )
     keys = lexicon.CHARACTERS if lang == "zh" else tuple(w for k in RECALL_KINDS for w in lexicon.words(k, "en"))
     chosen = draw(rng, keys, pick(rng, sizes))
     choices = lexicon.words("colour", lang)

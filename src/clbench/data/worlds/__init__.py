@@ -1,0 +1,1 @@
+"""The embedded suite: nonsense worlds with exact answers, generated from a seed."""

@@ -1,0 +1,66 @@
+"""Empirical laws: a table of measurements with a hidden law behind its classes; unseen rows must be classed by it."""
+
+from __future__ import annotations
+
+import itertools
+
+from clbench.data.worlds.lexicon import Language
+from clbench.data.worlds.world import Item, Plan, WorldSpec, chance_of, split, world_names
+
+TAUGHT: dict[Language, tuple[str, ...]] = {
+    "en": (
+        "A {thing} of size {a} and heat {b} is of which class?",
+        "{thing}: size {a}, heat {b}. Class?",
+        "Which class is a {thing} with size {a} and heat {b}?",
+    ),
+    "zh": (
+        "{thing}:大小{a},热{b}。什么类型?",
+        "大小{a}、热{b}的{thing}是什么类型?",
+        "一个{thing},大小{a},热{b},类型是?",
+    ),
+}
+PARAPHRASE: dict[Language, str] = {
+    "en": "Heat {b} and size {a}: name the class of this {thing}.",
+    "zh": "热{b},大小{a}的{thing},请说出类型。",
+}
+SENTENCE: dict[Language, str] = {
+    "en": "A {thing} of size {a} and heat {b} is {value}.",
+    "zh": "大小{a}、热{b}的{thing}是{value}。",
+}
+LARGEST = 12  # measurements run from 1 to 12
+
+
+def law(weights: tuple[int, int], cuts: list[float], a: int, b: int) -> int:
+    """Give the class of a measurement: how many cuts the weighted sum exceeds."""
+    return sum(weights[0] * a + weights[1] * b > cut for cut in cuts)
+
+
+def plan(spec: WorldSpec) -> Plan:
+    """Plan a law with `classes` classes of about equal size; `items` rows are taught, the others are asked."""
+    generator, lang = chance_of(spec, "laws"), spec.language
+    thing, *classes = world_names(spec, spec.classes + 1, "classes")
+    weights = [(1, 0), (0, 1), (1, 1), (1, -1), (2, 1), (1, 2)][int(generator.integers(6))]
+    table = list(itertools.product(range(1, LARGEST + 1), repeat=2))
+    sums = sorted(weights[0] * a + weights[1] * b for a, b in table)
+    cuts = [sums[len(sums) * k // spec.classes] - 0.5 for k in range(1, spec.classes)]
+    rows = [_row(thing, a, b, classes[law(weights, cuts, a, b)], spec) for a, b in table]
+    taught, unseen = split(rows, max(len(rows) - spec.items, 8), generator)
+    wordings = TAUGHT[lang][: spec.wordings]
+    return Plan(
+        lesson=[(wording, taught) for wording in wordings],
+        exam=[(TAUGHT[lang][0], unseen)],
+        dev=[],
+        probes={
+            "verbatim": [(TAUGHT[lang][0], taught)],
+            "paraphrase": [(PARAPHRASE[lang], taught)],
+            "application": [(TAUGHT[lang][0], unseen)],
+        },
+        sentences=[SENTENCE[lang].format(**i.slots) for i in taught],
+        labels=tuple(sorted(classes)),
+    )
+
+
+def _row(thing: str, a: int, b: int, value: str, spec: WorldSpec) -> Item:
+    slots = {"thing": thing, "a": str(a), "b": str(b), "value": value}
+    said = SENTENCE[spec.language].format(**slots) if spec.form == "generation" else value
+    return Item(f"{a} {b}", slots, said, value)

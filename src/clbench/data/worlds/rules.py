@@ -1,0 +1,90 @@
+"""Rule systems: a code of ordered rules sends goods to gates; unseen goods must be sent by the same code."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from clbench.data.worlds.lexicon import Language, words
+from clbench.data.worlds.world import Item, Plan, WorldSpec, chance_of, split, world_names
+
+FEATURES = ("size", "colour", "material")
+TAUGHT: dict[Language, tuple[str, ...]] = {
+    "en": (
+        "Code {code}: where do {size} {colour} {material} goods go?",
+        "By code {code}, which gate is for {size} {colour} {material} goods?",
+        "Goods: {size}, {colour}, {material}. Gate by code {code}?",
+    ),
+    "zh": (
+        "规则{code}:{size}、{colour}、{material}的东西去哪里?",
+        "按照规则{code},{size}的{colour}{material}东西去哪个门?",
+        "东西:{size},{colour},{material}。按规则{code}去哪里?",
+    ),
+}
+PARAPHRASE: dict[Language, str] = {
+    "en": "{size} {colour} goods of {material} arrive. Which gate does code {code} name?",
+    "zh": "来了{colour}的{material}东西,{size}。规则{code}说去哪个门?",
+}
+SENTENCE: dict[Language, str] = {
+    "en": "Code {code}: {what} goods go to {gate}.",
+    "zh": "规则{code}:{what}的东西去{gate}。",
+}
+OTHERWISE: dict[Language, str] = {"en": "all other", "zh": "其他"}
+VALUES = {"size": 4, "colour": 6, "material": 4}  # 96 different goods
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Goods whose `feature` has `value` go to `gate`."""
+
+    feature: str
+    value: str
+    gate: str
+
+
+def decide(rules: list[Rule], otherwise: str, goods: dict[str, str]) -> str:
+    """Give the gate of the first rule that fits."""
+    return next((r.gate for r in rules if goods[r.feature] == r.value), otherwise)
+
+
+def plan(spec: WorldSpec) -> Plan:
+    """Plan a code of `classes` gates; `items` goods are taught, the others are asked."""
+    generator, lang = chance_of(spec, "rules"), spec.language
+    code, *gates = world_names(spec, spec.classes + 1, "gates")
+    domain = {f: words(f, lang)[: VALUES[f]] for f in FEATURES}
+    # Colours decide first and sizes next, one rule for each gate but the last, which takes the rest.
+    decided = [("colour", v) for v in domain["colour"][:4]] + [("size", v) for v in domain["size"]]
+    chosen = [decided[i] for i in generator.permutation(4)[: max(1, (spec.classes + 1) // 2)]]
+    chosen += [("material", v) for v in domain["material"]]
+    rules = [Rule(f, v, gates[i % (spec.classes - 1)]) for i, (f, v) in enumerate(chosen[: max(2, spec.classes)])]
+    cases = [dict(zip(FEATURES, values, strict=True)) for values in itertools.product(*domain.values())]
+    items = [_case(code, goods, decide(rules, gates[-1], goods), rules) for goods in cases]
+    taught, unseen = split(items, max(len(items) - spec.items, 8), generator)
+    sentences = [SENTENCE[lang].format(code=code, what=r.value, gate=r.gate) for r in rules]
+    sentences.append(SENTENCE[lang].format(code=code, what=OTHERWISE[lang], gate=gates[-1]))
+    wordings = TAUGHT[lang][: spec.wordings]
+    if spec.form == "generation":
+        taught, unseen = ([_sentence(i, lang) for i in part] for part in (taught, unseen))
+    return Plan(
+        lesson=[(wording, taught) for wording in wordings],
+        exam=[(TAUGHT[lang][0], unseen)],
+        dev=[],
+        probes={
+            "verbatim": [(TAUGHT[lang][0], taught)],
+            "paraphrase": [(PARAPHRASE[lang], taught)],
+            "application": [(TAUGHT[lang][0], unseen)],
+        },
+        sentences=sentences,
+        labels=tuple(sorted(gates)),
+    )
+
+
+def _case(code: str, goods: dict[str, str], gate: str, rules: list[Rule]) -> Item:
+    fits = next((i for i, r in enumerate(rules) if goods[r.feature] == r.value), len(rules))
+    return Item(" ".join(goods.values()), {"code": code, **goods}, gate, f"rule {fits}")
+
+
+def _sentence(item: Item, lang: Language) -> Item:
+    what = " ".join(item.slots[f] for f in FEATURES) if lang == "en" else "、".join(item.slots[f] for f in FEATURES)
+    said = SENTENCE[lang].format(code=item.slots["code"], what=what, gate=item.answer)
+    return Item(item.key, item.slots, said, item.group)
