@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import lru_cache
 from importlib import resources
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -10,6 +11,12 @@ from types import ModuleType
 from clbench.core.errors import SpecError, did_you_mean
 
 ROOMS = {"learner": "clbench.learners", "scorer": "clbench.scoring", "metric": "clbench.metrics"}
+
+
+@lru_cache(maxsize=len(ROOMS))
+def _installed(kind: str) -> dict[str, str]:
+    # Scanning entry points reads the metadata of every installed package: once per process is enough.
+    return {e.name: e.module for e in entry_points(group=f"clbench.{kind}s")}
 
 
 def names(kind: str) -> list[str]:
@@ -20,7 +27,7 @@ def names(kind: str) -> list[str]:
         for entry in folder.iterdir()
         if entry.name.endswith(".py") and not entry.name.startswith("_")
     }
-    return sorted(shipped | {e.name for e in entry_points(group=f"clbench.{kind}s")})
+    return sorted(shipped | set(_installed(kind)))
 
 
 def load(kind: str, name: str, attribute: str, where: str = "") -> object:
@@ -48,9 +55,7 @@ def load(kind: str, name: str, attribute: str, where: str = "") -> object:
 def _module(kind: str, name: str, where: str) -> ModuleType:
     shipped = f"{ROOMS[kind]}.{name}"
     if "." not in name and name in names(kind):
-        for entry in entry_points(group=f"clbench.{kind}s", name=name):
-            return importlib.import_module(entry.module)
-        return importlib.import_module(shipped)
+        return importlib.import_module(_installed(kind).get(name, shipped))
     if "." in name:
         try:
             return importlib.import_module(name)

@@ -169,7 +169,7 @@ class Card(_OnDisk):
         prompt: The conversation up to the answer, as templates.
         target: Template of the taught answer.
         accept: A column of further accepted answers, `"{column}"`.
-        labels: The closed set of answers: a list, or "from-data" (all targets of the lesson split); absent is free text.
+        labels: The closed set of answers: a list, or "from-data" (all targets of the lesson split); absent: free text.
         label_names: The data's label -> the word that is taught and asked; must name every label.
         id: Column of the row's identity; a hash of the row's content if absent.
         splits, take: Which rows.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from clbench.core.errors import DataError, did_you_mean
@@ -79,7 +80,7 @@ def open_exam(card: ExamCard, items: int | None = None, data: Path | None = None
     if card.kind == "own":
         raise DataError('kind "own" is for a stream\'s tasks', where=f"{where} kind", mend='for example "general"')
     if isinstance(card.source, AbilitySource):
-        examples = _ability(card.source, where)
+        examples = _ability(card.source)
         labels = () if not all(e.choices for e in examples) else examples[0].choices
         decode = decode_of(card.decode, labels)
         scorer = card.scorer or ScorerSpec(name="label" if labels else "exact")
@@ -103,15 +104,10 @@ def open_exam(card: ExamCard, items: int | None = None, data: Path | None = None
     )
 
 
-def _ability(source: AbilitySource, where: str) -> tuple[Example, ...]:
-    from clbench.data.worlds.abilities import ABILITIES, generate
+@lru_cache(maxsize=128)
+def _ability(source: AbilitySource) -> tuple[Example, ...]:
+    from clbench.data.worlds.abilities import generate
 
-    if source.ability not in ABILITIES:
-        raise DataError(
-            f"there is no ability {source.ability!r}",
-            where=f"{where} source.ability",
-            mend=did_you_mean(source.ability, ABILITIES),
-        )
     return tuple(generate(source.ability, source.items, source.seed, "exam"))
 
 

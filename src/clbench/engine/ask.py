@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clbench.store.records import read_jsonl, write_jsonl
-from clbench.store.store import Store
-
 from clbench.core.keys import key
 from clbench.core.progress import Progress, report
 from clbench.core.spec import ExamBudget
 from clbench.core.types import Answer, Exam
 from clbench.engine.trajectory import Trajectory
+from clbench.store.records import read_jsonl, write_jsonl
+from clbench.store.store import Store
 
 
 @dataclass(frozen=True)

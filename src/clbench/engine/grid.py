@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from clbench.store.store import Store
 from pydantic import Field
 
 from clbench.core.errors import DataError, SpecError, UserError, did_you_mean
@@ -20,6 +19,7 @@ from clbench.engine.resolve import open_learner, resolve, validated
 from clbench.engine.run import run
 from clbench.engine.schedule import open_run, units_of
 from clbench.engine.work import is_made
+from clbench.store.store import Store
 
 
 class Recipe(Frozen):

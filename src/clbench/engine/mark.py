@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clbench.store.records import read_jsonl, write_jsonl
-from clbench.store.store import Store
-
 from clbench.core import plugins
 from clbench.core.errors import SpecError
 from clbench.core.keys import key
@@ -14,6 +11,8 @@ from clbench.core.protocols import ScorerPlugin
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Exam, Grade
 from clbench.engine.ask import Asked
+from clbench.store.records import read_jsonl, write_jsonl
+from clbench.store.store import Store
 
 
 def open_scorer(name: str) -> ScorerPlugin:

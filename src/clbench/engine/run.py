@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
-from clbench.data.exam import open_exams
-from clbench.data.stream import open_stream
-from clbench.engine.metering import meters_of
-from clbench.engine.provenance import provenance
-from clbench.store.store import Store
 
 from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
 from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Meters
+from clbench.data.exam import open_exams
+from clbench.data.stream import open_stream
 from clbench.engine.ask import ask, due
 from clbench.engine.mark import mark
+from clbench.engine.metering import meters_of
+from clbench.engine.provenance import provenance
 from clbench.engine.trajectory import Trajectory
 from clbench.metrics import compute
+from clbench.store.store import Store
 
 
 def run(spec: RunSpec, store: Store, machine: Machine) -> Path:

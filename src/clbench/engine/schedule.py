@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from clbench.data.exam import open_exams
-from clbench.data.stream import open_stream
-from clbench.store.store import Store
-
 from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Exam, Stream
+from clbench.data.exam import open_exams
+from clbench.data.stream import open_stream
 from clbench.engine.ask import due
 from clbench.engine.resolve import check_abilities
 from clbench.engine.trajectory import Trajectory
+from clbench.store.store import Store
 
 
 @dataclass

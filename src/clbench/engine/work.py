@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from clbench.store.store import Store
-
 from clbench.core.progress import Progress, report
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.ask import ask, ask_key
 from clbench.engine.schedule import Unit, open_run
 from clbench.engine.trajectory import Trajectory, recall
+from clbench.store.store import Store
 
 
 @lru_cache(maxsize=1)

@@ -142,6 +142,9 @@ def _hub_architectures(spec: ModelSpec) -> list[str]:
 
 def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:
     """Call `auto.from_pretrained` on a folder or a pinned Hub id, with a clear error."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # ours stand on stderr already
     place = str(folder) if folder is not None else spec.name
     revision: dict[str, Any] = {} if folder is not None else {"revision": spec.revision}
     try:

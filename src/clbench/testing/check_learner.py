@@ -19,8 +19,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from clbench.data.exam import open_exams
-from clbench.data.stream import lessons, open_stream
 
 from clbench.core.errors import DataError, SpecError
 from clbench.core.keys import canonical, digest, folder_digest
@@ -28,6 +26,8 @@ from clbench.core.progress import Progress, listener
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Budget, Exam, Example, Lesson
+from clbench.data.exam import open_exams
+from clbench.data.stream import lessons, open_stream
 from clbench.engine.resolve import open_learner
 
 QUICK = {"lr": 1e-3, "epochs": 1, "batch_size": 8, "warmup": 0.0}

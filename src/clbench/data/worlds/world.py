@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from numpy.random import Generator
@@ -107,8 +108,9 @@ class World:
     probes: Mapping[Probe, tuple[Example, ...]] = field(default_factory=dict)
 
 
+@lru_cache(maxsize=128)
 def build(spec: WorldSpec) -> World:
-    """Make a world from its settings."""
+    """Make a world from its settings; the same settings give the same object."""
     from clbench.data.worlds import facts, laws, procedures, rules
 
     makers: dict[Kind, Callable[[WorldSpec], Plan]] = {

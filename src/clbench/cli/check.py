@@ -1,0 +1,40 @@
+"""`clbench check`: run the contract suite of a card, learner, scorer or metric."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from clbench.cli.options import Data, say
+
+
+def check(
+    kind: Annotated[Literal["card", "learner", "scorer", "metric"], typer.Argument(help="What it is.")],
+    name: Annotated[str, typer.Argument(help="Its name, or a path or dotted module path of your own.")],
+    data: Data = None,
+    lock: Annotated[bool, typer.Option("--lock", help="Card: write its lock after a clean check.")] = False,
+) -> None:
+    """Check a card, learner, scorer or metric against its contract; exit 2 if it breaks it."""
+    from clbench import testing
+    from clbench.data.fetch import data_root
+
+    if kind == "card":
+        outcomes = testing.check_card(name, data_root(data), locked=not lock)
+    elif kind == "learner":
+        outcomes = testing.check_learner(name)
+    elif kind == "scorer":
+        outcomes = testing.check_scorer(name)
+    else:
+        outcomes = testing.check_metric(name)
+    for outcome in outcomes:
+        mark = "skip" if outcome.skipped else "FAIL" if outcome.problem else "ok"
+        why = outcome.problem or outcome.skipped
+        say(f"{mark:<4}  {outcome.check}{': ' if why else ''}{why}")
+    broken = [o for o in outcomes if o.problem]
+    if broken:
+        raise typer.Exit(2)
+    if kind == "card" and lock:
+        from clbench.data.lock import write_lock
+
+        say(f"locked: {write_lock(name, data_root(data))}")

@@ -1,0 +1,55 @@
+"""`clbench pretrain`: make the tiny models from their recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clbench.cli.options import progress_bars, say
+
+
+def pretrain(
+    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML): `models`, each with its settings.")],
+    only: Annotated[str | None, typer.Option(help="Make only this model.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder under which checkpoints are written.")] = Path("pretrained"),
+) -> None:
+    """Make the shipped tiny models anew, from nothing, on generated data."""
+    from clbench.core.errors import SpecError, did_you_mean
+    from clbench.core.progress import report
+    from clbench.data.cardfile import read_text
+    from clbench.engine.resolve import validated
+    from clbench.models.pretrain import Recipe
+    from clbench.models.pretrain import pretrain as make
+
+    found = read_text(recipe).values.get("models")
+    if not isinstance(found, list):
+        raise SpecError("the recipe lists no `models`", where=str(recipe), mend="see recipes/pretrain-tiny.yaml")
+    recipes: list[Recipe] = [validated(Recipe, values, "models") for values in found]
+    names = [r.name for r in recipes]
+    if only is not None and only not in names:
+        raise SpecError(f"the recipe makes no {only!r}", where="--only", mend=did_you_mean(only, names))
+    for each in recipes:
+        if only in (None, each.name):
+            with progress_bars():
+                record = make(each, _material(each.shares), out / each.name, report)
+            scores = ", ".join(f"{name} {values['score']:.2f}" for name, values in record["scores"].items())
+            say(f"{each.name}: {record['parameters']:,} parameters in {record['wall_s']:.0f} s; {scores}")
+
+
+def _material(shares):  # noqa: ANN001, ANN202  # the type would import torch
+    from clbench.core.types import Decode
+    from clbench.data.worlds import abilities
+    from clbench.models.pretrain import Material
+
+    exams = {
+        name: (abilities.generate(name, 64, 7, "exam"), Decode(kind=a.kind, max_tokens=24), a.chance)
+        for name, a in abilities.ABILITIES.items()
+    }
+    return Material(
+        sample=lambda seed, num, level, turns: abilities.conversations(seed, num, level, shares, turns),
+        lines=abilities.tokenizer_lines(0),
+        labels=abilities.closed_answers(),
+        exams=exams,
+    )

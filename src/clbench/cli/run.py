@@ -1,0 +1,52 @@
+"""`clbench run`: run a recipe, resume it, or only plan it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clbench.cli.options import Data, Json, Place, machine, progress_bars, say
+
+Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
+
+
+def run(
+    spec: Annotated[Path, typer.Argument(help="A recipe or run spec (YAML).")],
+    set_: Change = None,
+    data: Data = None,
+    store: Place = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, one thread each [default: cores].")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("clbench-report"),
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be made, and make nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a model through a stream with one or more learners; the same command resumes."""
+    from clbench.engine.grid import load_grid, run_grid
+    from clbench.store.store import Store
+
+    how = machine(store, data, workers, device)
+    grid = load_grid(spec, set_ or [])
+    opened = Store(how.store)
+    if plan:
+        from clbench.engine.plan import plan_of
+
+        table = plan_of(grid.specs(), opened, how)
+        say(json.dumps(table.as_dict(), indent=1) if as_json else table.as_text())
+        return
+    with progress_bars():
+        results = run_grid(grid, opened, how)
+    from clbench.report.gather import load_runs
+    from clbench.report.html import write_report
+    from clbench.report.table import summary_text
+
+    runs = load_runs(results)
+    page = write_report(runs, out, grid.name)
+    if as_json:
+        say(json.dumps({"results": [str(r) for r in results], "report": str(page)}, indent=1))
+        return
+    say(summary_text(runs))
+    say(f"report: {page.resolve()}")

@@ -1,0 +1,1 @@
+"""Reports: pure functions of finished runs. No torch, no engine."""

@@ -1,0 +1,97 @@
+"""The table of methods as CSV, JSON, LaTeX (booktabs) and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from clbench.metrics import all_metrics
+from clbench.report.gather import RunRecord, group_runs
+from clbench.report.table import TABLE, cell, heading, seeds_note, shown
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "±": r"$\pm$",
+    "–": "--",
+}
+
+
+def to_csv(runs: Sequence[RunRecord]) -> str:
+    """One line per run with every figure in full precision; undefined is empty."""
+    names = sorted({name for run in runs for name in run.scores})
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["run", "learner", "model", "stream", "seed", *names])
+    for run in runs:
+        values = [run.scores.get(n, math.nan) for n in names]
+        spec = run.spec
+        row = [spec.name, spec.learner_name, spec.model.name, spec.stream, spec.seed]
+        writer.writerow([*row, *("" if math.isnan(v) else repr(v) for v in values)])
+    return out.getvalue()
+
+
+def to_json(runs: Sequence[RunRecord]) -> str:
+    """Every run with spec, matrix, figures and provenance; undefined is null."""
+    values = [
+        {
+            "spec": run.spec.model_dump(mode="json"),
+            "matrix": run.matrix.to_json(),
+            "scores": {k: None if math.isnan(v) else v for k, v in run.scores.items()},
+            "meters": run.meters.model_dump(mode="json"),
+            "provenance": run.provenance,
+        }
+        for run in runs
+    ]
+    return json.dumps(values, indent=1, ensure_ascii=False)
+
+
+def to_latex(runs: Sequence[RunRecord]) -> str:
+    """A booktabs table, methods as rows."""
+    header, rows, note = _table(runs)
+    lines = [r"\begin{tabular}{l" + "r" * (len(header) - 1) + "}", r"\toprule"]
+    lines += [" & ".join(map(escaped, header)) + r" \\", r"\midrule"]
+    lines += [" & ".join(map(escaped, row)) + r" \\" for row in rows]
+    lines += [r"\bottomrule", r"\end{tabular}", f"% {note}"]
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Escape what LaTeX would read as a command."""
+    return "".join(LATEX.get(c, c) for c in text)
+
+
+def to_markdown(runs: Sequence[RunRecord]) -> str:
+    """A Markdown table, methods as rows."""
+    header, rows, note = _table(runs)
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    lines += ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows]
+    return "\n".join([*lines, "", note]) + "\n"
+
+
+def _table(runs: Sequence[RunRecord]) -> tuple[list[str], list[list[str]], str]:
+    groups = group_runs(runs)
+    names = shown(groups, TABLE)
+    header = ["learner", *(heading(all_metrics()[n]) for n in names)]
+    return header, [[g.label, *(cell(g, n) for n in names)] for g in groups], seeds_note(groups)
+
+
+EXPORTS: Mapping[str, Callable[[Sequence[RunRecord]], str]] = {
+    "csv": to_csv,
+    "json": to_json,
+    "latex": to_latex,
+    "markdown": to_markdown,
+}

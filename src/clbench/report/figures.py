@@ -1,0 +1,118 @@
+"""Drawings as SVG text: a heat map of R, and curves over lessons. No library, no script, prints as it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from clbench.core.matrix import Matrix
+
+# cividis: readable with any colour vision, and in grey print
+RAMP = ((0, 32, 76), (44, 66, 109), (87, 92, 109), (124, 123, 120), (165, 156, 116), (211, 193, 100), (255, 234, 70))
+# Okabe & Ito 2008
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7f7f7f", "#F0E442")
+DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 3", "10 4")
+CELL_W, CELL_H, LEFT, TOP = 46, 24, 74, 92
+
+
+def ramp(value: float) -> tuple[str, str]:
+    """Give (fill, text colour) for a score in [0, 1]."""
+    place = min(max(value, 0.0), 1.0) * (len(RAMP) - 1)
+    low = min(int(place), len(RAMP) - 2)
+    mixed = [a + (b - a) * (place - low) for a, b in zip(RAMP[low], RAMP[low + 1], strict=True)]
+    dark = 0.299 * mixed[0] + 0.587 * mixed[1] + 0.114 * mixed[2] < 140
+    return "rgb(" + ",".join(f"{c:.0f}" for c in mixed) + ")", "#fff" if dark else "#111"
+
+
+def heat_map(matrix: Matrix, label: str, row_0: str) -> str:
+    """Draw R: rows are lessons learnt (row 0 the untouched model), columns exams; values stand in the cells.
+
+    Cells right after a task's own lesson are outlined; cells that were not due are hatched.
+    """
+    rows, columns = matrix.values.shape
+    gap = 10 if matrix.select("own") and len(matrix.select("own")) < columns else 0
+    own = len(matrix.select("own"))
+    width, height = LEFT + columns * CELL_W + gap + 46, TOP + rows * CELL_H + 8
+    parts = [
+        f'<svg class="heat" role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}" width="{width}">'
+    ]
+    parts.append(
+        '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+        '<line x1="0" y1="0" x2="0" y2="6" stroke="currentColor" stroke-opacity=".35"/></pattern></defs>'
+    )
+    for c, column in enumerate(matrix.columns):
+        x = LEFT + c * CELL_W + (gap if c >= own else 0) + CELL_W / 2
+        parts.append(
+            f'<text transform="translate({x + 3:.0f},{TOP - 6}) rotate(-38)" class="tick">{escape(_short(column.name))}'
+            f"<title>{escape(column.name)}</title></text>"
+        )
+    for r in range(rows):
+        y = TOP + r * CELL_H
+        name = row_0 if r == 0 else str(r)
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 16}" text-anchor="end" class="tick">{escape(name)}</text>')
+        parts += [_cell(matrix, r, c, LEFT + c * CELL_W + (gap if c >= own else 0), y) for c in range(columns)]
+    return "".join(parts) + "</svg>"
+
+
+def _short(name: str) -> str:
+    name = name.removeprefix("world_").removeprefix("mini_")
+    return name if len(name) <= 18 else name[:17] + "…"
+
+
+def _cell(matrix: Matrix, r: int, c: int, x: int, y: int) -> str:
+    value, column = float(matrix.values[r, c]), matrix.columns[c]
+    box = f'x="{x + 1}" y="{y + 1}" width="{CELL_W - 2}" height="{CELL_H - 2}" rx="3"'
+    if math.isnan(value):
+        return f'<rect {box} fill="url(#hatch)"><title>{escape(column.name)}, row {r}: not due</title></rect>'
+    fill, ink = ramp(value)
+    outline = ' stroke="#D55E00" stroke-width="2"' if column.taught == r and r else ""
+    lost = int(matrix.ungraded[r, c])
+    note = f", {lost} ungraded" if lost else ""
+    title = f"{column.name}, row {r}: {100 * value:.2f} % of {int(matrix.n[r, c])} answers{note}"
+    return (
+        f'<g tabindex="0"><title>{escape(title)}</title><rect {box} fill="{fill}"{outline}/>'
+        f'<text x="{x + CELL_W / 2:.0f}" y="{y + 16}" text-anchor="middle" fill="{ink}" class="value">'
+        f"{100 * value:.0f}{'*' if lost else ''}</text></g>"
+    )
+
+
+def curves(series: Mapping[str, Sequence[float]], label: str, taught: int | None, chance: float) -> str:
+    """Draw scores over lessons, one line per method; a dotted line is chance, a bar marks the own lesson."""
+    width, height, left, bottom, top = 300, 170, 34, 22, 10
+    steps = max(len(v) for v in series.values()) - 1
+
+    def at(step: float, value: float) -> tuple[float, float]:
+        x = left + (width - left - 8) * step / max(steps, 1)
+        return x, top + (height - top - bottom) * (1 - value)
+
+    parts = [f'<svg class="curve" role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}">']
+    for value in (0.0, 0.5, 1.0):
+        _, y = at(0, value)
+        parts.append(f'<line x1="{left}" x2="{width - 8}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
+        parts.append(f'<text x="{left - 5}" y="{y + 4:.1f}" text-anchor="end" class="tick">{100 * value:.0f}</text>')
+    for step in range(steps + 1):
+        x, y = at(step, 0)
+        parts.append(f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle" class="tick">{step}</text>')
+    if taught is not None:
+        x, _ = at(taught, 0)
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{height - bottom}" class="taught"/>')
+    if chance > 0:
+        _, y = at(0, chance)
+        parts.append(f'<line x1="{left}" x2="{width - 8}" y1="{y:.1f}" y2="{y:.1f}" class="chance"/>')
+    for number, (name, values) in enumerate(series.items()):
+        points = [(k, *at(k, v)) for k, v in enumerate(values) if not math.isnan(v)]
+        style = f'stroke="{LINES[number % len(LINES)]}" stroke-dasharray="{DASHES[number % len(DASHES)]}"'
+        parts.append(f'<polyline fill="none" {style} points="{" ".join(f"{x:.1f},{y:.1f}" for _, x, y in points)}"/>')
+        for k, x, y in points:
+            title = escape(f"{name}, after {k}: {100 * values[k]:.1f} %")
+            parts.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{LINES[number % len(LINES)]}"><title>{title}</title></circle>'
+            )
+    return "".join(parts) + "</svg>"
+
+
+def key_line(number: int) -> str:
+    """Draw a line's sample for the legend."""
+    style = f'stroke="{LINES[number % len(LINES)]}" stroke-dasharray="{DASHES[number % len(DASHES)]}"'
+    return f'<svg width="30" height="10" aria-hidden="true"><line x1="0" x2="30" y1="5" y2="5" stroke-width="2.5" {style}/></svg>'

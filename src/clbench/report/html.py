@@ -1,0 +1,151 @@
+"""One self-contained HTML file: no network, no script needed to read it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from clbench.metrics import all_metrics
+from clbench.metrics.ability import ability_deltas
+from clbench.report.exports import EXPORTS
+from clbench.report.figures import curves, heat_map, key_line
+from clbench.report.gather import Group, RunRecord, group_runs
+from clbench.report.table import cell, heading, printed, shown
+from clbench.report.words import WORDS
+
+SUFFIX = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md"}
+
+
+def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en") -> str:
+    """Render runs, side by side, as one HTML page.
+
+    Args:
+        runs: At least one.
+        title: Title of the page.
+        lang: "en" or "zh".
+    """
+    groups = group_runs(runs)
+    words = WORDS[lang]
+    environment = Environment(
+        loader=PackageLoader("clbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("report.html.jinja").render(
+        title=title,
+        lang=lang,
+        t=words,
+        summary=_summary(groups, words),
+        families=_families(groups, words),
+        labels=[(g.label, Markup(key_line(i))) for i, g in enumerate(groups)],
+        maps=[(g.label, len(g.runs), Markup(heat_map(g.mean, f"R {g.label}", words["untouched"]))) for g in groups],
+        tasks=_curves(groups, own=True),
+        abilities=_curves(groups, own=False),
+        specs=[(r.spec.name, _yaml(r.spec.model_dump(mode="json"))) for g in groups for r in g.runs],
+        provenance=[
+            (r.spec.name, json.dumps(r.provenance, indent=1, ensure_ascii=False)) for g in groups for r in g.runs
+        ],
+        definitions=_definitions(groups),
+    )
+
+
+def _yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+
+
+def _summary(groups: Sequence[Group], words: dict[str, str]) -> list[str]:
+    """Say what was found, with its numbers; what cannot be told from the runs is not said."""
+    said: list[str] = []
+    ranked = [g for g in groups if not math.isnan(_score(g, "average_performance"))]
+    if ranked:
+        best = ranked[0]
+        said.append(words["best"].format(label=best.label, value=printed(_score(best, "average_performance"), "score")))
+    forgot = [g for g in groups if not math.isnan(_score(g, "forgetting"))]
+    if len(forgot) > 1:
+        most = max(forgot, key=lambda g: _score(g, "forgetting"))
+        said.append(words["forgot"].format(label=most.label, value=printed(_score(most, "forgetting"), "score")))
+    plain = next((g for g in groups if g.runs[0].spec.learner_name == "sft"), None)
+    if plain is not None:
+        beaten = [g.label for g in ranked if _score(g, "average_performance") <= _score(plain, "average_performance")]
+        beaten = [label for label in beaten if label not in (plain.label, "frozen")]
+        if beaten:
+            said.append(words["beaten"].format(labels=", ".join(beaten)))
+        lost = {k: v for k, v in ability_deltas(plain.mean).items() if not math.isnan(v)}
+        if lost:
+            worst = min(lost, key=lambda name: lost[name])
+            if lost[worst] < 0:
+                value = printed(-lost[worst], "score")
+                said.append(words["lost"].format(label=plain.label, exam=worst, value=value))
+    counts = {len(g.runs) for g in groups}
+    said.append(
+        words["one_run"] if counts == {1} else words["seeds"].format(counts=", ".join(map(str, sorted(counts))))
+    )
+    return said
+
+
+def _score(group: Group, name: str) -> float:
+    return group.scores.get(name, math.nan)
+
+
+def _families(groups: Sequence[Group], words: dict[str, str]) -> list[dict[str, Any]]:
+    """Give the groups of figures: names of columns, and one row per method with the best value marked."""
+    families: list[dict[str, Any]] = []
+    for family, kinds in (
+        ("performance", ("performance",)),
+        ("stability", ("stability",)),
+        ("cost", ("efficiency", "cost")),
+    ):
+        names = shown(groups, [n for n, p in all_metrics().items() if p.group in kinds])
+        if not names:
+            continue
+        best = {n: _best(groups, n) for n in names}
+        rows = [
+            (g.label, [(cell(g, n), not math.isnan(best[n]) and _score(g, n) == best[n]) for n in names])
+            for g in groups
+        ]
+        columns = [(heading(all_metrics()[n]), _about(n)) for n in names]
+        families.append({"title": words[family], "columns": columns, "rows": rows})
+    return families
+
+
+def _best(groups: Sequence[Group], name: str) -> float:
+    values = [v for g in groups if not math.isnan(v := _score(g, name))]
+    if len(set(values)) < 2 or all_metrics()[name].better == "neither":
+        return math.nan
+    return max(values) if all_metrics()[name].better == "high" else min(values)
+
+
+def _about(name: str) -> str:
+    return f"{name}: {' '.join((all_metrics()[name].compute.__doc__ or '').split())}"
+
+
+def _curves(groups: Sequence[Group], *, own: bool) -> list[tuple[str, Markup]]:
+    drawn: list[tuple[str, Markup]] = []
+    for column in dict.fromkeys(c for g in groups for c in g.mean.columns if (c.kind == "own") == own):
+        series: dict[str, list[float]] = {}
+        for group in groups:
+            values = group.mean.values
+            place = group.mean.exams.index(column.name) if column.name in group.mean.exams else None
+            series[group.label] = [math.nan] if place is None else values[:, place].tolist()
+        drawn.append((column.name, Markup(curves(series, column.name, column.taught, column.chance))))
+    return drawn
+
+
+def _definitions(groups: Sequence[Group]) -> list[tuple[str, str]]:
+    names = shown(groups, list(all_metrics()))
+    return [(all_metrics()[n].symbol, _about(n)) for n in names]
+
+
+def write_report(runs: Sequence[RunRecord], folder: Path, title: str, lang: str = "en") -> Path:
+    """Write report.html and the table as CSV, JSON, LaTeX and Markdown; give the path of the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / "report.html"
+    page.write_text(html_report(runs, title, lang), encoding="utf-8")
+    for name, export in EXPORTS.items():
+        (folder / f"summary.{SUFFIX[name]}").write_text(export(runs), encoding="utf-8")
+    return page

@@ -1,0 +1,94 @@
+"""Figures as text: how a number is printed, and tables for the terminal."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from clbench.core.protocols import MetricPlugin
+from clbench.metrics import all_metrics
+from clbench.report.gather import Group, RunRecord, group_runs
+
+TABLE = (
+    "average_performance",
+    "learning_accuracy",
+    "forgetting",
+    "bwt",
+    "fwt",
+    "general_ability_delta",
+    "instruction_delta",
+    "long_context_delta",
+    "train_seconds",
+    "kept_bytes",
+)
+
+
+def printed(value: float, unit: str) -> str:
+    """Print a figure in its unit; scores in percent, NaN as a dash.
+
+    Example:
+        >>> printed(0.1234, "score"), printed(float("nan"), "score"), printed(2_500_000, "bytes")
+        ('12.3', '–', '2.5 MB')
+    """
+    if math.isnan(value):
+        return "–"
+    if unit == "score":
+        return f"{100 * value:.1f}"
+    if unit == "bytes":
+        for size, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+            if abs(value) >= size:
+                return f"{value / size:.1f} {name}"
+        return f"{value:.0f} B"
+    if unit == "seconds":
+        return f"{value:.1f} s" if abs(value) >= 1 else f"{1000 * value:.1f} ms"
+    return f"{value:,.0f}" if unit in ("count", "tokens/s") else f"{value:.1f}" if unit == "percent" else f"{value:.2f}"
+
+
+def cell(group: Group, name: str) -> str:
+    """Print a figure of a group, with its spread over seeds where there are several."""
+    unit = all_metrics()[name].unit
+    text = printed(group.scores.get(name, math.nan), unit)
+    spread = group.spread.get(name, math.nan)
+    return text if math.isnan(spread) or text == "–" else f"{text} ± {printed(spread, unit)}"
+
+
+def heading(plugin: MetricPlugin) -> str:
+    """Give a column's head: symbol and the better direction."""
+    return plugin.symbol + {"high": " ↑", "low": " ↓", "neither": ""}[plugin.better]
+
+
+def shown(groups: Sequence[Group], names: Sequence[str]) -> list[str]:
+    """Leave out figures that no group has."""
+    return [n for n in names if any(not math.isnan(g.scores.get(n, math.nan)) for g in groups)]
+
+
+def summary_table(runs: Sequence[RunRecord]) -> Table:
+    """Make the table of methods, best average performance first."""
+    groups = group_runs(runs)
+    names = shown(groups, TABLE)
+    table = Table(box=box.SIMPLE_HEAD, title=None, caption=seeds_note(groups), caption_justify="left")
+    table.add_column("learner")
+    for name in names:
+        table.add_column(heading(all_metrics()[name]), justify="right", no_wrap=True)
+    for group in groups:
+        table.add_row(group.label, *(cell(group, name) for name in names))
+    return table
+
+
+def seeds_note(groups: Sequence[Group]) -> str:
+    """Say how many seeds stand behind the figures, and which way the signs go."""
+    counts = sorted({len(g.runs) for g in groups})
+    seeds = "one run each: no spread is known" if counts == [1] else f"mean ± standard deviation of {counts} seeds"
+    return f"Scores in percent; {seeds}. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost."
+
+
+def summary_text(runs: Sequence[RunRecord]) -> str:
+    """Give the table as plain text."""
+    out = io.StringIO()
+    Console(file=out, width=140, color_system=None).print(summary_table(runs))
+    return out.getvalue().rstrip("\n")
