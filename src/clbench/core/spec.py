@@ -16,6 +16,8 @@ HEADLINE = (
     "learning_accuracy",
     "fwt",
     "general_ability_delta",
+    "instruction_delta",
+    "long_context_delta",
     "forgetting",
     "forgetting_rate",
     "bwt",

@@ -106,13 +106,13 @@ def curves(series: Mapping[str, Sequence[float]], label: str, taught: int | None
         parts.append(f'<polyline fill="none" {style} points="{" ".join(f"{x:.1f},{y:.1f}" for _, x, y in points)}"/>')
         for k, x, y in points:
             title = escape(f"{name}, after {k}: {100 * values[k]:.1f} %")
-            parts.append(
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{LINES[number % len(LINES)]}"><title>{title}</title></circle>'
-            )
+            dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{LINES[number % len(LINES)]}">'
+            parts.append(f"{dot}<title>{title}</title></circle>")
     return "".join(parts) + "</svg>"
 
 
 def key_line(number: int) -> str:
     """Draw a line's sample for the legend."""
     style = f'stroke="{LINES[number % len(LINES)]}" stroke-dasharray="{DASHES[number % len(DASHES)]}"'
-    return f'<svg width="30" height="10" aria-hidden="true"><line x1="0" x2="30" y1="5" y2="5" stroke-width="2.5" {style}/></svg>'
+    line = f'<line x1="0" x2="30" y1="5" y2="5" stroke-width="2.5" {style}/>'
+    return f'<svg width="30" height="10" aria-hidden="true">{line}</svg>'

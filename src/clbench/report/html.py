@@ -12,6 +12,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from clbench.core.spec import HEADLINE
 from clbench.metrics import all_metrics
 from clbench.metrics.ability import ability_deltas
 from clbench.report.exports import EXPORTS
@@ -20,6 +21,7 @@ from clbench.report.gather import Group, RunRecord, group_runs
 from clbench.report.table import cell, heading, printed, shown
 from clbench.report.words import WORDS
 
+FAMILIES = {"performance": ("performance",), "stability": ("stability",), "cost": ("efficiency", "cost")}
 SUFFIX = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md"}
 
 
@@ -95,12 +97,8 @@ def _score(group: Group, name: str) -> float:
 def _families(groups: Sequence[Group], words: dict[str, str]) -> list[dict[str, Any]]:
     """Give the groups of figures: names of columns, and one row per method with the best value marked."""
     families: list[dict[str, Any]] = []
-    for family, kinds in (
-        ("performance", ("performance",)),
-        ("stability", ("stability",)),
-        ("cost", ("efficiency", "cost")),
-    ):
-        names = shown(groups, [n for n, p in all_metrics().items() if p.group in kinds])
+    for family, kinds in FAMILIES.items():
+        names = shown(groups, [n for n in _ordered() if all_metrics()[n].group in kinds])
         if not names:
             continue
         best = {n: _best(groups, n) for n in names}
@@ -111,6 +109,11 @@ def _families(groups: Sequence[Group], words: dict[str, str]) -> list[dict[str, 
         columns = [(heading(all_metrics()[n]), _about(n)) for n in names]
         families.append({"title": words[family], "columns": columns, "rows": rows})
     return families
+
+
+def _ordered() -> list[str]:
+    """Give all figures, the headline ones first."""
+    return [*HEADLINE, *(n for n in all_metrics() if n not in HEADLINE)]
 
 
 def _best(groups: Sequence[Group], name: str) -> float:

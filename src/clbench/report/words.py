@@ -16,15 +16,18 @@ WORDS: dict[str, dict[str, str]] = {
         "cost": "Efficiency and cost",
         "learner": "learner",
         "matrices": "Matrix R: score on each exam (column) after each number of lessons (row)",
-        "matrices_note": "Percent. Row 0 is the untouched model; a cell right after its own lesson is outlined; hatched: not due; *: some answers could not be marked.",
+        "matrices_note": "Percent. Row 0 is the untouched model; a cell right after its own lesson is outlined; "
+        "hatched: not due; *: some answers could not be marked.",
         "untouched": "untouched",
         "tasks": "Tasks over lessons",
         "abilities": "Abilities that no lesson teaches",
-        "curves_note": "Percent after each number of lessons; the bar marks the task's own lesson, the dotted line is chance.",
+        "curves_note": "Percent after each number of lessons; "
+        "the bar marks the task's own lesson, the dotted line is chance.",
         "spec": "Resolved specs",
         "provenance": "Provenance",
         "definitions": "Definitions",
-        "signs": "Scores in percent. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost; – is undefined. Best value in bold.",
+        "signs": "Scores in percent. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost; – is undefined. "
+        "Best value in bold.",
         "seeds_of": "seeds",
     },
     "zh": {

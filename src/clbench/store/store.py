@@ -30,6 +30,8 @@ from clbench.store.meter import metered
 
 FORMAT = 1
 STAGE = "stage.json"
+# Made again in no time, so a power cut may cost them: forcing hundreds of them onto the disk takes seconds.
+DERIVED = frozenset({"mark", "effective"})
 
 
 def to_stderr(message: str) -> None:
@@ -102,7 +104,8 @@ class Store:
             }
             check = digest({k: stage[k] for k in ("format", "kind", "key", "files")})
             (draft / STAGE).write_text(canonical({**stage, "check": check}), encoding="utf-8")
-            _sync(draft)
+            if kind not in DERIVED:
+                _sync(draft)
             self._publish(draft, self.place(kind, key))
         shutil.rmtree(self.progress(kind, key), ignore_errors=True)
         self._verified[kind, key] = self.place(kind, key)
@@ -164,7 +167,6 @@ class Store:
             # Another process was first: equal work, so its stage is as good.
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not target.is_dir():
                 raise
-        _sync_folder(target.parent)
 
     def _set_aside(self, folder: Path, message: str) -> None:
         self.notice(message)

@@ -1,0 +1,35 @@
+# Thin: standard tools do the work. Users type `pip install "clbench[train,data]"` and `clbench ...`.
+PY := .venv/bin/python
+export OMP_NUM_THREADS := 1
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: setup demo test check docs bench clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,data,dev]"
+	touch .venv/ready
+
+demo: setup
+	.venv/bin/clbench run recipes/demo.yaml
+
+test: check
+	$(PY) -m pytest -n 2 --dist loadgroup
+
+check: setup
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/pyright
+	.venv/bin/lint-imports
+
+docs: setup
+	$(PY) -m clbench.testing.pages
+
+bench: setup
+	$(PY) bench/run.py
+
+clean:
+	rm -rf .venv clbench-report
