@@ -97,16 +97,18 @@ def _apply(values: dict[str, Any], change: str) -> None:
             f"{text!r} is no YAML value", where=f"--set {path}", mend="quote it: --set 'a=\"x: y\"'"
         ) from None
     *parents, last = path.strip().split(".")
-    place = values
+    place: dict[str, Any] = values
     for depth, part in enumerate(parents):
-        found = place.setdefault(part, {})
+        found: Any = place.setdefault(part, {})
         if isinstance(found, str) and part == "learner":
             found = {"name": found}
         if not isinstance(found, Mapping):
             raise SpecError(
                 f"{'.'.join(parents[: depth + 1])} holds {found!r}, no fields", where="--set", mend="name a field of it"
             )
-        place[part] = place = dict(found)
+        inner: dict[str, Any] = dict(found)
+        place[part] = inner
+        place = inner
     place[last] = value
 
 
@@ -140,10 +142,12 @@ def _check_axis(axis: str, points: tuple[Any, ...]) -> None:
 
 def _place(values: dict[str, Any], axis: str, value: Any) -> None:
     *parents, last = axis.split(".")
-    place = values
+    place: dict[str, Any] = values
     for part in parents:
-        found = place.get(part) or {}
-        place[part] = place = {"name": found} if isinstance(found, str) else dict(found)
+        found: Any = place.get(part) or {}
+        inner: dict[str, Any] = {"name": found} if isinstance(found, str) else dict(found)
+        place[part] = inner
+        place = inner
     place[last] = value
 
 

@@ -14,7 +14,7 @@ from clbench.metrics._shape import mean
 def train_seconds(meters: Meters) -> float:
     """Wall seconds of learning all lessons, as they were first made.
 
-    sum_k train_s_k. At least 0, lower is better. Source: metered.
+    train_s = sum_k s_k, s_k the seconds of lesson k. At least 0, lower is better. Source: metered.
     """
     return meters.train_s
 
@@ -22,7 +22,7 @@ def train_seconds(meters: Meters) -> float:
 def exam_seconds(meters: Meters) -> float:
     """Wall seconds of all exams, as they were first sat.
 
-    sum over cells of exam seconds. At least 0, lower is better. Source: metered.
+    exam_s = sum over cells of exam seconds. At least 0, lower is better. Source: metered.
     """
     return meters.exam_s
 

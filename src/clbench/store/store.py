@@ -2,17 +2,17 @@
 
 Layout under the store's folder:
 
-    <kind>/<key[:2]>/<key>/...       a finished stage; stage.json, written last, lists its files and digests
-    drafts/<kind>-<key>-<pid>-<n>/   a stage that is being made, or was when its process died: never read
-    progress/<kind>-<key>/           checkpoints inside a long stage, removed when it is finished
-    broken/                          stages whose files no longer match their digests, kept for a look
-    runs/<name>-<key[:8]>/           results of runs
+    <kind>/<key[:2]>/<key>/...            a finished stage; stage.json, written last, lists its files and digests
+    drafts/<kind>-<key>-<where>-<pid>-<n> a stage that is being made, or was when its process died: never read
+    progress/<kind>-<key>/                checkpoints inside a long stage, removed when it is finished
+    broken/                               stages whose files no longer match their digests, kept for a look
+    runs/<name>-<key[:8]>/                results of runs
+    index.sqlite                          for listings only; made anew from the folders whenever it is missing
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import secrets
 import shutil
@@ -20,18 +20,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-from clbench.core.errors import StoreError
-from clbench.core.keys import canonical, digest, file_digest
+from clbench.core.errors import StoreError, UserError
+from clbench.core.keys import digest
 from clbench.store.meter import metered
+from clbench.store.stage import STAGE, Stamps, Verdict, here, read_stage, stamps_of, sync, sync_folder, verify, write_stage
 
-FORMAT = 1
-STAGE = "stage.json"
-# Made again in no time, so a power cut may cost them: forcing hundreds of them onto the disk takes seconds.
-DERIVED = frozenset({"mark", "effective"})
+RESERVED = frozenset({"drafts", "progress", "broken", "runs"})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+UNWRITABLE = frozenset({errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
 
 
 def to_stderr(message: str) -> None:
@@ -39,6 +38,7 @@ def to_stderr(message: str) -> None:
     sys.stderr.write(message + "\n")
 
 
+@final
 class Store:
     """A folder of stages. Several processes may use it at once; there are no lock files.
 
@@ -50,7 +50,7 @@ class Store:
     def __init__(self, folder: Path, notice: Callable[[str], None] = to_stderr) -> None:
         self.folder = folder
         self.notice = notice
-        self._verified: dict[tuple[str, str], Path] = {}
+        self._verified: dict[tuple[str, str], Stamps] = {}
 
     def place(self, kind: str, key: str) -> Path:
         """Tell where a stage lies or would lie."""
@@ -59,56 +59,56 @@ class Store:
     def find(self, kind: str, key: str) -> Path | None:
         """Give the folder of a finished stage, or None.
 
-        Sizes and digests are compared with stage.json once per process. A stage that does not match is moved
-        aside with a notice, and counts as missing.
+        Digests are compared with stage.json once per process, and again when a file's size or time of change is no
+        longer what it was. A stage that does not match is moved to `broken/` with a notice, and counts as missing.
+
+        Raises:
+            StoreError: The stage cannot be read, or was written by a newer clbench.
         """
-        if (known := self._verified.get((kind, key))) is not None:
-            return known
         folder = self.place(kind, key)
-        if not folder.is_dir():
-            return None
-        problem = _problem(folder)
-        if problem:
-            self._set_aside(folder, f"{kind} {key[:12]}: {problem}; it is set aside and made again")
-            return None
-        self._verified[kind, key] = folder
+        known = self._verified.pop((kind, key), None)
+        try:
+            if known is not None and stamps_of(folder, known) == known:
+                self._verified[kind, key] = known
+                return folder
+            verdict = verify(folder, kind, key)
+            if verdict is None:
+                return None
+            if verdict.problem:
+                self._set_aside(folder, verdict, f"{kind} {key[:12]}: {verdict.problem}")
+                return None
+        except OSError as error:
+            raise _cannot_read(error, self.folder) from error
+        self._verified[kind, key] = verdict.stamps
         return folder
 
     def once(self, kind: str, key: str, make: Callable[[Path], None], why: Mapping[str, object]) -> Path:
         """Give a stage's folder; `make` writes it into an empty folder first if it is missing.
 
+        Of several processes that make the same stage, the first to finish wins and the others take its stage.
+
         Args:
             kind: "state", "effective", "ask", "mark", ...
             key: Its key.
-            make: Writes the stage's files; whatever it raises passes through, and nothing is left behind.
+            make: Writes the stage's files; whatever it raises passes through, and its draft is dropped.
             why: What the stage is, for people and for listings; not part of its identity.
 
         Raises:
-            StoreError: The disk is full, or the store cannot be written.
+            StoreError: The disk is full, or the store cannot be written. What is finished is kept.
         """
+        assert kind not in RESERVED, f"{kind!r} names a folder of the store itself"
         found = self.find(kind, key)
         if found is not None:
             return found
-        with self._draft(f"{kind}-{key}") as draft:
-            with metered() as meter:
-                make(draft)
-            files = {p.relative_to(draft).as_posix(): p for p in sorted(draft.rglob("*")) if p.is_file()}
-            stage = {
-                "format": FORMAT,
-                "kind": kind,
-                "key": key,
-                "why": dict(why),
-                "files": {n: {"bytes": p.stat().st_size, "sha256": file_digest(p)} for n, p in files.items()},
-                "meter": meter,
-                "made": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-            check = digest({k: stage[k] for k in ("format", "kind", "key", "files")})
-            (draft / STAGE).write_text(canonical({**stage, "check": check}), encoding="utf-8")
-            if kind not in DERIVED:
-                _sync(draft)
-            self._publish(draft, self.place(kind, key))
+        try:
+            self._make(kind, key, make, why)
+        except Exception:
+            # Whoever finishes first clears the shared checkpoints, perhaps under our feet: its stage is as good as ours.
+            won = self.find(kind, key)
+            if won is None:
+                raise
+            return won
         shutil.rmtree(self.progress(kind, key), ignore_errors=True)
-        self._verified[kind, key] = self.place(kind, key)
         return self.place(kind, key)
 
     def progress(self, kind: str, key: str) -> Path:
@@ -118,18 +118,25 @@ class Store:
     def stage(self, kind: str, key: str) -> dict[str, Any] | None:
         """Give the stage.json of a finished stage: its files, what it is, and what making it cost."""
         folder = self.find(kind, key)
-        return json.loads((folder / STAGE).read_text(encoding="utf-8")) if folder is not None else None
+        return read_stage(folder) if folder is not None else None
 
     def write_run(self, name: str, key: str, files: Mapping[str, str]) -> Path:
-        """Record a run's results; the newest record of a run stands."""
+        """Record a run's results; the newest record of a run stands, and equal files are left alone.
+
+        Raises:
+            StoreError: The disk is full, or the store cannot be written.
+        """
         target = self.folder / "runs" / f"{name}-{key[:8]}"
+        if _holds(target, files):
+            return target
         with self._draft(f"run-{key}") as draft:
+            new, old = draft / "new", draft / "old"
+            new.mkdir()
             for file, text in files.items():
-                (draft / file).write_text(text, encoding="utf-8")
-            _sync(draft)
-            if target.exists():
-                shutil.rmtree(target)
-            self._publish(draft, target)
+                (new / file).write_text(text, encoding="utf-8", newline="\n")
+            sync(new)
+            while not self._publish(new, target):
+                _move(target, old / secrets.token_hex(4))
         return target
 
     def stages(self) -> Iterator[tuple[str, str, Path]]:
@@ -138,89 +145,112 @@ class Store:
             yield stage.parent.parent.parent.name, stage.parent.name, stage.parent
 
     def content_digest(self) -> str:
-        """Give the digest of what all stages hold, times and costs left out: equal work gives equal content."""
-        return digest(
-            {
-                f"{kind}/{key}": json.loads((folder / STAGE).read_text(encoding="utf-8"))["files"]
-                for kind, key, folder in self.stages()
-            }
-        )
+        """Give the digest of what all stages hold, times and costs left out: equal work gives equal content.
+
+        Every stage is verified; one that is broken is set aside and does not count.
+        """
+        held = {(kind, key): self.stage(kind, key) for kind, key, _ in self.stages()}
+        return digest({f"{kind}/{key}": s["files"] for (kind, key), s in held.items() if s is not None})
+
+    def drop(self, folder: Path) -> None:
+        """Remove a folder of this store so that nobody ever sees half of it.
+
+        Raises:
+            StoreError: It cannot be removed.
+        """
+        with self._draft("drop") as draft:
+            _move(folder, draft / folder.name)
 
     # --- how a stage comes into being ------------------------------------------------------------------------
 
+    def _make(self, kind: str, key: str, make: Callable[[Path], None], why: Mapping[str, object]) -> None:
+        target = self.place(kind, key)
+        with self._draft(f"{kind}-{key}") as draft:
+            with metered() as meter:
+                make(draft)
+            stamps = write_stage(draft, kind, key, why, meter)
+            sync(draft)
+            while not self._publish(draft, target):
+                if self.find(kind, key) is not None:  # it sets aside what stands there if that is broken
+                    return
+            self._verified[kind, key] = stamps
+
     @contextmanager
     def _draft(self, name: str) -> Iterator[Path]:
-        draft = self.folder / "drafts" / f"{name}-{os.getpid()}-{secrets.token_hex(4)}"
+        draft = self.folder / "drafts" / f"{name}-{here()}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
             draft.mkdir(parents=True)
             yield draft
-        except OSError as error:
-            raise _store_error(error, self.folder) from error
+        except Exception as error:
+            told = _told(error, self.folder)
+            if told is None:
+                raise
+            raise told from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def _publish(self, draft: Path, target: Path) -> None:
+    def _publish(self, draft: Path, target: Path) -> bool:
+        """Move a finished draft to its place; False if another one stands there."""
+        fresh = [p for p in (target.parent, *target.parent.parents) if not p.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             draft.rename(target)
         except OSError as error:
-            # Another process was first: equal work, so its stage is as good.
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not target.is_dir():
                 raise
+            return False
+        for folder in (target.parent, *(p.parent for p in fresh)):
+            sync_folder(folder)
+        return True
 
-    def _set_aside(self, folder: Path, message: str) -> None:
-        self.notice(message)
+    def _set_aside(self, folder: Path, verdict: Verdict, message: str) -> None:
         target = self.folder / "broken" / f"{folder.parent.parent.name}-{folder.name}-{time.time_ns()}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(target)
+        if not _move(folder, target):
+            return  # another process has done it
+        if target.stat().st_ino != verdict.inode:
+            # Another process has set it aside and made it again since we looked: what we moved is the good one.
+            _move(target, folder)
+            return
+        self.notice(f"{message}; it is set aside as {target} and made again when it is needed")
 
 
-def _problem(folder: Path) -> str:
-    """Say what is wrong with a finished stage; empty if nothing is."""
+def _move(source: Path, target: Path) -> bool:
+    """Rename a folder; False if it is gone, or something stands at the target."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        stage = json.loads((folder / STAGE).read_text(encoding="utf-8"))
-        check = digest({k: stage[k] for k in ("format", "kind", "key", "files")})
-        if stage["check"] != check:
-            return f"{STAGE} has been changed"
-        if stage["format"] != FORMAT:
-            return f"it has format {stage['format']}, this is {FORMAT}"
-        return next((p for n, e in stage["files"].items() if (p := _file_problem(folder / n, e))), "")
-    except FileNotFoundError:
-        return f"{STAGE} is missing"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return f"{STAGE} cannot be read"
+        source.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return False
+    return True
 
 
-def _file_problem(path: Path, expected: Mapping[str, Any]) -> str:
-    if not path.is_file():
-        return f"{path.name} is missing"
-    if path.stat().st_size != expected["bytes"]:
-        return f"{path.name} has {path.stat().st_size} bytes instead of {expected['bytes']}"
-    return "" if file_digest(path) == expected["sha256"] else f"{path.name} does not match its digest"
+def _holds(folder: Path, files: Mapping[str, str]) -> bool:
+    """Tell whether a folder holds these files and no others."""
+    if not folder.is_dir() or {p.name for p in folder.iterdir()} != set(files):
+        return False
+    return all((folder / name).read_bytes() == text.encode() for name, text in files.items())
 
 
-def _sync(folder: Path) -> None:
-    """Force files and folders onto the disk, so that a rename never points at what was not written."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as f:
-                os.fsync(f.fileno())
-        else:
-            _sync_folder(path)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _store_error(error: OSError, folder: Path) -> StoreError:
-    if error.errno == errno.ENOSPC:
+def _told(error: Exception, folder: Path) -> StoreError | None:
+    """Give what to tell the user if the disk or the store's folder is to blame, else None."""
+    if isinstance(error, UserError):
+        return None
+    number = error.errno if isinstance(error, OSError) else None
+    # safetensors wraps the system's error in one of its own, of which only the text is left.
+    if number in FULL or os.strerror(errno.ENOSPC) in str(error):
         mend = "free some space (`clbench store gc` drops states that can be made again), then run the same command"
         return StoreError("the disk is full; what is finished is kept", where=str(folder), mend=mend)
+    if not isinstance(error, OSError) or number not in UNWRITABLE:
+        return None
+    named = error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(folder)
+    if not named and not folder.is_relative_to(Path(os.fsdecode(error.filename))):
+        return None  # a file of the work's own, outside the store
     mend = "check that the folder exists and can be written, or name another with --store"
     return StoreError(f"the store cannot be written: {error}", where=str(folder), mend=mend)
+
+
+def _cannot_read(error: OSError, folder: Path) -> StoreError:
+    mend = "check the rights of the folder and the health of the disk, or name another with --store"
+    return StoreError(f"the store cannot be read: {error}", where=str(folder), mend=mend)

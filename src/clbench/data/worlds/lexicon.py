@@ -23,12 +23,12 @@ SYLLABLES: tuple[str, ...] = tuple(
 )
 
 # 96 common characters; names put two different ones together, so there are 9,120 names.
-CHARACTERS: tuple[str, ...] = tuple(
+_CHARACTERS = (
     "青云海星松石月竹兰梅雪霜雷风川江湖河林森山岭岩峰谷泉溪波涛沙洲田禾麦谷柳杨桃杏枫桂荷莲菊芝兰茶"
     "金银铜铁玉珠宝琴棋书画诗歌笔墨纸龙凤鹤雁鹰虎鹿燕鹏麟春夏秋冬晨暮夜光明辉晴雨露虹东南西北中安康宁平和"
     "文武志勇德仁义礼智信忠孝英华荣贵福禄寿喜乐庆吉祥瑞"
 )
-CHARACTERS = tuple(dict.fromkeys(CHARACTERS))[:96]
+CHARACTERS: tuple[str, ...] = tuple(dict.fromkeys(_CHARACTERS))[:96]
 
 # Closed lists: position i of the two languages means the same.
 WORDS: dict[str, dict[Language, tuple[str, ...]]] = {

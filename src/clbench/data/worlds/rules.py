@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from clbench.data.worlds.lexicon import Language, words
 from clbench.data.worlds.world import Item, Plan, WorldSpec, chance_of, split, world_names
 
-FEATURES = ("size", "colour", "material")
+FEATURES: tuple[str, ...] = ("size", "colour", "material")
 TAUGHT: dict[Language, tuple[str, ...]] = {
     "en": (
         "Code {code}: where do {size} {colour} {material} goods go?",
@@ -51,7 +51,7 @@ def plan(spec: WorldSpec) -> Plan:
     """Plan a code of `classes` gates; `items` goods are taught, the others are asked."""
     generator, lang = chance_of(spec, "rules"), spec.language
     code, *gates = world_names(spec, spec.classes + 1, "gates")
-    domain = {f: words(f, lang)[: VALUES[f]] for f in FEATURES}
+    domain: dict[str, tuple[str, ...]] = {f: words(f, lang)[: VALUES[f]] for f in FEATURES}
     # Colours decide first and sizes next, one rule for each gate but the last, which takes the rest.
     decided = [("colour", v) for v in domain["colour"][:4]] + [("size", v) for v in domain["size"]]
     chosen = [decided[i] for i in generator.permutation(4)[: max(1, (spec.classes + 1) // 2)]]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,17 +29,9 @@ from clbench.core.types import Budget, Exam, Example, Lesson
 from clbench.data.exam import open_exams
 from clbench.data.stream import lessons, open_stream
 from clbench.engine.resolve import open_learner
+from clbench.testing.outcome import Outcome
 
 QUICK = {"lr": 1e-3, "epochs": 1, "batch_size": 8, "warmup": 0.0}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one check found: `problem` is empty if it held, `skipped` says why it does not apply."""
-
-    check: str
-    problem: str = ""
-    skipped: str = ""
 
 
 class NotApplicableError(Exception):
@@ -269,7 +261,7 @@ def _stop_and_resume(bench: Bench) -> str:
 
 
 @contextmanager
-def _stopping(after: int) -> Iterator[None]:
+def _stopping(after: int) -> Generator[None]:
     def listen(progress: Progress) -> None:
         if progress.done > after:
             raise _StoppedError

@@ -1,0 +1,147 @@
+"""One stage's folder: what stage.json says, whether the files agree with it, and how both reach the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from clbench.core.errors import StoreError
+from clbench.core.keys import canonical, digest, file_digest
+
+FORMAT = 1
+STAGE = "stage.json"
+
+Stamps = dict[str, tuple[int, int]]
+"""File name -> (bytes, time of change in ns): what a look without reading the file can tell."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a look at a stage's folder found.
+
+    Attributes:
+        problem: What is wrong, empty if nothing is.
+        inode: Which folder was looked at; another may take its place at any time.
+        stamps: Its files, as they were just before they were read.
+    """
+
+    problem: str
+    inode: int
+    stamps: Stamps
+
+
+@cache
+def here() -> str:
+    """Tell one machine's (or container's) process numbers from another's, in 8 hex digits that name no host."""
+    space = Path("/proc/self/ns/pid")
+    return digest([platform.node(), str(space.readlink()) if space.is_symlink() else ""])[:8]
+
+
+def write_stage(
+    folder: Path, kind: str, key: str, why: Mapping[str, object], meter: Mapping[str, float]
+) -> Stamps:
+    """Write stage.json over the files of a draft; give what `stamps_of` will see of the finished stage."""
+    files = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    assert STAGE not in files, f"{STAGE} is the store's own"
+    stage = {
+        "format": FORMAT,
+        "kind": kind,
+        "key": key,
+        "why": dict(why),
+        "files": {n: {"bytes": p.stat().st_size, "sha256": file_digest(p)} for n, p in files.items()},
+        "meter": dict(meter),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    text = canonical({**stage, "check": _check(stage)})
+    (folder / STAGE).write_text(text, encoding="utf-8", newline="\n")
+    return stamps_of(folder, [STAGE, *files])
+
+
+def read_stage(folder: Path) -> dict[str, Any] | None:
+    """Give a stage.json as it stands, the stage's files not looked at; None if it is missing or damaged."""
+    try:
+        stage = json.loads((folder / STAGE).read_bytes())
+        return stage if stage["check"] == _check(stage) else None
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+
+
+def stamps_of(folder: Path, names: Iterable[str]) -> Stamps:
+    """Give size and time of change of some files; one that is missing is left out."""
+    stamps: Stamps = {}
+    for name in names:
+        try:
+            seen = os.stat(f"{folder}/{name}")  # noqa-free fast path: building Path objects doubles the time of a find
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        stamps[name] = (seen.st_size, seen.st_mtime_ns)
+    return stamps
+
+
+def verify(folder: Path, kind: str, key: str) -> Verdict | None:
+    """Compare a stage's files with its stage.json; None if there is no such folder.
+
+    Raises:
+        StoreError: A newer clbench wrote it.
+    """
+    try:
+        inode = folder.stat().st_ino
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    stage = read_stage(folder)
+    if stage is None:
+        state = "cannot be read or has been changed" if (folder / STAGE).exists() else "is missing"
+        return Verdict(f"{STAGE} {state}", inode, {})
+    if stage["format"] != FORMAT:
+        raise StoreError(
+            f"the stage has format {stage['format']}, this clbench reads {FORMAT}",
+            where=str(folder),
+            mend="use the clbench that wrote this store, or name another store with --store",
+        )
+    if (stage["kind"], stage["key"]) != (kind, key):
+        return Verdict(f"it holds {stage['kind']} {stage['key'][:12]}", inode, {})
+    stamps = stamps_of(folder, [STAGE, *stage["files"]])
+    problems = (_problem(folder / name, expected) for name, expected in stage["files"].items())
+    return Verdict(next((p for p in problems if p), ""), inode, stamps)
+
+
+def _problem(path: Path, expected: Mapping[str, Any]) -> str:
+    try:
+        size = path.stat().st_size
+        if size != expected["bytes"]:
+            return f"{path.name} has {size} bytes instead of {expected['bytes']}"
+        return "" if file_digest(path) == expected["sha256"] else f"{path.name} does not match its digest"
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return f"{path.name} is missing"
+
+
+def _check(stage: Mapping[str, Any]) -> str:
+    """Digest of what a stage.json claims, so that a damaged one is told from a damaged file."""
+    return digest({k: stage[k] for k in ("format", "kind", "key", "files")})
+
+
+def sync(folder: Path) -> None:
+    """Force files and folders onto the disk, so that a rename never points at what was not written."""
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            with path.open("rb") as f:
+                os.fsync(f.fileno())
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's list of names onto the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

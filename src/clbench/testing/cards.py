@@ -1,0 +1,124 @@
+"""The contract of every task card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from clbench.core.errors import DataError
+from clbench.core.types import Answer, Example, Task
+from clbench.data.card import Card, load_task_card
+from clbench.data.stream import asked
+from clbench.data.task import lock_of, read_task
+from clbench.engine.mark import open_scorer
+from clbench.testing.outcome import Outcome
+
+
+def _ids_unique(card: Card, task: Task) -> str:
+    for split, examples in (("lesson", task.lesson), ("exam", task.exam), ("dev", task.dev)):
+        repeated = [name for name, num in Counter(e.id for e in examples).items() if num > 1]
+        if repeated:
+            return f"id {repeated[0]!r} stands {Counter(e.id for e in examples)[repeated[0]]} times in {split}"
+    return ""
+
+
+def _no_leak(card: Card, task: Task) -> str:
+    taught = {asked(e): e.id for e in task.lesson}
+    found = next((e for e in task.exam if asked(e) in taught), None)
+    return f"exam {found.id!r} asks what lesson {taught[asked(found)]!r} asks" if found is not None else ""
+
+
+def _labels_covered(card: Card, task: Task) -> str:
+    if not task.labels:
+        return ""
+    taught = {e.targets[0] for e in task.lesson}
+    missing = sorted({e.targets[0] for e in task.exam} - taught)
+    unknown = sorted({t for e in (*task.lesson, *task.exam) for t in e.targets[:1]} - set(task.labels))
+    if unknown:
+        return f"label {unknown[0]!r} is outside the set"
+    return f"the exam asks for {missing[0]!r}, which no lesson example bears" if missing else ""
+
+
+def _targets_there(card: Card, task: Task) -> str:
+    empty = [e.id for e in (*task.lesson, *task.exam) if not e.targets or not e.targets[0].strip()]
+    return f"example {empty[0]!r} has no target" if empty else ""
+
+
+def _is_locked(card: Card, task: Task) -> str:
+    if card.lock is None:
+        return f"there is no lock; clbench check card {card.name} --lock"
+    return "" if card.lock == lock_of(task) else f"the lock says {card.lock}, the rows give {lock_of(task)}"
+
+
+def _mean(task: Task, says: Callable[[Example], str]) -> float:
+    scorer = open_scorer(task.scorer.name).build(task.scorer.settings)
+    grades = [scorer(e, Answer(example_id=e.id, text=says(e))).score for e in task.exam]
+    return sum(g for g in grades if g is not None) / len(grades)
+
+
+def _oracle_is_right(card: Card, task: Task) -> str:
+    score = _mean(task, lambda e: e.targets[0])
+    return "" if score == 1.0 else f"the right answers score {score:.4f} instead of 1"
+
+
+def _silence_is_wrong(card: Card, task: Task) -> str:
+    score = _mean(task, lambda _: "")
+    return "" if score == 0.0 else f"empty answers score {score:.4f} instead of 0"
+
+
+def _chance_is_true(card: Card, task: Task) -> str:
+    if not task.labels:
+        return ""
+    guessed = 1 / len(task.labels)
+    stated = card.about.get("chance")
+    return (
+        "" if stated is None or abs(task.chance - guessed) < 0.05 else f"chance {stated}, guessing gives {guessed:.4f}"
+    )
+
+
+CHECKS: dict[str, Callable[[Card, Task], str]] = {
+    "ids unique": _ids_unique,
+    "no lesson prompt in the exam": _no_leak,
+    "labels covered": _labels_covered,
+    "targets there": _targets_there,
+    "lock fits": _is_locked,
+    "oracle scores 1": _oracle_is_right,
+    "silence scores 0": _silence_is_wrong,
+    "chance stated truly": _chance_is_true,
+}
+
+
+def check_card(name_or_path: str, data: Path | None, *, locked: bool = True) -> list[Outcome]:
+    """Check a task card against its contract.
+
+    Args:
+        name_or_path: Name of a shipped card, or path of one.
+        data: Folder of the local data sets.
+        locked: Ask for a lock; False before the first one is written.
+
+    Raises:
+        DataError: The card cannot be read at all.
+    """
+    card = load_task_card(name_or_path)
+    try:
+        task = read_task(card, data)
+    except DataError as error:
+        return [Outcome("rows can be read", problem=str(error))]
+    return [Outcome("rows can be read"), *check_task(card, task, locked=locked)]
+
+
+def check_task(card: Card, task: Task, *, locked: bool = True) -> list[Outcome]:
+    """Check a task that is already open against its card."""
+    return [
+        Outcome(title, skipped="not asked for")
+        if title == "lock fits" and not locked
+        else Outcome(title, check(card, task))
+        for title, check in CHECKS.items()
+    ]
+
+
+def majority(task: Task) -> float:
+    """Give the score of always answering what is commonest in the lesson, in [0, 1]."""
+    commonest = Counter(e.targets[0] for e in task.lesson).most_common(1)[0][0]
+    return _mean(task, lambda _: commonest)

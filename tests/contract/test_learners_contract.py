@@ -1,0 +1,142 @@
+import sys
+from dataclasses import replace
+
+import pytest
+
+from clbench.core import plugins
+from clbench.learners._method import Method
+from clbench.learners._training import trained
+from clbench.learners.replay import Replay
+from clbench.testing import check_learner
+from clbench.testing.learners import CHECKS
+
+pytestmark = pytest.mark.xdist_group("learners")
+SFT = plugins.load("learner", "sft", "PLUGIN")
+REPLAY = plugins.load("learner", "replay", "PLUGIN")
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("name", plugins.names("learner"))
+def test_every_learner_holds_its_contract(name, check):
+    (outcome,) = check_learner(name, only=check)
+    assert outcome.problem == ""
+
+
+@pytest.mark.parametrize("name", ["sft", "ewc", "replay", "lora"])
+def test_contract_on_the_encoder(name):
+    for check in ("sleep changes nothing", "same seed, same bytes", "stop and resume", "first lesson as declared"):
+        (outcome,) = check_learner(name, model="tiny-bert", only=check)
+        assert outcome.problem == "", check
+
+
+class Wrapped:
+    """A learner with one planted bug: everything but what a test changes goes to a sound one."""
+
+    def __init__(self, inner, **changes):
+        self.inner = inner
+        for name, change in changes.items():
+            setattr(self, name, lambda *a, _change=change, **k: _change(inner, *a, **k))
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+def _build(plugin=SFT, method=None, **changes):
+    def build(config, model, seed, machine):
+        inner = (
+            plugin.build(config, model, seed, machine)
+            if method is None
+            else trained(config, method(), model, seed, machine)
+        )
+        return Wrapped(inner, **changes)
+
+    return build
+
+
+def _learns_while_asked(inner, examples, decode):
+    answers = inner.respond(examples, decode)
+    next(inner.net.module.parameters()).data.add_(1e-4)
+    return answers
+
+
+def _forgets_memory(inner, folder):
+    inner.load(folder)
+    inner.method.memory = []
+
+
+class Drifting(Method):
+    def settle(self, net, lesson, rng):
+        import torch
+
+        p = next(net.module.parameters())
+        p.data.add_(torch.rand_like(p) * 1e-3)
+
+
+class Unseeded(Method):
+    def settle(self, net, lesson, rng):
+        import numpy as np
+
+        next(net.module.parameters()).data.add_(float(np.random.default_rng().random()) * 1e-3)
+
+
+class Hoarding(Method):
+    def __init__(self):
+        self.all = []
+
+    def settle(self, net, lesson, rng):
+        self.all += lesson.examples
+
+    def state(self):
+        return {"all": self.all}
+
+
+def _touches_global_rng(inner, lesson, progress=None):
+    import random
+
+    random.random()
+    inner.learn(lesson, progress)
+
+
+def _ignores_progress(inner, lesson, progress=None):
+    if progress is not None and list(progress.glob("step-*")):
+        inner.training = inner.training.model_copy(update={"epochs": 2})
+    inner.learn(lesson, progress)
+
+
+def _learns_anything(inner, lesson, progress=None):
+    open_ = tuple(e.model_copy(update={"eval_only": False}) for e in lesson.examples)
+    inner.learn(lesson.model_copy(update={"examples": open_}), progress)
+
+
+BUGS = {
+    "answers in order": (SFT, _build(respond=lambda inner, e, d: inner.respond(sorted(e, key=lambda x: x.id), d))),
+    "asking changes nothing": (SFT, _build(respond=_learns_while_asked)),
+    "sleep changes nothing": (REPLAY, _build(REPLAY, load=_forgets_memory)),
+    "starts as the base model": (
+        SFT,
+        _build(respond=lambda i, e, d: [a.model_copy(update={"text": "x"}) for a in i.respond(e, d)]),
+    ),
+    "neutral settings equal sft": (SFT, _build(method=Drifting)),
+    "first lesson as declared": (REPLAY, _build(method=Drifting)),
+    "same seed, same bytes": (SFT, _build(method=Unseeded)),
+    "global random state untouched": (SFT, _build(learn=_touches_global_rng)),
+    "kept examples within the budget": (SFT, _build(method=Hoarding)),
+    "exam items refused": (SFT, _build(learn=_learns_anything)),
+    "stop and resume": (SFT, _build(learn=_ignores_progress)),
+    "learning leaves a trace": (SFT, _build(learn=lambda inner, lesson, progress=None: None)),
+}
+
+
+@pytest.mark.parametrize("check", BUGS)
+def test_planted_bugs_are_caught(check, monkeypatch):
+    plugin, build = BUGS[check]
+    module = type(sys)("clbench_planted_bug")
+    module.PLUGIN = replace(plugin, build=build)
+    monkeypatch.setitem(sys.modules, "planted.bug", module)
+    monkeypatch.setitem(sys.modules, "planted", type(sys)("planted"))
+    (outcome,) = check_learner("planted.bug", only=check)
+    assert outcome.problem != ""
+
+
+def test_replay_is_replay():
+    assert issubclass(Replay, Method)
