@@ -39,12 +39,6 @@ def _bug(check, task):
         "labels covered": lambda: _with(task, exam=(exam[0].model_copy(update={"targets": ("nonsense",)}), *exam[1:])),
         "targets there": lambda: _with(task, exam=(exam[0].model_copy(update={"targets": (" ",)}), *exam[1:])),
         "lock fits": lambda: _with(task, exam=exam[1:]),
-        "oracle scores 1": lambda: _with(
-            task,
-            exam=(exam[0].model_copy(update={"targets": ()}),)
-            and tuple(e.model_copy(update={"targets": (e.targets[0] + " x",)}) for e in exam),
-            scorer=task.scorer.model_copy(update={"name": "exact", "settings": {"strip_punctuation": True}}),
-        ),
         "silence scores 0": lambda: _with(
             task, exam=tuple(e.model_copy(update={"targets": (e.targets[0], "")}) for e in exam)
         ),

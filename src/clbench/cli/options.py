@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -52,7 +52,7 @@ def machine(store: Path | None, data: Path | None, workers: int | None, device: 
 
 
 @contextmanager
-def progress_bars() -> Iterator[None]:
+def progress_bars() -> Generator[None]:
     """Show progress with ETA on stderr; plain lines, at most one in ten seconds, where stderr is no terminal."""
     show = _bars() if sys.stderr.isatty() else _lines()
     with show:
@@ -60,7 +60,7 @@ def progress_bars() -> Iterator[None]:
 
 
 @contextmanager
-def _bars() -> Iterator[None]:
+def _bars() -> Generator[None]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -93,7 +93,7 @@ def _bars() -> Iterator[None]:
 
 
 @contextmanager
-def _lines() -> Iterator[None]:
+def _lines() -> Generator[None]:
     import time
 
     started = time.monotonic()

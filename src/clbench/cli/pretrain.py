@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clbench.cli.options import progress_bars, say
+
+if TYPE_CHECKING:
+    from clbench.models.pretrain import Material
 
 
 def pretrain(
@@ -23,7 +28,7 @@ def pretrain(
     from clbench.models.pretrain import Recipe
     from clbench.models.pretrain import pretrain as make
 
-    found = read_text(recipe).values.get("models")
+    found: Any = read_text(recipe).values.get("models")
     if not isinstance(found, list):
         raise SpecError("the recipe lists no `models`", where=str(recipe), mend="see recipes/pretrain-tiny.yaml")
     recipes: list[Recipe] = [validated(Recipe, values, "models") for values in found]
@@ -33,12 +38,12 @@ def pretrain(
     for each in recipes:
         if only in (None, each.name):
             with progress_bars():
-                record = make(each, _material(each.shares), out / each.name, report)
+                record = make(each, _material(each.shares), out / each.name, lambda p: report(replace(p, slot=0)))
             scores = ", ".join(f"{name} {values['score']:.2f}" for name, values in record["scores"].items())
             say(f"{each.name}: {record['parameters']:,} parameters in {record['wall_s']:.0f} s; {scores}")
 
 
-def _material(shares):  # noqa: ANN001, ANN202  # the type would import torch
+def _material(shares: Mapping[str, float]) -> Material:
     from clbench.core.types import Decode
     from clbench.data.worlds import abilities
     from clbench.models.pretrain import Material

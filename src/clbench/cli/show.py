@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from clbench.cli.options import Data, Json, say
+
+if TYPE_CHECKING:
+    from clbench.models.net import Net
 
 What = Literal["learners", "tasks", "streams", "exams", "models", "metrics", "scorers"]
 
@@ -121,9 +124,9 @@ def show(
             say(f"[choices] {', '.join(example.choices[:20])}{' ...' if len(example.choices) > 20 else ''}")
 
 
-def _net(model: str):  # noqa: ANN202  # the net's type would import torch
+def _net(model: str) -> Net:
     from clbench.core.spec import Machine, ModelSpec
     from clbench.models.net import load_net
 
-    revision = model.partition("@")[2] or None
-    return load_net(ModelSpec(name=model.partition("@")[0], revision=revision), Machine(store=Path()))
+    name, _, revision = model.partition("@")
+    return load_net(ModelSpec(name=name, revision=revision or None), Machine(store=Path()))

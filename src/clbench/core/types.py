@@ -17,10 +17,6 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def __hash__(self) -> int:
-        """Hash the fields, so that values can be keys; a value that holds a mapping has no hash."""
-        return hash((type(self), *self.__dict__.values()))
-
 
 class Message(Frozen):
     """One turn of a conversation."""

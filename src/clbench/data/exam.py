@@ -80,7 +80,7 @@ def open_exam(card: ExamCard, items: int | None = None, data: Path | None = None
     if card.kind == "own":
         raise DataError('kind "own" is for a stream\'s tasks', where=f"{where} kind", mend='for example "general"')
     if isinstance(card.source, AbilitySource):
-        examples = _ability(card.source)
+        examples = _ability(card.source.ability, card.source.items, card.source.seed)
         labels = () if not all(e.choices for e in examples) else examples[0].choices
         decode = decode_of(card.decode, labels)
         scorer = card.scorer or ScorerSpec(name="label" if labels else "exact")
@@ -105,10 +105,10 @@ def open_exam(card: ExamCard, items: int | None = None, data: Path | None = None
 
 
 @lru_cache(maxsize=128)
-def _ability(source: AbilitySource) -> tuple[Example, ...]:
+def _ability(ability: str, items: int, seed: int) -> tuple[Example, ...]:
     from clbench.data.worlds.abilities import generate
 
-    return tuple(generate(source.ability, source.items, source.seed, "exam"))
+    return tuple(generate(ability, items, seed, "exam"))
 
 
 def _sealed(exam: Exam, items: int | None) -> Exam:

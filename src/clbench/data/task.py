@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import canonical, digest
-from clbench.core.types import Decode, Example, Message, ScorerSpec, Task
+from clbench.core.types import Decode, Example, ScorerSpec, Task
 from clbench.data import template
 from clbench.data.card import Card, Lock, WorldSource, load_task_card
 from clbench.data.fetch import split_rows
@@ -122,11 +122,10 @@ def _taken(card: Card, drafts: Iterable[_Draft], num: int | None) -> list[_Draft
 
 
 def _examples(card: Card, drafts: Sequence[_Draft], choices: tuple[str, ...]) -> tuple[Example, ...]:
-    roles = [m.role for m in card.prompt]
     return tuple(
         Example(
             id=d.identity,
-            prompt=tuple(Message(role=r, content=c) for r, c in zip(roles, d.prompt, strict=True)),
+            prompt=tuple(m.model_copy(update={"content": c}) for m, c in zip(card.prompt, d.prompt, strict=True)),
             targets=d.targets,
             choices=choices,
         )

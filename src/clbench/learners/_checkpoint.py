@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,18 @@ from clbench.core.keys import canonical, digest, folder_digest
 from clbench.learners._files import load_state, load_tensors, save_state, save_tensors
 
 
+@dataclass(frozen=True)
+class Point:
+    """Where a lesson stands: optimiser steps done, and tokens trained on since the learner was made."""
+
+    index: int
+    train_tokens: int
+
+
 def write(
-    progress: Path, index: int, params: dict[str, Tensor], optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    progress: Path, point: Point, params: dict[str, Tensor], optimizer: torch.optim.Optimizer, state: dict[str, Any]
 ) -> None:
-    """Keep the state after `index` optimiser steps; older checkpoints go once the new one is whole."""
+    """Keep what the next optimiser step depends on; older checkpoints go once the new one is whole."""
     draft = progress / f"draft-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -29,9 +38,9 @@ def write(
     }
     save_tensors(draft / "optimizer.safetensors", moments)
     save_state(draft / "keeps", state)
-    meta = {"index": index, "files": folder_digest(draft)}
+    meta = {"index": point.index, "train_tokens": point.train_tokens, "files": folder_digest(draft)}
     (draft / "meta.json").write_text(canonical({**meta, "check": digest(meta)}), encoding="utf-8")
-    target = progress / f"step-{index:08d}"
+    target = progress / f"step-{point.index:08d}"
     try:
         draft.rename(target)
     except OSError:  # another process made the same checkpoint of the same lesson: equal bytes
@@ -40,8 +49,8 @@ def write(
         shutil.rmtree(old, ignore_errors=True)
 
 
-def latest(progress: Path) -> tuple[int, Path] | None:
-    """Give the newest whole checkpoint as (index, folder); broken ones are passed over."""
+def latest(progress: Path) -> tuple[Point, Path] | None:
+    """Give the newest whole checkpoint and its folder; broken ones are passed over."""
     for folder in sorted(progress.glob("step-*"), reverse=True):
         try:
             meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
@@ -51,7 +60,7 @@ def latest(progress: Path) -> tuple[int, Path] | None:
         except (OSError, ValueError, KeyError):
             continue
         if check == digest(meta) and meta["files"] == whole:
-            return meta["index"], folder
+            return Point(meta["index"], meta["train_tokens"]), folder
     return None
 
 

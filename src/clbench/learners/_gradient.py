@@ -96,7 +96,6 @@ class GradientLearner:
         lengths = [self.net.length(e) for e in lesson.examples]
         batches = schedule(lengths, self.training, rng(self.seed, lesson.step, "order"))
         done = self._resume(progress, params, optimizer)
-        self._train_tokens += sum(lengths[i] for b in batches[:done] for i in b)
         module, stepper = accelerator.prepare(self.net.module, optimizer)
         module.train()
         clock = time.monotonic()
@@ -113,7 +112,9 @@ class GradientLearner:
             stepper.step()
             stepper.zero_grad(set_to_none=True)
             if progress is not None and time.monotonic() - clock >= self.machine.checkpoint_s:
-                _checkpoint.write(progress, index + 1, params, optimizer, self.method.state())
+                _checkpoint.write(
+                    progress, _checkpoint.Point(index + 1, self._train_tokens), params, optimizer, self.method.state()
+                )
                 clock = time.monotonic()
         module.eval()
 
@@ -138,9 +139,10 @@ class GradientLearner:
         found = _checkpoint.latest(progress) if progress is not None else None
         if found is None:
             return 0
-        index, folder = found
+        point, folder = found
         self.method.restore(_checkpoint.read(folder, params, optimizer))
-        return index
+        self._train_tokens = point.train_tokens
+        return point.index
 
     # --- sleeping and waking --------------------------------------------------------------------------------
 
@@ -206,7 +208,7 @@ def _not_finite(
     found: tuple[float, float], index: int, total: int, lesson: Lesson, progress: Path | None
 ) -> LessonError:
     last = _checkpoint.latest(progress) if progress is not None else None
-    good = f"last good checkpoint: step {last[0]} in {last[1]}" if last else "no checkpoint inside this lesson"
+    good = f"last good checkpoint: step {last[0].index} in {last[1]}" if last else "no checkpoint inside this lesson"
     return LessonError(
         f"the loss is {found[0]:.4g} and the gradient norm {found[1]:.4g} at step {index + 1} of {total}; {good}",
         where=f"lesson {lesson.step}" + (f" ({lesson.task_name})" if lesson.task_name else ""),

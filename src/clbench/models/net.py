@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from clbench.core.errors import ModelError
 from clbench.core.spec import Machine, ModelSpec
-from clbench.core.types import Ability, Answer, Decode, Example
+from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -71,6 +71,10 @@ class Net(Protocol):
 
     def grow(self, labels: Iterable[str]) -> None:
         """Make room for labels that the head does not know; nothing to do for models without one."""
+        ...
+
+    def render(self, prompt: Prompt) -> str:
+        """Write a prompt as the model reads it."""
         ...
 
     def length(self, example: Example) -> int:
@@ -142,6 +146,7 @@ def _hub_architectures(spec: ModelSpec) -> list[str]:
 
 def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:
     """Call `auto.from_pretrained` on a folder or a pinned Hub id, with a clear error."""
+    from safetensors import SafetensorError
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours stand on stderr already
@@ -149,7 +154,7 @@ def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:
     revision: dict[str, Any] = {} if folder is not None else {"revision": spec.revision}
     try:
         return auto.from_pretrained(place, **revision, **settings)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"{spec.name!r} does not load: {first}",

@@ -2,68 +2,99 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import time
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from clbench.store.store import STAGE, Store
+from clbench.store.stage import here, read_stage
+from clbench.store.store import Store
 
 STALE_S = 86_400.0
 
 
 @dataclass(frozen=True)
 class GcReport:
-    """What was dropped (or would be): folders and their bytes, and how many states were kept."""
+    """What was dropped (or would be).
+
+    Attributes:
+        dropped: Folders.
+        bytes: What they held.
+        kept_states: Learner states that stay.
+    """
 
     dropped: tuple[Path, ...]
     bytes: int
     kept_states: int
 
 
-def collect(store: Store, keep: Collection[Literal["last", "branch"]], *, dry_run: bool = False) -> GcReport:
-    """Drop states and the leftovers of dead processes.
+def collect(
+    store: Store,
+    keep: Collection[Literal["last", "branch"]],
+    in_use: Collection[str] = (),
+    *,
+    dry_run: bool = False,
+) -> GcReport:
+    """Drop states, drafts of dead processes, and checkpoints of finished stages; nothing else, ever.
 
     Args:
         store: The store.
         keep: "last" keeps states that no other was learnt from, "branch" those that several were learnt from.
+        in_use: Keys of states to keep besides.
         dry_run: Only tell.
+
+    Raises:
+        StoreError: Something cannot be removed.
     """
     states = {key: folder for kind, key, folder in store.stages() if kind == "state"}
-    children: dict[str, int] = {}
-    for folder in states.values():
-        parent = json.loads((folder / STAGE).read_text(encoding="utf-8"))["why"].get("parent")
-        children[parent] = children.get(parent, 0) + 1
-    kept = {
-        key
-        for key in states
-        if ("last" in keep and children.get(key, 0) == 0) or ("branch" in keep and children.get(key, 0) > 1)
-    }
-    dropped = [folder for key, folder in states.items() if key not in kept] + _leftovers(store)
-    size = sum(p.stat().st_size for folder in dropped for p in folder.rglob("*") if p.is_file())
+    whys = {key: stage["why"] for key, folder in states.items() if (stage := read_stage(folder)) is not None}
+    children = Counter(why.get("parent") for why in whys.values())
+    # A state whose stage.json is damaged is left for `find`, which sets it aside and says so.
+    dropped = [states[key] for key in whys if not _kept(children[key], keep) and key not in in_use]
+    num_states = len(states) - len(dropped)
+    dropped += _leftovers(store)
+    size = sum(_bytes(folder) for folder in dropped)
     if not dry_run:
         for folder in dropped:
-            shutil.rmtree(folder, ignore_errors=True)
-    return GcReport(tuple(dropped), size, len(kept))
+            store.drop(folder)
+    return GcReport(tuple(dropped), size, num_states)
+
+
+def _kept(num_children: int, keep: Collection[str]) -> bool:
+    return ("last" in keep and num_children == 0) or ("branch" in keep and num_children > 1)
 
 
 def _leftovers(store: Store) -> list[Path]:
-    drafts = [d for d in store.folder.glob("drafts/*") if not _alive(d)]
+    drafts = [d for d in sorted(store.folder.glob("drafts/*")) if not _alive(d)]
     done = {f"{kind}-{key}" for kind, key, _ in store.stages()}
-    return drafts + [p for p in store.folder.glob("progress/*") if p.name in done]
+    return drafts + [p for p in sorted(store.folder.glob("progress/*")) if p.name in done]
 
 
 def _alive(draft: Path) -> bool:
-    """Tell whether the process that makes a draft lives; on another machine it is taken to, for a day."""
-    pid = draft.name.split("-")[-2]
-    if time.time() - draft.stat().st_mtime > STALE_S:
-        return False
+    """Tell whether the process that makes a draft lives; one of another machine is taken to, for a day."""
+    where, pid, _ = (["", "", *draft.name.rsplit("-", 3)])[-3:]
+    if where != here() or not pid.isdecimal():
+        try:
+            return time.time() - draft.stat().st_mtime < STALE_S
+        except FileNotFoundError:
+            return True  # its process has just finished with it
     try:
         os.kill(int(pid), 0)
-    except (OSError, ValueError):
+    except ProcessLookupError:
         return False
+    except PermissionError:
+        return True  # it lives, and is another user's
     return True
+
+
+def _bytes(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
+        try:
+            size += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue  # removed by its own process meanwhile
+    return size

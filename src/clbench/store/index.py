@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from typing import final
 
-from clbench.store.store import STAGE, Store
+from clbench.store.stage import STAGE, read_stage
+from clbench.store.store import Store
 
 COLUMNS = "kind, key, why, bytes, wall_s, made"
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS stages "
+    "(kind TEXT, key TEXT, why TEXT, bytes INT, wall_s REAL, made TEXT, PRIMARY KEY (kind, key))"
+)
+WAIT_S = 30.0
 
 
 @dataclass(frozen=True)
 class Row:
-    """One stage: its kind and key, what it is (JSON), its size in bytes, the seconds it took, when it was made."""
+    """One stage.
+
+    Attributes:
+        kind, key: Which.
+        why: What it is, as JSON.
+        bytes: Size of its files.
+        wall_s: Seconds it took to make.
+        made: When, in UTC.
+    """
 
     kind: str
     key: str
@@ -24,48 +40,101 @@ class Row:
     made: str
 
 
+@dataclass(frozen=True)
+class Total:
+    """What all stages of a kind are together: their number, bytes, and seconds to make."""
+
+    num: int
+    bytes: int
+    wall_s: float
+
+
+@final
 class Index:
-    """The index of a store, in `index.sqlite` beside its stages."""
+    """The index of a store, in `index.sqlite` beside its stages.
+
+    Processes that make stages do not write to it. A reader compares it with the folders first and takes in what
+    is new, so that it is right whatever was killed when, and several workers never wait for it.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.path = store.folder / "index.sqlite"
 
     def rebuild(self) -> int:
-        """Make the index from the folders and give the number of stages; a broken stage.json is left out."""
-        rows: list[tuple[object, ...]] = []
-        for kind, key, folder in self.store.stages():
-            try:
-                stage = json.loads((folder / STAGE).read_text(encoding="utf-8"))
-                size = sum(f["bytes"] for f in stage["files"].values())
-                why = json.dumps(stage["why"], ensure_ascii=False)
-                rows.append((kind, key, why, size, stage["meter"]["wall_s"], stage["made"]))
-            except (ValueError, KeyError, TypeError):
-                self.store.notice(f"{folder}: {STAGE} cannot be read; the stage is made again when it is needed")
-        self.store.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(".draft")
-        draft.unlink(missing_ok=True)
-        with closing(sqlite3.connect(draft)) as db, db:
-            db.execute("CREATE TABLE stages (kind TEXT, key TEXT, why TEXT, bytes INT, wall_s REAL, made TEXT)")
-            db.executemany("INSERT INTO stages VALUES (?, ?, ?, ?, ?, ?)", rows)
-        draft.replace(self.path)
-        return len(rows)
+        """Make the index from the folders and give the number of stages; a damaged stage.json is left out."""
+        self._forget()
+        return len(self._current())
 
-    def rows(self, kind: str | None = None) -> list[Row]:
-        """Give the stages, of one kind or all; the index is made anew first if stages came or went, or it is broken."""
-        found = self._read(kind)
-        if found is None or len(self._read(None) or []) != sum(1 for _ in self.store.stages()):
-            self.rebuild()
-            found = self._read(kind)
-        return found or []
+    def rows(self, kind: str | None = None, where: Mapping[str, object] | None = None) -> list[Row]:
+        """Give the stages as they are in the folders now, by kind and time.
 
-    def _read(self, kind: str | None) -> list[Row] | None:
-        if not self.path.is_file():
-            return None
-        where, values = (" WHERE kind = ?", (kind,)) if kind else ("", ())
+        Args:
+            kind: Only of this kind.
+            where: Only those whose `why` holds these values.
+        """
+        wanted = dict(where or {})
+        rows = [row for row in self._current() if kind is None or row.kind == kind]
+        if wanted:
+            rows = [row for row in rows if wanted.items() <= _flat(row.why).items()]
+        return sorted(rows, key=lambda row: (row.kind, row.made, row.key))
+
+    def totals(self) -> dict[str, Total]:
+        """Give the sums over each kind."""
+        totals: dict[str, Total] = {}
+        for row in self.rows():
+            before = totals.get(row.kind, Total(0, 0, 0.0))
+            totals[row.kind] = Total(before.num + 1, before.bytes + row.bytes, before.wall_s + row.wall_s)
+        return totals
+
+    def _current(self) -> list[Row]:
+        """Bring the index in line with the folders; without an index, the folders alone answer."""
+        there = {(kind, key) for kind, key, _ in self.store.stages()}
+        if not there and not self.path.exists():
+            return []
         try:
-            with closing(sqlite3.connect(self.path)) as db:
-                found = db.execute(f"SELECT {COLUMNS} FROM stages{where} ORDER BY kind, made, key", values).fetchall()
+            return self._healed(there)
+        except sqlite3.OperationalError:
+            return self._read_stages(there)  # a folder that cannot be written, or a lock that is never released
         except sqlite3.DatabaseError:
-            return None
-        return [Row(*row) for row in found]
+            self.store.notice(f"{self.path} is damaged; it is made anew from the folders")
+            self._forget()
+            return self._healed(there)
+
+    def _healed(self, there: set[tuple[str, str]]) -> list[Row]:
+        with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            with db:
+                db.execute(TABLE)
+                known = {(r[0], r[1]): Row(*r) for r in db.execute(f"SELECT {COLUMNS} FROM stages")}
+                new = self._read_stages(there - known.keys())
+                gone = known.keys() - there
+                if new:
+                    values = [(r.kind, r.key, r.why, r.bytes, r.wall_s, r.made) for r in new]
+                    db.executemany("INSERT OR REPLACE INTO stages VALUES (?, ?, ?, ?, ?, ?)", values)
+                if gone:
+                    db.executemany("DELETE FROM stages WHERE kind = ? AND key = ?", sorted(gone))
+        return [row for place, row in known.items() if place in there] + new
+
+    def _read_stages(self, places: Iterable[tuple[str, str]]) -> list[Row]:
+        rows: list[Row] = []
+        for kind, key in sorted(places):
+            folder = self.store.place(kind, key)
+            stage = read_stage(folder)
+            if stage is None:
+                self.store.notice(f"{folder}: {STAGE} is damaged; the stage is made again when it is needed")
+                continue
+            size = sum(f["bytes"] for f in stage["files"].values())
+            why = json.dumps(stage["why"], ensure_ascii=False)
+            rows.append(Row(kind, key, why, size, stage["meter"]["wall_s"], stage["made"]))
+        return rows
+
+    def _forget(self) -> None:
+        # The log goes first: left beside a new file, it would be replayed into it.
+        for suffix in ("-wal", "-shm", ""):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+
+def _flat(why: str) -> dict[str, object]:
+    """Give the plain values of a why; lists and mappings are no values to ask for."""
+    return {k: v for k, v in json.loads(why).items() if v is None or isinstance(v, str | int | float)}

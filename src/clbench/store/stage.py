@@ -44,9 +44,7 @@ def here() -> str:
     return digest([platform.node(), str(space.readlink()) if space.is_symlink() else ""])[:8]
 
 
-def write_stage(
-    folder: Path, kind: str, key: str, why: Mapping[str, object], meter: Mapping[str, float]
-) -> Stamps:
+def write_stage(folder: Path, kind: str, key: str, why: Mapping[str, object], meter: Mapping[str, float]) -> Stamps:
     """Write stage.json over the files of a draft; give what `stamps_of` will see of the finished stage."""
     files = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
     assert STAGE not in files, f"{STAGE} is the store's own"
@@ -78,7 +76,7 @@ def stamps_of(folder: Path, names: Iterable[str]) -> Stamps:
     stamps: Stamps = {}
     for name in names:
         try:
-            seen = os.stat(f"{folder}/{name}")  # noqa-free fast path: building Path objects doubles the time of a find
+            seen = (folder / name).stat()
         except (FileNotFoundError, NotADirectoryError):
             continue
         stamps[name] = (seen.st_size, seen.st_mtime_ns)
@@ -131,14 +129,14 @@ def sync(folder: Path) -> None:
     """Force files and folders onto the disk, so that a rename never points at what was not written."""
     for path in folder.rglob("*"):
         if path.is_dir():
-            sync_folder(path)
+            _sync_folder(path)
         else:
             with path.open("rb") as f:
                 os.fsync(f.fileno())
-    sync_folder(folder)
+    _sync_folder(folder)
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Force a folder's list of names onto the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -18,7 +18,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
@@ -26,9 +26,21 @@ from typing import Any, final
 from clbench.core.errors import StoreError, UserError
 from clbench.core.keys import digest
 from clbench.store.meter import metered
-from clbench.store.stage import STAGE, Stamps, Verdict, here, read_stage, stamps_of, sync, sync_folder, verify, write_stage
+from clbench.store.stage import (
+    STAGE,
+    Stamps,
+    Verdict,
+    here,
+    read_stage,
+    stamps_of,
+    sync,
+    verify,
+    write_stage,
+)
 
 RESERVED = frozenset({"drafts", "progress", "broken", "runs"})
+# Made again in no time, so a power cut may cost them: forcing hundreds of them onto the disk takes seconds.
+DERIVED = frozenset({"mark", "effective"})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 UNWRITABLE = frozenset({errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
 
@@ -103,7 +115,7 @@ class Store:
         try:
             self._make(kind, key, make, why)
         except Exception:
-            # Whoever finishes first clears the shared checkpoints, perhaps under our feet: its stage is as good as ours.
+            # Whoever finishes first clears the shared checkpoints, perhaps under our feet; its stage serves us too.
             won = self.find(kind, key)
             if won is None:
                 raise
@@ -169,14 +181,15 @@ class Store:
             with metered() as meter:
                 make(draft)
             stamps = write_stage(draft, kind, key, why, meter)
-            sync(draft)
+            if kind not in DERIVED:
+                sync(draft)
             while not self._publish(draft, target):
                 if self.find(kind, key) is not None:  # it sets aside what stands there if that is broken
                     return
             self._verified[kind, key] = stamps
 
     @contextmanager
-    def _draft(self, name: str) -> Iterator[Path]:
+    def _draft(self, name: str) -> Generator[Path]:
         draft = self.folder / "drafts" / f"{name}-{here()}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
             draft.mkdir(parents=True)
@@ -191,7 +204,7 @@ class Store:
 
     def _publish(self, draft: Path, target: Path) -> bool:
         """Move a finished draft to its place; False if another one stands there."""
-        fresh = [p for p in (target.parent, *target.parent.parents) if not p.exists()]
+        # The parent is not forced onto the disk: a power cut may take the newest stages back, never break one.
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             draft.rename(target)
@@ -199,8 +212,6 @@ class Store:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not target.is_dir():
                 raise
             return False
-        for folder in (target.parent, *(p.parent for p in fresh)):
-            sync_folder(folder)
         return True
 
     def _set_aside(self, folder: Path, verdict: Verdict, message: str) -> None:
@@ -244,9 +255,11 @@ def _told(error: Exception, folder: Path) -> StoreError | None:
         return StoreError("the disk is full; what is finished is kept", where=str(folder), mend=mend)
     if not isinstance(error, OSError) or number not in UNWRITABLE:
         return None
-    named = error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(folder)
-    if not named and not folder.is_relative_to(Path(os.fsdecode(error.filename))):
-        return None  # a file of the work's own, outside the store
+    # A file of the work's own, outside the store, is not the store's fault.
+    if error.filename is not None:
+        named = Path(os.fsdecode(error.filename))
+        if not named.is_relative_to(folder) and not folder.is_relative_to(named):
+            return None
     mend = "check that the folder exists and can be written, or name another with --store"
     return StoreError(f"the store cannot be written: {error}", where=str(folder), mend=mend)
 

@@ -108,9 +108,14 @@ class World:
     probes: Mapping[Probe, tuple[Example, ...]] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=128)
 def build(spec: WorldSpec) -> World:
     """Make a world from its settings; the same settings give the same object."""
+    return _build(spec.model_dump_json())
+
+
+@lru_cache(maxsize=128)
+def _build(settings: str) -> World:
+    spec = WorldSpec.model_validate_json(settings)
     from clbench.data.worlds import facts, laws, procedures, rules
 
     makers: dict[Kind, Callable[[WorldSpec], Plan]] = {
