@@ -64,7 +64,8 @@ def _message(error: Exception) -> str:
 
         names = [str(c.name) for c in app.registered_commands]
         return f"no such command {wrong!r}; {did_you_mean(wrong, names)}"
-    return text
+    near = vars(error).get("possibilities") or []
+    return f"{text} Did you mean {' or '.join(sorted(near))}?" if near else text
 
 
 def entry() -> None:

@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
@@ -32,10 +33,11 @@ from clbench.core.keys import seed_of
 from clbench.core.progress import Progress
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Decode, Example, Frozen
-from clbench.models import pretrain_tokenizer
+from clbench.models import pretrain_start, pretrain_tokenizer
 from clbench.models.net import seeded
 
 IGNORED = -100
+NUM_SPECIAL = len(pretrain_tokenizer.CHAT_TOKENS) + len(pretrain_tokenizer.ENCODER_TOKENS)
 POOL = 1500  # conversations sorted by length at a time
 
 
@@ -146,6 +148,7 @@ def pretrain(
         pretrain_tokenizer.save(tokenizer, out, recipe.family, recipe.positions)
         with seeded(seed_of(recipe.seed, 0, "pretraining"), torch.device("cpu")):
             module = build(recipe, tokenizer, material.labels)
+            pretrain_start.look_back(module, recipe.architecture)
             log = _train(recipe, material, module, tokenizer, progress)
         module.eval().save_pretrained(str(out))  # type: ignore[operator]  # a Hugging Face model, of any class
         scores = examine(out, material.exams)
@@ -190,6 +193,7 @@ def build(recipe: Recipe, tokenizer: Any, labels: Sequence[str]) -> nn.Module:
     shape |= {
         "num_key_value_heads": recipe.heads,
         "tie_word_embeddings": True,
+        "attention_bias": True,
         "bos_token_id": tokenizer.token_to_id("<|begin|>"),
         "eos_token_id": tokenizer.token_to_id("<|end|>"),
     }
@@ -276,16 +280,18 @@ def _causal_loss(module: nn.Module, rows: Rows) -> Tensor:
 
 def _causal_batches(recipe: Recipe, material: Material, tokenizer: Any) -> Iterator[Rows]:
     rng = generator(recipe.seed, 0, "pretraining batches")
+    everything = np.arange(NUM_SPECIAL, recipe.vocab)
     step = 0
     while True:
         seed = seed_of(recipe.seed, step, "pretraining pool")
         level = min(1.0, step / (recipe.growth * recipe.steps))
         encoded = [_conversation(e, tokenizer) for e in material.sample(seed, POOL, level, None)]
         encoded = [e for e in encoded if len(e[0]) <= recipe.positions]
+        known = _known(encoded)
         for group in _by_length(encoded, recipe.batch_tokens, rng):
             share = recipe.repeats * max(0.2, 1 - 2 * step / recipe.steps)
             if rng.random() < share:
-                yield _repeated(recipe, rng)
+                yield _repeated(recipe, known if rng.random() < 0.8 else everything, rng)
                 step += 1
             yield _padded(group, everything=bool(rng.random() < recipe.all_tokens))
             step += 1
@@ -331,11 +337,16 @@ def _padded(group: list[tuple[list[int], list[bool]]], everything: bool) -> Rows
     return Rows(ids_BT, mask_BT, targets_BT, "text" if everything else "answers")
 
 
-def _repeated(recipe: Recipe, rng: Generator) -> Rows:
+def _known(encoded: Sequence[tuple[list[int], Any]]) -> NDArray[np.int64]:
+    """Give the tokens that the conversations use, special ones left out."""
+    return np.array(sorted({i for ids, _ in encoded for i in ids if i >= NUM_SPECIAL}))
+
+
+def _repeated(recipe: Recipe, tokens: NDArray[np.int64], rng: Generator) -> Rows:
     """Random tokens, then the same again: only looking back predicts the second half."""
-    half = int(rng.integers(12, 65))
-    num = max(1, recipe.batch_tokens // (2 * half) // 2)
-    first = torch.from_numpy(rng.integers(10, recipe.vocab, size=(num, half)))
+    half = int(rng.integers(8, 49))
+    num = max(1, recipe.batch_tokens // (2 * half))
+    first = torch.from_numpy(tokens[rng.integers(0, len(tokens), size=(num, half))])
     ids_BT = torch.cat([first, first], dim=1)
     targets_BT = ids_BT.clone()
     targets_BT[:, :half] = IGNORED
@@ -379,6 +390,7 @@ def _encoder_batches(recipe: Recipe, material: Material, tokenizer: Any) -> Iter
         level = min(1.0, step / (recipe.growth * recipe.steps))
         seeds = [seed_of(recipe.seed, step, f"pretraining pool {kind}") for kind in ("masked", "labels")]
         masked = [_masked_text(e, tokenizer) for e in material.sample(seeds[0], POOL, level, None)]
+        known = _known(masked)
         single = [e for e in material.sample(seeds[1], 2 * POOL, level, 1) if e.choices]
         labelled = [(_text_ids([e.prompt[-1].content], tokenizer), index[e.targets[0]]) for e in single]
         queues = [
@@ -390,6 +402,10 @@ def _encoder_batches(recipe: Recipe, material: Material, tokenizer: Any) -> Iter
             group = next(queues[which], None)
             if group is None:
                 break
+            if which == 0 and rng.random() < recipe.repeats:
+                rows = _repeated(recipe, known, rng)
+                yield _masked(rows, torch.where(rows.targets == IGNORED, 0.0, 0.3), tokenizer, rng)
+                step += 1
             yield _masked_rows(group, tokenizer, rng) if which == 0 else _label_rows(group)
             step += 1
 
@@ -412,11 +428,15 @@ def _masked_text(example: Example, tokenizer: Any) -> tuple[list[int], list[bool
 def _masked_rows(group: list[tuple[list[int], list[bool]]], tokenizer: Any, rng: Generator) -> Rows:
     rows = _padded(group, everything=True)
     answer_BT = _padded(group, everything=False).targets != IGNORED
-    chance_BT = torch.where(answer_BT, 0.6, 0.08) * rows.mask
+    return _masked(rows, torch.where(answer_BT, 0.6, 0.08) * rows.mask, tokenizer, rng)
+
+
+def _masked(rows: Rows, chance_BT: Tensor, tokenizer: Any, rng: Generator) -> Rows:
     wanted_BT = torch.from_numpy(rng.random(rows.ids.shape)) < chance_BT
-    wanted_BT &= rows.ids >= len(pretrain_tokenizer.CHAT_TOKENS) + len(pretrain_tokenizer.ENCODER_TOKENS)
+    wanted_BT &= rows.ids >= NUM_SPECIAL
     ids_BT = rows.ids.masked_fill(wanted_BT, tokenizer.token_to_id("[MASK]"))
-    return Rows(ids_BT, rows.mask, rows.ids.masked_fill(~wanted_BT, IGNORED), "masked")
+    kind = "repeats" if rows.kind == "repeats" else "masked"
+    return Rows(ids_BT, rows.mask, rows.ids.masked_fill(~wanted_BT, IGNORED), kind)
 
 
 def _label_rows(group: list[tuple[list[int], int]]) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from clbench.core.keys import canonical
 from clbench.store.stage import here, read_stage
 from clbench.store.store import Store
 
 STALE_S = 86_400.0
+PARENTS = "parents.json"
 
 
 @dataclass(frozen=True)
@@ -50,21 +53,32 @@ def collect(
         StoreError: Something cannot be removed.
     """
     states = {key: folder for kind, key, folder in store.stages() if kind == "state"}
-    whys = {key: stage["why"] for key, folder in states.items() if (stage := read_stage(folder)) is not None}
-    children = Counter(why.get("parent") for why in whys.values())
     # A state whose stage.json is damaged is left for `find`, which sets it aside and says so.
-    dropped = [states[key] for key in whys if not _kept(children[key], keep) and key not in in_use]
+    stages = {key: stage for key, folder in states.items() if (stage := read_stage(folder)) is not None}
+    parents = {key: stage["why"].get("parent") for key, stage in stages.items()}
+    # Where paths parted stays a branch point when the first steps of those paths have been dropped.
+    ever = {**_parents(store), **parents}
+    children, ever_children = Counter(parents.values()), Counter(ever.values())
+    kept = {key for key in parents if "last" in keep and not children[key]}
+    kept |= {key for key in parents if "branch" in keep and ever_children[key] > 1}
+    dropped = [states[key] for key in parents if key not in kept and key not in in_use]
     num_states = len(states) - len(dropped)
     dropped += _leftovers(store)
     size = sum(_bytes(folder) for folder in dropped)
-    if not dry_run:
+    if not dry_run and dropped:
+        store.write(PARENTS, canonical(ever))
         for folder in dropped:
             store.drop(folder)
     return GcReport(tuple(dropped), size, num_states)
 
 
-def _kept(num_children: int, keep: Collection[str]) -> bool:
-    return ("last" in keep and num_children == 0) or ("branch" in keep and num_children > 1)
+def _parents(store: Store) -> dict[str, str | None]:
+    """Give the parents of states that were there before; empty if that is not known."""
+    try:
+        found = json.loads((store.folder / PARENTS).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _leftovers(store: Store) -> list[Path]:

@@ -7,6 +7,7 @@ Layout under the store's folder:
     progress/<kind>-<key>/                checkpoints inside a long stage, removed when it is finished
     broken/                               stages whose files no longer match their digests, kept for a look
     runs/<name>-<key[:8]>/                results of runs
+    parents.json                          which state was learnt from which, of states that gc has dropped
     index.sqlite                          for listings only; made anew from the folders whenever it is missing
 """
 
@@ -116,10 +117,8 @@ class Store:
             self._make(kind, key, make, why)
         except Exception:
             # Whoever finishes first clears the shared checkpoints, perhaps under our feet; its stage serves us too.
-            won = self.find(kind, key)
-            if won is None:
+            if self.find(kind, key) is None:
                 raise
-            return won
         shutil.rmtree(self.progress(kind, key), ignore_errors=True)
         return self.place(kind, key)
 
@@ -163,6 +162,16 @@ class Store:
         """
         held = {(kind, key): self.stage(kind, key) for kind, key, _ in self.stages()}
         return digest({f"{kind}/{key}": s["files"] for (kind, key), s in held.items() if s is not None})
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the store's own beside the stages, whole or not at all.
+
+        Raises:
+            StoreError: The disk is full, or the store cannot be written.
+        """
+        with self._draft("write") as draft:
+            (draft / name).write_text(text, encoding="utf-8", newline="\n")
+            (draft / name).replace(self.folder / name)
 
     def drop(self, folder: Path) -> None:
         """Remove a folder of this store so that nobody ever sees half of it.
