@@ -119,6 +119,8 @@ def kill_before_every_call(store, told):
             sys.addaudithook(hook)
             learn(own, 0)
             own.write_run("demo", key("run"), {"matrix.json": "[1, 2]", "spec.yaml": "name: demo\n"})
+            own.write_run("demo", key("run"), {"matrix.json": "[3, 4]", "spec.yaml": "name: demo\n"})
+            collect(own, ())
         if not ended(forked(dies)):
             return killed, place
         killed += 1

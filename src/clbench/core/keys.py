@@ -32,7 +32,7 @@ def canonical(value: object) -> str:
 
 def _plain(value: object) -> Any:
     if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+        return {name: _plain(part) for name, part in value}
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # a bare Mapping has no item types
     if isinstance(value, (set, frozenset)):

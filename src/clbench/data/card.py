@@ -15,7 +15,6 @@ from clbench.data import template
 from clbench.data.cardfile import read_text, validated
 
 CardKind = Literal["tasks", "streams", "exams"]
-KINDS: tuple[CardKind, ...] = ("tasks", "streams", "exams")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 HEX64 = r"^[0-9a-f]{64}$"
 CARDS = Path(__file__).parent / "cards"

@@ -16,9 +16,10 @@ def metrics_page() -> str:
     lines = [
         "# Figures",
         "",
-        "R[k, i] is the score on exam i after k lessons, k = 0..T; row 0 is the untouched model; t_i is the lesson that teaches",
-        "task i. Scores lie in [0, 1] inside clbench and are printed in percent. What cannot be computed is NaN and shown as –;",
-        "cells that were not due are never counted as 0 and never averaged away. Made by `make docs` from the code.",
+        "R[k, i] is the score on exam i after k lessons, k = 0..T; row 0 is the untouched model; t_i is the lesson",
+        "that teaches task i. Scores lie in [0, 1] inside clbench and are printed in percent. What cannot be computed",
+        "is NaN and shown as –; cells that were not due are never counted as 0 and never averaged away.",
+        "Made by `make docs` from the code.",
     ]
     for group, title in FAMILY.items():
         lines += ["", f"## {title}"]

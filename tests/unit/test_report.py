@@ -1,0 +1,159 @@
+import json
+import math
+import re
+
+import pytest
+
+from clbench.core.errors import DataError
+from clbench.core.keys import canonical
+from clbench.core.matrix import Column, Matrix
+from clbench.core.spec import HEADLINE, RunSpec
+from clbench.core.types import Meters
+from clbench.metrics import compute
+from clbench.report.exports import escaped, to_csv, to_json, to_latex, to_markdown
+from clbench.report.figures import heat_map, ramp
+from clbench.report.gather import RunRecord, group_runs, load_runs
+from clbench.report.html import html_report, write_report
+from clbench.report.table import printed, summary_text
+from clbench.report.words import WORDS
+
+COLUMNS = [
+    Column(name="world_a", taught=1, chance=0.25, size=50),
+    Column(name="world_b", taught=2, size=50),
+    Column(name="mini_code", kind="general", size=64),
+]
+ROWS = {
+    "frozen": [[0.2, 0.1, 0.8]] * 3,
+    "sft": [[0.2, 0.1, 0.8], [0.9, 0.1, 0.3], [0.3, 0.9, 0.1]],
+    "joint": [[0.2, 0.1, 0.8], [0.9, 0.9, 0.4], [0.9, 0.9, 0.4]],
+}
+
+
+def record(learner, rows, seed=0, name=None):
+    matrix = Matrix.of(rows, COLUMNS)
+    meters = Meters(train_s=3.0, train_tokens=900, kept_bytes=12, peak_memory_bytes=5, examples_used=20)
+    spec = RunSpec(name=name or f"demo-{learner}-{seed}", learner={"name": learner}, stream="worlds", seed=seed)
+    scores = compute(HEADLINE, matrix, meters, {})
+    return RunRecord(folder=None, spec=spec, matrix=matrix, scores=scores, meters=meters, provenance={"python": "3"})
+
+
+RUNS = [record(name, rows) for name, rows in ROWS.items()]
+
+
+def test_runs_are_sorted_by_average_performance_and_bounds_are_computed():
+    groups = group_runs(RUNS)
+    assert [g.label for g in groups] == ["joint", "sft", "frozen"]
+    sft = groups[1]
+    assert sft.scores["gap_to_joint"] == pytest.approx(0.9 - 0.6)
+    assert sft.scores["normalised_ap"] == pytest.approx((0.6 - 0.15) / (0.9 - 0.15))
+
+
+def test_seeds_are_grouped_with_their_spread():
+    other = [[v if v < 0.8 else 1.0 for v in row] for row in ROWS["sft"]]
+    (group,) = group_runs([record("sft", ROWS["sft"], 0), record("sft", other, 1)])
+    assert len(group.runs) == 2
+    assert group.scores["average_performance"] == pytest.approx((0.6 + 0.65) / 2)
+    assert group.spread["average_performance"] == pytest.approx(0.05 / math.sqrt(2))
+    assert "±" in summary_text(group.runs)
+    assert "2" in html_report(group.runs, "t")
+
+
+def test_one_run_is_called_one_run():
+    assert "one run each" in summary_text(RUNS)
+    assert "One run each" in html_report(RUNS, "t")
+
+
+def test_page_is_self_contained_and_escapes_hostile_names():
+    evil = '"><script>alert(1)</script>'
+    columns = [COLUMNS[0].model_copy(update={"name": evil}), *COLUMNS[1:]]
+    run = record("sft", ROWS["sft"])
+    hostile = RunRecord(
+        None, run.spec, Matrix.of(ROWS["sft"], columns), run.scores, run.meters, {"cpu": evil, "x": "</pre>"}
+    )
+    page = html_report([hostile], evil)
+    assert "<script" not in page
+    assert not re.findall(r"(?:src|href)\s*=", page)
+    assert "@import" not in page
+    assert "url(http" not in page
+
+
+def test_page_says_what_was_found_with_its_numbers():
+    page = html_report(RUNS, "t")
+    assert "Highest average performance after the last lesson: joint, 90.0 %" in page
+    assert "Most forgetting of its own tasks: sft, 60.0 points" in page
+    assert "mini_code: 70.0 points" in page
+
+
+def test_both_languages_are_whole():
+    assert WORDS["en"].keys() == WORDS["zh"].keys()
+    fields = {k: set(re.findall(r"{(\w+)}", v)) for k, v in WORDS["en"].items()}
+    assert fields == {k: set(re.findall(r"{(\w+)}", v)) for k, v in WORDS["zh"].items()}
+    assert "遗忘" in html_report(RUNS, "t", "zh")
+
+
+def test_cells_that_were_not_due_are_hatched_and_never_zero():
+    drawn = heat_map(Matrix.of([[0.1, None, 0.2], [0.9, None, 0.3]], COLUMNS), "R", "untouched")
+    assert drawn.count("not due") == 2
+    assert drawn.count("url(#hatch)") == 2
+    assert drawn.count('stroke="#D55E00"') == 1
+
+
+def test_ink_contrasts_with_its_cell():
+    assert ramp(0.0)[1] == "#fff"
+    assert ramp(1.0)[1] == "#111"
+
+
+def test_numbers_are_printed_in_their_unit():
+    assert printed(0.5, "score") == "50.0"
+    assert printed(1234567, "bytes") == "1.2 MB"
+    assert printed(0.0123, "seconds") == "12.3 ms"
+    assert printed(math.nan, "count") == "–"
+
+
+def test_exports():
+    lines = to_csv(RUNS).splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("run,learner,model,stream,seed,average_performance")
+    assert json.loads(to_json(RUNS))[0]["spec"]["stream"] == "worlds"
+    latex = to_latex(RUNS)
+    assert r"\toprule" in latex
+    assert latex.count(r"\\") == 4
+    assert escaped("a_b & 50%") == r"a\_b \& 50\%"
+    table = to_markdown(RUNS).splitlines()
+    assert table[2].startswith("| joint |")
+
+
+def folder_of(tmp_path, run):
+    folder = tmp_path / run.spec.name
+    folder.mkdir(parents=True)
+    (folder / "spec.yaml").write_text(run.spec.model_dump_json())
+    (folder / "matrix.json").write_text(canonical(run.matrix.to_json()))
+    (folder / "scores.json").write_text(canonical({k: None if math.isnan(v) else v for k, v in run.scores.items()}))
+    (folder / "meters.json").write_text(canonical(run.meters))
+    (folder / "provenance.json").write_text("{}")
+    return folder
+
+
+def test_results_are_read_back(tmp_path):
+    folders = [folder_of(tmp_path / "runs", run) for run in RUNS]
+    assert [r.spec for r in load_runs(folders)] == [r.spec for r in RUNS]
+    assert len(load_runs([tmp_path])) == 3
+    page = write_report(load_runs([tmp_path]), tmp_path / "out", "t")
+    assert {p.name for p in page.parent.iterdir()} == {
+        "report.html",
+        "summary.csv",
+        "summary.json",
+        "summary.tex",
+        "summary.md",
+    }
+
+
+@pytest.mark.parametrize("damage", ["spec.yaml", "matrix.json", "scores.json", "meters.json"])
+def test_broken_results_are_named(tmp_path, damage):
+    folder = folder_of(tmp_path, RUNS[0])
+    (folder / damage).write_text("{ broken")
+    with pytest.raises(DataError, match="the result is broken"):
+        load_runs([folder])
+    (folder / damage).unlink()
+    with pytest.raises(DataError, match=r"is missing|no result here"):
+        load_runs([folder])
