@@ -34,9 +34,8 @@ def heat_map(matrix: Matrix, label: str, row_0: str) -> str:
     gap = 10 if matrix.select("own") and len(matrix.select("own")) < columns else 0
     own = len(matrix.select("own"))
     width, height = LEFT + columns * CELL_W + gap + 46, TOP + rows * CELL_H + 8
-    parts = [
-        f'<svg class="heat" role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}" width="{width}">'
-    ]
+    box = f'viewBox="0 0 {width} {height}" style="max-width:{width}px"'
+    parts = [f'<svg class="heat" role="img" aria-label="{escape(label)}" {box}>']
     parts.append(
         '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
         '<line x1="0" y1="0" x2="0" y2="6" stroke="currentColor" stroke-opacity=".35"/></pattern></defs>'
