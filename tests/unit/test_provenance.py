@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,10 +80,15 @@ def answers(stdout="", code=0, error=None):
     return run
 
 
+def tools(run):
+    """Stand in for the module in this room only: `platform` starts programs of its own."""
+    return SimpleNamespace(run=run, SubprocessError=subprocess.SubprocessError)
+
+
 def test_gpus_are_named_without_their_serial_numbers(monkeypatch):
     said = "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1)\n  MIG 1g.10gb Device 0: (UUID: MIG-2)\nGPU 1: B (UUID: GPU-3)\n"
     monkeypatch.setattr(room.shutil, "which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr(room.subprocess, "run", answers(said))
+    monkeypatch.setattr(room, "subprocess", tools(answers(said)))
     assert gpus() == ("GPU 0: NVIDIA H100 80GB HBM3", "GPU 1: B")
 
 
@@ -93,7 +99,7 @@ def test_gpus_are_named_without_their_serial_numbers(monkeypatch):
 )
 def test_a_tool_that_fails_never_fails_the_run(monkeypatch, run):
     monkeypatch.setattr(room.shutil, "which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr(room.subprocess, "run", run)
+    monkeypatch.setattr(room, "subprocess", tools(run))
     told = provenance(Machine())
     assert told["gpus"] == () and told["git"] is None
 

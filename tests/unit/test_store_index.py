@@ -45,6 +45,15 @@ def test_rows_follow_the_folders(store):
     assert Index(store).rows(where={"exam": "nothing"}) == []
 
 
+def test_a_stage_that_went_and_came_back_is_listed_as_it_is_now(store):
+    a = make(store, "state", "one", step=1)
+    Index(store).rows()
+    store.drop(store.place("state", a))
+    assert Index(store).rows() == []
+    make(store, "state", "one", step=2)
+    assert [r.why for r in Index(store).rows()] == ['{"step": 2}']
+
+
 def test_totals_by_kind(store):
     make(store, "ask", "one")
     make(store, "ask", "three")
