@@ -1,7 +1,6 @@
 # Thin: standard tools do the work. Users type `pip install "clbench[train,data]"` and `clbench ...`.
 PY := .venv/bin/python
 export OMP_NUM_THREADS := 1
-export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo test check docs bench clean
 
