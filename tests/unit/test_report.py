@@ -10,7 +10,7 @@ from clbench.core.matrix import Column, Matrix
 from clbench.core.spec import HEADLINE, RunSpec
 from clbench.core.types import Meters
 from clbench.metrics import compute
-from clbench.report.exports import escaped, to_csv, to_json, to_latex, to_markdown
+from clbench.report.exports import escaped, to_csv, to_json, to_latex, to_markdown, to_rows
 from clbench.report.figures import heat_map, ramp
 from clbench.report.gather import RunRecord, group_runs, load_runs
 from clbench.report.html import html_report, write_report
@@ -119,6 +119,11 @@ def test_exports():
     assert r"\toprule" in latex
     assert latex.count(r"\\") == 4
     assert escaped("a_b & 50%") == r"a\_b \& 50\%"
+    rows = to_rows(RUNS).splitlines()
+    assert rows[2] == "| guessing | chance | 25.0 | 0.0 |"
+    assert rows[3] == "| untouched model | row 0 | 20.0 | 10.0 |"
+    assert "| sft | own lesson | 90.0 | 90.0 |" in rows
+    assert "| sft | last | 30.0 | 90.0 |" in rows
     table = to_markdown(RUNS).splitlines()
     assert table[2].startswith("| joint |")
 
@@ -145,6 +150,7 @@ def test_results_are_read_back(tmp_path):
         "summary.json",
         "summary.tex",
         "summary.md",
+        "summary.rows.md",
     }
 
 

@@ -14,7 +14,7 @@ def report(
     paths: Annotated[list[Path], typer.Argument(help="Result folders, or folders that hold some.")],
     out: Annotated[Path, typer.Option(help="Folder of the HTML report.")] = Path("clbench-report"),
     format_: Annotated[
-        Literal["html", "table", "csv", "json", "latex", "markdown"],
+        Literal["html", "table", "csv", "json", "latex", "markdown", "rows"],
         typer.Option("--format", help="html writes files, the others print."),
     ] = "html",
     lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the HTML report.")] = "en",

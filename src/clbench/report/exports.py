@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from clbench.metrics import all_metrics
 from clbench.report.gather import RunRecord, group_runs
-from clbench.report.table import TABLE, cell, heading, seeds_note, shown
+from clbench.report.table import TABLE, cell, heading, printed, seeds_note, shown
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -82,6 +82,26 @@ def to_markdown(runs: Sequence[RunRecord]) -> str:
     return "\n".join([*lines, "", note]) + "\n"
 
 
+def to_rows(runs: Sequence[RunRecord]) -> str:
+    """A Markdown table of the stream's own tasks: chance, row 0, the diagonal and the last row of each method."""
+    groups = group_runs(runs)
+    first = groups[0].mean
+    own = first.select("own")
+    lines = ["| learner | row | " + " | ".join(first.exams[c] for c in own) + " |", "|---|---|" + "---:|" * len(own)]
+    chances = [first.columns[c].chance for c in own]
+    lines.append(_row("guessing", "chance", chances))
+    lines.append(_row("untouched model", "row 0", [float(first.values[0, c]) for c in own]))
+    for group in groups:
+        values, columns = group.mean.values, group.mean.columns
+        lines.append(_row(group.label, "own lesson", [float(values[columns[c].taught or 0, c]) for c in own]))
+        lines.append(_row(group.label, "last", [float(values[-1, c]) for c in own]))
+    return "\n".join([*lines, "", seeds_note(groups)]) + "\n"
+
+
+def _row(label: str, row: str, values: Sequence[float]) -> str:
+    return f"| {label} | {row} | " + " | ".join(printed(v, "score") for v in values) + " |"
+
+
 def _table(runs: Sequence[RunRecord]) -> tuple[list[str], list[list[str]], str]:
     groups = group_runs(runs)
     names = shown(groups, TABLE)
@@ -94,4 +114,5 @@ EXPORTS: Mapping[str, Callable[[Sequence[RunRecord]], str]] = {
     "json": to_json,
     "latex": to_latex,
     "markdown": to_markdown,
+    "rows": to_rows,
 }

@@ -22,7 +22,7 @@ from clbench.report.table import cell, heading, printed, shown
 from clbench.report.words import WORDS
 
 FAMILIES = {"performance": ("performance",), "stability": ("stability",), "cost": ("efficiency", "cost")}
-SUFFIX = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md"}
+SUFFIX = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "rows": "rows.md"}
 
 
 def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en") -> str:
