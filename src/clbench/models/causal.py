@@ -187,20 +187,49 @@ class Causal:
         real_RL = torch.tensor([[1] * len(c) + [0] * (longest - len(c)) for c in flat], device=self.device)
         logits_RLV = out.logits[:, -1:][owner_R]
         if longest > 1:
-            cache = out.past_key_values
-            cache.batch_select_indices(owner_R)
-            more = self.module(
-                input_ids=ids_RL[:, :-1],
-                attention_mask=torch.cat([mask_BT[owner_R], real_RL[:, :-1]], dim=1),
-                position_ids=mask_BT.sum(1)[owner_R, None] + torch.arange(longest - 1, device=self.device),
-                past_key_values=cache,
-                use_cache=True,
-            )
-            logits_RLV = torch.cat([logits_RLV, more.logits], dim=1)
+            follow = self._follow_packed if _packs(self.module, out.past_key_values) else self._follow_spread
+            more_RLV = follow(out.past_key_values, mask_BT, owner_R, ids_RL[:, :-1], real_RL[:, :-1])
+            logits_RLV = torch.cat([logits_RLV, more_RLV], dim=1)
         logp_RLV = functional.log_softmax(logits_RLV.float(), dim=-1)
         sums_R = (logp_RLV.gather(-1, ids_RL[..., None])[..., 0] * real_RL).sum(1).tolist()
         values = iter(sums_R)
         return [[next(values) for _ in group] for group in continuations]
+
+    def _follow_packed(self, cache: Any, mask_BT: Tensor, owner_R: Tensor, ids_RL: Tensor, real_RL: Tensor) -> Tensor:
+        """Run all continuations of a prompt as one row after it, each blind to the others: the cache stays as it is."""
+        rows, steps = ids_RL.shape
+        counts_B = torch.bincount(owner_R, minlength=len(mask_BT))
+        most = int(counts_B.max())
+        slot_R = torch.arange(rows, device=self.device) - (counts_B.cumsum(0) - counts_B)[owner_R]
+        ids_BKL = ids_RL.new_full((len(mask_BT), most, steps), self.tokenizer.pad_token_id)
+        ids_BKL[owner_R, slot_R] = ids_RL
+        own_SS = torch.eye(most, dtype=torch.bool, device=self.device).repeat_interleave(steps, 0)
+        own_SS = own_SS.repeat_interleave(steps, 1).tril()
+        seen_BST = torch.cat(
+            [mask_BT.bool()[:, None, :].expand(-1, most * steps, -1), own_SS.expand(len(mask_BT), -1, -1)], dim=2
+        )
+        floor = torch.finfo(self.module.dtype).min  # type: ignore[arg-type]  # every Hugging Face model has a dtype
+        bias = torch.zeros(seen_BST.shape, dtype=self.module.dtype, device=self.device)  # type: ignore[arg-type]  # as above
+        places_L = torch.arange(steps, device=self.device).repeat(most)
+        logits_BSV = self.module(
+            input_ids=ids_BKL.flatten(1),
+            attention_mask=bias.masked_fill(~seen_BST, floor)[:, None],
+            position_ids=mask_BT.sum(1)[:, None] + places_L,
+            past_key_values=cache,
+            use_cache=True,
+        ).logits
+        return logits_BSV.unflatten(1, (most, steps))[owner_R, slot_R]
+
+    def _follow_spread(self, cache: Any, mask_BT: Tensor, owner_R: Tensor, ids_RL: Tensor, real_RL: Tensor) -> Tensor:
+        """Run every continuation as its own row on a copy of its prompt's cache: slower, and right for any model."""
+        cache.batch_select_indices(owner_R)
+        return self.module(
+            input_ids=ids_RL,
+            attention_mask=torch.cat([mask_BT[owner_R], real_RL], dim=1),
+            position_ids=mask_BT.sum(1)[owner_R, None] + torch.arange(ids_RL.shape[1], device=self.device),
+            past_key_values=cache,
+            use_cache=True,
+        ).logits
 
     def _left_pad(self, prompts: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         longest = max(map(len, prompts))
@@ -258,6 +287,15 @@ def _output_name(module: nn.Module) -> str:
     """Find the vocabulary layer, which adapters leave alone."""
     output = cast("PreTrainedModel", module).get_output_embeddings()
     return next((name for name, part in module.named_modules() if part is output), "lm_head")
+
+
+def _packs(module: nn.Module, cache: Any) -> bool:
+    """Say whether continuations may share a row: positions are rotary, and attention reaches over the whole row."""
+    from transformers.cache_utils import DynamicLayer
+
+    config: Any = module.config
+    rotary = "rope_parameters" in config.to_dict() or "rope_theta" in config.to_dict()
+    return rotary and all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
 def _positions(mask_BT: Tensor) -> Tensor:
