@@ -32,7 +32,9 @@ def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
         The result folder: spec.yaml, matrix.json, scores.json, meters.json, provenance.json.
     """
     stream = open_stream(spec.stream, machine.data)  # cards -> pinned, digested tasks
-    exams = open_exams(spec.exams, stream, spec.budget.items)  # columns: own tasks, then fixed general exams
+    exams = open_exams(
+        spec.exams, stream, spec.budget.items, machine.data
+    )  # columns: own tasks, then fixed general exams
     trajectory = Trajectory(spec, stream, store, machine)  # hashing only; nothing loaded yet
     matrix = Matrix.blank(len(stream) + 1, exams)
     for step in range(len(stream) + 1):  # row 0: before any lesson

@@ -41,7 +41,7 @@ class Unit:
 def open_run(spec: RunSpec, store: Store, machine: Machine) -> tuple[Stream, tuple[Exam, ...], Trajectory]:
     """Open what a run is about, and refuse exams that its model cannot sit."""
     stream = open_stream(spec.stream, machine.data)
-    exams = open_exams(spec.exams, stream, spec.budget.items)
+    exams = open_exams(spec.exams, stream, spec.budget.items, machine.data)
     check_abilities(spec, exams)
     return stream, exams, Trajectory(spec, stream, store, machine)
 
