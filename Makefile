@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup demo test check docs bench clean
+.PHONY: setup demo test check docs results bench clean
 
 setup: .venv/ready
 
@@ -25,6 +25,13 @@ check: setup
 	.venv/bin/lint-imports
 
 docs: setup
+	$(PY) -m clbench.testing.pages
+
+# Makes the committed results anew, and the tables of the READMEs from them: make results DATA=FOLDER
+results: setup
+	.venv/bin/clbench run recipes/demo.yaml --record results/demo
+	.venv/bin/clbench run recipes/real-text.yaml --data $(DATA) --record results/real-text
+	.venv/bin/clbench run recipes/real-labels.yaml --data $(DATA) --record results/real-labels
 	$(PY) -m clbench.testing.pages
 
 bench: setup

@@ -67,7 +67,7 @@ def bare_loop() -> float:
     settings = plugins.load("learner", "sft", "PLUGIN").config(lr=1e-4, epochs=1)
     batches = schedule(lengths, settings, rng(0, 1, "order"))
     tensors = [net.batch([DATA[i] for i in b]) for b in batches]
-    optimizer = torch.optim.AdamW(net.module.parameters(), lr=1e-4, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(net.module.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
     net.module.train()
     started = time.perf_counter()
     for step, batch in enumerate(tensors):

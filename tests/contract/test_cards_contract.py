@@ -1,16 +1,24 @@
+import json
 import shutil
 
 import pytest
 
+from clbench.core import notice
+from clbench.core.errors import DataError
 from clbench.core.types import Message
 from clbench.data.card import CARDS, WorldSource, list_cards, load_task_card
+from clbench.data.readers import hub, open_rows
+from clbench.data.source import HubSource
 from clbench.data.task import open_task, read_task
+from clbench.scoring import entity_f1, triple_f1
 from clbench.testing import check_card
 from clbench.testing.cards import CHECKS, check_task
 
 NAMES = list_cards("tasks")
+UNVERIFIED = [n for n in NAMES if load_task_card(n).unverified]
 WORLDS = [n for n in NAMES if isinstance(load_task_card(n).source, WorldSource)]
-REAL = [n for n in NAMES if n not in WORLDS]
+REAL = [n for n in NAMES if n not in WORLDS + UNVERIFIED]
+KINDS = {"classification", "generation", "qa"}
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -22,6 +30,156 @@ def test_generated_cards_hold_their_contract(name):
 @pytest.mark.parametrize("name", REAL)
 def test_real_cards_hold_their_contract(name, data_root):
     assert [o for o in check_card(name, data_root) if o.problem] == []
+
+
+def ill(card):
+    """What is wrong with a shipped card before any row is read."""
+    found = []
+    if card.lock is None and not card.unverified:
+        found.append("neither locked nor unverified")
+    about = {k: card.about.get(k) for k in ("license", "language", "kind", "domain")}
+    found += [f"about.{k} is missing" for k, v in about.items() if not v]
+    if about["kind"] not in KINDS:
+        found.append(f"kind {about['kind']!r}")
+    return found
+
+
+def test_every_shipped_card_is_locked_or_says_that_it_is_not():
+    assert {n: ill(load_task_card(n)) for n in NAMES if ill(load_task_card(n))} == {}
+    card = load_task_card("trec6")
+    assert ill(card.model_copy(update={"lock": None})) == ["neither locked nor unverified"]
+    assert ill(card.model_copy(update={"about": {**card.about, "kind": "x", "license": ""}})) == [
+        "about.license is missing",
+        "kind 'x'",
+    ]
+
+
+def test_the_shelf_is_wide():
+    real = [load_task_card(n) for n in REAL]
+    assert len(real) >= 80
+    assert {c.about["kind"] for c in real} == KINDS
+    for language in ("en", "zh"):
+        assert {c.about["kind"] for c in real if c.about["language"] == language} == KINDS
+    assert len({(c.scorer.name if c.scorer else "") for c in real}) >= 10
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [*((n, entity_f1.read) for n in ("gum", "re3d", "wnut17")), ("webnlg_food_triples", triple_f1.read)],
+)
+def test_a_scorer_reads_every_item_of_a_target_as_one(name, read, data_root):
+    """Some of these sets have `;` within an item, which would make two of it."""
+    card = load_task_card(name)
+    (how,) = [m for m in card.columns.values() if m.separator == "; "]
+    one_a_line = how.model_copy(update={"separator": "\0"})
+    seen = 0
+    for _, row in open_rows(data_root / card.source.path / "train.jsonl.xz"):
+        made = one_a_line.made(row)
+        seen += 1
+        assert read(how.made(row)).total() == (0 if made == "none" else made.count("\0") + 1), row
+    assert seen >= card.lock.lesson
+
+
+# Rows in the form that the documentation of each set gives, so that an unverified card is at least coherent with it.
+DOCUMENTED = {
+    "yelp": {"label": 4, "text": "dr. goldberg offers everything"},
+    "yahoo": {
+        "id": 7,
+        "topic": 5,
+        "question_title": "why does an optical mouse work?",
+        "question_content": "",
+        "best_answer": "It uses an LED",
+    },
+    "imdb": {"text": "I rented it.<br />", "label": 0},
+    "qqp": {"question1": "How is life?", "question2": "How is it?", "label": 0, "idx": 0},
+    "cb": {"premise": "It was a complex language.", "hypothesis": "It was peeled", "label": 0, "idx": 0},
+    "wic": {
+        "word": "place",
+        "sentence1": "Do you want to come over to my place later?",
+        "sentence2": "A political system with no place for them.",
+        "start1": 31,
+        "start2": 27,
+        "end1": 36,
+        "end2": 32,
+        "idx": 0,
+        "label": 0,
+    },
+    "fomc": {"sentence": "Inflation remains muted.", "year": 2003, "label": 0, "orig_index": 1},
+    "meetingbank": {"id": 0, "uid": "x_1", "summary": "A bill passed.", "transcript": "We will now vote."},
+    "medmcqa": {
+        "id": "a-1",
+        "question": "Which nerve?",
+        "opa": "Ulnar",
+        "opb": "Radial",
+        "opc": "Median",
+        "opd": "Facial",
+        "cop": 2,
+        "choice_type": "single",
+        "exp": None,
+        "subject_name": "Anatomy",
+        "topic_name": None,
+    },
+    "casehold": {
+        "context": "the court held (<HOLDING>)",
+        "endings": [f"holding that {i}" for i in range(5)],
+        "label": 4,
+    },
+    "finqa": {"id": "f1", "query": "Context: ... Question: what is 2 + 2?", "answer": "4.0", "text": "x"},
+}
+
+
+@pytest.mark.parametrize("name", UNVERIFIED)
+def test_unverified_cards_fit_the_documented_rows_and_open_with_a_notice(name, tmp_path):
+    card = load_task_card(name)
+    folder = tmp_path / card.sources[0].path
+    folder.mkdir(parents=True)
+    names = sorted({str(v) for v in (card.label_names or {}).values()})
+    for place, split in enumerate((card.splits.lesson, card.splits.exam)):
+        row = {**DOCUMENTED[name]}
+        if card.id:
+            row[card.id] = f"{row[card.id]}-{place}"
+        first = next(iter(row)) if card.id is None else ""
+        lines = json.dumps({**row, "place": place} if first else row)
+        (folder / f"{split}.jsonl").write_text(lines + "\n")
+    heard = []
+    token = notice.listener.set(heard.append)
+    try:
+        task = open_task(name, tmp_path)
+    finally:
+        notice.listener.reset(token)
+    assert len(heard) == 1
+    assert "unverified" in heard[0]
+    example = task.exam[0]
+    assert example.targets[0] in (*example.choices, *names) or not example.choices
+    assert "{" not in example.prompt[0].content
+
+
+@pytest.mark.parametrize("name", UNVERIFIED)
+def test_unverified_cards_without_data_are_refused_with_what_was_tried(name, monkeypatch, tmp_path):
+    def unreachable(repo, config, revision, split):
+        raise DataError("the data set cannot be had: no network", where=repo)
+        yield
+
+    monkeypatch.setattr(hub, "rows", unreachable)
+    monkeypatch.delenv("CLBENCH_DATA", raising=False)
+    token = notice.listener.set(lambda _: None)
+    try:
+        with pytest.raises(DataError, match="none of the 2 sources") as error:
+            open_task(name, tmp_path)
+    finally:
+        notice.listener.reset(token)
+    (source,) = [s for s in load_task_card(name).sources if isinstance(s, HubSource)]
+    assert ("is not pinned" if source.revision is None else "no network") in str(error.value)
+    assert source.repo in str(error.value)
+
+
+def test_unverified_cards_are_listed_as_such():
+    from clbench.cli.show import _tasks
+
+    listed = dict(_tasks())
+    assert [n for n, about in listed.items() if about.startswith("unverified: ")] == UNVERIFIED
+    assert UNVERIFIED
 
 
 def _with(task, **changes):
@@ -67,7 +225,6 @@ def test_a_scorer_that_marks_the_right_answer_wrong_is_caught():
 
 
 def test_lock_is_written_once_and_guards(tmp_path):
-    from clbench.core.errors import DataError
     from clbench.data.lock import write_lock
 
     text = (CARDS / "tasks" / "world_tiny_facts.yaml").read_text().replace("name: world_tiny_facts", "name: mine")

@@ -1,16 +1,46 @@
+import math
 from dataclasses import replace
+from itertools import cycle
 
 import pytest
 
 from clbench.core import plugins
-from clbench.core.types import Grade
-from clbench.engine.mark import open_scorer
+from clbench.core.types import Answer, Example, Grade, Message
+from clbench.engine.mark import combined, open_scorer
 from clbench.testing import check_scorer
+from clbench.testing.scorers import CHECKS, PLAIN
 
 
 @pytest.mark.parametrize("name", plugins.names("scorer"))
 def test_every_scorer_holds_its_contract(name):
     assert [o for o in check_scorer(name) if o.problem] == []
+
+
+OTHER_SETTINGS = [
+    ("exact", {"case_sensitive": True, "strip_punctuation": False}),
+    *(("bleu", {"tokenize": t}) for t in ("zh", "char", "intl", "none")),
+    ("sari", {"tokenize": "zh"}),
+    ("numeric", {"which": "first", "tolerance": 1e-6}),
+    ("squad", {"language": "zh"}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), OTHER_SETTINGS)
+def test_the_contract_holds_with_other_settings(name, settings):
+    plugin = open_scorer(name)
+    changed = replace(plugin, build=lambda given: plugin.build({**settings, **given}))
+    assert [o for o in check_scorer(changed) if o.problem] == []
+
+
+@pytest.mark.parametrize("name", [n for n in plugins.names("scorer") if open_scorer(n).combine])
+def test_an_exam_of_one_answer_scores_as_the_answer(name):
+    plugin = open_scorer(name)
+    for specimen in plugin.specimens or PLAIN:
+        example = Example(id="e", prompt=(Message(role="user", content=specimen.asked),), targets=specimen.targets)
+        half = specimen.targets[0][: len(specimen.targets[0]) // 2]
+        for text in (specimen.targets[0], specimen.wrong, half, f"{half} {specimen.wrong}", ""):
+            grade = plugin.build({})(example, Answer(example_id="e", text=text))
+            assert combined([grade], plugin).score == pytest.approx(grade.score)
 
 
 def _constant(value):
@@ -27,18 +57,64 @@ def _fragile(settings):
     return mark
 
 
+def _unkept(settings):
+    inner = open_scorer("exact").build(settings)
+    return lambda example, answer: inner(example, answer).model_copy(update={"parts": (math.nan,)})
+
+
+def _moody(settings):
+    scores = cycle((0.0, 1.0))
+    return lambda example, answer: Grade(example_id=example.id, score=next(scores))
+
+
 BUGS = {
-    "oracle scores 1": _constant(0.0),
-    "silence scores 0": _constant(1.0),
-    "wrong scores 0": _constant(1.0),
-    "what cannot be marked is None": _constant(0.0),
-    "unknown setting refused": lambda settings: open_scorer("exact").build({}),
-    "hostile output is marked": _fragile,
-    "grades bear their id": lambda settings: lambda example, answer: Grade(example_id="x", score=1.0),
+    "oracle scores 1": [_constant(0.0)],
+    "silence scores 0": [_constant(1.0)],
+    "wrong scores 0": [_constant(1.0)],
+    "what cannot be marked is None": [_constant(0.0)],
+    "unknown setting refused": [lambda settings: open_scorer("exact").build({})],
+    "hostile output is marked": [_fragile, _unkept, _constant(1.5), _constant(math.nan), _moody],
+    "grades bear their id": [lambda settings: lambda example, answer: Grade(example_id="x", score=1.0)],
 }
 
 
-@pytest.mark.parametrize("check", BUGS)
-def test_planted_bugs_are_caught(check):
-    broken = replace(open_scorer("exact"), build=BUGS[check])
+@pytest.mark.parametrize(("check", "build"), [(check, build) for check, builds in BUGS.items() for build in builds])
+def test_planted_bugs_are_caught(check, build):
+    broken = replace(open_scorer("exact"), build=build)
     assert check in {o.check for o in check_scorer(broken) if o.problem}
+
+
+def _mean(grades):
+    return sum(g.score for g in grades) / len(grades)
+
+
+def _remembers():
+    seen = []
+
+    def combine(grades):
+        seen.append(1)
+        return _mean(grades) / len(seen)
+
+    return combine
+
+
+RULES = {
+    "an exam of right answers scores 1": [lambda grades: 0.99 * _mean(grades)],
+    "an exam of silence scores 0": [lambda grades: 0.5 + _mean(grades) / 2],
+    "an exam's score is one number in any order": [
+        lambda grades: grades[0].score,
+        lambda grades: 2 - _mean(grades),
+        lambda grades: math.nan,
+        _remembers(),
+    ],
+}
+
+
+@pytest.mark.parametrize(("check", "combine"), [(check, rule) for check, rules in RULES.items() for rule in rules])
+def test_planted_bugs_in_the_score_of_an_exam_are_caught(check, combine):
+    broken = replace(open_scorer("exact"), combine=combine)
+    assert check in {o.check for o in check_scorer(broken) if o.problem}
+
+
+def test_every_check_has_a_planted_bug():
+    assert {*BUGS, *RULES} == {*CHECKS, "unknown setting refused"}

@@ -29,7 +29,8 @@ def test_report_in_a_browser(tmp_path):
         text=True,
         timeout=60,
     )
-    assert found.stdout.count('<svg class="heat"') == 3
+    assert found.stdout.count('<svg class="heat"') == 4  # three methods, and how alike the tasks are
     assert found.stdout.count('<svg class="curve"') == 3
     assert found.stdout.count("<table>") == 3
+    assert found.stdout.count('<table class="rounds">') == 1
     assert "CONSOLE" not in found.stderr

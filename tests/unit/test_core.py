@@ -10,7 +10,7 @@ from clbench.core import keys, plugins
 from clbench.core.errors import SpecError, UserError, did_you_mean
 from clbench.core.matrix import Column, Matrix
 from clbench.core.spec import RunSpec
-from clbench.core.types import Grade
+from clbench.core.types import Grade, Marks
 
 
 def test_canonical_ignores_order_and_kind_of_sequence():
@@ -54,10 +54,14 @@ def test_generators_of_different_purposes_differ_and_repeat():
 
 def test_matrix_counts_ungraded_and_never_averages_them():
     blank = Matrix.of([[None, None]] * 3)
-    filled = blank.with_cell(1, 0, [Grade(example_id="a", score=1.0), Grade(example_id="b", score=None)])
+    grades = (Grade(example_id="a", score=1.0), Grade(example_id="b", score=None))
+    filled = blank.with_cell(1, 0, Marks(grades=grades, score=1.0))
     assert filled.values[1, 0] == 1.0
     assert (filled.n[1, 0], filled.ungraded[1, 0]) == (1, 1)
     assert np.isnan(blank.values).all()
+    nothing = blank.with_cell(1, 0, Marks(grades=grades[1:], score=None))
+    assert np.isnan(nothing.values[1, 0])
+    assert (nothing.n[1, 0], nothing.ungraded[1, 0]) == (0, 1)
     again = Matrix.from_json(filled.to_json())
     assert np.array_equal(again.values, filled.values, equal_nan=True)
     with pytest.raises(ValueError, match="read-only"):

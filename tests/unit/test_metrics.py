@@ -109,3 +109,35 @@ def test_headline_figures_exist_and_unknown_names_are_refused():
         compute(["forgeting"], SMALL, Meters(), {})
     assert "forgetting" in str(error.value)
     assert math.isnan(compute(["gap_to_joint"], SMALL, Meters(), {})["gap_to_joint"])
+
+
+def decaying(half_life, noise=0.0, tasks=6):
+    """R of tasks that each lose what they had at one rate; `noise` moves the rate of every second task."""
+    rows = [[0.0] * tasks]
+    for k in range(1, tasks + 1):
+        rates = [half_life * (1 + noise * (-1) ** i) for i in range(tasks)]
+        rows.append([0.8 * 2 ** (-(k - i - 1) / rates[i]) if i < k else 0.0 for i in range(tasks)])
+    return Matrix.of(rows)
+
+
+def test_half_life_of_an_exact_decay():
+    assert fo.retention_half_life(decaying(2.5)) == pytest.approx(2.5, rel=5e-3)
+    low, high = fo.half_life_interval(decaying(2.5))
+    assert low == pytest.approx(high, rel=1e-2)
+
+
+def test_half_life_by_hand_with_a_task_lost_at_once():
+    # one distance, shares left 1/2 and 0: the least-squares share is 1/4, which is two half-lives
+    matrix = Matrix.of([[0, 0, 0], [0.8, 0, 0], [0.4, 0.6, 0], [None, 0.0, 0.5]])
+    assert fo.retention_half_life(matrix) == pytest.approx(0.5, rel=5e-3)
+
+
+def test_half_life_interval_is_wider_where_tasks_differ():
+    low, high = fo.half_life_interval(decaying(2.5, noise=0.3))
+    assert low < 2.2
+    assert high > 2.8
+
+
+def test_no_half_life_where_nothing_was_lost():
+    assert math.isnan(fo.retention_half_life(Matrix.of([[0, 0], [0.5, 0.1], [0.6, 0.9]])))
+    assert math.isnan(fo.half_life_interval(decaying(2.5, tasks=2))[0])

@@ -8,12 +8,13 @@ from clbench.core.errors import DataError
 from clbench.core.keys import canonical
 from clbench.core.matrix import Column, Matrix
 from clbench.core.spec import HEADLINE, RunSpec
-from clbench.core.types import Meters
+from clbench.core.types import Meters, Outline, RoundOutline
 from clbench.metrics import compute
 from clbench.report.exports import escaped, to_csv, to_json, to_latex, to_markdown, to_rows
 from clbench.report.figures import heat_map, ramp
 from clbench.report.gather import RunRecord, group_runs, load_runs
 from clbench.report.html import html_report, write_report
+from clbench.report.outline import similarity_map, similarity_table
 from clbench.report.table import printed, summary_text
 from clbench.report.words import WORDS
 
@@ -34,9 +35,40 @@ def record(learner, rows, seed=0, name=None):
     meters = Meters(train_s=3.0, train_tokens=900, kept_bytes=12, peak_memory_bytes=5, examples_used=20)
     spec = RunSpec(name=name or f"demo-{learner}-{seed}", learner={"name": learner}, stream="worlds", seed=seed)
     scores = compute(HEADLINE, matrix, meters, {})
-    return RunRecord(folder=None, spec=spec, matrix=matrix, scores=scores, meters=meters, provenance={"python": "3"})
+    return RunRecord(
+        folder=None,
+        spec=spec,
+        outline=OUTLINE,
+        matrix=matrix,
+        scores=scores,
+        meters=meters,
+        provenance={"python": "3"},
+    )
 
 
+OUTLINE = Outline(
+    name="worlds",
+    rounds=tuple(
+        RoundOutline(
+            step=step,
+            teaches=(name,),
+            moved=("domain",) if step > 1 else (),
+            examples=20,
+            ahead=0,
+            new_labels=2,
+            labels=2 * step,
+            languages=("en",),
+            kinds=("qa",),
+            domains=(name,),
+        )
+        for step, name in ((1, "world_a"), (2, "world_b"))
+    ),
+    tasks=("world_a", "world_b"),
+    questions=(50, 50),
+    similarity=((1.0, 0.25), (0.25, 1.0)),
+    dropped={"world_a": 3},
+    missing=("world_c",),
+)
 RUNS = [record(name, rows) for name, rows in ROWS.items()]
 
 
@@ -67,9 +99,9 @@ def test_page_is_self_contained_and_escapes_hostile_names():
     evil = '"><script>alert(1)</script>'
     columns = [COLUMNS[0].model_copy(update={"name": evil}), *COLUMNS[1:]]
     run = record("sft", ROWS["sft"])
-    hostile = RunRecord(
-        None, run.spec, Matrix.of(ROWS["sft"], columns), run.scores, run.meters, {"cpu": evil, "x": "</pre>"}
-    )
+    outline = OUTLINE.model_copy(update={"tasks": (evil, "world_b"), "missing": (evil,)})
+    rows = Matrix.of(ROWS["sft"], columns)
+    hostile = RunRecord(None, run.spec, outline, rows, run.scores, run.meters, {"cpu": evil, "x": "</pre>"})
     page = html_report([hostile], evil)
     assert "<script" not in page
     assert not re.findall(r"(?:src|href)\s*=", page)
@@ -136,6 +168,7 @@ def folder_of(tmp_path, run):
     (folder / "scores.json").write_text(canonical({k: None if math.isnan(v) else v for k, v in run.scores.items()}))
     (folder / "meters.json").write_text(canonical(run.meters))
     (folder / "provenance.json").write_text("{}")
+    (folder / "stream.json").write_text(canonical(run.outline))
     return folder
 
 
@@ -154,7 +187,7 @@ def test_results_are_read_back(tmp_path):
     }
 
 
-@pytest.mark.parametrize("damage", ["spec.yaml", "matrix.json", "scores.json", "meters.json"])
+@pytest.mark.parametrize("damage", ["spec.yaml", "stream.json", "matrix.json", "scores.json", "meters.json"])
 def test_broken_results_are_named(tmp_path, damage):
     folder = folder_of(tmp_path, RUNS[0])
     (folder / damage).write_text("{ broken")
@@ -163,3 +196,17 @@ def test_broken_results_are_named(tmp_path, damage):
     (folder / damage).unlink()
     with pytest.raises(DataError, match=r"is missing|no result here"):
         load_runs([folder])
+
+
+def test_the_stream_is_drawn():
+    page = html_report(RUNS, "t")
+    assert "The stream: worlds" in page
+    assert "Not here, skipped: world_c." in page
+    assert "world_a 3" in page
+    assert "world_a and world_b: 0.25" in page
+
+
+def test_a_map_of_too_many_tasks_is_left_out():
+    many = OUTLINE.model_copy(update={"tasks": tuple(f"t{i}" for i in range(31))})
+    assert similarity_map(many, "x") == ""
+    assert similarity_table(many, WORDS["en"]) is None

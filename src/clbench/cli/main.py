@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from clbench.cli import check, doctor, gather, init, pretrain, run, show, store
+from clbench.cli import check, data, doctor, gather, init, pretrain, run, show, store
 from clbench.core.errors import UserError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("report")(gather.report)
 app.command("list")(show.list_)
 app.command("show")(show.show)
 app.command("check")(check.check)
+app.command("data")(data.data)
 app.command("pretrain")(pretrain.pretrain)
 app.command("store")(store.store)
 app.command("doctor")(doctor.doctor)

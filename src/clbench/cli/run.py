@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clbench.cli.options import Data, Json, Place, machine, progress_bars, say
+from clbench.core.errors import SpecError
 
 Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
 
@@ -21,6 +24,7 @@ def run(
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each [default: cores].")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("clbench-report"),
+    record: Annotated[Path | None, typer.Option(help="Also copy the result folders here, to be committed.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be made, and make nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -45,8 +49,22 @@ def run(
 
     runs = load_runs(results)
     page = write_report(runs, out, grid.name)
+    if record is not None:
+        _copy(results, record)
     if as_json:
         say(json.dumps({"results": [str(r) for r in results], "report": str(page)}, indent=1))
         return
     say(summary_text(runs))
     say(f"report: {page.resolve()}")
+
+
+def _copy(results: Sequence[Path], folder: Path) -> None:
+    """Put the results of this grid, and no others, into a folder; a folder that holds something else is refused."""
+    strange = sorted(p.name for p in folder.glob("*") if not (p / "spec.yaml").is_file())
+    if strange:
+        raise SpecError(
+            f"{folder} holds {strange[0]!r}, which is no result", where="--record", mend="name a new folder"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    for result in results:
+        shutil.copytree(result, folder / result.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -68,13 +69,16 @@ def _models() -> list[tuple[str, str]]:
 def _tasks() -> list[tuple[str, str]]:
     from clbench.data.card import list_cards, load_task_card
 
-    return [(n, _about(dict(load_task_card(n).about))) for n in list_cards("tasks")]
+    found = [(n, load_task_card(n)) for n in list_cards("tasks")]
+    return [(n, ("unverified: " if card.unverified else "") + _about(dict(card.about))) for n, card in found]
 
 
 def _streams() -> list[tuple[str, str]]:
-    from clbench.data.card import list_cards, load_stream_card
+    from clbench.data.card import list_cards
+    from clbench.data.streamcard import load_stream_card
 
-    return [(n, ", ".join(load_stream_card(n).tasks)) for n in list_cards("streams")]
+    found = [(n, load_stream_card(n)) for n in list_cards("streams")]
+    return [(n, f"{card.about.get('text', '')} [{card.listed}]".strip()) for n, card in found]
 
 
 def _exams() -> list[tuple[str, str]]:
@@ -100,16 +104,19 @@ def _about(about: dict[str, object]) -> str:
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A task, stream or exam card, or its path.")],
+    name: Annotated[str, typer.Argument(help="A stream, task or exam card, or its path.")],
     num: Annotated[int, typer.Argument(help="How many examples.", min=1)] = 3,
     data: Data = None,
     model: Annotated[str | None, typer.Option(help="Render and count tokens as this model does.")] = None,
 ) -> None:
-    """Show examples exactly as the model sees them."""
+    """Draw a stream, or show examples of a task or exam exactly as the model sees them."""
     from clbench.data.fetch import data_root
-    from clbench.data.show import examples_of
+    from clbench.data.show import examples_of, kind_of
 
     root = data_root(data)
+    if kind_of(name) == "streams":
+        _draw(name, root)
+        return
     net = _net(model) if model else None
     for place, example in examples_of(name, num, root):
         say(f"--- {place} {example.id}")
@@ -122,6 +129,22 @@ def show(
         say(f"[target] {' | '.join(example.targets)}")
         if example.choices:
             say(f"[choices] {', '.join(example.choices[:20])}{' ...' if len(example.choices) > 20 else ''}")
+
+
+def _draw(name: str, root: Path | None) -> None:
+    from rich.console import Console
+
+    from clbench.data.outline import stream_outline
+    from clbench.data.stream import open_stream
+    from clbench.report.outline import outline_table, similarity_table
+    from clbench.report.words import WORDS
+
+    outline = stream_outline(open_stream(name, root))
+    out = Console(width=None if sys.stdout.isatty() else 160)
+    out.print(outline_table(outline, WORDS["en"]))
+    alike = similarity_table(outline, WORDS["en"])
+    if alike is not None:
+        out.print(alike)
 
 
 def _net(model: str) -> Net:

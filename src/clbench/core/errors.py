@@ -3,6 +3,7 @@
 UserError            exit 2, no traceback: what is wrong, where, how to mend it
 +-- SpecError        a run spec, recipe, `--set` value or command-line argument
 +-- DataError        a card, a data file, a row, a lock
+    +-- AbsentError  a card or its data is not here; a stream may skip it
 +-- ModelError       a checkpoint folder, a tokenizer, an ability the model lacks
 +-- StoreError       a store that cannot be read or written
 +-- LessonError      training cannot go on (non-finite loss); names step, lesson, checkpoint
@@ -41,6 +42,10 @@ class SpecError(UserError):
 
 class DataError(UserError):
     """A card, data file, row or lock is wrong."""
+
+
+class AbsentError(DataError):
+    """A card, or the data that it names, is not here: nothing is wrong with what is."""
 
 
 class ModelError(UserError):

@@ -35,10 +35,9 @@ def _plain(value: object) -> Any:
         return {name: _plain(part) for name, part in value}
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # a bare Mapping has no item types
-    if isinstance(value, (set, frozenset)):
-        return sorted(_plain(v) for v in value)  # pyright: ignore[reportUnknownVariableType]  # same
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]  # pyright: ignore[reportUnknownVariableType]  # same
+    if isinstance(value, (set, frozenset, list, tuple)):
+        parts = [_plain(v) for v in value]  # pyright: ignore[reportUnknownVariableType]  # same
+        return sorted(parts) if isinstance(value, (set, frozenset)) else parts
     if isinstance(value, Path):
         return value.as_posix()
     if isinstance(value, float) and not math.isfinite(value):

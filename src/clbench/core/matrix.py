@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.core.types import Exam, ExamKind, Frozen, Grade
+from clbench.core.types import Exam, ExamKind, Frozen, Marks
 
 
 class Column(Frozen):
@@ -35,7 +35,7 @@ class Matrix:
     """Scores R of shape (T+1, E); row 0 is the untouched model, NaN is "not due" or "not measured".
 
     Attributes:
-        values: float64 (T+1, E), mean score over graded answers, in [0, 1] or NaN.
+        values: float64 (T+1, E), score over graded answers (their mean, or the scorer's own rule), in [0, 1] or NaN.
         n: int64 (T+1, E), graded answers in each cell.
         ungraded: int64 (T+1, E), answers that could not be marked.
         columns: What each column is, own tasks first.
@@ -93,13 +93,12 @@ class Matrix:
         """Indices of the columns of these kinds, in order."""
         return tuple(i for i, c in enumerate(self.columns) if c.kind in kinds)
 
-    def with_cell(self, step: int, column: int, grades: Sequence[Grade]) -> Matrix:
-        """Give a copy with one cell filled from grades; ungraded answers are counted, never averaged as 0."""
-        scores = [g.score for g in grades if g.score is not None]
+    def with_cell(self, step: int, column: int, marks: Marks) -> Matrix:
+        """Give a copy with one cell filled; ungraded answers are counted, and are no part of the score."""
         values, n, ungraded = self.values.copy(), self.n.copy(), self.ungraded.copy()
-        values[step, column] = float(np.mean(scores)) if scores else np.nan
-        n[step, column] = len(scores)
-        ungraded[step, column] = len(grades) - len(scores)
+        values[step, column] = np.nan if marks.score is None else marks.score
+        n[step, column] = sum(g.score is not None for g in marks.grades)
+        ungraded[step, column] = sum(g.score is None for g in marks.grades)
         return replace(self, values=values, n=n, ungraded=ungraded)
 
     def to_json(self) -> dict[str, Any]:

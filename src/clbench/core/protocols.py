@@ -102,6 +102,21 @@ class LearnerPlugin(Generic[C]):
 
 
 @dataclass(frozen=True)
+class Specimen:
+    """A question in the form that a scorer reads, for the contract suite.
+
+    Attributes:
+        asked: The prompt.
+        targets: Right answers.
+        wrong: An answer that has nothing in common with any of them: it must score 0.
+    """
+
+    asked: str
+    targets: tuple[str, ...]
+    wrong: str
+
+
+@dataclass(frozen=True)
 class ScorerPlugin:
     """How the engine knows a scorer.
 
@@ -109,11 +124,16 @@ class ScorerPlugin:
         build: Settings -> Scorer; raises `SpecError` for unknown settings.
         version: Raise it when grades change.
         about: One line for listings.
+        combine: Graded answers of one exam (one or more, none with score None) -> score of the exam in [0, 1]; pure,
+            and blind to their order. It reads `Grade.parts`. None: the mean of their scores.
+        specimens: What the contract suite asks; none where plain text will do.
     """
 
     build: Callable[[Mapping[str, Any]], Scorer]
     version: int
     about: str
+    combine: Callable[[Sequence[Grade]], float] | None = None
+    specimens: tuple[Specimen, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from clbench.core.keys import key
 from clbench.core.types import Frozen
@@ -54,12 +54,31 @@ class ExamBudget(Frozen):
     """Which cells of the matrix are due.
 
     Attributes:
-        policy: "full" asks every exam after every lesson; "seen" leaves out tasks not yet taught (but row 0 is whole).
+        policy: Row 0 and the last row are always whole. "full" asks every exam after every lesson; "seen" leaves
+            out tasks not yet taught; "every" asks each task after its own lesson, and all that were taught in
+            every `every`-th row; "anchors" asks each task after its own lesson, and `anchors` tasks in every row
+            from their lesson on. Exams of abilities are asked in every row, or in every `every`-th if that is set.
         items: Most questions per exam, chosen by hash of id so that every row asks the same ones; None is all.
+        every: Distance of rows; needed by "every", and "anchors" may have it for the abilities.
+        anchors: Number of anchor tasks, chosen by hash of name so that it is the same ones in every run.
     """
 
-    policy: Literal["full", "seen"] = "full"
+    policy: Literal["full", "seen", "every", "anchors"] = "full"
     items: int | None = Field(default=None, ge=1)
+    every: int | None = Field(default=None, ge=1)
+    anchors: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _says_what_its_policy_needs(self) -> ExamBudget:
+        if self.policy == "every" and self.every is None:
+            raise ValueError('policy "every" needs the distance of rows, for example every: 5')
+        if self.policy == "anchors" and self.anchors is None:
+            raise ValueError('policy "anchors" needs the number of anchors, for example anchors: 5')
+        if self.every is not None and self.policy not in ("every", "anchors"):
+            raise ValueError(f'policy "{self.policy}" has no use for every')
+        if self.anchors is not None and self.policy != "anchors":
+            raise ValueError(f'policy "{self.policy}" has no use for anchors')
+        return self
 
 
 class RunSpec(Frozen):

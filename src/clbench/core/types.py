@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Ability = Literal["text", "loglik", "label"]
 ExamKind = Literal["own", "general", "instruction", "long_context"]
 Reveals = Literal["nothing", "boundary", "task"]
+Axis = Literal["task", "domain", "class", "recurring"]
 
 
 class Frozen(BaseModel):
@@ -68,8 +69,9 @@ class Lesson(Frozen):
     Attributes:
         step: 1..T.
         examples: What is taught, in the task's own order.
-        task_name: The task's name if the stream reveals it, else None.
+        task_name: The task's name if the stream reveals it, else None; `a+b` where one lesson teaches two tasks.
         budget: What may be kept.
+        passes: Most times that an example may be shown; 1 in an online stream, None leaves it to the learner.
         digest: sha256 over the materialised examples.
     """
 
@@ -77,6 +79,7 @@ class Lesson(Frozen):
     examples: tuple[Example, ...]
     task_name: str | None = None
     budget: Budget = Budget()
+    passes: int | None = Field(default=None, ge=1)
     digest: str
 
 
@@ -114,6 +117,8 @@ class Exam(Frozen):
         needs: Abilities that a model must have to sit it.
         chance: Expected score of an answerer that knows nothing, in [0, 1].
         taught: First step (1..T) that teaches it; None for abilities that no lesson teaches.
+        growth: Where the label set grows with the stream: (first step that teaches it, label), in the order of
+            the set; empty where every row asks the same. See `clbench.data.exam.exam_at`.
         digest: sha256 over examples, decode and needs (the scorer is keyed apart: marks can be made again).
     """
 
@@ -125,21 +130,24 @@ class Exam(Frozen):
     needs: frozenset[Ability]
     chance: float = Field(default=0.0, ge=0.0, le=1.0)
     taught: int | None = None
+    growth: tuple[tuple[int, str], ...] = ()
     digest: str
 
 
 class Task(Frozen):
-    """One named, pinned, split data set.
+    """One named, pinned, split data set, or some classes of one.
 
     Attributes:
-        name: The card's name.
+        name: The card's name; `set-1`, `set-2`, ... for its parts.
         lesson: Examples that are taught.
         exam: Examples that are asked; disjoint from `lesson` by normalised prompt.
         dev: Examples for choosing settings, may be empty.
         labels: The closed label set, empty for free text.
         decode, scorer, chance: How its exam is asked and marked.
         about: Licence, language, kind, domain: for listings and reports.
-        digest: sha256 over the materialised rows, not over the name.
+        part_of: The data set that this is a part of, by classes; empty for a whole one. Parts of one set share
+            one label set, which grows as they are taught.
+        digest: sha256 over the materialised rows, not over the name; of a part, over the whole's and the ids in it.
     """
 
     name: str
@@ -151,20 +159,102 @@ class Task(Frozen):
     scorer: ScorerSpec
     chance: float = 0.0
     about: Mapping[str, Any] = {}
+    part_of: str = ""
     digest: str
 
 
+class Round(Frozen):
+    """What one step teaches.
+
+    Attributes:
+        teaches: Names of the tasks whose turn it is.
+        examples: All that is taught, ids unique.
+        moved: What changed against the round before: "task" (the form of the question), "domain" (or language),
+            "class" (new classes of a set that was taught before), "recurring" (a task is taught again).
+        new_labels: Task, or set of which it is a part -> labels that no earlier round has taught.
+        ahead: Number of examples that belong to the next round (blurred boundaries).
+    """
+
+    teaches: tuple[str, ...] = Field(min_length=1)
+    examples: tuple[Example, ...]
+    moved: tuple[Axis, ...] = ()
+    new_labels: Mapping[str, tuple[str, ...]] = {}
+    ahead: int = 0
+
+
 class Stream(Frozen):
-    """Tasks in order, and what the learner is told about them."""
+    """What is taught, in rounds, and what the learner is told about it.
+
+    Attributes:
+        name: The card's name.
+        tasks: Every task once, in the order of its first round; each is a column of the matrix.
+        rounds: What each step teaches.
+        reveals: What the learner is told.
+        budget: What a learner may keep.
+        passes: Most times that an example may be shown; 1 in an online stream.
+        dropped: Task -> number of its examples that were left out because an exam asks the same.
+        missing: Tasks of a named order that are not here and were skipped.
+    """
 
     name: str
     tasks: tuple[Task, ...]
+    rounds: tuple[Round, ...]
     reveals: Reveals = "boundary"
     budget: Budget = Budget()
+    passes: int | None = Field(default=None, ge=1)
+    dropped: Mapping[str, int] = {}
+    missing: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Give the number of lessons T."""
-        return len(self.tasks)
+        return len(self.rounds)
+
+
+class RoundOutline(Frozen):
+    """One round.
+
+    Attributes:
+        step: 1..T.
+        teaches: Tasks whose turn it is.
+        moved: What changed against the round before; see `Round`.
+        examples: Number of examples taught, those ahead of their turn included.
+        ahead: Number of examples that belong to the next round.
+        new_labels, labels: Labels that are taught for the first time, and all that are taught so far.
+        languages, kinds, domains: Of its tasks, each once.
+    """
+
+    step: int
+    teaches: tuple[str, ...]
+    moved: tuple[Axis, ...]
+    examples: int
+    ahead: int
+    new_labels: int
+    labels: int
+    languages: tuple[str, ...]
+    kinds: tuple[str, ...]
+    domains: tuple[str, ...]
+
+
+class Outline(Frozen):
+    """A stream at a glance.
+
+    Attributes:
+        name: The stream's.
+        rounds: What each round teaches.
+        tasks: Names of the columns, in order of teaching.
+        questions: Number of exam questions of each.
+        similarity: Cosine between the lesson prompts of tasks (TF-IDF), [row][column], in [0, 1].
+        dropped: Task -> number of examples left out because an exam asks the same.
+        missing: Tasks that were skipped because they are not here.
+    """
+
+    name: str
+    rounds: tuple[RoundOutline, ...]
+    tasks: tuple[str, ...]
+    questions: tuple[int, ...]
+    similarity: tuple[tuple[float, ...], ...]
+    dropped: Mapping[str, int] = {}
+    missing: tuple[str, ...] = ()
 
 
 class Answer(Frozen):
@@ -187,7 +277,7 @@ class Grade(Frozen):
 
     Attributes:
         score: In [0, 1]; None = could not be marked, which is counted as ungraded and never as 0.
-        parts: Sub-scores (one per rubric, or per component of a scorer).
+        parts: Sub-scores (one per rubric, or per component of a scorer), or the counts behind a corpus-level score.
         note: Why, in words, where that helps a reader.
     """
 
@@ -195,6 +285,18 @@ class Grade(Frozen):
     score: float | None
     parts: tuple[float, ...] = ()
     note: str = ""
+
+
+class Marks(Frozen):
+    """What one exam came to.
+
+    Attributes:
+        grades: One per answer, in order.
+        score: In [0, 1], made of the graded answers by the scorer's rule; None where no answer could be marked.
+    """
+
+    grades: tuple[Grade, ...]
+    score: float | None
 
 
 class Meters(Frozen):

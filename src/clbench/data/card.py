@@ -2,114 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 
-from clbench.core.errors import DataError, did_you_mean
-from clbench.core.types import Budget, Decode, ExamKind, Frozen, Message, Reveals, ScorerSpec
+from clbench.core.errors import AbsentError, DataError, did_you_mean
+from clbench.core.types import Budget, Decode, ExamKind, Frozen, Message, ScorerSpec
 from clbench.data import template
 from clbench.data.cardfile import read_text, validated
+from clbench.data.columns import Join, Made, Part, Spans
+from clbench.data.source import HubSource, Name, PathSource, RowSource, Source, UrlSource, WorldSource
 
 CardKind = Literal["tasks", "streams", "exams"]
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-HEX64 = r"^[0-9a-f]{64}$"
 CARDS = Path(__file__).parent / "cards"
-
-Name = Annotated[str, Field(pattern=NAME)]
-Sha256 = Annotated[str, Field(pattern=HEX64)]
-
-
-class PathSource(Frozen):
-    """Files below the data root (`--data`, `CLBENCH_DATA`) or beside the card.
-
-    Attributes:
-        path: A folder with one file per split (or a `save_to_disk` folder), relative, without `..`.
-        sha256: Split -> digest of its file; checked where given.
-    """
-
-    path: str = Field(min_length=1)
-    sha256: Mapping[Name, Sha256] = {}
-
-    @field_validator("path")
-    @classmethod
-    def _stays_inside(cls, value: str) -> str:
-        parts = PurePosixPath(value).parts
-        if value.startswith(("/", "~")) or ".." in parts or "\\" in value or ":" in value or "\0" in value:
-            raise ValueError(f"path {value!r} must be relative and stay below the data root or the card's folder")
-        return value
-
-
-class HubSource(Frozen):
-    """A data set of the Hugging Face Hub, pinned to a commit.
-
-    Attributes:
-        repo: `owner/name`.
-        config: Name of the configuration, if it has several.
-        revision: The full commit hash; a branch or tag could change under us.
-    """
-
-    repo: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")
-    config: str | None = None
-    revision: str
-
-    @field_validator("revision")
-    @classmethod
-    def _is_commit(cls, value: str) -> str:
-        if not re.fullmatch(r"[0-9a-f]{40}", value):
-            raise ValueError(f"revision {value!r} is not a commit; give all 40 hexadecimal digits, not a branch or tag")
-        return value
-
-
-class UrlSource(Frozen):
-    """Files that are downloaded once, and refused if they are not the pinned ones.
-
-    Attributes:
-        url: http(s) address; `{split}` stands for the split's name.
-        sha256: Split -> digest of its file.
-    """
-
-    url: str = Field(pattern=r"^https?://[^\s]+$")
-    sha256: Mapping[Name, Sha256]
-
-    @field_validator("url")
-    @classmethod
-    def _has_split(cls, value: str) -> str:
-        if template.parse(value).fields != ("split",):
-            raise ValueError("the address must hold {split}, and no other field")
-        return value
-
-
-class WorldSource(Frozen):
-    """A task that is generated from a seed.
-
-    Attributes:
-        world: Settings of `clbench.data.worlds`.
-    """
-
-    world: Mapping[str, Any]
-
-
-def _tag(value: Any) -> str | None:
-    keys: set[str] = set(value) if isinstance(value, dict) else set(type(value).model_fields)
-    tags = keys & {"path", "repo", "url", "world"}
-    return tags.pop() if len(tags) == 1 else None
-
-
-Source = Annotated[
-    Annotated[PathSource, Tag("path")]
-    | Annotated[HubSource, Tag("repo")]
-    | Annotated[UrlSource, Tag("url")]
-    | Annotated[WorldSource, Tag("world")],
-    Discriminator(
-        _tag,
-        custom_error_type="source",
-        custom_error_message="a source is one of {path}, {repo, config, revision}, {url, sha256} or {world}",
-    ),
-]
 
 
 class Splits(Frozen):
@@ -130,17 +37,19 @@ class Take(Frozen):
 
 
 class Lock(Frozen):
-    """What the card gave when it was written: number of examples and digest of the materialised rows."""
+    """What the card gave when it was written: number of examples, chance level and digest of the materialised rows."""
 
     lesson: int = Field(ge=0)
     dev: int = Field(default=0, ge=0)
     exam: int = Field(ge=0)
+    chance: float | None = Field(default=None, ge=0, le=1)
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
 
 
-class _OnDisk(Frozen):
-    """Knows the file it came from, which is no part of its content."""
+class OnDisk(Frozen):
+    """What every card has: a name, equal to the file's, and the file it came from, which is no part of its content."""
 
+    name: Name
     _path: Path = PrivateAttr(default=Path())
 
     def model_post_init(self, context: Any) -> None:
@@ -159,42 +68,53 @@ class _OnDisk(Frozen):
         return self._path.is_relative_to(CARDS)
 
 
-class Card(_OnDisk):
+class Card(OnDisk):
     """A task: where its rows come from, how they are shown, what counts as right.
 
     Attributes:
         name: The file's name; a correction is a new name (`x-v2`), never an edit.
-        source: Where the rows lie.
+        source: Where the rows lie; of a list of sources the first that is there is read.
+        columns: Name -> a text made from the data's columns (a joined list, marked spans, a part), for the templates.
         prompt: The conversation up to the answer, as templates.
         target: Template of the taught answer.
-        accept: A column of further accepted answers, `"{column}"`.
+        accept: A column of further accepted answers, `"{column}"`: a list of texts, or one text.
+        choices: What each row offers to choose from: `"{column}"`, a list of texts, or a list of templates.
+        choice_keys: The data's names for the choices in their order ("A", "B", ... or "0", "1", ...), if the target
+            is such a name and not the choice itself.
         labels: The closed set of answers: a list, or "from-data" (all targets of the lesson split); absent: free text.
         label_names: The data's label -> the word that is taught and asked; must name every label.
         id: Column of the row's identity; a hash of the row's content if absent.
         splits, take: Which rows.
-        clip: Column -> most characters, cut at a word.
+        skip: Ids of rows that are left out, for example because another task's exam asks the same.
+        clip: Column -> most characters, cut at a word; a negative number keeps the end of the text.
         remove: Column -> a text that is taken out of it.
         scorer: Default: "label" with labels, "exact" without.
         decode: Default: kind "label" with labels, "text" without.
         about: license, language, kind, domain; `chance` where it is not 1/number of labels.
+        unverified: Written from documentation; nobody has compared it with its rows yet.
         lock: Written by `clbench check card --lock`.
     """
 
     name: Name
     source: Source
+    columns: Mapping[str, Made] = {}
     prompt: tuple[Message, ...] = ()
     target: str = ""
     accept: str | None = None
+    choices: str | tuple[str, ...] | None = None
+    choice_keys: tuple[str, ...] | None = None
     labels: Literal["from-data"] | tuple[str, ...] | None = None
     label_names: Mapping[str, str] | None = None
     id: str | None = None
     splits: Splits = Splits()
     take: Take = Take()
-    clip: Mapping[str, Annotated[int, Field(ge=1)]] = {}
+    skip: tuple[str, ...] = ()
+    clip: Mapping[str, int] = {}
     remove: Mapping[str, str] = {}
     scorer: ScorerSpec | None = None
     decode: Decode | None = None
     about: Mapping[str, Any] = {}
+    unverified: bool = False
     lock: Lock | None = None
 
     @field_validator("prompt")
@@ -204,11 +124,25 @@ class Card(_OnDisk):
             template.parse(message.content)
         return value
 
-    @field_validator("target", "accept")
+    @field_validator("target", "accept", "choices")
     @classmethod
-    def _template_parses(cls, value: str | None) -> str | None:
-        if value is not None:
-            template.parse(value)
+    def _template_parses(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for text in (value,) if isinstance(value, str) else value or ():
+            template.parse(text)
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_have_names(cls, value: Mapping[str, Made]) -> Mapping[str, Made]:
+        for name in value:
+            template.parse(f"{{{name}}}")
+        return value
+
+    @field_validator("clip")
+    @classmethod
+    def _clip_leaves_something(cls, value: Mapping[str, int]) -> Mapping[str, int]:
+        if 0 in value.values():
+            raise ValueError("clip to 0 characters leaves nothing")
         return value
 
     @field_validator("labels", mode="before")
@@ -224,8 +158,12 @@ class Card(_OnDisk):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Card:
+        if self.unverified and self.lock is not None:
+            raise ValueError("a card is unverified or has a lock, not both")
+        if not self.unverified and any(isinstance(s, HubSource) and s.revision is None for s in self.sources):
+            raise ValueError("revision is missing: give the 40-hex commit (only an unverified card may lack it)")
         if isinstance(self.source, WorldSource):
-            if self.prompt or self.target or self.accept or self.labels or self.label_names:
+            if self.texts != ("",) or self.accept or self.labels or self.label_names or self.choices or self.columns:
                 raise ValueError("a world writes its own prompts, targets and labels")
             return self
         if not self.prompt or not self.target:
@@ -234,34 +172,54 @@ class Card(_OnDisk):
             raise ValueError('accept names one column: "{column}"')
         if self.label_names is not None and self.labels is None:
             raise ValueError("label_names needs labels")
+        self._check_choices()
+        self._check_fields()
+        return self
+
+    def _check_choices(self) -> None:
+        if self.choices is None:
+            if self.choice_keys is not None:
+                raise ValueError("choice_keys needs choices")
+            return
+        if self.labels is not None:
+            raise ValueError("choices belong to a row and labels to the whole set: give one of them")
+        if isinstance(self.choices, str):
+            if template.parse(self.choices).only_field is None:
+                raise ValueError('choices names one column, "{column}", or is a list of templates')
+        elif len(self.choices) < 2:
+            raise ValueError("choices must be at least two")
+        elif self.choice_keys is not None and len(self.choice_keys) != len(self.choices):
+            raise ValueError(f"there are {len(self.choices)} choices and {len(self.choice_keys)} choice_keys")
+        if self.choice_keys is not None and len(set(self.choice_keys)) < len(self.choice_keys):
+            raise ValueError("choice_keys must differ from each other")
+
+    def _check_fields(self) -> None:
         used = {f for text in self.texts for f in template.parse(text).fields}
         for field in (*self.clip, *self.remove):
             if field not in used:
                 raise ValueError(f"clip or remove names {field!r}, which no template uses; {did_you_mean(field, used)}")
-        return self
+        listed = {
+            f for text in (self.accept, self.choices) if isinstance(text, str) for f in template.parse(text).fields
+        }
+        for field in self.columns:
+            if field not in used | listed:
+                raise ValueError(f"columns makes {field!r}, which no template uses; {did_you_mean(field, used)}")
+
+    @property
+    def sources(self) -> tuple[RowSource, ...]:
+        """Where rows may lie, in the order in which they are tried; none for a generated task."""
+        if isinstance(self.source, WorldSource):
+            return ()
+        return self.source if isinstance(self.source, tuple) else (self.source,)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All templates whose fields must be texts: prompt and target."""
-        return (*(m.content for m in self.prompt), self.target)
-
-
-class StreamCard(_OnDisk):
-    """Tasks in the order in which they are taught.
-
-    Attributes:
-        name: The file's name.
-        tasks: Names of task cards, shipped or beside this file.
-        reveals: What the learner is told: "nothing", "boundary" (a lesson ends), or "task" (its name as well).
-        budget: What a learner may keep between lessons.
-        about: For listings.
-    """
-
-    name: Name
-    tasks: tuple[Name, ...] = Field(min_length=1)
-    reveals: Reveals = "boundary"
-    budget: Budget = Budget()
-    about: Mapping[str, Any] = {}
+        """All templates whose fields must be texts: prompt, target, and choices that are templates."""
+        return (
+            *(m.content for m in self.prompt),
+            self.target,
+            *(() if isinstance(self.choices, str) else self.choices or ()),
+        )
 
 
 class AbilitySource(Frozen):
@@ -294,7 +252,7 @@ ExamSource = Annotated[
 ]
 
 
-class ExamCard(_OnDisk):
+class ExamCard(OnDisk):
     """A fixed exam that watches an ability while something else is learnt.
 
     Attributes:
@@ -320,6 +278,9 @@ NESTED: Mapping[str, type[BaseModel]] = {
     "repo": HubSource,
     "url": UrlSource,
     "world": WorldSource,
+    "join": Join,
+    "spans": Spans,
+    "part": Part,
     "ability": AbilitySource,
     "task": TaskSource,
     "prompt": Message,
@@ -330,7 +291,7 @@ NESTED: Mapping[str, type[BaseModel]] = {
     "lock": Lock,
     "budget": Budget,
 }
-C = TypeVar("C", Card, StreamCard, ExamCard)
+C = TypeVar("C", bound=OnDisk)
 
 
 def list_cards(kind: CardKind) -> list[str]:
@@ -365,7 +326,7 @@ def find_card(kind: CardKind, name_or_path: str, beside: Path | None = None) -> 
                 return own
             known += [p.stem for p in folder.glob("*.yaml")]
     if name_or_path not in known:
-        raise DataError(
+        raise AbsentError(
             f"there is no {kind.removesuffix('s')} card {name_or_path!r}",
             where=str(beside or ""),
             mend=did_you_mean(name_or_path, known),
@@ -373,9 +334,10 @@ def find_card(kind: CardKind, name_or_path: str, beside: Path | None = None) -> 
     return shipped
 
 
-def _load(model: type[C], path: Path) -> C:
+def load_card(model: type[C], path: Path, nested: Mapping[str, type[BaseModel]] = NESTED) -> C:
+    """Load a card of a kind from its file; raises as `load_task_card` does."""
     text = read_text(path)
-    card = validated(model, text, NESTED)
+    card = validated(model, text, nested)
     if card.name != path.stem:
         raise DataError(f"name {card.name!r} must equal the file's name {path.stem!r}", where=text.where(("name",)))
     return card
@@ -387,14 +349,9 @@ def load_task_card(name_or_path: str, beside: Path | None = None) -> Card:
     Raises:
         DataError: No such card, malformed YAML, or a wrong field; says file, line and nearest known name.
     """
-    return _load(Card, find_card("tasks", name_or_path, beside))
-
-
-def load_stream_card(name_or_path: str) -> StreamCard:
-    """Load a stream card by name or path; raises as `load_task_card` does."""
-    return _load(StreamCard, find_card("streams", name_or_path))
+    return load_card(Card, find_card("tasks", name_or_path, beside))
 
 
 def load_exam_card(name_or_path: str) -> ExamCard:
     """Load an exam card by name or path; raises as `load_task_card` does."""
-    return _load(ExamCard, find_card("exams", name_or_path))
+    return load_card(ExamCard, find_card("exams", name_or_path))

@@ -25,11 +25,7 @@ def open_exams(names: Sequence[str], stream: Stream, items: int | None, data: Pa
     Raises:
         DataError: No such exam or suite, or two columns of one name.
     """
-    first: dict[str, int] = {}
-    for step, task in enumerate(stream.tasks, start=1):
-        first.setdefault(task.name, step)
-    tasks = {t.name: t for t in stream.tasks}
-    exams = [_own(tasks[name], step, items) for name, step in first.items()]
+    exams = [_own(task, stream, items) for task in stream.tasks]
     for card in _expanded(names):
         if any(e.name == card.name for e in exams):
             raise DataError(f"exam {card.name!r} bears the name of another column", where=str(card.path))
@@ -57,21 +53,49 @@ def _named(name: str) -> list[ExamCard]:
     return found
 
 
-def _own(task: Task, step: int, items: int | None) -> Exam:
-    return _sealed(
-        Exam(
-            name=task.name,
-            kind="own",
-            examples=task.exam,
-            decode=task.decode,
-            scorer=task.scorer,
-            needs=frozenset({task.decode.kind}),
-            chance=task.chance,
-            taught=step,
-            digest="",
-        ),
-        items,
+def _own(task: Task, stream: Stream, items: int | None) -> Exam:
+    exam = Exam(
+        name=task.name,
+        kind="own",
+        examples=task.exam,
+        decode=task.decode,
+        scorer=task.scorer,
+        needs=frozenset({task.decode.kind}),
+        chance=task.chance,
+        taught=next(k for k, r in enumerate(stream.rounds, start=1) if task.name in r.teaches),
+        growth=_growth(task, stream),
+        digest="",
     )
+    sealed = _sealed(exam, items)
+    if not exam.growth:
+        return sealed
+    return exam_at(sealed, 0).model_copy(update={"chance": 1 / len(_choices(exam, 0))})
+
+
+def _growth(task: Task, stream: Stream) -> tuple[tuple[int, str], ...]:
+    if not task.part_of:
+        return ()
+    steps = {label: k for k, r in enumerate(stream.rounds, start=1) for label in r.new_labels.get(task.part_of, ())}
+    return tuple((steps[label], label) for label in task.exam[0].choices)
+
+
+def exam_at(exam: Exam, step: int) -> Exam:
+    """Give an exam as it is asked in row `step`.
+
+    Where the classes of one set arrive in increments, there is one label set, and it grows: the choices of a question
+    are all labels of the set that are taught by row max(step, t), t being the first lesson of the exam's own classes.
+    So row 0 and the rows before t ask with the labels of row t: a right answer is always among the choices, and
+    forward transfer compares rows that were asked alike. In later rows the same questions get more choices. The
+    exam's `chance` is 1 / number of choices in row t. All other exams are the same in every row.
+    """
+    choices = _choices(exam, step)
+    if not exam.growth or choices == exam.examples[0].choices:
+        return exam
+    return _digested(exam, tuple(e.model_copy(update={"choices": choices}) for e in exam.examples))
+
+
+def _choices(exam: Exam, step: int) -> tuple[str, ...]:
+    return tuple(label for first, label in exam.growth if first <= max(step, exam.taught or 0))
 
 
 def open_exam(card: ExamCard, items: int | None = None, data: Path | None = None) -> Exam:
@@ -114,6 +138,9 @@ def _ability(ability: str, items: int, seed: int) -> tuple[Example, ...]:
 def _sealed(exam: Exam, items: int | None) -> Exam:
     """Choose the items, mark them as never to be learnt, and digest what is asked."""
     chosen = exam.examples if items is None else smallest(exam.examples, items, 0)
-    examples = tuple(e.model_copy(update={"eval_only": True}) for e in chosen)
+    return _digested(exam, tuple(e.model_copy(update={"eval_only": True}) for e in chosen))
+
+
+def _digested(exam: Exam, examples: tuple[Example, ...]) -> Exam:
     sealed = digest({"examples": examples, "decode": exam.decode, "needs": exam.needs})
     return exam.model_copy(update={"examples": examples, "digest": sealed})

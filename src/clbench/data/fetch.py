@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clbench.core.errors import DataError, did_you_mean
+from clbench.core.errors import AbsentError, DataError, did_you_mean
 from clbench.core.keys import file_digest
-from clbench.data.card import Card, HubSource, PathSource, UrlSource
+from clbench.data.card import Card
 from clbench.data.readers import BY_SUFFIX, hub, open_rows, saved, suffix_of
+from clbench.data.source import HubSource, PathSource, RowSource, UrlSource
 
 ROOT = "CLBENCH_DATA"
 CACHE = "CLBENCH_CACHE"
@@ -41,18 +42,59 @@ def data_root(given: Path | None) -> Path | None:
     return root
 
 
-def split_rows(card: Card, split: str, data: Path | None) -> Rows:
+def choose(card: Card, data: Path | None) -> RowSource:
+    """Give the source that a card's rows are read from: the first that is there.
+
+    A source that is there and turns out to be broken is an error, not a reason to go on to the next.
+
+    Raises:
+        DataError: There is none; names all that were tried, and why each failed.
+    """
+    if len(card.sources) == 1:
+        return card.sources[0]
+    tried: list[str] = []
+    for source in card.sources:
+        try:
+            if isinstance(source, PathSource):
+                _folder(card, source, data_root(data))
+            else:
+                next(split_rows(card, source, card.splits.lesson, data), None)
+        except DataError as error:
+            tried.append(f"{source}: {error.what}")
+        else:
+            return source
+    raise AbsentError(
+        f"none of the {len(tried)} sources of task {card.name!r} is there: {'; '.join(tried)}",
+        where=str(card.path),
+        mend=f"set {ROOT} or --data to the folder that holds the data sets, or connect to the network",
+    )
+
+
+def pinned(card: Card, source: HubSource) -> str:
+    """Give the commit of a source of the Hub.
+
+    Raises:
+        DataError: The card, which must be an unverified one, names none.
+    """
+    if source.revision is None:
+        raise AbsentError(
+            f"revision of {source.repo!r} is not pinned",
+            where=str(card.path),
+            mend=f"give the 40-hex commit, then `clbench check card {card.name} --lock`",
+        )
+    return source.revision
+
+
+def split_rows(card: Card, source: RowSource, split: str, data: Path | None) -> Rows:
     """Give (where, row) for every row of a split.
 
     Raises:
         DataError: The data is missing, is not the pinned data, or cannot be read.
     """
-    source = card.source
     if isinstance(source, HubSource):
-        return hub.rows(source.repo, source.config, source.revision, split)
+        return hub.rows(source.repo, source.config, pinned(card, source), split)
     if isinstance(source, UrlSource):
         return open_rows(_download(source, split, str(card.path)))
-    assert isinstance(source, PathSource), "a world has no rows"
     folder = _folder(card, source, data_root(data))
     if saved.is_saved(folder):
         if not (folder / split).is_dir():
@@ -72,7 +114,7 @@ def _folder(card: Card, source: PathSource, root: Path | None) -> Path:
                 raise DataError(f"path {source.path!r} leads out of the card's folder", where=str(card.path))
             return own
     if root is None:
-        raise DataError(
+        raise AbsentError(
             f"task {card.name!r} reads {source.path!r}, and no data folder is known",
             where=str(card.path),
             mend=f"set {ROOT} or --data to the folder that holds {source.path.split('/')[0]}/",
@@ -84,7 +126,7 @@ def _folder(card: Card, source: PathSource, root: Path | None) -> Path:
             if folder.parent.is_dir()
             else f"is {ROOT} or --data right?"
         )
-        raise DataError(f"task {card.name!r} reads {source.path!r}, which is not there", where=str(folder), mend=near)
+        raise AbsentError(f"task {card.name!r} reads {source.path!r}, which is not there", where=str(folder), mend=near)
     return folder
 
 
@@ -105,10 +147,10 @@ def _split_file(folder: Path, split: str) -> Path:
     return found[0]
 
 
-def _verify(path: Path, split: str, pinned: Mapping[str, str]) -> None:
-    if split in pinned and (have := file_digest(path)) != pinned[split]:
+def _verify(path: Path, split: str, sha256: Mapping[str, str]) -> None:
+    if split in sha256 and (have := file_digest(path)) != sha256[split]:
         raise DataError(
-            f"the file is not the pinned one: sha256 {have}, card says {pinned[split]}",
+            f"the file is not the pinned one: sha256 {have}, card says {sha256[split]}",
             where=str(path),
             mend="get the file the card was written for; changed data is a new card",
         )
@@ -147,4 +189,4 @@ def _get(url: str, draft: Path, where: str) -> None:
             while block := reply.read(BLOCK):
                 file.write(block)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        raise DataError(f"{url} cannot be downloaded: {error}", where=where, mend="check the network") from None
+        raise AbsentError(f"{url} cannot be downloaded: {error}", where=where, mend="check the network") from None

@@ -1,15 +1,20 @@
-"""Streams: tasks in order, as lessons that tell a learner no more than the stream reveals."""
+"""Streams: from a card to rounds, and from rounds to lessons that tell a learner no more than the stream reveals."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from clbench.core.errors import DataError
+from clbench.core.errors import AbsentError, DataError, did_you_mean
 from clbench.core.keys import digest, normal_text
 from clbench.core.types import Example, Lesson, Stream, Task
-from clbench.data.card import load_stream_card
-from clbench.data.task import open_task
+from clbench.data.card import Card
+from clbench.data.increments import changed, cut, limited, parts
+from clbench.data.order import named_order, ordered
+from clbench.data.rounds import blurred, finished, grouped, recurring, shown, unique
+from clbench.data.streamcard import Named, StreamCard, load_stream_card
+from clbench.data.task import open_task, read_task
 
 
 def asked(example: Example) -> str:
@@ -28,26 +33,118 @@ def open_stream(name_or_path: str, data: Path | None) -> Stream:
         DataError: A card, its data or a row is wrong, a split is empty, or a lesson holds a question of an exam.
     """
     card = load_stream_card(name_or_path)
+    names = named_order(card.order.named, card.where("order", "named")) if isinstance(card.order, Named) else card.tasks
     tasks: dict[str, Task] = {}
-    for name in card.tasks:
-        if name not in tasks:
+    missing: list[str] = []
+    for name in dict.fromkeys(names):
+        try:
             tasks[name] = open_task(name, data, beside=card.path)
-    _refuse_leaks(tuple(tasks.values()), str(card.path))
-    return Stream(name=card.name, tasks=tuple(tasks[n] for n in card.tasks), reveals=card.reveals, budget=card.budget)
+        except AbsentError:
+            if card.missing == "refuse":
+                raise
+            missing.append(name)
+    if missing and not tasks:
+        raise DataError("none of its tasks is here", where=str(card.path), mend=f"get one of {', '.join(missing)}")
+    return build(card, [tasks[name] for name in names if name in tasks], missing)
 
 
-def _refuse_leaks(tasks: Sequence[Task], where: str) -> None:
-    exams = {asked(e): (task.name, e.id) for task in tasks for e in task.exam}
+def build(card: StreamCard, tasks: Sequence[Task], missing: Sequence[str] = ()) -> Stream:
+    """Make a stream of open tasks as its card says; pure.
+
+    Args:
+        card: What is to be made of them.
+        tasks: In the order of the card; one that stands twice is taught twice. The card's worlds are added.
+        missing: Names of tasks that were skipped.
+
+    Raises:
+        DataError: The card does not fit the tasks, or a lesson holds a question of an exam.
+    """
+    units = [*tasks, *_worlds(card)]
+    pool = {task.name: task for task in units}
+    if strange := sorted(set(card.classes) - set(pool) - set(missing)):
+        mend = did_you_mean(strange[0], pool)
+        raise DataError(f"there is no task {strange[0]!r} to split", where=card.where("classes", strange[0]), mend=mend)
+    clean, dropped = _disjoint(tuple(pool.values()), card)
+    split = {task.name: _increments(task, card) for task in clean}
+    increments = [part for unit in units for part in split[unit.name]]
+    columns = {part.name: part for of_task in split.values() for part in of_task}
+    if len(columns) < sum(map(len, split.values())):
+        raise DataError("a task bears the name of another one's increment", where=card.where("classes"))
+    groups = recurring(grouped(ordered(increments, card.order), card), card.recur.every)
+    rounds = finished(blurred(shown(groups, card), card.blur, card.seed))
+    return Stream(
+        name=card.name,
+        tasks=tuple(columns[name] for name in dict.fromkeys(n for r in rounds for n in r.teaches)),
+        rounds=rounds,
+        reveals=card.reveals,
+        budget=card.budget,
+        passes=1 if card.online else None,
+        dropped=dropped,
+        missing=tuple(missing),
+    )
+
+
+def _increments(task: Task, card: StreamCard) -> list[Task]:
+    small = limited(task, card)
+    found = parts(small, card.classes[task.name], card) if task.name in card.classes else [small]
+    return [cut(part, card) for part in found]
+
+
+def _worlds(card: StreamCard) -> list[Task]:
+    found: list[Task] = []
+    for worlds in card.worlds:
+        for name, world in worlds.settings().items():
+            tokens = {"classification": None, "qa": 8, "generation": 32}[world["form"]]
+            values = {
+                "name": name,
+                "source": {"world": world},
+                "decode": None if tokens is None else {"kind": "text", "max_tokens": tokens},
+                "about": {
+                    "license": "Apache-2.0",
+                    "language": world["language"],
+                    "kind": world["form"],
+                    "domain": f"{world['kind']} {world['seed']}",
+                },
+            }
+            found.append(read_task(Card.model_validate(values, context={"path": card.path}), None))
+    repeated = [name for name, num in Counter(task.name for task in found).items() if num > 1]
+    if repeated:
+        raise DataError(f"two worlds are named {repeated[0]!r}", where=card.where("worlds"), mend="give other seeds")
+    return found
+
+
+def _disjoint(tasks: Sequence[Task], card: StreamCard) -> tuple[list[Task], dict[str, int]]:
+    """Keep lessons, development sets and exams apart over all tasks of the stream, by what they ask.
+
+    Returns:
+        The tasks without the examples that were dropped, and how many those are of each task.
+    """
+    exams = {asked(e): f"{e.id!r} of the exam of {task.name!r}" for task in tasks for e in task.exam}
+    # An example that both the exam and a development set ask is named as the exam's.
+    held = {asked(e): f"{e.id!r} of the dev split of {task.name!r}" for task in tasks for e in task.dev} | exams
+    clean: list[Task] = []
+    dropped: dict[str, int] = {}
     for task in tasks:
-        for example in task.lesson:
-            found = exams.get(asked(example))
-            if found is not None:
-                raise DataError(
-                    f"lesson example in the exam: {example.id!r} of task {task.name!r} asks what "
-                    f"{found[1]!r} of the exam of {found[0]!r} asks",
-                    where=where,
-                    mend="take the row out of the lesson split, under a new card name",
-                )
+        kept: dict[str, tuple[Example, ...]] = {}
+        for split, examples, others in (("lesson", task.lesson, held), ("dev", task.dev, exams)):
+            leaks = {e.id: others[said] for e in examples if (said := asked(e)) in others}
+            if leaks and card.leaks == "refuse":
+                raise _leak(task, split, *next(iter(leaks.items())), card)
+            if leaks:
+                kept[split] = tuple(e for e in examples if e.id not in leaks)
+                dropped[task.name] = dropped.get(task.name, 0) + len(leaks)
+        clean.append(changed(task, **kept) if kept else task)
+        if not clean[-1].lesson:
+            raise DataError(f"exams ask all that the lesson of {task.name!r} holds", where=str(card.path))
+    return clean, dropped
+
+
+def _leak(task: Task, split: str, example: str, other: str, card: StreamCard) -> DataError:
+    return DataError(
+        f"{split} example in the exam: {example!r} of task {task.name!r} asks what {other} asks",
+        where=str(card.path),
+        mend=f"take the row out of the {split} split, under a new card name; or `leaks: drop` in the stream's card",
+    )
 
 
 def lessons(stream: Stream) -> tuple[Lesson, ...]:
@@ -55,12 +152,13 @@ def lessons(stream: Stream) -> tuple[Lesson, ...]:
     return tuple(
         Lesson(
             step=step,
-            examples=task.lesson,
-            task_name=task.name if stream.reveals == "task" else None,
+            examples=taught.examples,
+            task_name="+".join(taught.teaches) if stream.reveals == "task" else None,
             budget=stream.budget,
-            digest=digest(task.lesson),
+            passes=stream.passes,
+            digest=digest(taught.examples),
         )
-        for step, task in enumerate(stream.tasks, start=1)
+        for step, taught in enumerate(stream.rounds, start=1)
     )
 
 
@@ -74,11 +172,6 @@ def merged(lessons: Sequence[Lesson]) -> Lesson:
     """
     if not lessons:
         raise ValueError("nothing to merge")
-    ids = [e.id for lesson in lessons for e in lesson.examples]
-    unique = len(set(ids)) == len(ids)
-    examples = tuple(
-        e if unique else e.model_copy(update={"id": f"{lesson.step}:{e.id}"})
-        for lesson in lessons
-        for e in lesson.examples
-    )
-    return Lesson(step=1, examples=examples, task_name=None, budget=lessons[0].budget, digest=digest(examples))
+    examples = unique([(str(lesson.step), e) for lesson in lessons for e in lesson.examples])
+    first = lessons[0]
+    return Lesson(step=1, examples=examples, budget=first.budget, passes=first.passes, digest=digest(examples))

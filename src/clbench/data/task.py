@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from clbench.core.errors import DataError, did_you_mean
-from clbench.core.keys import canonical, digest
+from clbench.core.keys import canonical, digest, normal_text
+from clbench.core.notice import notice
 from clbench.core.types import Decode, Example, ScorerSpec, Task
 from clbench.data import template
 from clbench.data.card import Card, Lock, WorldSource, load_task_card
-from clbench.data.fetch import split_rows
+from clbench.data.columns import as_text
+from clbench.data.fetch import Rows, choose, split_rows
 
 
 def rank(seed: int, identity: str) -> str:
@@ -32,6 +35,7 @@ class _Draft:
     where: str
     prompt: tuple[str, ...]
     targets: tuple[str, ...]
+    choices: tuple[str, ...]
 
 
 class _Shape:
@@ -42,17 +46,25 @@ class _Shape:
         self.prompts = [template.parse(m.content) for m in card.prompt]
         self.target = template.parse(card.target)
         self.accept = template.parse(card.accept).only_field if card.accept else None
-        fields = [f for t in (*self.prompts, self.target) for f in t.fields]
+        self.listed = template.parse(card.choices).only_field if isinstance(card.choices, str) else None
+        self.offered = [] if isinstance(card.choices, str) else [template.parse(c) for c in card.choices or ()]
+        fields = [f for t in (*self.prompts, self.target, *self.offered) for f in t.fields]
         self.fields = tuple(dict.fromkeys(fields))
-        self.needed = {*self.fields, *([self.accept] if self.accept else []), *([card.id] if card.id else [])}
+        read = {c for made in card.columns.values() for c in made.reads}
+        named = {*self.fields, *(f for f in (self.accept, self.listed) if f is not None)} - card.columns.keys()
+        self.needed = {*read, *named, *([card.id] if card.id else [])}
 
     def draft(self, where: str, row: Mapping[str, Any]) -> _Draft:
         """Render a row, or say what is wrong with it."""
         if missing := self.needed - row.keys():
             name = sorted(missing)[0]
             raise DataError(f"there is no column {name!r}", where=where, mend=did_you_mean(name, row))
-        values = {f: self._text(f, row[f], where) for f in self.fields}
+        whole = {**row, **self._made(row, where)}
+        values = {f: self._text(f, whole[f], where) for f in self.fields}
         target = self.target.render(values)
+        choices = self._choices(whole, values, where)
+        if choices:
+            target = self._chosen(target, choices, where)
         names = self.card.label_names
         if names is not None:
             if target not in names:
@@ -62,32 +74,58 @@ class _Shape:
             self._identity(row, where),
             where,
             tuple(p.render(values) for p in self.prompts),
-            (target, *self._accepted(row, target, where)),
+            (target, *self._accepted(whole, target, where)),
+            choices,
         )
 
+    def _made(self, row: Mapping[str, Any], where: str) -> dict[str, str]:
+        made: dict[str, str] = {}
+        for name, how in self.card.columns.items():
+            if name in row:
+                raise DataError(f"the data has a column {name!r} of its own", where=where, mend="rename the card's")
+            try:
+                made[name] = how.made(row)
+            except ValueError as error:
+                raise DataError(f"column {how.reads[0]!r} {error}", where=where) from None
+        return made
+
     def _text(self, field: str, value: Any, where: str) -> str:
-        if isinstance(value, bool):
-            value = str(value).lower()
-        elif isinstance(value, (int, float)):
-            value = str(value)
-        elif value is None:
-            value = ""
-        elif not isinstance(value, str):
-            raise DataError(f"column {field!r} holds {type(value).__name__}, a template takes text", where=where)
+        try:
+            text = as_text(value)
+        except ValueError as error:
+            mend = "`columns` makes a text of a list"
+            raise DataError(f"column {field!r} {error}", where=where, mend=mend) from None
         if field in self.card.remove:
-            value = value.replace(self.card.remove[field], "")
+            text = text.replace(self.card.remove[field], "")
         if field in self.card.clip:
-            value = template.clip(value, self.card.clip[field])
-        if not value.strip():
+            text = template.clip(text, self.card.clip[field])
+        if not text.strip():
             raise DataError(f"column {field!r} is empty", where=where)
-        return value
+        return text
+
+    def _choices(self, row: Mapping[str, Any], values: Mapping[str, str], where: str) -> tuple[str, ...]:
+        if self.card.choices is None:
+            return ()
+        choices = tuple(offer.render(values) for offer in self.offered)
+        if self.listed is not None:
+            choices = tuple(_texts(row[self.listed], self.listed, where))
+        if len(choices) < 2 or len({normal_text(c) for c in choices}) < len(choices):
+            raise DataError(f"choices must be at least two different texts, not {list(choices)}", where=where)
+        return choices
+
+    def _chosen(self, target: str, choices: tuple[str, ...], where: str) -> str:
+        keys = self.card.choice_keys
+        named = dict(zip(choices if keys is None else keys, choices, strict=False))
+        if target not in named:
+            what = "is not among the choices" if keys is None else "names none of the choices"
+            raise DataError(f"target {target!r} {what}", where=where, mend=did_you_mean(target, named))
+        return named[target]
 
     def _accepted(self, row: Mapping[str, Any], target: str, where: str) -> list[str]:
         if self.accept is None:
             return []
-        more: Any = row[self.accept]
-        if not isinstance(more, list) or not all(isinstance(m, str) and m.strip() for m in more):
-            raise DataError(f"column {self.accept!r} must be a list of texts, none empty", where=where)
+        found: Any = row[self.accept]
+        more = _texts([found] if isinstance(found, str) else found, self.accept, where)
         return [m for m in dict.fromkeys(more) if m != target]
 
     def _identity(self, row: Mapping[str, Any], where: str) -> str:
@@ -99,11 +137,17 @@ class _Shape:
             raise DataError(f"the row has a value that cannot be hashed: {error}", where=where) from None
 
 
-def _drafts(shape: _Shape, split: str, data: Path | None, see: Callable[[_Draft], None]) -> Iterator[_Draft]:
+def _texts(value: Any, column: str, where: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):  # pyright: ignore[reportUnknownVariableType]  # a bare list has no item types
+        raise DataError(f"column {column!r} must be a list of texts, none empty", where=where)
+    return value
+
+
+def _drafts(shape: _Shape, rows: Rows, see: Callable[[_Draft], None]) -> Iterator[_Draft]:
     """Yield every row of a split, rendered; refuses a repeated id; `see` may refuse a row."""
     # Eight bytes of a hash per row instead of the id itself: a million rows need little memory.
     first: dict[int, str] = {}
-    for where, row in split_rows(shape.card, split, data):
+    for where, row in rows:
         draft = shape.draft(where, row)
         mark = int.from_bytes(hashlib.sha256(draft.identity.encode()).digest()[:8])
         if mark in first:
@@ -112,6 +156,15 @@ def _drafts(shape: _Shape, split: str, data: Path | None, see: Callable[[_Draft]
         first[mark] = where.rpartition(":")[2]
         see(draft)
         yield draft
+
+
+def _kept(skip: Collection[str], drafts: Iterable[_Draft], left_out: set[str]) -> Iterator[_Draft]:
+    """Yield the rows that a card does not skip, and note those that it does."""
+    for draft in drafts:
+        if draft.identity in skip:
+            left_out.add(draft.identity)
+        else:
+            yield draft
 
 
 def _taken(card: Card, drafts: Iterable[_Draft], num: int | None) -> list[_Draft]:
@@ -127,7 +180,7 @@ def _examples(card: Card, drafts: Sequence[_Draft], choices: tuple[str, ...]) ->
             id=d.identity,
             prompt=tuple(m.model_copy(update={"content": c}) for m, c in zip(card.prompt, d.prompt, strict=True)),
             targets=d.targets,
-            choices=choices,
+            choices=d.choices or choices,
         )
         for d in drafts
     )
@@ -145,12 +198,22 @@ def _from_rows(card: Card, data: Path | None) -> Task:
                 raise DataError(f"label {draft.targets[0]!r} is outside the set", where=draft.where, mend=near)
             labels.add(draft.targets[0])
 
-    lesson = _taken(card, _drafts(shape, card.splits.lesson, data, see), card.take.lesson)
+    source = choose(card, data)
+
+    left_out: set[str] = set()
+
+    def taken(split: str, num: int | None) -> list[_Draft]:
+        drafts = _drafts(shape, split_rows(card, source, split, data), see)
+        return _taken(card, _kept(card.skip, drafts, left_out), num)
+
+    lesson = taken(card.splits.lesson, card.take.lesson)
     closed = True
-    exam = _taken(card, _drafts(shape, card.splits.exam, data, see), card.take.exam)
+    exam = taken(card.splits.exam, card.take.exam)
     dev: list[_Draft] = []
     if card.splits.dev is not None and card.take.dev != 0:
-        dev = _taken(card, _drafts(shape, card.splits.dev, data, see), card.take.dev)
+        dev = taken(card.splits.dev, card.take.dev)
+    if unknown := sorted(set(card.skip) - left_out):
+        raise DataError(f"skip names {unknown[0]!r}, and no row that was read bears that id", where=str(card.path))
     choices = card.labels if isinstance(card.labels, tuple) else tuple(sorted(labels))
     parts = [_examples(card, drafts, choices) for drafts in (lesson, exam, dev)]
     return _task(card, parts, choices, None)
@@ -198,20 +261,28 @@ def _task(card: Card, parts: Sequence[tuple[Example, ...]], labels: tuple[str, .
     for name, split in (("lesson", lesson), ("exam", exam)):
         if not split:
             raise DataError(f"the {name} split of task {card.name!r} is empty", where=str(card.path))
+    offered = labels or exam[0].choices
     if chance is None:
-        chance = 1.0 / len(labels) if labels else 0.0
+        chance = guessed(exam)
     return Task(
         name=card.name,
         lesson=lesson,
         exam=exam,
         dev=dev,
         labels=labels,
-        decode=decode_of(card.decode, labels),
-        scorer=card.scorer or ScorerSpec(name="label" if labels else "exact"),
+        decode=decode_of(card.decode, offered),
+        scorer=card.scorer or ScorerSpec(name="label" if offered else "exact"),
         chance=chance_of(card.about, chance, str(card.path)),
         about=card.about,
         digest=digest({"lesson": lesson, "exam": exam, "dev": dev, "labels": labels}),
     )
+
+
+def guessed(exam: Sequence[Example]) -> float:
+    """Give the expected score of guessing among each question's choices, in [0, 1]; 0 for free text."""
+    nums = Counter(len(e.choices) for e in exam)
+    # Divided in this order, a set of which every question offers n choices gives exactly 1/n.
+    return sum(num / len(exam) / choices for choices, num in nums.items() if choices)
 
 
 def chance_of(about: Mapping[str, Any], default: float, where: str) -> float:
@@ -235,7 +306,14 @@ def read_task(card: Card, data: Path | None) -> Task:
 
 def lock_of(task: Task) -> Lock:
     """Give the lock that fits a task."""
-    return Lock(lesson=len(task.lesson), dev=len(task.dev), exam=len(task.exam), digest=f"sha256:{task.digest}")
+    nums = {"lesson": len(task.lesson), "dev": len(task.dev), "exam": len(task.exam)}
+    return Lock(**nums, chance=round(task.chance, 4), digest=f"sha256:{task.digest}")
+
+
+def fits(lock: Lock | None, task: Task) -> bool:
+    """Say whether a task is what was locked; a lock from before the chance level was kept does not name it."""
+    have = lock_of(task)
+    return lock is not None and lock in (have, have.model_copy(update={"chance": None}))
 
 
 def verify_lock(card: Card, task: Task) -> None:
@@ -244,17 +322,18 @@ def verify_lock(card: Card, task: Task) -> None:
     Raises:
         DataError: Counts or digest differ: the data or the card changed since it was locked.
     """
-    have = lock_of(task)
-    if card.lock is None or card.lock == have:
+    if fits(card.lock, task) or card.lock is None:
         return
+    have = lock_of(task)
     counts = [
         f"{name} {is_}, lock says {was}"
         for name, is_, was in (
             ("lesson", have.lesson, card.lock.lesson),
             ("dev", have.dev, card.lock.dev),
             ("exam", have.exam, card.lock.exam),
+            ("chance", have.chance, card.lock.chance),
         )
-        if is_ != was
+        if was is not None and is_ != was
     ]
     raise DataError(
         f"task {card.name!r} is not what was locked: {'; '.join(counts) or 'other content'}",
@@ -275,6 +354,11 @@ def open_task(name_or_path: str, data: Path | None, beside: Path | None = None) 
         DataError: The card, its data or a row is wrong, or the rows are not those that were locked.
     """
     card = load_task_card(name_or_path, beside)
+    if card.unverified:
+        notice(
+            f"task {card.name!r} is unverified: its card was written from documentation and never compared with its "
+            f"rows; `clbench check card {card.name} --lock` does that"
+        )
     task = read_task(card, data)
     verify_lock(card, task)
     return task

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _FIELD = re.compile(r"[^\W\d][\w \-]*")
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -35,6 +36,7 @@ class Template:
         return "".join(text + (values[field] if field else "") for text, field in self.parts)
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Template:
     """Parse a template; `{{` and `}}` stand for the braces themselves.
 
@@ -66,10 +68,16 @@ def parse(text: str) -> Template:
 def clip(text: str, most: int) -> str:
     """Cut a text to at most `most` characters, at a blank where one is near (Chinese has none).
 
+    Args:
+        text: The text.
+        most: Characters that are kept of its beginning; of its end where the number is negative.
+
     Example:
-        >>> clip("the quick brown fox", 12)
-        'the quick'
+        >>> clip("the quick brown fox", 12), clip("the quick brown fox", -12)
+        ('the quick', 'brown fox')
     """
+    if most < 0:
+        return clip(text[::-1], -most)[::-1]
     if len(text) <= most:
         return text
     if text[most].isspace():

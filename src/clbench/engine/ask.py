@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clbench.core.budget import due_columns
 from clbench.core.keys import key
 from clbench.core.progress import Progress, report
 from clbench.core.spec import ExamBudget
 from clbench.core.types import Answer, Exam
+from clbench.data.exam import exam_at
 from clbench.engine.trajectory import Trajectory
 from clbench.store.records import read_jsonl, write_jsonl
 from clbench.store.store import Store
@@ -24,11 +26,10 @@ class Asked:
     answers: tuple[Answer, ...]
 
 
-def due(exams: Sequence[Exam], step: int, budget: ExamBudget) -> Iterator[tuple[int, Exam]]:
-    """Walk the cells of a row that are due, as (column, exam). Row 0 is always whole."""
-    for column, exam in enumerate(exams):
-        if budget.policy == "full" or step == 0 or exam.taught is None or exam.taught <= step:
-            yield column, exam
+def due(exams: Sequence[Exam], step: int, last: int, budget: ExamBudget) -> Iterator[tuple[int, Exam]]:
+    """Walk the cells of row `step` of 0..`last` that are due, as (column, exam as it is asked in that row)."""
+    for column in due_columns(exams, step, last, budget):
+        yield column, exam_at(exams[column], step)
 
 
 def ask_key(effective: str, exam: Exam) -> str:

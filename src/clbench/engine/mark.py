@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from clbench.core import plugins
 from clbench.core.errors import SpecError
 from clbench.core.keys import key
 from clbench.core.protocols import ScorerPlugin
 from clbench.core.spec import ModelSpec
-from clbench.core.types import Exam, Grade
+from clbench.core.types import Exam, Grade, Marks
 from clbench.engine.ask import Asked
 from clbench.store.records import read_jsonl, write_jsonl
 from clbench.store.store import Store
@@ -27,8 +30,8 @@ def open_scorer(name: str) -> ScorerPlugin:
     return plugin
 
 
-def mark(asked: Asked, exam: Exam, judge: ModelSpec | None, store: Store) -> tuple[Grade, ...]:
-    """Give one grade per answer, in order."""
+def mark(asked: Asked, exam: Exam, judge: ModelSpec | None, store: Store) -> Marks:
+    """Give one grade per answer, in order, and the score that they come to."""
     plugin = open_scorer(exam.scorer.name)
     found = key("mark", ask=asked.key, scorer=exam.scorer, version=plugin.version, judge=judge)
 
@@ -38,4 +41,14 @@ def mark(asked: Asked, exam: Exam, judge: ModelSpec | None, store: Store) -> tup
         write_jsonl(folder / "grades.jsonl", [scorer(example, answer) for example, answer in pairs])
 
     folder = store.once("mark", found, make, {"exam": exam.name, "scorer": exam.scorer.name, "ask": asked.key})
-    return tuple(read_jsonl(folder / "grades.jsonl", Grade))
+    return combined(read_jsonl(folder / "grades.jsonl", Grade), plugin)
+
+
+def combined(grades: Sequence[Grade], plugin: ScorerPlugin) -> Marks:
+    """Make the score of an exam from its grades, by the scorer's rule; what could not be marked stays out of it."""
+    graded = [g for g in grades if g.score is not None]
+    scores = [g.score for g in graded if g.score is not None]
+    if not graded:
+        return Marks(grades=tuple(grades), score=None)
+    score = plugin.combine(graded) if plugin.combine else float(np.mean(scores))
+    return Marks(grades=tuple(grades), score=score)

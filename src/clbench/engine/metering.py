@@ -58,8 +58,9 @@ def _asked(
 ) -> list[tuple[float, int, int]]:
     """Give (seconds, answers, peak bytes) of each cell that is due."""
     found: list[tuple[float, int, int]] = []
-    for step in range(len(trajectory.stream) + 1):
-        for _, exam in due(exams, step, budget):
+    last = len(trajectory.stream)
+    for step in range(last + 1):
+        for _, exam in due(exams, step, last, budget):
             stage = store.stage("ask", ask_key(trajectory.effective(step), exam))
             assert stage is not None, "every due cell of a finished run has been asked"
             meter = stage["meter"]

@@ -11,8 +11,9 @@ import yaml
 from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
 from clbench.core.spec import Machine, RunSpec
-from clbench.core.types import Meters
+from clbench.core.types import Meters, Outline
 from clbench.data.exam import open_exams
+from clbench.data.outline import stream_outline
 from clbench.data.stream import open_stream
 from clbench.engine.ask import ask, due
 from clbench.engine.mark import mark
@@ -29,32 +30,35 @@ def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
     Whatever the store already holds is taken from there.
 
     Returns:
-        The result folder: spec.yaml, matrix.json, scores.json, meters.json, provenance.json.
+        The result folder: spec.yaml, stream.json, matrix.json, scores.json, meters.json, provenance.json.
     """
     stream = open_stream(spec.stream, machine.data)  # cards -> pinned, digested tasks
-    exams = open_exams(
-        spec.exams, stream, spec.budget.items, machine.data
-    )  # columns: own tasks, then fixed general exams
+    exams = open_exams(spec.exams, stream, spec.budget.items, machine.data)  # columns: own tasks, then fixed exams
     trajectory = Trajectory(spec, stream, store, machine)  # hashing only; nothing loaded yet
     matrix = Matrix.blank(len(stream) + 1, exams)
     for step in range(len(stream) + 1):  # row 0: before any lesson
-        for column, exam in due(exams, step, spec.budget):  # long streams: not every cell is due
+        for column, exam in due(exams, step, len(stream), spec.budget):  # long streams: not every cell is due
             asked = ask(trajectory, step, exam, store)  # expensive; kept for ever
-            grades = mark(asked, exam, spec.judge, store)  # cheap; can be marked again
-            matrix = matrix.with_cell(step, column, grades)
+            marks = mark(asked, exam, spec.judge, store)  # cheap; can be marked again
+            matrix = matrix.with_cell(step, column, marks)
     meters = meters_of(trajectory, exams, spec.budget, store)
     scores = compute(spec.metrics, matrix, meters, {})
-    return store.write_run(spec.name, spec.key, _files(spec, matrix, meters, scores, provenance(machine)))
+    files = _files(spec, stream_outline(stream), matrix, meters, scores) | {"provenance.json": provenance(machine)}
+    return store.write_run(spec.name, spec.key, {name: _text(value) for name, value in files.items()})
 
 
 def _files(
-    spec: RunSpec, matrix: Matrix, meters: Meters, scores: Mapping[str, float], source: Mapping[str, object]
-) -> dict[str, str]:
+    spec: RunSpec, outline: Outline, matrix: Matrix, meters: Meters, scores: Mapping[str, float]
+) -> dict[str, object]:
     known = {name: None if math.isnan(value) else value for name, value in scores.items()}  # NaN is null in JSON
     return {
         "spec.yaml": yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
-        "matrix.json": canonical(matrix.to_json()),
-        "scores.json": canonical(known),
-        "meters.json": canonical(meters),
-        "provenance.json": canonical(source),
+        "stream.json": outline,
+        "matrix.json": matrix.to_json(),
+        "scores.json": known,
+        "meters.json": meters,
     }
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else canonical(value)

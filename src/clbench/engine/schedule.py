@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from clbench.core.spec import Machine, RunSpec
-from clbench.core.types import Exam, Stream
+from clbench.core.types import Exam, Lesson, Stream
 from clbench.data.exam import open_exams
 from clbench.data.stream import open_stream
 from clbench.engine.ask import due
@@ -53,8 +53,9 @@ def units_of(specs: Sequence[RunSpec], store: Store, machine: Machine) -> list[U
         stream, exams, trajectory = open_run(spec, store, machine)
         if trajectory.shared is not None:
             _add(units, trajectory.shared, 1, ())
-        for step in range(len(stream) + 1):
-            _add(units, trajectory, step, tuple(exam for _, exam in due(exams, step, spec.budget)))
+        last = len(stream)
+        for step in range(last + 1):
+            _add(units, trajectory, step, tuple(exam for _, exam in due(exams, step, last, spec.budget)))
     return list(units.values())
 
 
@@ -78,14 +79,15 @@ def _add(units: dict[str, Unit], trajectory: Trajectory, step: int, exams: tuple
         step=step,
         label=f"{name} lesson {index}" if index else "untouched model",
         needs=needs,
-        weight=len(lesson.examples) * _epochs(trajectory) if lesson else 0,
+        weight=len(lesson.examples) * _passes(trajectory, lesson) if lesson else 0,
         exams=exams,
     )
 
 
-def _epochs(trajectory: Trajectory) -> int:
+def _passes(trajectory: Trajectory, lesson: Lesson) -> int:
     """Give the passes over a lesson, 1 for learners that are not trained."""
-    return int(trajectory.config.model_dump().get("epochs", 1))
+    epochs = int(trajectory.config.model_dump().get("epochs", 1))
+    return epochs if lesson.passes is None else min(epochs, lesson.passes)
 
 
 def urgency(units: Sequence[Unit]) -> dict[str, int]:

@@ -52,6 +52,7 @@ class Trajectory:
         own = {} if self.plugin.starts_as_base else {"learner": self._learner, "seed": self.spec.seed}
         keys = [key("state", **base, **own)]
         for lesson in self.lessons:
+            limits = {} if lesson.passes is None else {"passes": lesson.passes}
             keys.append(
                 key(
                     "state",
@@ -61,6 +62,7 @@ class Trajectory:
                     lesson=lesson.digest,
                     told=lesson.task_name,
                     budget=lesson.budget,
+                    **limits,
                 )
             )
         return tuple(keys)

@@ -91,10 +91,10 @@ class GradientLearner:
         accelerator = _accelerator(self.training, self._device)
         params = self._trainable()
         optimizer = torch.optim.AdamW(
-            list(params.values()), lr=self.training.lr, weight_decay=self.training.weight_decay
+            list(params.values()), lr=self.training.lr, weight_decay=self.training.weight_decay, fused=True
         )
         lengths = [self.net.length(e) for e in lesson.examples]
-        batches = schedule(lengths, self.training, rng(self.seed, lesson.step, "order"))
+        batches = schedule(lengths, self.training, rng(self.seed, lesson.step, "order"), lesson.passes)
         done = self._resume(progress, params, optimizer)
         module, stepper = accelerator.prepare(self.net.module, optimizer)
         module.train()

@@ -48,7 +48,9 @@ class Training(Frozen):
     bucket: int = Field(default=16, ge=1)
 
 
-def schedule(lengths: Sequence[int], training: Training, rng: np.random.Generator) -> list[list[int]]:
+def schedule(
+    lengths: Sequence[int], training: Training, rng: np.random.Generator, passes: int | None = None
+) -> list[list[int]]:
     """Give the batches of a whole lesson, as indices of examples.
 
     Every epoch shows every example once. Batches hold examples of like length and come in random order.
@@ -57,10 +59,11 @@ def schedule(lengths: Sequence[int], training: Training, rng: np.random.Generato
         lengths: Tokens of each example.
         training: Epochs, batch size and bucket width.
         rng: Source of the order.
+        passes: Most passes over the lesson (`Lesson.passes`); None leaves it to `training.epochs`.
     """
     batches: list[list[int]] = []
     size, run = training.batch_size, training.batch_size * training.bucket
-    for _ in range(training.epochs):
+    for _ in range(training.epochs if passes is None else min(training.epochs, passes)):
         order = rng.permutation(len(lengths)).tolist()
         epoch: list[list[int]] = []
         for start in range(0, len(order), run):

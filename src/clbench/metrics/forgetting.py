@@ -109,6 +109,53 @@ def retention_by_distance(matrix: Matrix) -> dict[int, float]:
     return {d: mean(values) for d, values in sorted(ratios.items())}
 
 
+def retention_half_life(matrix: Matrix) -> float:
+    """How many later lessons leave half of what was learnt.
+
+    The h that minimises sum (R[t_i + d, i] / R[t_i, i] - 2^(-d / h))^2 over all tasks i and measured distances d >= 1.
+    Above 0, higher is better; NaN where nothing was lost, or nothing was measured after its lesson.
+    Source: exponential forgetting curve (Ebbinghaus 1885), fitted by least squares.
+    """
+    return _half_life([point for points in _retentions(matrix).values() for point in points])
+
+
+def half_life_interval(matrix: Matrix) -> tuple[float, float]:
+    """Give a 95 % interval of `retention_half_life`: the jackknife over tasks, on ln h; NaN for fewer than 3 tasks.
+
+    Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", eq. 11.5.
+    """
+    tasks = _retentions(matrix)
+    without = [_half_life([p for j, ps in tasks.items() if j != i for p in ps]) for i in tasks]
+    whole, num = retention_half_life(matrix), len(tasks)
+    if num < 3 or math.isnan(whole + sum(without)):
+        return math.nan, math.nan
+    logs = np.log(without)
+    error = math.sqrt((num - 1) / num * float(np.sum((logs - logs.mean()) ** 2)))
+    return whole * math.exp(-1.96 * error), whole * math.exp(1.96 * error)
+
+
+def _retentions(matrix: Matrix) -> dict[int, list[tuple[int, float]]]:
+    """Give (distance, share that is left) of each task that was learnt, where it was measured later."""
+    found: dict[int, list[tuple[int, float]]] = {}
+    for i, taught in past(matrix):
+        first = at(matrix, taught, i)
+        later = [(k - taught, at(matrix, k, i)) for k in range(taught + 1, matrix.num_lessons + 1)]
+        points = [(d, value / first) for d, value in later if first and not math.isnan(first + value)]
+        if points:
+            found[i] = points
+    return found
+
+
+def _half_life(points: list[tuple[int, float]]) -> float:
+    if not points:
+        return math.nan
+    distance, left = np.array([d for d, _ in points], dtype=float), np.array([r for _, r in points])
+    tried = np.geomspace(0.05, 200 * distance.max(), 4000)
+    misfit = ((left - 2 ** (-distance / tried[:, None])) ** 2).sum(axis=1)
+    best_fit = int(misfit.argmin())
+    return math.nan if best_fit == len(tried) - 1 else float(tried[best_fit])
+
+
 PLUGINS = (
     MetricPlugin("forgetting", "FM", forgetting, "matrix", "low", -1, 1, "score", "stability"),
     MetricPlugin("forgetting_first_last", "F_fl", forgetting_first_last, "matrix", "low", -1, 1, "score", "stability"),
@@ -117,5 +164,6 @@ PLUGINS = (
     MetricPlugin("bwt", "BWT", bwt, "matrix", "high", -1, 1, "score", "stability"),
     MetricPlugin("bwt_all_pairs", "BWT_all", bwt_all_pairs, "matrix", "high", -1, 1, "score", "stability"),
     MetricPlugin("worst_retention", "WR", worst_retention, "matrix", "high", 0, math.inf, "ratio", "stability"),
+    MetricPlugin("retention_half_life", "HL", retention_half_life, "matrix", "high", 0, math.inf, "ratio", "stability"),
     MetricPlugin("fluctuation", "FL", fluctuation, "matrix", "low", 0, 0.5, "score", "stability"),
 )

@@ -19,6 +19,7 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 from clbench.models.net import DTYPES, Batch, Forward, cut_middle, pretrained, seeded
+from clbench.models.tokens import as_read
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -80,10 +81,7 @@ class Causal:
 
     def render(self, prompt: Prompt) -> str:
         """Write a prompt as the model reads it: its chat template, or plain paragraphs where it has none."""
-        if self.tokenizer.chat_template:
-            turns = [{"role": m.role, "content": m.content} for m in prompt]
-            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-        return (self.tokenizer.bos_token or "") + "\n\n".join(m.content for m in prompt) + "\n"
+        return as_read(self.tokenizer, prompt)
 
     def prompt_ids(self, prompt: Prompt, room: int = 0) -> list[int]:
         """Encode a prompt, cut in the middle so that `room` more tokens fit."""

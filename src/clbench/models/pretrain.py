@@ -31,6 +31,7 @@ from clbench.core.types import Decode, Example, Frozen
 from clbench.models import pretrain_start, pretrain_tokenizer
 from clbench.models.net import seeded
 from clbench.models.pretrain_batches import MaskedHead, causal_batches, causal_loss, encoder_batches, encoder_loss
+from clbench.models.warm import keep_freed_memory
 
 
 class Recipe(Frozen):
@@ -122,6 +123,7 @@ def pretrain(
         LessonError: The loss is not finite.
     """
     out.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     started = time.monotonic()

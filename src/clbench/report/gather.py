@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from clbench.core.errors import DataError
 from clbench.core.matrix import Matrix
 from clbench.core.spec import RunSpec
-from clbench.core.types import Meters
+from clbench.core.types import Meters, Outline
 from clbench.metrics import compute
 
-FILES = ("spec.yaml", "matrix.json", "scores.json", "meters.json", "provenance.json")
+FILES = ("spec.yaml", "stream.json", "matrix.json", "scores.json", "meters.json", "provenance.json")
 BOUNDS = ("gap_to_joint", "gain_over_frozen", "normalised_ap", "intransigence")
 
 
@@ -29,11 +29,12 @@ class RunRecord:
 
     Attributes:
         folder: Its result folder.
-        spec, matrix, scores, meters, provenance: What the folder holds; undefined scores are NaN.
+        spec, outline, matrix, scores, meters, provenance: What the folder holds; undefined scores are NaN.
     """
 
     folder: Path
     spec: RunSpec
+    outline: Outline
     matrix: Matrix
     scores: dict[str, float]
     meters: Meters
@@ -84,6 +85,7 @@ def _load(folder: Path) -> RunRecord:
         return RunRecord(
             folder=folder,
             spec=RunSpec.model_validate(yaml.safe_load(texts["spec.yaml"])),
+            outline=Outline.model_validate_json(texts["stream.json"]),
             matrix=Matrix.from_json(json.loads(texts["matrix.json"])),
             scores=scores,
             meters=Meters.model_validate_json(texts["meters.json"]),

@@ -18,6 +18,7 @@ from clbench.metrics.ability import ability_deltas
 from clbench.report.exports import EXPORTS
 from clbench.report.figures import curves, heat_map, key_line
 from clbench.report.gather import Group, RunRecord, group_runs
+from clbench.report.outline import columns, outline_note, round_cells, similarity_map
 from clbench.report.table import cell, heading, printed, shown
 from clbench.report.words import WORDS
 
@@ -46,6 +47,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en") -> str:
         families=_families(groups, words),
         labels=[(g.label, Markup(key_line(i))) for i, g in enumerate(groups)],
         maps=[(g.label, len(g.runs), Markup(heat_map(g.mean, f"R {g.label}", words["untouched"]))) for g in groups],
+        streams=_streams(groups, words),
         tasks=_curves(groups, own=True),
         abilities=_curves(groups, own=False),
         specs=[(r.spec.name, _yaml(r.spec.model_dump(mode="json"))) for g in groups for r in g.runs],
@@ -54,6 +56,21 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en") -> str:
         ],
         definitions=_definitions(groups),
     )
+
+
+def _streams(groups: Sequence[Group], words: dict[str, str]) -> list[dict[str, Any]]:
+    """Give each stream of the runs once: its rounds as rows, and the map of how alike its tasks are."""
+    outlines = {run.outline.name: run.outline for group in groups for run in group.runs}
+    return [
+        {
+            "name": name,
+            "columns": columns(words),
+            "rows": [round_cells(each) for each in outline.rounds],
+            "note": outline_note(outline, words),
+            "map": Markup(similarity_map(outline, f"{words['similar']} {name}")),
+        }
+        for name, outline in outlines.items()
+    ]
 
 
 def _yaml(value: Any) -> str:

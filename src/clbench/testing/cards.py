@@ -10,8 +10,8 @@ from clbench.core.errors import DataError
 from clbench.core.types import Answer, Example, Task
 from clbench.data.card import Card, load_task_card
 from clbench.data.stream import asked
-from clbench.data.task import lock_of, read_task
-from clbench.engine.mark import open_scorer
+from clbench.data.task import fits, guessed, lock_of, read_task
+from clbench.engine.mark import combined, open_scorer
 from clbench.testing.outcome import Outcome
 
 
@@ -31,7 +31,9 @@ def _no_leak(card: Card, task: Task) -> str:
 
 def _labels_covered(card: Card, task: Task) -> str:
     if not task.labels:
-        return ""
+        # Choices of a row: nothing is covered by another row, but the answer must be among them.
+        astray = [e for e in (*task.lesson, *task.exam) if e.choices and e.targets[0] not in e.choices]
+        return f"the answer of example {astray[0].id!r} is not among its choices" if astray else ""
     taught = {e.targets[0] for e in task.lesson}
     missing = sorted({e.targets[0] for e in task.exam} - taught)
     unknown = sorted({t for e in (*task.lesson, *task.exam) for t in e.targets[:1]} - set(task.labels))
@@ -48,33 +50,32 @@ def _targets_there(card: Card, task: Task) -> str:
 def _is_locked(card: Card, task: Task) -> str:
     if card.lock is None:
         return f"there is no lock; clbench check card {card.name} --lock"
-    return "" if card.lock == lock_of(task) else f"the lock says {card.lock}, the rows give {lock_of(task)}"
+    return "" if fits(card.lock, task) else f"the lock says {card.lock}, the rows give {lock_of(task)}"
 
 
-def _mean(task: Task, says: Callable[[Example], str]) -> float:
-    scorer = open_scorer(task.scorer.name).build(task.scorer.settings)
-    grades = [scorer(e, Answer(example_id=e.id, text=says(e))).score for e in task.exam]
-    return sum(g for g in grades if g is not None) / len(grades)
+def _score(task: Task, says: Callable[[Example], str]) -> float:
+    """Give the exam's score; what cannot be marked counts as wrong here, since every row must be markable."""
+    plugin = open_scorer(task.scorer.name)
+    scorer = plugin.build(task.scorer.settings)
+    marks = combined([scorer(e, Answer(example_id=e.id, text=says(e))) for e in task.exam], plugin)
+    return (marks.score or 0.0) * sum(g.score is not None for g in marks.grades) / len(task.exam)
 
 
 def _oracle_is_right(card: Card, task: Task) -> str:
-    score = _mean(task, lambda e: e.targets[0])
+    score = _score(task, lambda e: e.targets[0])
     return "" if score == 1.0 else f"the right answers score {score:.4f} instead of 1"
 
 
 def _silence_is_wrong(card: Card, task: Task) -> str:
-    score = _mean(task, lambda _: "")
+    score = _score(task, lambda _: "")
     return "" if score == 0.0 else f"empty answers score {score:.4f} instead of 0"
 
 
 def _chance_is_true(card: Card, task: Task) -> str:
-    if not task.labels:
+    guess, stated = guessed(task.exam), card.about.get("chance")
+    if not guess or stated is None or abs(task.chance - guess) < 0.05:
         return ""
-    guessed = 1 / len(task.labels)
-    stated = card.about.get("chance")
-    return (
-        "" if stated is None or abs(task.chance - guessed) < 0.05 else f"chance {stated}, guessing gives {guessed:.4f}"
-    )
+    return f"chance {stated}, guessing gives {guess:.4f}"
 
 
 CHECKS: dict[str, Callable[[Card, Task], str]] = {
@@ -121,4 +122,4 @@ def check_task(card: Card, task: Task, *, locked: bool = True) -> list[Outcome]:
 def majority(task: Task) -> float:
     """Give the score of always answering what is commonest in the lesson, in [0, 1]."""
     commonest = Counter(e.targets[0] for e in task.lesson).most_common(1)[0][0]
-    return _mean(task, lambda _: commonest)
+    return _score(task, lambda _: commonest)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from clbench.data.card import WorldSource, list_cards, load_stream_card, load_task_card
+from clbench.data.card import Card, list_cards, load_task_card
+from clbench.data.streamcard import load_stream_card
 from clbench.metrics import all_metrics
+from clbench.testing.tables import fill_pages
 
 FAMILY = {"performance": "Performance", "stability": "Stability", "efficiency": "Efficiency", "cost": "Cost"}
 
@@ -30,6 +32,26 @@ def metrics_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _task_row(card: Card) -> str:
+    about, lock = card.about, card.lock
+    closed = card.labels is not None or card.choices is not None
+    scorer = card.scorer.name if card.scorer else "label" if closed else "exact"
+    chance = lock.chance if lock else 1 / len(card.labels) if isinstance(card.labels, tuple) else None
+    cells = [
+        card.name,
+        about.get("kind"),
+        about.get("language"),
+        "<br>".join(f"`{source}`" for source in card.sources) or "generated",
+        lock.lesson if lock else "–",
+        lock.exam if lock else "–",
+        scorer,
+        "–" if chance is None else f"{chance:.4f}".rstrip("0").rstrip("."),
+        about.get("license"),
+        "unverified" if card.unverified else "locked",
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
 def datasets_page() -> str:
     """Give docs/datasets.md."""
     lines = [
@@ -37,19 +59,15 @@ def datasets_page() -> str:
         "",
         "Made by `make docs` from the cards. `clbench show NAME` prints examples as a model sees them.",
         "",
-        "| task | kind | language | source | lesson | exam | licence |",
-        "|---|---|---|---|---:|---:|---|",
+        "Chance is the score of guessing. An *unverified* card was written from the documentation of a set that could",
+        "not be fetched; opening it says so, and `clbench check card NAME --lock` ends it.",
+        "",
+        "| task | kind | language | source | lesson | exam | scorer | chance | licence | status |",
+        "|---|---|---|---|---:|---:|---|---:|---|---|",
+        *(_task_row(load_task_card(name)) for name in list_cards("tasks")),
     ]
-    for name in list_cards("tasks"):
-        card = load_task_card(name)
-        about, lock = card.about, card.lock
-        source = "generated" if isinstance(card.source, WorldSource) else f"`{card.source.model_dump().get('path')}`"
-        counts = f"{lock.lesson} | {lock.exam}" if lock is not None else "unlocked | unlocked"
-        lines.append(
-            f"| {name} | {about.get('kind')} | {about.get('language')} | {source} | {counts} | {about.get('license')} |"
-        )
     lines += ["", "| stream | tasks in order |", "|---|---|"]
-    lines += [f"| {name} | {', '.join(load_stream_card(name).tasks)} |" for name in list_cards("streams")]
+    lines += [f"| {name} | {load_stream_card(name).listed} |" for name in list_cards("streams")]
     return "\n".join(lines) + "\n"
 
 
@@ -65,5 +83,5 @@ def write_pages(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for written in write_pages(Path("docs")):
+    for written in [*write_pages(Path("docs")), *fill_pages(Path())]:
         sys.stdout.write(f"{written}\n")

@@ -2,91 +2,151 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from clbench.core.errors import SpecError
-from clbench.core.protocols import Scorer, ScorerPlugin
-from clbench.core.types import Answer, Example, Message
-from clbench.engine.mark import open_scorer
+from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
+from clbench.core.types import Answer, Example, Grade, Message
+from clbench.engine.mark import combined, open_scorer
 from clbench.testing.outcome import Outcome
 
-EXAMPLES = (
-    Example(
-        id="en", prompt=(Message(role="user", content="?"),), targets=("red fox", "fox"), choices=("red fox", "cat")
-    ),
-    Example(
-        id="zh", prompt=(Message(role="user", content="?"),), targets=("红色的狐狸",), choices=("红色的狐狸", "猫")
-    ),
-)
+PLAIN = (Specimen("?", ("red fox", "fox"), "cat"), Specimen("?", ("红色的狐狸",), "猫"))
 HOSTILE = (
     "",
     " \n\t",
     "\0",
     "\u202eabc",
     "\ud800",
+    "red \udfff fox; PER: \ud800 | \x1b[31m | \x07",
     "a" * 1_000_000,
+    "9" * 100_000,
+    "red fox 42 | : ; / " * 5_000,
+    "; | ( : . , / 9" * 7_000,
+    " " * 100_000 + "x",
     "\x1b[31m",
+    "".join(map(chr, range(32))),
     "{}[]<>&'\"",
     "👩‍👩‍👧" * 50,
+    "None",
     "nan",
     "1e999",
+    "1/0 100% -.5e-999 亿亿亿",
 )
+SHORT = tuple(text for text in HOSTILE if len(text) < 100)
+Case = tuple[Example, str]  # a question and a wholly wrong answer to it
 
 
-def _oracle(scorer: Scorer) -> str:
-    for example in EXAMPLES:
-        score = scorer(example, Answer(example_id=example.id, text=example.targets[0])).score
-        if score != 1.0:
-            return f"the right answer to {example.id!r} scores {score}"
+def _cases(plugin: ScorerPlugin) -> list[Case]:
+    return [
+        (
+            Example(
+                id=f"item {i}",
+                prompt=(Message(role="user", content=s.asked),),
+                targets=s.targets,
+                choices=(s.targets[0], s.wrong),
+            ),
+            s.wrong,
+        )
+        for i, s in enumerate(plugin.specimens or PLAIN)
+    ]
+
+
+def _grade(scorer: Scorer, example: Example, text: str) -> Grade:
+    return scorer(
+        example,
+        Answer.model_construct(example_id=example.id, text=text, finish="stop", tokens_in=0, tokens_out=0),
+    )
+
+
+def _right(plugin: ScorerPlugin, scorer: Scorer) -> list[Grade]:
+    return [_grade(scorer, example, example.targets[0]) for example, _ in _cases(plugin)]
+
+
+def _oracle(plugin: ScorerPlugin, scorer: Scorer) -> str:
+    for grade in _right(plugin, scorer):
+        if grade.score != 1.0:
+            return f"the right answer to {grade.example_id!r} scores {grade.score}"
     return ""
 
 
-def _silence(scorer: Scorer) -> str:
-    scores = [scorer(e, Answer(example_id=e.id, text="")).score for e in EXAMPLES]
-    return "" if scores == [0.0, 0.0] else f"empty answers score {scores}"
+def _silence(plugin: ScorerPlugin, scorer: Scorer) -> str:
+    scores = [_grade(scorer, example, "").score for example, _ in _cases(plugin)]
+    return "" if set(scores) == {0.0} else f"empty answers score {scores}"
 
 
-def _wrong(scorer: Scorer) -> str:
-    score = scorer(EXAMPLES[0], Answer(example_id="en", text="cat")).score
-    return "" if score == 0.0 else f"a wrong answer scores {score}"
+def _wrong(plugin: ScorerPlugin, scorer: Scorer) -> str:
+    scores = [_grade(scorer, example, wrong).score for example, wrong in _cases(plugin)]
+    return "" if set(scores) == {0.0} else f"wrong answers score {scores}"
 
 
-def _hostile(scorer: Scorer) -> str:
-    for text in HOSTILE:
-        answer = Answer.model_construct(example_id="en", text=text, finish="length", tokens_in=0, tokens_out=0)
-        try:
-            first, second = scorer(EXAMPLES[0], answer), scorer(EXAMPLES[0], answer)
-        except Exception as error:
-            return f"{text[:20]!r} makes it raise {type(error).__name__}"
-        if first != second:
-            return f"{text[:20]!r} is marked differently the second time"
-        if first.score is not None and not 0 <= first.score <= 1:
-            return f"{text[:20]!r} scores {first.score}"
+def _hostile(plugin: ScorerPlugin, scorer: Scorer) -> str:
+    for example, _ in _cases(plugin):
+        for text in HOSTILE:
+            try:
+                first, second = _grade(scorer, example, text), _grade(scorer, example, text)
+            except Exception as error:
+                return f"{text[:20]!r} makes it raise {type(error).__name__}"
+            if not all(math.isfinite(number) for number in (first.score or 0.0, *first.parts)):
+                return f"{text[:20]!r} scores {first.score} with parts {first.parts}, which cannot be kept"
+            if first != second:
+                return f"{text[:20]!r} is marked differently the second time"
+            if first.score is not None and not 0 <= first.score <= 1:
+                return f"{text[:20]!r} scores {first.score}"
     return ""
 
 
-def _unmarkable(scorer: Scorer) -> str:
-    failed = scorer(EXAMPLES[0], Answer(example_id="en", text="timeout", finish="error"))
+def _unmarkable(plugin: ScorerPlugin, scorer: Scorer) -> str:
+    example, _ = _cases(plugin)[0]
+    failed = scorer(example, Answer(example_id=example.id, text=example.targets[0], finish="error"))
     if failed.score is not None:
         return f"an answer that failed scores {failed.score} instead of None"
-    bare = EXAMPLES[0].model_copy(update={"targets": ()})
-    if scorer(bare, Answer(example_id="en", text="fox")).score is not None:
+    if _grade(scorer, example.model_copy(update={"targets": ()}), example.targets[0]).score is not None:
         return "an example without targets is scored"
     return ""
 
 
-def _names_example(scorer: Scorer) -> str:
-    ids = [scorer(e, Answer(example_id=e.id, text="x")).example_id for e in EXAMPLES]
-    return "" if ids == ["en", "zh"] else "a grade does not bear its example's id"
+def _names_example(plugin: ScorerPlugin, scorer: Scorer) -> str:
+    cases = _cases(plugin)
+    ids = [_grade(scorer, example, "x").example_id for example, _ in cases]
+    return "" if ids == [example.id for example, _ in cases] else "a grade does not bear its example's id"
 
 
-CHECKS: dict[str, Callable[[Scorer], str]] = {
+def _combined_right(plugin: ScorerPlugin, scorer: Scorer) -> str:
+    score = combined(_right(plugin, scorer), plugin).score
+    return "" if score == 1.0 else f"an exam of right answers scores {score}"
+
+
+def _combined_silence(plugin: ScorerPlugin, scorer: Scorer) -> str:
+    score = combined([_grade(scorer, example, "") for example, _ in _cases(plugin)], plugin).score
+    return "" if score == 0.0 else f"an exam of empty answers scores {score}"
+
+
+def _combined_any_order(plugin: ScorerPlugin, scorer: Scorer) -> str:
+    said = [
+        (example, (example.targets[0], wrong, f"{wrong} {example.targets[0]}")) for example, wrong in _cases(plugin)
+    ]
+    grades = [_grade(scorer, example, text) for example, texts in said for text in (*texts, *SHORT)]
+    scores = [combined(g, plugin).score for g in (grades, grades, grades[::-1], grades[1::2] + grades[::2])]
+    if any(score is None or not 0 <= score <= 1 for score in scores):
+        return f"an exam scores {scores[0]}"
+    if scores[0] != scores[1]:
+        return f"the same grades come to {scores[0]} and to {scores[1]}"
+    if any(not math.isclose(scores[0] or 0.0, score or 0.0, abs_tol=1e-9) for score in scores):
+        return f"in another order the same grades come to another score: {scores}"
+    return ""
+
+
+CHECKS: dict[str, Callable[[ScorerPlugin, Scorer], str]] = {
     "oracle scores 1": _oracle,
     "silence scores 0": _silence,
     "wrong scores 0": _wrong,
     "hostile output is marked": _hostile,
     "what cannot be marked is None": _unmarkable,
     "grades bear their id": _names_example,
+    "an exam of right answers scores 1": _combined_right,
+    "an exam of silence scores 0": _combined_silence,
+    "an exam's score is one number in any order": _combined_any_order,
 }
 
 
@@ -98,9 +158,16 @@ def check_scorer(scorer: str | ScorerPlugin) -> list[Outcome]:
     """
     plugin = open_scorer(scorer) if isinstance(scorer, str) else scorer
     built = plugin.build({})
-    outcomes = [Outcome(title, check(built)) for title, check in CHECKS.items()]
+    outcomes = [Outcome(title, _tried(check, plugin, built)) for title, check in CHECKS.items()]
     try:
         plugin.build({"no_such_setting": 1})
     except SpecError:
         return [*outcomes, Outcome("unknown setting refused")]
     return [*outcomes, Outcome("unknown setting refused", problem="it is accepted")]
+
+
+def _tried(check: Callable[[ScorerPlugin, Scorer], str], plugin: ScorerPlugin, scorer: Scorer) -> str:
+    try:
+        return check(plugin, scorer)
+    except Exception as error:
+        return f"it raises {type(error).__name__}: {error}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.errors import DataError
+from clbench.data.readers.utf8 import first_bad
 
 MOST_CHARACTERS = 1 << 24
 
@@ -32,11 +33,16 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 if not values:
                     continue
                 if len(values) != len(header):
-                    raise DataError(f"{len(values)} values for {len(header)} columns", where=f"{path}:{line}")
+                    mend = "put a value that holds a comma or a line break in double quotes"
+                    raise DataError(
+                        f"{len(values)} values for {len(header)} columns", where=f"{path}:{line}", mend=mend
+                    )
                 yield f"{path}:{line}", dict(zip(header, values, strict=True))
-    except UnicodeDecodeError as error:
-        raise DataError(f"invalid UTF-8 ({error.reason})", where=f"{path}:{line}") from None
+    except UnicodeDecodeError:
+        line, byte = first_bad(path) or (line, 0)
+        raise DataError(f"invalid UTF-8 (byte {byte} of the file)", where=f"{path}:{line}") from None
     except csv.Error as error:
-        raise DataError(f"broken CSV: {error}", where=f"{path}:{line + 1}") from None
+        mend = 'close every quote; a quote inside a value is written ""'
+        raise DataError(f"broken CSV: {error}", where=f"{path}:{line + 1}", mend=mend) from None
     except OSError as error:
         raise DataError(f"the file cannot be read: {error}", where=str(path)) from None

@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from clbench.core.errors import DataError
-from clbench.data.readers.jsonl import no_constant
+from clbench.data.readers.jsonl import mend_of, no_constant
+from clbench.data.readers.utf8 import first_bad
 
 CHUNK = 1 << 20
+LONGEST_TOKEN = len("-Infinity")
 _DECODER = json.JSONDecoder(parse_constant=no_constant)
+_Broken = json.JSONDecodeError
+_VISIBLE = re.compile(r"\S")
 
 
 class _Text:
-    """What is left to parse, filled up from the file chunk by chunk."""
+    """What is left to parse from `at` on, filled up from the file chunk by chunk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file = path.open(encoding="utf-8-sig")
         self.left = ""
+        self.at = 0
         self.number = 0
 
     def more(self) -> bool:
         """Read on; False at the end of the file."""
         chunk = self.file.read(CHUNK)
-        self.left += chunk
+        # What has been parsed is dropped once a chunk; once a row would copy the chunk for every row of it.
+        self.left = self.left[self.at :] + chunk
+        self.at = 0
         return bool(chunk)
 
     def peek(self) -> str:
         """Give the next character that is no blank, "" at the end."""
-        self.left = self.left.lstrip()
-        while not self.left and self.more():
-            self.left = self.left.lstrip()
-        return self.left[:1]
+        while True:
+            found = _VISIBLE.search(self.left, self.at)
+            if found is not None:
+                self.at = found.start()
+                return found.group()
+            self.at = len(self.left)
+            if not self.more():
+                return ""
 
     def where(self) -> str:
         return f"{self.path}:row {self.number}"
@@ -52,39 +64,56 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError(f"the file cannot be read: {error.strerror}", where=str(path)) from None
     with text.file:
         try:
-            if text.peek() != "[":
-                raise DataError(
-                    "a .json file is one array of objects", where=str(path), mend="one object a line is .jsonl"
-                )
-            text.left = text.left[1:]
-            while text.peek() != "]":
-                text.number += 1
-                yield text.where(), _object(text)
-                if text.peek() == ",":
-                    text.left = text.left[1:]
-                    if text.peek() == "]":
-                        raise DataError("broken JSON: comma before ']'", where=text.where())
-                elif text.peek() != "]":
-                    raise DataError("broken JSON: ',' or ']' is missing", where=text.where())
-            text.left = text.left[1:]
-            if text.peek():
-                raise DataError("broken JSON: there is text after the array", where=str(path))
-        except UnicodeDecodeError as error:
-            raise DataError(f"invalid UTF-8 ({error.reason})", where=text.where()) from None
+            yield from _rows(text)
+        except UnicodeDecodeError:
+            line, byte = first_bad(path) or (1, 0)
+            raise DataError(f"invalid UTF-8 (byte {byte} of the file)", where=f"{path}:{line}") from None
         except OSError as error:
             raise DataError(f"the file cannot be read: {error}", where=text.where()) from None
+
+
+def _rows(text: _Text) -> Iterator[tuple[str, dict[str, Any]]]:
+    if text.peek() != "[":
+        raise DataError(
+            "a .json file is one array of objects",
+            where=f"{text.path}:1",
+            mend="one object a line belongs in a .jsonl file",
+        )
+    text.at += 1
+    while text.peek() != "]":
+        text.number += 1
+        yield text.where(), _object(text)
+        if text.peek() == ",":
+            text.at += 1
+            if text.peek() == "]":
+                raise DataError("broken JSON: comma before ']'", where=text.where())
+        elif text.peek() != "]":
+            raise DataError("broken JSON: ',' or ']' is missing", where=text.where())
+    text.at += 1
+    if text.peek():
+        raise DataError("broken JSON: there is text after the array", where=text.where())
 
 
 def _object(text: _Text) -> dict[str, Any]:
     if text.peek() != "{":
         raise DataError("a row is a JSON object", where=text.where())
     while True:
+        start = text.at
         try:
-            value, end = _DECODER.raw_decode(text.left)
+            value, text.at = _DECODER.raw_decode(text.left, start)
+            return value
         except (ValueError, RecursionError) as error:
-            # A chunk may end inside an object; only the end of the file tells that it is broken.
-            if text.more():
+            if _may_be_cut(error, len(text.left)) and text.more():
                 continue
-            raise DataError(f"broken JSON: {error}", where=text.where()) from None
-        text.left = text.left[end:]
-        return value
+            what = (
+                f"{error.msg} (character {error.pos - start + 1} of the row)" if isinstance(error, _Broken) else error
+            )
+            raise DataError(f"broken JSON: {what}", where=text.where(), mend=mend_of(str(error))) from None
+
+
+def _may_be_cut(error: ValueError | RecursionError, end: int) -> bool:
+    """Whether an object may only be unfinished because the chunk ends: then the error is at the end, or in a string.
+
+    Reading on after any error would take the whole rest of a broken file into memory.
+    """
+    return isinstance(error, _Broken) and (error.pos > end - LONGEST_TOKEN or error.msg.startswith("Unterminated"))

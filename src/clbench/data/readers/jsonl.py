@@ -13,12 +13,12 @@ from typing import IO, Any, NoReturn, cast
 from clbench.core.errors import DataError
 
 
-def _open(path: Path) -> IO[bytes]:
-    if path.suffix == ".xz":
-        return cast("IO[bytes]", lzma.open(path, "rb"))
-    if path.suffix == ".gz":
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    return path.open("rb")
+def _unpacked(raw: IO[bytes], suffix: str) -> IO[bytes]:
+    if suffix == ".xz":
+        return cast("IO[bytes]", lzma.open(raw, "rb"))
+    if suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(raw, "rb"))
+    return raw
 
 
 def no_constant(name: str) -> NoReturn:
@@ -27,6 +27,19 @@ def no_constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_constant=no_constant)
+_MEND = {
+    "Expecting property name": "names and texts stand in double quotes, and no comma before '}'",
+    "Expecting value": "texts stand in double quotes; true, false and null do not",
+    "Expecting ',' delimiter": 'a quote inside a text is written \\"',
+    "Unterminated string": "the row is cut off, or a line break inside a text is not written \\n",
+    "Extra data": "one object a line",
+    "NaN": "write null, or leave the row out",
+}
+
+
+def mend_of(message: str) -> str:
+    """Say how to mend what the JSON decoder complains of, where that can be guessed."""
+    return next((mend for start, mend in _MEND.items() if message.startswith(start)), "")
 
 
 def parsed(line: bytes, where: str) -> dict[str, Any]:
@@ -39,11 +52,41 @@ def parsed(line: bytes, where: str) -> dict[str, Any]:
         value: Any = _DECODER.decode(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise DataError(f"invalid UTF-8 (byte {error.start} of the line)", where=where) from None
+    except json.JSONDecodeError as error:
+        # The decoder's own "line 1" would contradict the line of the file.
+        what = f"broken JSON: {error.msg} (column {error.colno})"
+        raise DataError(what, where=where, mend=mend_of(error.msg)) from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"broken JSON: {error}", where=where) from None
+        raise DataError(f"broken JSON: {error}", where=where, mend=mend_of(str(error))) from None
     if not isinstance(value, dict):
         raise DataError(f"a row is a JSON object, not {type(value).__name__}", where=where)
     return cast("dict[str, Any]", value)
+
+
+def lines(path: Path, raw: IO[bytes] | None = None) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, line) from 1, unpacked, without byte order mark; blank lines are left out.
+
+    Args:
+        path: The file; its ending tells how it is packed.
+        raw: The file, already open, for a caller that asks it how far it has been read.
+
+    Raises:
+        DataError: The file cannot be read or is cut off.
+    """
+    number = 0
+    try:
+        with raw or path.open("rb") as opened, _unpacked(opened, path.suffix) as file:
+            for line in file:
+                number += 1
+                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if text.strip():
+                    yield number, text
+    except EOFError:
+        raise DataError(
+            "the compressed file ends too early", where=f"{path}:{number + 1}", mend="copy or download it again"
+        ) from None
+    except (OSError, lzma.LZMAError, zlib.error) as error:
+        raise DataError(f"the file cannot be read: {error}", where=f"{path}:{number + 1}") from None
 
 
 def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -52,17 +95,5 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises:
         DataError: The file cannot be read or is cut off, or a line is broken.
     """
-    number = 0
-    try:
-        with _open(path) as file:
-            for line in file:
-                number += 1
-                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                if text.strip():
-                    yield (where := f"{path}:{number}"), parsed(text, where)
-    except EOFError:
-        raise DataError(
-            "the compressed file ends too early", where=f"{path}:{number + 1}", mend="copy or download it again"
-        ) from None
-    except (OSError, lzma.LZMAError, zlib.error) as error:
-        raise DataError(f"the file cannot be read: {error}", where=f"{path}:{number + 1}") from None
+    for number, line in lines(path):
+        yield (where := f"{path}:{number}"), parsed(line, where)

@@ -1,0 +1,186 @@
+"""`clbench data`: check a user's own data files, and make a task of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from clbench.cli.options import Json, progress_bars, say
+
+if TYPE_CHECKING:
+    from clbench.data.audit import Audit
+    from clbench.data.audit_text import Measure
+    from clbench.data.own_task import Wish
+
+ADD = "Options of `add`"
+
+
+def data(
+    action: Annotated[Literal["check", "add"], typer.Argument(help="What to do.")],
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="Data files, or folders.")] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="train=FILE where the name does not tell; add: 90/10 or 80/10/10 divides one file."),
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help='Template of the question: "{column} ...".')] = None,
+    target: Annotated[str | None, typer.Option(help='Template of the answer: "{column}".')] = None,
+    labels: Annotated[
+        Literal["auto", "from-data", "none"], typer.Option(help="Are the answers a closed set of labels?")
+    ] = "auto",
+    model: Annotated[str | None, typer.Option(help="Count tokens as this model does.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=8, help="Longest input of the model, in tokens.")] = 512,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 2 on warnings too.")] = False,
+    as_json: Json = False,
+    task: Annotated[str | None, typer.Option(help="Name of the new task.", rich_help_panel=ADD)] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the division.", rich_help_panel=ADD)] = 0,
+    scorer: Annotated[
+        str | None, typer.Option("--scorer", "--metric", help="How answers are marked.", rich_help_panel=ADD)
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="en, zh, ...", rich_help_panel=ADD)] = None,
+    license_: Annotated[str, typer.Option("--license", help="Licence of the data.", rich_help_panel=ADD)] = "own",
+    out: Annotated[Path, typer.Option(help="Folder for the card.", rich_help_panel=ADD)] = Path(),
+) -> None:
+    """Check data files row by row, or add them as a task of your own; exit 2 if rows cannot be used."""
+    from clbench.data.audit import audit
+    from clbench.data.audit_files import sources
+
+    found = sources(files or [], [s for s in split or [] if "=" in s])
+    shares = [s for s in split or [] if "=" not in s]
+    wish = _wish(action, task, shares, (seed, scorer, language, license_))
+    if wish is not None:
+        _refuse(wish, out, {s.split for s in found}, shares)
+    measure = _measure(model, max_tokens)
+    with progress_bars():
+        checked = audit(found, measure, prompt=prompt, target=target, labels=labels)
+    errors, warnings = checked.findings.number("error"), checked.findings.number("warning")
+    refused = bool(errors or (strict and warnings))
+    if wish is None or refused or not as_json:
+        _show(checked, as_json)
+    if refused:
+        if wish is not None:
+            sys.stderr.write("clbench: nothing was written\n")
+        raise typer.Exit(2)
+    if wish is not None:
+        _add(checked, wish, out, as_json)
+
+
+def _wish(
+    action: str, task: str | None, shares: list[str], rest: tuple[int, str | None, str | None, str]
+) -> Wish | None:
+    from clbench.core.errors import SpecError
+    from clbench.data.own_task import Wish, shares_of
+
+    if action == "check" and task is not None:
+        raise SpecError("check makes no task", where="--task", mend="clbench data add FILE --task NAME")
+    if len(shares) > 1 or (shares and action == "check"):
+        raise SpecError(f"{shares[-1]!r} names no file", where="--split", mend="--split train=FILE")
+    if action == "check":
+        return None
+    if task is None:
+        raise SpecError("the task has no name", where="--task", mend="clbench data add FILE --task NAME")
+    return Wish(task, shares_of(shares[0] if shares else "90/10"), *rest)
+
+
+def _refuse(wish: Wish, out: Path, splits: set[str], shares: list[str]) -> None:
+    """Refuse what cannot be written before a long file is read."""
+    from clbench.core.errors import SpecError
+    from clbench.data.own_task import refuse_splits, refuse_taken
+
+    refuse_taken(wish.name, out)
+    refuse_splits(splits)
+    if shares and len(splits) > 1:
+        raise SpecError("several splits are given, so none is divided", where="--split", mend=f"drop {shares[0]}")
+    if wish.scorer is not None:
+        from clbench.engine.mark import open_scorer
+
+        open_scorer(wish.scorer)
+
+
+def _measure(model: str | None, max_tokens: int) -> Measure:
+    if model is None:
+        from clbench.data.audit_text import Words
+
+        return Words(max_tokens)
+    from clbench.core.spec import ModelSpec
+    from clbench.models.tokens import load_tokens
+
+    name, _, revision = model.partition("@")
+    return load_tokens(ModelSpec(name=name, revision=revision or None, max_tokens=max_tokens))
+
+
+def _show(checked: Audit, as_json: bool) -> None:
+    from clbench.data.audit_report import as_values, plain
+
+    if as_json:
+        say(json.dumps(as_values(checked), indent=1, ensure_ascii=False))
+    elif sys.stdout.isatty():
+        _show_rich(checked)
+    else:
+        say(plain(checked))
+
+
+def _show_rich(checked: Audit) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from clbench.data.audit_findings import KINDS
+    from clbench.data.audit_report import reading_of, tables, verdict
+
+    console = Console()
+    console.print(Text(f"read as {reading_of(checked)}"))
+    if checked.shape is not None:
+        console.print(Text(f"task: {checked.shape.kind}, {checked.shape.why}"))
+    for table in tables(checked):
+        shown = Table(*table.headers)
+        for row in table.rows:
+            shown.add_row(*map(Text, row))
+        console.print(shown)
+    findings = Table("severity", "what", "rows", "where")
+    for kind, num in sorted(checked.findings.counts.items(), key=lambda x: KINDS[x[0]].severity):
+        places = [f"{f.where}: {f.what}" + (f"; {f.mend}" if f.mend else "") for f in checked.findings.first[kind]]
+        more = [f"and {num - len(places):,} more"] if num > len(places) else []
+        mend = [f"to mend: {KINDS[kind].mend}"] if KINDS[kind].mend else []
+        colour = "red" if KINDS[kind].severity == "error" else "yellow"
+        findings.add_row(
+            Text(KINDS[kind].severity, style=colour),
+            Text(KINDS[kind].title),
+            f"{num:,}",
+            Text("\n".join([*places, *more, *mend]), overflow="fold"),
+        )
+    if checked.findings.counts:
+        console.print(findings)
+    console.print(Text(verdict(checked), style="bold"))
+
+
+def _add(checked: Audit, wish: Wish, out: Path, as_json: bool) -> None:
+    from clbench import testing
+    from clbench.core.errors import DataError
+    from clbench.data.audit_report import as_values
+    from clbench.data.lock import write_lock
+    from clbench.data.own_task import draft, publish, write_task
+
+    with draft(out, wish.name) as folder:
+        with progress_bars():
+            counts = write_task(checked, wish, folder)
+        card = str(folder / f"{wish.name}.yaml")
+        for outcome in testing.check_card(card, None, locked=False):
+            if outcome.problem:
+                # The draft's path would name a file that is gone when the message is read.
+                what = outcome.problem.replace(str(folder), str(out))
+                raise DataError(f"the new card fails '{outcome.check}': {what}", where=wish.name)
+        write_lock(card, None)
+        place = publish(folder, out, wish.name)
+    if as_json:
+        say(json.dumps({"card": str(place), "rows": counts, "check": as_values(checked)}, indent=1, ensure_ascii=False))
+        return
+    written = ", ".join(f"{split} {num:,}" for split, num in counts.items())
+    say(f"\nwrote {place} and {place.with_suffix('')}{'/'}: {written} rows; checked and locked")
+    say(f"next: clbench show {place} 3")
+    say(f"a stream is a card too; write {out / 'my-stream.yaml'}:")
+    say(f"  name: my-stream\n  tasks: [{wish.name}, world_facts_en]")
+    say(f"and name it in a run: `stream: {out / 'my-stream.yaml'}` (clbench init my-run writes one)")

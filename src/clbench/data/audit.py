@@ -1,0 +1,182 @@
+"""Check a user's data files row by row, in memory that grows by some 60 bytes a row, and tell all that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from clbench.core.errors import DataError
+from clbench.data.audit_files import EVERY, TRAIN, Row, Source, followed, walk
+from clbench.data.audit_findings import KINDS, Findings
+from clbench.data.audit_form import Form, Reading, RowError, form_of
+from clbench.data.audit_part import Part, Shape
+from clbench.data.audit_rows import Labels, compare, shape_of
+from clbench.data.audit_text import Measure, flaws, shown
+
+PEEK = 100  # rows by which the form is recognised
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a check found.
+
+    Attributes:
+        parts: Split -> its numbers.
+        form: How rows are read; None if that could not be told.
+        shape: What kind of task it is; None without usable rows.
+        findings: All that is wrong.
+        roles: The different orders of roles before the answer, at most two.
+        measure: How lengths were counted.
+    """
+
+    parts: dict[str, Part]
+    form: Form | None
+    shape: Shape | None
+    findings: Findings
+    roles: tuple[tuple[str, ...], ...]
+    measure: Measure
+
+    @property
+    def main(self) -> Part:
+        """The split that is taught, or the only one."""
+        return self.parts.get(TRAIN) or next(iter(self.parts.values()))
+
+
+def audit(
+    sources: Sequence[Source],
+    measure: Measure,
+    *,
+    prompt: str | None = None,
+    target: str | None = None,
+    labels: Labels = "auto",
+) -> Audit:
+    """Check files as one task, each row once, to the last.
+
+    Args:
+        sources: Files with their splits.
+        measure: Counts lengths.
+        prompt: Template of the question, where the rows have no known form.
+        target: Template of the answer.
+        labels: Whether the answers are a closed set; "auto" tells it from them.
+
+    Raises:
+        SpecError: A template is none, or labels were asked for and the answers are none.
+    """
+    findings = Findings({}, {})
+    form = _form(sources, prompt, target, findings)
+    walker = _Walker(form, measure, findings)
+    for source, rows in followed(sources, "checking"):
+        walker.walk(source, rows)
+    parts = walker.parts
+    shape = shape_of(parts, form, labels)
+    compare(parts, shape, findings)
+    return Audit(parts, form, shape, findings, tuple(walker.roles), measure)
+
+
+def _form(sources: Sequence[Source], prompt: str | None, target: str | None, findings: Findings) -> Form | None:
+    first: list[tuple[str, Row]] = []
+    for source in sources:
+        rows = ((n, row) for n, row in walk(source, lambda _: None) if not isinstance(row, DataError))
+        first += [(source.where(number), row) for number, row in islice(rows, PEEK)]
+    if not first:
+        return None
+    try:
+        return form_of([row for _, row in first], prompt, target)
+    except RowError as error:
+        findings.add(error.kind, first[0][0], error.what, error.mend)
+        return None
+
+
+class _Walker:
+    """Walks files and keeps what is needed of every row."""
+
+    def __init__(self, form: Form | None, measure: Measure, findings: Findings) -> None:
+        self.form = form
+        self.measure = measure
+        self.findings = findings
+        self.parts: dict[str, Part] = {}
+        self.roles: dict[tuple[str, ...], None] = {}
+        self.waiting: list[tuple[int, Reading]] = []
+
+    def walk(self, source: Source, rows: Iterable[tuple[int, Row | DataError]]) -> None:
+        """Check one file."""
+        part = self.parts.setdefault(source.split, Part(source.split))
+        part.sources.append(source)
+        part.starts.append(len(part))
+        before = part.seen
+        if _has_mark(source):
+            self.findings.add("mark", source.where(1), "the file begins with a byte order mark")
+        for number, row in rows:
+            part.seen += 1
+            if isinstance(row, DataError):
+                kind = "bytes" if row.what.startswith("invalid UTF-8") else "broken"
+                self.findings.add(kind, row.where or source.where(number), row.what, row.mend)
+            elif self.form is not None:
+                self._row(part, number, row)
+        self._measure(part)
+        if part.seen == before:
+            self.findings.add("none", source.where(1), "the file holds no row")
+
+    def _row(self, part: Part, number: int, row: Row) -> None:
+        assert self.form is not None, "asked by the caller"
+        source = part.sources[-1]
+        try:
+            reading = self.form.read(row)
+        except RowError as error:
+            self.findings.add(error.kind, source.where(number), error.what, error.mend)
+            return
+        usable = True
+        texts = [*(content for _, content in reading.turns), reading.answer]
+        turns = ["prompt"] if len(texts) == 2 else [f"turn {i}" for i in range(1, len(texts))]
+        for owner, text in zip((*turns, "answer", "id"), (*texts, reading.identity or ""), strict=True):
+            for kind, what in flaws(text):
+                self.findings.add(kind, source.where(number), f"in the {owner}: {what}")
+                usable = usable and KINDS[kind].severity == "warning"
+        if not usable:
+            return
+        part.add(number, reading)
+        if len(self.roles) < 2:
+            self.roles[tuple(role for role, _ in reading.turns)] = None
+        self.waiting.append((number, reading))
+        if len(self.waiting) == EVERY:
+            self._measure(part)
+
+    def _measure(self, part: Part) -> None:
+        """Count the waiting rows at once: tokenizers are faster on many texts."""
+        readings = [reading for _, reading in self.waiting]
+        lengths = self.measure.lengths([r.turns for r in readings], [r.answer for r in readings])
+        for (number, reading), (prompt, answer) in zip(self.waiting, lengths, strict=True):
+            part.units[0].append(prompt)
+            part.units[1].append(answer)
+            if self.measure.fits(prompt, answer):
+                continue
+            if not self.findings.wants("long"):
+                self.findings.count("long", 1)
+                continue
+            unit, most = self.measure.unit, self.measure.most
+            lost = zip(
+                ("the middle of the prompt", "the end of the answer"),
+                self.measure.cut(reading.turns, reading.answer),
+                strict=True,
+            )
+            gone = " and ".join(f"{what}, {_ends(text)}" for what, text in lost if text)
+            what = f"{prompt} + {answer} {unit}, and {most} fit: it loses {gone}"
+            self.findings.add("long", part.sources[-1].where(number), what)
+        self.waiting.clear()
+
+
+def _ends(text: str) -> str:
+    if len(text) <= 80:
+        return f"'{shown(text, 80)}'"
+    return f"{len(text):,} characters from '{shown(text[:40])}' to '{shown(text[-40:])}'"
+
+
+def _has_mark(source: Source) -> bool:
+    if source.suffix not in (".jsonl", ".json", ".csv"):
+        return False
+    try:
+        with source.path.open("rb") as file:
+            return file.read(3) == b"\xef\xbb\xbf"
+    except OSError:  # reading its rows says so
+        return False

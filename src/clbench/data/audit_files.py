@@ -1,0 +1,206 @@
+"""Which files make up a user's task, and their rows one after another, broken ones included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clbench.core.errors import DataError, SpecError
+from clbench.core.progress import Progress, report
+from clbench.data.readers import BY_SUFFIX, jsonl, open_rows, saved, suffix_of
+
+Row = Mapping[str, Any]
+TRAIN, VALIDATION, TEST, WHOLE = "train", "validation", "test", "all"
+SPLITS = (TRAIN, VALIDATION, TEST)
+ALIASES = {
+    **dict.fromkeys(("train", "training", "lesson"), TRAIN),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), VALIDATION),
+    **dict.fromkeys(("test", "eval", "exam"), TEST),
+}
+EVERY = 256  # rows between two reports of progress
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file, or one saved split.
+
+    Attributes:
+        path: Where it lies.
+        split: "train", "validation", "test", "all" for the only file of no known name, or the file's own name.
+    """
+
+    path: Path
+    split: str
+
+    @property
+    def suffix(self) -> str | None:
+        """The ending by which it is read; None is a saved split."""
+        return None if self.path.is_dir() else suffix_of(self.path.name)
+
+    def where(self, number: int) -> str:
+        """Give the place of a row: `file:line` where rows are lines, else `file:row N`."""
+        lines = self.suffix == ".csv" or (self.suffix or "").startswith(".jsonl")
+        return f"{self.path}:{number}" if lines else f"{self.path}:row {number}"
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        files = self.path.rglob("*") if self.path.is_dir() else (self.path,)
+        return sum(p.stat().st_size for p in files if p.is_file())
+
+
+def sources(files: Sequence[Path], named: Sequence[str]) -> list[Source]:
+    """Give the files of a task with their splits.
+
+    Args:
+        files: Files or folders; their splits are told by their names.
+        named: `split=FILE`, as given to --split.
+
+    Raises:
+        SpecError: There is no file, or no such file, or none that a reader knows.
+    """
+    found: list[Source] = []
+    for text in named:
+        name, _, path = text.partition("=")
+        if not name or not path:
+            raise SpecError(f"{text!r} is no split", where="--split", mend="write --split train=FILE")
+        found += [Source(p, ALIASES.get(name.lower(), name)) for p in _readable(Path(path), "--split")]
+    plain = [p for path in files for p in _readable(path, "FILE")]
+    for path in plain:
+        alone = len(plain) == 1 and not found
+        found.append(Source(path, split_of(path) or (WHOLE if alone else _stem(path))))
+    if not found:
+        raise SpecError("no file is named", where="FILE", mend="clbench data check train.jsonl test.jsonl")
+    paths = [s.path.resolve() for s in found]
+    if len(set(paths)) < len(paths):
+        twice = next(p for p in paths if paths.count(p) > 1)
+        raise SpecError(f"{twice.name} is named twice", where="FILE", mend="name each file once")
+    return sorted(found, key=lambda s: SPLITS.index(s.split) if s.split in SPLITS else len(SPLITS))
+
+
+def split_of(path: Path) -> str | None:
+    """Tell a split from a file's name, or give None.
+
+    Example:
+        >>> split_of(Path("news-dev.jsonl")), split_of(Path("news.csv"))
+        ('validation', None)
+    """
+    known = [ALIASES[part] for part in re.split(r"[^a-z]+", _stem(path).lower()) if part in ALIASES]
+    return known[-1] if known else None
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(suffix_of(path.name) or "")
+
+
+def _readable(path: Path, where: str) -> list[Path]:
+    if not path.exists():
+        raise SpecError(f"there is no file {str(path)!r}", where=where, mend="check the path")
+    if path.is_file():
+        if suffix_of(path.name) is None:
+            raise SpecError(f"no reader knows {path.name!r}", where=where, mend="known: " + ", ".join(BY_SUFFIX))
+        return [path]
+    if (path / "state.json").is_file():
+        return [path]
+    if saved.is_saved(path):
+        return sorted(p for p in path.iterdir() if p.is_dir())
+    inside = sorted(p for p in path.iterdir() if p.is_file() and suffix_of(p.name))
+    if not inside:
+        raise SpecError(f"{str(path)!r} holds no data file", where=where, mend="known: " + ", ".join(BY_SUFFIX))
+    return inside
+
+
+def walk(source: Source, tell: Callable[[int], None]) -> Iterator[tuple[int, Row | DataError]]:
+    """Yield (number, row or what is wrong with it) of a file; lines go on after a broken one, other formats end.
+
+    Args:
+        source: What is read.
+        tell: Called now and then with the bytes that have been read, about right for formats that do not tell.
+    """
+    packed = (source.suffix or "").startswith(".jsonl")
+    number = 0
+    try:
+        foreign = None if source.path.is_dir() else _foreign(source.path, source.suffix)
+        if foreign is not None:
+            yield 1, foreign
+            return
+        for number, row in _lines(source, tell) if packed else _rows(source, tell):
+            yield number, row
+    except DataError as error:
+        found = re.search(r":(?:row )?(\d+)$", error.where)
+        what = f"{error.what}; nothing after this was read"
+        yield int(found.group(1)) if found else max(number, 1), DataError(what, where=error.where, mend=error.mend)
+
+
+def followed(files: Sequence[Source], doing: str) -> Iterator[tuple[Source, Iterator[tuple[int, Row | DataError]]]]:
+    """Yield each file with its rows, as `walk` gives them, and report how far the work is, in bytes."""
+    total = max(sum(source.size for source in files), 1)
+    done = 0
+    for source in files:
+        what, most = f"{doing} {source.path.name}", max(source.size - 1, 0)
+
+        def tell(read: int, what: str = what, before: int = done, most: int = most) -> None:
+            # A packed file may be read to its end long before its rows are: it is done when they are.
+            report(Progress(what, before + min(read, most), total, slot=0))
+
+        yield source, walk(source, tell)
+        done += source.size
+        report(Progress(what, max(done, 1), total, slot=0))
+
+
+def _foreign(path: Path, suffix: str | None) -> DataError | None:
+    """Recognise UTF-16 at once; read as UTF-8, every line of it would be broken."""
+    if suffix not in (".jsonl", ".json", ".csv"):
+        return None
+    try:
+        with path.open("rb") as file:
+            first = file.read(2)
+    except OSError as error:
+        return DataError(f"the file cannot be read: {error.strerror}", where=f"{path}:1")
+    if first not in (b"\xff\xfe", b"\xfe\xff"):
+        return None
+    return DataError(
+        "invalid UTF-8 (byte 0 of the file): this is UTF-16",
+        where=f"{path}:1",
+        mend=f"iconv -f UTF-16 -t UTF-8 {path.name}",
+    )
+
+
+def _lines(source: Source, tell: Callable[[int], None]) -> Iterator[tuple[int, Row | DataError]]:
+    try:
+        raw = source.path.open("rb")
+    except OSError as error:
+        raise DataError(f"the file cannot be read: {error.strerror}", where=f"{source.path}:1") from None
+    for count, (number, line) in enumerate(jsonl.lines(source.path, raw)):
+        if count % EVERY == 0:
+            tell(raw.tell())
+        try:
+            yield number, jsonl.parsed(line, "")
+        except DataError as error:
+            yield number, DataError(error.what, where=source.where(number), mend=error.mend or _legacy(line))
+
+
+def _legacy(line: bytes) -> str:
+    """Say how to mend a line that is no UTF-8 but is Chinese in the older encoding."""
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        try:
+            chinese = re.search("[\u4e00-\u9fff]", line.decode("gb18030"))
+        except UnicodeDecodeError:
+            chinese = None
+        return "it reads as GB18030: iconv -f GB18030 -t UTF-8" if chinese else ""
+    return ""
+
+
+def _rows(source: Source, tell: Callable[[int], None]) -> Iterator[tuple[int, Row]]:
+    rows = saved.rows(source.path) if source.suffix is None else open_rows(source.path)
+    size, seen = source.size, 0
+    for count, (where, row) in enumerate(rows):
+        seen += sum(len(v) if isinstance(v, str) else 8 for v in row.values()) + 4 * len(row)
+        if count % EVERY == 0:
+            tell(min(seen, size))
+        yield int(where.rpartition(":")[2].removeprefix("row ")), row

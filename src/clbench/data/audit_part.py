@@ -1,0 +1,110 @@
+"""What is kept of a split while it is checked: numbers, never rows."""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from array import array
+from dataclasses import dataclass, field
+
+from clbench.core.keys import normal_text
+from clbench.data.audit_files import Source
+from clbench.data.audit_form import Reading
+
+SAMPLE = 100  # prompts by which the language is told
+MOST_LABELS = 1000  # more different answers are no set of labels
+LONGEST_LABEL = 100  # characters
+
+
+def mark(text: str) -> int:
+    """Give eight bytes of a hash."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+
+
+def whole_mark(reading: Reading) -> int:
+    """Give eight bytes of a hash of a row's question and answer, exactly as they are."""
+    return mark("\x1f".join([*(text for turn in reading.turns for text in turn), reading.answer]))
+
+
+@dataclass
+class Part:
+    """One split: eight bytes of hash and a few numbers per usable row, never the row itself.
+
+    Attributes:
+        name: The split's name.
+        sources, starts: Its files, and the index of the first row of each.
+        seen: Rows read, broken ones included.
+        lines, prompts, answers, wholes, ids: One number per row: place in its file, hashes of the folded prompt, of the
+            folded answer, of prompt and answer as they are, and of the id (empty without ids).
+        characters, units: (prompt, answer) lengths per row.
+        labels: Answer -> [rows, index of the first]; None if there are too many, or one is too long, for labels.
+        sample: The first prompts, by which the language is told.
+    """
+
+    name: str
+    sources: list[Source] = field(default_factory=list[Source])
+    starts: list[int] = field(default_factory=list[int])
+    seen: int = 0
+    lines: array[int] = field(default_factory=lambda: array("Q"))
+    prompts: array[int] = field(default_factory=lambda: array("Q"))
+    answers: array[int] = field(default_factory=lambda: array("Q"))
+    wholes: array[int] = field(default_factory=lambda: array("Q"))
+    ids: array[int] = field(default_factory=lambda: array("Q"))
+    characters: tuple[array[int], array[int]] = field(default_factory=lambda: (array("I"), array("I")))
+    units: tuple[array[int], array[int]] = field(default_factory=lambda: (array("I"), array("I")))
+    labels: dict[str, list[int]] | None = field(default_factory=dict[str, list[int]])
+    sample: list[str] = field(default_factory=list[str])
+
+    def __len__(self) -> int:
+        """Give the number of usable rows."""
+        return len(self.lines)
+
+    def where(self, index: int) -> str:
+        """Give the place of a usable row."""
+        return self._source(index).where(self.lines[index])
+
+    def beside(self, index: int, other: int) -> str:
+        """Give the place of a usable row as it is said beside another one: without the file if that is the same."""
+        where = self.where(index)
+        if self._source(index) != self._source(other):
+            return where
+        place = where.removeprefix(f"{self._source(index).path}:")
+        return f"line {place}" if place.isdigit() else place
+
+    def _source(self, index: int) -> Source:
+        return self.sources[bisect.bisect_right(self.starts, index) - 1]
+
+    def add(self, number: int, reading: Reading) -> None:
+        """Keep the numbers of a row."""
+        prompt, answer = "\n".join(content for _, content in reading.turns), reading.answer
+        self.lines.append(number)
+        self.prompts.append(mark(normal_text(prompt)))
+        self.answers.append(mark(normal_text(answer)))
+        self.wholes.append(whole_mark(reading))
+        if reading.identity is not None:
+            self.ids.append(mark(reading.identity))
+        self.characters[0].append(len(prompt))
+        self.characters[1].append(len(answer))
+        if len(self.sample) < SAMPLE:
+            self.sample.append(prompt)
+        if self.labels is None:
+            return
+        entry = self.labels.setdefault(answer, [0, len(self) - 1])
+        entry[0] += 1
+        if len(self.labels) > MOST_LABELS or len(answer) > LONGEST_LABEL:
+            self.labels = None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What kind of task the rows are.
+
+    Attributes:
+        kind: "classification", "qa" or "generation".
+        why: The reason, in words.
+        labels: Label -> rows that bear it, commonest first; empty for free text.
+    """
+
+    kind: str
+    why: str
+    labels: dict[str, int]

@@ -1,0 +1,329 @@
+"""Turn checked files into a task of the user's own: a card beside a folder with one file per split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import yaml
+
+from clbench.core.errors import DataError, SpecError
+from clbench.core.keys import canonical, normal_text
+from clbench.data.audit import Audit
+from clbench.data.audit_files import SPLITS, TEST, TRAIN, VALIDATION, followed
+from clbench.data.audit_form import Form, Reading
+from clbench.data.audit_part import Part, mark, whole_mark
+from clbench.data.audit_report import written
+from clbench.data.audit_rows import numbers
+from clbench.data.audit_text import han_share
+from clbench.data.card import list_cards
+from clbench.data.source import NAME
+
+SCORERS = {"classification": "label", "qa": "exact", "generation": "rouge"}
+CHARACTERS_PER_TOKEN = 3  # of text in letters; fewer than tokenizers manage, so that answers are not cut
+MOST_ANSWER = 512  # tokens
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asks for.
+
+    Attributes:
+        name: The task's name.
+        shares: Parts of (train, test) or (train, validation, test), where one file is divided.
+        seed: Seed of the division.
+        scorer: Name of the scorer; None takes the usual one of the kind of task.
+        language: "en", "zh", ...; None tells it from the letters.
+        license: Licence of the data, for listings.
+    """
+
+    name: str
+    shares: tuple[int, ...] = (90, 10)
+    seed: int = 0
+    scorer: str | None = None
+    language: str | None = None
+    license: str = "own"
+
+
+def shares_of(text: str) -> tuple[int, ...]:
+    """Read `90/10` or `80/10/10`.
+
+    Raises:
+        SpecError: It is something else.
+
+    Example:
+        >>> shares_of("80/10/10")
+        (80, 10, 10)
+    """
+    parts = text.split("/")
+    if len(parts) not in (2, 3) or not all(p.isascii() and p.isdigit() and int(p) > 0 for p in parts):
+        raise SpecError(
+            f"{text!r} is no division", where="--split", mend="train/test as in 90/10, or train/validation/test"
+        )
+    return tuple(int(p) for p in parts)
+
+
+def refuse_taken(name: str, out: Path) -> None:
+    """Refuse a name that is none, that a shipped card bears, or under which something lies already.
+
+    Raises:
+        SpecError: One of these.
+    """
+    if not re.fullmatch(NAME, name):
+        raise SpecError(f"{name!r} is no name", where="--task", mend="letters, digits, '.', '_' and '-' only")
+    if name in list_cards("tasks"):
+        raise SpecError(f"{name!r} is a shipped card's name", where="--task", mend="choose another name")
+    if out.exists() and not out.is_dir():
+        raise SpecError(f"{out} is a file, not a folder", where="--out", mend="name a folder; it is made if missing")
+    for path in (out / f"{name}.yaml", out / name):
+        if path.exists():
+            raise SpecError(f"{path} is there already", where="--task", mend="choose another --task or --out")
+
+
+def refuse_splits(names: set[str]) -> None:
+    """Refuse splits that make no task: one file is divided, several must be train, test and perhaps validation.
+
+    Raises:
+        SpecError: They are others.
+    """
+    if len(names) > 1 and not {TRAIN, TEST} <= names <= set(SPLITS):
+        raise SpecError(
+            f"the splits are {', '.join(sorted(names))}",
+            where="--split",
+            mend="a task has train and test, and perhaps validation: --split train=FILE --split test=FILE; "
+            "or give one file, which is divided",
+        )
+
+
+@contextmanager
+def draft(out: Path, name: str) -> Generator[Path]:
+    """Give a folder to write a task in; it is gone afterwards, whatever happens.
+
+    Raises:
+        DataError: The disk is full, or the folder cannot be written.
+    """
+    made = not out.exists()
+    folder = None
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=out))
+        yield folder
+    except OSError as error:
+        mend = "free some space, or name another folder with --out"
+        raise DataError(f"the task cannot be written: {error.strerror or error}", where=str(out), mend=mend) from None
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if made and out.is_dir() and not any(out.iterdir()):
+            out.rmdir()
+
+
+def publish(folder: Path, out: Path, name: str) -> Path:
+    """Move a finished draft to its place, the card last: a card that is there is whole."""
+    refuse_taken(name, out)
+    rows, card = out / name, out / f"{name}.yaml"
+    (folder / name).rename(rows)  # fails if another process put its own there
+    try:
+        (folder / f"{name}.yaml").rename(card)
+    except BaseException:
+        shutil.rmtree(rows, ignore_errors=True)
+        raise
+    return card
+
+
+def write_task(audit: Audit, wish: Wish, folder: Path) -> dict[str, int]:
+    """Write card and rows of a task into a folder.
+
+    Args:
+        audit: A check of the files without errors.
+        wish: What the user asks for.
+        folder: Where to.
+
+    Returns:
+        Split -> rows written; exact repeats are written once.
+
+    Raises:
+        DataError: There are too few rows to divide, or a file changed since it was checked.
+        OSError: The folder cannot be written.
+    """
+    assert audit.form is not None and audit.shape is not None, "a check without errors has both"
+    split_of = _splitter(audit, wish)
+    rows = folder / wish.name
+    rows.mkdir()
+    counts = _write_rows(audit, split_of, rows)
+    for split in (TRAIN, TEST):
+        if split not in counts:
+            raise DataError(f"no row is left for {split}", where=wish.name, mend="give more rows")
+    text = card_text(audit, wish, [s for s in SPLITS if s in counts])
+    _flushed(folder / f"{wish.name}.yaml", text)
+    return counts
+
+
+def _splitter(audit: Audit, wish: Wish) -> Callable[[str, int], str]:
+    """Give what tells a row's split from its file's split and the hash of its prompt."""
+    names = set(audit.parts)
+    if len(names) == 1:
+        held = divided(audit.main, wish, repair=bool(audit.shape and audit.shape.labels))
+        return lambda _, prompt: held.get(prompt, TRAIN)
+    return lambda split, _: split
+
+
+def divided(part: Part, wish: Wish, *, repair: bool) -> dict[int, str]:
+    """Choose by hash which prompts are held out; equal prompts stay together, and the order of rows is no matter.
+
+    Args:
+        part: The rows.
+        wish: Shares and seed.
+        repair: Whether every answer must be taught: its last row in the order of hashes goes back to train if not.
+
+    Returns:
+        Hash of the prompt -> "validation" or "test"; all others are taught.
+
+    Raises:
+        DataError: There are too few different prompts.
+    """
+
+    def place(prompt: int) -> bytes:
+        return hashlib.sha256(f"{wish.seed}\0{prompt}".encode()).digest()
+
+    prompts, answers = numbers(part.prompts), numbers(part.answers)
+    ranked = sorted(np.unique(prompts).tolist(), key=place)
+    whole = sum(wish.shares)
+    num_test = max(1, round(len(ranked) * wish.shares[-1] / whole))
+    num_dev = max(1, round(len(ranked) * wish.shares[1] / whole)) if len(wish.shares) == 3 else 0
+    held = {prompt: TEST if i < num_test else VALIDATION for i, prompt in enumerate(ranked[: num_test + num_dev])}
+    if repair:
+        out = np.isin(prompts, np.array(list(held), dtype=np.uint64))
+        for answer in np.setdiff1d(answers[out], answers[~out]).tolist():
+            if answer not in answers[~out]:
+                back = max(set(prompts[(answers == answer) & out].tolist()), key=place)
+                del held[back]
+                out &= prompts != back
+    if len(held) == len(ranked) or TEST not in held.values():
+        raise DataError(
+            f"{len(ranked)} different prompts are too few to divide {'/'.join(map(str, wish.shares))}",
+            where=str(part.sources[0].path),
+            mend="give more rows, or a file for each split",
+        )
+    return held
+
+
+def _write_rows(audit: Audit, split_of: Callable[[str, int], str], folder: Path) -> dict[str, int]:
+    form = audit.form
+    assert form is not None, "told by the caller"
+    counts: dict[str, int] = {}
+    written: dict[str, set[int]] = {split: set() for split in SPLITS}
+    sources = [s for part in audit.parts.values() for s in part.sources]
+    with ExitStack() as files:
+        opened: dict[str, TextIO] = {}
+        for source, rows in followed(sources, "writing"):
+            for number, row in rows:
+                try:
+                    if isinstance(row, DataError):
+                        raise row
+                    reading = form.read(row)
+                    values = _values(form, row, reading, audit.roles)
+                except DataError as error:
+                    raise DataError(f"{error.what}: the file changed", where=source.where(number)) from None
+                split = split_of(source.split, mark(normal_text("\n".join(text for _, text in reading.turns))))
+                if (whole := whole_mark(reading)) in written[split]:
+                    continue
+                written[split].add(whole)
+                if split not in opened:
+                    path = folder / f"{split}.jsonl"
+                    opened[split] = files.enter_context(path.open("x", encoding="utf-8", newline="\n"))
+                opened[split].write(canonical(values) + "\n")
+                counts[split] = counts.get(split, 0) + 1
+        for file in opened.values():
+            file.flush()
+            os.fsync(file.fileno())
+    return counts
+
+
+def _values(
+    form: Form, row: Mapping[str, object], reading: Reading, roles: tuple[tuple[str, ...], ...]
+) -> dict[str, str]:
+    """Give the columns that are written: those that the card's templates use, as text."""
+    id_ = {} if reading.identity is None else {"id": reading.identity}
+    if form.name != "messages":
+        return {**id_, **form.values(row)}
+    if len(roles) == 1:
+        return {**id_, **{f"turn{i}": text for i, (_, text) in enumerate(reading.turns, 1)}, "answer": reading.answer}
+    return {**id_, "prompt": flattened(reading), "answer": reading.answer}
+
+
+def flattened(reading: Reading) -> str:
+    """Write the turns before the answer as one text, each after its role; a single turn is its own text."""
+    if len(reading.turns) == 1:
+        return reading.turns[0][1]
+    return "\n".join(f"{role}: {text}" for role, text in reading.turns)
+
+
+def card_text(audit: Audit, wish: Wish, splits: list[str]) -> str:
+    """Write the card."""
+    form, shape = audit.form, audit.shape
+    assert form is not None and shape is not None, "told by the caller"
+    messages, target = _templates(form, audit.roles)
+    lines = [f"name: {_quoted(wish.name)}", f"source: {{path: {_quoted(wish.name)}}}", "prompt:"]
+    for role, text in messages:
+        lines += [f"  - role: {role}", f"    content: {json.dumps(text, ensure_ascii=not text.isprintable())}"]
+    lines.append(f"target: {json.dumps(target, ensure_ascii=not target.isprintable())}")
+    if shape.labels:
+        lines.append("labels: from-data")
+    if form.id is not None:
+        lines.append(f"id: {form.id}")
+    dev = VALIDATION if VALIDATION in splits else "null"
+    lines.append(f"splits: {{lesson: {TRAIN}, dev: {dev}, exam: {TEST}}}")
+    scorer = wish.scorer or SCORERS[shape.kind]
+    if scorer != ("label" if shape.labels else "exact"):
+        lines.append(f"scorer: {{name: {scorer}}}")
+    if not shape.labels:
+        lines.append(f"decode: {{kind: text, max_tokens: {answer_tokens(audit)}}}")
+    about = f"license: {_quoted(wish.license)}, language: {_quoted(wish.language or language_of(audit))}"
+    lines.append(f"about: {{{about}, kind: {shape.kind}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _templates(form: Form, roles: tuple[tuple[str, ...], ...]) -> tuple[list[tuple[str, str]], str]:
+    if form.name != "messages":
+        return [("user", written(form.prompt))], written(form.target)
+    if len(roles) == 1:
+        return [(role, f"{{turn{i}}}") for i, role in enumerate(roles[0], 1)], "{answer}"
+    return [("user", "{prompt}")], "{answer}"
+
+
+def _quoted(text: str) -> str:
+    """Write a text in YAML, in quotes where it would be read as something else."""
+    plain = re.fullmatch(r"[A-Za-z][\w .-]*", text) and yaml.safe_load(text) == text
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def language_of(audit: Audit) -> str:
+    """Tell Chinese from other languages by its letters; all others are called English."""
+    return "zh" if han_share(audit.main.sample) > 0.3 else "en"
+
+
+def answer_tokens(audit: Audit) -> int:
+    """Give the room for an answer in tokens: the longest one, rounded up to a multiple of 8."""
+    part = audit.main
+    longest = max(part.units[1] if audit.measure.exact else part.characters[1])
+    if not audit.measure.exact and language_of(audit) != "zh":
+        longest = -(-longest // CHARACTERS_PER_TOKEN)
+    return min(-(-(longest + 1) // 8) * 8, MOST_ANSWER)
+
+
+def _flushed(path: Path, text: str) -> None:
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,66 @@
+"""Answers that are lists of things in any order: F1 over multisets, micro-averaged over an exam."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from clbench.core.types import Answer, Example, Grade
+from clbench.scoring._settings import clip, unmarkable
+from clbench.scoring.exact import fold
+
+Items = Counter[tuple[str, ...]]
+NONE = frozenset({"none", "no entities", "no triples", "无", "没有"})
+SEPARATOR = re.compile(r"[;\n]")
+MARKER = re.compile(r"\s*(?:[-*•]+|\d{1,3}[.)])\s+")  # what a model puts before the points of a list
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Split a list at `;` and line ends (full-width ones too), without the markers of its points.
+
+    Example:
+        >>> list(pieces("- PER: Ann；2. LOC: Rome"))
+        ['PER: Ann', 'LOC: Rome']
+    """
+    for piece in SEPARATOR.split(unicodedata.normalize("NFKC", clip(text))):
+        yield MARKER.sub("", piece, count=1) if MARKER.match(piece) else piece
+
+
+def plain(text: str) -> str:
+    """Fold a field for comparison: width, case, blanks, and punctuation at both ends."""
+    return fold(text, case_sensitive=False, strip_punctuation=True)
+
+
+def says_none(text: str) -> bool:
+    """Tell whether a text says that there is nothing to list."""
+    return plain(clip(text)) in NONE
+
+
+def grade(example: Example, answer: Answer, read: Callable[[str], Items]) -> Grade:
+    """Mark a list: F1 with the best target; parts are the counts (right, said, gold)."""
+    if (failed := unmarkable(example, answer)) is not None:
+        return failed
+    golds = [(target, read(target)) for target in example.targets]
+    golds = [(target, items) for target, items in golds if items or says_none(target)]
+    if not golds:
+        return Grade(example_id=example.id, score=None, note="no target has the form that this scorer reads")
+    said = read(answer.text)
+    marked = [_against(said, gold, both_none=says_none(answer.text) and says_none(target)) for target, gold in golds]
+    score, parts = max(marked, key=lambda m: m[0])
+    note = "" if said or says_none(answer.text) else "nothing in it has the form that this scorer reads"
+    return Grade(example_id=example.id, score=score, parts=parts, note=note)
+
+
+def _against(said: Items, gold: Items, *, both_none: bool) -> tuple[float, tuple[float, ...]]:
+    right, total = (said & gold).total(), said.total() + gold.total()
+    return (2 * right / total if total else float(both_none)), (right, said.total(), gold.total())
+
+
+def micro_f1(grades: Sequence[Grade]) -> float:
+    """Give 2 right / (said + gold), summed over an exam; the mean of the scores where nothing is listed at all."""
+    right, said, gold = (sum(g.parts[i] for g in grades) for i in range(3))
+    if said + gold:
+        return 2 * right / (said + gold)
+    return sum(g.score or 0.0 for g in grades) / len(grades)

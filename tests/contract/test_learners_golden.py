@@ -1,0 +1,55 @@
+"""What each learner makes of the smallest stream, against what it made when its version was set.
+
+Compared to three digits: processors round differently, and a changed method moves weights by far more than that.
+To take over a meant change: raise the plug-in's `version`, then `python tests/contract/test_learners_golden.py`.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clbench.core import plugins
+from clbench.core.spec import Machine, ModelSpec
+from clbench.data.stream import lessons, merged, open_stream
+
+pytestmark = pytest.mark.xdist_group("learners")
+GOLDEN = Path(__file__).parents[1] / "golden" / "learners.json"
+SETTINGS = {"lr": 1e-3, "epochs": 2, "batch_size": 8, "warmup": 0.0}
+
+
+def fingerprint(name):
+    """Version, and how far the weights went: sums of |change| over each of them, the largest five."""
+    plugin = plugins.load("learner", name, "PLUGIN")
+    settings = {k: v for k, v in SETTINGS.items() if k in plugin.config.model_fields}
+    learner = plugin.build(plugin.config(**settings), ModelSpec(name="tiny-llama"), 0, Machine(device="cpu"))
+    before = {n: p.detach().clone() for n, p in learner.net.module.named_parameters()}
+    taught = lessons(open_stream("worlds-tiny", None))[:2]
+    for lesson in (merged(taught),) if plugin.teaches == "at_once" else taught:
+        learner.learn(lesson)
+    now = {n: p.detach() for n, p in learner.net.module.named_parameters()}
+    moved = {n: float((p - before[n]).abs().sum() if n in before else p.abs().sum()) for n, p in now.items()}
+    largest = sorted(moved.items(), key=lambda item: -item[1])[:5]
+    return {"version": plugin.version, "moved": {n: float(f"{v:.6g}") for n, v in largest if v}}
+
+
+@pytest.mark.parametrize("name", plugins.names("learner"))
+def test_results_change_with_the_version_only(name):
+    known = json.loads(GOLDEN.read_text())
+    assert name in known, f"a new learner: python {Path(__file__).name} records what it makes"
+    found = fingerprint(name)
+    same = found["moved"] == pytest.approx(known[name]["moved"], rel=2e-3)
+    if found["version"] == known[name]["version"]:
+        assert same, f"{name} makes something else: raise its version, then run this file to record it"
+    else:
+        pytest.fail(f"{name} has a new version: run this file to record what it makes")
+
+
+def test_another_learning_rate_would_be_noticed(monkeypatch):
+    monkeypatch.setitem(SETTINGS, "lr", 1.02e-3)
+    assert fingerprint("sft")["moved"] != pytest.approx(json.loads(GOLDEN.read_text())["sft"]["moved"], rel=2e-3)
+
+
+if __name__ == "__main__":
+    made = {name: fingerprint(name) for name in plugins.names("learner")}
+    GOLDEN.write_text(json.dumps(made, indent=1) + "\n")
