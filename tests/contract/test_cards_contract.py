@@ -171,6 +171,7 @@ def test_unverified_cards_without_data_are_refused_with_what_was_tried(name, mon
         notice.listener.reset(token)
     (source,) = [s for s in load_task_card(name).sources if isinstance(s, HubSource)]
     assert ("is not pinned" if source.revision is None else "no network") in str(error.value)
+    assert ("give the 40-hex commit, then `clbench check card" in str(error.value)) == (source.revision is None)
     assert source.repo in str(error.value)
 
 

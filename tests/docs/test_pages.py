@@ -1,10 +1,14 @@
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from clbench.testing.pages import PAGES
 from clbench.testing.tables import PLACE, TABLED, filled
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+from test_report import RUNS, folder_of  # the runs that the report's own tests are made of
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,9 +25,16 @@ def test_tables_are_those_of_the_committed_results(name):
     assert filled(text, ROOT / "results") == text, "run `make docs`"
 
 
-def test_a_number_changed_by_hand_would_be_noticed():
-    place = "<!-- table: demo markdown -->\n<!-- end -->"
-    text = filled(place, ROOT / "results")
+def test_a_number_changed_by_hand_would_be_noticed(tmp_path):
+    for run in RUNS:
+        folder = folder_of(tmp_path / "demo", run)
+        (folder / "provenance.json").write_text('{"cpu": "x", "cores": 2, "packages": {}, "made": "2026-01-01T00:00"}')
+    text = filled("<!-- table: demo markdown rows -->\n<!-- end -->", tmp_path)
     changed = re.sub(r"(\| joint \| )([\d.]+)", r"\g<1>99.9", text, count=1)
     assert changed != text
-    assert filled(changed, ROOT / "results") == text
+    assert filled(changed, tmp_path) == text
+
+
+def test_a_table_without_results_is_left_as_it_is(tmp_path):
+    text = "<!-- table: demo markdown -->\nold\n<!-- end -->"
+    assert filled(text, tmp_path) == text

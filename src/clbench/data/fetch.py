@@ -53,6 +53,7 @@ def choose(card: Card, data: Path | None) -> RowSource:
     if len(card.sources) == 1:
         return card.sources[0]
     tried: list[str] = []
+    mends: list[str] = []
     for source in card.sources:
         try:
             if isinstance(source, PathSource):
@@ -61,12 +62,13 @@ def choose(card: Card, data: Path | None) -> RowSource:
                 next(split_rows(card, source, card.splits.lesson, data), None)
         except DataError as error:
             tried.append(f"{source}: {error.what}")
+            mends.append(error.mend)
         else:
             return source
     raise AbsentError(
         f"none of the {len(tried)} sources of task {card.name!r} is there: {'; '.join(tried)}",
         where=str(card.path),
-        mend=f"set {ROOT} or --data to the folder that holds the data sets, or connect to the network",
+        mend="; or ".join(dict.fromkeys(mends)),
     )
 
 

@@ -164,6 +164,5 @@ PLUGINS = (
     MetricPlugin("bwt", "BWT", bwt, "matrix", "high", -1, 1, "score", "stability"),
     MetricPlugin("bwt_all_pairs", "BWT_all", bwt_all_pairs, "matrix", "high", -1, 1, "score", "stability"),
     MetricPlugin("worst_retention", "WR", worst_retention, "matrix", "high", 0, math.inf, "ratio", "stability"),
-    MetricPlugin("retention_half_life", "HL", retention_half_life, "matrix", "high", 0, math.inf, "ratio", "stability"),
     MetricPlugin("fluctuation", "FL", fluctuation, "matrix", "low", 0, 0.5, "score", "stability"),
 )
