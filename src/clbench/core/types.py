@@ -193,7 +193,7 @@ class Stream(Frozen):
         budget: What a learner may keep.
         passes: Most times that an example may be shown; 1 in an online stream.
         dropped: Task -> number of its examples that were left out because an exam asks the same.
-        missing: Tasks of a named order that are not here and were skipped.
+        missing: Tasks that are not here and were skipped.
     """
 
     name: str
