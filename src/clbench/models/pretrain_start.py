@@ -2,9 +2,10 @@
 
 Recall needs a layer that tells each token which token stood before it, and one that finds the place where the current
 token stood before and copies what followed (Olsson et al. 2022, "In-context Learning and Induction Heads"). In a model
-of hidden size 128 both are very slow to appear. So some heads of the first layer start as "look 1, 2, 3 tokens back", and one of the second as an
-induction head in outline (the idea of Trockman & Kolter 2023, "Mimetic Initialization of Self-Attention Layers",
-arXiv:2305.09828); everything is trained from there. The losses lie in each model's pretraining.json.
+of hidden size 128 both are very slow to appear. So some heads of the first layer start as "look 1, 2, 3 tokens back",
+and one of the second as an induction head in outline (the idea of Trockman & Kolter 2023, "Mimetic Initialization of
+Self-Attention Layers", arXiv:2305.09828); everything is trained from there. The losses lie in each model's
+pretraining.json.
 """
 
 from __future__ import annotations
