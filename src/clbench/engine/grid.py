@@ -15,6 +15,7 @@ from clbench.core.spec import HEADLINE, ExamBudget, Machine, ModelSpec, RunSpec
 from clbench.core.types import Frozen
 from clbench.data.cardfile import read_text
 from clbench.engine.executors.local import make_all
+from clbench.engine.opening import opened_once
 from clbench.engine.resolve import open_learner, resolve, validated
 from clbench.engine.run import run
 from clbench.engine.schedule import open_run, units_of
@@ -185,9 +186,10 @@ def run_grid(grid: Grid, store: Store, machine: Machine) -> list[Path]:
         UserError: A run could not be made. The others are finished and recorded first.
     """
     specs = grid.specs()
-    units = [unit for unit in units_of(specs, store, machine) if not is_made(unit, store)]
-    failed = make_all(units, machine) if units else {}
-    results = [run(spec, store, machine) for spec in specs if not _touches(spec, failed, store, machine)]
+    with opened_once():
+        units = [unit for unit in units_of(specs, store, machine) if not is_made(unit, store)]
+        failed = make_all(units, machine) if units else {}
+        results = [run(spec, store, machine) for spec in specs if not _touches(spec, failed, store, machine)]
     if failed:
         raise next(iter(failed.values()))
     return results

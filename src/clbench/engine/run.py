@@ -12,12 +12,11 @@ from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
 from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Meters, Outline
-from clbench.data.exam import open_exams
 from clbench.data.outline import stream_outline
-from clbench.data.stream import open_stream
 from clbench.engine.ask import ask, due
 from clbench.engine.mark import mark
 from clbench.engine.metering import meters_of
+from clbench.engine.opening import opened
 from clbench.engine.provenance import provenance
 from clbench.engine.trajectory import Trajectory
 from clbench.metrics import compute
@@ -32,8 +31,7 @@ def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
     Returns:
         The result folder: spec.yaml, stream.json, matrix.json, scores.json, meters.json, provenance.json.
     """
-    stream = open_stream(spec.stream, machine.data)  # cards -> pinned, digested tasks
-    exams = open_exams(spec.exams, stream, spec.budget.items, machine.data)  # columns: own tasks, then fixed exams
+    stream, exams = opened(spec, machine)  # cards -> pinned, digested tasks; columns: own tasks, then fixed exams
     trajectory = Trajectory(spec, stream, store, machine)  # hashing only; nothing loaded yet
     matrix = Matrix.blank(len(stream) + 1, exams)
     for step in range(len(stream) + 1):  # row 0: before any lesson

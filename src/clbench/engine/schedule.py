@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Exam, Lesson, Stream
-from clbench.data.exam import open_exams
-from clbench.data.stream import open_stream
 from clbench.engine.ask import due
+from clbench.engine.opening import opened
 from clbench.engine.resolve import check_abilities
 from clbench.engine.trajectory import Trajectory
 from clbench.store.store import Store
@@ -40,8 +39,7 @@ class Unit:
 
 def open_run(spec: RunSpec, store: Store, machine: Machine) -> tuple[Stream, tuple[Exam, ...], Trajectory]:
     """Open what a run is about, and refuse exams that its model cannot sit."""
-    stream = open_stream(spec.stream, machine.data)
-    exams = open_exams(spec.exams, stream, spec.budget.items, machine.data)
+    stream, exams = opened(spec, machine)
     check_abilities(spec, exams)
     return stream, exams, Trajectory(spec, stream, store, machine)
 

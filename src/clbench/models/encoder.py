@@ -21,7 +21,6 @@ from clbench.models import source
 from clbench.models.net import DTYPES, Batch, Forward, cut_middle, pretrained
 
 HEADS = ("classifier.out_proj", "classifier.dense_out", "classifier", "score")
-ROW_SPREAD = 0.02  # standard deviation of a new row, as in BERT
 
 
 class Encoder:
@@ -94,7 +93,9 @@ class Encoder:
 
     def _new_row(self, label: str) -> Tensor:
         generator = torch.Generator().manual_seed(seed_of(0, 0, f"label row {label}"))
-        return torch.randn(self._head().in_features, generator=generator) * ROW_SPREAD
+        # As wide as the checkpoint's own first weights were: rows far narrower than the others are learnt late.
+        spread = getattr(self.module.config, "initializer_range", 0.02)
+        return torch.randn(self._head().in_features, generator=generator) * spread
 
     def _head(self) -> nn.Linear:
         head = self.module.get_submodule(self.head_name)

@@ -20,6 +20,7 @@ from typing import Any
 from clbench.core.errors import StoreError, UserError
 from clbench.core.progress import Progress, listener, report
 from clbench.core.spec import Machine
+from clbench.engine.opening import stay_open
 from clbench.engine.schedule import Unit, urgency
 from clbench.engine.work import make_unit
 
@@ -130,6 +131,7 @@ def _open_worker(told: Any, parent: int) -> None:
             told.put(Progress(f"{_label}: {progress.what}", progress.done, progress.total, slot=os.getpid()))
 
     listener.set(tell)
+    stay_open()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
