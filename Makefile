@@ -27,11 +27,12 @@ check: setup
 docs: setup
 	$(PY) -m clbench.testing.pages
 
-# Makes the committed results anew, and the tables of the READMEs from them: make results DATA=FOLDER
+# Makes the committed results anew, and the tables of the pages from them: make results DATA=FOLDER
 results: setup
 	.venv/bin/clbench run recipes/demo.yaml --record results/demo
 	.venv/bin/clbench run recipes/real-text.yaml --data $(DATA) --record results/real-text
 	.venv/bin/clbench run recipes/real-labels.yaml --data $(DATA) --record results/real-labels
+	.venv/bin/clbench run recipes/long.yaml --set 'budget={policy: full}' --record results/long
 	$(PY) -m clbench.testing.pages
 
 bench: setup

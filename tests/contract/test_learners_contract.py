@@ -22,7 +22,10 @@ def test_every_learner_holds_its_contract(name, check):
     assert outcome.problem == ""
 
 
-@pytest.mark.parametrize("name", ["sft", "ewc", "replay", "lora"])
+ON_ENCODERS = [n for n in plugins.names("learner") if "encoder" in plugins.load("learner", n, "PLUGIN").families]
+
+
+@pytest.mark.parametrize("name", ON_ENCODERS)
 def test_contract_on_the_encoder(name):
     for check in ("sleep changes nothing", "same seed, same bytes", "stop and resume", "first lesson as declared"):
         (outcome,) = check_learner(name, model="tiny-bert", only=check)

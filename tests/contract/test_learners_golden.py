@@ -24,7 +24,8 @@ def fingerprint(name):
     settings = {k: v for k, v in SETTINGS.items() if k in plugin.config.model_fields}
     learner = plugin.build(plugin.config(**settings), ModelSpec(name="tiny-llama"), 0, Machine(device="cpu"))
     before = {n: p.detach().clone() for n, p in learner.net.module.named_parameters()}
-    taught = lessons(open_stream("worlds-tiny", None))[:2]
+    stream = open_stream("worlds-tiny", None)
+    taught = lessons(stream.model_copy(update={"reveals": "task"}) if plugin.needs_task else stream)[:2]
     for lesson in (merged(taught),) if plugin.teaches == "at_once" else taught:
         learner.learn(lesson)
     now = {n: p.detach() for n, p in learner.net.module.named_parameters()}

@@ -86,6 +86,9 @@ class LearnerPlugin(Generic[C]):
         starts_as_base: Before lesson 1 it answers exactly as the base model.
         neutral: Settings at which it must equal sft bit for bit; None if there are none.
         first_lesson_as: Name of the learner whose first lesson it learns exactly, so that grids share it.
+        method: Settings -> the `Method` that it trains with, so that others can combine it; None if it has none.
+        needs_task: It must be told which task a lesson and a question belong to (a stream that `reveals: task`).
+        families: Kinds of models on which it is defined: "causal", "encoder".
         teaches: "in_turn" learns lesson after lesson; "at_once" gets all lessons merged into one.
         settle: (learner, folder of the shared first-lesson state, lesson): wake as that state and keep
             what later lessons need; needed where `first_lesson_as` is set.
@@ -99,6 +102,9 @@ class LearnerPlugin(Generic[C]):
     first_lesson_as: str | None = None
     teaches: Literal["in_turn", "at_once"] = "in_turn"
     settle: Callable[[Any, Path, Lesson], None] | None = None
+    method: Callable[[C], Any] | None = None
+    needs_task: bool = False
+    families: tuple[Literal["causal", "encoder"], ...] = ("causal", "encoder")
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ class Decode(Frozen):
         stop: Generation ends before the first of these strings.
         temperature: 0 is greedy.
         seed: Seed of the sampling, unused when greedy.
+        told: Name of the task that the question belongs to, where the stream reveals it; None says nothing.
     """
 
     kind: Literal["text", "label"] = "text"
@@ -99,6 +100,7 @@ class Decode(Frozen):
     stop: tuple[str, ...] = ()
     temperature: float = Field(default=0.0, ge=0.0)
     seed: int = 0
+    told: str | None = None
 
 
 class ScorerSpec(Frozen):

@@ -58,7 +58,7 @@ def _own(task: Task, stream: Stream, items: int | None) -> Exam:
         name=task.name,
         kind="own",
         examples=task.exam,
-        decode=task.decode,
+        decode=task.decode.model_copy(update={"told": task.name if stream.reveals == "task" else None}),
         scorer=task.scorer,
         needs=frozenset({task.decode.kind}),
         chance=task.chance,

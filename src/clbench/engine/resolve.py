@@ -11,7 +11,7 @@ from clbench.core import plugins
 from clbench.core.errors import ModelError, SpecError, did_you_mean
 from clbench.core.protocols import LearnerPlugin
 from clbench.core.spec import RunSpec
-from clbench.core.types import Exam
+from clbench.core.types import Exam, Stream
 from clbench.metrics import check_names
 from clbench.models import source
 
@@ -65,6 +65,29 @@ def resolve(spec: RunSpec) -> RunSpec:
     source.locate(spec.model)
     check_names(spec.metrics)
     return spec.model_copy(update={"learner": {"name": spec.learner_name, **config.model_dump(mode="json")}})
+
+
+def check_learner(spec: RunSpec, stream: Stream) -> None:
+    """Refuse a learner that is not defined on the model, or that must be told what the stream does not reveal.
+
+    Raises:
+        SpecError: Says which.
+    """
+    plugin, _ = open_learner(spec.learner)
+    can = source.abilities(spec.model)
+    family = "causal" if can is None or "text" in can else "encoder"
+    if family not in plugin.families:
+        raise SpecError(
+            f"{spec.learner_name!r} is not defined on {family} models",
+            where="learner",
+            mend=f"take a model of family {' or '.join(plugin.families)}",
+        )
+    if plugin.needs_task and stream.reveals != "task":
+        raise SpecError(
+            f"{spec.learner_name!r} must be told the task, and stream {stream.name!r} reveals {stream.reveals!r}",
+            where="learner",
+            mend="take a stream with `reveals: task`, or a learner that needs no task",
+        )
 
 
 def check_abilities(spec: RunSpec, exams: tuple[Exam, ...]) -> None:

@@ -9,7 +9,7 @@ from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Exam, Lesson, Stream
 from clbench.engine.ask import due
 from clbench.engine.opening import opened
-from clbench.engine.resolve import check_abilities
+from clbench.engine.resolve import check_abilities, check_learner
 from clbench.engine.trajectory import Trajectory
 from clbench.store.store import Store
 
@@ -38,8 +38,9 @@ class Unit:
 
 
 def open_run(spec: RunSpec, store: Store, machine: Machine) -> tuple[Stream, tuple[Exam, ...], Trajectory]:
-    """Open what a run is about, and refuse exams that its model cannot sit."""
+    """Open what a run is about, and refuse what its learner or model cannot do."""
     stream, exams = opened(spec, machine)
+    check_learner(spec, stream)
     check_abilities(spec, exams)
     return stream, exams, Trajectory(spec, stream, store, machine)
 

@@ -1,4 +1,4 @@
-"""The one training loop, and the learner around it. Methods differ by the five hooks of `Method` alone."""
+"""The one training loop, and the learner around it. Methods differ by the hooks of `Method` alone."""
 
 from __future__ import annotations
 
@@ -50,16 +50,18 @@ class GradientLearner:
         return self.net.can
 
     def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
-        """Answer with the net as it stands."""
-        return self.net.respond(examples, decode)
+        """Answer with the net as it stands, in the way of the method."""
+        return self.method.answer(self.net, examples, decode) if examples else []
 
     # --- learning -------------------------------------------------------------------------------------------
 
     def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
         """Train on a lesson, then let the method keep what it needs. See `Learner.learn`."""
         refuse_eval_only(lesson)
-        self._open(lesson)
-        self._train(lesson, progress)
+        with seeded(seed_of(self.seed, lesson.step, "widen"), self._device):
+            wide = self.method.widen(self.net, lesson, rng(self.seed, lesson.step, "widen"))
+        self._open(wide)
+        self._train(wide, progress)
         self._close(lesson)
 
     def settle(self, folder: Path, lesson: Lesson) -> None:
@@ -82,8 +84,13 @@ class GradientLearner:
             self.method.prepare(self.net, step)
         self._changed |= set(self._trainable())
 
+    def _finish(self, step: int) -> None:
+        self.method.finish(self.net, step)
+        self._changed |= set(self._trainable())
+
     def _close(self, lesson: Lesson) -> None:
         self.net.module.eval()
+        self._finish(self.step)
         with seeded(seed_of(self.seed, self.step, "settle"), self._device):
             self.method.settle(self.net, lesson, rng(self.seed, self.step, "settle"))
 
@@ -91,7 +98,7 @@ class GradientLearner:
         accelerator = _accelerator(self.training, self._device)
         params = self._trainable()
         optimizer = torch.optim.AdamW(
-            list(params.values()), lr=self.training.lr, weight_decay=self.training.weight_decay, fused=True
+            _groups(params, self.method), lr=self.training.lr, weight_decay=self.training.weight_decay, fused=True
         )
         lengths = [self.net.length(e) for e in lesson.examples]
         batches = schedule(lengths, self.training, rng(self.seed, lesson.step, "order"), lesson.passes)
@@ -101,7 +108,7 @@ class GradientLearner:
         clock = time.monotonic()
         for index in track(range(done, len(batches)), f"lesson {lesson.step}", total=len(batches), done=done):
             for group in optimizer.param_groups:
-                group["lr"] = rate(index, len(batches), self.training)
+                group["lr"] = group["speed"] * rate(index, len(batches), self.training)
             chosen = [lesson.examples[i] for i in batches[index]]
             with seeded(seed_of(self.seed, lesson.step, f"noise {index}"), self._device):
                 mixed = self.method.mix(chosen, rng(self.seed, lesson.step, f"mix {index}"))
@@ -113,7 +120,11 @@ class GradientLearner:
             stepper.zero_grad(set_to_none=True)
             if progress is not None and time.monotonic() - clock >= self.machine.checkpoint_s:
                 _checkpoint.write(
-                    progress, _checkpoint.Point(index + 1, self._train_tokens), params, optimizer, self.method.state()
+                    progress,
+                    _checkpoint.Point(index + 1, self._train_tokens),
+                    params,
+                    optimizer,
+                    {**self.method.state(), **self.method.guide()},
                 )
                 clock = time.monotonic()
         module.eval()
@@ -151,15 +162,18 @@ class GradientLearner:
         folder.mkdir(parents=True, exist_ok=True)
         if self.step:
             params = dict(self.net.module.named_parameters())
-            save_tensors(folder / "answers" / "weights.safetensors", {n: params[n] for n in self._changed})
+            changed = {n: params[n] for n in self._changed if n in params}  # what was added may be gone again
+            if changed:
+                save_tensors(folder / "answers" / "weights.safetensors", changed)
             if self.net.labels:
                 (folder / "answers" / "labels.json").write_text(canonical(self.net.labels), encoding="utf-8")
         kept = save_state(folder / "keeps", self.method.state())
+        guide = save_state(folder / "answers", self.method.guide())
         parameters = sum(p.numel() for p in self.net.module.parameters())
         meters = {
             "step": self.step,
             "train_tokens": self._train_tokens,
-            "kept_bytes": kept,
+            "kept_bytes": kept + guide,
             "parameters": parameters,
             "added_parameters": parameters - self._base_parameters,
         }
@@ -174,16 +188,23 @@ class GradientLearner:
                 self.net.grow([label])
         for step in range(1, meters["step"] + 1):
             self._prepare(step)
+            self._finish(step)
         if meters["step"]:
             self._take_weights(folder)
         self.step, self._train_tokens = meters["step"], meters["train_tokens"]
-        self.method.restore(load_state(folder / "keeps", self._device))
+        self._recall(folder)
         self.net.module.eval()
 
+    def _recall(self, folder: Path) -> None:
+        self.method.restore(load_state(folder / "keeps", self._device) | load_state(folder / "answers", self._device))
+
     def _take_weights(self, folder: Path) -> None:
+        weights = folder / "answers" / "weights.safetensors"
+        if not weights.is_file():
+            return
         params = dict(self.net.module.named_parameters())
         with torch.no_grad():
-            for name, value in load_tensors(folder / "answers" / "weights.safetensors", self._device).items():
+            for name, value in load_tensors(weights, self._device).items():
                 params[name].copy_(value)
                 self._changed.add(name)
 
@@ -193,6 +214,14 @@ class GradientLearner:
 
     def _trainable(self) -> dict[str, Tensor]:
         return {n: p for n, p in self.net.module.named_parameters() if p.requires_grad}
+
+
+def _groups(params: dict[str, Tensor], method: Method) -> list[dict[str, Any]]:
+    """Group parameters by how fast they learn."""
+    speeds: dict[float, list[Tensor]] = {}
+    for name, param in params.items():
+        speeds.setdefault(method.speed(name), []).append(param)
+    return [{"params": group, "speed": speed} for speed, group in speeds.items()]
 
 
 def _accelerator(training: Training, device: torch.device) -> Any:

@@ -1,12 +1,13 @@
-"""`Method`: the five hooks by which a method differs from plain fine-tuning."""
+"""`Method`: the hooks by which a method differs from plain fine-tuning."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clbench.core.types import Example, Lesson
+from clbench.core.types import Answer, Decode, Example, Lesson
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,10 +19,23 @@ class Method:
     """Plain sequential fine-tuning; a method overrides the hooks in which it differs.
 
     It is the only class of clbench meant to be subclassed. Hooks see the net and the batch, never the loop.
+    In the order of a lesson: widen, prepare, (mix, penalise, project) per step, finish, settle; and answer in an exam.
     """
+
+    # --- before a lesson ------------------------------------------------------------------------------------
+
+    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+        """Say what is walked instead of the lesson's examples; the net stands as the last lesson left it."""
+        return lesson
 
     def prepare(self, net: Net, step: int) -> None:
         """Add or freeze parameters before lesson `step`; replayed for steps 1..t when a state is loaded."""
+
+    def speed(self, name: str) -> float:
+        """Give the learning rate of a parameter as a multiple of the training's, > 0."""
+        return 1.0
+
+    # --- in every step --------------------------------------------------------------------------------------
 
     def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
         """Say what is trained on instead of `batch`."""
@@ -34,12 +48,29 @@ class Method:
     def project(self, net: Net) -> None:
         """Edit the gradients in place, before clipping."""
 
+    # --- after a lesson -------------------------------------------------------------------------------------
+
+    def finish(self, net: Net, step: int) -> None:
+        """Take out or merge what `prepare` added for this lesson only; replayed like `prepare`."""
+
     def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
-        """Keep what later lessons need, after the last step of a lesson."""
+        """Keep what later lessons or exams need, after the last step of a lesson; may change the weights."""
+
+    # --- in an exam -----------------------------------------------------------------------------------------
+
+    def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer in order, leaving the net as it was; `decode.told` names the task where the stream reveals it."""
+        return net.respond(examples, decode)
+
+    # --- sleeping and waking --------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Give what was kept: tensors, lists of examples, JSON values."""
+        """Give what only later lessons need: tensors, lists of examples, JSON values."""
+        return {}
+
+    def guide(self) -> dict[str, Any]:
+        """Give what answers depend on beyond the weights: which part belongs to which task, keys, notes."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` gave."""
+        """Take over what `state` and `guide` gave, as one."""

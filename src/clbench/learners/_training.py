@@ -5,7 +5,7 @@ Files of this room import torch inside functions only: what is already in the st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.errors import DataError
-from clbench.core.protocols import Learner
+from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Frozen, Lesson
 
@@ -96,6 +96,34 @@ def trained(training: Training, method: Method, model: ModelSpec, seed: int, mac
     from clbench.models.net import load_net
 
     return GradientLearner(training, method, load_net(model, machine), seed, machine)
+
+
+def plugin(
+    config: type[Any], method: Callable[[Any], Method], version: int, first_lesson_as: str | None = None, **fields: Any
+) -> LearnerPlugin[Any]:
+    """Declare a learner that trains the base model with a method: all that `LearnerPlugin` needs.
+
+    Args:
+        config: Its settings, a subclass of `Training`.
+        method: Settings -> method.
+        version: Raise it when results change.
+        first_lesson_as: Learner whose first lesson it learns exactly.
+        fields: Other fields of `LearnerPlugin`.
+    """
+
+    def build(config: Any, model: ModelSpec, seed: int, machine: Machine) -> Learner:
+        return trained(config, method(config), model, seed, machine)
+
+    settle = settle_copy if first_lesson_as is not None else None
+    return LearnerPlugin(
+        config=config,
+        build=build,
+        method=method,
+        version=version,
+        first_lesson_as=first_lesson_as,
+        settle=settle,
+        **fields,
+    )
 
 
 def settle_copy(learner: Any, folder: Path, lesson: Lesson) -> None:

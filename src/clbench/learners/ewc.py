@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from clbench.core.protocols import Learner, LearnerPlugin
-from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Lesson
 from clbench.learners._method import Method
-from clbench.learners._training import Training, settle_copy, trained
+from clbench.learners._training import Training, plugin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -118,11 +116,4 @@ def fisher_diagonal(net: Net, batches: list[Batch], *, sampled: bool) -> dict[st
     return total
 
 
-def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
-    """Load the base model and make the learner."""
-    return trained(config, Ewc(config), model, seed, machine)
-
-
-PLUGIN = LearnerPlugin(
-    config=Config, build=build, version=1, neutral={"strength": 0.0}, first_lesson_as="sft", settle=settle_copy
-)
+PLUGIN = plugin(Config, Ewc, version=1, neutral={"strength": 0.0}, first_lesson_as="sft")

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from clbench.core.protocols import Learner, LearnerPlugin
-from clbench.core.spec import Machine, ModelSpec
 from clbench.learners._method import Method
-from clbench.learners._training import Training, trained
+from clbench.learners._training import Training, plugin
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,9 +76,4 @@ def _linear_names(net: Net) -> list[str]:
     return [n for n, m in net.module.named_modules() if isinstance(m, nn.Linear) and n not in outputs]
 
 
-def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
-    """Load the base model and make the learner."""
-    return trained(config, Lora(config), model, seed, machine)
-
-
-PLUGIN = LearnerPlugin(config=Config, build=build, version=1)
+PLUGIN = plugin(Config, Lora, version=1)

@@ -15,11 +15,9 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.keys import canonical
-from clbench.core.protocols import Learner, LearnerPlugin
-from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Budget, Example, Lesson
 from clbench.learners._method import Method
-from clbench.learners._training import Training, settle_copy, trained
+from clbench.learners._training import Training, plugin
 
 if TYPE_CHECKING:
     from clbench.models.net import Net
@@ -83,11 +81,4 @@ def _fit(memory: list[Example], budget: Budget, rng: np.random.Generator) -> Non
         memory.pop(int(rng.integers(len(memory))))
 
 
-def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
-    """Load the base model and make the learner."""
-    return trained(config, Replay(config), model, seed, machine)
-
-
-PLUGIN = LearnerPlugin(
-    config=Config, build=build, version=1, neutral={"share": 0.0}, first_lesson_as="sft", settle=settle_copy
-)
+PLUGIN = plugin(Config, Replay, version=1, neutral={"share": 0.0}, first_lesson_as="sft")

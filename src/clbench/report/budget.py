@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,8 +13,16 @@ from clbench.core.matrix import Matrix
 from clbench.core.spec import ExamBudget
 from clbench.core.types import Meters
 from clbench.metrics import compute
+from clbench.report.gather import RunRecord
 
 FIGURES = ("average_performance", "forgetting", "learning_accuracy", "bwt")
+CHEAPER = (
+    ExamBudget(policy="seen"),
+    ExamBudget(policy="every", every=5),
+    ExamBudget(policy="every", every=10),
+    ExamBudget(policy="anchors", anchors=8),
+    ExamBudget(policy="anchors", anchors=3),
+)
 
 
 @dataclass(frozen=True)
@@ -67,3 +76,36 @@ def cells_due(matrix: Matrix, budget: ExamBudget) -> tuple[int, int]:
     rows = range(matrix.num_lessons + 1)
     due = sum(len(due_columns(matrix.columns, k, matrix.num_lessons, budget)) for k in rows)
     return due, matrix.values.size
+
+
+def budget_table(runs: Sequence[RunRecord], budgets: Sequence[ExamBudget] = CHEAPER) -> str:
+    """Give a Markdown table of what each budget asks and how far its figures are from those of the whole matrix.
+
+    Args:
+        runs: Runs of which every cell was asked; others are left out.
+        budgets: Cheaper ways to examine them.
+    """
+    lines = [
+        "| learner | cells asked | AP | FM | FM of these cells | error of AP | error of FM | error of BWT |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for run in runs:
+        if run.spec.budget.policy != "full":
+            continue
+        for budget in budgets:
+            due, all_cells = cells_due(run.matrix, budget)
+            found = budget_error(run.matrix, budget)
+            ap, fm, bwt = (found[name] for name in ("average_performance", "forgetting", "bwt"))
+            cells = [_percent(x) for x in (ap.full, fm.full, fm.budgeted, ap.difference, fm.difference, bwt.difference)]
+            asked = f"{_named(budget)}: {due} of {all_cells}"
+            lines.append(f"| {run.spec.learner_name} | {asked} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _named(budget: ExamBudget) -> str:
+    settings = {"every": budget.every, "anchors": budget.anchors}
+    return " ".join([budget.policy, *(str(settings[k]) for k in settings if k == budget.policy)])
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.1f}".replace("-0.0", "0.0")

@@ -317,6 +317,8 @@ def check_learner(
     """
     plugin, _ = open_learner({"name": name})
     opened = open_stream(stream, None)
+    if plugin.needs_task:
+        opened = opened.model_copy(update={"reveals": "task"})
     settings = {k: v for k, v in QUICK.items() if k in plugin.config.model_fields}
     outcomes: list[Outcome] = []
     for title, check in CHECKS.items():

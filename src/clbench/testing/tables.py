@@ -1,14 +1,16 @@
-"""Tables of the README that are made from the committed results: `make docs` rewrites them."""
+"""Tables of the pages that are made from the committed results: `make docs` rewrites them."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from clbench.report.budget import budget_table
 from clbench.report.exports import EXPORTS
 from clbench.report.gather import load_runs
 
-TABLED = ("README.md", "README.zh-CN.md")
+TABLED = ("README.md", "README.zh-CN.md", "docs/long-streams.md")
+FORMS = {**EXPORTS, "budgets": budget_table}
 # <!-- table: RESULT FORMAT [FORMAT ...] --> ... <!-- end -->
 PLACE = re.compile(r"(<!-- table: ([\w.-]+) ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -29,7 +31,7 @@ def filled(text: str, results: Path) -> str:
         if not (results / place[2]).is_dir():
             return place[0]
         runs = load_runs([results / place[2]])
-        tables = [EXPORTS[form](runs).rstrip("\n") for form in place[3].split()]
+        tables = [FORMS[form](runs).rstrip("\n") for form in place[3].split()]
         return f"{place[1]}\n{_hardware(runs[0].provenance)}\n\n" + "\n\n".join(tables) + f"\n\n{place[4]}"
 
     return PLACE.sub(fill, text)
