@@ -18,7 +18,7 @@ from clbench.core.keys import seed_of
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
-from clbench.models.net import DTYPES, Batch, Forward, cut_middle, pretrained, seeded
+from clbench.models.net import DTYPES, Batch, Forward, cut_middle, padded, pretrained, seeded
 from clbench.models.tokens import as_read
 
 if TYPE_CHECKING:
@@ -111,15 +111,10 @@ class Causal:
     def batch(self, examples: Sequence[Example]) -> Batch:
         """Right-pad prompt + target; loss on the target alone."""
         pairs = [self.encode(e) for e in examples]
-        longest = max(len(p) + len(a) for p, a in pairs)
-        pad = self.tokenizer.pad_token_id
-        ids = [p + a + [pad] * (longest - len(p) - len(a)) for p, a in pairs]
-        mask = [[1] * (len(p) + len(a)) + [0] * (longest - len(p) - len(a)) for p, a in pairs]
-        labels = [[IGNORED] * len(p) + a + [IGNORED] * (longest - len(p) - len(a)) for p, a in pairs]
         return Batch(
-            ids_BT=torch.tensor(ids, device=self.device),
-            mask_BT=torch.tensor(mask, device=self.device),
-            labels=torch.tensor(labels, device=self.device),
+            ids_BT=padded([p + a for p, a in pairs], self.tokenizer.pad_token_id, self.device),
+            mask_BT=padded([[1] * (len(p) + len(a)) for p, a in pairs], 0, self.device),
+            labels=padded([[IGNORED] * len(p) + a for p, a in pairs], IGNORED, self.device),
             num_tokens=sum(len(p) + len(a) for p, a in pairs),
             num_targets=sum(len(a) for _, a in pairs),
         )

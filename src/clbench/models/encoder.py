@@ -18,7 +18,7 @@ from clbench.core.keys import seed_of
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
-from clbench.models.net import DTYPES, Batch, Forward, cut_middle, pretrained
+from clbench.models.net import DTYPES, Batch, Forward, cut_middle, padded, pretrained
 
 HEADS = ("classifier.out_proj", "classifier.dense_out", "classifier", "score")
 
@@ -128,11 +128,8 @@ class Encoder:
         return len(self.prompt_ids(example.prompt))
 
     def _pad(self, prompts: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
-        longest = max(map(len, prompts))
-        pad = self.tokenizer.pad_token_id
-        ids = torch.tensor([p + [pad] * (longest - len(p)) for p in prompts], device=self.device)
-        mask = torch.tensor([[1] * len(p) + [0] * (longest - len(p)) for p in prompts], device=self.device)
-        return ids, mask
+        ids_BT = padded(prompts, self.tokenizer.pad_token_id, self.device)
+        return ids_BT, padded([[1] * len(p) for p in prompts], 0, self.device)
 
     def batch(self, examples: Sequence[Example]) -> Batch:
         """Make tensors; the label is the first target, which the head must know.

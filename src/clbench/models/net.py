@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -97,10 +98,17 @@ class Net(Protocol):
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Generator[None]:
     """Run a block under its own seed and leave the global generators as they were."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.random.fork_rng(devices=[device]):
+            torch.manual_seed(seed)
+            yield
+        return
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed looks at every backend, which a step would feel
+    try:
         yield
+    finally:
+        torch.set_rng_state(before)
 
 
 def device_of(machine: Machine) -> torch.device:
@@ -161,6 +169,14 @@ def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:
             where="model.name",
             mend="the folder must hold config.json, weights and tokenizer files in Hugging Face format",
         ) from error
+
+
+def padded(rows: Sequence[Sequence[int]], filler: int, device: torch.device) -> Tensor:
+    """Give rows of ids as one tensor of shape (B, T), filled up on the right."""
+    ids_BT = np.full((len(rows), max(map(len, rows))), filler, dtype=np.int64)
+    for row, ids in zip(ids_BT, rows, strict=True):
+        row[: len(ids)] = ids
+    return torch.from_numpy(ids_BT).to(device)
 
 
 def cut_middle(ids: list[int], limit: int) -> list[int]:
