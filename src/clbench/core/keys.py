@@ -8,10 +8,12 @@ import math
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    import numpy as np
 
 KEY_LENGTH = 32
 
@@ -84,6 +86,8 @@ def normal_text(text: str) -> str:
 
 def rng(seed: int, step: int, purpose: str) -> np.random.Generator:
     """Make a generator from (seed, step, purpose): independent streams that no code shares by accident."""
+    import numpy as np  # a tenth of a second that `clbench --help` does not need
+
     return np.random.default_rng(int(digest([seed, step, purpose])[:16], 16))
 
 
