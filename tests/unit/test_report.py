@@ -85,7 +85,8 @@ def test_seeds_are_grouped_with_their_spread():
     (group,) = group_runs([record("sft", ROWS["sft"], 0), record("sft", other, 1)])
     assert len(group.runs) == 2
     assert group.scores["average_performance"] == pytest.approx((0.6 + 0.65) / 2)
-    assert group.spread["average_performance"] == pytest.approx(0.05 / math.sqrt(2))
+    t_of_one_degree = 12.7062
+    assert group.spread["average_performance"] == pytest.approx(t_of_one_degree * 0.025, rel=1e-4)
     assert "±" in summary_text(group.runs)
     assert "2" in html_report(group.runs, "t")
 

@@ -94,7 +94,8 @@ class Encoder:
     def _new_row(self, label: str) -> Tensor:
         generator = torch.Generator().manual_seed(seed_of(0, 0, f"label row {label}"))
         # As wide as the checkpoint's own first weights were: rows far narrower than the others are learnt late.
-        spread = getattr(self.module.config, "initializer_range", 0.02)
+        config: Any = self.module.config
+        spread = config.to_dict().get("initializer_range", 0.02)
         return torch.randn(self._head().in_features, generator=generator) * spread
 
     def _head(self) -> nn.Linear:

@@ -83,7 +83,11 @@ def summary_table(runs: Sequence[RunRecord]) -> Table:
 def seeds_note(groups: Sequence[Group]) -> str:
     """Say how many seeds stand behind the figures, and which way the signs go."""
     counts = sorted({len(g.runs) for g in groups})
-    seeds = "one run each: no spread is known" if counts == [1] else f"mean ± standard deviation of {counts} seeds"
+    seeds = (
+        "one run each: no spread is known"
+        if counts == [1]
+        else f"mean ± half of its 95 % interval, seeds: {', '.join(map(str, counts))}"
+    )
     return f"Scores in percent; {seeds}. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost."
 
 
