@@ -37,6 +37,7 @@ results: setup
 
 bench: setup
 	$(PY) bench/run.py
+	$(PY) bench/methods.py
 
 clean:
 	rm -rf .venv clbench-report

@@ -11,7 +11,7 @@ from clbench.cli.options import Data, say
 
 def check(
     kind: Annotated[Literal["card", "learner", "scorer", "metric"], typer.Argument(help="What it is.")],
-    name: Annotated[str, typer.Argument(help="Its name, or a path or dotted module path of your own.")],
+    name: Annotated[str, typer.Argument(help="Its name; of your own: a path, file.py:Class, dotted module.")],
     data: Data = None,
     lock: Annotated[bool, typer.Option("--lock", help="Card: write its lock after a clean check.")] = False,
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from clbench.cli import check, data, doctor, gather, init, pretrain, run, show, store
+from clbench.cli import check, data, doctor, gather, init, pretrain, run, show, store, tune
 from clbench.core.errors import UserError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("pretrain")(pretrain.pretrain)
 app.command("store")(store.store)
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)
+app.command("tune")(tune.tune)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

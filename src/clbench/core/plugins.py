@@ -1,14 +1,24 @@
-"""Find plug-ins: the folder is the registry, the file name is the plug-in's name."""
+"""Find plug-ins: the folder is the registry, the file name is the plug-in's name.
+
+A user's own file is named by its path and what it declares, `my_file.py:MyL2`; see `Own`.
+"""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import re
+import sys
+import traceback
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 
 from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.keys import file_digest
 
 ROOMS = {"learner": "clbench.learners", "scorer": "clbench.scoring", "metric": "clbench.metrics"}
 
@@ -19,15 +29,15 @@ def _installed(kind: str) -> dict[str, str]:
     return {e.name: e.module for e in entry_points(group=f"clbench.{kind}s")}
 
 
+def shipped(kind: str) -> list[str]:
+    """List the plug-ins of a kind ("learner", "scorer", "metric") that belong to the package."""
+    files = [entry.name for entry in resources.files(ROOMS[kind]).iterdir()]
+    return sorted(name.removesuffix(".py") for name in files if name.endswith(".py") and not name.startswith("_"))
+
+
 def names(kind: str) -> list[str]:
-    """List the plug-ins of a kind ("learner", "scorer", "metric") without importing any."""
-    folder = resources.files(ROOMS[kind])
-    shipped = {
-        entry.name.removesuffix(".py")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".py") and not entry.name.startswith("_")
-    }
-    return sorted(shipped | set(_installed(kind)))
+    """List the plug-ins of a kind, shipped and installed, without importing any."""
+    return sorted({*shipped(kind), *_installed(kind)})
 
 
 def load(kind: str, name: str, attribute: str, where: str = "") -> object:
@@ -53,9 +63,8 @@ def load(kind: str, name: str, attribute: str, where: str = "") -> object:
 
 
 def _module(kind: str, name: str, where: str) -> ModuleType:
-    shipped = f"{ROOMS[kind]}.{name}"
     if "." not in name and name in names(kind):
-        return importlib.import_module(_installed(kind).get(name, shipped))
+        return importlib.import_module(_installed(kind).get(name, f"{ROOMS[kind]}.{name}"))
     if "." in name:
         try:
             return importlib.import_module(name)
@@ -63,3 +72,111 @@ def _module(kind: str, name: str, where: str) -> ModuleType:
             if error.name is None or not name.startswith(error.name):
                 raise
     raise SpecError(f"there is no {kind} {name!r}", where=where, mend=did_you_mean(name, names(kind)))
+
+
+# --- a user's own file --------------------------------------------------------------------------------------
+
+DIGITS = 16  # hex digits of a file's digest that stand in a name
+OWN = re.compile(rf"(?P<path>.+\.py)(?::(?P<attribute>[^:@]*)(?:@(?P<pin>[0-9a-f]{{{DIGITS}}}))?)?")
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a name such as `my_file.py:MyL2` points at; with `@` and a digest behind it, at no other content.
+
+    Attributes:
+        path: The file, from the current folder.
+        attribute: Name of what it declares.
+        pin: Digest of the file's content.
+    """
+
+    path: Path
+    attribute: str
+    pin: str
+
+    @property
+    def name(self) -> str:
+        """Give the name that points at this content only."""
+        return f"{self.path.as_posix()}:{self.attribute}@{self.pin}"
+
+    @property
+    def identity(self) -> str:
+        """Give what stands for it in keys: the content of the file, wherever it lies."""
+        return f"{self.attribute}@{self.pin}"
+
+
+def own(name: str, where: str = "") -> Own | None:
+    """Tell what a name in the form `file.py:Name` points at, without running the file; None for every other name.
+
+    Raises:
+        SpecError: The file is not there, is not the one that the name is pinned to, or nothing in it is named.
+    """
+    found = OWN.fullmatch(name)
+    if found is None:
+        return None
+    path = Path(found["path"])
+    if not path.is_file():
+        near = sorted(p.as_posix() for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
+        raise SpecError(f"there is no file {found['path']!r}", where=where, mend=did_you_mean(path.as_posix(), near))
+    if not found["attribute"]:
+        raise SpecError(f"{name!r} names a file and nothing in it", where=where, mend=f"write {path}:ClassName")
+    pin = file_digest(path)[:DIGITS]
+    if found["pin"] not in (None, pin):
+        raise SpecError(
+            f"{path} is no longer the file that this name means: its digest is {pin}, not {found['pin']}",
+            where=where,
+            mend=f"bring the old file back, or write {path}:{found['attribute']} to take it as it is now",
+        )
+    return Own(path, found["attribute"], pin)
+
+
+def load_own(owned: Own, where: str = "") -> object:
+    """Run a user's file, once for each content, and give what the name points at.
+
+    Raises:
+        SpecError: The file does not import, or declares no such thing.
+    """
+    module = sys.modules.get(_module_name(owned)) or _run(owned, where)
+    declared = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    if owned.attribute not in declared:
+        here = [n for n, value in declared.items() if isinstance(value, type) and value.__module__ == module.__name__]
+        raise SpecError(
+            f"{owned.path} declares no {owned.attribute!r}", where=where, mend=did_you_mean(owned.attribute, here)
+        )
+    return declared[owned.attribute]
+
+
+def module_of(owned: Own) -> ModuleType:
+    """Give the module that `load_own` has made of a file."""
+    return sys.modules[_module_name(owned)]
+
+
+def _module_name(owned: Own) -> str:
+    return f"clbench_own_{owned.path.stem}_{owned.pin}"
+
+
+def _run(owned: Own, where: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(_module_name(owned), owned.path)
+    assert spec is not None, "a path that ends with .py has a loader"
+    assert spec.loader is not None, "as above"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # before it runs: pydantic looks up the names of annotations there
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # whatever a user's file may raise
+        del sys.modules[spec.name]
+        raise SpecError(
+            f"{owned.path} does not import: {type(error).__name__}: {error}",
+            where=_line(owned.path, error) or where,
+            mend="`python FILE` shows the same; what it imports must be installed, since its folder is not searched",
+        ) from error
+    return module
+
+
+def _line(path: Path, error: BaseException) -> str:
+    """Give the line of the user's file on which an import broke, "" where it is another file's."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}"
+    own_file = path.resolve()
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == own_file]
+    return f"{path}:{lines[-1]}" if lines else ""

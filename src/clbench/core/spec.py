@@ -112,6 +112,11 @@ class RunSpec(Frozen):
         return str(self.learner["name"])
 
     @property
+    def learner_label(self) -> str:
+        """Name of the learner for people: of a user's own file, `my_file.py:MyL2@digest`, the class alone."""
+        return self.learner_name.partition("@")[0].rpartition(":")[2]
+
+    @property
     def key(self) -> str:
         """Key of the run: over everything in it."""
         return key("run", spec=self)

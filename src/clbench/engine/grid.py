@@ -30,6 +30,8 @@ class Recipe(Frozen):
         training: Settings that all trained learners share, so that methods are compared with equal budgets.
             A learner's own settings win; one that is not trained (`frozen`) has no use for them.
         axes: Field path -> values; every combination is one run. `learner` may list names or mappings.
+        tuned: File beside the recipe that `clbench tune` wrote: settings of learners, chosen on another stream.
+            They win over `training`; what the recipe says of a learner wins over them.
         about: What the recipe is for, for readers.
     """
 
@@ -44,6 +46,7 @@ class Recipe(Frozen):
     budget: ExamBudget = ExamBudget()
     training: Mapping[str, Any] = {}
     axes: Mapping[str, tuple[Any, ...]] = {}
+    tuned: str | None = None
     about: str = ""
 
 
@@ -68,11 +71,56 @@ def load_grid(path: Path | str, sets: Sequence[str] = ()) -> Grid:
     Raises:
         SpecError: The file is missing or malformed, or a name or value in it is wrong.
     """
+    recipe: Recipe = validated(Recipe, read_values(path, sets), "")
+    chosen = chosen_in(Path(path).parent / recipe.tuned, recipe) if recipe.tuned is not None else {}
+    return grid_of(recipe, chosen)
+
+
+def grid_of(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]] | None = None) -> Grid:
+    """Give the runs of a recipe.
+
+    Args:
+        recipe: What is run.
+        chosen: Learner -> settings that tuning chose for it.
+
+    Raises:
+        SpecError: A name or a value in it is wrong.
+    """
+    return Grid(name=recipe.name, runs=tuple(_expand(recipe, chosen or {})))
+
+
+def chosen_in(path: Path, recipe: Recipe) -> Mapping[str, Mapping[str, Any]]:
+    """Give the settings that a file of `clbench tune` chose; they must come from another stream than the recipe's.
+
+    Raises:
+        SpecError: There is no such file, it is none of `clbench tune`, or it was tuned on a stream of the recipe.
+    """
+    if not path.is_file():
+        raise SpecError(f"there is no file {path}", where="tuned", mend="make it: clbench tune RECIPE")
+    found = read_values(path)
+    settings: Any = found.get("settings")
+    whole = isinstance(settings, dict) and all(isinstance(s, dict) for s in settings.values())
+    if not whole or "stream" not in found:
+        raise SpecError(f"{path} is no file of `clbench tune`", where="tuned", mend="make it: clbench tune RECIPE")
+    if found["stream"] in (recipe.stream, *recipe.axes.get("stream", ())):
+        raise SpecError(
+            f"the settings in {path} were chosen on the stream {found['stream']!r} itself",
+            where="tuned",
+            mend="tune on another stream, such as worlds-tune",
+        )
+    return settings
+
+
+def read_values(path: Path | str, sets: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a YAML file of fields and values, and change some of them; see `load_grid`.
+
+    Raises:
+        SpecError: The file is missing or malformed, or a change cannot be made.
+    """
     values = _read(Path(path))
     for change in sets:
         _apply(values, change)
-    recipe: Recipe = validated(Recipe, values, "")
-    return Grid(name=recipe.name, runs=tuple(_expand(recipe)))
+    return values
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -113,7 +161,7 @@ def _apply(values: dict[str, Any], change: str) -> None:
     place[last] = value
 
 
-def _expand(recipe: Recipe) -> list[RunSpec]:
+def _expand(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> list[RunSpec]:
     written = recipe.model_dump(mode="json")
     base = {field: written[field] for field in RunSpec.model_fields if field != "name"}
     for axis, points in recipe.axes.items():
@@ -125,7 +173,7 @@ def _expand(recipe: Recipe) -> list[RunSpec]:
         for axis, value in zip(recipe.axes, point, strict=True):
             labels.append(_label(axis, value))
             _place(values, axis, value)
-        values["learner"] = _learner(values.get("learner"), recipe)
+        values["learner"] = _learner(values.get("learner"), recipe, chosen)
         spec = validated(RunSpec, {**values, "name": "-".join(labels)}, "")
         runs.append(resolve(spec))
     return runs
@@ -154,21 +202,29 @@ def _place(values: dict[str, Any], axis: str, value: Any) -> None:
 
 def _label(axis: str, value: Any) -> str:
     if axis == "learner":
-        return str(value.get("as", value.get("name", "unnamed")) if isinstance(value, Mapping) else value)
+        if isinstance(value, Mapping) and "as" in value:
+            return _plain(str(value["as"]))
+        named = str(value.get("name", "unnamed") if isinstance(value, Mapping) else value)
+        return _plain(named.partition("@")[0].rpartition(":")[2])  # of a user's own file, the class
     if axis == "model" and isinstance(value, Mapping):
         value = value.get("name", "model")
-    text = "".join(c if c.isalnum() or c in "._-" else "_" for c in str(value))
+    text = _plain(str(value))
     return f"{axis.rsplit('.', maxsplit=1)[-1][0]}{text}" if not isinstance(value, str) else text
 
 
-def _learner(value: Any, recipe: Recipe) -> dict[str, Any]:
+def _plain(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
+
+
+def _learner(value: Any, recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     if value is None:
         raise SpecError("no learner is named", where="learner", mend="learner: sft, or axes: {learner: [sft, replay]}")
     own = {"name": value} if isinstance(value, str) else {k: v for k, v in value.items() if k != "as"}
     plugin, _ = open_learner({"name": own.get("name")})
     _check_training(recipe)
     known = set(plugin.config.model_fields)
-    return {**{k: v for k, v in recipe.training.items() if k in known}, **own}
+    shared = {k: v for k, v in recipe.training.items() if k in known}
+    return {**shared, **chosen.get(str(own.get("name")), {}), **own}
 
 
 def _check_training(recipe: Recipe) -> None:

@@ -12,6 +12,7 @@ from clbench.core.errors import ModelError, SpecError, did_you_mean
 from clbench.core.protocols import LearnerPlugin
 from clbench.core.spec import RunSpec
 from clbench.core.types import Exam, Stream
+from clbench.engine.own import open_own
 from clbench.metrics import check_names
 from clbench.models import source
 
@@ -24,7 +25,10 @@ def open_learner(learner: Mapping[str, Any]) -> tuple[LearnerPlugin[Any], Any]:
     """
     if not isinstance(learner.get("name"), str):
         raise SpecError("a learner needs a name", where="learner", mend="learner: {name: sft, ...}")
-    plugin = plugins.load("learner", learner["name"], "PLUGIN", where="learner.name")
+    owned = plugins.own(learner["name"], where="learner.name")
+    plugin = (
+        plugins.load("learner", learner["name"], "PLUGIN", where="learner.name") if owned is None else open_own(owned)
+    )
     if not isinstance(plugin, LearnerPlugin):
         raise SpecError(
             f"{learner['name']!r} declares no LearnerPlugin", where="learner.name", mend="see CONTRIBUTING.md"
@@ -60,11 +64,16 @@ def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
 
 
 def resolve(spec: RunSpec) -> RunSpec:
-    """Fill in every default of the learner, and refuse unknown names before anything is spent."""
+    """Fill in every default of the learner, and refuse unknown names before anything is spent.
+
+    The name of a user's own file is pinned to its content: a run of a changed file is another run.
+    """
     _, config = open_learner(spec.learner)
+    owned = plugins.own(spec.learner_name)
+    name = spec.learner_name if owned is None else owned.name
     source.locate(spec.model)
     check_names(spec.metrics)
-    return spec.model_copy(update={"learner": {"name": spec.learner_name, **config.model_dump(mode="json")}})
+    return spec.model_copy(update={"learner": {"name": name, **config.model_dump(mode="json")}})
 
 
 def check_learner(spec: RunSpec, stream: Stream) -> None:

@@ -71,7 +71,7 @@ def _add(units: dict[str, Unit], trajectory: Trajectory, step: int, exams: tuple
         needs = trajectory.shared.keys[1]
     elif index == 1 and trajectory.plugin.starts_as_base:
         needs = None  # the base model needs no making, so its exams and the first lesson go side by side
-    name = trajectory.spec.learner_name
+    name = trajectory.spec.learner_label
     units[found] = Unit(
         key=found,
         spec=trajectory.spec,

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from clbench.core import plugins
 from clbench.core.keys import canonical, digest, folder_digest, key
 from clbench.core.protocols import Learner
 from clbench.core.spec import Machine, RunSpec
@@ -69,7 +70,9 @@ class Trajectory:
 
     @property
     def _learner(self) -> dict[str, Any]:
-        return {"name": self.spec.learner_name, "config": self.config, "version": self.plugin.version}
+        owned = plugins.own(self.spec.learner_name)
+        name = self.spec.learner_name if owned is None else owned.identity
+        return {"name": name, "config": self.config, "version": self.plugin.version}
 
     def index(self, step: int) -> int:
         """Tell which state stands in row `step` of the matrix."""

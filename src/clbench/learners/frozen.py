@@ -1,4 +1,17 @@
-"""The untouched model: it is taught and learns nothing. The floor of stability-free comparison."""
+"""The untouched model: it is taught and learns nothing. The floor of stability-free comparison.
+
+    theta_t = theta_0
+
+It forgets nothing and learns nothing: what a method scores above it has been learnt from the stream. Source: the
+"zero-shot" row of every comparison, for example TRACE (Wang et al. 2023, arXiv:2310.06762).
+
+Family: bounds
+Defaults: it has none.
+Keeps: nothing.
+Told: nothing.
+Privacy: it stores no users' data.
+Not for: learning anything.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,18 @@
 """Joint training: all lessons at once, shuffled together. The usual upper bound, since nothing is ever past.
 
-It takes as many passes over every example as sequential fine-tuning does over all lessons together.
+    loss = CE(lesson 1, ..., lesson T)
+
+It takes as many passes over every example as sequential fine-tuning does over all lessons together, and is examined
+in every row as it stands after its only lesson. Source: the "joint" or "multi-task" row of every comparison, for
+example de Lange et al. 2021, "A continual learning survey", IEEE TPAMI 44(7), arXiv:1909.08383.
+
+Family: bounds
+Defaults: those of training.
+Keeps: nothing beyond the weights, since there is no later lesson; but it needs all data at one time.
+Told: all lessons at once, which no continual learner is.
+Privacy: it stores no users' data, and somebody must have kept all of it.
+Not for: a stream in which data comes and goes; it is a bound to compare with. With few passes, or tasks that hamper
+each other, it is not always the best.
 """
 
 from __future__ import annotations

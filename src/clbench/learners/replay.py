@@ -1,21 +1,37 @@
 """Experience replay: keep some old examples and mix them into every batch of a new lesson.
 
-Memory is filled by reservoir sampling (Vitter 1985, Algorithm R), so that every example seen so far is kept
-with equal probability `memory / seen`. Source: Chaudhry et al. 2019, "On Tiny Episodic Memories in Continual
-Learning", arXiv:1902.10486; Rolnick et al. 2019, "Experience Replay for Continual Learning", arXiv:1811.11682.
+    loss = CE(batch + round(share * |batch|) examples drawn from memory)
+
+Who stays in memory is told by `keep`. "reservoir": every example seen so far with equal probability
+`memory / seen` (Vitter 1985, Algorithm R). "class-balanced": every label (for free text: every lesson) has equal
+room, and within it every example equal probability (the lowest of random ranks stay; Cohen and Kaplan 2007,
+"Summarizing Data using Bottom-k Sketches"). "ring": the same room, and the newest stay, first in, first out.
+Source: Chaudhry et al. 2019, "On Tiny Episodic Memories in Continual Learning", arXiv:1902.10486 (reservoir and
+ring); Rolnick et al. 2019, "Experience Replay for Continual Learning", arXiv:1811.11682. Otherwise than there, old
+examples are drawn about as long as the batch they go with (within a lesson each equally often), so that little is
+padded; memory is filled after a lesson and not within it, and a batch holds `share` old examples instead of one half.
+
+Family: replay
+Defaults: ours: 200 examples, and a quarter of a batch on top of it.
+
+Keeps: at most `memory` examples and `bytes` bytes of them as JSON; the lesson's own budget wins where it is smaller.
+
+Told: nothing; "class-balanced" and "ring" read labels, and boundaries where the answers are free text.
 
 Privacy: it stores users' examples as they are.
+
+Not for: data that may not be kept. Old tasks far longer than the new one also make its batches long.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from clbench.core.keys import canonical
 from clbench.core.types import Budget, Example, Lesson
+from clbench.learners._memory import Alike, Ranked, Sample, equal_room, group_of, reservoir, room_for, storable
 from clbench.learners._method import Method
 from clbench.learners._training import Training, plugin
 
@@ -27,58 +43,76 @@ class Config(Training):
     """Settings of replay.
 
     Attributes:
-        memory: Most examples kept over all lessons; a smaller `Lesson.budget` wins.
+        memory: Most examples kept over all lessons, >= 0; a smaller `Lesson.budget` wins.
+        bytes: Most bytes of them as canonical JSON, >= 0; None is no limit. A smaller `Lesson.budget` wins.
+        keep: Who stays: a uniform sample, equal room per label, or the newest of each label.
         share: Old examples added to a batch, as a share of the batch's new ones, in [0, 1]; the batch grows by them.
+            0 is plain fine-tuning.
     """
 
     memory: int = Field(default=200, ge=0)
+    bytes: int | None = Field(default=None, ge=0)
+    keep: Literal["reservoir", "class-balanced", "ring"] = "reservoir"
     share: float = Field(default=0.25, ge=0, le=1)
 
 
 class Replay(Method):
-    """Reservoir memory over all lessons, mixed into each batch."""
+    """A memory of examples, mixed into each batch."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.memory: list[Example] = []
+        self.alike: Alike | None = None
         self.seen = 0
+        self.cap: int | None = None  # of a reservoir
+        self.places: list[tuple[str, float]] = []  # group and rank of each example, where groups have equal room
+
+    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+        """Look at the lengths; the lesson itself stays as it is."""
+        self.alike = Alike(net, lesson, self.memory) if self.config.share else None
+        return lesson
 
     def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
-        """Add old examples, drawn from memory without repeats."""
-        num_old = min(round(self.config.share * len(batch)), len(self.memory))
-        if num_old == 0:
+        """Add old examples, drawn from memory without repeats, about as long as the batch's own."""
+        if self.alike is None:
             return batch
-        return [*batch, *(self.memory[i] for i in rng.choice(len(self.memory), num_old, replace=False))]
+        old = [self.memory[i] for i in self.alike.draw(batch, self.config.share, rng)]
+        return [*batch, *old] if old else batch
 
     def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
-        """Let every example of the lesson pass the reservoir once."""
-        room = self.config.memory if self.config.share > 0 else 0
-        room = room if lesson.budget.examples is None else min(room, lesson.budget.examples)
-        for example in lesson.examples:
+        """Let the lesson into memory."""
+        if self.config.share == 0:
+            return
+        room = room_for(self.config.memory, self.config.bytes, lesson.budget)
+        if self.config.keep == "reservoir":
+            old = Sample(self.memory, self.seen, self.cap)
+            self.memory, self.seen, self.cap, _ = reservoir(old, lesson, room, rng)
+        else:
+            self._share_out(lesson, room, rng)
+
+    def _share_out(self, lesson: Lesson, room: Budget, rng: np.random.Generator) -> None:
+        items = [Ranked(e, *place) for e, place in zip(self.memory, self.places, strict=True)]
+        for example in storable(lesson.examples, room):
             self.seen += 1
-            if len(self.memory) < room:
-                self.memory.append(example)
-            elif (slot := int(rng.integers(self.seen))) < room:
-                self.memory[slot] = example
-        _fit(self.memory, lesson.budget, rng)
+            rank = float(rng.random()) if self.config.keep == "class-balanced" else -float(self.seen)
+            items.append(Ranked(example, group_of(example, lesson.step), rank))
+        kept = equal_room(items, room)
+        self.memory = [item.example for item in kept]
+        self.places = [(item.group, item.rank) for item in kept]
 
     def state(self) -> dict[str, Any]:
-        """Give the memory and how many examples have been seen."""
-        return {"memory": self.memory, "seen": self.seen} if self.memory else {}
+        """Give the memory and what decides who stays in it."""
+        if not self.memory:
+            return {}
+        cap = {} if self.cap is None else {"cap": self.cap}
+        return {"memory": self.memory, "seen": self.seen, **cap, **({"places": self.places} if self.places else {})}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the memory."""
         self.memory = list(state.get("memory", []))
         self.seen = state.get("seen", 0)
+        self.cap = state.get("cap")
+        self.places = [(group, rank) for group, rank in state.get("places", [])]
 
 
-def _fit(memory: list[Example], budget: Budget, rng: np.random.Generator) -> None:
-    """Drop examples at random until the memory fits the budget in examples and bytes."""
-    while memory and (
-        (budget.examples is not None and len(memory) > budget.examples)
-        or (budget.bytes is not None and len(canonical(memory).encode()) > budget.bytes)
-    ):
-        memory.pop(int(rng.integers(len(memory))))
-
-
-PLUGIN = plugin(Config, Replay, version=1, neutral={"share": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(Config, Replay, version=2, neutral={"share": 0.0}, first_lesson_as="sft")

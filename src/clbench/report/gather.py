@@ -18,6 +18,7 @@ from clbench.core.matrix import Matrix
 from clbench.core.spec import RunSpec
 from clbench.core.types import Meters, Outline
 from clbench.metrics import compute
+from clbench.stats.intervals import half_width
 
 FILES = ("spec.yaml", "stream.json", "matrix.json", "scores.json", "meters.json", "provenance.json")
 BOUNDS = ("gap_to_joint", "gain_over_frozen", "normalised_ap", "intransigence")
@@ -50,7 +51,7 @@ class Group:
         runs: At least one.
         mean: Mean of the matrices over seeds.
         scores: Mean of each figure over seeds; NaN if undefined in one of them.
-        spread: Standard deviation over seeds (n - 1), NaN for one run.
+        spread: Half the width of the 95 % interval of each mean (Student's t over seeds), NaN for one run.
     """
 
     label: str
@@ -125,11 +126,11 @@ def _group(runs: list[RunRecord]) -> Group:
     names = list(runs[0].scores)
     values = {n: np.array([r.scores.get(n, math.nan) for r in runs]) for n in names}
     return Group(
-        label=runs[0].spec.learner_name,
+        label=runs[0].spec.learner_label,
         runs=tuple(runs),
         mean=mean,
         scores={n: float(v.mean()) for n, v in values.items()},
-        spread={n: float(v.std(ddof=1)) if len(runs) > 1 else math.nan for n, v in values.items()},
+        spread={n: half_width(v.tolist()) for n, v in values.items()},
     )
 
 

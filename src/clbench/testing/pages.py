@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from clbench.core import plugins
 from clbench.data.card import Card, list_cards, load_task_card
 from clbench.data.streamcard import load_stream_card
 from clbench.metrics import all_metrics
+from clbench.testing.methods import method_page, methods_page
 from clbench.testing.tables import fill_pages
 
 FAMILY = {"performance": "Performance", "stability": "Stability", "efficiency": "Efficiency", "cost": "Cost"}
@@ -71,12 +75,20 @@ def datasets_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"metrics.md": metrics_page, "datasets.md": datasets_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "metrics.md": metrics_page,
+    "datasets.md": datasets_page,
+    "methods.md": methods_page,
+    **{f"methods/{name}.md": partial(method_page, name) for name in plugins.shipped("learner")},
+}
 
 
 def write_pages(folder: Path) -> list[Path]:
-    """Write every page into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write every page into a folder, and drop those of methods that are no more."""
+    (folder / "methods").mkdir(parents=True, exist_ok=True)
+    for path in (folder / "methods").glob("*.md"):
+        if f"methods/{path.name}" not in PAGES:
+            path.unlink()
     for name, page in PAGES.items():
         (folder / name).write_text(page(), encoding="utf-8")
     return [folder / name for name in PAGES]

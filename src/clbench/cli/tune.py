@@ -1,0 +1,69 @@
+"""`clbench tune`: choose the settings of methods on a stream of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clbench.cli.options import Data, Json, Place, machine, progress_bars, say
+from clbench.cli.run import Change
+
+
+def tune(
+    recipe: Annotated[Path, typer.Argument(help="A tuning recipe (YAML).")],
+    set_: Change = None,
+    data: Data = None,
+    store: Place = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, one thread each [default: cores].")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Where the choice is written [default: tuned.yaml beside the recipe].")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be made, and make nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Try a small grid of each learner's settings on a tuning stream, and write down which are best."""
+    from clbench.engine.tune import check_apart, check_place, load_tuning, write_tuned
+    from clbench.engine.tune import tune as tuned
+    from clbench.store.store import Store
+
+    how = machine(store, data, workers, device)
+    place = out or recipe.parent / "tuned.yaml"
+    check_place(place)
+    tuning = load_tuning(recipe, set_ or [])
+    opened = Store(how.store)
+    if plan:
+        from clbench.engine.plan import plan_of
+
+        check_apart(tuning, how)
+        table = plan_of(tuning.grid.specs(), opened, how)
+        say(json.dumps(table.as_dict(), indent=1) if as_json else table.as_text())
+        return
+    with progress_bars():
+        record = tuned(tuning, opened, how)
+    write_tuned(record, place, recipe)
+    say(json.dumps(record, indent=1, ensure_ascii=False) if as_json else _table(record))
+    if not as_json:
+        say(f"written: {place}")
+
+
+def _table(record: Mapping[str, Any]) -> str:
+    chosen = record["settings"]
+    rows = ["  learner  AP  FM  settings"]
+    for name, tried in record["tried"].items():
+        for one in tried:
+            mark = "*" if len(tried) > 1 and one["settings"] == chosen.get(name) else " "
+            settings = ", ".join(f"{k}={v}" for k, v in one["settings"].items())
+            rows.append(f"{mark} {name}  {_percent(one['AP'])}  {_percent(one['FM'])}  {settings}")
+    rows.append(f"* chosen: {record['rule']}")
+    for name, settings in record["at_edge"].items():
+        rows.append(f"{name}: the best {' and '.join(settings)} is at the edge of what was tried; try further values")
+    return "\n".join(rows)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"

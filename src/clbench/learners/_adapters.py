@@ -1,0 +1,136 @@
+"""Low-rank adapters inside a net, shared by the methods that train them; the layers are peft's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from clbench.core.errors import SpecError, did_you_mean
+from clbench.learners._training import Training
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
+    from torch import Tensor, nn
+
+    from clbench.models.net import Net
+
+
+class LoraTraining(Training):
+    """Settings of training and of a low-rank adapter.
+
+    Attributes:
+        rank: Rank of an adapter, >= 1.
+        alpha: Scale; the update is multiplied by alpha / rank.
+        lora_dropout: Dropout before the adapter, in [0, 1).
+        targets: Names of linear layers that get an adapter; "all-linear" is every one but the output head.
+    """
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: str | tuple[str, ...] = "all-linear"
+
+
+def adapter_of(step: int) -> str:
+    """Name the adapter of a lesson; the first is called as `lora` calls its only one, so that grids share lesson 1."""
+    return "default" if step == 1 else f"lesson{step}"
+
+
+def add_lora(net: Net, settings: LoraTraining, name: str = "default") -> None:
+    """Freeze all that is there and add an adapter, which alone acts and learns.
+
+    Raises:
+        SpecError: `settings.targets` names no layer of the model.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    net.module.requires_grad_(False)
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # pyright: ignore[reportArgumentType]  # peft says int, and scales by any number
+        lora_dropout=settings.lora_dropout,
+        target_modules=targets_in(net, settings.targets),
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are what is meant
+        inject_adapter_in_model(config, net.module, name)
+
+
+def targets_in(net: Net, targets: str | tuple[str, ...]) -> list[str]:
+    """Give the names of the layers that get an adapter.
+
+    Raises:
+        SpecError: A name fits none of the model's linear layers.
+    """
+    names = linear_names(net)
+    if targets == "all-linear":
+        return names
+    wanted = [targets] if isinstance(targets, str) else list(targets)
+    for target in wanted:
+        if not any(name == target or name.endswith(f".{target}") for name in names):
+            raise SpecError(
+                f"the model has no linear layer {target!r}",
+                where="learner.targets",
+                mend=did_you_mean(target, {name.rpartition(".")[2] for name in names}),
+            )
+    return wanted
+
+
+def linear_names(net: Net) -> list[str]:
+    """Name all linear layers but the output head, adapted ones by the name that they had before."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from torch import nn
+
+    modules = dict(net.module.named_modules())
+    adapted = tuple(f"{name}." for name, module in modules.items() if isinstance(module, BaseTunerLayer))
+    return [
+        name
+        for name, module in modules.items()
+        if isinstance(module, (nn.Linear, BaseTunerLayer)) and name != net.head_name and not name.startswith(adapted)
+    ]
+
+
+def head_of(net: Net) -> nn.Module:
+    """Give the output layer."""
+    return net.module.get_submodule(net.head_name)
+
+
+def free_label_head(net: Net) -> None:
+    """Let a label head learn: its rows belong to labels that the base has never seen."""
+    if net.labels:
+        head_of(net).requires_grad_(True)
+
+
+def lora_layers(net: Net) -> list[LoraLayer]:
+    """Give the layers that hold adapters."""
+    from peft.tuners.lora import LoraLayer
+
+    return [module for module in net.module.modules() if isinstance(module, LoraLayer)]
+
+
+def act(net: Net, names: Sequence[str]) -> None:
+    """Let these adapters act, summed, and no other; none is the base model. What learns stays as it was."""
+    learning = {id(p) for p in _learning(net)}
+    for layer in lora_layers(net):
+        layer.set_adapter(list(names))
+    for param in net.module.parameters():  # peft takes whatever acts for what learns
+        param.requires_grad_(id(param) in learning)
+
+
+@contextmanager
+def acting(net: Net, names: Sequence[str]) -> Generator[None]:
+    """Let these adapters act for a while."""
+    before = lora_layers(net)[0].active_adapters
+    act(net, names)
+    try:
+        yield
+    finally:
+        act(net, before)
+
+
+def _learning(net: Net) -> list[Tensor]:
+    return [p for p in net.module.parameters() if p.requires_grad]

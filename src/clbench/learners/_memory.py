@@ -1,0 +1,179 @@
+"""Stored examples: how much room there is, who stays in it, and which of them go into a step."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from clbench.core.keys import canonical
+from clbench.core.types import Budget, Example, Lesson
+
+if TYPE_CHECKING:
+    from clbench.models.net import Net
+
+
+def room_for(memory: int, most_bytes: int | None, budget: Budget) -> Budget:
+    """Give the tighter of a learner's own limits and its lesson's.
+
+    Example:
+        >>> room_for(200, None, Budget(examples=50, bytes=900))
+        Budget(examples=50, bytes=900)
+    """
+    limits = [b for b in (most_bytes, budget.bytes) if b is not None]
+    examples = memory if budget.examples is None else min(memory, budget.examples)
+    return Budget(examples=examples, bytes=min(limits, default=None))
+
+
+def size(examples: Iterable[Example]) -> int:
+    """Give the bytes of examples as a budget counts them: one canonical JSON list."""
+    return max(1 + sum(_share(e) for e in examples), 2)
+
+
+def _share(example: Example) -> int:
+    """Bytes that one example adds to a list: its own and a comma (or the closing bracket)."""
+    return len(canonical(example).encode()) + 1
+
+
+def storable(examples: Iterable[Example], room: Budget) -> list[Example]:
+    """Leave out examples that would not fit even alone."""
+    return [e for e in examples if room.bytes is None or size([e]) <= room.bytes]
+
+
+def choose(memory: Sequence[Example], share: float, batch: int, rng: np.random.Generator) -> list[int]:
+    """Draw slots of the memory without repeats: `share` times as many as a batch has new examples.
+
+    Methods draw in `mix` alone: its generator is the same in every process of a distributed run.
+    """
+    num = min(round(share * batch), len(memory))
+    return rng.choice(len(memory), num, replace=False).tolist() if num else []
+
+
+class Alike:
+    """Draws old examples that are about as long as the new ones they go with, so that little is padded.
+
+    Memory is ordered by tokens and cut into equal windows. A new example drawn from the batch says which window: the
+    one that stands where that example stands among the lengths of its lesson. Batches of like length cover a lesson
+    evenly, so over a lesson every old example is drawn about equally often, however long the two tasks are.
+    """
+
+    WINDOWS = 8
+
+    def __init__(self, net: Net, lesson: Lesson, memory: Sequence[Example]) -> None:
+        self.lengths = {e.id: net.length(e) for e in lesson.examples} if memory else {}
+        self.ordered = sorted(self.lengths.values())
+        lengths = [net.length(e) for e in memory]
+        self.slots = sorted(range(len(memory)), key=lambda i: lengths[i])
+
+    def draw(self, batch: Sequence[Example], share: float, rng: np.random.Generator) -> list[int]:
+        """Give slots of the memory without repeats: `share` times as many as the batch has examples."""
+        num = min(round(share * len(batch)), len(self.slots))
+        if not num:
+            return []
+        length = self.lengths.get(batch[int(rng.integers(len(batch)))].id)
+        windows = min(self.WINDOWS, len(self.slots) // num)
+        window = int(self._place(length, rng) * windows)
+        start, end = (k * len(self.slots) // windows for k in (window, window + 1))
+        return [self.slots[start + i] for i in rng.choice(end - start, num, replace=False).tolist()]
+
+    def _place(self, length: int | None, rng: np.random.Generator) -> float:
+        """Give the share of the lesson that is shorter, in [0, 1); equal ones are parted by chance."""
+        if length is None:  # it came from another method's `widen`
+            return float(rng.random())
+        low, high = bisect_left(self.ordered, length), bisect_right(self.ordered, length)
+        return (low + float(rng.random()) * (high - low)) / len(self.ordered)
+
+
+# --- a uniform sample of all that was ever taught -----------------------------------------------------------
+
+
+class Sample(NamedTuple):
+    """A uniform sample of a stream.
+
+    Attributes:
+        examples: What is kept.
+        seen: Examples it was drawn from.
+        cap: Size to which bytes have cut it back; a sample that grew again would favour what comes late.
+            None where they never did.
+        origin: For each example its slot in the sample before, None where it is new.
+    """
+
+    examples: list[Example]
+    seen: int = 0
+    cap: int | None = None
+    origin: tuple[int | None, ...] = ()
+
+
+def reservoir(old: Sample, lesson: Lesson, room: Budget, rng: np.random.Generator) -> Sample:
+    """Let the examples of a lesson pass a reservoir: every example seen so far stays with equal probability.
+
+    Source: Vitter 1985, "Random Sampling with a Reservoir", ACM TOMS 11(1), Algorithm R. What does not fit into
+    `room.bytes` is dropped at random, which leaves the sample uniform, but smaller for good.
+    """
+    items: list[tuple[Example, int | None]] = [(e, slot) for slot, e in enumerate(old.examples)]
+    limits = [n for n in (room.examples, old.cap) if n is not None]
+    most = min(limits, default=len(items) + len(lesson.examples))
+    seen = old.seen
+    for example in storable(lesson.examples, room):
+        seen += 1
+        if len(items) < most:
+            items.append((example, None))
+        elif (slot := int(rng.integers(seen))) < most:
+            items[slot] = (example, None)
+    full, total = len(items), 0 if room.bytes is None else size(e for e, _ in items)
+    while items and (len(items) > most or (room.bytes is not None and total > room.bytes)):
+        example, _ = items.pop(int(rng.integers(len(items))))
+        total -= _share(example)
+    cap = max(len(items), 1) if len(items) < full else old.cap
+    return Sample([e for e, _ in items], seen, cap, tuple(slot for _, slot in items))
+
+
+# --- groups with equal room, ranked within ------------------------------------------------------------------
+
+
+class Ranked(NamedTuple):
+    """A stored example.
+
+    Attributes:
+        group: Whose room it takes.
+        rank: Within its group, the highest rank goes first.
+    """
+
+    example: Example
+    group: str
+    rank: float
+
+
+def group_of(example: Example, step: int) -> str:
+    """Say whose room an example takes: its label's, or for free text its lesson's."""
+    return f"label {example.targets[0]}" if example.choices else f"lesson {step}"
+
+
+def equal_room(items: Sequence[Ranked], room: Budget) -> list[Ranked]:
+    """Drop from the largest group the one of highest rank until the rest fits; the order stays.
+
+    Groups end with equal numbers, give or take one, except those that never had as many. Among groups of
+    equal size the oldest gives way.
+
+    Example:
+        >>> from clbench.core.types import Message
+        >>> e = Example(id="x", prompt=(Message(role="user", content="?"),))
+        >>> [tuple(i[1:]) for i in equal_room([Ranked(e, g, r) for g, r in ("a1", "a0", "b5")], Budget(examples=2))]
+        [('a', '0'), ('b', '5')]
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, item in enumerate(items):
+        groups[item.group].append(index)
+    for indices in groups.values():
+        indices.sort(key=lambda i: (items[i].rank, i))
+    left, total = len(items), 0 if room.bytes is None else size(i.example for i in items)
+    while left and (
+        (room.examples is not None and left > room.examples) or (room.bytes is not None and total > room.bytes)
+    ):
+        dropped = max(groups.values(), key=len).pop()
+        left, total = left - 1, total - _share(items[dropped].example)
+    kept = sorted(i for indices in groups.values() for i in indices)
+    return [items[i] for i in kept]

@@ -1,0 +1,87 @@
+"""Bottleneck adapters, one set per lesson: the base stays frozen, and each task is answered by its own adapters.
+
+After every transformer block, in lesson k and whenever part k answers,
+
+    x <- x + up_k(gelu(down_k(x)))
+
+with up_k = 0 at first, so that a lesson starts as the base. Lesson k trains part k alone; earlier parts and the base
+are frozen, so that the answers to an earlier task, once the task is told, are the same to the bit for ever. On
+encoders each part has a label head of its own as well, added to the frozen one.
+Source: Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", ICML, arXiv:1902.00751, section 2.1.
+Otherwise than there: one adapter after the whole block instead of two inside it (after attention and after the
+feed-forward layer), which needs no knowledge of a family's inner names; layer norms stay frozen with the base.
+
+Family: isolation
+Defaults: a bottleneck of 64 is the middle of the sizes that the paper tries (8, 64, 256); the rest is that of training.
+Keeps: the adapters, 2 x hidden x bottleneck numbers per block and lesson, and which part belongs to which task.
+Told: the task. Told none, the last part answers; a task that was never taught is answered by the base.
+Privacy: no user data is stored; the adapters are trained on it.
+Not for: streams that do not say which task a question belongs to: the last part then answers everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from clbench.core.types import Answer, Decode, Example, Lesson
+from clbench.learners._method import Method
+from clbench.learners._parts import with_lesson
+from clbench.learners._training import Training, plugin
+
+if TYPE_CHECKING:
+    from clbench.learners._columns import Columns
+    from clbench.models.net import Net
+
+
+class Config(Training):
+    """Settings of adapters.
+
+    Attributes:
+        bottleneck: Width of the adapters, >= 1.
+    """
+
+    bottleneck: int = Field(default=64, ge=1)
+
+
+class Adapters(Method):
+    """A frozen base, and a set of bottleneck adapters per lesson."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.parts: dict[str, int] = {}
+        self.columns: Columns | None = None
+
+    def prepare(self, net: Net, step: int) -> None:
+        """Freeze what there is and add part `step`."""
+        from clbench.learners._columns import Columns, Switch
+
+        if self.columns is None:
+            self.columns = Columns(net, Switch(), self.config.bottleneck, lateral=False)
+        self.columns.add(step)
+
+    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+        """Note which tasks the new part belongs to."""
+        self.parts = with_lesson(self.parts, lesson)
+
+    def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer with the part of the task that is told; the last part where none is."""
+        from clbench.learners._columns import answer_with
+
+        if self.columns is None:
+            return net.respond(examples, decode)
+        return answer_with(self.columns.switch, self.parts, net, examples, decode)
+
+    def guide(self) -> dict[str, Any]:
+        """Give which part belongs to which task."""
+        return {"parts": self.parts} if self.parts else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over which part belongs to which task."""
+        self.parts = dict(state.get("parts", {}))
+
+
+PLUGIN = plugin(Config, Adapters, version=1)

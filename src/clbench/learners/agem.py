@@ -1,0 +1,103 @@
+"""Averaged gradient episodic memory (A-GEM): take no step that would raise the loss on old examples.
+
+    g <- g - (g . g_ref / g_ref . g_ref) g_ref   where g . g_ref < 0,   else g
+
+with g the gradient of the batch and g_ref that of a batch drawn from memory. Source: Chaudhry et al. 2019, "Efficient
+Lifelong Learning with A-GEM", ICLR, arXiv:1812.00420, eq. 11. Otherwise than there: the memory is a uniform sample
+(reservoir), filled after a lesson; and what is projected then goes through clipping and AdamW, whose step is no longer
+along g, so that the guarantee holds for the gradient and not for the step.
+
+Family: replay
+Defaults: the batch from memory is as large as the batch (the paper's are larger for its batches of 10).
+
+Keeps: at most `memory` examples.
+
+Told: nothing (the paper's memory has equal room per task; a reservoir needs no boundaries).
+
+Privacy: it stores users' examples as they are.
+
+Not for: data that may not be kept. `replay` with the same memory usually forgets less, at less cost (Chaudhry et al.
+2019, arXiv:1902.10486).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from clbench.core.types import Example, Lesson
+from clbench.learners._memory import Sample, choose, reservoir, room_for
+from clbench.learners._method import Method
+from clbench.learners._training import Training, plugin
+
+if TYPE_CHECKING:
+    from clbench.models.net import Net
+
+
+class Config(Training):
+    """Settings of A-GEM.
+
+    Attributes:
+        memory: Most examples kept over all lessons, >= 0; a smaller `Lesson.budget` wins.
+        share: Old examples whose gradient is looked at, as a multiple of the batch's new ones, in [0, 8]; 0 is plain
+            fine-tuning.
+    """
+
+    memory: int = Field(default=200, ge=0)
+    share: float = Field(default=1.0, ge=0, le=8)
+
+
+class Agem(Method):
+    """A reservoir of examples, against whose gradient no step may go."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.memory: list[Example] = []
+        self.seen = 0
+        self.cap: int | None = None
+        self.drawn: list[int] = []
+
+    def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
+        """Draw what `project` looks at; the batch stays as it is."""
+        self.drawn = choose(self.memory, self.config.share, len(batch), rng)
+        return batch
+
+    def project(self, net: Net) -> None:
+        """Take out of the gradient what goes against that of the memory."""
+        if not self.drawn:
+            return
+        import torch
+
+        params = [p for p in net.module.parameters() if p.requires_grad]
+        loss = net.forward(net.module, net.batch([self.memory[i] for i in self.drawn])).loss
+        reference = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
+        pairs = [(p.grad, r) for p, r in zip(params, reference, strict=True) if p.grad is not None]
+        along = torch.stack([(g.float() * r.float()).sum() for g, r in pairs]).sum()
+        if along < 0:
+            factor = along / torch.stack([r.float().square().sum() for r in reference]).sum()
+            for param, ref in zip(params, reference, strict=True):
+                step = (-factor * ref).to(ref)
+                param.grad = step if param.grad is None else param.grad.add_(step)
+
+    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+        """Let the lesson pass the reservoir."""
+        if self.config.share == 0:
+            return
+        room = room_for(self.config.memory, None, lesson.budget)
+        self.memory, self.seen, self.cap, _ = reservoir(Sample(self.memory, self.seen, self.cap), lesson, room, rng)
+
+    def state(self) -> dict[str, Any]:
+        """Give the memory."""
+        cap = {} if self.cap is None else {"cap": self.cap}
+        return {"memory": self.memory, "seen": self.seen, **cap} if self.memory else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the memory."""
+        self.memory = list(state.get("memory", []))
+        self.seen = state.get("seen", 0)
+        self.cap = state.get("cap")
+
+
+PLUGIN = plugin(Config, Agem, version=1, neutral={"share": 0.0}, first_lesson_as="sft")

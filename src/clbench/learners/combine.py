@@ -1,0 +1,285 @@
+"""Several methods in one: each does what it does alone, in the order in which they are written.
+
+    learner: {name: combine, lr: 1.0e-3, parts: [{name: replay, share: 0.5}, {name: lora_plus, rank: 8}]}
+
+`widen`, `prepare`, `mix`, `project`, `finish` and `settle` go through the parts in order; learning rates multiply;
+losses add up:
+
+    loss = CE + sum over parts (loss_part - CE)
+
+Settings of training (lr, epochs, ...) belong to the whole and may not stand in a part. What is kept of examples
+counts together: an earlier part leaves the rest of the budget to later ones. One part alone is that learner, bit for
+bit. Refused before anything is spent: two parts that answer in their own way, two that change the model (`prepare`,
+`finish`, `guide`), parts that are taught at once or must be told the task, and learners that are not trained. Refused
+at the lesson where it shows: a part that holds weights by name beside one that takes those weights out of training,
+for it would do nothing (`ewc` beside `olora`). No paper; the composition of hooks is ours.
+
+Family: hybrid
+Defaults: replay with lora_plus, each with its own.
+Keeps: what its parts keep.
+Told: what its parts need told.
+Privacy: that of its parts; with replay among them it stores users' examples.
+Not for: methods that are already one (`replay_lora`, derpp); two memories, which share one budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field, ValidationError, field_validator
+
+from clbench.core import plugins
+from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.keys import canonical
+from clbench.core.protocols import Learner, LearnerPlugin
+from clbench.core.spec import Machine, ModelSpec
+from clbench.core.types import Answer, Budget, Decode, Example, Lesson
+from clbench.learners._method import Method
+from clbench.learners._training import Training, plugin, trained
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clbench.models.net import Batch, Forward, Net
+
+Part = dict[str, Any]
+DEFAULT: tuple[Part, ...] = ({"name": "replay"}, {"name": "lora_plus"})
+
+
+class Config(Training):
+    """Settings of training, for all parts, and the parts.
+
+    Attributes:
+        parts: One or more `{name: ..., **settings}`, in order; settings are those of the part's own config without
+            those of training. Its version is filled in, since it is part of the result's identity.
+    """
+
+    parts: tuple[Part, ...] = Field(default=DEFAULT, min_length=1, validate_default=True)
+
+    @field_validator("parts")
+    @classmethod
+    def _each_by_its_own_config(cls, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        opened = [_open(part, f"learner.parts[{i}]") for i, part in enumerate(parts)]
+        names = [str(part["name"]) for part in parts]
+        refuse_conflicts(names, [found.method(config) for found, config in opened if found.method is not None])
+        return tuple(
+            {
+                "name": name,
+                "version": found.version,
+                **config.model_dump(mode="json", exclude=set(Training.model_fields)),
+            }
+            for name, (found, config) in zip(names, opened, strict=True)
+        )
+
+
+class Combined(Method):
+    """Methods one after another; parts that are themselves combined are taken apart."""
+
+    def __init__(self, parts: Sequence[Method]) -> None:
+        self.parts = [p for part in parts for p in (part.parts if isinstance(part, Combined) else [part])]
+
+    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+        """Let each part widen what the one before it gives."""
+        for part in self.parts:
+            lesson = part.widen(net, lesson, rng)
+        return lesson
+
+    def prepare(self, net: Net, step: int) -> None:
+        """Prepare each part; refuse one whose weights another has taken out of training."""
+        before = _learning(net)
+        for part in self.parts:
+            part.prepare(net, step)
+        gone = before - _learning(net)
+        for i, part in enumerate(self.parts):
+            if not _shapes(part) and _held(part) & gone:
+                raise SpecError(
+                    f"part {i} ({type(part).__name__}) holds weights that another part takes out of training",
+                    where="learner.parts",
+                    mend="combine it with a part that trains the same weights in every lesson, such as lora",
+                )
+
+    def speed(self, name: str) -> float:
+        """Multiply the parts' speeds."""
+        product = 1.0
+        for part in self.parts:
+            product *= part.speed(name)
+        return product
+
+    def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
+        """Let each part mix what the one before it gives."""
+        for part in self.parts:
+            batch = part.mix(batch, rng)
+        return batch
+
+    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+        """Add up what the parts add to the plain loss."""
+        total: Tensor | None = None
+        for part in self.parts:
+            loss = part.penalise(net, batch, out)
+            if loss is not out.loss:  # x + (y - x) is not y in floating point, so the first is taken as it is
+                total = loss if total is None else total + (loss - out.loss)
+        return out.loss if total is None else total
+
+    def project(self, net: Net) -> None:
+        """Edit the gradients, part after part."""
+        for part in self.parts:
+            part.project(net)
+
+    def finish(self, net: Net, step: int) -> None:
+        """Finish each part."""
+        for part in self.parts:
+            part.finish(net, step)
+
+    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+        """Let each part keep what it needs, within what the earlier ones have left of the budget."""
+        kept: list[Example] = []
+        for part in self.parts:
+            part.settle(net, lesson.model_copy(update={"budget": _left(lesson.budget, kept)}), rng)
+            kept += _examples({**part.state(), **part.guide()})
+
+    def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer in the way of the part that has one."""
+        for part in self.parts:
+            if type(part).answer is not Method.answer:
+                return part.answer(net, examples, decode)
+        return net.respond(examples, decode)
+
+    def state(self) -> dict[str, Any]:
+        """Give the parts' states, each name behind its part's number."""
+        return {f"{i}.{name}": value for i, part in enumerate(self.parts) for name, value in part.state().items()}
+
+    def guide(self) -> dict[str, Any]:
+        """Give the parts' guides, likewise."""
+        return {f"{i}.{name}": value for i, part in enumerate(self.parts) for name, value in part.guide().items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Give each part its own."""
+        for i, part in enumerate(self.parts):
+            start = f"{i}."
+            part.restore({name.removeprefix(start): v for name, v in state.items() if name.startswith(start)})
+
+
+def refuse_conflicts(names: Sequence[str], methods: Sequence[Method]) -> None:
+    """Refuse parts that would get in each other's way.
+
+    Raises:
+        SpecError: Two answer in their own way, or two change the model.
+    """
+    answering = [
+        n for n, m in zip(names, methods, strict=True) if any(type(p).answer is not Method.answer for p in _apart(m))
+    ]
+    shaping = [n for n, m in zip(names, methods, strict=True) if any(_shapes(p) for p in _apart(m))]
+    for found, what in ((answering, "answer in their own way"), (shaping, "change the model")):
+        if len(found) > 1:
+            raise SpecError(
+                f"{' and '.join(found)} both {what}, and only one part may", where="learner.parts", mend="leave one out"
+            )
+
+
+def _open(part: Part, where: str) -> tuple[LearnerPlugin[Any], Any]:
+    if not isinstance(part.get("name"), str):
+        raise SpecError("a part needs a name", where=where, mend="parts: [{name: replay, ...}, {name: lora, ...}]")
+    name = part["name"]
+    found = plugins.load("learner", name, "PLUGIN", where=f"{where}.name")
+    if not isinstance(found, LearnerPlugin):
+        raise SpecError(f"{name!r} declares no LearnerPlugin", where=where, mend="see CONTRIBUTING.md")
+    reasons = {
+        "is not trained, so there is nothing to combine": found.method is None,
+        "is taught all lessons at once": found.teaches == "at_once",
+        "must be told the task, which the whole cannot promise": found.needs_task,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise SpecError(f"{name!r} {reason}", where=where, mend="take another part")
+    settings = {k: v for k, v in part.items() if k not in ("name", "version")}
+    for setting in settings:
+        if setting in Training.model_fields:
+            raise SpecError(
+                f"{setting} belongs to the whole", where=f"{where}.{setting}", mend="write it beside `parts`"
+            )
+    return found, _validated(found, settings, where)
+
+
+def _validated(found: LearnerPlugin[Any], settings: Mapping[str, Any], where: str) -> Any:
+    try:
+        return found.config.model_validate(settings)
+    except ValidationError as error:
+        item = error.errors(include_url=False)[0]
+        field = str(item["loc"][0]) if item["loc"] else ""
+        known = sorted(set(found.config.model_fields) - set(Training.model_fields))
+        mend = did_you_mean(field, known) if item["type"] == "extra_forbidden" else "correct the part"
+        raise SpecError(
+            f"{item['msg']} (got {str(item['input'])[:60]!r})", where=f"{where}.{field}", mend=mend
+        ) from error
+
+
+def _apart(method: Method) -> list[Method]:
+    return method.parts if isinstance(method, Combined) else [method]
+
+
+def _shapes(method: Method) -> bool:
+    """Say whether a method changes what the net is made of, or what answers depend on."""
+    own = type(method)
+    return own.prepare is not Method.prepare or own.finish is not Method.finish or own.guide is not Method.guide
+
+
+def _learning(net: Net) -> set[str]:
+    return {name for name, param in net.module.named_parameters() if param.requires_grad}
+
+
+def _held(part: Method) -> set[str]:
+    """Give the names under which a part keeps tensors."""
+    return {str(name) for value in part.state().values() if isinstance(value, Mapping) for name in value}
+
+
+def _examples(state: Mapping[str, Any]) -> list[Example]:
+    """Give the examples that a state holds."""
+    lists = [value for value in state.values() if isinstance(value, (list, tuple))]
+    return [item for items in lists for item in items if isinstance(item, Example)]
+
+
+def _left(budget: Budget, kept: Sequence[Example]) -> Budget:
+    if not kept:
+        return budget
+    return Budget(
+        examples=None if budget.examples is None else max(budget.examples - len(kept), 0),
+        bytes=None if budget.bytes is None else max(budget.bytes - len(canonical(kept).encode()), 0),
+    )
+
+
+def method_of(config: Config) -> Combined:
+    """Make the parts' methods; each is told the training settings of the whole."""
+    training = config.model_dump(include=set(Training.model_fields))
+    methods: list[Method] = []
+    for i, part in enumerate(config.parts):
+        found, own = _open(part, f"learner.parts[{i}]")
+        assert found.method is not None, "refused by _open"
+        methods.append(found.method(found.config.model_validate({**own.model_dump(), **training})))
+    return Combined(methods)
+
+
+def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
+    """Load the base model and make the learner.
+
+    Raises:
+        SpecError: A part is not defined on models of this family.
+    """
+    from clbench.models import source
+
+    can = source.abilities(model)
+    family = "causal" if can is None or "text" in can else "encoder"
+    for i, part in enumerate(config.parts):
+        found, _ = _open(part, f"learner.parts[{i}]")
+        if family not in found.families:
+            raise SpecError(
+                f"{part['name']!r} is not defined on {family} models",
+                where=f"learner.parts[{i}]",
+                mend=f"take a model of family {' or '.join(found.families)}",
+            )
+    return trained(config, method_of(config), model, seed, machine)
+
+
+PLUGIN = replace(plugin(Config, method_of, version=1, neutral={"parts": [{"name": "sft"}]}), build=build)

@@ -1,0 +1,164 @@
+"""Dark experience replay (DER++): keep old examples with the scores the model gave them, and hold it to both.
+
+    loss = CE(batch) + alpha * MSE(z(x), z_old(x)) + beta * CE(x, y),   (x, y, z_old) drawn from memory
+
+with z the scores (logits) at the positions of the answer. Source: Buzzega et al. 2020, "Dark Experience for General
+Continual Learning: a Strong, Simple Baseline", NeurIPS, arXiv:2004.07211, eq. 6. MSE is the mean over all scores that
+are compared. Otherwise than there: scores are taken after the lesson, not within it; one draw serves both terms, which
+saves a forward pass (they draw twice); a label head that has grown is held on the rows it had. At alpha 0 it is
+experience replay with old and new examples weighed apart.
+
+Family: replay
+Defaults: alpha and beta of the paper for CIFAR-10 with a memory of 200; `share` is that of `replay` (the paper's is 1).
+
+Keeps: a uniform sample of examples (reservoir) and their scores as 16-bit floats: 2 bytes per answer token and word of
+the vocabulary, so an answer of 10 tokens takes 3 MB with 150,000 words; `top` keeps the largest alone (6 bytes each).
+
+Told: nothing.
+
+Privacy: it stores users' examples as they are.
+
+Not for: data that may not be kept; large vocabularies with long answers, unless `top` is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from clbench.core.types import Example, Lesson
+from clbench.learners._memory import Sample, choose, reservoir, room_for
+from clbench.learners._method import Method
+from clbench.learners._training import Training, plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clbench.models.net import Batch, Forward, Net
+
+
+class Config(Training):
+    """Settings of DER++.
+
+    Attributes:
+        memory: Most examples kept over all lessons, >= 0; a smaller `Lesson.budget` wins. Scores are metered, not
+            limited by it.
+        share: Old examples per step, as a share of the batch's new ones, in [0, 1].
+        alpha: Weight of the old scores, >= 0.
+        beta: Weight of the old answers, >= 0. With alpha 0 as well it is plain fine-tuning.
+        top: Scores kept per answer position: the largest, >= 1; None keeps all, as the paper does.
+    """
+
+    memory: int = Field(default=200, ge=0)
+    share: float = Field(default=0.25, ge=0, le=1)
+    alpha: float = Field(default=0.1, ge=0)
+    beta: float = Field(default=0.5, ge=0)
+    top: int | None = Field(default=None, ge=1)
+
+
+class Derpp(Method):
+    """A reservoir of examples, each with the scores of its answer."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.memory: list[Example] = []
+        self.seen = 0
+        self.cap: int | None = None
+        self.scores: list[Tensor] = []  # of each example (N, K)
+        self.places: list[Tensor] = []  # which words or label rows they belong to (N, K); empty: the first K
+        self.drawn: list[int] = []
+
+    def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
+        """Draw what `penalise` looks at; the batch stays as it is."""
+        self.drawn = choose(self.memory, self.config.share, len(batch), rng)
+        return batch
+
+    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+        """Add both terms on what was drawn, from one forward pass."""
+        if not self.drawn:
+            return out.loss
+        old = net.forward(net.module, net.batch([self.memory[i] for i in self.drawn]))
+        loss = out.loss + self.config.beta * old.loss
+        if self.config.alpha == 0:
+            return loss
+        places = [self.places[i] for i in self.drawn] if self.places else []
+        return loss + self.config.alpha * drift(old.logits_NV, [self.scores[i] for i in self.drawn], places)
+
+    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+        """Let the lesson pass the reservoir, and write down the scores of what stays."""
+        if self.config.share == 0 or self.config.alpha == self.config.beta == 0:
+            return
+        room = room_for(self.config.memory, None, lesson.budget)
+        found = reservoir(Sample(self.memory, self.seen, self.cap), lesson, room, rng)
+        old = [*zip(self.scores, self.places or self.scores, strict=True)]
+        new = [
+            old[slot] if slot is not None else scores_of(net, example, self.config.top)
+            for example, slot in zip(found.examples, found.origin, strict=True)
+        ]
+        self.memory, self.seen, self.cap = found.examples, found.seen, found.cap
+        self.scores = [scores for scores, _ in new]
+        self.places = [places for _, places in new] if self.config.top is not None else []
+
+    def state(self) -> dict[str, Any]:
+        """Give memory and scores."""
+        if not self.memory:
+            return {}
+        cap = {} if self.cap is None else {"cap": self.cap}
+        places = {"places": _numbered(self.places)} if self.places else {}
+        return {"memory": self.memory, "seen": self.seen, **cap, "scores": _numbered(self.scores), **places}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over memory and scores."""
+        self.memory = list(state.get("memory", []))
+        self.seen = state.get("seen", 0)
+        self.cap = state.get("cap")
+        self.scores = _listed(state.get("scores", {}))
+        self.places = _listed(state.get("places", {}))
+
+
+def drift(logits_NV: Tensor, scores: Sequence[Tensor], places: Sequence[Tensor] = ()) -> Tensor:
+    """Give the mean squared difference between scores now and then, over all that are compared.
+
+    Args:
+        logits_NV: Scores now, of all examples one after another.
+        scores: Scores then, (N_i, K_i) of each example; N_i sum to N.
+        places: Columns they belong to, of the same shapes; none: the first K_i.
+    """
+    now = logits_NV.split([len(s) for s in scores])
+    if places:
+        pairs = [(n.gather(1, p.long()), s) for n, p, s in zip(now, places, scores, strict=True)]
+    else:
+        pairs = [(n[:, : s.shape[1]], s) for n, s in zip(now, scores, strict=True)]
+    total = logits_NV.new_zeros(())
+    for new, old in pairs:
+        total = total + (new - old.to(new)).square().sum()
+    return total / sum(s.numel() for s in scores)
+
+
+def scores_of(net: Net, example: Example, top: int | None) -> tuple[Tensor, Tensor]:
+    """Give the scores of an example's answer in 16 bits, and their columns; (N, K) each.
+
+    K is `top`, largest first, or all there are, in their own order.
+    """
+    import torch
+
+    with torch.no_grad():
+        logits_NV = net.forward(net.module, net.batch([example])).logits_NV
+    if top is None:
+        return logits_NV.half(), torch.arange(logits_NV.shape[1]).expand_as(logits_NV)
+    found = logits_NV.topk(min(top, logits_NV.shape[1]), dim=1)
+    return found.values.half(), found.indices.int()
+
+
+def _numbered(tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {str(i): t for i, t in enumerate(tensors)}
+
+
+def _listed(tensors: dict[str, Tensor]) -> list[Tensor]:
+    return [tensors[str(i)] for i in range(len(tensors))]
+
+
+PLUGIN = plugin(Config, Derpp, version=1, neutral={"alpha": 0.0, "beta": 0.0}, first_lesson_as="sft")

@@ -1,0 +1,105 @@
+"""In-context learning: examples of past lessons stand in the prompt, as earlier turns; no weight changes.
+
+    p(answer | x_1, y_1, ..., x_n, y_n, question)
+
+Of all that was taught, it keeps what fits in `tokens` of the model's own tokenizer, evenly over lessons and, within a
+lesson, over classes: they take turns, and among equals a hash of the example's id and the seed decides. So each new
+lesson takes room from the older ones. Kept examples are shown from old to new. A question is never cut to make room:
+where a long one leaves less, fewer examples are shown, again evenly.
+Source: Brown et al. 2020, "Language Models are Few-Shot Learners", NeurIPS, arXiv:2005.14165, section 2.
+Otherwise than there: examples stand as turns of a conversation, in the model's own chat template; an example's
+instruction (system message) goes into its question.
+
+Family: in-context
+Defaults: 384 tokens leave room for a question in the 512 that a model reads by default; raise both together.
+Keeps: the examples that it shows, as JSON, at most `tokens` long; a smaller `Lesson.budget` wins.
+Told: nothing; it does not use the task's name where it is told.
+Privacy: it stores users' examples as they are, and shows them to the model with every question.
+Not for: lessons of which a few examples do not say everything; models that cannot follow examples (very small ones).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from clbench.core.protocols import Learner, LearnerPlugin
+from clbench.core.spec import Machine, ModelSpec
+from clbench.core.types import Ability, Answer, Decode, Example, Frozen, Lesson, Prompt
+from clbench.learners import _shown as shown
+from clbench.learners._training import refuse_eval_only
+
+
+class Config(Frozen):
+    """Settings of in-context learning.
+
+    Attributes:
+        tokens: Most tokens of examples in a prompt, >= 0; 0 shows none, as the base.
+    """
+
+    tokens: int = Field(default=384, ge=0)
+
+
+class InContextLearner:
+    """Shows what fits of past lessons.
+
+    Attributes:
+        taught: What is shown, the most wanted first: a beginning of it is even over lessons and classes too.
+    """
+
+    def __init__(self, config: Config, net: shown.Reader, seed: int) -> None:
+        self.config = config
+        self.net = net
+        self.seed = seed
+        self.step = 0
+        self.taught: list[shown.Taught] = []
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """What its net can."""
+        return self.net.can
+
+    def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
+        """Keep of this lesson and the earlier ones what fits, evenly."""
+        refuse_eval_only(lesson)
+        new = [shown.Taught(step=lesson.step, example=e) for e in lesson.examples]
+        ordered = shown.in_turn([*self.taught, *new], self.seed)
+        self.taught = shown.fitting(ordered, lesson.budget, None, self._size, self.config.tokens)
+        self.step = lesson.step
+
+    def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer with the examples before each question; as many as fit."""
+        if not self.taught:
+            return self.net.respond(examples, decode)
+        return shown.answer_with(self.net, examples, decode, self.prompt)
+
+    def prompt(self, question: Example, room: int) -> Prompt:
+        """Give a question's prompt with as many examples before it as fit in `room` tokens, old to new."""
+
+        def with_first(num: int) -> Prompt:
+            old_to_new = sorted(self.taught[:num], key=lambda t: t.step)
+            return shown.conversation([t.example for t in old_to_new], question.prompt)
+
+        return shown.longest(len(self.taught), with_first, lambda p: shown.num_tokens(self.net, p), room)
+
+    def _size(self, example: Example) -> int:
+        return shown.num_tokens(self.net, shown.as_turns(example))
+
+    def save(self, folder: Path) -> None:
+        """Write what is shown."""
+        shown.save_shown(folder, self.step, "shown", self.taught)
+
+    def load(self, folder: Path) -> None:
+        """Take over what is shown."""
+        self.step, values = shown.load_shown(folder, "shown")
+        self.taught = [shown.Taught.model_validate(v) for v in values]
+
+
+def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
+    """Load the base model; the seed decides which of equal examples are shown."""
+    return InContextLearner(config, shown.load_reader("in_context", model, machine), seed)
+
+
+PLUGIN = LearnerPlugin(config=Config, build=build, version=1, families=("causal",))

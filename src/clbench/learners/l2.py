@@ -1,0 +1,92 @@
+"""A plain pull: hold every weight near where it was, all equally.
+
+    loss = CE + (strength / 2) * sum_k (theta_k - theta*_k)^2
+
+with theta* the weights before the lesson ("previous": the plainest guard against forgetting, EWC with F = 1) or those
+of the base model ("first": L2-SP, which guards what pre-training taught). Source: Li, Grandvalet and Davoine 2018,
+"Explicit Inductive Bias for Transfer Learning with Convolutional Networks", ICML, arXiv:1802.01483, eq. 2-3; to the
+previous weights: the L2 baseline of Kirkpatrick et al. 2017, arXiv:1612.00796, fig. 2. As in L2-SP, "first" pulls from
+lesson 1 on and leaves an encoder's label head free; its second term, decay of the head towards 0, is left to
+`weight_decay`. "previous" has nothing to pull to in lesson 1, which it learns as sft; rows that a label head gains in
+a lesson are free in it. The pull is in the loss, so AdamW scales it as it scales the rest (decoupled decay would not).
+
+Family: regularisation
+Defaults: strength is ours: on the shipped tiny model 0.1 is hardly felt and 10 stops it from learning. Where lr is
+smaller, weights move less, and it takes more.
+Keeps: "previous": nothing between lessons, and a copy of the trained weights in memory within one. "first": that copy
+for good.
+Told: "previous": where a lesson begins. "first": nothing.
+Privacy: it stores no users' data.
+Not for: many lessons or class-incremental ones: what holds all weights alike also stops them from learning.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from clbench.core.types import Lesson
+from clbench.learners._method import Method
+from clbench.learners._training import Training, plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clbench.models.net import Batch, Forward, Net
+
+
+class Config(Training):
+    """Settings of the pull.
+
+    Attributes:
+        strength: alpha, >= 0; 0 is plain fine-tuning.
+        to: The weights before the lesson, or those of the base model.
+    """
+
+    strength: float = Field(default=1.0, ge=0)
+    to: Literal["previous", "first"] = "previous"
+
+
+class L2(Method):
+    """A quadratic penalty that weighs all weights alike."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.anchor: dict[str, Tensor] = {}
+
+    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+        """Copy the weights that the lesson is pulled to: here they stand as the last lesson left them."""
+        first = self.config.to == "first"
+        if self.config.strength > 0 and first == (lesson.step == 1):
+            from clbench.learners._pull import weights_of
+
+            head = f"{net.head_name}." if first and net.labels else None
+            self.anchor = {n: w for n, w in weights_of(net).items() if head is None or not n.startswith(head)}
+        return lesson
+
+    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+        """Add (strength / 2) * sum (theta - theta*)^2."""
+        if not self.anchor:
+            return out.loss
+        from clbench.learners._pull import pull
+
+        return out.loss + 0.5 * self.config.strength * pull(net, self.anchor)
+
+    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+        """Let the previous weights go: the next lesson copies its own."""
+        if self.config.to == "previous":
+            self.anchor = {}
+
+    def state(self) -> dict[str, Any]:
+        """Give the anchor: between lessons that of "first" alone."""
+        return {"anchor": self.anchor} if self.anchor else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the anchor."""
+        self.anchor = state.get("anchor", {})
+
+
+# No `first_lesson_as`: "first" pulls in lesson 1 already, and the claim would have to hold for every setting.
+PLUGIN = plugin(Config, L2, version=1, neutral={"strength": 0.0})

@@ -1,0 +1,58 @@
+"""LoRA+: sequential LoRA in which B learns many times faster than A.
+
+    W' = W + (alpha / rank) * B A,   lr_A = lr,   lr_B = ratio * lr
+
+B starts at 0 and A does not, so in wide layers one rate for both lets A learn little. Source: Hayou et al. 2024,
+"LoRA+: Efficient Low Rank Adaptation of Large Models", ICML, arXiv:2402.12354. A label head learns at lr.
+At ratio 1 it is `lora`, bit for bit.
+
+Family: light fine-tuning
+Defaults: ratio 16 is the paper's advice (2^4); lr is that of A, so it should be lower than lora's.
+Keeps: the adapter, as `lora`.
+Told: nothing.
+Privacy: it stores no users' data.
+Not for: keeping old lessons: it learns faster, which is no protection. With lora's own lr it may not converge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from clbench.learners._adapters import LoraTraining, add_lora, free_label_head
+from clbench.learners._method import Method
+from clbench.learners._training import plugin
+
+if TYPE_CHECKING:
+    from clbench.models.net import Net
+
+
+class Config(LoraTraining):
+    """Settings of LoRA+.
+
+    Attributes:
+        ratio: Learning rate of B as a multiple of A's, > 0; 1 is plain LoRA.
+    """
+
+    ratio: float = Field(default=16.0, gt=0)
+
+
+class LoraPlus(Method):
+    """One adapter on the frozen base, with two learning rates."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, net: Net, step: int) -> None:
+        """Freeze the base and add the adapter, once; a label head always learns."""
+        if step == 1:
+            add_lora(net, self.config)
+        free_label_head(net)
+
+    def speed(self, name: str) -> float:
+        """Let B learn `ratio` times faster."""
+        return self.config.ratio if ".lora_B." in name else 1.0
+
+
+PLUGIN = plugin(Config, LoraPlus, version=1)

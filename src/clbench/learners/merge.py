@@ -1,0 +1,128 @@
+"""Merging: every lesson is learnt from the base by itself, and the changes are merged into one model.
+
+    tau_i = theta_i - theta_base,   theta = theta_base + scale * M(tau_1, ..., tau_t)
+
+M is the mean ("average"), the mean of what is left after trimming and electing a sign per weight ("ties"), or the
+mean after random drops that are made up for by 1 / density ("dare"). Sources: Wortsman et al. 2022, "Model soups",
+ICML, arXiv:2203.05482; Yadav et al. 2023, "TIES-Merging", NeurIPS, arXiv:2306.01708; Yu et al. 2024,
+"Language Models are Super Mario" (DARE), ICML, arXiv:2311.03099. The functions are peft's: they trim each
+tensor by itself, where TIES trims the whole model at once. Otherwise than in the papers, which merge models that
+are all at hand: after each lesson the merge is made anew of all lessons so far, DARE with new drops. A row of an
+encoder's label head that a lesson did not have counts as unchanged by it.
+
+Family: light fine-tuning
+Defaults: average, for it has no settings; density 0.2 is that of TIES (DARE drops as much or more); scale 1.
+Keeps: the sum of changes ("average"), or one per lesson ("ties", "dare"), each as large as the model; while it lives
+it also holds the base weights.
+Told: where a lesson ends.
+Privacy: it stores no users' data.
+Not for: lessons that build on each other, since none starts from what another has learnt; streams of many unlike
+lessons, in which each one's share of the mean fades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from clbench.core.types import Lesson
+from clbench.learners._method import Method
+from clbench.learners._training import Training, plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clbench.models.net import Net
+
+
+class Config(Training):
+    """Settings of merging.
+
+    Attributes:
+        how: How changes are merged.
+        density: Share of weights that "ties" and "dare" keep of each change, in (0, 1); unused by "average".
+        scale: Factor of the merged change, > 0.
+    """
+
+    how: Literal["average", "ties", "dare"] = "average"
+    density: float = Field(default=0.2, gt=0, lt=1)
+    scale: float = Field(default=1.0, gt=0)
+
+
+class Merge(Method):
+    """Lessons apart from each other, merged after each."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.base: dict[str, Tensor] = {}
+        self.changes: list[dict[str, Tensor]] = []  # one per lesson; for "average" their sum alone
+        self.num = 0
+
+    def prepare(self, net: Net, step: int) -> None:
+        """Go back to the base weights; rows that a label head has gained since are part of the base."""
+        import torch
+
+        with torch.no_grad():
+            for name, param in net.module.named_parameters():
+                old = self.base.get(name, param)
+                self.base[name] = torch.cat([old, param[len(old) :]]) if old.shape != param.shape else old.clone()
+                param.copy_(self.base[name])
+
+    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+        """Add the lesson's change to the earlier ones, and make the weights of all of them."""
+        import torch
+
+        params = dict(net.module.named_parameters())
+        change = {name: param.detach() - self.base[name] for name, param in params.items()}
+        self.num += 1
+        if self.config.how == "average" and self.changes:
+            past = self.changes.pop()
+            change = {name: value + _as_long_as(value, past[name]) for name, value in change.items()}
+        self.changes.append(change)
+        with torch.no_grad():
+            for name, param in params.items():
+                changes = [_as_long_as(param, change[name]) for change in self.changes]
+                param.copy_(self.base[name] + self.config.scale * merged(changes, self.config, self.num))
+
+    def state(self) -> dict[str, Any]:
+        """Give the changes."""
+        return {"num": self.num, **{f"change{i}": c for i, c in enumerate(self.changes)}} if self.num else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the changes."""
+        self.num = state.get("num", 0)
+        self.changes = [state[f"change{i}"] for i in range(max(len(state) - 1, 0))]
+
+
+def merged(changes: Sequence[Tensor], config: Config, num: int) -> Tensor:
+    """Merge the changes of one parameter.
+
+    Args:
+        changes: One per lesson, all of one shape; for "average" their sum alone will do.
+        config: How; "dare" draws from torch's generator, which the caller seeds.
+        num: Number of lessons.
+    """
+    import torch
+    from peft.utils import merge_utils
+
+    equal = torch.full((len(changes),), 1 / num, dtype=changes[0].dtype, device=changes[0].device)
+    if config.how == "average":
+        return merge_utils.task_arithmetic(list(changes), equal)
+    if config.how == "ties":  # its mean is over the lessons that agree in sign, so each counts once
+        return merge_utils.ties(list(changes), torch.ones_like(equal), config.density)
+    return merge_utils.dare_linear(list(changes), equal, config.density)
+
+
+def _as_long_as(param: Tensor, change: Tensor) -> Tensor:
+    """Fill up with zeros the rows of a label head that came after a change."""
+    if change.shape == param.shape:
+        return change
+    filled = param.new_zeros(param.shape)
+    filled[: len(change)] = change
+    return filled
+
+
+PLUGIN = plugin(Config, Merge, version=1)

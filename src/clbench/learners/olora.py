@@ -1,0 +1,79 @@
+"""O-LoRA: a new adapter per lesson, kept orthogonal to all earlier ones, which stay frozen and still act.
+
+    W' = W + (alpha / rank) * sum_{i <= t} B_i A_i
+    loss = CE + strength * sum over layers, i < t of sum_{jk} |A_i A_t^T|_{jk}
+
+The rows of A_i span the inputs that lesson i reacts to; where the new rows are orthogonal to them, the new update
+leaves the answers to old inputs alone. Source: Wang et al. 2023, "Orthogonal Subspace Learning for Language Model
+Continual Learning", EMNLP Findings, arXiv:2310.14152. The paper's L_orth squares the entries; the authors' code
+takes absolute values, and so do we. The code's second term (an L2 norm on the new adapter, off in its scripts) is left
+out. Lesson 1 is learnt as `lora` learns it. On encoders one label head is shared by all lessons and keeps learning.
+
+Family: light fine-tuning
+Defaults: strength 0.5 is that of the authors' scripts; rank is lora's, so that both are compared at one size.
+Keeps: one adapter per lesson, rank * (in + out) numbers per layer; a forward pass takes time in proportion.
+Told: where a lesson ends.
+Privacy: it stores no users' data.
+Not for: long streams (size and time grow with every lesson), nor lessons that need the same inputs to be answered anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from clbench.learners._adapters import LoraTraining, act, adapter_of, add_lora, free_label_head, lora_layers
+from clbench.learners._method import Method
+from clbench.learners._training import plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clbench.models.net import Batch, Forward, Net
+
+
+class Config(LoraTraining):
+    """Settings of O-LoRA.
+
+    Attributes:
+        strength: lambda_1, >= 0; 0 leaves adapters free to overlap.
+    """
+
+    strength: float = Field(default=0.5, ge=0)
+
+
+class Olora(Method):
+    """One adapter per lesson, all summed, the last one learning away from the others."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.step = 0
+
+    def prepare(self, net: Net, step: int) -> None:
+        """Freeze all earlier adapters and add the lesson's own; all act."""
+        self.step = step
+        add_lora(net, self.config, adapter_of(step))
+        act(net, [adapter_of(i) for i in range(1, step + 1)])
+        free_label_head(net)
+
+    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+        """Add strength * the overlap with the earlier adapters."""
+        if self.step == 1 or self.config.strength == 0:
+            return out.loss
+        return out.loss + self.config.strength * overlap(net, self.step)
+
+
+def overlap(net: Net, step: int) -> Tensor:
+    """Measure how far the adapter of lesson `step` shares directions with earlier ones: sum |A_i A_t^T|, >= 0."""
+    import torch
+
+    total = torch.zeros((), device=next(net.module.parameters()).device)
+    for layer in lora_layers(net):
+        factors: Any = layer.lora_A
+        earlier = torch.cat([factors[adapter_of(i)].weight for i in range(1, step)])
+        total = total + (earlier @ factors[adapter_of(step)].weight.T).abs().sum()
+    return total
+
+
+PLUGIN = plugin(Config, Olora, version=1, first_lesson_as="lora")

@@ -1,0 +1,89 @@
+"""Progressive networks on a frozen base: a new column per lesson reads the frozen columns of all earlier lessons.
+
+A column is a set of bottlenecks, one after every transformer block. Of column k, at each block,
+
+    h_k = gelu(down_k(x) + sum_{j<k} lateral_kj(h_j))        x <- x + up_k(h_k)
+
+with up_k = 0 at first. Lesson k trains column k and its laterals alone, so earlier columns never see a later one and
+their outputs stay the same to the bit, while a new one can use what they have learnt. On encoders each column has a
+label head of its own, added to the frozen one.
+Source: Rusu et al. 2016, "Progressive Neural Networks", arXiv:1606.04671, eq. 1 (columns and laterals) and eq. 2
+(laterals of reduced width).
+Otherwise than there: a column is a set of bottlenecks on a shared frozen base and not a network of its own; the
+earlier columns' h_j are computed on the stream of column k, so that one pass serves all columns instead of k passes;
+laterals join before the nonlinearity of the same bottleneck and have neither a scale nor a nonlinearity of their own.
+
+Family: isolation
+Defaults: those of `adapters`; a bottleneck of 64 is the middle of Houlsby et al. 2019, arXiv:1902.00751.
+Keeps: per lesson and block 2 x hidden x bottleneck numbers and (k - 1) x bottleneck^2 for laterals: grows with k^2.
+Told: the task. Told none, the last column answers; a task that was never taught is answered by the base.
+Privacy: no user data is stored; the columns are trained on it.
+Not for: long streams (time and size of laterals grow with k^2), or streams that do not say the task of a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from clbench.core.types import Answer, Decode, Example, Lesson
+from clbench.learners._method import Method
+from clbench.learners._parts import with_lesson
+from clbench.learners._training import Training, plugin
+
+if TYPE_CHECKING:
+    from clbench.learners._columns import Columns
+    from clbench.models.net import Net
+
+
+class Config(Training):
+    """Settings of progressive columns.
+
+    Attributes:
+        bottleneck: Width of a column at each block, >= 1.
+    """
+
+    bottleneck: int = Field(default=64, ge=1)
+
+
+class Progressive(Method):
+    """A frozen base, and a column per lesson with laterals from all earlier ones."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.parts: dict[str, int] = {}
+        self.columns: Columns | None = None
+
+    def prepare(self, net: Net, step: int) -> None:
+        """Freeze what there is and add column `step` with its laterals."""
+        from clbench.learners._columns import Columns, Switch
+
+        if self.columns is None:
+            self.columns = Columns(net, Switch(), self.config.bottleneck, lateral=True)
+        self.columns.add(step)
+
+    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+        """Note which tasks the new column belongs to."""
+        self.parts = with_lesson(self.parts, lesson)
+
+    def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer with the column of the task that is told; the last column where none is."""
+        from clbench.learners._columns import answer_with
+
+        if self.columns is None:
+            return net.respond(examples, decode)
+        return answer_with(self.columns.switch, self.parts, net, examples, decode)
+
+    def guide(self) -> dict[str, Any]:
+        """Give which column belongs to which task."""
+        return {"parts": self.parts} if self.parts else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over which column belongs to which task."""
+        self.parts = dict(state.get("parts", {}))
+
+
+PLUGIN = plugin(Config, Progressive, version=1, first_lesson_as="adapters")

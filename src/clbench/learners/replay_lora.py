@@ -1,0 +1,32 @@
+"""Replay and a low-rank adapter: old examples are mixed into each batch, and one adapter on the frozen base learns.
+
+Composed of `replay` and `lora`, in that order, by the same class as `combine`; it stands apart to have its settings
+side by side. The frozen base bounds how far a lesson can move the model, and replay says in which direction it may.
+Sources: Chaudhry et al. 2019, arXiv:1902.10486 (replay); Hu et al. 2021, arXiv:2106.09685, eq. 3 (LoRA). Its first
+lesson is that of `lora`.
+
+Family: hybrid
+Defaults: those of `replay` and of `lora`.
+Keeps: the adapter, and the examples in memory.
+Told: nothing.
+Privacy: it stores users' examples as they are.
+Not for: data that must not be kept.
+"""
+
+from __future__ import annotations
+
+from clbench.learners import lora, replay
+from clbench.learners._training import plugin
+from clbench.learners.combine import Combined
+
+
+class Config(lora.Config, replay.Config):
+    """Settings of training, of the adapter and of the memory."""
+
+
+def method(config: Config) -> Combined:
+    """Give both methods, each with the settings that it knows."""
+    return Combined([replay.Replay(config), lora.Lora(config)])
+
+
+PLUGIN = plugin(Config, method, version=1, first_lesson_as="lora")

@@ -1,0 +1,197 @@
+"""Retrieval: the taught examples most like a question stand before it in the prompt; no weight changes.
+
+Likeness of a question q to a taught prompt d, over the words that both hold ("bm25"):
+
+    score(q, d) = sum_w idf(w) tf(w, d) / (tf(w, d) + k1 (1 - b + b |d| / mean |d|))
+    idf(w) = ln(1 + (N - n_w + 0.5) / (n_w + 0.5))
+
+with tf the count of w in d, n_w the number of the N kept prompts that hold w, and each Chinese or Japanese character
+a word of its own. Source: Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond",
+Foundations and Trends in Information Retrieval 3(4), section 3.4. Otherwise than there: 1 is added in the logarithm,
+so that a word in more than half of the prompts never counts against one; a word counts once per question.
+"embedding" takes the cosine between mean hidden states of the base's last layer instead. The `num` best are shown as
+earlier turns, the best one last. A question is never cut to make room: where little is left, fewer are shown.
+Source of retrieval for prompts: Liu et al. 2022, "What Makes Good In-Context Examples for GPT-3?", arXiv:2101.06804.
+
+Family: in-context
+Defaults: k1 = 1.2 and b = 0.75 lie in the ranges that Robertson and Zaragoza recommend; 4 examples fit most prompts.
+Keeps: at most `memory` examples as they are, evenly over lessons and classes; a smaller `Lesson.budget` wins.
+Told: nothing; it does not use the task's name where it is told.
+Privacy: it stores users' examples as they are, and shows them to the model.
+Not for: data that must not be stored; lessons that no single example teaches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from clbench.core.protocols import Learner, LearnerPlugin
+from clbench.core.spec import Machine, ModelSpec
+from clbench.core.types import Ability, Answer, Decode, Example, Frozen, Lesson, Prompt
+from clbench.data.similarity import words
+from clbench.learners import _shown as shown
+from clbench.learners._training import refuse_eval_only
+
+if TYPE_CHECKING:
+    from clbench.models.causal import Causal
+
+F64 = NDArray[np.float64]
+Likeness = Callable[[Example], F64]  # question -> likeness to each kept example
+
+
+class Config(Frozen):
+    """Settings of retrieval.
+
+    Attributes:
+        num: Most examples shown with a question, >= 0; 0 shows none, as the base.
+        by: "bm25" compares words, "embedding" the base's mean hidden states.
+        memory: Most examples kept over all lessons; a smaller `Lesson.budget` wins.
+        k1: How slowly repeated words stop counting (BM25), >= 0; 0 asks only whether a word is there.
+        b: How far long prompts are discounted (BM25), in [0, 1].
+    """
+
+    num: int = Field(default=4, ge=0)
+    by: Literal["bm25", "embedding"] = "bm25"
+    memory: int = Field(default=2000, ge=0)
+    k1: float = Field(default=1.2, ge=0)
+    b: float = Field(default=0.75, ge=0, le=1)
+
+
+class Bm25:
+    """BM25 over a set of texts.
+
+    Args:
+        texts: Their words.
+        k1, b: See `Config`.
+    """
+
+    def __init__(self, texts: Sequence[Sequence[str]], k1: float, b: float) -> None:
+        self.num = len(texts)
+        mean = sum(map(len, texts)) / max(self.num, 1) or 1.0
+        weights: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for i, text in enumerate(texts):
+            long = k1 * (1 - b + b * len(text) / mean)
+            for word, tf in Counter(text).items():
+                weights[word].append((i, tf / (tf + long)))
+        self._weights = {
+            word: [(i, math.log1p((self.num - len(found) + 0.5) / (len(found) + 0.5)) * w) for i, w in found]
+            for word, found in weights.items()
+        }
+
+    def scores(self, question: Sequence[str]) -> F64:
+        """Give the likeness of a question's words to each text, shape (N,), >= 0."""
+        scores = np.zeros(self.num)
+        for word in sorted(set(question)):  # in one order, so that sums are the same in every process
+            for i, weight in self._weights.get(word, ()):
+                scores[i] += weight
+        return scores
+
+
+class RetrievalLearner:
+    """Shows the kept examples that are most like the question.
+
+    Attributes:
+        taught: What is kept.
+    """
+
+    def __init__(self, config: Config, net: shown.Reader, seed: int) -> None:
+        self.config = config
+        self.net = net
+        self.seed = seed
+        self.step = 0
+        self.taught: list[shown.Taught] = []
+        self._likeness: Likeness | None = None
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """What its net can."""
+        return self.net.can
+
+    def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
+        """Keep the lesson's examples, and of all lessons what fits, evenly."""
+        refuse_eval_only(lesson)
+        new = [shown.Taught(step=lesson.step, example=e) for e in lesson.examples]
+        ordered = shown.in_turn([*self.taught, *new], self.seed)
+        most = self.config.memory if self.config.num else 0
+        self._take(lesson.step, shown.fitting(ordered, lesson.budget, most, lambda _: 0, None))
+
+    def _take(self, step: int, taught: list[shown.Taught]) -> None:
+        self.step, self.taught, self._likeness = step, taught, None
+
+    def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer with the most similar examples before each question; as many as fit."""
+        if not self.taught:
+            return self.net.respond(examples, decode)
+        return shown.answer_with(self.net, examples, decode, self.prompt)
+
+    def prompt(self, question: Example, room: int) -> Prompt:
+        """Give a question's prompt with the most similar examples before it, the most similar one last."""
+        best = self.nearest(question)
+
+        def with_first(num: int) -> Prompt:
+            return shown.conversation(reversed(best[:num]), question.prompt)
+
+        return shown.longest(len(best), with_first, lambda p: shown.num_tokens(self.net, p), room)
+
+    def nearest(self, question: Example) -> list[Example]:
+        """Give the `num` most similar kept examples, the most similar one first."""
+        if self._likeness is None:  # made on first use: it follows from what is kept
+            kept = [t.example for t in self.taught]
+            self._likeness = self._words(kept) if self.config.by == "bm25" else self._states(kept)
+        scores = np.round(self._likeness(question), 6)  # machines sum otherwise, and must agree on the order
+        order = np.argsort(-scores, kind="stable")[: self.config.num]
+        return [self.taught[i].example for i in order.tolist()]
+
+    def _words(self, kept: Sequence[Example]) -> Likeness:
+        index = Bm25([words(text_of(e)) for e in kept], self.config.k1, self.config.b)
+        return lambda question: index.scores(words(text_of(question)))
+
+    def _states(self, kept: Sequence[Example]) -> Likeness:
+        net: Any = self.net
+        states_NH = np.stack([mean_state(net, e.prompt) for e in kept])
+        return lambda question: states_NH @ mean_state(net, question.prompt)
+
+    def save(self, folder: Path) -> None:
+        """Write what is kept."""
+        shown.save_shown(folder, self.step, "memory", self.taught)
+
+    def load(self, folder: Path) -> None:
+        """Take over what is kept."""
+        step, values = shown.load_shown(folder, "memory")
+        self._take(step, [shown.Taught.model_validate(v) for v in values])
+
+
+def text_of(example: Example) -> str:
+    """Give the text by which an example is found: its prompt."""
+    return "\n".join(m.content for m in example.prompt)
+
+
+def mean_state(net: Causal, prompt: Prompt) -> F64:
+    """Give the mean of the base's last hidden states over a prompt's tokens, of length 1, shape (H,).
+
+    One prompt at a time, so that no prompt's state depends on its neighbours in a batch.
+    """
+    import torch
+
+    module: Any = net.module
+    ids_1T = torch.tensor([net.prompt_ids(prompt)], device=net.device)
+    with torch.inference_mode():
+        hidden_TH = module.base_model(input_ids=ids_1T, use_cache=False).last_hidden_state[0]
+    state_H = hidden_TH.double().mean(0).cpu().numpy()
+    return state_H / max(float(np.linalg.norm(state_H)), 1e-12)
+
+
+def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
+    """Load the base model; the seed decides which of equal examples are kept."""
+    return RetrievalLearner(config, shown.load_reader("retrieval", model, machine), seed)
+
+
+PLUGIN = LearnerPlugin(config=Config, build=build, version=1, families=("causal",))

@@ -1,0 +1,176 @@
+"""Selective replay: keep the old examples that tell most, instead of any, and mix them into every batch.
+
+Every lesson has equal room; within it examples are ranked once, after the lesson, by the model that has just learnt it:
+
+    loss:           -ln p(y | x) per answer token; the worst known stay
+    gradient-norm:  |grad of the loss on x|, over all trainable weights; the largest stay
+    coverage:       farthest-first order of mean hidden states: each next example is the one farthest from
+                    those before it (k-center greedy), beginning with the one nearest to the mean of all
+
+The first k of that order are themselves the greedy choice of k, so that a lesson's room can shrink and nothing is asked
+again.
+Source: loss: Schaul et al. 2016, "Prioritized Experience Replay", arXiv:1511.05952 (rank-based, there for drawing, here
+for keeping); gradient norm: Paul et al. 2021, "Deep Learning on a Data Diet", arXiv:2107.07075, GraNd, def. 2.1 (there
+averaged over initialisations, here of one model); coverage: Sener and Savarese 2018, "Active Learning for CNNs: A
+Core-Set Approach", arXiv:1708.00489, algorithm 1. Replaying is that of `replay`. Ranking looks at examples one by one,
+which costs about an epoch, by gradient norm two.
+
+Family: replay
+Defaults: memory and share of `replay`; coverage, since the other two keep what is wrong in the data first.
+
+Keeps: at most `memory` examples, and a number for each.
+
+Told: boundaries, for equal room per lesson.
+
+Privacy: it stores users' examples as they are, and by loss or gradient norm the most unusual of them.
+
+Not for: data with wrong labels, by loss or gradient norm; data that may not be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from clbench.core.types import Example, Lesson
+from clbench.learners._memory import Alike, Ranked, equal_room, room_for, storable
+from clbench.learners._method import Method
+from clbench.learners._training import Training, plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clbench.models.net import Net
+
+
+class Config(Training):
+    """Settings of selective replay.
+
+    Attributes:
+        by: What an example is kept for.
+        memory: Most examples kept over all lessons, >= 0; a smaller `Lesson.budget` wins.
+        share: Old examples added to a batch, as a share of the batch's new ones, in [0, 1]; 0 is plain fine-tuning.
+        candidates: Examples of a lesson that are ranked, drawn at random, >= 1: a forward pass each (by gradient
+            norm a backward pass too).
+    """
+
+    by: Literal["loss", "gradient-norm", "coverage"] = "coverage"
+    memory: int = Field(default=200, ge=0)
+    share: float = Field(default=0.25, ge=0, le=1)
+    candidates: int = Field(default=512, ge=1)
+
+
+class SelectiveReplay(Method):
+    """The best ranked examples of every lesson, mixed into each batch."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.memory: list[Example] = []
+        self.alike: Alike | None = None
+        self.places: list[tuple[str, float]] = []  # lesson and rank of each
+
+    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+        """Look at the lengths; the lesson itself stays as it is."""
+        self.alike = Alike(net, lesson, self.memory) if self.config.share else None
+        return lesson
+
+    def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
+        """Add old examples, drawn from memory without repeats, about as long as the batch's own."""
+        if self.alike is None:
+            return batch
+        old = [self.memory[i] for i in self.alike.draw(batch, self.config.share, rng)]
+        return [*batch, *old] if old else batch
+
+    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+        """Rank the lesson, and share the room out again."""
+        if self.config.share == 0:
+            return
+        room = room_for(self.config.memory, None, lesson.budget)
+        pool = storable(lesson.examples, room) if room.examples else []
+        num = min(self.config.candidates, len(pool))
+        pool = [pool[i] for i in sorted(rng.choice(len(pool), num, replace=False))] if num else []
+        ranks = RANKS[self.config.by](net, pool) if pool else []
+        new = [Ranked(e, f"lesson {lesson.step}", r) for e, r in zip(pool, ranks, strict=True)]
+        old = [Ranked(e, *place) for e, place in zip(self.memory, self.places, strict=True)]
+        kept = equal_room([*old, *new], room)
+        self.memory = [item.example for item in kept]
+        self.places = [(item.group, item.rank) for item in kept]
+
+    def state(self) -> dict[str, Any]:
+        """Give the memory and the ranks."""
+        return {"memory": self.memory, "places": self.places} if self.memory else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the memory."""
+        self.memory = list(state.get("memory", []))
+        self.places = [(group, rank) for group, rank in state.get("places", [])]
+
+
+def by_loss(net: Net, examples: Sequence[Example]) -> list[float]:
+    """Rank by loss: the lowest rank is the example that is known worst."""
+    import torch
+
+    with torch.no_grad():
+        return [-float(net.forward(net.module, net.batch([e])).loss) for e in examples]
+
+
+def by_gradient_norm(net: Net, examples: Sequence[Example]) -> list[float]:
+    """Rank by the length of an example's own gradient: the lowest rank has the largest."""
+    import torch
+
+    params = [p for p in net.module.parameters() if p.requires_grad]
+    ranks: list[float] = []
+    for example in examples:
+        loss = net.forward(net.module, net.batch([example])).loss
+        grads = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
+        ranks.append(-float(torch.stack([g.float().square().sum() for g in grads]).sum().sqrt()))
+    return ranks
+
+
+def by_coverage(net: Net, examples: Sequence[Example]) -> list[float]:
+    """Rank by farthest-first order of the mean hidden state of the last layer."""
+    import torch
+
+    with torch.no_grad():
+        order = farthest_first(torch.stack([_hidden(net, e) for e in examples]))
+    ranks = [0.0] * len(order)
+    for rank, index in enumerate(order):
+        ranks[index] = float(rank)
+    return ranks
+
+
+def _hidden(net: Net, example: Example) -> Tensor:
+    batch = net.batch([example])
+    out = net.module(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, output_hidden_states=True)
+    return out.hidden_states[-1][0].float().mean(0)
+
+
+def farthest_first(points_NH: Tensor) -> list[int]:
+    """Order points so that each is the one farthest from all before it; the first is the nearest to their mean.
+
+    Example:
+        >>> import torch
+        >>> farthest_first(torch.tensor([[0.0], [4.0], [5.0], [11.0]]))
+        [2, 3, 0, 1]
+    """
+    taken = int((points_NH - points_NH.mean(0)).norm(dim=1).argmin())
+    order = [taken]
+    near_N = points_NH.new_full((len(points_NH),), float("inf"))
+    for _ in range(len(points_NH) - 1):
+        near_N = near_N.minimum((points_NH - points_NH[taken]).norm(dim=1))
+        near_N[taken] = -1.0  # never again, even among copies of itself
+        taken = int(near_N.argmax())
+        order.append(taken)
+    return order
+
+
+RANKS: Mapping[str, Callable[[Net, Sequence[Example]], list[float]]] = {
+    "loss": by_loss,
+    "gradient-norm": by_gradient_norm,
+    "coverage": by_coverage,
+}
+
+PLUGIN = plugin(Config, SelectiveReplay, version=1, neutral={"share": 0.0}, first_lesson_as="sft")

@@ -1,0 +1,134 @@
+"""Separate models: one for each task, trained from the base, and the task of a question says which one answers.
+
+    theta_k = train(theta_0, lesson k)
+
+Nothing is shared, so nothing is forgotten and nothing carries over: a bound of stability, against which transfer is
+read. A task that was never taught is answered by the base model; a lesson that teaches two tasks trains one model for
+both; a task that is taught again goes on from its own model, which then is the only one it has. Source: the
+"single-task" or "independent" row of every comparison, for example Lopez-Paz and Ranzato 2017, "Gradient Episodic
+Memory", NIPS, arXiv:1706.08840, sec. 5.2.
+
+A label row that a model has not trained stands as it was when it arrived, so models of encoders answer alike whatever
+other tasks have added.
+
+Family: bounds
+Defaults: those of training.
+Keeps: one full copy of the trained weights per task; in memory, one more of the base.
+Told: the task of a lesson and of every question. It refuses streams that do not reveal it.
+Privacy: it stores no users' data beyond what the weights hold.
+Not for: anything but a bound, save where tasks are few and are always told: storage grows by a model per task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clbench.core.types import Answer, Decode, Example, Lesson
+from clbench.learners._method import Method
+from clbench.learners._parts import part_for, with_lesson
+from clbench.learners._training import Training, plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clbench.models.net import Net
+
+
+class Config(Training):
+    """Settings of training; every model is trained by them alone."""
+
+
+class Separate(Method):
+    """The net is the model of the last lesson; those of earlier ones lie beside it."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.parts: dict[str, int] = {}
+        self.born: dict[str, Tensor] = {}  # base weights, and label rows as they arrived
+        self.weights: dict[int, dict[str, Tensor]] = {}  # of parts that do not stand in the net
+        self.standing = 0  # part whose weights stand in the net
+        self.start: int | None = None  # part that the next lesson goes on from
+
+    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+        """Lay the standing model aside, and see whether the lesson's task has one already."""
+        if self.standing:
+            self.weights[self.standing] = _copies(net)
+        names = lesson.task_name.split("+") if lesson.task_name else []
+        owned = {part_for(self.parts, name) for name in names}
+        self.start = owned.pop() if len(owned) == 1 else None
+        return lesson
+
+    def prepare(self, net: Net, step: int) -> None:
+        """Begin from the base, or from the model that the lesson's task has."""
+        import torch
+
+        for name, param in net.module.named_parameters():
+            known = self.born.get(name)
+            if known is None:
+                self.born[name] = param.detach().clone()
+            elif known.shape != param.shape:  # rows that the label head has gained
+                self.born[name] = torch.cat([known, param.detach()[len(known) :]])
+        with torch.no_grad():
+            for name, value in self._model(self.start).items():
+                net.module.get_parameter(name).copy_(value)
+        self.standing, self.start = step, None
+
+    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+        """Say whose model it is, and drop those that no task has any more."""
+        self.parts = with_lesson(self.parts, lesson)
+        self.weights = {part: self.weights[part] for part in sorted(self.weights) if part in self.parts.values()}
+
+    def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer with the model of the task that is told, or with the base."""
+        part = part_for(self.parts, decode.told)
+        if part == self.standing or not self.standing:
+            return net.respond(examples, decode)
+        with _instead(net, self._model(part)):
+            return net.respond(examples, decode)
+
+    def _model(self, part: int | None) -> dict[str, Tensor]:
+        """Give all weights of a part, with label rows that came after it as they arrived; None is the base."""
+        import torch
+
+        own = self.weights[part] if part is not None else {}
+        whole = dict(self.born)
+        for name, value in own.items():
+            born = self.born[name]
+            whole[name] = value if value.shape == born.shape else torch.cat([value, born[len(value) :]])
+        return whole
+
+    def guide(self) -> dict[str, Any]:
+        """Give which part is whose, and the weights of all but the standing one: "part.1", "part.2" and so on."""
+        named = {f"part.{part}": weights for part, weights in self.weights.items()}
+        return {"parts": self.parts, **named} if self.parts else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the parts."""
+        self.parts = state.get("parts", {})
+        numbers = sorted(int(name.removeprefix("part.")) for name in state if name.startswith("part."))
+        self.weights = {number: state[f"part.{number}"] for number in numbers}
+
+
+def _copies(net: Net) -> dict[str, Tensor]:
+    return {n: p.detach().clone() for n, p in net.module.named_parameters()}
+
+
+@contextmanager
+def _instead(net: Net, weights: Mapping[str, Tensor]) -> Generator[None]:
+    """Let other weights stand in the net for a while; its own come back untouched."""
+    params = dict(net.module.named_parameters())
+    own = {name: param.data for name, param in params.items()}
+    try:
+        for name, param in params.items():
+            param.data = weights[name]
+        yield
+    finally:
+        for name, param in params.items():
+            param.data = own[name]
+
+
+PLUGIN = plugin(Config, Separate, version=1, needs_task=True)
