@@ -48,12 +48,12 @@ def groups_of(folder, recipe):
     return {group.label: group for group in group_runs(load_runs(results))}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tasks(tmp_path_factory):
     return groups_of(tmp_path_factory.mktemp("tasks"), TASKS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def classes(tmp_path_factory):
     return groups_of(tmp_path_factory.mktemp("classes"), CLASSES)
 
