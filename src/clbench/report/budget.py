@@ -86,8 +86,8 @@ def budget_table(runs: Sequence[RunRecord], budgets: Sequence[ExamBudget] = CHEA
         budgets: Cheaper ways to examine them.
     """
     lines = [
-        "| learner | cells asked | AP | FM | FM of these cells | error of AP | error of FM | error of BWT |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| learner | cells asked | AP | BWT | FM | FM of these cells | error of AP | error of BWT | error of FM |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for run in runs:
         if run.spec.budget.policy != "full":
@@ -96,7 +96,8 @@ def budget_table(runs: Sequence[RunRecord], budgets: Sequence[ExamBudget] = CHEA
             due, all_cells = cells_due(run.matrix, budget)
             found = budget_error(run.matrix, budget)
             ap, fm, bwt = (found[name] for name in ("average_performance", "forgetting", "bwt"))
-            cells = [_percent(x) for x in (ap.full, fm.full, fm.budgeted, ap.difference, fm.difference, bwt.difference)]
+            figures = (ap.full, bwt.full, fm.full, fm.budgeted, ap.difference, bwt.difference, fm.difference)
+            cells = [_percent(x) for x in figures]
             asked = f"{_named(budget)}: {due} of {all_cells}"
             lines.append(f"| {run.spec.learner_name} | {asked} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
