@@ -48,10 +48,11 @@ class Config(Training):
 
 
 class Adapters(Method):
-    """A frozen base, and a set of bottleneck adapters per lesson."""
+    """A frozen base, and a set of bottlenecks per lesson; with `lateral`, each reads those of earlier lessons."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, lateral: bool = False) -> None:
         self.config = config
+        self.lateral = lateral
         self.parts: dict[str, int] = {}
         self.columns: Columns | None = None
 
@@ -60,7 +61,7 @@ class Adapters(Method):
         from clbench.learners._columns import Columns, Switch
 
         if self.columns is None:
-            self.columns = Columns(net, Switch(), self.config.bottleneck, lateral=False)
+            self.columns = Columns(net, Switch(), self.config.bottleneck, lateral=self.lateral)
         self.columns.add(step)
 
     def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:

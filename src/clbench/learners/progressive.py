@@ -23,67 +23,21 @@ Not for: long streams (time and size of laterals grow with k^2), or streams that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from pydantic import Field
-
-from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._method import Method
-from clbench.learners._parts import with_lesson
-from clbench.learners._training import Training, plugin
-
-if TYPE_CHECKING:
-    from clbench.learners._columns import Columns
-    from clbench.models.net import Net
+from clbench.learners import adapters
+from clbench.learners._training import plugin
 
 
-class Config(Training):
+class Config(adapters.Config):
     """Settings of progressive columns.
 
     Attributes:
         bottleneck: Width of a column at each block, >= 1.
     """
 
-    bottleneck: int = Field(default=64, ge=1)
+
+def method(config: Config) -> adapters.Adapters:
+    """Give adapters that read those of earlier lessons: columns."""
+    return adapters.Adapters(config, lateral=True)
 
 
-class Progressive(Method):
-    """A frozen base, and a column per lesson with laterals from all earlier ones."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.parts: dict[str, int] = {}
-        self.columns: Columns | None = None
-
-    def prepare(self, net: Net, step: int) -> None:
-        """Freeze what there is and add column `step` with its laterals."""
-        from clbench.learners._columns import Columns, Switch
-
-        if self.columns is None:
-            self.columns = Columns(net, Switch(), self.config.bottleneck, lateral=True)
-        self.columns.add(step)
-
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
-        """Note which tasks the new column belongs to."""
-        self.parts = with_lesson(self.parts, lesson)
-
-    def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
-        """Answer with the column of the task that is told; the last column where none is."""
-        from clbench.learners._columns import answer_with
-
-        if self.columns is None:
-            return net.respond(examples, decode)
-        return answer_with(self.columns.switch, self.parts, net, examples, decode)
-
-    def guide(self) -> dict[str, Any]:
-        """Give which column belongs to which task."""
-        return {"parts": self.parts} if self.parts else {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over which column belongs to which task."""
-        self.parts = dict(state.get("parts", {}))
-
-
-PLUGIN = plugin(Config, Progressive, version=1, first_lesson_as="adapters")
+PLUGIN = plugin(Config, method, version=1, first_lesson_as="adapters")
