@@ -7,13 +7,15 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clbench.core.errors import SpecError
 from clbench.core.progress import Progress, listener
-from clbench.core.spec import Machine
+
+if TYPE_CHECKING:
+    from clbench.core.spec import Machine
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of local data sets [default: $CLBENCH_DATA].")]
 Place = Annotated[
@@ -33,6 +35,7 @@ def machine(store: Path | None, data: Path | None, workers: int | None, device: 
     Raises:
         SpecError: A value is out of range.
     """
+    from clbench.core.spec import Machine
     from clbench.data.fetch import data_root
     from clbench.engine.provenance import cores
     from clbench.engine.resolve import validated
