@@ -99,6 +99,13 @@ def head_of(net: Net) -> nn.Module:
     return net.module.get_submodule(net.head_name)
 
 
+def one_for_all(net: Net, settings: LoraTraining, step: int) -> None:
+    """Freeze the base and add one adapter for all lessons, in the first one; a label head always learns."""
+    if step == 1:
+        add_lora(net, settings)
+    free_label_head(net)
+
+
 def free_label_head(net: Net) -> None:
     """Let a label head learn: its rows belong to labels that the base has never seen."""
     if net.labels:

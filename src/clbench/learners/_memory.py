@@ -63,10 +63,16 @@ class Alike:
     WINDOWS = 8
 
     def __init__(self, net: Net, lesson: Lesson, memory: Sequence[Example]) -> None:
+        self.memory = memory
         self.lengths = {e.id: net.length(e) for e in lesson.examples} if memory else {}
         self.ordered = sorted(self.lengths.values())
         lengths = [net.length(e) for e in memory]
         self.slots = sorted(range(len(memory)), key=lambda i: lengths[i])
+
+    def mixed(self, batch: list[Example], share: float, rng: np.random.Generator) -> list[Example]:
+        """Give the batch with old examples after it."""
+        old = [self.memory[i] for i in self.draw(batch, share, rng)]
+        return [*batch, *old] if old else batch
 
     def draw(self, batch: Sequence[Example], share: float, rng: np.random.Generator) -> list[int]:
         """Give slots of the memory without repeats: `share` times as many as the batch has examples."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clbench.learners._adapters import LoraTraining, add_lora, free_label_head
+from clbench.learners._adapters import LoraTraining, one_for_all
 from clbench.learners._method import Method
 from clbench.learners._training import plugin
 
@@ -39,9 +39,7 @@ class Lora(Method):
 
     def prepare(self, net: Net, step: int) -> None:
         """Freeze the base and add the adapter, once; a label head always learns."""
-        if step == 1:
-            add_lora(net, self.config)
-        free_label_head(net)
+        one_for_all(net, self.config, step)
 
 
 PLUGIN = plugin(Config, Lora, version=1)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from clbench.learners._adapters import LoraTraining, add_lora, free_label_head
+from clbench.learners._adapters import LoraTraining, one_for_all
 from clbench.learners._method import Method
 from clbench.learners._training import plugin
 
@@ -46,9 +46,7 @@ class LoraPlus(Method):
 
     def prepare(self, net: Net, step: int) -> None:
         """Freeze the base and add the adapter, once; a label head always learns."""
-        if step == 1:
-            add_lora(net, self.config)
-        free_label_head(net)
+        one_for_all(net, self.config, step)
 
     def speed(self, name: str) -> float:
         """Let B learn `ratio` times faster."""

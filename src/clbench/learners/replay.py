@@ -74,10 +74,7 @@ class Replay(Method):
 
     def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
         """Add old examples, drawn from memory without repeats, about as long as the batch's own."""
-        if self.alike is None:
-            return batch
-        old = [self.memory[i] for i in self.alike.draw(batch, self.config.share, rng)]
-        return [*batch, *old] if old else batch
+        return batch if self.alike is None else self.alike.mixed(batch, self.config.share, rng)
 
     def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Let the lesson into memory."""
