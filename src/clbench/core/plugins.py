@@ -117,7 +117,8 @@ def own(name: str, where: str = "") -> Own | None:
     path = Path(found["path"])
     if not path.is_file():
         near = sorted(p.as_posix() for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
-        raise SpecError(f"there is no file {found['path']!r}", where=where, mend=did_you_mean(path.as_posix(), near))
+        mend = did_you_mean(path.as_posix(), near) if near else "write its path from the folder you are in"
+        raise SpecError(f"there is no file {found['path']!r}", where=where, mend=mend)
     if not found["attribute"]:
         raise SpecError(f"{name!r} names a file and nothing in it", where=where, mend=f"write {path}:ClassName")
     pin = file_digest(path)[:DIGITS]
