@@ -8,7 +8,7 @@ from clbench.core.errors import ModelError
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode, Example, Message
 from clbench.models import source, tiny
-from clbench.models.net import cut_middle, load_net
+from clbench.models.net import cut_middle, like_lengths, load_net
 
 pytestmark = pytest.mark.xdist_group("models")
 CHOICES = ("red", "blue", "green apple", "a much longer choice of many words")
@@ -172,3 +172,64 @@ def test_folders_that_are_no_checkpoint(tmp_path):
 def test_long_prompts_lose_their_middle():
     assert cut_middle(list(range(10)), 4) == [0, 1, 8, 9]
     assert cut_middle([1, 2], 4) == [1, 2]
+
+
+def test_mixed_lengths_run_in_parts_and_come_back_in_order(causal, monkeypatch):
+    texts = ["a", "a b c d e f " * 9, "b c", "d " * 70, "e"]
+    examples = [
+        Example(id=f"e{i}", prompt=(Message(role="user", content=t),), targets=(f"answer {i}",) if i % 2 else ("no",))
+        for i, t in enumerate(texts)
+    ]
+    batch = causal.batch(examples)
+    parts = like_lengths(batch.mask_BT)
+    assert len(parts) > 1
+    assert sorted(int(row) for rows, _ in parts for row in rows) == [0, 1, 2, 3, 4]
+    mine = causal.forward(causal.module, batch)
+    monkeypatch.setattr("clbench.models.causal.like_lengths", lambda mask: [(torch.arange(5), mask.shape[1])])
+    whole = causal.forward(causal.module, batch)
+    assert torch.equal(mine.labels_N, whole.labels_N)
+    torch.testing.assert_close(mine.logits_NV, whole.logits_NV, atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(mine.loss, whole.loss, atol=1e-5, rtol=1e-5)
+
+
+def test_scores_at_taught_places_equal_those_of_a_plain_forward_pass(causal):
+    batch = causal.batch([Example(id="e", prompt=(Message(role="user", content="one two"),), targets=("three",))])
+    plain = causal.module(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False).logits[:, :-1]
+    taught = batch.labels[:, 1:] != -100
+    torch.testing.assert_close(causal.forward(causal.module, batch).logits_NV, plain[taught], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([5, 5, 5], [[0, 1, 2]]),
+        ([100, 5, 100, 6], [[1, 3], [0, 2]]),
+        ([10, 400, 10, 90, 10], [[0, 2, 4], [3], [1]]),
+        ([1], [[0]]),
+        ([30, 40], [[0, 1]]),
+    ],
+)
+def test_a_batch_is_cut_where_padding_would_cost_more(lengths, expected):
+    mask = torch.tensor([[1] * n + [0] * (max(lengths) - n) for n in lengths])
+    parts = like_lengths(mask)
+    assert [rows.tolist() for rows, _ in parts] == expected
+    assert [longest for _, longest in parts] == [max(lengths[i] for i in rows) for rows in expected]
+
+
+def test_an_encoder_gives_mixed_lengths_in_order(monkeypatch):
+    encoder = net_of("tiny-bert")
+    encoder.grow(["no", "yes"])
+    examples = [
+        Example(
+            id=str(i),
+            prompt=(Message(role="user", content=t),),
+            targets=("no" if i % 2 else "yes",),
+            choices=("no", "yes"),
+        )
+        for i, t in enumerate(["a", "b c d " * 60, "e", "f " * 80, "g"])
+    ]
+    batch = encoder.batch(examples)
+    assert len(like_lengths(batch.mask_BT)) > 1
+    mine = encoder.forward(encoder.module, batch).logits_NV
+    monkeypatch.setattr("clbench.models.encoder.like_lengths", lambda mask: [(torch.arange(5), mask.shape[1])])
+    torch.testing.assert_close(mine, encoder.forward(encoder.module, batch).logits_NV, atol=1e-4, rtol=1e-4)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from clbench.core.keys import canonical
 from clbench.core.types import Budget, Example, Lesson
-
-if TYPE_CHECKING:
-    from clbench.models.net import Net
 
 
 def room_for(memory: int, most_bytes: int | None, budget: Budget) -> Budget:
@@ -44,53 +40,21 @@ def storable(examples: Iterable[Example], room: Budget) -> list[Example]:
 
 
 def choose(memory: Sequence[Example], share: float, batch: int, rng: np.random.Generator) -> list[int]:
-    """Draw slots of the memory without repeats: `share` times as many as a batch has new examples.
+    """Draw slots of the memory without repeats: on average `share` times as many as a batch has new examples.
 
+    Where that is no whole number chance rounds it, so that a small share of a small batch is not always none.
     Methods draw in `mix` alone: its generator is the same in every process of a distributed run.
     """
-    num = min(round(share * batch), len(memory))
+    wanted = share * batch
+    num = int(wanted) + int(wanted % 1 > 0 and rng.random() < wanted % 1)
+    num = min(num, len(memory))
     return rng.choice(len(memory), num, replace=False).tolist() if num else []
 
 
-class Alike:
-    """Draws old examples that are about as long as the new ones they go with, so that little is padded.
-
-    Memory is ordered by tokens and cut into equal windows. A new example drawn from the batch says which window: the
-    one that stands where that example stands among the lengths of its lesson. Batches of like length cover a lesson
-    evenly, so over a lesson every old example is drawn about equally often, however long the two tasks are.
-    """
-
-    WINDOWS = 8
-
-    def __init__(self, net: Net, lesson: Lesson, memory: Sequence[Example]) -> None:
-        self.memory = memory
-        self.lengths = {e.id: net.length(e) for e in lesson.examples} if memory else {}
-        self.ordered = sorted(self.lengths.values())
-        lengths = [net.length(e) for e in memory]
-        self.slots = sorted(range(len(memory)), key=lambda i: lengths[i])
-
-    def mixed(self, batch: list[Example], share: float, rng: np.random.Generator) -> list[Example]:
-        """Give the batch with old examples after it."""
-        old = [self.memory[i] for i in self.draw(batch, share, rng)]
-        return [*batch, *old] if old else batch
-
-    def draw(self, batch: Sequence[Example], share: float, rng: np.random.Generator) -> list[int]:
-        """Give slots of the memory without repeats: `share` times as many as the batch has examples."""
-        num = min(round(share * len(batch)), len(self.slots))
-        if not num:
-            return []
-        length = self.lengths.get(batch[int(rng.integers(len(batch)))].id)
-        windows = min(self.WINDOWS, len(self.slots) // num)
-        window = int(self._place(length, rng) * windows)
-        start, end = (k * len(self.slots) // windows for k in (window, window + 1))
-        return [self.slots[start + i] for i in rng.choice(end - start, num, replace=False).tolist()]
-
-    def _place(self, length: int | None, rng: np.random.Generator) -> float:
-        """Give the share of the lesson that is shorter, in [0, 1); equal ones are parted by chance."""
-        if length is None:  # it came from another method's `widen`
-            return float(rng.random())
-        low, high = bisect_left(self.ordered, length), bisect_right(self.ordered, length)
-        return (low + float(rng.random()) * (high - low)) / len(self.ordered)
+def mixed(batch: list[Example], memory: Sequence[Example], share: float, rng: np.random.Generator) -> list[Example]:
+    """Give the batch with old examples after it, drawn uniformly without repeats."""
+    old = [memory[i] for i in choose(memory, share, len(batch), rng)]
+    return [*batch, *old] if old else batch
 
 
 # --- a uniform sample of all that was ever taught -----------------------------------------------------------

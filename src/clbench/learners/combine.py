@@ -282,4 +282,4 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return trained(config, method_of(config), model, seed, machine)
 
 
-PLUGIN = replace(plugin(Config, method_of, version=1, neutral={"parts": [{"name": "sft"}]}), build=build)
+PLUGIN = replace(plugin(Config, method_of, version=2, neutral={"parts": [{"name": "sft"}]}), build=build)

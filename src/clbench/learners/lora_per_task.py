@@ -28,7 +28,7 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._adapters import LoraTraining, acting, adapter_of, add_lora, head_of
+from clbench.learners._adapters import LoraTraining, acting, adapter_of, add_lora
 from clbench.learners._method import Method
 from clbench.learners._parts import part_for, with_lesson
 from clbench.learners._training import plugin
@@ -112,19 +112,20 @@ def hidden(net: Net, examples: Sequence[Example]) -> Tensor:
     import torch
 
     found: list[Tensor] = []
-    read: list[Tensor] = []
-    hook = head_of(net).register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
     asked = [example.model_copy(update={"targets": ("",)}) for example in examples]
-    try:
-        with torch.no_grad(), acting(net, []):
-            for start in range(0, len(asked), BATCH):
-                batch = net.batch(asked[start : start + BATCH])
-                net.forward(net.module, batch)
-                prompt_BT1 = (batch.mask_BT.bool() & (batch.labels < 0)).unsqueeze(-1)  # labels stand on the answer
-                total_BH = (read.pop().float() * prompt_BT1).sum(1)
-                found.append(total_BH / prompt_BT1.sum(1))
-    finally:
-        hook.remove()
+    with torch.no_grad(), acting(net, []):
+        for start in range(0, len(asked), BATCH):
+            batch = net.batch(asked[start : start + BATCH])
+            out = net.module(
+                input_ids=batch.ids_BT,
+                attention_mask=batch.mask_BT,
+                use_cache=False,
+                logits_to_keep=1,
+                output_hidden_states=True,
+            )
+            prompt_BT1 = (batch.mask_BT.bool() & (batch.labels < 0)).unsqueeze(-1)  # labels stand on the answer
+            total_BH = (out.hidden_states[-1].float() * prompt_BT1).sum(1)
+            found.append(total_BH / prompt_BT1.sum(1))
     return torch.cat(found)
 
 

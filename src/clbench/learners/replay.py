@@ -1,15 +1,14 @@
 """Experience replay: keep some old examples and mix them into every batch of a new lesson.
 
-    loss = CE(batch + round(share * |batch|) examples drawn from memory)
+    loss = CE(batch + share * |batch| examples drawn from memory)
 
 Who stays in memory is told by `keep`. "reservoir": every example seen so far with equal probability
 `memory / seen` (Vitter 1985, Algorithm R). "class-balanced": every label (for free text: every lesson) has equal
 room, and within it every example equal probability (the lowest of random ranks stay; Cohen and Kaplan 2007,
 "Summarizing Data using Bottom-k Sketches"). "ring": the same room, and the newest stay, first in, first out.
 Source: Chaudhry et al. 2019, "On Tiny Episodic Memories in Continual Learning", arXiv:1902.10486 (reservoir and
-ring); Rolnick et al. 2019, "Experience Replay for Continual Learning", arXiv:1811.11682. Otherwise than there, old
-examples are drawn about as long as the batch they go with (within a lesson each equally often), so that little is
-padded; memory is filled after a lesson and not within it, and a batch holds `share` old examples instead of one half.
+ring); Rolnick et al. 2019, "Experience Replay for Continual Learning", arXiv:1811.11682. Otherwise than there,
+memory is filled after a lesson and not within it, and a batch holds `share` old examples instead of one half.
 
 Family: replay
 Defaults: ours: 200 examples, and a quarter of a batch on top of it.
@@ -20,7 +19,7 @@ Told: nothing; "class-balanced" and "ring" read labels, and boundaries where the
 
 Privacy: it stores users' examples as they are.
 
-Not for: data that may not be kept. Old tasks far longer than the new one also make its batches long.
+Not for: data that may not be kept. Old examples far longer than the new ones cost a step accordingly more.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Budget, Example, Lesson
-from clbench.learners._memory import Alike, Ranked, Sample, equal_room, group_of, reservoir, room_for, storable
+from clbench.learners._memory import Ranked, Sample, equal_room, group_of, mixed, reservoir, room_for, storable
 from clbench.learners._method import Method
 from clbench.learners._training import Training, plugin
 
@@ -62,19 +61,13 @@ class Replay(Method):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.memory: list[Example] = []
-        self.alike: Alike | None = None
         self.seen = 0
         self.cap: int | None = None  # of a reservoir
         self.places: list[tuple[str, float]] = []  # group and rank of each example, where groups have equal room
 
-    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
-        """Look at the lengths; the lesson itself stays as it is."""
-        self.alike = Alike(net, lesson, self.memory) if self.config.share else None
-        return lesson
-
     def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
-        """Add old examples, drawn from memory without repeats, about as long as the batch's own."""
-        return batch if self.alike is None else self.alike.mixed(batch, self.config.share, rng)
+        """Add old examples, drawn from memory without repeats."""
+        return mixed(batch, self.memory, self.config.share, rng)
 
     def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Let the lesson into memory."""
@@ -112,4 +105,4 @@ class Replay(Method):
         self.places = [(group, rank) for group, rank in state.get("places", [])]
 
 
-PLUGIN = plugin(Config, Replay, version=2, neutral={"share": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(Config, Replay, version=3, neutral={"share": 0.0}, first_lesson_as="sft")

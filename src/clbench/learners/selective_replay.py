@@ -36,7 +36,7 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Example, Lesson
-from clbench.learners._memory import Alike, Ranked, equal_room, room_for, storable
+from clbench.learners._memory import Ranked, equal_room, mixed, room_for, storable
 from clbench.learners._method import Method
 from clbench.learners._training import Training, plugin
 
@@ -69,17 +69,11 @@ class SelectiveReplay(Method):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.memory: list[Example] = []
-        self.alike: Alike | None = None
         self.places: list[tuple[str, float]] = []  # lesson and rank of each
 
-    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
-        """Look at the lengths; the lesson itself stays as it is."""
-        self.alike = Alike(net, lesson, self.memory) if self.config.share else None
-        return lesson
-
     def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
-        """Add old examples, drawn from memory without repeats, about as long as the batch's own."""
-        return batch if self.alike is None else self.alike.mixed(batch, self.config.share, rng)
+        """Add old examples, drawn from memory without repeats."""
+        return mixed(batch, self.memory, self.config.share, rng)
 
     def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Rank the lesson, and share the room out again."""
@@ -170,4 +164,4 @@ RANKS: Mapping[str, Callable[[Net, Sequence[Example]], list[float]]] = {
     "coverage": by_coverage,
 }
 
-PLUGIN = plugin(Config, SelectiveReplay, version=1, neutral={"share": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(Config, SelectiveReplay, version=2, neutral={"share": 0.0}, first_lesson_as="sft")

@@ -18,7 +18,7 @@ from clbench.core.keys import seed_of
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
-from clbench.models.net import DTYPES, Batch, Forward, cut_middle, padded, pretrained, seeded
+from clbench.models.net import DTYPES, Batch, Forward, cut_middle, like_lengths, padded, pretrained, seeded
 from clbench.models.tokens import as_read
 
 if TYPE_CHECKING:
@@ -120,12 +120,31 @@ class Causal:
         )
 
     def forward(self, module: nn.Module, batch: Batch) -> Forward:
-        """Predict each target token from what stands before it."""
-        logits_BTV = module(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, use_cache=False).logits
-        labels_BT = batch.labels[:, 1:]
-        taught_BT = labels_BT != IGNORED
-        logits_NV, labels_N = logits_BTV[:, :-1][taught_BT].float(), labels_BT[taught_BT]
+        """Predict each target token from what stands before it; no scores are made where no loss is taken."""
+        taught_BT = batch.labels[:, 1:] != IGNORED
+        parts = like_lengths(batch.mask_BT)
+        found = [self._taught_logits(module, batch, taught_BT, rows, longest) for rows, longest in parts]
+        logits_NV = found[0]
+        if len(parts) > 1:
+            owner_N = taught_BT.nonzero()[:, 0]
+            order_N = torch.cat([torch.isin(owner_N, rows).nonzero()[:, 0] for rows, _ in parts])
+            logits_NV = torch.cat(found)[order_N.argsort()]
+        labels_N = batch.labels[:, 1:][taught_BT]
         return Forward(functional.cross_entropy(logits_NV, labels_N), logits_NV, labels_N)
+
+    def _taught_logits(
+        self, module: nn.Module, batch: Batch, taught_BT: Tensor, rows_B: Tensor, longest: int
+    ) -> Tensor:
+        """Give the scores at the places of some rows on which loss is taken, in the order of the batch."""
+        taught_BT = taught_BT[rows_B]
+        places_K = taught_BT.any(0).nonzero()[:, 0]
+        logits_BKV = module(
+            input_ids=batch.ids_BT[rows_B, :longest],
+            attention_mask=batch.mask_BT[rows_B, :longest],
+            use_cache=False,
+            logits_to_keep=places_K,
+        ).logits
+        return logits_BKV[taught_BT[:, places_K]].float()
 
     # --- answering ------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from clbench.core.keys import seed_of
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
-from clbench.models.net import DTYPES, Batch, Forward, cut_middle, padded, pretrained
+from clbench.models.net import DTYPES, Batch, Forward, cut_middle, like_lengths, padded, pretrained
 
 HEADS = ("classifier.out_proj", "classifier.dense_out", "classifier", "score")
 
@@ -154,7 +154,12 @@ class Encoder:
 
     def forward(self, module: nn.Module, batch: Batch) -> Forward:
         """Choose among all labels ever seen, as class-incremental learning asks."""
-        logits_BK = module(input_ids=batch.ids_BT, attention_mask=batch.mask_BT).logits.float()
+        parts = like_lengths(batch.mask_BT)
+        found = [
+            module(input_ids=batch.ids_BT[rows, :longest], attention_mask=batch.mask_BT[rows, :longest]).logits.float()
+            for rows, longest in parts
+        ]
+        logits_BK = torch.cat(found)[torch.cat([rows for rows, _ in parts]).argsort()] if len(parts) > 1 else found[0]
         return Forward(functional.cross_entropy(logits_BK, batch.labels), logits_BK, batch.labels)
 
     # --- answering ------------------------------------------------------------------------------------------

@@ -179,6 +179,37 @@ def padded(rows: Sequence[Sequence[int]], filler: int, device: torch.device) -> 
     return torch.from_numpy(ids_BT).to(device)
 
 
+def like_lengths(mask_BT: Tensor, least: int = 64) -> list[tuple[Tensor, int]]:
+    """Part the rows of a right-padded batch by length, wherever a cut saves a tenth of what it cuts.
+
+    Batches of a lesson are of like length; old examples that a method mixes in are not, and padding would cost more
+    than they do.
+
+    Args:
+        mask_BT: 1 where a token stands.
+        least: Places that a cut must save, >= 0: a forward pass of its own costs about as much.
+
+    Returns:
+        Parts, each (its rows in rising order, its longest row in tokens).
+    """
+    lengths = mask_BT.sum(1).tolist()
+    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+    parts = _cut([lengths[row] for row in order], least)
+    parts = [order[start:end] for start, end in parts]
+    return [(torch.tensor(sorted(rows), device=mask_BT.device), lengths[rows[-1]]) for rows in parts]
+
+
+def _cut(lengths: Sequence[int], least: int) -> list[tuple[int, int]]:
+    """Cut rising lengths in two where that saves most, and the halves again."""
+    num, longest = len(lengths), lengths[-1]
+    saved = [at * (longest - lengths[at - 1]) for at in range(1, num)]
+    most = max(saved, default=0)
+    if most <= max(least, 0.1 * num * longest):
+        return [(0, num)]
+    at = 1 + saved.index(most)
+    return _cut(lengths[:at], least) + [(at + start, at + end) for start, end in _cut(lengths[at:], least)]
+
+
 def cut_middle(ids: list[int], limit: int) -> list[int]:
     """Keep the first and the last part of a sequence that is too long: instructions stand at both ends."""
     if len(ids) <= limit:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from scipy.stats import chisquare
 from torch import nn
 from torch.nn import functional
 
@@ -17,7 +18,7 @@ from clbench.core.keys import canonical, digest, rng
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Budget, Example, Lesson, Message
 from clbench.learners import agem, derpp, generative_replay, replay, selective_replay
-from clbench.learners._memory import Alike, Ranked, Sample, equal_room, reservoir, size
+from clbench.learners._memory import Ranked, Sample, choose, equal_room, mixed, reservoir, size
 from clbench.models.net import Batch, Forward, seeded
 
 pytestmark = pytest.mark.xdist_group("methods")
@@ -113,49 +114,17 @@ def test_replay_at_its_defaults_keeps_what_algorithm_r_keeps():
     assert method.state() == {"memory": memory, "seen": 27}
 
 
-# --- drawn about as long as the new ones --------------------------------------------------------------------------
-
-
-def spread_out(step, num, shortest, longest):
-    """Examples whose lengths are spread evenly; the net's `length` counts characters."""
-    sizes = np.linspace(shortest, longest, num).round().astype(int)
-    return lesson(step, examples=[example(f"{step}-{i}", text="x" * n) for i, n in enumerate(sizes)])
-
-
-CHARACTERS = SimpleNamespace(length=lambda e: len(e.prompt[0].content))
-
-
-@pytest.mark.parametrize(("shortest", "longest"), [(10, 100), (500, 900)])
-def test_every_old_example_is_drawn_equally_often_over_a_lesson(shortest, longest):
-    memory = spread_out(1, 30, 10, 100).examples
-    new = spread_out(2, 64, shortest, longest)
-    alike, drawn, trials = Alike(CHARACTERS, new, memory), Counter(), 400
-    for trial in range(trials):
-        for start in range(0, 64, 8):  # batches of like length, as the loop makes them
-            drawn.update(alike.draw(new.examples[start : start + 8], 0.25, rng(trial, start, "mix")))
-    total = trials * 8 * 2
-    assert sum(drawn.values()) == total
-    assert set(drawn) == set(range(30))
-    assert max(drawn.values()) < 1.5 * total / 30  # windows hold three or four
-    assert min(drawn.values()) > 0.75 * total / 30
-
-
-def test_old_examples_are_as_long_as_the_batch():
-    memory, new = spread_out(1, 80, 10, 100).examples, spread_out(2, 64, 10, 100)
-    alike, batch = Alike(CHARACTERS, new, memory), new.examples[-8:]
-    drawn = [memory[i] for trial in range(50) for i in alike.draw(batch, 0.25, rng(trial, 1, "mix"))]
-    assert min(map(CHARACTERS.length, drawn)) > 85
-    assert len({e.id for e in drawn}) == 10  # an eighth of the memory
-
-
-def test_draws_without_repeats_and_never_more_than_there_are():
-    alike = Alike(CHARACTERS, spread_out(2, 8, 10, 20), spread_out(1, 5, 10, 20).examples)
-    assert sorted(alike.draw(spread_out(2, 8, 10, 20).examples, 1.0, rng(0, 1, "mix"))) == [0, 1, 2, 3, 4]
-    assert alike.draw([example("never seen")], 0.1, rng(0, 1, "mix")) == []
-    assert len(alike.draw([example("never seen")], 1.0, rng(0, 1, "mix"))) == 1
-    assert (
-        Alike(CHARACTERS, spread_out(2, 8, 10, 20), []).draw(spread_out(2, 8, 1, 2).examples, 1.0, rng(0, 1, "m")) == []
-    )
+def test_every_old_example_is_drawn_equally_often_and_without_repeats():
+    memory = lesson(1, 30).examples
+    batch = list(lesson(2, 8).examples)
+    assert mixed(batch, (), 0.25, rng(0, 1, "mix")) is batch
+    drawn = Counter()
+    for trial in range(3000):
+        found = mixed(batch, memory, 0.5, rng(trial, 1, "mix"))
+        assert found[:8] == batch
+        assert len({e.id for e in found[8:]}) == 4
+        drawn.update(e.id for e in found[8:])
+    assert chisquare([drawn[e.id] for e in memory]).pvalue > 1e-4
 
 
 def test_origin_tells_old_slots_from_new_examples():
@@ -577,3 +546,10 @@ def test_none_of_them_is_sft_or_another_under_a_new_name():
         each.learn(other)
     for (name, one), (other_name, two) in combinations(made.items(), 2):
         assert (weights(one) - weights(two)).abs().max() > 1e-5, (name, other_name)
+
+
+def test_a_share_that_is_no_whole_number_holds_on_average():
+    drawn = [len(choose(range(50), 0.1, 4, rng(trial, 1, "mix"))) for trial in range(4000)]
+    assert set(drawn) == {0, 1}
+    assert abs(np.mean(drawn) - 0.4) < 0.03  # four standard errors
+    assert {len(choose(range(50), 0.5, 4, rng(trial, 1, "mix"))) for trial in range(50)} == {2}
