@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from clbench.core.types import Frozen
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -33,6 +35,9 @@ def canonical(value: object) -> str:
 
 
 def _plain(value: object) -> Any:
+    if isinstance(value, Frozen):
+        fields = type(value).model_fields
+        return {n: _plain(part) for n, part in value if n not in value.later or part != fields[n].default}
     if isinstance(value, BaseModel):
         return {name: _plain(part) for name, part in value}
     if isinstance(value, Mapping):

@@ -18,6 +18,7 @@ class Column(Frozen):
     Attributes:
         name: The exam's name.
         kind: "own" for tasks of the stream, else the ability group.
+        ability: Finer name of what it watches; empty where there is none.
         taught: First step (1..T) that teaches it, None for abilities.
         chance: Score of an answerer that knows nothing, in [0, 1].
         size: Number of questions.
@@ -25,6 +26,7 @@ class Column(Frozen):
 
     name: str
     kind: ExamKind = "own"
+    ability: str = ""
     taught: int | None = None
     chance: float = 0.0
     size: int = 0
@@ -58,7 +60,8 @@ class Matrix:
     def blank(cls, rows: int, exams: Sequence[Exam]) -> Matrix:
         """Make a matrix of `rows` rows in which nothing is measured yet."""
         columns = tuple(
-            Column(name=e.name, kind=e.kind, taught=e.taught, chance=e.chance, size=len(e.examples)) for e in exams
+            Column(name=e.name, kind=e.kind, ability=e.ability, taught=e.taught, chance=e.chance, size=len(e.examples))
+            for e in exams
         )
         shape = (rows, len(columns))
         zeros = np.zeros(shape, dtype=np.int64)

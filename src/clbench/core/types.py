@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,8 +14,14 @@ Axis = Literal["task", "domain", "class", "recurring"]
 
 
 class Frozen(BaseModel):
-    """A value: immutable, and an unknown field is an error."""
+    """A value: immutable, and an unknown field is an error.
 
+    Attributes:
+        later: Fields that came after keys were first made; a key leaves them out where they hold their defaults, so
+            that what is in stores and locks stays valid.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -29,6 +35,41 @@ class Message(Frozen):
 Prompt = tuple[Message, ...]
 
 
+class Request(Frozen):
+    """A plain question to a language model: text that is read as it is, without a chat template.
+
+    Attributes:
+        kind: "loglik": ln p(continuation | context); "rolling": ln p(continuation), long texts in windows, no context;
+            "text": what the model writes after the context.
+        context: What stands before.
+        continuation: What is scored.
+        max_tokens: Most tokens that are written.
+        stop: Writing ends before the first of these.
+        temperature: 0 is greedy.
+    """
+
+    kind: Literal["loglik", "rolling", "text"]
+    context: str = ""
+    continuation: str = ""
+    max_tokens: int = Field(default=256, ge=1)
+    stop: tuple[str, ...] = ()
+    temperature: float = Field(default=0.0, ge=0.0)
+
+
+class Reply(Frozen):
+    """What came back to a plain question.
+
+    Attributes:
+        loglik: In nats, summed over the tokens scored; None where text was asked for.
+        greedy: Whether the continuation is what greedy decoding would have written.
+        text: What was written.
+    """
+
+    loglik: float | None = None
+    greedy: bool = False
+    text: str = ""
+
+
 class Example(Frozen):
     """One item to learn from or to be asked.
 
@@ -38,6 +79,9 @@ class Example(Frozen):
         targets: Accepted answers; the first is the one that is taught.
         choices: The closed set of answers, empty for free text.
         rubric: Criteria for a judge, empty where a checker is exact.
+        check: What a scorer needs beyond the targets, as text: tests of a program, instructions to verify.
+        requests: Plain questions that are asked instead of the prompt (`Decode.kind` "raw"); the prompt then only
+            shows what it is about.
         group: Items of one group are not independent (same fact, same document); statistics cluster on it.
         eval_only: Must never be trained on; learners refuse it.
     """
@@ -47,8 +91,11 @@ class Example(Frozen):
     targets: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     rubric: tuple[str, ...] = ()
+    check: str = ""
+    requests: tuple[Request, ...] = ()
     group: str | None = None
     eval_only: bool = False
+    later: ClassVar[frozenset[str]] = frozenset({"check", "requests"})
 
 
 class Budget(Frozen):
@@ -87,7 +134,8 @@ class Decode(Frozen):
     """How an answer is drawn. Part of the identity of an answer.
 
     Attributes:
-        kind: "text" generates; "label" ranks `Example.choices` by log-likelihood (or by the label head of an encoder).
+        kind: "text" generates; "label" ranks `Example.choices` by log-likelihood (or by the label head of an encoder);
+            "raw" puts `Example.requests` as they are, and what else stands here is not heeded.
         max_tokens: Longest generated answer in tokens of the model's tokenizer.
         stop: Generation ends before the first of these strings.
         temperature: 0 is greedy.
@@ -95,7 +143,7 @@ class Decode(Frozen):
         told: Name of the task that the question belongs to, where the stream reveals it; None says nothing.
     """
 
-    kind: Literal["text", "label"] = "text"
+    kind: Literal["text", "label", "raw"] = "text"
     max_tokens: int = Field(default=32, ge=1)
     stop: tuple[str, ...] = ()
     temperature: float = Field(default=0.0, ge=0.0)
@@ -116,6 +164,7 @@ class Exam(Frozen):
     Attributes:
         name: Name of the column.
         kind: "own" for a task of the stream, else which ability it watches.
+        ability: Finer name of what it watches ("knowledge", "mathematics", "code", ...), for reports; may be empty.
         needs: Abilities that a model must have to sit it.
         chance: Expected score of an answerer that knows nothing, in [0, 1].
         taught: First step (1..T) that teaches it; None for abilities that no lesson teaches.
@@ -126,6 +175,7 @@ class Exam(Frozen):
 
     name: str
     kind: ExamKind = "own"
+    ability: str = ""
     examples: tuple[Example, ...]
     decode: Decode
     scorer: ScorerSpec
@@ -265,6 +315,7 @@ class Answer(Frozen):
     Attributes:
         finish: "stop" ended by itself, "length" was cut at `max_tokens`, "error" could not be answered (see `text`).
         tokens_in, tokens_out: Tokens read and written, padding not counted.
+        replies: To the plain questions of the example, in their order.
     """
 
     example_id: str
@@ -272,6 +323,8 @@ class Answer(Frozen):
     finish: Literal["stop", "length", "error"] = "stop"
     tokens_in: int = 0
     tokens_out: int = 0
+    replies: tuple[Reply, ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"replies"})
 
 
 class Grade(Frozen):

@@ -12,7 +12,7 @@ from clbench.core.errors import AbsentError, DataError, did_you_mean
 from clbench.core.types import Budget, Decode, ExamKind, Frozen, Message, ScorerSpec
 from clbench.data import template
 from clbench.data.cardfile import read_text, validated
-from clbench.data.columns import Join, Made, Part, Spans
+from clbench.data.columns import Join, Made, Packed, Part, Spans
 from clbench.data.source import HubSource, Name, PathSource, RowSource, Source, UrlSource, WorldSource
 
 CardKind = Literal["tasks", "streams", "exams"]
@@ -20,9 +20,12 @@ CARDS = Path(__file__).parent / "cards"
 
 
 class Splits(Frozen):
-    """Which split of the source is taught, asked, and used for choosing settings; `dev: null` is none."""
+    """Which split of the source is taught, asked, and used for choosing settings.
 
-    lesson: Name = "train"
+    `dev: null` is none; `lesson: null` is a task for exams only, which no stream can teach.
+    """
+
+    lesson: Name | None = "train"
     dev: Name | None = "validation"
     exam: Name = "test"
 
@@ -77,6 +80,8 @@ class Card(OnDisk):
         columns: Name -> a text made from the data's columns (a joined list, marked spans, a part), for the templates.
         prompt: The conversation up to the answer, as templates.
         target: Template of the taught answer.
+        check: Template of what the scorer needs beyond the target: tests of a program, instructions to verify. With it
+            a task for exams only may go without a target.
         accept: A column of further accepted answers, `"{column}"`: a list of texts, or one text.
         choices: What each row offers to choose from: `"{column}"`, a list of texts, or a list of templates.
         choice_keys: The data's names for the choices in their order ("A", "B", ... or "0", "1", ...), if the target
@@ -100,6 +105,7 @@ class Card(OnDisk):
     columns: Mapping[str, Made] = {}
     prompt: tuple[Message, ...] = ()
     target: str = ""
+    check: str = ""
     accept: str | None = None
     choices: str | tuple[str, ...] | None = None
     choice_keys: tuple[str, ...] | None = None
@@ -124,7 +130,7 @@ class Card(OnDisk):
             template.parse(message.content)
         return value
 
-    @field_validator("target", "accept", "choices")
+    @field_validator("target", "check", "accept", "choices")
     @classmethod
     def _template_parses(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         for text in (value,) if isinstance(value, str) else value or ():
@@ -163,11 +169,13 @@ class Card(OnDisk):
         if not self.unverified and any(isinstance(s, HubSource) and s.revision is None for s in self.sources):
             raise ValueError("revision is missing: give the 40-hex commit (only an unverified card may lack it)")
         if isinstance(self.source, WorldSource):
-            if self.texts != ("",) or self.accept or self.labels or self.label_names or self.choices or self.columns:
+            if self.texts != ("", "") or self.accept or self.labels or self.label_names or self.choices or self.columns:
                 raise ValueError("a world writes its own prompts, targets and labels")
             return self
-        if not self.prompt or not self.target:
+        if not self.prompt or not (self.target or (self.check and self.splits.lesson is None)):
             raise ValueError("a card needs prompt and target")
+        if self.labels == "from-data" and self.splits.lesson is None:
+            raise ValueError("labels from-data come from the lesson split, and there is none: list them")
         if self.accept is not None and template.parse(self.accept).only_field is None:
             raise ValueError('accept names one column: "{column}"')
         if self.label_names is not None and self.labels is None:
@@ -214,10 +222,11 @@ class Card(OnDisk):
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All templates whose fields must be texts: prompt, target, and choices that are templates."""
+        """All templates whose fields must be texts: prompt, target, check, and choices that are templates."""
         return (
             *(m.content for m in self.prompt),
             self.target,
+            self.check,
             *(() if isinstance(self.choices, str) else self.choices or ()),
         )
 
@@ -258,6 +267,8 @@ class ExamCard(OnDisk):
     Attributes:
         name: The file's name, and the column's.
         kind: "general", "instruction" or "long_context".
+        ability: Finer name for reports: "knowledge", "mathematics", "reasoning", "code", "instruction",
+            "long context", "Chinese".
         source: Where the questions come from.
         decode, scorer: How it is asked and marked; for a task's exam the task's own where absent.
         about: For listings; `chance` where it is not 1/number of choices.
@@ -266,6 +277,7 @@ class ExamCard(OnDisk):
 
     name: Name
     kind: ExamKind = "general"
+    ability: str = ""
     source: ExamSource
     decode: Decode | None = None
     scorer: ScorerSpec | None = None
@@ -281,6 +293,7 @@ NESTED: Mapping[str, type[BaseModel]] = {
     "join": Join,
     "spans": Spans,
     "part": Part,
+    "json_of": Packed,
     "ability": AbilitySource,
     "task": TaskSource,
     "prompt": Message,

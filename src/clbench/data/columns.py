@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from clbench.core.errors import did_you_mean
+from clbench.core.keys import canonical
 from clbench.core.types import Frozen
 from clbench.data import template
 
@@ -185,6 +186,32 @@ class Part(Frozen):
         return (text.partition(self.before)[0] if self.before else text).strip()
 
 
+class Packed(Frozen):
+    """Columns as one JSON text, for a scorer to read.
+
+    Attributes:
+        json_of: The columns; their names are the keys.
+
+    Example:
+        >>> Packed(json_of=("n", "tests")).made({"n": 2, "tests": ["assert f()"], "other": 0})
+        '{"n":2,"tests":["assert f()"]}'
+    """
+
+    json_of: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns of the data that it needs."""
+        return self.json_of
+
+    def made(self, row: Mapping[str, Any]) -> str:
+        """Make the column's text; raises ValueError for what JSON cannot hold."""
+        try:
+            return canonical({name: row[name] for name in self.json_of})
+        except TypeError as error:
+            raise ValueError(f"holds what JSON cannot: {error}") from None
+
+
 def _list(row: Mapping[str, Any], column: str) -> list[Any]:
     value: Any = row[column]
     if not isinstance(value, list):
@@ -194,16 +221,19 @@ def _list(row: Mapping[str, Any], column: str) -> list[Any]:
 
 def _tag(value: Any) -> str | None:
     keys: set[str] = set(value) if isinstance(value, dict) else set(type(value).model_fields)
-    tags = keys & {"join", "spans", "part"}
+    tags = keys & {"join", "spans", "part", "json_of"}
     return tags.pop() if len(tags) == 1 else None
 
 
 Made = Annotated[
-    Annotated[Join, Tag("join")] | Annotated[Spans, Tag("spans")] | Annotated[Part, Tag("part")],
+    Annotated[Join, Tag("join")]
+    | Annotated[Spans, Tag("spans")]
+    | Annotated[Part, Tag("part")]
+    | Annotated[Packed, Tag("json_of")],
     Discriminator(
         _tag,
         custom_error_type="column",
         custom_error_message="a made column is one of {join, item, separator, replace, empty}, "
-        "{spans, tokens, glue, item, separator, replace, empty} or {part, after, before}",
+        "{spans, tokens, glue, item, separator, replace, empty}, {part, after, before} or {json_of}",
     ),
 ]

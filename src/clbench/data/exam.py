@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import digest
-from clbench.core.types import Exam, Example, ScorerSpec, Stream, Task
+from clbench.core.types import Ability, Decode, Exam, Example, ScorerSpec, Stream, Task
 from clbench.data.card import AbilitySource, ExamCard, list_cards, load_exam_card
 from clbench.data.task import chance_of, decode_of, open_task, smallest
 
@@ -60,7 +60,7 @@ def _own(task: Task, stream: Stream, items: int | None) -> Exam:
         examples=task.exam,
         decode=task.decode.model_copy(update={"told": task.name if stream.reveals == "task" else None}),
         scorer=task.scorer,
-        needs=frozenset({task.decode.kind}),
+        needs=needs_of(task.decode, task.exam),
         chance=task.chance,
         taught=next(k for k, r in enumerate(stream.rounds, start=1) if task.name in r.teaches),
         growth=_growth(task, stream),
@@ -70,6 +70,13 @@ def _own(task: Task, stream: Stream, items: int | None) -> Exam:
     if not exam.growth:
         return sealed
     return exam_at(sealed, 0).model_copy(update={"chance": 1 / len(_choices(exam, 0))})
+
+
+def needs_of(decode: Decode, examples: Sequence[Example]) -> frozenset[Ability]:
+    """Say what a model must be able to do to be asked."""
+    if decode.kind != "raw":
+        return frozenset({decode.kind})
+    return frozenset("text" if r.kind == "text" else "loglik" for e in examples for r in e.requests)
 
 
 def _growth(task: Task, stream: Stream) -> tuple[tuple[int, str], ...]:
@@ -117,10 +124,11 @@ def open_exam(card: ExamCard, items: int | None = None, data: Path | None = None
         Exam(
             name=card.name,
             kind=card.kind,
+            ability=card.ability,
             examples=examples,
             decode=decode,
             scorer=scorer,
-            needs=frozenset({decode.kind}),
+            needs=needs_of(decode, examples),
             chance=chance_of(card.about, chance, where),
             digest="",
         ),

@@ -59,7 +59,7 @@ def choose(card: Card, data: Path | None) -> RowSource:
             if isinstance(source, PathSource):
                 _folder(card, source, data_root(data))
             else:
-                next(split_rows(card, source, card.splits.lesson, data), None)
+                next(split_rows(card, source, card.splits.lesson or card.splits.exam, data), None)
         except DataError as error:
             tried.append(f"{source}: {error.what}")
             mends.append(error.mend)

@@ -125,6 +125,9 @@ def _disjoint(tasks: Sequence[Task], card: StreamCard) -> tuple[list[Task], dict
     clean: list[Task] = []
     dropped: dict[str, int] = {}
     for task in tasks:
+        if not task.lesson:
+            mend = "name it under `exams`, and teach another"
+            raise DataError(f"task {task.name!r} is for exams only", where=str(card.path), mend=mend)
         kept: dict[str, tuple[Example, ...]] = {}
         for split, examples, others in (("lesson", task.lesson, held), ("dev", task.dev, exams)):
             leaks = {e.id: others[said] for e in examples if (said := asked(e)) in others}

@@ -36,6 +36,7 @@ class _Draft:
     prompt: tuple[str, ...]
     targets: tuple[str, ...]
     choices: tuple[str, ...]
+    check: str
 
 
 class _Shape:
@@ -45,10 +46,11 @@ class _Shape:
         self.card = card
         self.prompts = [template.parse(m.content) for m in card.prompt]
         self.target = template.parse(card.target)
+        self.check = template.parse(card.check)
         self.accept = template.parse(card.accept).only_field if card.accept else None
         self.listed = template.parse(card.choices).only_field if isinstance(card.choices, str) else None
         self.offered = [] if isinstance(card.choices, str) else [template.parse(c) for c in card.choices or ()]
-        fields = [f for t in (*self.prompts, self.target, *self.offered) for f in t.fields]
+        fields = [f for t in (*self.prompts, self.target, self.check, *self.offered) for f in t.fields]
         self.fields = tuple(dict.fromkeys(fields))
         read = {c for made in card.columns.values() for c in made.reads}
         named = {*self.fields, *(f for f in (self.accept, self.listed) if f is not None)} - card.columns.keys()
@@ -74,8 +76,9 @@ class _Shape:
             self._identity(row, where),
             where,
             tuple(p.render(values) for p in self.prompts),
-            (target, *self._accepted(whole, target, where)),
+            (target, *self._accepted(whole, target, where)) if self.card.target else (),
             choices,
+            self.check.render(values),
         )
 
     def _made(self, row: Mapping[str, Any], where: str) -> dict[str, str]:
@@ -181,6 +184,7 @@ def _examples(card: Card, drafts: Sequence[_Draft], choices: tuple[str, ...]) ->
             prompt=tuple(m.model_copy(update={"content": c}) for m, c in zip(card.prompt, d.prompt, strict=True)),
             targets=d.targets,
             choices=d.choices or choices,
+            check=d.check,
         )
         for d in drafts
     )
@@ -206,7 +210,7 @@ def _from_rows(card: Card, data: Path | None) -> Task:
         drafts = _drafts(shape, split_rows(card, source, split, data), see)
         return _taken(card, _kept(card.skip, drafts, left_out), num)
 
-    lesson = taken(card.splits.lesson, card.take.lesson)
+    lesson = [] if card.splits.lesson is None else taken(card.splits.lesson, card.take.lesson)
     closed = True
     exam = taken(card.splits.exam, card.take.exam)
     dev: list[_Draft] = []
@@ -259,7 +263,7 @@ def decode_of(decode: Decode | None, labels: Sequence[str]) -> Decode:
 def _task(card: Card, parts: Sequence[tuple[Example, ...]], labels: tuple[str, ...], chance: float | None) -> Task:
     lesson, exam, dev = parts
     for name, split in (("lesson", lesson), ("exam", exam)):
-        if not split:
+        if not split and (name == "exam" or card.splits.lesson is not None):
             raise DataError(f"the {name} split of task {card.name!r} is empty", where=str(card.path))
     offered = labels or exam[0].choices
     if chance is None:

@@ -35,7 +35,7 @@ def _labels_covered(card: Card, task: Task) -> str:
         astray = [e for e in (*task.lesson, *task.exam) if e.choices and e.targets[0] not in e.choices]
         return f"the answer of example {astray[0].id!r} is not among its choices" if astray else ""
     taught = {e.targets[0] for e in task.lesson}
-    missing = sorted({e.targets[0] for e in task.exam} - taught)
+    missing = sorted({e.targets[0] for e in task.exam} - taught) if task.lesson else []
     unknown = sorted({t for e in (*task.lesson, *task.exam) for t in e.targets[:1]} - set(task.labels))
     if unknown:
         return f"label {unknown[0]!r} is outside the set"
@@ -43,6 +43,9 @@ def _labels_covered(card: Card, task: Task) -> str:
 
 
 def _targets_there(card: Card, task: Task) -> str:
+    if not card.target and card.check:
+        empty = [e.id for e in task.exam if not e.check.strip()]
+        return f"example {empty[0]!r} has nothing to check" if empty else ""
     empty = [e.id for e in (*task.lesson, *task.exam) if not e.targets or not e.targets[0].strip()]
     return f"example {empty[0]!r} has no target" if empty else ""
 
@@ -111,15 +114,18 @@ def check_card(name_or_path: str, data: Path | None, *, locked: bool = True) -> 
 
 def check_task(card: Card, task: Task, *, locked: bool = True) -> list[Outcome]:
     """Check a task that is already open against its card."""
+    left_out = {} if locked else {"lock fits": "not asked for"}
+    if not any(e.targets for e in task.exam):
+        left_out["oracle scores 1"] = "there are no reference answers"
     return [
-        Outcome(title, skipped="not asked for")
-        if title == "lock fits" and not locked
-        else Outcome(title, check(card, task))
+        Outcome(title, skipped=left_out[title]) if title in left_out else Outcome(title, check(card, task))
         for title, check in CHECKS.items()
     ]
 
 
 def majority(task: Task) -> float:
-    """Give the score of always answering what is commonest in the lesson, in [0, 1]."""
-    commonest = Counter(e.targets[0] for e in task.lesson).most_common(1)[0][0]
+    """Give the score of always answering what is commonest in the lesson (without one, in the exam), in [0, 1]."""
+    if not any(e.targets for e in task.exam):
+        return _score(task, lambda _: "")
+    commonest = Counter(e.targets[0] for e in task.lesson or task.exam).most_common(1)[0][0]
     return _score(task, lambda _: commonest)
