@@ -30,6 +30,7 @@ docs: setup
 # Makes the committed results anew, and the tables of the pages from them: make results DATA=FOLDER
 results: setup
 	.venv/bin/clbench run recipes/demo.yaml --record results/demo
+	.venv/bin/clbench run recipes/methods.yaml --record results/methods
 	.venv/bin/clbench run recipes/real-text.yaml --data $(DATA) --record results/real-text
 	.venv/bin/clbench run recipes/real-labels.yaml --data $(DATA) --record results/real-labels
 	.venv/bin/clbench run recipes/long.yaml --set 'budget={policy: full}' --record results/long

@@ -10,7 +10,7 @@ from pydantic import Field
 from clbench.core import plugins
 from clbench.learners._training import Training
 from clbench.testing import methods
-from clbench.testing.methods import FAMILIES, SECTIONS, describe, described, meanings, own_settings, values_of
+from clbench.testing.methods import FAMILIES, OPTIONAL, SECTIONS, describe, described, meanings, own_settings, values_of
 
 ROOT = Path(__file__).parents[2]
 NAMES = plugins.shipped("learner")
@@ -19,7 +19,7 @@ SOURCE = re.compile(r"arXiv:|doi:|ISBN|https?://|Source: ours")
 
 def lacks(said, plugin):
     """What a method's file does not say."""
-    found = [f"section {title}" for title in SECTIONS if not said.sections.get(title)]
+    found = [f"section {title}" for title in SECTIONS if title not in OPTIONAL and not said.sections.get(title)]
     found += ["a known family"] if said.sections.get("Family") not in FAMILIES else []
     found += ["an idea in one sentence"] if not said.idea.endswith(".") or len(said.idea) > 160 else []
     if said.sections.get("Family") != "hybrid":  # what is put together from others has neither of its own

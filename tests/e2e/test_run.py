@@ -212,3 +212,16 @@ def test_kill_9_at_thirty_random_moments_ends_in_the_same_bytes(tmp_path):
         assert not list((folder / "broken").glob("*"))
         for run in (whole.folder / "runs").iterdir():
             assert (run / "matrix.json").read_bytes() == (folder / "runs" / run.name / "matrix.json").read_bytes()
+
+
+def test_a_first_lesson_may_be_shared_with_a_run_that_nobody_asked_for(tmp_path):
+    spec = tmp_path / "alone.yaml"
+    spec.write_text(
+        "name: alone\nmodel: {name: tiny-llama}\nstream: worlds-tiny\nbudget: {policy: seen, items: 4}\n"
+        "training: {lr: 1.0e-3, epochs: 1}\naxes: {learner: [{name: olora, lr: 2.0e-3}]}\n"
+    )
+    machine = Machine(store=tmp_path / "store", workers=1, device="cpu")
+    (folder,) = run_grid(load_grid(spec), Store(machine.store), machine)
+    seconds = json.loads((folder / "meters.json").read_text())["train_s_by_step"]
+    assert len(seconds) == 3
+    assert min(seconds) > 0

@@ -12,6 +12,7 @@ import pytest
 from clbench.core.errors import LessonError, StoreError
 from clbench.core.keys import canonical, key
 from clbench.store import stage as stage_file
+from clbench.store.meter import metered
 from clbench.store.stage import STAGE, here, read_stage
 from clbench.store.store import Store
 
@@ -411,3 +412,19 @@ def test_finds_are_fast(store):
     again = (time.perf_counter() - started) / len(keys)
     assert first < 0.5, "300 finds of a fresh process, digests compared"
     assert again < 0.001, "a find of what has been verified"
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak cannot be set back here")
+def test_the_peak_of_one_stage_is_not_that_of_the_next():
+    with metered() as first:
+        held = b"x" * 200_000_000
+        del held
+    with metered() as second:
+        pass
+    with metered() as outer:
+        held = b"x" * 150_000_000
+        del held
+        with metered() as inner:
+            pass
+    assert first["peak_memory_bytes"] > second["peak_memory_bytes"] + 150_000_000
+    assert outer["peak_memory_bytes"] > inner["peak_memory_bytes"] + 100_000_000

@@ -44,6 +44,7 @@ def _costs(trajectory: Trajectory, store: Store) -> list[dict[str, float]]:
     """Give the meters of each lesson; a shared first lesson counts with the pass that settles on it."""
     costs: list[dict[str, float]] = []
     for index in range(1, len(trajectory.lessons) + 1):
+        trajectory.memory(index)
         stage = store.stage("effective", trajectory.keys[index])
         assert stage is not None, "every state of a finished run is remembered"
         cost = dict(stage["why"]["cost"])

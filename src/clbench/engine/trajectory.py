@@ -131,6 +131,7 @@ class Trajectory:
         if index == 1 and self.shared is not None:
             learner = self._fresh()
             parent = self.shared.folder(1)
+            self.shared.memory(1)  # its cost is part of ours, also when the state itself is gone
             assert self.plugin.settle is not None, "declared beside first_lesson_as, and checked by the contract suite"
             self.plugin.settle(learner, parent, lesson)
         else:

@@ -24,6 +24,7 @@ TABLE = (
     "instruction_delta",
     "long_context_delta",
     "train_seconds",
+    "peak_memory_bytes",
     "kept_bytes",
 )
 

@@ -24,8 +24,10 @@ from clbench.core import plugins
 from clbench.core.protocols import LearnerPlugin
 from clbench.engine.resolve import open_learner
 from clbench.learners._training import Training
+from clbench.testing.measured import measured, measured_lines
 
-SECTIONS = ("Family", "Defaults", "Keeps", "Told", "Privacy", "Not for")
+SECTIONS = ("Family", "Defaults", "Keeps", "Told", "Privacy", "Not for", "Falls short")
+OPTIONAL = ("Falls short",)  # where results show no gain over plain fine-tuning, it says why
 FAMILIES = (
     "bounds",
     "replay",
@@ -185,6 +187,7 @@ def method_page(name: str) -> str:
     lines += settings_table(plugin.config, own) if own else ["It has none of its own."]
     if issubclass(plugin.config, Training):
         lines += ["", "Beyond these: the [settings of training](../methods.md#settings-of-training)."]
+    lines += measured_lines(name, measured())
     lines += ["", "## What the contract suite holds it to", "", *(f"- {fact}" for fact in facts(plugin))]
     lines += ["", "[All methods](../methods.md), and what they [cost](../methods.md#cost). Made by `make docs`."]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"

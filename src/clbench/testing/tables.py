@@ -9,7 +9,7 @@ from clbench.report.budget import budget_table
 from clbench.report.exports import EXPORTS
 from clbench.report.gather import load_runs
 
-TABLED = ("README.md", "README.zh-CN.md", "docs/long-streams.md")
+TABLED = ("README.md", "README.zh-CN.md", "docs/long-streams.md", "docs/ranking.md")
 FORMS = {**EXPORTS, "budgets": budget_table}
 # <!-- table: RESULT FORMAT [FORMAT ...] --> ... <!-- end -->
 PLACE = re.compile(r"(<!-- table: ([\w.-]+) ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -1,0 +1,99 @@
+"""What the pages say of the methods' results, and what the recorded results must show."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from clbench.core.matrix import Matrix
+from clbench.report.gather import group_runs, load_runs
+from clbench.testing.measured import gain, measured_lines
+from clbench.testing.methods import describe
+
+RESULTS = Path(__file__).parents[2] / "results" / "methods"
+ISOLATED = ("separate", "lora_per_task", "adapters", "progressive", "progressive_prompts")
+
+
+@pytest.fixture(scope="module")
+def groups():
+    return {group.label: group for group in group_runs(load_runs([RESULTS]))}
+
+
+def score(groups, name, figure="average_performance"):
+    return groups[name].scores[figure]
+
+
+def test_every_learner_was_run_with_three_seeds(groups):
+    assert {len(group.runs) for group in groups.values()} == {3}
+    assert len(groups) == 27
+
+
+def test_a_method_that_shows_no_gain_says_why(groups):
+    silent = []
+    for name in groups:
+        said, _ = describe(name)
+        if said.sections["Family"] != "bounds" and gain(name, groups).verdict != "helps":
+            silent += [name] if not said.sections.get("Falls short") else []
+    assert silent == []
+
+
+def test_joint_is_at_least_as_good_as_all_that_keep_one_model(groups):
+    reach = score(groups, "joint") + groups["joint"].spread["average_performance"]
+    for name in groups:
+        assert reach >= score(groups, name), name
+
+
+def test_replay_forgets_less_than_fine_tuning_in_every_seed(groups):
+    mine, plain = ({r.spec.seed: r.scores["forgetting"] for r in groups[n].runs} for n in ("replay", "sft"))
+    assert all(plain[seed] - mine[seed] > 0.1 for seed in (0, 1, 2))
+
+
+@pytest.mark.parametrize("name", ISOLATED)
+def test_parts_of_their_own_forget_nothing_when_the_task_is_told(groups, name):
+    for run in groups[name].runs:
+        for i in run.matrix.select("own"):
+            later = run.matrix.values[run.matrix.columns[i].taught :, i]
+            assert set(later) == {later[0]}
+
+
+def test_no_two_methods_end_with_the_same_matrix(groups):
+    seen = {}
+    for name, group in groups.items():
+        for run in group.runs:
+            cells = (run.spec.seed, run.matrix.values.tobytes())
+            assert cells not in seen, f"{name} is {seen.get(cells)}"
+            seen[cells] = name
+
+
+def test_a_page_tells_gain_loss_and_doubt():
+    def group(name, *scores):
+        cells = [[0.0, 0.0], [0.5, 0.1], [0.4, 0.6]]
+        runs = [fake_run(name, seed, s) for seed, s in enumerate(scores)]
+        return fake_group(name, runs, Matrix.of(cells))
+
+    groups = {
+        "sft": group("sft", 0.30, 0.32, 0.31),
+        "replay": group("replay", 0.70, 0.74, 0.71),
+        "lwf": group("lwf", 0.30, 0.35, 0.28),
+        "l2": group("l2", 0.10, 0.12, 0.11),
+    }
+    assert gain("replay", groups).mean == pytest.approx((0.40 + 0.42 + 0.40) / 3)
+    assert gain("replay", groups).half == pytest.approx(4.302653 * 0.011547 / math.sqrt(3), rel=1e-4)
+    assert [gain(n, groups).verdict for n in ("replay", "lwf", "l2")] == ["helps", "unclear", "hurts"]
+    assert "it helps" in measured_lines("replay", groups)[-2]
+    assert "no gain is shown" in measured_lines("lwf", groups)[-2]
+    assert measured_lines("ewc", groups) == []
+
+
+def fake_run(name, seed, score):
+    from types import SimpleNamespace
+
+    spec = SimpleNamespace(seed=seed, learner={"name": name}, learner_label=name)
+    return SimpleNamespace(spec=spec, scores={"average_performance": score})
+
+
+def fake_group(name, runs, matrix):
+    from clbench.report.gather import Group
+
+    figures = dict.fromkeys(("average_performance", "forgetting", "fwt", "general_ability_delta"), 0.1)
+    return Group(name, tuple(runs), matrix, figures, dict.fromkeys(figures, 0.01))
