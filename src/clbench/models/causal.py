@@ -5,7 +5,8 @@ Shapes: B prompts, T tokens, R rows (one per prompt and continuation), L continu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -18,14 +19,15 @@ from clbench.core.keys import seed_of
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
-from clbench.models.net import DTYPES, Batch, Forward, cut_middle, like_lengths, padded, pretrained, seeded
+from clbench.models.net import DTYPES, Batch, Forward, by_length, cut_middle, like_lengths, padded, pretrained, seeded
+from clbench.models.raw import answer_raw, stops_at
 from clbench.models.tokens import as_read
+from clbench.models.tree import Scores
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 IGNORED = -100
-MOST_ROWS = 512  # continuations scored in one forward pass; bounds the memory of the spread cache
 
 
 class Causal:
@@ -152,6 +154,8 @@ class Causal:
         """Answer by generating, or by ranking each example's choices."""
         if not examples:
             return []
+        if decode.kind == "raw":
+            return answer_raw(self, examples, decode)
         with torch.inference_mode():
             return self._rank(examples) if decode.kind == "label" else self._generate(examples, decode)
 
@@ -162,7 +166,7 @@ class Causal:
         prompts = [self.prompt_ids(p) for p, _ in pairs]
         texts = [[self.tokenizer.encode(text, add_special_tokens=False)] for _, text in pairs]
         with torch.inference_mode():
-            return [score for scores in self._score(prompts, texts) for score in scores]
+            return [nats for scores in self.score(prompts, texts) for nats, _ in scores]
 
     def _rank(self, examples: Sequence[Example]) -> list[Answer]:
         for example in examples:
@@ -172,21 +176,27 @@ class Causal:
         choices = [[self.answer_ids(c) for c in e.choices] for e in examples]
         prompts = [self.prompt_ids(e.prompt, max(map(len, ids))) for e, ids in zip(examples, choices, strict=True)]
         answers: list[Answer] = []
-        for example, ids, scores in zip(examples, prompts, self._score(prompts, choices), strict=True):
-            best = max(range(len(scores)), key=lambda i: (scores[i], -i))
+        for example, ids, scores in zip(examples, prompts, self.score(prompts, choices), strict=True):
+            best = max(range(len(scores)), key=lambda i: (scores[i][0], -i))
             answers.append(Answer(example_id=example.id, text=example.choices[best], tokens_in=len(ids)))
         return answers
 
-    def _score(self, prompts: Sequence[list[int]], continuations: Sequence[list[list[int]]]) -> list[list[float]]:
-        """Score every continuation; continuations of one prompt share its forward pass."""
-        scores: list[list[float]] = [[] for _ in prompts]
-        for rows in _by_length(prompts, [len(c) for c in continuations], self.exam_batch):
+    @cached_property
+    def packs(self) -> bool:
+        """Whether continuations may share a row (see `_packs`)."""
+        start = torch.tensor([[self.tokenizer.eos_token_id]], device=self.device)
+        return _packs(self.module, self.module(input_ids=start, use_cache=True).past_key_values)
+
+    def score(self, prompts: Sequence[list[int]], continuations: Sequence[list[list[int]]]) -> list[Scores]:
+        """Give nats of every continuation and whether greedy decoding writes it; those of one prompt share its pass."""
+        scores: list[Scores] = [[] for _ in prompts]
+        for rows in by_length([len(p) for p in prompts], [len(c) for c in continuations], self.exam_batch):
             found = self._score_batch([prompts[i] for i in rows], [continuations[i] for i in rows])
             for i, values in zip(rows, found, strict=True):
                 scores[i] = values
         return scores
 
-    def _score_batch(self, prompts: list[list[int]], continuations: list[list[list[int]]]) -> list[list[float]]:
+    def _score_batch(self, prompts: list[list[int]], continuations: list[list[list[int]]]) -> list[Scores]:
         ids_BT, mask_BT = self._left_pad(prompts)
         out = self.module(
             input_ids=ids_BT, attention_mask=mask_BT, position_ids=_positions(mask_BT), use_cache=True, logits_to_keep=1
@@ -203,8 +213,9 @@ class Causal:
             more_RLV = follow(out.past_key_values, mask_BT, owner_R, ids_RL[:, :-1], real_RL[:, :-1])
             logits_RLV = torch.cat([logits_RLV, more_RLV], dim=1)
         logp_RLV = functional.log_softmax(logits_RLV.float(), dim=-1)
-        sums_R = (logp_RLV.gather(-1, ids_RL[..., None])[..., 0] * real_RL).sum(1).tolist()
-        values = iter(sums_R)
+        sums_R = (logp_RLV.gather(-1, ids_RL[..., None])[..., 0] * real_RL).sum(1)
+        greedy_R = ((logp_RLV.argmax(-1) == ids_RL) | (real_RL == 0)).all(1)
+        values = iter(zip(sums_R.tolist(), greedy_R.tolist(), strict=True))
         return [[next(values) for _ in group] for group in continuations]
 
     def _follow_packed(self, cache: Any, mask_BT: Tensor, owner_R: Tensor, ids_RL: Tensor, real_RL: Tensor) -> Tensor:
@@ -255,24 +266,29 @@ class Causal:
         answers: dict[int, Answer] = {}
         # A sample depends on its own example alone, so each is drawn by itself.
         batch = self.exam_batch if decode.temperature == 0 else 1
-        for rows in _by_length(prompts, [1] * len(prompts), batch):
+        for rows in by_length([len(p) for p in prompts], [1] * len(prompts), batch):
             seed = seed_of(decode.seed, 0, f"sample {examples[rows[0]].id}")
             with seeded(seed, self.device):
-                out = self._continue([prompts[i] for i in rows], decode)
+                out = self.write([prompts[i] for i in rows], decode.max_tokens, decode.stop, decode.temperature)
             for i, ids in zip(rows, out, strict=True):
                 answers[i] = self._answer(examples[i], prompts[i], ids, decode)
         return [answers[i] for i in range(len(examples))]
 
-    def _continue(self, prompts: list[list[int]], decode: Decode) -> list[list[int]]:
+    def write(
+        self, prompts: list[list[int]], max_tokens: int, stop: Sequence[str], temperature: float
+    ) -> list[list[int]]:
+        """Give the tokens that follow each prompt, up to its end, and little further than the first of the stops."""
         ids_BT, mask_BT = self._left_pad(prompts)
         drawn: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        if decode.temperature > 0:
-            drawn = {"do_sample": True, "temperature": decode.temperature, "top_p": 1.0, "top_k": 0}
+        if temperature > 0:
+            drawn = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
+        if stop:
+            drawn["stopping_criteria"] = stops_at(self.tokenizer, stop, ids_BT.shape[1])
         generate: Any = self.module.generate
         out_BT = generate(
             input_ids=ids_BT,
             attention_mask=mask_BT,
-            max_new_tokens=decode.max_tokens,
+            max_new_tokens=max_tokens,
             pad_token_id=self.tokenizer.pad_token_id,
             eos_token_id=self.tokenizer.eos_token_id,
             **drawn,
@@ -313,18 +329,3 @@ def _packs(module: nn.Module, cache: Any) -> bool:
 def _positions(mask_BT: Tensor) -> Tensor:
     """Count positions from the first real token, so that left padding moves nothing."""
     return (mask_BT.cumsum(1) - 1).clamp(min=0)
-
-
-def _by_length(prompts: Sequence[list[int]], rows: Sequence[int], batch: int) -> Iterator[list[int]]:
-    """Cut indices into batches of like length; `rows[i]` rows per prompt, at most MOST_ROWS in a batch."""
-    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
-    taken: list[int] = []
-    total = 0
-    for i in order:
-        if taken and (len(taken) == batch or total + rows[i] > MOST_ROWS):
-            yield taken
-            taken, total = [], 0
-        taken.append(i)
-        total += rows[i]
-    if taken:
-        yield taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 
+MOST_ROWS = 512  # continuations scored in one forward pass; bounds the memory of a spread cache
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -216,3 +217,18 @@ def cut_middle(ids: list[int], limit: int) -> list[int]:
         return ids
     head = limit // 2
     return ids[:head] + ids[len(ids) - (limit - head) :]
+
+
+def by_length(lengths: Sequence[int], rows: Sequence[int], batch: int) -> Iterator[list[int]]:
+    """Cut indices into batches of like length; `rows[i]` rows each, at most MOST_ROWS in a batch."""
+    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    taken: list[int] = []
+    total = 0
+    for i in order:
+        if taken and (len(taken) == batch or total + rows[i] > MOST_ROWS):
+            yield taken
+            taken, total = [], 0
+        taken.append(i)
+        total += rows[i]
+    if taken:
+        yield taken

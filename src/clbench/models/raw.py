@@ -1,0 +1,203 @@
+"""Plain questions to a causal model: text as it is, without a chat template, as the stock exams of the field put them.
+
+Tokens, cuts and stops are those of lm-evaluation-harness's `hf` model, so that both give the same figures; speed comes
+from sharing: a beginning that many questions have in common (the examples of a few-shot prompt) is read once, and the
+choices of one question share its own reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from clbench.core.keys import seed_of
+from clbench.core.types import Answer, Decode, Example, Reply, Request
+from clbench.models.net import by_length, seeded
+from clbench.models.tree import score_after, shared_beginnings
+
+if TYPE_CHECKING:
+    from clbench.models.causal import Causal
+
+
+class Pair(NamedTuple):
+    """A continuation to be scored: tokens before it, and its own."""
+
+    context: list[int]
+    continuation: list[int]
+
+
+class Place(NamedTuple):
+    """Whose question it is: index of the example, and of the request in it."""
+
+    example: int
+    request: int
+
+
+def answer_raw(net: Causal, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+    """Answer the requests of every example, in order."""
+    asked = {Place(i, j): request for i, e in enumerate(examples) for j, request in enumerate(e.requests)}
+    replies: dict[Place, Reply] = {}
+    tokens_in = dict.fromkeys(range(len(examples)), 0)
+    with torch.inference_mode():
+        pairs = {place: _pairs(net, r) for place, r in asked.items() if r.kind != "text"}
+        for place, found in _scored(net, pairs).items():
+            replies[place] = Reply(loglik=sum(nats for nats, _ in found), greedy=all(greedy for _, greedy in found))
+            tokens_in[place.example] += sum(len(p.context) + len(p.continuation) for p in pairs[place])
+        texts = {place: r for place, r in asked.items() if r.kind == "text"}
+        for place, (text, read) in _written(net, texts, examples, decode).items():
+            replies[place] = Reply(text=text)
+            tokens_in[place.example] += read
+    return [
+        Answer(
+            example_id=e.id,
+            text=next((r.text for r in found if r.text), ""),
+            tokens_in=tokens_in[i],
+            replies=tuple(found),
+        )
+        for i, e in enumerate(examples)
+        for found in [[replies[Place(i, j)] for j in range(len(e.requests))]]
+    ]
+
+
+# --- tokens -------------------------------------------------------------------------------------------------
+
+
+def encode(net: Causal, text: str) -> list[int]:
+    """Encode plain text with the tokenizer's own special tokens, once where the text brings its own beginning."""
+    first = net.tokenizer.decode(_prefix(net))
+    if first and text.startswith(first):
+        return net.tokenizer.encode(text, add_special_tokens=False)
+    return net.tokenizer.encode(text)
+
+
+def _prefix(net: Causal) -> int:
+    """Token that stands before a text of which everything is scored."""
+    bos = net.tokenizer.bos_token_id
+    return net.tokenizer.eos_token_id if bos is None else bos
+
+
+def _pairs(net: Causal, request: Request) -> list[Pair]:
+    """Give what is scored for a request; a long text in windows."""
+    if request.kind == "rolling":
+        return list(windows(encode(net, request.continuation), _prefix(net), net.spec.max_tokens))
+    if not request.context:
+        ids = net.tokenizer.encode(request.continuation, add_special_tokens=False)
+        own = Pair(ids[:1], ids[1:]) if ids[:1] == [_prefix(net)] else Pair([_prefix(net)], ids)
+    else:
+        blanks = len(request.context) - len(request.context.rstrip())
+        context = request.context[: len(request.context) - blanks]
+        whole = encode(net, request.context + request.continuation)
+        start = len(encode(net, context))
+        own = Pair(whole[:start], whole[start:])
+    kept = max(net.spec.max_tokens + 1 - len(own.continuation), 1)
+    return [Pair(own.context[-kept:], own.continuation[-net.spec.max_tokens :])]
+
+
+def windows(ids: Sequence[int], prefix: int, most: int) -> Iterator[Pair]:
+    """Cut a text so that every token is scored once, with as much before it as `most` tokens leave room for.
+
+    Source: the rolling windows of lm-evaluation-harness (context_len 1).
+
+    Example:
+        >>> list(windows([1, 2, 3, 4, 5], 0, 3))
+        [Pair(context=[0], continuation=[1, 2, 3]), Pair(context=[2, 3], continuation=[4, 5])]
+    """
+    done = 0
+    while done < len(ids):
+        num = min(most, len(ids) - done)
+        end = done + num
+        before = [prefix, *ids][: done + 1] if done == 0 else list(ids[max(end - most - 1, 0) : done])
+        yield Pair(before, list(ids[done:end]))
+        done = end
+
+
+# --- scoring ------------------------------------------------------------------------------------------------
+
+
+def _scored(net: Causal, pairs: dict[Place, list[Pair]]) -> dict[Place, list[tuple[float, bool]]]:
+    """Give (log-likelihood, is greedy) of every pair."""
+    groups: dict[tuple[int, ...], list[tuple[Place, int]]] = {}
+    for place, parts in pairs.items():
+        for part, pair in enumerate(parts):
+            if not pair.continuation:  # its tokens melted into the context's: there is nothing to be surprised by
+                continue
+            groups.setdefault(tuple(pair.context), []).append((place, part))
+    contexts = [list(c) for c in groups]
+    conts = [[pairs[place][part].continuation for place, part in members] for members in groups.values()]
+    found: dict[Place, list[tuple[float, bool]]] = {place: [(0.0, True)] * len(parts) for place, parts in pairs.items()}
+    for members, scores in zip(groups.values(), score(net, contexts, conts), strict=True):
+        for (place, part), value in zip(members, scores, strict=True):
+            found[place][part] = value
+    return found
+
+
+def score(
+    net: Causal, contexts: Sequence[list[int]], continuations: Sequence[list[list[int]]]
+) -> list[list[tuple[float, bool]]]:
+    """Score continuations of each context: nats summed over their tokens, and whether greedy decoding writes them."""
+    scores: list[list[tuple[float, bool]]] = [[] for _ in contexts]
+    for beginning, members in shared_beginnings(contexts) if net.packs else [(0, [*range(len(contexts))])]:
+        asked, answered = [contexts[i] for i in members], [continuations[i] for i in members]
+        if beginning:
+            found = score_after(net, asked[0][:beginning], [c[beginning:] for c in asked], answered)
+        else:
+            found = net.score(asked, answered)
+        for i, values in zip(members, found, strict=True):
+            scores[i] = values
+    return scores
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+
+def _written(
+    net: Causal, texts: dict[Place, Request], examples: Sequence[Example], decode: Decode
+) -> dict[Place, tuple[str, int]]:
+    """Give (text, tokens read) of every request."""
+    found: dict[Place, tuple[str, int]] = {}
+    kinds: dict[tuple[int, tuple[str, ...], float], list[Place]] = {}
+    for place, r in texts.items():
+        kinds.setdefault((r.max_tokens, r.stop, r.temperature), []).append(place)
+    for (wanted, stop, temperature), places in kinds.items():
+        most = min(wanted, net.spec.max_tokens - 1)  # a short context window leaves less to write
+        ids = [encode(net, texts[place].context)[-(net.spec.max_tokens - most) :] for place in places]
+        batch = net.exam_batch if temperature == 0 else 1  # a sample depends on its own question alone
+        for rows in by_length([len(i) for i in ids], [1] * len(ids), batch):
+            first = places[rows[0]]
+            with seeded(seed_of(decode.seed, first.request, f"sample {examples[first.example].id}"), net.device):
+                written = net.write([ids[r] for r in rows], most, stop, temperature)
+            for r, tokens in zip(rows, written, strict=True):
+                found[places[r]] = (cut(_text(net, tokens), stop), len(ids[r]))
+    return found
+
+
+def cut(text: str, stop: Sequence[str]) -> str:
+    r"""End a text before the first of the stops.
+
+    Example:
+        >>> cut("4\\n\\nQuestion: 5", ("Question:", "\\n\\n"))
+        '4'
+    """
+    return text[: min((text.index(s) for s in stop if s and s in text), default=len(text))]
+
+
+def _text(net: Causal, ids: list[int]) -> str:
+    end = net.tokenizer.eos_token_id
+    return net.tokenizer.decode(ids[: ids.index(end)] if end in ids else ids, skip_special_tokens=True)
+
+
+def stops_at(tokenizer: Any, stop: Sequence[str], start: int) -> Any:
+    """Give a stopping criterion: a row is done when one of these texts stands among what was written after `start`."""
+    from transformers import StoppingCriteria, StoppingCriteriaList
+
+    most = max(map(len, stop)) + 8  # tokens that may hold the longest: each has a character or more, and some to spare
+
+    class Stops(StoppingCriteria):
+        def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+            tails = input_ids[:, start:][:, -most:].tolist()
+            done = [any(s in text for s in stop) for text in tokenizer.batch_decode(tails, skip_special_tokens=True)]
+            return torch.tensor(done, device=input_ids.device)
+
+    return StoppingCriteriaList([Stops()])
