@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from clbench.cli import check, data, doctor, gather, init, pretrain, run, show, store, tune
+from clbench.cli import check, data, doctor, exam, gather, init, pretrain, run, show, store, tune
 from clbench.core.errors import UserError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("exam")(exam.exam)
 app.command("report")(gather.report)
 app.command("list")(show.list_)
 app.command("show")(show.show)

@@ -115,11 +115,15 @@ class Specimen:
         asked: The prompt.
         targets: Right answers.
         wrong: An answer that has nothing in common with any of them: it must score 0.
+        check: What the scorer needs beyond the targets.
+        plain: It is answered to a plain question: the answer stands in `Answer.replies`.
     """
 
     asked: str
     targets: tuple[str, ...]
     wrong: str
+    check: str = ""
+    plain: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from clbench.data import template
 from clbench.data.cardfile import read_text, validated
 from clbench.data.columns import Join, Made, Packed, Part, Spans
 from clbench.data.source import HubSource, Name, PathSource, RowSource, Source, UrlSource, WorldSource
+from clbench.data.stockcard import HarnessSource
 
 CardKind = Literal["tasks", "streams", "exams"]
 CARDS = Path(__file__).parent / "cards"
@@ -240,23 +241,26 @@ class AbilitySource(Frozen):
 
 
 class TaskSource(Frozen):
-    """The exam questions of a task card, whether or not the stream teaches it."""
+    """The exam questions of a task card, whether or not the stream teaches it; `items` of them, by hash of id."""
 
     task: Name
+    items: int | None = Field(default=None, ge=1)
 
 
 def _exam_tag(value: Any) -> str | None:
     keys: set[str] = set(value) if isinstance(value, dict) else set(type(value).model_fields)
-    tags = keys & {"ability", "task"}
+    tags = keys & {"ability", "task", "harness"}
     return tags.pop() if len(tags) == 1 else None
 
 
 ExamSource = Annotated[
-    Annotated[AbilitySource, Tag("ability")] | Annotated[TaskSource, Tag("task")],
+    Annotated[AbilitySource, Tag("ability")]
+    | Annotated[TaskSource, Tag("task")]
+    | Annotated[HarnessSource, Tag("harness")],
     Discriminator(
         _exam_tag,
         custom_error_type="source",
-        custom_error_message="an exam's source is {ability, items, seed} or {task}",
+        custom_error_message="an exam's source is {ability, items, seed}, {task, items} or {harness, ...}",
     ),
 ]
 
@@ -296,6 +300,7 @@ NESTED: Mapping[str, type[BaseModel]] = {
     "json_of": Packed,
     "ability": AbilitySource,
     "task": TaskSource,
+    "harness": HarnessSource,
     "prompt": Message,
     "splits": Splits,
     "take": Take,

@@ -191,6 +191,7 @@ class Packed(Frozen):
 
     Attributes:
         json_of: The columns; their names are the keys.
+        also: Columns that a row may lack.
 
     Example:
         >>> Packed(json_of=("n", "tests")).made({"n": 2, "tests": ["assert f()"], "other": 0})
@@ -198,6 +199,7 @@ class Packed(Frozen):
     """
 
     json_of: tuple[str, ...] = Field(min_length=1)
+    also: tuple[str, ...] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -207,7 +209,7 @@ class Packed(Frozen):
     def made(self, row: Mapping[str, Any]) -> str:
         """Make the column's text; raises ValueError for what JSON cannot hold."""
         try:
-            return canonical({name: row[name] for name in self.json_of})
+            return canonical({name: row[name] for name in (*self.json_of, *self.also) if name in row})
         except TypeError as error:
             raise ValueError(f"holds what JSON cannot: {error}") from None
 
@@ -234,6 +236,6 @@ Made = Annotated[
         _tag,
         custom_error_type="column",
         custom_error_message="a made column is one of {join, item, separator, replace, empty}, "
-        "{spans, tokens, glue, item, separator, replace, empty}, {part, after, before} or {json_of}",
+        "{spans, tokens, glue, item, separator, replace, empty}, {part, after, before} or {json_of, also}",
     ),
 ]

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from clbench.core.errors import DataError, did_you_mean
+from pydantic import ValidationError
+
+from clbench.core.errors import AbsentError, DataError, did_you_mean
 from clbench.core.keys import digest
+from clbench.core.notice import notice
 from clbench.core.types import Ability, Decode, Exam, Example, ScorerSpec, Stream, Task
-from clbench.data.card import AbilitySource, ExamCard, list_cards, load_exam_card
+from clbench.data.card import AbilitySource, ExamCard, TaskSource, list_cards, load_exam_card
+from clbench.data.stockcard import HarnessSource
 from clbench.data.task import chance_of, decode_of, open_task, smallest
 
 
@@ -26,31 +31,84 @@ def open_exams(names: Sequence[str], stream: Stream, items: int | None, data: Pa
         DataError: No such exam or suite, or two columns of one name.
     """
     exams = [_own(task, stream, items) for task in stream.tasks]
-    for card in _expanded(names):
-        if any(e.name == card.name for e in exams):
-            raise DataError(f"exam {card.name!r} bears the name of another column", where=str(card.path))
-        exams.append(open_exam(card, items, data))
+    for exam in open_named(names, items, data):
+        if any(e.name == exam.name for e in exams):
+            raise DataError(f"exam {exam.name!r} bears the name of another column", where="exams", mend="rename one")
+        exams.append(exam)
     return tuple(exams)
 
 
-def _expanded(names: Sequence[str]) -> list[ExamCard]:
-    cards: dict[str, ExamCard] = {}
+def open_named(names: Sequence[str], items: int | None, data: Path | None) -> list[Exam]:
+    """Open exams by name, each once.
+
+    Of a suite, members whose data are not here are left out, and a notice says so.
+
+    Raises:
+        DataError: There is no such exam or suite; or nothing of it is here.
+    """
+    found: dict[str, Exam] = {}
     for name in names:
-        for card in _named(name):
-            cards.setdefault(card.name, card)
-    return list(cards.values())
+        cards = named(name)
+        missing: list[AbsentError] = []
+        for card in cards:
+            try:
+                if card.name not in found:
+                    found[card.name] = open_exam(card, items, data)
+            except AbsentError as error:
+                missing.append(error)
+        if len(missing) == len(cards):
+            raise missing[0]
+        for error in missing:
+            notice(f"suite {name!r} goes on without an exam: {error.what}; {error.mend}")
+    return list(found.values())
 
 
-def _named(name: str) -> list[ExamCard]:
+WHOLE = "-full"  # SUITE-full: the same exams with all their questions
+STOCK = "harness:"  # harness:TASK, harness:TASK@fewshot=5: a stock task without a card
+
+
+def named(name: str) -> list[ExamCard]:
+    """Give the exam cards that a name stands for: a card, a suite, a suite in full, a path, or `harness:TASK`.
+
+    Raises:
+        DataError: There is none.
+    """
+    if name.startswith(STOCK):
+        return [_stock_card(name.removeprefix(STOCK))]
     shipped = list_cards("exams")
     if name in shipped or name.endswith((".yaml", ".yml")) or "/" in name:
         return [load_exam_card(name)]
     cards = [load_exam_card(n) for n in shipped]
-    found = [c for c in cards if name in c.suites]
-    if not found:
-        known = {*shipped, *(s for c in cards for s in c.suites)}
-        raise DataError(f"there is no exam or suite {name!r}", where="exams", mend=did_you_mean(name, known))
-    return found
+    if found := [c for c in cards if name in c.suites]:
+        return found
+    if found := [whole(c) for c in cards if name.endswith(WHOLE) and name.removesuffix(WHOLE) in c.suites]:
+        return found
+    known = {*shipped, *(s for c in cards for s in c.suites)}
+    raise DataError(f"there is no exam or suite {name!r}", where="exams", mend=did_you_mean(name, known))
+
+
+def whole(card: ExamCard) -> ExamCard:
+    """Give an exam with all its questions, under a name of its own."""
+    if isinstance(card.source, AbilitySource) or card.source.items is None:
+        return card
+    source = card.source.model_copy(update={"items": None})
+    return card.model_copy(update={"name": f"{card.name}{WHOLE}", "source": source})
+
+
+def _stock_card(text: str) -> ExamCard:
+    task, _, settings = text.partition("@")
+    values: dict[str, Any] = {"harness": task}
+    for part in settings.split(",") if settings else ():
+        key, _, value = part.partition("=")
+        values[key] = int(value) if value.isdigit() else value
+    try:
+        source = HarnessSource.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = f"{STOCK}{text}"
+        mend = "harness:TASK@fewshot=5,metric=acc_norm,items=100"
+        raise DataError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}", where=where, mend=mend) from None
+    return ExamCard(name=task, source=source)
 
 
 def _own(task: Task, stream: Stream, items: int | None) -> Exam:
@@ -110,16 +168,7 @@ def open_exam(card: ExamCard, items: int | None = None, data: Path | None = None
     where = str(card.path)
     if card.kind == "own":
         raise DataError('kind "own" is for a stream\'s tasks', where=f"{where} kind", mend='for example "general"')
-    if isinstance(card.source, AbilitySource):
-        examples = _ability(card.source.ability, card.source.items, card.source.seed)
-        labels = () if not all(e.choices for e in examples) else examples[0].choices
-        decode = decode_of(card.decode, labels)
-        scorer = card.scorer or ScorerSpec(name="label" if labels else "exact")
-        chance = sum(1.0 / len(e.choices) for e in examples) / len(examples) if labels else 0.0
-    else:
-        task = open_task(card.source.task, data, beside=card.path)
-        examples, chance = task.exam, task.chance
-        decode, scorer = card.decode or task.decode, card.scorer or task.scorer
+    examples, decode, scorer, chance = _asked(card, items, data)
     return _sealed(
         Exam(
             name=card.name,
@@ -134,6 +183,26 @@ def open_exam(card: ExamCard, items: int | None = None, data: Path | None = None
         ),
         items,
     )
+
+
+def _asked(
+    card: ExamCard, items: int | None, data: Path | None
+) -> tuple[tuple[Example, ...], Decode, ScorerSpec, float]:
+    """Give an exam's questions, how they are asked and marked, and the score of guessing."""
+    if isinstance(card.source, HarnessSource):
+        from clbench.data.harness import DECODE, scorer_of, stock_examples
+
+        examples = stock_examples(card, card.source, items, data)
+        return examples, card.decode or DECODE, card.scorer or scorer_of(card.source), 0.0
+    if isinstance(card.source, TaskSource):
+        task = open_task(card.source.task, data, beside=card.path)
+        examples = task.exam if card.source.items is None else smallest(task.exam, card.source.items, 0)
+        return examples, card.decode or task.decode, card.scorer or task.scorer, task.chance
+    examples = _ability(card.source.ability, card.source.items, card.source.seed)
+    labels = () if not all(e.choices for e in examples) else examples[0].choices
+    scorer = card.scorer or ScorerSpec(name="label" if labels else "exact")
+    chance = sum(1.0 / len(e.choices) for e in examples) / len(examples) if labels else 0.0
+    return examples, decode_of(card.decode, labels), scorer, chance
 
 
 @lru_cache(maxsize=128)

@@ -13,7 +13,7 @@ from typing import Any
 
 from clbench.core.errors import AbsentError, DataError, did_you_mean
 from clbench.core.keys import file_digest
-from clbench.data.card import Card
+from clbench.data.card import Card, OnDisk
 from clbench.data.readers import BY_SUFFIX, hub, open_rows, saved, suffix_of
 from clbench.data.source import HubSource, PathSource, RowSource, UrlSource
 
@@ -72,7 +72,7 @@ def choose(card: Card, data: Path | None) -> RowSource:
     )
 
 
-def pinned(card: Card, source: HubSource) -> str:
+def pinned(card: OnDisk, source: HubSource) -> str:
     """Give the commit of a source of the Hub.
 
     Raises:
@@ -87,7 +87,7 @@ def pinned(card: Card, source: HubSource) -> str:
     return source.revision
 
 
-def split_rows(card: Card, source: RowSource, split: str, data: Path | None) -> Rows:
+def split_rows(card: OnDisk, source: RowSource, split: str, data: Path | None) -> Rows:
     """Give (where, row) for every row of a split.
 
     Raises:
@@ -107,7 +107,7 @@ def split_rows(card: Card, source: RowSource, split: str, data: Path | None) -> 
     return open_rows(path)
 
 
-def _folder(card: Card, source: PathSource, root: Path | None) -> Path:
+def _folder(card: OnDisk, source: PathSource, root: Path | None) -> Path:
     if not card.shipped:
         own = card.path.parent / source.path
         if own.is_dir():

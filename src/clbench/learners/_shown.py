@@ -115,8 +115,24 @@ def answer_with(
     net: Reader, examples: Sequence[Example], decode: Decode, prompt_of: Callable[[Example, int], Prompt]
 ) -> list[Answer]:
     """Answer questions under longer prompts; `prompt_of(question, room)` is at most `room` tokens long."""
+    if decode.kind == "raw":
+        return net.respond([_plainly(net, e, prompt_of) for e in examples], decode)
     asked = [e.model_copy(update={"prompt": prompt_of(e, room_for(net, e, decode))}) for e in examples]
     return net.respond(asked, decode)
+
+
+def _plainly(net: Reader, example: Example, prompt_of: Callable[[Example, int], Prompt]) -> Example:
+    """Put what is shown before an example's plain questions, as plain text; texts that are scored whole stay alone."""
+    longest_answer = max(
+        (r.max_tokens if r.kind == "text" else len(net.answer_ids(r.continuation)) for r in example.requests), default=0
+    )
+    prompt = prompt_of(example, net.spec.max_tokens - longest_answer)
+    turns = prompt[: len(prompt) - len(example.prompt)]
+    shown = "".join(f"{turn.content}\n{'' if turn.role == 'user' else chr(10)}" for turn in turns)
+    requests = [
+        r if r.kind == "rolling" else r.model_copy(update={"context": shown + r.context}) for r in example.requests
+    ]
+    return example.model_copy(update={"requests": tuple(requests)})
 
 
 # --- keeping ------------------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ Keeps: the adapters, 2 x hidden x bottleneck numbers per block and lesson, and w
 Told: the task. Told none, the last part answers; a task that was never taught is answered by the base.
 Privacy: no user data is stored; the adapters are trained on it.
 Not for: streams that do not say which task a question belongs to: the last part then answers everything.
+Falls short: on the tiny model the bottlenecks learn far less than full fine-tuning does, and what was not learnt
+cannot be kept; over three seeds no gain in AP is shown, though nothing is forgotten.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ Keeps: the examples that it shows, as JSON, at most `tokens` long; a smaller `Le
 Told: nothing; it does not use the task's name where it is told.
 Privacy: it stores users' examples as they are, and shows them to the model with every question.
 Not for: lessons of which a few examples do not say everything; models that cannot follow examples (very small ones).
+Falls short: the tiny model was not made to learn from examples in its prompt; longer prompts disturb it about as often
+as they help.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ Keeps: the adapter, rank * (in + out) numbers per layer, the same through all le
 Told: nothing.
 Privacy: it stores no users' data.
 Not for: keeping old lessons. It forgets much as fine-tuning does, since every lesson trains the same adapter.
+Falls short: one adapter for all tasks is overwritten as full weights are. It learns less and forgets less, and seeds
+differ so much that no gain in AP is shown.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ and one forward pass of it without gradients: about one number per weight and on
 Told: where a lesson begins.
 Privacy: it stores no users' data.
 Not for: lessons whose texts look nothing like earlier ones: what the teacher says there tells little of what it knew.
+Falls short: the lessons' texts have nothing in common, so that the teacher's answers to new texts tell nothing of old
+ones; it forgets as much as plain fine-tuning and learns less.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ Told: where a lesson ends.
 Privacy: it stores no users' data.
 Not for: lessons that build on each other, since none starts from what another has learnt; streams of many unlike
 lessons, in which each one's share of the mean fades.
+Falls short: tasks learnt apart from the base move the weights in ways that do not add up; averaging shrinks what each
+has learnt, and facts that were learnt by heart are the first to go. No gain in AP is shown.
 """
 
 from __future__ import annotations

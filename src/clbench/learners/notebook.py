@@ -17,6 +17,7 @@ Keeps: the notes as text, at most `tokens` long.
 Told: nothing; it does not use the task's name where it is told.
 Privacy: it stores no example as such, but notes may quote them.
 Not for: models that do not follow instructions: what a very small model notes is of little use, and can mislead it.
+Falls short: the tiny model writes no notes worth reading, and reading them makes it no better than the untouched one.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ Keeps: length x hidden numbers per lesson, and which prompt belongs to which tas
 Told: the task. Told none, all prompts are read; a task that was never taught is answered by the base.
 Privacy: no user data is stored; the prompts are trained on it.
 Not for: long streams on short models: t x length positions are gone after t lessons.
+Falls short: the tiny model can hardly be steered by prompt vectors; with frozen weights it learns little, so little is
+there to be kept.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ Keeps: at most `memory` examples as they are, evenly over lessons and classes; a
 Told: nothing; it does not use the task's name where it is told.
 Privacy: it stores users' examples as they are, and shows them to the model.
 Not for: data that must not be stored; lessons that no single example teaches.
+Falls short: the tiny model was not made to learn from examples in its prompt, and answers hardly better than the
+untouched one.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ def exam_latency_s_p95(meters: Meters) -> float:
 def peak_memory_bytes(meters: Meters) -> float:
     """Largest resident memory of a process that made a stage of the run.
 
-    max over stages = peak. At least 0, lower is better. Source: metered (resident set of the process, libraries included).
+    max over stages = peak. At least 0, lower is better. Source: metered (resident set,
+    libraries included).
     """
     return float(meters.peak_memory_bytes) if meters.peak_memory_bytes else math.nan
 

@@ -161,7 +161,7 @@ def _written(
     for place, r in texts.items():
         kinds.setdefault((r.max_tokens, r.stop, r.temperature), []).append(place)
     for (wanted, stop, temperature), places in kinds.items():
-        most = min(wanted, net.spec.max_tokens - 1)  # a short context window leaves less to write
+        most = min(wanted, net.spec.max_tokens // 2)  # a short window leaves less to write
         ids = [encode(net, texts[place].context)[-(net.spec.max_tokens - most) :] for place in places]
         batch = net.exam_batch if temperature == 0 else 1  # a sample depends on its own question alone
         for rows in by_length([len(i) for i in ids], [1] * len(ids), batch):

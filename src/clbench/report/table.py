@@ -73,11 +73,11 @@ def summary_table(runs: Sequence[RunRecord]) -> Table:
     groups = group_runs(runs)
     names = shown(groups, TABLE)
     table = Table(box=box.SIMPLE_HEAD, title=None, caption=seeds_note(groups), caption_justify="left")
-    table.add_column("learner")
+    table.add_column("learner", no_wrap=True)
     for name in names:
         table.add_column(heading(all_metrics()[name]), justify="right", no_wrap=True)
     for group in groups:
-        table.add_row(group.label, *(cell(group, name) for name in names))
+        table.add_row(group.label, *(cell(group, name).replace(" ± ", "\n± ") for name in names))
     return table
 
 
@@ -94,6 +94,11 @@ def seeds_note(groups: Sequence[Group]) -> str:
 
 def summary_text(runs: Sequence[RunRecord]) -> str:
     """Give the table as plain text."""
+    return as_text(summary_table(runs))
+
+
+def as_text(table: Table) -> str:
+    """Give any table as plain text."""
     out = io.StringIO()
-    Console(file=out, width=140, color_system=None).print(summary_table(runs))
+    Console(file=out, width=140, color_system=None).print(table)
     return out.getvalue().rstrip("\n")

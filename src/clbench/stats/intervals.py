@@ -32,3 +32,32 @@ def half_width(values: Sequence[float], level: float = 0.95) -> float:
 
     quantile = float(t.ppf((1 + level) / 2, len(values) - 1))
     return quantile * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+
+
+def wilson(score: float | None, num: int, level: float = 0.95) -> tuple[float | None, float | None]:
+    """Give Wilson's interval for the mean of `num` scores in [0, 1].
+
+        (s + z^2 / 2n +- z sqrt(s (1 - s) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+
+    Exact in form for scores of 0 and 1, and on the safe side for those between, whose variance is smaller.
+
+    Args:
+        score: The mean; None where nothing could be marked.
+        num: Items behind it, >= 0.
+        level: Confidence, in (0, 1).
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22(158).
+
+    Example:
+        >>> [round(v, 3) for v in wilson(0.5, 10)], wilson(None, 0)
+        ([0.237, 0.763], (None, None))
+    """
+    if score is None or num == 0:
+        return None, None
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + level) / 2))
+    middle = score + z * z / (2 * num)
+    spread = z * math.sqrt(score * (1 - score) / num + z * z / (4 * num * num))
+    whole = 1 + z * z / num
+    return (middle - spread) / whole, (middle + spread) / whole

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from clbench.learners._training import Training
 from clbench.report.gather import Group, group_runs, load_runs
 from clbench.report.table import cell
 from clbench.stats.intervals import half_width
@@ -59,7 +60,8 @@ def measured_lines(name: str, groups: Mapping[str, Group]) -> list[str]:
     if name not in groups:
         return []
     group = groups[name]
-    settings = {k: v for k, v in group.runs[0].spec.learner.items() if k not in ("name", "epochs", "batch_size")}
+    shared = {"name", *Training.model_fields} - {"lr"}
+    settings = {k: v for k, v in group.runs[0].spec.learner.items() if k not in shared}
     said = ", ".join(f"`{k}: {v}`" for k, v in settings.items()) or "none"
     values = ", ".join(f"{title} {cell(group, figure)}" for title, figure in zip(_TITLES, SHOWN, strict=True))
     lines = [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from clbench.core.errors import SpecError
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
-from clbench.core.types import Answer, Example, Grade, Message
+from clbench.core.types import Answer, Example, Grade, Message, Reply, Request
 from clbench.engine.mark import combined, open_scorer
 from clbench.testing.outcome import Outcome
 
@@ -45,6 +45,8 @@ def _cases(plugin: ScorerPlugin) -> list[Case]:
                 prompt=(Message(role="user", content=s.asked),),
                 targets=s.targets,
                 choices=(s.targets[0], s.wrong),
+                check=s.check,
+                requests=(Request(kind="text", context=s.asked),) if s.plain else (),
             ),
             s.wrong,
         )
@@ -53,9 +55,12 @@ def _cases(plugin: ScorerPlugin) -> list[Case]:
 
 
 def _grade(scorer: Scorer, example: Example, text: str) -> Grade:
+    replies = tuple(Reply.model_construct(loglik=None, greedy=False, text=text) for _ in example.requests)
     return scorer(
         example,
-        Answer.model_construct(example_id=example.id, text=text, finish="stop", tokens_in=0, tokens_out=0),
+        Answer.model_construct(
+            example_id=example.id, text=text, finish="stop", tokens_in=0, tokens_out=0, replies=replies
+        ),
     )
 
 
@@ -101,7 +106,8 @@ def _unmarkable(plugin: ScorerPlugin, scorer: Scorer) -> str:
     failed = scorer(example, Answer(example_id=example.id, text=example.targets[0], finish="error"))
     if failed.score is not None:
         return f"an answer that failed scores {failed.score} instead of None"
-    if _grade(scorer, example.model_copy(update={"targets": ()}), example.targets[0]).score is not None:
+    bare = example.model_copy(update={"targets": (), "check": ""})
+    if _grade(scorer, bare, example.targets[0]).score is not None:
         return "an example without targets is scored"
     return ""
 

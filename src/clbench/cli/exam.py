@@ -1,0 +1,89 @@
+"""`clbench exam`: examine one checkpoint, with no stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clbench.cli.options import Data, Json, Place, machine, progress_bars, say
+from clbench.core.errors import SpecError
+
+if TYPE_CHECKING:
+    from clbench.engine.examine import Sat
+
+Names = Annotated[
+    list[str] | None,
+    typer.Option("--suite", "--exam", help="Exam, suite, card file or harness:TASK (repeatable) [default: abilities]."),
+]
+
+
+def exam(
+    model: Annotated[str, typer.Argument(help="A shipped model, a checkpoint folder, or a Hub id (ID@COMMIT).")],
+    suite: Names = None,
+    items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=8, help="Longest input in tokens.")] = 512,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    data: Data = None,
+    store: Place = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Examine a checkpoint: scores with intervals; the same command goes on where it was stopped."""
+    from clbench.core.spec import ModelSpec
+    from clbench.data.exam import open_named
+    from clbench.engine.examine import examine
+    from clbench.engine.resolve import validated
+    from clbench.store.store import Store
+
+    name, _, revision = model.partition("@")
+    values = {"name": name, "revision": revision or None, "max_tokens": max_tokens, "dtype": dtype}
+    spec = validated(ModelSpec, values, "model")
+    how = machine(store, data, 1, device)
+    exams = open_named(suite or ["abilities"], items, how.data)
+    if not exams:
+        raise SpecError("there is nothing to sit", where="--suite", mend="clbench list exams")
+    with progress_bars():
+        sat = list(examine(spec, exams, Store(how.store), how))
+    if as_json:
+        say(json.dumps([_row(s) for s in sat], indent=1, ensure_ascii=False))
+        return
+    say(_table(sat))
+
+
+def _row(sat: Sat) -> dict[str, Any]:
+    from clbench.stats.intervals import wilson
+
+    graded = [g.score for g in sat.marks.grades if g.score is not None]
+    low, high = wilson(sat.marks.score, len(graded))
+    return {
+        "exam": sat.exam.name,
+        "ability": sat.exam.ability or sat.exam.kind,
+        "score": sat.marks.score,
+        "low": low,
+        "high": high,
+        "chance": sat.exam.chance,
+        "items": len(graded),
+        "ungraded": len(sat.marks.grades) - len(graded),
+        "seconds": round(sat.seconds, 3),
+        "scorer": sat.exam.scorer.model_dump(mode="json"),
+    }
+
+
+def _table(sat: Sequence[Sat]) -> str:
+    from rich import box
+    from rich.table import Table
+
+    from clbench.report.table import as_text
+
+    table = Table(box=box.SIMPLE_HEAD, caption="Percent; 95 % interval (Wilson over items).", caption_justify="left")
+    for head in ("exam", "ability", "score", "95 %", "chance", "items", "ungraded", "time"):
+        table.add_column(head, justify="left" if head in ("exam", "ability") else "right", no_wrap=True)
+    for row in map(_row, sat):
+        score = "–" if row["score"] is None else f"{100 * row['score']:.1f}"
+        interval = "–" if row["low"] is None else f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
+        cells = [row["exam"], row["ability"], score, interval, f"{100 * row['chance']:.1f}", str(row["items"])]
+        table.add_row(*cells, str(row["ungraded"]), f"{row['seconds']:.1f} s")
+    return as_text(table)

@@ -1,0 +1,111 @@
+"""What an exam card says of a stock task, and how rows of ours become the rows that the task reads; data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import ascii_uppercase
+from typing import Any
+
+from pydantic import Field
+
+from clbench.core.types import Frozen
+from clbench.data import template
+from clbench.data.source import Name, RowSource
+
+Shape = Any  # a text, number, list or mapping, whose texts "{column}" stand for a column's value
+MAKERS = ("letters_of", "index_of", "item_of", "concat", "flags")
+
+
+class HarnessSource(Frozen):
+    """Questions of a task of lm-evaluation-harness, put and marked by its own code.
+
+    Attributes:
+        harness: The task's name, in which `{column}` stands for a column: rows are then shared out among tasks.
+        version: The task's version; another one is refused. None takes any.
+        fewshot: Examples before each question; None leaves it to the task.
+        seed: Seed of choosing examples, where the task draws them.
+        rows: Where the rows lie; None lets the task fetch its own data set.
+        splits: Split as the task names it -> split of `rows`.
+        columns: Column that the task reads -> how it is made: a value in which "{column}" stands for a column of ours,
+            or one of {letters_of: column}: "A", "B", ... for the items of a list; {index_of: column}: 0 for "A", 1 for
+            "B"; {item_of: [column, place]}; {concat: [..]}: lists and values as one list; {flags: [first, second]}: 1
+            for the items of the first and 0 for those of the second. None: the rows are as the task wants them.
+        changes: Fields of the task's YAML that are set otherwise; each is a departure from the stock task.
+        items: Most questions, chosen by hash of (items_seed, row); None is all.
+        metric, filter: The score, as the task names it; "" is its first.
+    """
+
+    harness: str = Field(min_length=1)
+    version: float | None = None
+    fewshot: int | None = Field(default=None, ge=0)
+    seed: int = 1234
+    rows: RowSource | None = None
+    splits: Mapping[str, Name] = {"test": "test"}
+    columns: Mapping[str, Shape] | None = None
+    changes: Mapping[str, Any] = {}
+    items: int | None = Field(default=None, ge=1)
+    items_seed: int = Field(default=0, ge=0)
+    metric: str = ""
+    filter: str = ""
+
+    def task_of(self, row: Mapping[str, Any]) -> str:
+        """Say which task a row belongs to."""
+        parsed = template.parse(self.harness)
+        return parsed.render({f: str(row[f]) for f in parsed.fields}) if parsed.fields else self.harness
+
+    def stock_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Make the row that the task reads.
+
+        Raises:
+            KeyError: There is no such column.
+            ValueError: A value has not the form that a maker needs.
+        """
+        if self.columns is None:
+            return dict(row)
+        return {name: made(shape, row) for name, shape in self.columns.items()}
+
+
+def made(shape: Shape, row: Mapping[str, Any]) -> Any:
+    """Fill a shape with a row's values.
+
+    Example:
+        >>> row = {"q": "2+2?", "options": ["3", "4"], "gold": "B"}
+        >>> made({"text": "{options}", "label": {"letters_of": "options"}}, row)
+        {'text': ['3', '4'], 'label': ['A', 'B']}
+        >>> made({"index_of": "gold"}, row), made("Q: {q}", row)
+        (1, 'Q: 2+2?')
+        >>> made({"flags": [["{gold}"], "{options}"]}, row)
+        [1, 0, 0]
+    """
+    if isinstance(shape, str):
+        parsed = template.parse(shape)
+        if parsed.only_field is not None:
+            return row[parsed.only_field]
+        return parsed.render({f: str(row[f]) for f in parsed.fields})
+    if isinstance(shape, Mapping):
+        parts: Mapping[str, Any] = shape
+        if len(parts) == 1 and (name := next(iter(parts))) in MAKERS:
+            return _made_by(name, parts[name], row)
+        return {key: made(part, row) for key, part in parts.items()}
+    if isinstance(shape, (list, tuple)):
+        items: list[Any] = list(shape)  # pyright: ignore[reportUnknownArgumentType]  # a bare list has no item types
+        return [made(part, row) for part in items]
+    return shape
+
+
+def _made_by(name: str, shape: Any, row: Mapping[str, Any]) -> Any:
+    if name == "letters_of":
+        return list(ascii_uppercase[: len(row[shape])])
+    if name == "index_of":
+        if row[shape] not in set(ascii_uppercase):
+            raise ValueError(f"{row[shape]!r} is no letter")
+        return ascii_uppercase.index(row[shape])
+    if name == "item_of":
+        return row[shape[0]][shape[1]]
+    lists: list[list[Any]] = []
+    for part in shape:
+        found = made(part, row)
+        lists.append(found if isinstance(found, list) else [found])
+    if name == "concat":
+        return [item for items in lists for item in items]
+    return [1] * len(lists[0]) + [0] * sum(map(len, lists[1:]))

@@ -1,0 +1,113 @@
+"""Does a model-written program pass its tests? Run in a sandbox, one program at a time (pass@1 for greedy answers).
+
+`Example.check` is JSON in the form of HumanEval {prompt, entry_point, test} or of MBPP {test_list, test_setup_code,
+challenge_test_list}. What counts as the program: a fenced block (the first that defines the entry point, else the
+longest); else the whole text where it defines a function; else, in HumanEval's form, the prompt with the text as its
+body, up to the first line that is not indented.
+
+The score is 1 or 0. The same answer gets the same score unless it runs close to the time limit. Source: Chen et al.
+2021, "Evaluating Large Language Models Trained on Code", arXiv:2107.03374; Austin et al. 2021, "Program Synthesis with
+Large Language Models", arXiv:2108.07732.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
+from clbench.core.types import Answer, Example, Grade
+from clbench.scoring._sandbox import Limits, Trial, run_tests
+from clbench.scoring._settings import clip, settings_of
+
+DEFAULTS: dict[str, Any] = {"seconds": 5.0, "memory_mb": 512}
+FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+
+
+def build(settings: Mapping[str, Any]) -> Scorer:
+    """Make the scorer: 1 if every test passes within `seconds` and `memory_mb`, else 0."""
+    how = settings_of("code", settings, DEFAULTS)
+    limits = Limits(float(how["seconds"]), int(how["memory_mb"]) << 20)
+
+    def mark(example: Example, answer: Answer) -> Grade:
+        if answer.finish == "error":
+            return Grade(example_id=example.id, score=None, note=f"no answer: {answer.text[:200]}")
+        if not example.check:
+            return Grade(example_id=example.id, score=None, note="there are no tests")
+        check = json.loads(example.check)
+        program = program_of(clip(answer.replies[0].text if answer.replies else answer.text), check)
+        if not program.strip():
+            return Grade(example_id=example.id, score=0.0, note="no program")
+        outcome = run_tests(_encodable(program), trial_of(check, example.targets), limits)
+        note = f"{outcome.note} [sandbox: {outcome.level}]" if outcome.note else f"[sandbox: {outcome.level}]"
+        return Grade(example_id=example.id, score=float(outcome.passed), note=_encodable(note))
+
+    return mark
+
+
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def trial_of(check: Mapping[str, Any], solutions: Sequence[str] = ()) -> Trial:
+    """Give the tests of a question in either form; `solutions` tell which names a program is to define."""
+    if "test" in check:
+        name = str(check["entry_point"])
+        # With a body that does nothing, the prompt gives the tests its helpers and imports.
+        return Trial(f"{check['prompt']}\n    pass\n", (name,), (str(check["test"]), f"check({name})"))
+    tests = [check.get("test_setup_code") or "", *check["test_list"], *(check.get("challenge_test_list") or ())]
+    return Trial("", tuple(_defined(solutions[0])) if solutions else (), tuple(map(str, tests)))
+
+
+def _defined(source: str) -> list[str]:
+    """Give the functions that a program defines at its top level."""
+    with suppress(SyntaxError, ValueError):
+        return [n.name for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
+    return []
+
+
+def program_of(text: str, check: Mapping[str, Any]) -> str:
+    r"""Find the program in an answer.
+
+    Example:
+        >>> check = {"prompt": "import math\ndef half(x):\n    'Halve.'\n", "entry_point": "half", "test": ""}
+        >>> program_of("return x / 2\n\nprint(half(3))", check).splitlines()[-1]
+        '    return x / 2'
+        >>> program_of("Here:\n```python\ndef half(x):\n    return x / 2\n```", check).splitlines()
+        ['import math', 'def half(x):', '    return x / 2']
+    """
+    name = str(check.get("entry_point", ""))
+    prompt = str(check.get("prompt", ""))
+    given = prompt[: max(prompt.rfind(f"def {name}("), 0)] if name else ""  # imports and helpers before the function
+    blocks = [block for block in FENCED.findall(text) if block.strip()]
+    if blocks:
+        defining = [block for block in blocks if f"def {name}(" in block]
+        return given + (defining or [max(blocks, key=len)])[0]
+    if not name or re.search(rf"^\s*(async\s+)?def {re.escape(name)}\(", text, re.MULTILINE):
+        return given + text.split("[DONE]", maxsplit=1)[0]
+    return prompt + _body(text)
+
+
+def _body(text: str) -> str:
+    """Give the indented beginning of a completion; an answer that was stripped gets its first indentation back."""
+    lines = text.splitlines()
+    while lines and not lines[0].strip():
+        lines.pop(0)
+    if lines and not lines[0][:1].isspace():
+        lines[0] = f"    {lines[0]}"
+    ends = next((i for i, line in enumerate(lines) if line.strip() and not line[:1].isspace()), len(lines))
+    return "\n".join(lines[:ends]) + "\n" if lines[:ends] else ""
+
+
+_SPECIMEN = Specimen(
+    asked="Write a function that doubles a number.",
+    targets=("def twice(x):\n    return 2 * x\n",),
+    wrong="def twice(x):\n    return x\n",
+    check=json.dumps({"test_list": ["assert twice(2) == 4", "assert twice(-1) == -2"]}),
+)
+PLUGIN = ScorerPlugin(build=build, version=1, about="a program's tests, run in a sandbox", specimens=(_SPECIMEN,))

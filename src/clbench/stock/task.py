@@ -1,0 +1,198 @@
+"""Open a stock task, take its questions, and mark replies by its own rules.
+
+Nothing global is left changed: random generators are put back, the index of all tasks (14 to 22 s) is not built, and
+the harness's cache, whose key forgets the model, is never used.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import yaml
+from jinja2 import TemplateError
+
+from clbench.core.errors import AbsentError, DataError, did_you_mean
+from clbench.core.types import Reply, Request
+from clbench.stock.rows import drop, hold
+
+Splits = Mapping[str, Sequence[Mapping[str, Any]]]
+KINDS: dict[str, str] = {"loglikelihood": "loglik", "loglikelihood_rolling": "rolling", "generate_until": "text"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One document of a stock task as it is asked.
+
+    Attributes:
+        doc: The document, as the task marks it.
+        context: What stands before the answer, few-shot examples included.
+        target: The right answer as text, where the task has one.
+        requests: What is asked of the model.
+    """
+
+    doc: Mapping[str, Any]
+    context: str
+    target: str
+    requests: tuple[Request, ...]
+
+
+@contextmanager
+def untouched() -> Generator[None]:
+    """Put Python's and numpy's random generators and the harness's logging back as they were."""
+    python, arrays = random.getstate(), np.random.get_state()
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(arrays)
+        logger.setLevel(level)
+
+
+def folder() -> Path:
+    """Give the folder of the harness's tasks.
+
+    Raises:
+        AbsentError: lm-evaluation-harness is not installed.
+    """
+    try:
+        import lm_eval
+    except ImportError:
+        raise AbsentError(
+            "stock exams need lm-evaluation-harness", where="harness", mend='pip install "clbench[abilities]"'
+        ) from None
+    return Path(str(lm_eval.__file__)).parent / "tasks"
+
+
+@lru_cache(maxsize=256)
+def file_of(name: str) -> Path:
+    """Find the YAML file of a stock task.
+
+    Raises:
+        AbsentError: There is none of that name, or it is a group of tasks.
+    """
+    root = folder()
+    files = sorted(root.rglob("*.yaml"))
+    likely = [f for f in files if f.stem == name]
+    told = re.compile(rf"""^["']?task["']?\s*:\s*["']?{re.escape(name)}["']?\s*$""", re.MULTILINE)
+    for file in [*likely, *(f for f in files if f.stem != name)]:
+        if told.search(file.read_text(encoding="utf-8", errors="replace")):
+            return file
+    raise AbsentError(f"there is no stock task {name!r}", where="harness", mend=did_you_mean(name, _stems(files)))
+
+
+def _stems(files: Sequence[Path]) -> list[str]:
+    return [f.stem for f in files if not f.stem.startswith("_")]
+
+
+@contextmanager
+def opened(name: str, splits: Splits | None, changes: Mapping[str, Any]) -> Generator[Any]:
+    """Open a stock task on rows of ours, or (None) on those that it fetches itself.
+
+    Args:
+        name: The task's.
+        splits: Split as the task names it -> rows with the columns that it reads.
+        changes: Fields of its YAML that are set otherwise.
+
+    Raises:
+        AbsentError: There is no such task, or its data cannot be fetched.
+        DataError: It cannot read the rows.
+    """
+    from lm_eval.tasks import TaskManager
+
+    token = uuid4().hex
+    overlay: dict[str, Any] = {"include": str(file_of(name)), "task": name, **changes}
+    text = yaml.safe_dump(overlay, sort_keys=False, allow_unicode=True)
+    if splits is not None:
+        text += f"custom_dataset: !function clbench.stock.rows.held\ndataset_kwargs: {{rows: {token}}}\n"
+        hold(token, splits)
+    try:
+        with tempfile.TemporaryDirectory() as place, untouched():
+            path = Path(place) / "overlay.yaml"
+            path.write_text(text, encoding="utf-8")
+            yield next(iter(TaskManager(include_defaults=False).load(str(path))["tasks"].values()))
+    except (DataError, GeneratorExit):
+        raise
+    except (ConnectionError, FileNotFoundError) as error:
+        mend = "give a card with rows of your own, or check the network"
+        raise AbsentError(f"the data of stock task {name!r} cannot be had: {error}", where=name, mend=mend) from error
+    except (KeyError, ValueError, TypeError, IndexError, TemplateError) as error:
+        mend = "compare the card's `columns` and `splits` with the task's YAML"
+        what = f"stock task {name!r} cannot read these rows: {type(error).__name__} {error}"
+        raise DataError(what, where=str(file_of(name)), mend=mend) from error
+    finally:
+        drop(token)
+
+
+def questions(task: Any, seed: int) -> list[Question]:
+    """Give the questions of an opened task, in the order of its rows, as the harness puts them."""
+    task.set_fewshot_seed(seed)
+    shots = task.config.num_fewshot or 0
+    found: list[Question] = []
+    for place, doc in enumerate(task.eval_docs):
+        context = task.fewshot_context(doc, num_fewshot=shots, gen_prefix=task.doc_to_prefix(doc))
+        made = task.construct_requests(doc=doc, ctx=context, metadata=(task.config.task, place, 1))
+        instances: list[Any] = made if isinstance(made, list) else [made]
+        requests = tuple(request_of(i) for i in instances)
+        found.append(Question(doc, context if isinstance(context, str) else "", _target(task, doc), requests))
+    return found
+
+
+def _target(task: Any, doc: Any) -> str:
+    """Give the right answer in words; a task may have none, or one that is no text."""
+    with suppress(KeyError, ValueError, TypeError, IndexError):
+        target: Any = task.doc_to_target(doc)
+        if isinstance(target, int) and task.config.doc_to_choice is not None:
+            target = task.doc_to_choice(doc)[target]
+        return target if isinstance(target, str) else str(target)
+    return ""
+
+
+def request_of(instance: Any) -> Request:
+    """Turn what the harness asks into a plain question."""
+    kind: Any = KINDS[instance.request_type]
+    if kind == "rolling":
+        return Request(kind=kind, continuation=instance.args[0])
+    if kind == "loglik":
+        return Request(kind=kind, context=instance.args[0], continuation=instance.args[1])
+    how: dict[str, Any] = instance.args[1]
+    stop = how.get("until") or ()
+    drawn = float(how.get("temperature") or 0.0) if how.get("do_sample") else 0.0
+    return Request(
+        kind=kind,
+        context=instance.args[0],
+        stop=(stop,) if isinstance(stop, str) else tuple(stop),
+        max_tokens=int(how.get("max_gen_toks") or how.get("max_tokens") or 256),
+        temperature=drawn,
+    )
+
+
+def results(task: Any, doc: Mapping[str, Any], replies: Sequence[Reply]) -> dict[str, dict[str, Any]]:
+    """Mark the replies to one document: filter -> metric -> value, as the task's own code gives them."""
+    made = task.construct_requests(doc=doc, ctx="", metadata=(task.config.task, 0, 1))
+    instances: list[Any] = made if isinstance(made, list) else [made]
+    for instance, reply in zip(instances, replies, strict=True):
+        instance.resps = [_response(instance, reply)]
+    task._instances = instances
+    task.apply_filters()
+    names = instances[0].filtered_resps
+    return {name: dict(task.process_results(doc, [i.filtered_resps[name] for i in instances])) for name in names}
+
+
+def _response(instance: Any, reply: Reply) -> Any:
+    if instance.request_type == "loglikelihood":
+        return (reply.loglik, reply.greedy)
+    return reply.loglik if instance.request_type == "loglikelihood_rolling" else reply.text

@@ -1,0 +1,143 @@
+"""Hostile programs: each is contained, and each scores as failed."""
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from clbench.core.errors import SpecError
+from clbench.scoring import _sandbox
+from clbench.scoring._sandbox import Limits, Outcome, Trial, run_tests, strongest
+
+FOLDER = Path(__file__).parents[1] / "fixtures" / "hostile"
+TESTS = Trial("", ("f",), ("assert f(2) == 4", "assert list([f(2)]) == [4]"))
+LIMITS = Limits(seconds=3.0, memory_bytes=256 << 20)
+walled = pytest.mark.skipif(strongest() != "namespaces", reason="this host makes no namespaces")
+
+
+def descendants():
+    """Processes whose parent chain leads to this one."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    found = {os.getpid()}
+    while more := {p for p, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {os.getpid()}
+
+
+def cells_running():
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if b"_cell.py" in (entry / "cmdline").read_bytes():
+                    found.append(entry.name)
+            except OSError:
+                continue
+    return found
+
+
+@walled
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py.txt")), ids=lambda p: p.name.split(".")[0])
+def test_hostile_programs_are_contained_and_fail(path, tmp_path, monkeypatch):
+    canary = tmp_path / "canary.txt"
+    canary.write_text("untouched")
+    monkeypatch.setenv("CLBENCH_CANARY", "secret")
+    own = set(descendants())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+        program = path.read_text().replace("CANARY_FILE", str(canary)).replace("CANARY_PID", str(os.getpid()))
+        program = program.replace("CANARY_PORT", str(server.getsockname()[1]))
+        started = time.monotonic()
+        outcome = run_tests(program, TESTS, LIMITS)
+        spent = time.monotonic() - started
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert not outcome.passed
+    assert outcome.note
+    assert outcome.level == "namespaces"
+    assert spent < LIMITS.seconds + 2
+    assert canary.read_text() == "untouched"
+    deadline = time.monotonic() + 2
+    while cells_running() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert cells_running() == []
+    assert set(descendants()) <= own
+
+
+def test_there_are_twenty_and_more():
+    assert len(list(FOLDER.glob("*.py.txt"))) >= 20
+
+
+@walled
+@pytest.mark.parametrize(
+    ("program", "tests", "passed"),
+    [
+        ("def f(x):\n    return x * 2\n", ("assert f(2) == 4",), True),
+        ("def f(x):\n    return x\n", ("assert f(2) == 4",), False),
+        ("def f(x) return", ("assert f(2) == 4",), False),
+        ("", ("assert f(2) == 4",), False),
+        ("def f():\n    return (1, {2}, {'a': [3j]}, b'x', None, 1 << 80, float('inf'), range(3))\n",
+         ("assert f() == (1, {2}, {'a': [3j]}, b'x', None, 1 << 80, float('inf'), range(3))",), True),
+        ("from collections import Counter\ndef f(s):\n    return Counter(s)\n",
+         ("assert f('aab') == {'a': 2, 'b': 1}",), True),
+        ("class Pair:\n    def __init__(s, a):\n        s.a = a\ndef f(ps):\n    return sum(p.a for p in ps)\n",
+         ("p = Pair(3)", "p.a = 5", "assert p.a == 5", "assert f([p, Pair(1)]) == 6"), True),
+        ("def f():\n    yield 1\n    yield 2\n", ("assert list(f()) == [1, 2]",), True),
+        ("def f(g):\n    return g\n", ("assert f(len)([1, 2]) == 2",), True),
+        ("def f(x, t):\n    return isinstance(x, t)\n", ("assert f(3, int) is True",), True),
+        ("def set(x):\n    return 0\ndef f(x):\n    return 1\n", ("assert set([f(3)]) == set([5])",), False),
+        ("def f(x):\n    x.append(1)\n    return x\n", ("assert f([0]) == [0, 1]",), True),
+        ("import sys\ndef f():\n    return sys.maxsize\n", ("assert f() == sys.maxsize",), True),
+        ("def f():\n    return True\n", ("assert f() is True", "assert isinstance(f(), bool)"), True),
+    ],
+)  # fmt: skip
+def test_values_cross_and_verdicts_are_right(program, tests, passed):
+    outcome = run_tests(program, Trial("", ("f",), tests), LIMITS)
+    assert outcome.passed is passed, outcome.note
+
+
+@walled
+def test_what_a_program_sees(tmp_path):
+    program = (
+        "import os\ndef f():\n    return sorted(os.listdir('/')), os.getcwd(), os.listdir('.'), os.getpid(), "
+        "os.getuid() != 0, len(os.environ) <= 1\n"
+    )
+    seen = "assert f()[1:] == ('/work', [], 1, True, True), f()"
+    roots = "assert set(f()[0]) <= {'lib', 'lib64', 'usr', 'root', 'home', 'opt', 'work', 'etc', 'nix'}, f()[0]"
+    outcome = run_tests(program, Trial("", (), (seen, roots)), LIMITS)
+    assert outcome.passed, outcome.note
+
+
+def test_without_a_wall_programs_are_refused_unless_it_is_meant(monkeypatch):
+    monkeypatch.setattr(_sandbox, "strongest", lambda: "limits")
+    monkeypatch.delenv(_sandbox.ALLOW, raising=False)
+    with pytest.raises(SpecError, match="no sandbox"):
+        run_tests("def f(x):\n    return 4\n", TESTS, LIMITS)
+    monkeypatch.setenv(_sandbox.ALLOW, "1")
+    outcome = run_tests("def f(x):\n    return 4\n", TESTS, LIMITS)
+    assert outcome.passed
+    assert outcome.level == "limits"
+    assert not run_tests("while True:\n    pass\n", TESTS, LIMITS).passed
+    monkeypatch.setattr(_sandbox, "strongest", lambda: "none")
+    with pytest.raises(SpecError):
+        run_tests("def f(x):\n    return 4\n", TESTS, LIMITS)
+
+
+def test_a_verdict_that_is_no_verdict_is_a_failure():
+    for said in (
+        b"",
+        b"\0\0\0\1",
+        b"\0\0\0\4true",
+        b'\0\0\0\x10{"passed": 1}',
+        b'\0\0\0\x20{"passed":"yes","note":""}',
+    ):
+        assert isinstance(_sandbox._outcome(said, "limits", 0.0), Outcome)
+        assert not _sandbox._outcome(said, "limits", 0.0).passed
