@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import harness
 import torch
 from transformers import Trainer, TrainingArguments
 from transformers.utils import logging
@@ -152,6 +153,7 @@ ROWS = (
     ("our loop / bare PyTorch loop, same batches", "real tokens/s", our_loop, bare_loop, 0.95),
     ("our loop / transformers.Trainer, same data", "real tokens/s", our_loop, hf_trainer, 1.3),
     ("label exam / one choice at a time", "questions/s", ranked_together, ranked_one_by_one, 3.0),
+    ("few-shot choices / lm_eval --model hf", "questions/s", harness.ours, harness.theirs, 2.0),
 )
 
 

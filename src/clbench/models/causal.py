@@ -262,14 +262,15 @@ class Causal:
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
 
     def _generate(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
-        prompts = [self.prompt_ids(e.prompt, decode.max_tokens) for e in examples]
+        room = min(decode.max_tokens, self.spec.max_tokens // 2)  # a long answer leaves at least half to its prompt
+        prompts = [self.prompt_ids(e.prompt, room) for e in examples]
         answers: dict[int, Answer] = {}
         # A sample depends on its own example alone, so each is drawn by itself.
         batch = self.exam_batch if decode.temperature == 0 else 1
         for rows in by_length([len(p) for p in prompts], [1] * len(prompts), batch):
             seed = seed_of(decode.seed, 0, f"sample {examples[rows[0]].id}")
             with seeded(seed, self.device):
-                out = self.write([prompts[i] for i in rows], decode.max_tokens, decode.stop, decode.temperature)
+                out = self.write([prompts[i] for i in rows], room, decode.stop, decode.temperature)
             for i, ids in zip(rows, out, strict=True):
                 answers[i] = self._answer(examples[i], prompts[i], ids, decode)
         return [answers[i] for i in range(len(examples))]

@@ -22,6 +22,7 @@ import tempfile
 from collections import Counter, OrderedDict, defaultdict, deque
 from contextlib import suppress
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 CLONE_NEWUSER = 0x10000000
@@ -115,7 +116,7 @@ def limit(memory: int, seconds: int) -> None:
     """Set limits that nothing inside can raise again."""
     limits = {"AS": memory, "CPU": seconds, "FSIZE": 1 << 20, "NOFILE": 64, "CORE": 0, "NPROC": 16, "MEMLOCK": 0}
     for name, value in limits.items():
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+        resource.setrlimit(vars(resource)[f"RLIMIT_{name}"], (value, value))
 
 
 REAL_ROOT = os.geteuid() == 0
@@ -280,7 +281,7 @@ def done(what: str, space: dict[str, Any], target: Any, args: Any, kwargs: Any) 
     if what == "iterate":
         return list(islice(target, 100_000))
     if what in ("get", "set"):
-        return getattr(target, *args) if what == "get" else setattr(target, *args)
+        return attrgetter(*args)(target) if what == "get" else setattr(target, *args)
     return (space[target] if what == "named" else target)(*args, **kwargs)
 
 

@@ -1,0 +1,216 @@
+"""The 25 kinds of verifiable instructions of IFEval, one pure function each: (answer, arguments) -> followed or not.
+
+What each accepts is that of the original checker (google-research/instruction_following_eval, Apache-2.0), quirks
+included: keywords are regular expressions, a bullet may begin with "-", an end phrase may be followed by a quotation
+mark. Where the original draws at random (a missing argument, a "letter" that is none, the language guesser), this does
+not; docs/ifeval.md names the cases.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from clbench.core.errors import SpecError
+
+Arguments = Mapping[str, Any]
+Check = Callable[[str, Arguments], bool]
+
+# Of the trained English model of Punkt only the abbreviations matter to a count; these are the common ones.
+ABBREVIATIONS = (
+    "mr mrs ms dr prof rev hon sr jr st gen col capt lt sgt maj gov sen rep pres adm cmdr "
+    "inc ltd co corp bros dept univ assn vs etc al fig figs no nos vol vols ed eds pp p ch sec approx est "
+    "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun "
+    "ave blvd rd mt ft ph.d m.d b.a m.a d.c u.s u.k u.n e.g i.e a.m p.m cf viz c ca"
+).split()
+
+
+def _compared(count: int, relation: str, wanted: int) -> bool:
+    return count < wanted if relation == "less than" else count >= wanted
+
+
+@lru_cache(maxsize=1)
+def _sentence_tokenizer() -> Any:
+    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+
+    parameters = PunktParameters()
+    parameters.abbrev_types = set(ABBREVIATIONS)
+    return PunktSentenceTokenizer(parameters)
+
+
+def sentences(text: str) -> list[str]:
+    """Cut a text into sentences: Punkt's rules (Kiss and Strunk 2006) with a fixed list of abbreviations.
+
+    The marks 。！？ end a sentence too, which the original does not know.
+    """
+    found: list[str] = _sentence_tokenizer().tokenize(text)
+    return [part for s in found for part in re.split(r"(?<=[。！？])(?=[^”」』\s])", s) if part.strip()]
+
+
+def words(text: str) -> list[str]:
+    r"""Give the runs of word characters; a run of Chinese characters counts each of them.
+
+    The original takes a whole run of Chinese as one word; texts without Chinese count as there.
+
+    Example:
+        >>> words("It's 3 o'clock."), words("三点了 ok")
+        (['It', 's', '3', 'o', 'clock'], ['三', '点', '了', 'ok'])
+    """
+    return re.findall(r"[\u4e00-\u9fff]|(?:(?![\u4e00-\u9fff])\w)+", text)
+
+
+def language_of(text: str) -> str | None:
+    """Guess the language, always alike for one text; None where there is nothing to go by.
+
+    Raises:
+        SpecError: langdetect is not installed.
+    """
+    try:
+        import langdetect
+    except ImportError:
+        raise SpecError(
+            "IFEval's questions on language need langdetect", where="scorer", mend='pip install "clbench[abilities]"'
+        ) from None
+    # The library draws at random; the seed is put back, since it is global there.
+    before = langdetect.DetectorFactory.seed
+    langdetect.DetectorFactory.seed = 0
+    try:
+        return str(langdetect.detect(text))
+    except langdetect.LangDetectException:
+        return None
+    finally:
+        langdetect.DetectorFactory.seed = before
+
+
+def _is(text: str, language: str) -> bool:
+    """Say whether a text is in a language; where nothing can be told it is, as in the original."""
+    return (found := language_of(text)) is None or found == language
+
+
+def _num_capital_words(text: str) -> int:
+    from nltk.tokenize.destructive import NLTKWordTokenizer
+
+    tokenizer = NLTKWordTokenizer()
+    return sum(token.isupper() for s in _sentence_tokenizer().tokenize(text) for token in tokenizer.tokenize(s))
+
+
+def _paragraphs(text: str, wanted: int) -> bool:
+    parts = re.split(r"\s?\*\*\*\s?", text)
+    empty = [i for i, part in enumerate(parts) if not part.strip()]
+    return all(i in (0, len(parts) - 1) for i in empty) and len(parts) - len(empty) == wanted
+
+
+def _first_word(text: str, wanted: Arguments) -> bool:
+    parts = re.split(r"\n\n", text)
+    num = sum(bool(part.strip()) for part in parts)
+    place = int(wanted["nth_paragraph"])
+    if place > num or not parts[place - 1].strip():
+        return False
+    word = parts[place - 1].split()[0].lstrip("'").lstrip('"')
+    said = re.split(r"[.,?!'\"]", word)[0].lower()
+    return num == wanted["num_paragraphs"] and said == str(wanted["first_word"]).lower()
+
+
+def _postscript(text: str, marker: str) -> bool:
+    known = {"P.P.S": r"\s*p\.\s?p\.\s?s.*$", "P.S.": r"\s*p\.\s?s\..*$"}
+    pattern = known.get(marker.strip(), r"\s*" + marker.strip().lower() + r".*$")
+    return bool(re.findall(pattern, text.lower(), flags=re.MULTILINE))
+
+
+def _highlights(text: str, wanted: int) -> bool:
+    single = re.findall(r"\*[^\n\*]*\*", text)
+    double = re.findall(r"\*\*[^\n\*]*\*\*", text)
+    num = sum(bool(h.strip("*").strip()) for h in single)
+    num += sum(bool(h.removeprefix("**").removesuffix("**").strip()) for h in double)
+    return num >= wanted
+
+
+def _json(text: str) -> bool:
+    text = text.strip()
+    for fence in ("```json", "```Json", "```JSON", "```"):
+        text = text.removeprefix(fence)
+    try:
+        json.loads(text.removesuffix("```").strip())
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _two_responses(text: str) -> bool:
+    parts = text.split("******")
+    if any(not part.strip() for part in parts[1:-1]):
+        return False
+    said = [part.strip() for part in parts if part.strip()]
+    return len(said) == 2 and said[0] != said[1]
+
+
+def _num_bullets(text: str) -> int:
+    stars = re.findall(r"^\s*\*[^\*].*$", text, flags=re.MULTILINE)
+    return len(stars) + len(re.findall(r"^\s*-.*$", text, flags=re.MULTILINE))
+
+
+def _sections(text: str, wanted: Arguments) -> bool:
+    mark = r"\s?" + str(wanted["section_spliter"]).strip() + r"\s?\d+\s?"
+    return len(re.split(mark, text)) - 1 >= wanted["num_sections"]
+
+
+ANSWERS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
+CHECKS: Mapping[str, Check] = {
+    "keywords:existence": lambda t, a: all(re.search(k, t, re.IGNORECASE) for k in a["keywords"]),
+    "keywords:frequency": lambda t, a: _compared(
+        len(re.findall(a["keyword"].strip(), t, re.IGNORECASE)), a["relation"], a["frequency"]
+    ),
+    "keywords:forbidden_words": lambda t, a: (
+        not any(re.search(r"\b" + w + r"\b", t, re.IGNORECASE) for w in a["forbidden_words"])
+    ),
+    "keywords:letter_frequency": lambda t, a: _compared(
+        t.lower().count(a["letter"].strip().lower()), a["let_relation"], a["let_frequency"]
+    ),
+    "language:response_language": lambda t, a: _is(t, a["language"]),
+    "length_constraints:number_sentences": lambda t, a: _compared(len(sentences(t)), a["relation"], a["num_sentences"]),
+    "length_constraints:number_paragraphs": lambda t, a: _paragraphs(t, a["num_paragraphs"]),
+    "length_constraints:number_words": lambda t, a: _compared(len(words(t)), a["relation"], a["num_words"]),
+    "length_constraints:nth_paragraph_first_word": _first_word,
+    "detectable_content:number_placeholders": lambda t, a: len(re.findall(r"\[.*?\]", t)) >= a["num_placeholders"],
+    "detectable_content:postscript": lambda t, a: _postscript(t, a["postscript_marker"]),
+    "detectable_format:number_bullet_lists": lambda t, a: _num_bullets(t) == a["num_bullets"],
+    "detectable_format:constrained_response": lambda t, _: any(answer in t.strip() for answer in ANSWERS),
+    "detectable_format:number_highlighted_sections": lambda t, a: _highlights(t, a["num_highlights"]),
+    "detectable_format:multiple_sections": _sections,
+    "detectable_format:json_format": lambda t, _: _json(t),
+    "detectable_format:title": lambda t, _: any(
+        title.lstrip("<").rstrip(">").strip() for title in re.findall(r"<<[^\n]+>>", t)
+    ),
+    "combination:two_responses": lambda t, _: _two_responses(t),
+    "combination:repeat_prompt": lambda t, a: t.strip().lower().startswith(a["prompt_to_repeat"].strip().lower()),
+    "startend:end_checker": lambda t, a: t.strip().strip('"').lower().endswith(a["end_phrase"].strip().lower()),
+    "startend:quotation": lambda t, _: len(t.strip()) > 1 and t.strip()[0] == t.strip()[-1] == '"',
+    "change_case:capital_word_frequency": lambda t, a: _compared(
+        _num_capital_words(t), a["capital_relation"], a["capital_frequency"]
+    ),
+    "change_case:english_capital": lambda t, _: t.isupper() and _is(t, "en"),
+    "change_case:english_lowercase": lambda t, _: t.islower() and _is(t, "en"),
+    "punctuation:no_comma": lambda t, _: "," not in t,
+}
+SEEDED = ("language:response_language", "change_case:english_capital", "change_case:english_lowercase")
+
+
+def loosened(text: str) -> tuple[str, ...]:
+    """Give the eight forms of an answer of which one must do in the loose reading: ends cut off, asterisks out."""
+    lines = text.split("\n")
+    cut = [text, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))]
+    return (*cut, *(form.replace("*", "") for form in cut))
+
+
+def followed(kind: str, arguments: Arguments, text: str, *, loose: bool) -> bool:
+    """Say whether an answer follows an instruction; an empty one follows none.
+
+    Raises:
+        KeyError: There is no such kind, or an argument is missing (the original would draw one at random).
+    """
+    check = CHECKS[kind]
+    given = {name: value for name, value in arguments.items() if value}
+    return any(bool(form.strip()) and check(form, given) for form in (loosened(text) if loose else (text,)))
