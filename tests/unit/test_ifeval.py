@@ -13,9 +13,8 @@ from clbench.scoring import _instructions
 from clbench.scoring._instructions import CHECKS, SEEDED, followed, language_of, loosened, sentences, words
 
 pytest.importorskip("langdetect", reason="langdetect is not installed (extra `abilities`)")
-RECORDED = [
-    json.loads(line) for line in (Path(__file__).parents[1] / "fixtures" / "ifeval.jsonl").open(encoding="utf-8")
-]
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "ifeval.jsonl"
+RECORDED = [json.loads(line) for line in FIXTURE.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("mode", ["strict", "loose"])
