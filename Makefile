@@ -31,6 +31,7 @@ docs: setup
 results: setup
 	.venv/bin/clbench run recipes/demo.yaml --record results/demo
 	.venv/bin/clbench run recipes/methods.yaml --record results/methods
+	.venv/bin/clbench run recipes/abilities.yaml --record results/abilities
 	.venv/bin/clbench run recipes/real-text.yaml --data $(DATA) --record results/real-text
 	.venv/bin/clbench run recipes/real-labels.yaml --data $(DATA) --record results/real-labels
 	.venv/bin/clbench run recipes/long.yaml --set 'budget={policy: full}' --record results/long

@@ -33,11 +33,12 @@ def descendants():
 
 
 def cells_running():
+    """Cells that this process started, wherever they hang in the tree."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if b"_cell.py" in (entry / "cmdline").read_bytes():
+                if f"\0{os.getpid()}.".encode() in (entry / "cmdline").read_bytes():
                     found.append(entry.name)
             except OSError:
                 continue
@@ -114,6 +115,13 @@ def test_what_a_program_sees(tmp_path):
     roots = "assert set(f()[0]) <= {'lib', 'lib64', 'usr', 'root', 'home', 'opt', 'work', 'etc', 'nix'}, f()[0]"
     outcome = run_tests(program, Trial("", (), (seen, roots)), LIMITS)
     assert outcome.passed, outcome.note
+
+
+@walled
+def test_nothing_is_left_behind_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run_tests("def f(x):\n    open('left', 'w').close()\n    return 4\n", TESTS, LIMITS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_wall_programs_are_refused_unless_it_is_meant(monkeypatch):

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from clbench.core.spec import HEADLINE
 from clbench.metrics import all_metrics
 from clbench.metrics.ability import ability_deltas
+from clbench.report.abilities import ability_curves, ability_rows, first_lost
 from clbench.report.exports import EXPORTS
 from clbench.report.figures import curves, heat_map, key_line
 from clbench.report.gather import Group, RunRecord, group_runs
@@ -50,6 +51,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en") -> str:
         streams=_streams(groups, words),
         tasks=_curves(groups, own=True),
         abilities=_curves(groups, own=False),
+        retention=_retention(groups, words),
         specs=[(r.spec.name, _yaml(r.spec.model_dump(mode="json"))) for g in groups for r in g.runs],
         provenance=[
             (r.spec.name, json.dumps(r.provenance, indent=1, ensure_ascii=False)) for g in groups for r in g.runs
@@ -100,11 +102,29 @@ def _summary(groups: Sequence[Group], words: dict[str, str]) -> list[str]:
             if lost[worst] < 0:
                 value = printed(-lost[worst], "score")
                 said.append(words["lost"].format(label=plain.label, exam=worst, value=value))
+        said += _lost_first(plain, words)
     counts = {len(g.runs) for g in groups}
     said.append(
         words["one_run"] if counts == {1} else words["seeds"].format(counts=", ".join(map(str, sorted(counts))))
     )
     return said
+
+
+def _lost_first(plain: Group, words: dict[str, str]) -> list[str]:
+    found = ability_curves(plain.mean)
+    names = first_lost(found)
+    if not names:
+        return []
+    step = min(c.lost for c in found if c.lost is not None)
+    return [words["first_lost"].format(label=plain.label, abilities=", ".join(names), step=step)]
+
+
+def _retention(groups: Sequence[Group], words: dict[str, str]) -> dict[str, Any] | None:
+    """Give the table of abilities over rounds, or None where none was examined."""
+    last = max(g.mean.num_lessons for g in groups)
+    rows = [row for group in groups for row in ability_rows(group, last)]
+    heads = [words["learner"], words["ability"], *map(str, range(last + 1)), words["lost_in"], words["left"]]
+    return {"columns": heads, "rows": rows} if rows and last <= 20 else None
 
 
 def _score(group: Group, name: str) -> float:

@@ -42,6 +42,14 @@ WORDS: dict[str, dict[str, str]] = {
         "missing": "Not here, skipped: {tasks}.",
         "dropped": "Left out because an exam asks the same: {counts}.",
         "similar": "Similarity of tasks",
+        "ability": "ability",
+        "row": "row",
+        "lost_in": "lost in round",
+        "left": "left at the end (95 %)",
+        "retention": "What is left of each ability",
+        "retention_note": "Percent after each round. Lost: the first round whose score lies below row 0 by more than "
+        "chance (95 % interval of the difference of two shares, Newcombe). Left: last row over row 0.",
+        "first_lost": "Lost first by {label}: {abilities} (round {step}).",
         "similar_note": "Cosine of the TF-IDF vectors of the lessons' prompts, times 100.",
     },
     "zh": {
@@ -80,6 +88,14 @@ WORDS: dict[str, dict[str, str]] = {
         "missing": "不在本机,已跳过:{tasks}。",
         "dropped": "因为有考试问同样的问题而去掉的例子:{counts}。",
         "similar": "任务的相似度",
+        "ability": "能力",
+        "row": "第几行",
+        "lost_in": "丧失于第几轮",
+        "left": "最后剩余(95 %)",
+        "retention": "各项能力还剩多少",
+        "retention_note": "每轮之后的百分数。丧失:得分低于第 0 行且超出偶然的第一轮(两个比例之差的 95% 区间,Newcombe)。"
+        "剩余:最后一行除以第 0 行。",
+        "first_lost": "{label} 最先丧失的能力:{abilities}(第 {step} 轮)。",
         "similar_note": "各课提示的 TF-IDF 向量的余弦,乘以 100。",
     },
 }

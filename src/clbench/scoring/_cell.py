@@ -1,6 +1,6 @@
 """Runs inside a sandbox cell, by path and without clbench: shut the doors, then run what stands on the standard input.
 
-    python -I -S _cell.py LEVEL ROLE MEMORY_BYTES CPU_SECONDS NUMBER [READ_END WRITE_END]
+    python -I -S _cell.py LEVEL ROLE MEMORY_BYTES CPU_SECONDS PARENT.NUMBER [READ_END WRITE_END]
 
 LEVEL "namespaces": own process space, no network, own mounts; the file system is an empty memory disk with the Python
 library bound in, read-only; the user is nobody. LEVEL "limits": resource limits alone. ROLE "candidate" answers calls;
@@ -18,7 +18,6 @@ import resource
 import signal
 import struct
 import sys
-import tempfile
 from collections import Counter, OrderedDict, defaultdict, deque
 from contextlib import suppress
 from itertools import islice
@@ -70,7 +69,7 @@ def separate() -> None:
 def empty_root() -> None:
     """Make a memory disk the root, with the libraries bound in."""
     mount("none", "/", "", MS_REC | MS_PRIVATE)
-    place = tempfile.mkdtemp()
+    place = "/proc"  # of the old process space, which nobody needs here any more: it is always there
     mount("cell", place, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,nr_inodes=4k,mode=755")
     for path in (sys.base_prefix, *LIBRARIES):
         real = os.path.realpath(path)
@@ -100,7 +99,9 @@ def bind(source: str, target: str) -> None:
 def become_nobody(level: str) -> None:
     """Give up all privileges for good."""
     if REAL_ROOT and level == "namespaces":
-        own = 100_000 + int(sys.argv[5])  # a user of its own for each cell, so that limits per user count it alone
+        own = 100_000 + int(
+            sys.argv[5].split(".")[1]
+        )  # a user of its own for each cell, so that limits per user count it alone
         os.setgroups([])
         os.setgid(own)
         os.setuid(own)
@@ -344,8 +345,6 @@ def main() -> None:
     if level == "namespaces":
         separate()
         empty_root()
-    else:
-        os.chdir(tempfile.mkdtemp())
     become_nobody(level)
     limit(memory, seconds)
     sys.path[:] = [p for p in sys.path if p.startswith(sys.base_prefix)]

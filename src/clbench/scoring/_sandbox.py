@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -112,11 +114,12 @@ def _in_cells(program: str, trial: Trial, limits: Limits, level: Level) -> Outco
     started = time.monotonic()
     asks, answers = os.pipe(), os.pipe()
     cells: list[subprocess.Popen[bytes]] = []
+    place = tempfile.mkdtemp(prefix="clbench-cell-")
     try:
-        cells.append(_cell(level, "candidate", limits, asks[0], answers[1]))
+        cells.append(_cell(level, "candidate", limits, place, (asks[0], answers[1])))
         task = {"program": program, "before": trial.before, "names": trial.names, "tests": trial.tests}
         body = json.dumps(task).encode()
-        judge = _cell(level, "judge", limits, subprocess.PIPE, subprocess.PIPE, (answers[0], asks[1]))
+        judge = _cell(level, "judge", limits, place, (subprocess.PIPE, subprocess.PIPE), (answers[0], asks[1]))
         cells.append(judge)
         for end in (*asks, *answers):
             os.close(end)
@@ -127,23 +130,28 @@ def _in_cells(program: str, trial: Trial, limits: Limits, level: Level) -> Outco
     finally:
         for cell in cells:
             _end(cell)
+        shutil.rmtree(place, ignore_errors=True)
     return _outcome(said, level, time.monotonic() - started)
 
 
 def _cell(
-    level: Level, role: str, limits: Limits, stdin: int, stdout: int, line: tuple[int, int] | None = None
+    level: Level, role: str, limits: Limits, place: str, ends: tuple[int, int], line: tuple[int, int] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a cell in a session of its own, with an empty environment; `line` are the ends of the judge's line."""
+    """Start a cell in a session of its own, in `place`, with an empty environment.
+
+    `ends` are its standard input and output, `line` the ends of the judge's line to the program.
+    """
     python = os.path.realpath(sys.executable)
-    arguments = [level, role, str(limits.memory_bytes), str(int(limits.seconds) + 1), str(next(_numbers))]
+    arguments = [level, role, str(limits.memory_bytes), str(int(limits.seconds) + 1), f"{os.getpid()}.{next(_numbers)}"]
     arguments += [str(end) for end in line or ()]
     return subprocess.Popen(
         [python, "-I", "-S", str(CELL), *arguments],
-        stdin=stdin,
-        stdout=stdout,
+        stdin=ends[0],
+        stdout=ends[1],
         stderr=subprocess.DEVNULL,
         env={},
         start_new_session=True,
+        cwd=place,
         pass_fds=line or (),
     )
 

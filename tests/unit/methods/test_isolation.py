@@ -316,8 +316,8 @@ def test_prompts_are_read_before_the_text_in_training_ranking_and_generation(fam
     for packs in (True, False) if family != "gpt2" else (False,):
         monkeypatch.setattr(causal, "_packs", lambda *_, _packs=packs: _packs)
         with torch.inference_mode():
-            scores = net._score([net.prompt_ids(e.prompt) for e in asked], [[net.answer_ids(t) for t in texts]] * 3)
-        assert [s for row in scores for s in row] == pytest.approx(expected, abs=2e-3)
+            scores = net.score([net.prompt_ids(e.prompt) for e in asked], [[net.answer_ids(t) for t in texts]] * 3)
+        assert [nats for row in scores for nats, _ in row] == pytest.approx(expected, abs=2e-3)
 
     answers = made.respond(asked, Decode(max_tokens=5))
     for e, answer in zip(asked, answers, strict=True):

@@ -1,0 +1,91 @@
+"""Abilities over rounds: which is lost first, and how much of each is left at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clbench.core.matrix import Matrix
+from clbench.report.gather import Group, RunRecord, group_runs
+from clbench.stats.intervals import newcombe, risk_ratio
+
+LABELS = {"general": "general", "instruction": "instruction", "long_context": "long context"}
+
+
+@dataclass(frozen=True)
+class AbilityCurve:
+    """One ability of one learner.
+
+    Attributes:
+        ability: Its name.
+        scores: Mean over its exams after 0..T rounds, in [0, 1]; NaN where an exam was not due.
+        items: Answers behind each score, over exams and seeds.
+        lost: First round after which it is lost, 1..T; None if it never is.
+        retention: (R_T / R_0, low, high), a 95 % interval; NaN where R_0 is 0 or not measured.
+    """
+
+    ability: str
+    scores: tuple[float, ...]
+    items: tuple[int, ...]
+    lost: int | None
+    retention: tuple[float, float, float]
+
+
+def ability_curves(matrix: Matrix) -> list[AbilityCurve]:
+    """Give the curve of every ability, in the order of the columns.
+
+    An ability is *lost* after the first round whose score lies below row 0 by more than chance: the 95 % interval of
+    the difference of the two shares (Newcombe) lies below 0. Both rows ask the same questions, which this does not
+    use, so it is careful rather than quick to say so.
+    """
+    groups: dict[str, list[int]] = {}
+    for m in matrix.select("general", "instruction", "long_context"):
+        column = matrix.columns[m]
+        groups.setdefault(column.ability or LABELS[column.kind], []).append(m)
+    return [_curve(matrix, name, members) for name, members in groups.items()]
+
+
+def _curve(matrix: Matrix, name: str, members: Sequence[int]) -> AbilityCurve:
+    scores = tuple(float(v) for v in matrix.values[:, members].mean(axis=1))
+    items = tuple(int(n) for n in matrix.n[:, members].sum(axis=1))
+    rows = range(1, len(scores))
+    lost = next((t for t in rows if newcombe(scores[t], items[t], scores[0], items[0])[1] < 0), None)
+    return AbilityCurve(name, scores, items, lost, risk_ratio(scores[-1], items[-1], scores[0], items[0]))
+
+
+def first_lost(curves: Sequence[AbilityCurve]) -> list[str]:
+    """Give the abilities that are lost in the earliest round in which any is; of several the largest drop first."""
+    rounds = [c.lost for c in curves if c.lost is not None]
+    if not rounds:
+        return []
+    first = [c for c in curves if c.lost == min(rounds)]
+    return [c.ability for c in sorted(first, key=lambda c: c.scores[min(rounds)] - c.scores[0])]
+
+
+def abilities_table(runs: Sequence[RunRecord]) -> str:
+    """Give ability, score after each round, round of loss and retention of every learner, as Markdown."""
+    groups = [g for g in group_runs(runs) if ability_curves(g.mean)]
+    if not groups:
+        return ""
+    last = max(g.mean.num_lessons for g in groups)
+    heads = ["learner", "ability", *(f"row {t}" for t in range(last + 1)), "lost in round", "left at the end (95 %)"]
+    lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (last + 3)}"]
+    lines += [f"| {' | '.join(row)} |" for group in groups for row in ability_rows(group, last)]
+    return "\n".join(lines) + "\n"
+
+
+def ability_rows(group: Group, last: int) -> list[list[str]]:
+    """Give the cells of a group's rows; rounds that it has not are empty."""
+    rows: list[list[str]] = []
+    for curve in ability_curves(group.mean):
+        cells = [_percent(s) for s in curve.scores] + [""] * (last + 1 - len(curve.scores))
+        left, low, high = curve.retention
+        kept = "–" if math.isnan(left) else f"{100 * left:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+        label = group.label.replace("|", "\\|")
+        rows.append([label, curve.ability.replace("|", "\\|"), *cells, str(curve.lost or "–"), kept])
+    return rows
+
+
+def _percent(score: float) -> str:
+    return "–" if math.isnan(score) else f"{100 * score:.1f}"
