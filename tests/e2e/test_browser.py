@@ -33,4 +33,5 @@ def test_report_in_a_browser(tmp_path):
     assert found.stdout.count('<svg class="curve"') == 3
     assert found.stdout.count("<table>") == 3
     assert found.stdout.count('<table class="rounds">') == 1
+    assert found.stdout.count("rounds kept") == 1
     assert "CONSOLE" not in found.stderr

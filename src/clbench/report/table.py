@@ -39,7 +39,8 @@ def printed(value: float, unit: str) -> str:
     if math.isnan(value):
         return "–"
     if unit == "score":
-        return f"{100 * value:.1f}"
+        text = f"{100 * value:.1f}"
+        return "0.0" if text == "-0.0" else text
     if unit == "bytes":
         for size, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
             if abs(value) >= size:
