@@ -315,6 +315,7 @@ class Answer(Frozen):
     Attributes:
         finish: "stop" ended by itself, "length" was cut at `max_tokens`, "error" could not be answered (see `text`).
         tokens_in, tokens_out: Tokens read and written, padding not counted.
+        tokens_cut: Tokens of the prompt's middle that were left out because it did not fit.
         replies: To the plain questions of the example, in their order.
     """
 
@@ -323,8 +324,9 @@ class Answer(Frozen):
     finish: Literal["stop", "length", "error"] = "stop"
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cut: int = 0
     replies: tuple[Reply, ...] = ()
-    later: ClassVar[frozenset[str]] = frozenset({"replies"})
+    later: ClassVar[frozenset[str]] = frozenset({"tokens_cut", "replies"})
 
 
 class Grade(Frozen):
@@ -348,10 +350,12 @@ class Marks(Frozen):
     Attributes:
         grades: One per answer, in order.
         score: In [0, 1], made of the graded answers by the scorer's rule; None where no answer could be marked.
+        key: Of the grades in the store; empty where they lie in none.
     """
 
     grades: tuple[Grade, ...]
     score: float | None
+    key: str = ""
 
 
 class Meters(Frozen):

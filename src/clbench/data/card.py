@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -233,11 +234,12 @@ class Card(OnDisk):
 
 
 class AbilitySource(Frozen):
-    """Questions on a miniature ability, generated from a seed."""
+    """Questions on a miniature ability, generated from a seed; `length` is the number of pairs of "recall"."""
 
     ability: str
     items: int = Field(default=100, ge=1)
     seed: int = Field(default=0, ge=0)
+    length: int | None = Field(default=None, ge=1)
 
 
 class TaskSource(Frozen):
@@ -260,7 +262,7 @@ ExamSource = Annotated[
     Discriminator(
         _exam_tag,
         custom_error_type="source",
-        custom_error_message="an exam's source is {ability, items, seed}, {task, items} or {harness, ...}",
+        custom_error_message="an exam's source is {ability, items, seed, length}, {task, items} or {harness, ...}",
     ),
 ]
 
@@ -313,8 +315,12 @@ C = TypeVar("C", bound=OnDisk)
 
 
 def list_cards(kind: CardKind) -> list[str]:
-    """Names of the shipped cards of a kind, sorted."""
-    return sorted(p.stem for p in (CARDS / kind).glob("*.yaml"))
+    """Names of the shipped cards of a kind, sorted; numbers in them by their value."""
+    return sorted((p.stem for p in (CARDS / kind).glob("*.yaml")), key=_by_value)
+
+
+def _by_value(name: str) -> list[tuple[str, int]]:
+    return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name)]
 
 
 def find_card(kind: CardKind, name_or_path: str, beside: Path | None = None) -> Path:

@@ -198,7 +198,7 @@ def _asked(
         task = open_task(card.source.task, data, beside=card.path)
         examples = task.exam if card.source.items is None else smallest(task.exam, card.source.items, 0)
         return examples, card.decode or task.decode, card.scorer or task.scorer, task.chance
-    examples = _ability(card.source.ability, card.source.items, card.source.seed)
+    examples = _ability(card.source.ability, card.source.items, card.source.seed, card.source.length)
     labels = () if not all(e.choices for e in examples) else examples[0].choices
     scorer = card.scorer or ScorerSpec(name="label" if labels else "exact")
     chance = sum(1.0 / len(e.choices) for e in examples) / len(examples) if labels else 0.0
@@ -206,10 +206,10 @@ def _asked(
 
 
 @lru_cache(maxsize=128)
-def _ability(ability: str, items: int, seed: int) -> tuple[Example, ...]:
+def _ability(ability: str, items: int, seed: int, length: int | None) -> tuple[Example, ...]:
     from clbench.data.worlds.abilities import generate
 
-    return tuple(generate(ability, items, seed, "exam"))
+    return tuple(generate(ability, items, seed, "exam", length))
 
 
 def _sealed(exam: Exam, items: int | None) -> Exam:

@@ -37,9 +37,16 @@ def ask_key(effective: str, exam: Exam) -> str:
     return key("ask", effective=effective, exam=exam.digest, decode=exam.decode)
 
 
+def keep_questions(exam: Exam, store: Store) -> None:
+    """Keep an exam's questions beside its answers, so that both can be read without the data they came from."""
+    why = {"exam": exam.name, "items": len(exam.examples)}
+    store.once("exam", exam.digest, lambda folder: write_jsonl(folder / "questions.jsonl", exam.examples), why)
+
+
 def ask(trajectory: Trajectory, step: int, exam: Exam, store: Store) -> Asked:
     """Give the answers of the learner after `step` lessons to an exam; asked only if they are not in the store."""
     found = ask_key(trajectory.effective(step), exam)
+    keep_questions(exam, store)
 
     def make(folder: Path) -> None:
         learner = trajectory.at(step)

@@ -41,7 +41,7 @@ def mark(asked: Asked, exam: Exam, judge: ModelSpec | None, store: Store) -> Mar
         write_jsonl(folder / "grades.jsonl", [scorer(example, answer) for example, answer in pairs])
 
     folder = store.once("mark", found, make, {"exam": exam.name, "scorer": exam.scorer.name, "ask": asked.key})
-    return combined(read_jsonl(folder / "grades.jsonl", Grade), plugin)
+    return combined(read_jsonl(folder / "grades.jsonl", Grade), plugin).model_copy(update={"key": found})
 
 
 def combined(grades: Sequence[Grade], plugin: ScorerPlugin) -> Marks:

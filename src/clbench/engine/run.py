@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -18,6 +18,7 @@ from clbench.engine.mark import mark
 from clbench.engine.metering import meters_of
 from clbench.engine.opening import opened
 from clbench.engine.provenance import provenance
+from clbench.engine.sheets import Cell, sheets_of, showcase_of
 from clbench.engine.trajectory import Trajectory
 from clbench.metrics import compute
 from clbench.store.store import Store
@@ -29,19 +30,22 @@ def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
     Whatever the store already holds is taken from there.
 
     Returns:
-        The result folder: spec.yaml, stream.json, matrix.json, scores.json, meters.json, provenance.json.
+        The result folder: spec.yaml, stream.json, matrix.json, items.json, examples.json, scores.json, meters.json,
+        provenance.json.
     """
     stream, exams = opened(spec, machine)  # cards -> pinned, digested tasks; columns: own tasks, then fixed exams
     trajectory = Trajectory(spec, stream, store, machine)  # hashing only; nothing loaded yet
-    matrix = Matrix.blank(len(stream) + 1, exams)
+    matrix, cells = Matrix.blank(len(stream) + 1, exams), list[Cell]()
     for step in range(len(stream) + 1):  # row 0: before any lesson
         for column, exam in due(exams, step, len(stream), spec.budget):  # long streams: not every cell is due
             asked = ask(trajectory, step, exam, store)  # expensive; kept for ever
             marks = mark(asked, exam, spec.judge, store)  # cheap; can be marked again
             matrix = matrix.with_cell(step, column, marks)
+            cells.append(Cell(step, exam, asked, marks))
     meters = meters_of(trajectory, exams, spec.budget, store)
     scores = compute(spec.metrics, matrix, meters, {})
-    files = _files(spec, stream_outline(stream), matrix, meters, scores) | {"provenance.json": provenance(machine)}
+    files = _files(spec, stream_outline(stream), matrix, meters, scores) | _records(cells)
+    files["provenance.json"] = provenance(machine)
     return store.write_run(spec.name, spec.key, {name: _text(value) for name, value in files.items()})
 
 
@@ -56,6 +60,10 @@ def _files(
         "scores.json": known,
         "meters.json": meters,
     }
+
+
+def _records(cells: Sequence[Cell]) -> dict[str, object]:
+    return {"items.json": sheets_of(cells), "examples.json": showcase_of(cells)}
 
 
 def _text(value: object) -> str:

@@ -87,8 +87,14 @@ class Causal:
 
     def prompt_ids(self, prompt: Prompt, room: int = 0) -> list[int]:
         """Encode a prompt, cut in the middle so that `room` more tokens fit."""
-        ids = self.tokenizer.encode(self.render(prompt), add_special_tokens=False)
+        ids = self.tokenizer.encode(self.render(prompt), add_special_tokens=False, verbose=False)
         return cut_middle(ids, max(self.spec.max_tokens - room, 8))
+
+    def _lost(self, prompt: Prompt, kept: list[int], room: int) -> int:
+        """Count the tokens of a prompt's middle that `prompt_ids` left out."""
+        if len(kept) < max(self.spec.max_tokens - room, 8):
+            return 0
+        return len(self.tokenizer.encode(self.render(prompt), add_special_tokens=False, verbose=False)) - len(kept)
 
     def answer_ids(self, text: str) -> list[int]:
         """Encode an answer, always apart from its prompt: training and exams see the same tokens."""
@@ -174,11 +180,13 @@ class Causal:
                 raise ModelError("no choices to rank", where=f"example {example.id}", mend="give the task `labels`")
         # The end token counts, so that "1" is not preferred for being the beginning of "10".
         choices = [[self.answer_ids(c) for c in e.choices] for e in examples]
-        prompts = [self.prompt_ids(e.prompt, max(map(len, ids))) for e, ids in zip(examples, choices, strict=True)]
+        rooms = [max(map(len, ids)) for ids in choices]
+        prompts = [self.prompt_ids(e.prompt, room) for e, room in zip(examples, rooms, strict=True)]
         answers: list[Answer] = []
-        for example, ids, scores in zip(examples, prompts, self.score(prompts, choices), strict=True):
-            best = max(range(len(scores)), key=lambda i: (scores[i][0], -i))
-            answers.append(Answer(example_id=example.id, text=example.choices[best], tokens_in=len(ids)))
+        for i, scores in enumerate(self.score(prompts, choices)):
+            best = max(range(len(scores)), key=lambda place: (scores[place][0], -place))
+            text, lost = examples[i].choices[best], self._lost(examples[i].prompt, prompts[i], rooms[i])
+            answers.append(Answer(example_id=examples[i].id, text=text, tokens_in=len(prompts[i]), tokens_cut=lost))
         return answers
 
     @cached_property
@@ -272,7 +280,8 @@ class Causal:
             with seeded(seed, self.device):
                 out = self.write([prompts[i] for i in rows], room, decode.stop, decode.temperature)
             for i, ids in zip(rows, out, strict=True):
-                answers[i] = self._answer(examples[i], prompts[i], ids, decode)
+                lost = self._lost(examples[i].prompt, prompts[i], room)
+                answers[i] = self._answer(examples[i].id, (len(prompts[i]), lost), ids, decode)
         return [answers[i] for i in range(len(examples))]
 
     def write(
@@ -296,7 +305,7 @@ class Causal:
         )
         return out_BT[:, ids_BT.shape[1] :].tolist()
 
-    def _answer(self, example: Example, prompt: list[int], ids: list[int], decode: Decode) -> Answer:
+    def _answer(self, example_id: str, read: tuple[int, int], ids: list[int], decode: Decode) -> Answer:
         end = self.tokenizer.eos_token_id
         finished = end in ids
         kept = ids[: ids.index(end)] if finished else ids
@@ -304,10 +313,11 @@ class Causal:
         cuts = [text.index(s) for s in decode.stop if s in text]
         text = text[: min(cuts)] if cuts else text
         return Answer(
-            example_id=example.id,
+            example_id=example_id,
             text=text.strip(),
             finish="stop" if finished or cuts else "length",
-            tokens_in=len(prompt),
+            tokens_in=read[0],
+            tokens_cut=read[1],
             tokens_out=len(kept),
         )
 

@@ -205,7 +205,12 @@ class Encoder:
         if not example.choices:
             raise ModelError("no choices to rank", where=f"example {example.id}", mend="give the task `labels`")
         best = max(range(len(example.choices)), key=lambda i: (logits_K[index[example.choices[i]]], -i))
-        return Answer(example_id=example.id, text=example.choices[best], tokens_in=self.length(example))
+        read = self.length(example)
+        lost = 0
+        if read == self.spec.max_tokens:
+            whole = self.tokenizer(self.render(example.prompt), add_special_tokens=True, verbose=False)["input_ids"]
+            lost = len(whole) - read
+        return Answer(example_id=example.id, text=example.choices[best], tokens_in=read, tokens_cut=lost)
 
 
 def _find_head(module: nn.Module, spec: ModelSpec) -> str:

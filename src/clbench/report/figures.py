@@ -76,10 +76,20 @@ def _cell(matrix: Matrix, r: int, c: int, x: int, y: int) -> str:
     )
 
 
-def curves(series: Mapping[str, Sequence[float]], label: str, taught: int | None, chance: float) -> str:
-    """Draw scores over lessons, one line per method; a dotted line is chance, a bar marks the own lesson."""
+def curves(
+    series: Mapping[str, Sequence[float]],
+    label: str,
+    taught: int | None = None,
+    chance: float = 0.0,
+    ticks: Sequence[str] | None = None,
+) -> str:
+    """Draw scores over lessons, one line per method; a dotted line is chance, a bar marks the own lesson.
+
+    `ticks` name the places of another axis; without them they are lessons.
+    """
     width, height, left, bottom, top = 300, 170, 34, 22, 10
     steps = max(len(v) for v in series.values()) - 1
+    names = [escape(t) for t in ticks] if ticks else [str(step) for step in range(steps + 1)]
 
     def at(step: float, value: float) -> tuple[float, float]:
         x = left + (width - left - 8) * step / max(steps, 1)
@@ -92,7 +102,7 @@ def curves(series: Mapping[str, Sequence[float]], label: str, taught: int | None
         parts.append(f'<text x="{left - 5}" y="{y + 4:.1f}" text-anchor="end" class="tick">{100 * value:.0f}</text>')
     for step in range(steps + 1):
         x, y = at(step, 0)
-        parts.append(f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle" class="tick">{step}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle" class="tick">{names[step]}</text>')
     if taught is not None:
         x, _ = at(taught, 0)
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{height - bottom}" class="taught"/>')
@@ -104,7 +114,7 @@ def curves(series: Mapping[str, Sequence[float]], label: str, taught: int | None
         style = f'stroke="{LINES[number % len(LINES)]}" stroke-dasharray="{DASHES[number % len(DASHES)]}"'
         parts.append(f'<polyline fill="none" {style} points="{" ".join(f"{x:.1f},{y:.1f}" for _, x, y in points)}"/>')
         for k, x, y in points:
-            title = escape(f"{name}, after {k}: {100 * values[k]:.1f} %")
+            title = f"{escape(name)}, {'after ' if not ticks else ''}{names[k]}: {100 * values[k]:.1f} %"
             dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{LINES[number % len(LINES)]}">'
             parts.append(f"{dot}<title>{title}</title></circle>")
     return "".join(parts) + "</svg>"

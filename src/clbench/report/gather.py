@@ -15,12 +15,23 @@ from pydantic import ValidationError
 
 from clbench.core.errors import DataError
 from clbench.core.matrix import Matrix
+from clbench.core.sheets import Sheets, Showcase
 from clbench.core.spec import RunSpec
 from clbench.core.types import Meters, Outline
 from clbench.metrics import compute
 from clbench.stats.intervals import half_width
 
-FILES = ("spec.yaml", "stream.json", "matrix.json", "scores.json", "meters.json", "provenance.json")
+FILES = (
+    "spec.yaml",
+    "stream.json",
+    "matrix.json",
+    "items.json",
+    "examples.json",
+    "scores.json",
+    "meters.json",
+    "provenance.json",
+)
+NO_SHEETS, NO_ITEMS = Sheets(sheets=()), Showcase(items=())
 BOUNDS = ("gap_to_joint", "gain_over_frozen", "normalised_ap", "intransigence")
 
 
@@ -31,6 +42,8 @@ class RunRecord:
     Attributes:
         folder: Its result folder.
         spec, outline, matrix, scores, meters, provenance: What the folder holds; undefined scores are NaN.
+        sheets: What every exam came to, item by item.
+        showcase: A few items in full.
     """
 
     folder: Path
@@ -40,6 +53,8 @@ class RunRecord:
     scores: dict[str, float]
     meters: Meters
     provenance: dict[str, Any]
+    sheets: Sheets = NO_SHEETS
+    showcase: Showcase = NO_ITEMS
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,8 @@ def _load(folder: Path) -> RunRecord:
             scores=scores,
             meters=Meters.model_validate_json(texts["meters.json"]),
             provenance=json.loads(texts["provenance.json"]),
+            sheets=Sheets.model_validate_json(texts["items.json"]),
+            showcase=Showcase.model_validate(json.loads(texts["examples.json"])),
         )
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name

@@ -19,6 +19,7 @@ from clbench.report.abilities import ability_curves, ability_rows, first_lost
 from clbench.report.exports import EXPORTS
 from clbench.report.figures import curves, heat_map, key_line
 from clbench.report.gather import Group, RunRecord, group_runs
+from clbench.report.lengths import length_rows, length_series
 from clbench.report.outline import columns, outline_note, round_cells, similarity_map
 from clbench.report.table import cell, heading, printed, shown
 from clbench.report.words import WORDS
@@ -50,7 +51,9 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en") -> str:
         maps=[(g.label, len(g.runs), Markup(heat_map(g.mean, f"R {g.label}", words["untouched"]))) for g in groups],
         streams=_streams(groups, words),
         tasks=_curves(groups, own=True),
-        abilities=_curves(groups, own=False),
+        abilities=_ability_curves(groups),
+        ability_exams=_curves(groups, own=False),
+        lengths=_lengths(groups, words),
         retention=_retention(groups, words),
         specs=[(r.spec.name, _yaml(r.spec.model_dump(mode="json"))) for g in groups for r in g.runs],
         provenance=[
@@ -125,6 +128,33 @@ def _retention(groups: Sequence[Group], words: dict[str, str]) -> dict[str, Any]
     rows = [row for group in groups for row in ability_rows(group, last)]
     heads = [words["learner"], words["ability"], *map(str, range(last + 1)), words["lost_in"], words["left"]]
     return {"columns": heads, "rows": rows} if rows and last <= 20 else None
+
+
+def _ability_curves(groups: Sequence[Group]) -> list[tuple[str, Markup]]:
+    """Draw every ability, the mean of its exams, over rounds."""
+    found = {g.label: {c.ability: c.scores for c in ability_curves(g.mean)} for g in groups}
+    names = dict.fromkeys(name for curves_of in found.values() for name in curves_of)
+    drawn: list[tuple[str, Markup]] = []
+    for name in names:
+        series = {label: list(curves_of.get(name, [math.nan])) for label, curves_of in found.items()}
+        drawn.append((name, Markup(curves(series, name))))
+    return drawn
+
+
+def _lengths(groups: Sequence[Group], words: dict[str, str]) -> dict[str, Any] | None:
+    """Give curve and table of long context by length, or None where there are fewer than two lengths."""
+    ticks, series = length_series(groups, words["untouched"])
+    if len(ticks) < 2:
+        return None
+    untouched, *labels = series
+    ordered = {**{label: series[label] for label in labels}, untouched: series[untouched]}
+    heads = [words["learner"], words["up_to"], words["answers"], words["row"] + " 0", words["last_row"], words["left"]]
+    return {
+        "drawing": Markup(curves(ordered, words["lengths"], ticks=ticks)),
+        "labels": [(label, Markup(key_line(i))) for i, label in enumerate(ordered)],
+        "columns": heads,
+        "rows": [row for group in groups for row in length_rows(group)],
+    }
 
 
 def _score(group: Group, name: str) -> float:

@@ -50,6 +50,13 @@ WORDS: dict[str, dict[str, str]] = {
         "retention_note": "Percent after each round. Lost: the first round whose score lies below row 0 by more than "
         "chance (95 % interval of the difference of two shares, Newcombe). Left: last row over row 0.",
         "first_lost": "Lost first by {label}: {abilities} (round {step}).",
+        "each_exam": "Each exam by itself",
+        "lengths": "Long context by length",
+        "lengths_note": "Percent after the last round, over the length of the question in tokens of the model's own "
+        "tokenizer (up to the number given). A question that did not fit had its middle cut out.",
+        "up_to": "up to tokens",
+        "answers": "answers",
+        "last_row": "last row",
         "similar_note": "Cosine of the TF-IDF vectors of the lessons' prompts, times 100.",
     },
     "zh": {
@@ -96,6 +103,13 @@ WORDS: dict[str, dict[str, str]] = {
         "retention_note": "每轮之后的百分数。丧失:得分低于第 0 行且超出偶然的第一轮(两个比例之差的 95% 区间,Newcombe)。"
         "剩余:最后一行除以第 0 行。",
         "first_lost": "{label} 最先丧失的能力:{abilities}(第 {step} 轮)。",
+        "each_exam": "逐项考试",
+        "lengths": "按长度看长上下文",
+        "lengths_note": "最后一轮之后的百分数;横轴是问题的长度(用模型自己的分词器计算,不超过所示 token 数)。"
+        "放不下的问题,其中间部分被截去。",
+        "up_to": "不超过 token 数",
+        "answers": "答案数",
+        "last_row": "最后一行",
         "similar_note": "各课提示的 TF-IDF 向量的余弦,乘以 100。",
     },
 }

@@ -17,7 +17,16 @@ from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import rng as generator
 from clbench.core.types import Example, Message
 from clbench.data.worlds import lexicon
-from clbench.data.worlds.ability_reading import CLOSED, KIND_NAMES_ZH, chinese, reading, recall
+from clbench.data.worlds.ability_reading import (
+    CLOSED,
+    KIND_NAMES_ZH,
+    MOST_PAIRS,
+    chinese,
+    knowledge,
+    long_recall,
+    reading,
+    recall,
+)
 from clbench.data.worlds.ability_scenes import Scene, Turn, between, pick
 from clbench.data.worlds.ability_text import code, copy_reverse, instruction
 from clbench.data.worlds.lexicon import LANGUAGES, Language
@@ -41,6 +50,8 @@ class Ability:
         languages: Languages it comes in.
         turns: Most questions in one pretraining conversation.
         chance: Score of an answerer that draws among the choices, in [0, 1].
+        shown: Whether pretraining shows it; else it is asked without having been practised.
+        at_length: (rng, language, length) -> scene, for abilities that can be asked at any length.
     """
 
     name: str
@@ -49,6 +60,8 @@ class Ability:
     languages: tuple[Language, ...] = LANGUAGES
     turns: int = 6
     chance: float = 0.0
+    shown: bool = True
+    at_length: Callable[[Generator, Language, int], Scene] | None = None
 
 
 def _arithmetic(rng: Generator, lang: Language, level: float) -> Scene:
@@ -74,10 +87,11 @@ ABILITIES: dict[str, Ability] = {
         Ability("instruction", "text", instruction, turns=4),
         Ability("copy_reverse", "text", copy_reverse, turns=4),
         Ability("arithmetic", "label", _arithmetic, turns=8, chance=1 / 21),
-        Ability("recall", "label", recall, turns=12, chance=1 / 12),
+        Ability("recall", "label", recall, turns=12, chance=1 / 12, at_length=long_recall),
         Ability("reading", "label", reading, turns=8, chance=0.18),
         Ability("code", "text", code, turns=4),
         Ability("chinese", "label", chinese, languages=("zh",), turns=5, chance=0.21),
+        Ability("knowledge", "label", knowledge, turns=1, chance=0.25, shown=False),
     )
 }
 
@@ -97,7 +111,7 @@ def find(name: str) -> Ability:
     return ABILITIES[name]
 
 
-def generate(ability: str, num: int, seed: int, split: Split) -> list[Example]:
+def generate(ability: str, num: int, seed: int, split: Split, length: int | None = None) -> list[Example]:
     """Make single questions, all different.
 
     Args:
@@ -105,18 +119,20 @@ def generate(ability: str, num: int, seed: int, split: Split) -> list[Example]:
         num: How many, >= 0.
         seed: Same seed, same items.
         split: "train" and "exam" never share what they ask about.
+        length: Pairs in the list of "recall", in 1..9000; None is as in pretraining.
 
     Raises:
-        DataError: There is no such ability, or it has fewer different items.
+        DataError: There is no such ability, it has fewer different items, or it cannot be asked at that length.
     """
     made = find(ability)
-    rng = generator(seed, 0, f"ability {ability} {split}")
+    scene_of = _at_length(made, length)
+    rng = generator(seed, 0, f"ability {ability} {split}{'' if length is None else f' {length}'}")
     found: dict[str, Example] = {}
     for tried in range(num * 200 + 1):
         if len(found) == num:
             return list(found.values())
         lang = made.languages[tried % len(made.languages)]
-        scene = made.scene(rng, lang, 1.0)
+        scene = scene_of(rng, lang)
         turns = [t for t in scene.turns if t.exam and _split_of(t.key) == split]
         if turns:
             example = _example(made, lang, scene.document, turns[:1], ())
@@ -124,6 +140,19 @@ def generate(ability: str, num: int, seed: int, split: Split) -> list[Example]:
     raise DataError(
         f"ability {ability!r} has fewer than {num} different items", where="source.items", mend="ask for fewer items"
     )
+
+
+def _at_length(ability: Ability, length: int | None) -> Callable[[Generator, Language], Scene]:
+    if length is None:
+        return lambda rng, lang: ability.scene(rng, lang, 1.0)
+    make = ability.at_length
+    if make is None:
+        able = ", ".join(name for name, a in ABILITIES.items() if a.at_length)
+        mend = f"leave it out; what can: {able}"
+        raise DataError(f"ability {ability.name!r} cannot be asked at a length", where="source.length", mend=mend)
+    if length > MOST_PAIRS:
+        raise DataError(f"there are no {length} different keys", where="source.length", mend=f"at most {MOST_PAIRS}")
+    return lambda rng, lang: make(rng, lang, length)
 
 
 def conversations(
@@ -187,7 +216,7 @@ def closed_answers() -> tuple[str, ...]:
 def tokenizer_lines(seed: int) -> list[str]:
     """Give the lines that the tiny models' tokenizer is made from: conversations, names and the word lists."""
     rng = generator(seed, 0, "tokenizer lines")
-    made = conversations(seed, 6000, 1.0, dict.fromkeys(ABILITIES, 1.0))
+    made = conversations(seed, 6000, 1.0, {name: 1.0 for name, a in ABILITIES.items() if a.shown})
     lines = [m.content for e in made for m in e.prompt] + [e.targets[0] for e in made]
     for lang in LANGUAGES:
         lines += [f"{lexicon.name(rng, lang)} {lexicon.name(rng, lang)}" for _ in range(8000)]

@@ -30,6 +30,7 @@ ASK_FORMS: dict[Language, tuple[str, ...]] = {
     "zh": ("{name}的{rel}是什么？", "问：{name}的{rel}？", "请问{name}有什么{rel}？"),
 }
 RECALL_KINDS = ("animal", "object", "food")
+MOST_PAIRS = 9000  # more different names of two parts there are not
 
 
 def recall(rng: Generator, lang: Language, level: float) -> Scene:
@@ -53,6 +54,45 @@ def recall(rng: Generator, lang: Language, level: float) -> Scene:
         for i in rng.permutation(len(chosen)).tolist()
     )
     return Scene(document, turns)
+
+
+def long_recall(rng: Generator, lang: Language, num: int) -> Scene:
+    """Make a list of `num` pairs, in 1..`MOST_PAIRS`, and ask for one value: recall at any length.
+
+    A pair is about four tokens of a vocabulary that knows the words. Lists that outgrow the words have nonsense names
+    of two syllables or characters for keys, about two tokens more.
+    """
+    words = lexicon.CHARACTERS if lang == "zh" else tuple(w for k in RECALL_KINDS for w in lexicon.words(k, "en"))
+    chosen = draw(rng, words, num) if num <= len(words) else _names(rng, lang, num)
+    choices = lexicon.words("colour", lang)
+    values = [choices[i] for i in rng.integers(len(choices), size=num).tolist()]
+    document = "\n".join(f"{k}={v}" for k, v in zip(chosen, values, strict=True))
+    asked = between(rng, 0, num - 1)
+    part = f"part {asked * 4 // num + 1} of 4"
+    return Scene(document, (Turn(f"{chosen[asked]}=?", values[asked], document, part, choices),))
+
+
+def _names(rng: Generator, lang: Language, num: int) -> list[str]:
+    parts = lexicon.CHARACTERS if lang == "zh" else lexicon.SYLLABLES
+    places = rng.choice(len(parts) * (len(parts) - 1), size=num, replace=False).tolist()
+    pairs = [divmod(place, len(parts) - 1) for place in places]
+    found = [parts[first] + parts[second + (second >= first)] for first, second in pairs]
+    return found if lang == "zh" else [name.capitalize() for name in found]
+
+
+def knowledge(rng: Generator, lang: Language, level: float) -> Scene:
+    """Ask what kind of word answers a question about somebody of whom nothing is said.
+
+    No document helps: that a pet is an animal and a tool is an object must have been learnt before. The choices are
+    words of four relations, of which one is the asked one's.
+    """
+    del level
+    rel, *others = draw(rng, tuple(CLOSED), 4)
+    choices = [pick(rng, lexicon.words(CLOSED[r], lang)) for r in (rel, *others)]
+    form = pick(rng, ASK_FORMS[lang])
+    ask = form.format(name=lexicon.name(rng, lang), rel=_relation(rel, lang))
+    listed = tuple(draw(rng, choices, 4))
+    return Scene("", (Turn(ask, choices[0], f"{ask} {' '.join(listed)}", rel, listed),))
 
 
 def _relation(rel: str, lang: Language) -> str:

@@ -1,0 +1,125 @@
+"""What every exam came to, item by item and row by row: figures can be computed again, and compared in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clbench.core.types import Exam, Frozen, Grade, ScorerSpec
+
+WRONG_RIGHT = {0.0: "0", 1.0: "1", None: "-"}
+
+
+class Row(Frozen):
+    """One cell of the matrix, item by item.
+
+    Attributes:
+        asked: Digest of the questions as they were asked in this row; it differs from the sheet's where labels grow.
+        ask, mark: Keys of the answers and of the grades in the store.
+        scores: One character per item where every score is 0, 1 or missing ("01-"); else the scores.
+        parts: `Grade.parts` of the items, where the exam's score is not the mean of the scores; else empty.
+    """
+
+    asked: str
+    ask: str
+    mark: str
+    scores: str | tuple[float | None, ...]
+    parts: tuple[tuple[float, ...], ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"parts"})
+
+    def values(self) -> NDArray[np.float64]:
+        """Give the scores, shape (items,), NaN where an answer could not be marked.
+
+        Example:
+            >>> Row(asked="", ask="", mark="", scores="10-").values().tolist()
+            [1.0, 0.0, nan]
+        """
+        if isinstance(self.scores, str):
+            return np.array([np.nan if c == "-" else float(c) for c in self.scores], dtype=np.float64)
+        return np.array([np.nan if s is None else s for s in self.scores], dtype=np.float64)
+
+
+class Sheet(Frozen):
+    """One exam: its items, and what came of them in every row in which it was due.
+
+    Attributes:
+        exam: Name of the column.
+        digest: Of its questions.
+        scorer, version: How it was marked.
+        ids: Of the items, in order.
+        groups: What each item belongs to, where items of one exam are not independent; else empty.
+        lengths: Tokens of each question by the model's own tokenizer, before anything was cut out of its middle.
+        rows: Number of lessons -> the cell.
+    """
+
+    exam: str
+    digest: str
+    scorer: ScorerSpec
+    version: int
+    ids: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = ()
+    rows: Mapping[int, Row] = {}
+    later: ClassVar[frozenset[str]] = frozenset({"groups"})
+
+    def array(self, num_rows: int) -> NDArray[np.float64]:
+        """Give the scores of all items, shape (rows, items); NaN where not due or not marked."""
+        found = np.full((num_rows, len(self.ids)), np.nan)
+        for step, row in self.rows.items():
+            found[step] = row.values()
+        return found
+
+
+class Sheets(Frozen):
+    """All exams of a run, in the order of the columns."""
+
+    sheets: tuple[Sheet, ...]
+
+    def named(self, exam: str) -> Sheet:
+        """Give the sheet of an exam; raises KeyError."""
+        for sheet in self.sheets:
+            if sheet.exam == exam:
+                return sheet
+        raise KeyError(exam)
+
+
+class Said(Frozen):
+    """What was answered in one row: the text, its score, and how it ended."""
+
+    text: str
+    score: float | None
+    finish: str = "stop"
+    later: ClassVar[frozenset[str]] = frozenset({"finish"})
+
+
+class Shown(Frozen):
+    """One item as a reader sees it: question, what was expected, and the answers over the rows."""
+
+    exam: str
+    id: str
+    question: str
+    expected: tuple[str, ...]
+    said: Mapping[int, Said]
+
+
+class Showcase(Frozen):
+    """A few items of every exam, chosen by hash of their ids."""
+
+    items: tuple[Shown, ...]
+
+
+def packed(grades: Sequence[Grade]) -> str | tuple[float | None, ...]:
+    """Give the scores of grades in the shortest form that loses nothing."""
+    scores = tuple(g.score for g in grades)
+    if all(s in WRONG_RIGHT for s in scores):
+        return "".join(WRONG_RIGHT[s] for s in scores)
+    return scores
+
+
+def groups_of(exam: Exam) -> tuple[str, ...]:
+    """Give what each item belongs to; empty where every item stands for itself."""
+    found = tuple(e.group or e.id for e in exam.examples)
+    return found if len(set(found)) < len(found) else ()

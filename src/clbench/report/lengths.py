@@ -1,0 +1,104 @@
+"""Long context by length: buckets of the model's own tokens, and what is left in each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clbench.report.gather import Group, RunRecord, group_runs
+from clbench.stats.intervals import risk_ratio
+
+SMALLEST = 32  # tokens
+
+
+@dataclass(frozen=True)
+class LengthBucket:
+    """Questions of like length.
+
+    Attributes:
+        most: Upper end in tokens of the model's own tokenizer, a power of two, before anything was cut out.
+        scores: Mean score after 0..T rounds, in [0, 1]; NaN where nothing was due.
+        items: Answers behind each, over exams and seeds.
+        retention: (R_T / R_0, low, high), a 95 % interval.
+    """
+
+    most: int
+    scores: tuple[float, ...]
+    items: tuple[int, ...]
+    retention: tuple[float, float, float]
+
+    @property
+    def name(self) -> str:
+        """For axes: 64, 512, 4K."""
+        return f"{self.most // 1024}K" if self.most >= 1024 else str(self.most)
+
+
+def length_buckets(group: Group) -> list[LengthBucket]:
+    """Sort all long-context questions of a learner by length, whichever exam they are in.
+
+    A question of n tokens is in the bucket of the smallest power of two that is not below n (4K: 2049 to 4096). What
+    did not fit into the model's input lost its middle; it stays in the bucket of its full length.
+    """
+    found: dict[int, list[np.ndarray]] = {}
+    for run in group.runs:
+        kinds = {c.name: c.kind for c in run.matrix.columns}
+        for sheet in run.sheets.sheets:
+            if kinds.get(sheet.exam) != "long_context" or len(sheet.lengths) != len(sheet.ids):
+                continue
+            scores = sheet.array(run.matrix.num_lessons + 1)
+            for item, length in enumerate(sheet.lengths):
+                found.setdefault(_bucket(length), []).append(scores[:, item])
+    return [_summed(most, np.array(found[most])) for most in sorted(found)]
+
+
+def _bucket(length: int) -> int:
+    return max(SMALLEST, 2 ** math.ceil(math.log2(max(length, 1))))
+
+
+def _summed(most: int, scores_IR: np.ndarray) -> LengthBucket:
+    items = (~np.isnan(scores_IR)).sum(axis=0)
+    sums = np.nansum(scores_IR, axis=0)
+    scores = np.where(items > 0, sums / np.maximum(items, 1), np.nan)
+    left = risk_ratio(float(scores[-1]), int(items[-1]), float(scores[0]), int(items[0]))
+    return LengthBucket(most, tuple(scores.tolist()), tuple(items.tolist()), left)
+
+
+def length_series(groups: Sequence[Group], untouched: str) -> tuple[list[str], dict[str, list[float]]]:
+    """Give the curves over length: names of the buckets, and each learner's last row over them, row 0 first."""
+    found = {g.label: {b.most: b for b in length_buckets(g)} for g in groups}
+    places = sorted({most for buckets in found.values() for most in buckets})
+    names = {b.most: b.name for buckets in found.values() for b in buckets.values()}
+    series = {
+        label: [buckets[m].scores[-1] if m in buckets else math.nan for m in places] for label, buckets in found.items()
+    }
+    first = next(iter(found.values()), {})
+    start = [first[m].scores[0] if m in first else math.nan for m in places]
+    return [names[m] for m in places], {untouched: start, **series}
+
+
+def length_rows(group: Group) -> list[list[str]]:
+    """Give label, bucket, items, first and last score, and what is left, as text."""
+    rows: list[list[str]] = []
+    for bucket in length_buckets(group):
+        left, low, high = bucket.retention
+        kept = "–" if math.isnan(left) else f"{100 * left:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+        ends = [_percent(bucket.scores[0]), _percent(bucket.scores[-1])]
+        rows.append([group.label.replace("|", "\\|"), bucket.name, str(bucket.items[-1]), *ends, kept])
+    return rows
+
+
+def _percent(score: float) -> str:
+    return "–" if math.isnan(score) else f"{100 * score:.1f}"
+
+
+def lengths_table(runs: Sequence[RunRecord]) -> str:
+    """Give what is left of long context by length for every learner, as Markdown; empty where none was examined."""
+    rows = [row for group in group_runs(runs) for row in length_rows(group)]
+    if not rows:
+        return ""
+    heads = ["learner", "up to tokens", "answers", "row 0", "last row", "left at the end (95 %)"]
+    lines = [f"| {' | '.join(heads)} |", "|---|---:|---:|---:|---:|---:|"]
+    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows]) + "\n"
