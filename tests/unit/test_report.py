@@ -170,6 +170,8 @@ def folder_of(tmp_path, run):
     (folder / "meters.json").write_text(canonical(run.meters))
     (folder / "provenance.json").write_text("{}")
     (folder / "stream.json").write_text(canonical(run.outline))
+    (folder / "items.json").write_text(canonical(run.sheets))
+    (folder / "examples.json").write_text(canonical(run.showcase))
     return folder
 
 
@@ -188,7 +190,9 @@ def test_results_are_read_back(tmp_path):
     }
 
 
-@pytest.mark.parametrize("damage", ["spec.yaml", "stream.json", "matrix.json", "scores.json", "meters.json"])
+@pytest.mark.parametrize(
+    "damage", ["spec.yaml", "stream.json", "matrix.json", "items.json", "scores.json", "meters.json"]
+)
 def test_broken_results_are_named(tmp_path, damage):
     folder = folder_of(tmp_path, RUNS[0])
     (folder / damage).write_text("{ broken")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clbench.report.gather import Group, RunRecord, group_runs
-from clbench.stats.intervals import risk_ratio
+from clbench.stats.intervals import risk_ratio, wilson
 
 SMALLEST = 32  # tokens
 
@@ -22,7 +22,7 @@ class LengthBucket:
         most: Upper end in tokens of the model's own tokenizer, a power of two, before anything was cut out.
         scores: Mean score after 0..T rounds, in [0, 1]; NaN where nothing was due.
         items: Answers behind each, over exams and seeds.
-        retention: (R_T / R_0, low, high), a 95 % interval.
+        retention: (R_T / R_0, low, high), a 95 % interval; NaN where row 0 is not above guessing: nothing can be lost.
     """
 
     most: int
@@ -42,27 +42,31 @@ def length_buckets(group: Group) -> list[LengthBucket]:
     A question of n tokens is in the bucket of the smallest power of two that is not below n (4K: 2049 to 4096). What
     did not fit into the model's input lost its middle; it stays in the bucket of its full length.
     """
-    found: dict[int, list[np.ndarray]] = {}
+    found: dict[int, list[tuple[np.ndarray, float]]] = {}
     for run in group.runs:
-        kinds = {c.name: c.kind for c in run.matrix.columns}
+        chances = {c.name: c.chance for c in run.matrix.columns if c.kind == "long_context"}
         for sheet in run.sheets.sheets:
-            if kinds.get(sheet.exam) != "long_context" or len(sheet.lengths) != len(sheet.ids):
+            if sheet.exam not in chances or len(sheet.lengths) != len(sheet.ids):
                 continue
             scores = sheet.array(run.matrix.num_lessons + 1)
             for item, length in enumerate(sheet.lengths):
-                found.setdefault(_bucket(length), []).append(scores[:, item])
-    return [_summed(most, np.array(found[most])) for most in sorted(found)]
+                found.setdefault(_bucket(length), []).append((scores[:, item], chances[sheet.exam]))
+    return [_summed(most, found[most]) for most in sorted(found)]
 
 
 def _bucket(length: int) -> int:
     return max(SMALLEST, 2 ** math.ceil(math.log2(max(length, 1))))
 
 
-def _summed(most: int, scores_IR: np.ndarray) -> LengthBucket:
+def _summed(most: int, asked: Sequence[tuple[np.ndarray, float]]) -> LengthBucket:
+    scores_IR, chance = np.array([scores for scores, _ in asked]), float(np.mean([c for _, c in asked]))
     items = (~np.isnan(scores_IR)).sum(axis=0)
     sums = np.nansum(scores_IR, axis=0)
     scores = np.where(items > 0, sums / np.maximum(items, 1), np.nan)
-    left = risk_ratio(float(scores[-1]), int(items[-1]), float(scores[0]), int(items[0]))
+    left = (math.nan, math.nan, math.nan)
+    above, _ = wilson(None if math.isnan(scores[0]) else float(scores[0]), int(items[0]))
+    if above is not None and above > chance:
+        left = risk_ratio(float(scores[-1]), int(items[-1]), float(scores[0]), int(items[0]))
     return LengthBucket(most, tuple(scores.tolist()), tuple(items.tolist()), left)
 
 

@@ -11,7 +11,14 @@ from clbench.report.exports import EXPORTS
 from clbench.report.gather import load_runs
 from clbench.report.lengths import lengths_table
 
-TABLED = ("README.md", "README.zh-CN.md", "docs/long-streams.md", "docs/ranking.md", "docs/abilities.md")
+TABLED = (
+    "README.md",
+    "README.zh-CN.md",
+    "docs/long-streams.md",
+    "docs/ranking.md",
+    "docs/abilities.md",
+    "docs/long-context.md",
+)
 FORMS = {**EXPORTS, "budgets": budget_table, "abilities": abilities_table, "lengths": lengths_table}
 # <!-- table: RESULT FORMAT [FORMAT ...] --> ... <!-- end -->
 PLACE = re.compile(r"(<!-- table: ([\w.-]+) ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
