@@ -82,7 +82,18 @@ def test_a_scorer_reads_every_item_of_a_target_as_one(name, read, data_root):
 
 
 # Rows in the form that the documentation of each set gives, so that an unverified card is at least coherent with it.
+LONGBENCH = {
+    "_id": "x1",
+    "input": "Who wrote it?",
+    "context": "A long text.",
+    "answers": ["Ann", "Ann B."],
+    "all_classes": ["Ann", "Ann B.", "Bob"],
+    "length": 3,
+    "dataset": "x",
+    "language": "en",
+}
 DOCUMENTED = {
+    **{name: LONGBENCH for name in UNVERIFIED if name.startswith("longbench_")},
     "yelp": {"label": 4, "text": "dr. goldberg offers everything"},
     "yahoo": {
         "id": 7,

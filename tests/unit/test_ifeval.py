@@ -28,12 +28,13 @@ def test_recorded_verdicts_of_the_original_checker(mode):
 
 
 def test_the_record_covers_every_kind_both_ways():
-    assert len(CHECKS) == 25
+    kinds = {kind for kind in CHECKS if not kind.endswith("_zh")}
+    assert len(kinds) == 25
     verdicts = {}
     for row in RECORDED:
         for kind, strict, loose in zip(row["kinds"], row["strict"], row["loose"], strict=True):
             verdicts.setdefault(kind, set()).update({("strict", strict), ("loose", loose)})
-    assert set(verdicts) == set(CHECKS)
+    assert set(verdicts) == kinds
     assert all({("strict", True), ("strict", False)} <= seen for seen in verdicts.values())
     assert any(row["strict"] != row["loose"] for row in RECORDED)
 

@@ -51,7 +51,7 @@ def test_the_best_answer_counts_and_the_first_line_alone_where_asked():
 @pytest.mark.data
 def test_the_set_at_hand_is_asked_whole_and_in_its_own_words(data_root):
     pytest.importorskip("jieba", reason="jieba is not installed (extra `abilities`)")
-    (card,) = named("longbench")
+    (card,) = named("longbench_multifieldqa_zh")
     exam = open_exam(card, 5, data_root)
     assert exam.kind == "long_context"
     assert len(exam.examples) == 5

@@ -79,11 +79,12 @@ class Card(OnDisk):
     Attributes:
         name: The file's name; a correction is a new name (`x-v2`), never an edit.
         source: Where the rows lie; of a list of sources the first that is there is read.
+        each: Columns that hold lists, equally long in every row: each place of them is an example of its own, with the
+            rest of the row; the examples of a row are one group.
         columns: Name -> a text made from the data's columns (a joined list, marked spans, a part), for the templates.
         prompt: The conversation up to the answer, as templates.
-        target: Template of the taught answer.
-        check: Template of what the scorer needs beyond the target: tests of a program, instructions to verify. With it
-            a task for exams only may go without a target.
+        target: Template of the taught answer; a task for exams only may go without it where it has `check` or `accept`.
+        check: Template of what the scorer needs beyond the target: tests of a program, instructions to verify.
         accept: A column of further accepted answers, `"{column}"`: a list of texts, or one text.
         choices: What each row offers to choose from: `"{column}"`, a list of texts, or a list of templates.
         choice_keys: The data's names for the choices in their order ("A", "B", ... or "0", "1", ...), if the target
@@ -104,6 +105,7 @@ class Card(OnDisk):
 
     name: Name
     source: Source
+    each: tuple[str, ...] = ()
     columns: Mapping[str, Made] = {}
     prompt: tuple[Message, ...] = ()
     target: str = ""
@@ -171,10 +173,11 @@ class Card(OnDisk):
         if not self.unverified and any(isinstance(s, HubSource) and s.revision is None for s in self.sources):
             raise ValueError("revision is missing: give the 40-hex commit (only an unverified card may lack it)")
         if isinstance(self.source, WorldSource):
-            if self.texts != ("", "") or self.accept or self.labels or self.label_names or self.choices or self.columns:
+            shown = (self.accept, self.labels, self.label_names, self.choices, self.columns, self.each)
+            if self.texts != ("", "") or any(shown):
                 raise ValueError("a world writes its own prompts, targets and labels")
             return self
-        if not self.prompt or not (self.target or (self.check and self.splits.lesson is None)):
+        if not self.prompt or not (self.target or ((self.check or self.accept) and self.splits.lesson is None)):
             raise ValueError("a card needs prompt and target")
         if self.labels == "from-data" and self.splits.lesson is None:
             raise ValueError("labels from-data come from the lesson split, and there is none: list them")

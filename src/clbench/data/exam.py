@@ -58,8 +58,10 @@ def open_named(names: Sequence[str], items: int | None, data: Path | None) -> li
                 missing.append(error)
         if len(missing) == len(cards):
             raise missing[0]
-        for error in missing:
-            notice(f"suite {name!r} goes on without an exam: {error.what}; {error.mend}")
+        if missing:
+            absent = ", ".join(card.name for card in cards if card.name not in found)
+            why = f"{missing[0].what}; {missing[0].mend}"
+            notice(f"suite {name!r} goes on without {len(missing)} exams: {absent} (the first: {why})")
     return list(found.values())
 
 

@@ -108,13 +108,12 @@ def split_rows(card: OnDisk, source: RowSource, split: str, data: Path | None) -
 
 
 def _folder(card: OnDisk, source: PathSource, root: Path | None) -> Path:
-    if not card.shipped:
-        own = card.path.parent / source.path
-        if own.is_dir():
-            # A card that came with its folder could bring a link that leads out of it.
-            if not own.resolve().is_relative_to(card.path.parent.resolve()):
-                raise DataError(f"path {source.path!r} leads out of the card's folder", where=str(card.path))
-            return own
+    own = card.path.parent / source.path
+    if own.is_dir():
+        # A card that came with its folder could bring a link that leads out of it.
+        if not own.resolve().is_relative_to(card.path.parent.resolve()):
+            raise DataError(f"path {source.path!r} leads out of the card's folder", where=str(card.path))
+        return own
     if root is None:
         raise AbsentError(
             f"task {card.name!r} reads {source.path!r}, and no data folder is known",

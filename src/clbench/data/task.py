@@ -6,7 +6,7 @@ import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class _Draft:
     targets: tuple[str, ...]
     choices: tuple[str, ...]
     check: str
+    group: str | None = None
 
 
 class _Shape:
@@ -54,10 +55,19 @@ class _Shape:
         self.fields = tuple(dict.fromkeys(fields))
         read = {c for made in card.columns.values() for c in made.reads}
         named = {*self.fields, *(f for f in (self.accept, self.listed) if f is not None)} - card.columns.keys()
-        self.needed = {*read, *named, *([card.id] if card.id else [])}
+        self.needed = {*read, *named, *card.each, *([card.id] if card.id else [])}
 
-    def draft(self, where: str, row: Mapping[str, Any]) -> _Draft:
-        """Render a row, or say what is wrong with it."""
+    def drafts(self, where: str, row: Mapping[str, Any]) -> Iterator[_Draft]:
+        """Render a row as its examples, one but where the card says `each`, or say what is wrong with it."""
+        if not self.card.each:
+            yield self._draft(where, row)
+            return
+        identity = self._identity(row, where)
+        for place, part in enumerate(_parts(row, self.card.each, where), start=1):
+            draft = self._draft(f"{where} ({self.card.each[0]} {place})", part)
+            yield replace(draft, identity=f"{identity}-{place}", group=identity)
+
+    def _draft(self, where: str, row: Mapping[str, Any]) -> _Draft:
         if missing := self.needed - row.keys():
             name = sorted(missing)[0]
             raise DataError(f"there is no column {name!r}", where=where, mend=did_you_mean(name, row))
@@ -65,7 +75,7 @@ class _Shape:
         values = {f: self._text(f, whole[f], where) for f in self.fields}
         target = self.target.render(values)
         choices = self._choices(whole, values, where)
-        if choices:
+        if choices and self.card.target:
             target = self._chosen(target, choices, where)
         names = self.card.label_names
         if names is not None:
@@ -76,7 +86,7 @@ class _Shape:
             self._identity(row, where),
             where,
             tuple(p.render(values) for p in self.prompts),
-            (target, *self._accepted(whole, target, where)) if self.card.target else (),
+            (*([target] if self.card.target else []), *self._accepted(whole, target, where)),
             choices,
             self.check.render(values),
         )
@@ -140,6 +150,18 @@ class _Shape:
             raise DataError(f"the row has a value that cannot be hashed: {error}", where=where) from None
 
 
+def _parts(row: Mapping[str, Any], columns: Sequence[str], where: str) -> list[dict[str, Any]]:
+    for name in columns:
+        if name not in row:
+            raise DataError(f"there is no column {name!r}", where=where, mend=did_you_mean(name, row))
+        if not isinstance(row[name], list):
+            raise DataError(f"column {name!r} must be a list: the card has it in `each`", where=where)
+    lengths = {name: len(row[name]) for name in columns}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"lists of different lengths: {lengths}", where=where, mend="`each` pairs them place by place")
+    return [{**row, **{name: row[name][place] for name in columns}} for place in range(lengths[columns[0]])]
+
+
 def _texts(value: Any, column: str, where: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):  # pyright: ignore[reportUnknownVariableType]  # a bare list has no item types
         raise DataError(f"column {column!r} must be a list of texts, none empty", where=where)
@@ -151,14 +173,14 @@ def _drafts(shape: _Shape, rows: Rows, see: Callable[[_Draft], None]) -> Iterato
     # Eight bytes of a hash per row instead of the id itself: a million rows need little memory.
     first: dict[int, str] = {}
     for where, row in rows:
-        draft = shape.draft(where, row)
-        mark = int.from_bytes(hashlib.sha256(draft.identity.encode()).digest()[:8])
-        if mark in first:
-            kind = "the id is" if shape.card.id else "the whole row is"
-            raise DataError(f"duplicate id {draft.identity!r}: {kind} also at {first[mark]}", where=where)
-        first[mark] = where.rpartition(":")[2]
-        see(draft)
-        yield draft
+        for draft in shape.drafts(where, row):
+            mark = int.from_bytes(hashlib.sha256(draft.identity.encode()).digest()[:8])
+            if mark in first:
+                kind = "the id is" if shape.card.id else "the whole row is"
+                raise DataError(f"duplicate id {draft.identity!r}: {kind} also at {first[mark]}", where=where)
+            first[mark] = where.rpartition(":")[2]
+            see(draft)
+            yield draft
 
 
 def _kept(skip: Collection[str], drafts: Iterable[_Draft], left_out: set[str]) -> Iterator[_Draft]:
@@ -185,6 +207,7 @@ def _examples(card: Card, drafts: Sequence[_Draft], choices: tuple[str, ...]) ->
             targets=d.targets,
             choices=d.choices or choices,
             check=d.check,
+            group=d.group,
         )
         for d in drafts
     )
@@ -358,11 +381,11 @@ def open_task(name_or_path: str, data: Path | None, beside: Path | None = None) 
         DataError: The card, its data or a row is wrong, or the rows are not those that were locked.
     """
     card = load_task_card(name_or_path, beside)
+    task = read_task(card, data)
     if card.unverified:
         notice(
             f"task {card.name!r} is unverified: its card was written from documentation and never compared with its "
             f"rows; `clbench check card {card.name} --lock` does that"
         )
-    task = read_task(card, data)
     verify_lock(card, task)
     return task

@@ -1,9 +1,9 @@
-"""The 25 kinds of verifiable instructions of IFEval, one pure function each: (answer, arguments) -> followed or not.
+"""IFEval's 25 kinds of verifiable instructions and five for Chinese, each (answer, arguments) -> followed or not.
 
-What each accepts is that of the original checker (google-research/instruction_following_eval, Apache-2.0), quirks
-included: keywords are regular expressions, a bullet may begin with "-", an end phrase may be followed by a quotation
-mark. Where the original draws at random (a missing argument, a "letter" that is none, the language guesser), this does
-not; docs/ifeval.md names the cases.
+What each of the 25 accepts is that of the original checker (google-research/instruction_following_eval, Apache-2.0),
+quirks included: keywords are regular expressions, a bullet may begin with "-", an end phrase may be followed by a
+quotation mark. Where the original draws at random (a missing argument, a "letter" that is none, the language guesser),
+this does not; docs/ifeval.md names the cases.
 """
 
 from __future__ import annotations
@@ -158,6 +158,7 @@ def _sections(text: str, wanted: Arguments) -> bool:
 
 
 ANSWERS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
+ANSWERS_ZH = ("我的回答是：是。", "我的回答是：否。", "我的回答是：不确定。")
 CHECKS: Mapping[str, Check] = {
     "keywords:existence": lambda t, a: all(re.search(k, t, re.IGNORECASE) for k in a["keywords"]),
     "keywords:frequency": lambda t, a: _compared(
@@ -194,6 +195,12 @@ CHECKS: Mapping[str, Check] = {
     "change_case:english_capital": lambda t, _: t.isupper() and _is(t, "en"),
     "change_case:english_lowercase": lambda t, _: t.islower() and _is(t, "en"),
     "punctuation:no_comma": lambda t, _: "," not in t,
+    # Ours, for prompts in Chinese, where the marks are others and words have no edges.
+    "keywords:forbidden_words_zh": lambda t, a: not any(w in t for w in a["forbidden_words"]),
+    "punctuation:no_comma_zh": lambda t, _: not set(",，、") & set(t),
+    "startend:quotation_zh": lambda t, _: len(t.strip()) > 1 and t.strip()[0] + t.strip()[-1] in ("“”", "「」", "『』"),
+    "detectable_format:title_zh": lambda t, _: bool(re.search(r"《[^《》\n]+》", t)),
+    "detectable_format:constrained_response_zh": lambda t, _: any(answer in t for answer in ANSWERS_ZH),
 }
 SEEDED = ("language:response_language", "change_case:english_capital", "change_case:english_lowercase")
 

@@ -119,7 +119,7 @@ def generate(ability: str, num: int, seed: int, split: Split, length: int | None
         num: How many, >= 0.
         seed: Same seed, same items.
         split: "train" and "exam" never share what they ask about.
-        length: Pairs in the list of "recall", in 1..9000; None is as in pretraining.
+        length: Pairs in the list of "recall", in 1..50000; None is as in pretraining.
 
     Raises:
         DataError: There is no such ability, it has fewer different items, or it cannot be asked at that length.

@@ -30,7 +30,7 @@ ASK_FORMS: dict[Language, tuple[str, ...]] = {
     "zh": ("{name}的{rel}是什么？", "问：{name}的{rel}？", "请问{name}有什么{rel}？"),
 }
 RECALL_KINDS = ("animal", "object", "food")
-MOST_PAIRS = 9000  # more different names of two parts there are not
+MOST_PAIRS = 50_000
 
 
 def recall(rng: Generator, lang: Language, level: float) -> Scene:
@@ -60,7 +60,7 @@ def long_recall(rng: Generator, lang: Language, num: int) -> Scene:
     """Make a list of `num` pairs, in 1..`MOST_PAIRS`, and ask for one value: recall at any length.
 
     A pair is about four tokens of a vocabulary that knows the words. Lists that outgrow the words have nonsense names
-    of two syllables or characters for keys, about two tokens more.
+    of two syllables or characters for keys, about two tokens more, and three where they outgrow those too.
     """
     words = lexicon.CHARACTERS if lang == "zh" else tuple(w for k in RECALL_KINDS for w in lexicon.words(k, "en"))
     chosen = draw(rng, words, num) if num <= len(words) else _names(rng, lang, num)
@@ -73,10 +73,16 @@ def long_recall(rng: Generator, lang: Language, num: int) -> Scene:
 
 
 def _names(rng: Generator, lang: Language, num: int) -> list[str]:
+    """Make distinct names of two different parts, or of three where there are not enough of those."""
     parts = lexicon.CHARACTERS if lang == "zh" else lexicon.SYLLABLES
-    places = rng.choice(len(parts) * (len(parts) - 1), size=num, replace=False).tolist()
-    pairs = [divmod(place, len(parts) - 1) for place in places]
-    found = [parts[first] + parts[second + (second >= first)] for first, second in pairs]
+    of_two = len(parts) * (len(parts) - 1)
+    more = 1 if num <= of_two else len(parts)
+    places = rng.choice(of_two * more, size=num, replace=False).tolist()
+    found: list[str] = []
+    for place in places:
+        pair, third = divmod(place, more)
+        first, second = divmod(pair, len(parts) - 1)
+        found.append(parts[first] + parts[second + (second >= first)] + (parts[third] if more > 1 else ""))
     return found if lang == "zh" else [name.capitalize() for name in found]
 
 
