@@ -10,11 +10,12 @@ from clbench.core.matrix import Column, Matrix
 from clbench.core.spec import HEADLINE, RunSpec
 from clbench.core.types import Meters, Outline, RoundOutline
 from clbench.metrics import compute
-from clbench.report.exports import escaped, to_csv, to_json, to_latex, to_markdown, to_rows
+from clbench.report.exports import to_csv, to_json, to_latex, to_markdown, to_rows
 from clbench.report.figures import heat_map, ramp
 from clbench.report.gather import RunRecord, group_runs, load_runs
 from clbench.report.html import html_report, write_report
 from clbench.report.outline import similarity_map, similarity_table
+from clbench.report.safe import latex
 from clbench.report.table import printed, summary_text
 from clbench.report.words import WORDS
 
@@ -86,7 +87,9 @@ def test_seeds_are_grouped_with_their_spread():
     assert len(group.runs) == 2
     assert group.scores["average_performance"] == pytest.approx((0.6 + 0.65) / 2)
     t_of_one_degree = 12.7062
-    assert group.spread["average_performance"] == pytest.approx(t_of_one_degree * 0.025, rel=1e-4)
+    low, high = group.intervals["average_performance"]
+    assert low == pytest.approx(0.625 - t_of_one_degree * 0.025, rel=1e-4)
+    assert high == pytest.approx(0.625 + t_of_one_degree * 0.025, rel=1e-4)
     assert "±" in summary_text(group.runs)
     assert "2" in html_report(group.runs, "t")
 
@@ -105,15 +108,16 @@ def test_page_is_self_contained_and_escapes_hostile_names():
     hostile = RunRecord(None, run.spec, outline, rows, run.scores, run.meters, {"cpu": evil, "x": "</pre>"})
     page = html_report([hostile], evil)
     assert "<script" not in page
-    assert not re.findall(r"(?:src|href)\s*=", page)
+    assert not re.findall(r"src\s*=", page)
+    assert all(target.startswith("#") for target in re.findall(r'href\s*=\s*"([^"]*)', page))
     assert "@import" not in page
     assert "url(http" not in page
 
 
 def test_page_says_what_was_found_with_its_numbers():
     page = html_report(RUNS, "t")
-    assert "Highest average performance after the last lesson: joint, 90.0 %" in page
-    assert "Most forgetting of its own tasks: sft, 60.0 points" in page
+    assert "Highest average performance after the last lesson, in percent: joint, 90.0" in page
+    assert "Most forgetting of its own tasks, in points: sft, 60.0" in page
     assert "mini_code: 70.0 points" in page
 
 
@@ -148,10 +152,10 @@ def test_exports():
     assert len(lines) == 4
     assert lines[0].startswith("run,learner,model,stream,seed,average_performance")
     assert json.loads(to_json(RUNS))[0]["spec"]["stream"] == "worlds"
-    latex = to_latex(RUNS)
-    assert r"\toprule" in latex
-    assert latex.count(r"\\") == 4
-    assert escaped("a_b & 50%") == r"a\_b \& 50\%"
+    table = to_latex(RUNS)
+    assert r"\toprule" in table
+    assert table.count(r"\\") == 4
+    assert latex("a_b & 50%") == r"a\_b \& 50\%"
     rows = to_rows(RUNS).splitlines()
     assert rows[2] == "| guessing | chance | 25.0 | 0.0 |"
     assert rows[3] == "| untouched model | row 0 | 20.0 | 10.0 |"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from clbench.cli import check, data, doctor, exam, gather, init, pretrain, run, show, store, tune
+from clbench.cli import check, compare, data, doctor, exam, gather, init, pretrain, run, show, store, tune
 from clbench.core.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("exam")(exam.exam)
 app.command("report")(gather.report)
+app.command("compare")(compare.compare)
 app.command("list")(show.list_)
 app.command("show")(show.show)
 app.command("check")(check.check)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from clbench.core.matrix import Matrix
 from clbench.report.gather import Group, RunRecord, group_runs
+from clbench.report.safe import markdown
 from clbench.stats.intervals import newcombe, risk_ratio
 
 LABELS = {"general": "general", "instruction": "instruction", "long_context": "long context"}
@@ -71,7 +72,7 @@ def abilities_table(runs: Sequence[RunRecord]) -> str:
     last = max(g.mean.num_lessons for g in groups)
     heads = ["learner", "ability", *(f"row {t}" for t in range(last + 1)), "lost in round", "left at the end (95 %)"]
     lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (last + 3)}"]
-    lines += [f"| {' | '.join(row)} |" for group in groups for row in ability_rows(group, last)]
+    lines += [f"| {' | '.join(map(markdown, row))} |" for group in groups for row in ability_rows(group, last)]
     return "\n".join(lines) + "\n"
 
 
@@ -82,8 +83,8 @@ def ability_rows(group: Group, last: int) -> list[list[str]]:
         cells = [_percent(s) for s in curve.scores] + [""] * (last + 1 - len(curve.scores))
         left, low, high = curve.retention
         kept = "–" if math.isnan(left) else f"{100 * left:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
-        label = group.label.replace("|", "\\|")
-        rows.append([label, curve.ability.replace("|", "\\|"), *cells, str(curve.lost or "–"), kept])
+        label = group.label
+        rows.append([label, curve.ability, *cells, str(curve.lost or "–"), kept])
     return rows
 
 

@@ -10,24 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from clbench.metrics import all_metrics
 from clbench.report.gather import RunRecord, group_runs
+from clbench.report.safe import csv_cell, latex, markdown, plain
 from clbench.report.table import TABLE, cell, heading, printed, seeds_note, shown
-
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "±": r"$\pm$",
-    "–": "--",
-}
 
 
 def to_csv(runs: Sequence[RunRecord]) -> str:
@@ -39,7 +23,7 @@ def to_csv(runs: Sequence[RunRecord]) -> str:
     for run in runs:
         values = [run.scores.get(n, math.nan) for n in names]
         spec = run.spec
-        row = [spec.name, spec.learner_name, spec.model.name, spec.stream, spec.seed]
+        row = [*map(csv_cell, (spec.name, spec.learner_name, spec.model.name, spec.stream)), spec.seed]
         writer.writerow([*row, *("" if math.isnan(v) else repr(v) for v in values)])
     return out.getvalue()
 
@@ -63,22 +47,17 @@ def to_latex(runs: Sequence[RunRecord]) -> str:
     """A booktabs table, methods as rows."""
     header, rows, note = _table(runs)
     lines = [r"\begin{tabular}{l" + "r" * (len(header) - 1) + "}", r"\toprule"]
-    lines += [" & ".join(map(escaped, header)) + r" \\", r"\midrule"]
-    lines += [" & ".join(map(escaped, row)) + r" \\" for row in rows]
-    lines += [r"\bottomrule", r"\end{tabular}", f"% {note}"]
+    lines += [" & ".join(map(latex, header)) + r" \\", r"\midrule"]
+    lines += [" & ".join(map(latex, row)) + r" \\" for row in rows]
+    lines += [r"\bottomrule", r"\end{tabular}", f"% {plain(note)}"]
     return "\n".join(lines) + "\n"
-
-
-def escaped(text: str) -> str:
-    """Escape what LaTeX would read as a command."""
-    return "".join(LATEX.get(c, c) for c in text)
 
 
 def to_markdown(runs: Sequence[RunRecord]) -> str:
     """A Markdown table, methods as rows."""
     header, rows, note = _table(runs)
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    lines += ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(map(markdown, row)) + " |" for row in rows]
     return "\n".join([*lines, "", note]) + "\n"
 
 
@@ -87,7 +66,10 @@ def to_rows(runs: Sequence[RunRecord]) -> str:
     groups = group_runs(runs)
     first = groups[0].mean
     own = first.select("own")
-    lines = ["| learner | row | " + " | ".join(first.exams[c] for c in own) + " |", "|---|---|" + "---:|" * len(own)]
+    lines = [
+        "| learner | row | " + " | ".join(markdown(first.exams[c]) for c in own) + " |",
+        "|---|---|" + "---:|" * len(own),
+    ]
     chances = [first.columns[c].chance for c in own]
     lines.append(_row("guessing", "chance", chances))
     lines.append(_row("untouched model", "row 0", [float(first.values[0, c]) for c in own]))
@@ -99,7 +81,7 @@ def to_rows(runs: Sequence[RunRecord]) -> str:
 
 
 def _row(label: str, row: str, values: Sequence[float]) -> str:
-    return f"| {label} | {row} | " + " | ".join(printed(v, "score") for v in values) + " |"
+    return f"| {markdown(label)} | {row} | " + " | ".join(printed(v, "score") for v in values) + " |"
 
 
 def _table(runs: Sequence[RunRecord]) -> tuple[list[str], list[list[str]], str]:

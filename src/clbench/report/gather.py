@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from clbench.core.matrix import Matrix
 from clbench.core.sheets import Sheets, Showcase
 from clbench.core.spec import RunSpec
 from clbench.core.types import Meters, Outline
-from clbench.metrics import compute
-from clbench.stats.intervals import half_width
+from clbench.metrics import all_metrics, compute
+from clbench.report.draws import Floats, figure_draws, matrix_draws
+from clbench.stats.bootstrap import Interval, interval
 
 FILES = (
     "spec.yaml",
@@ -56,6 +58,16 @@ class RunRecord:
     sheets: Sheets = NO_SHEETS
     showcase: Showcase = NO_ITEMS
 
+    @cached_property
+    def drawn(self) -> Floats | None:
+        """R over bootstrap samples of its items, shape (draws, T+1, E); None where the items are not on record."""
+        return matrix_draws(self.matrix, self.sheets)
+
+    @cached_property
+    def draws(self) -> dict[str, Floats]:
+        """Figures over these samples."""
+        return figure_draws(self.matrix, self.drawn, list(self.scores))
+
 
 @dataclass(frozen=True)
 class Group:
@@ -66,14 +78,14 @@ class Group:
         runs: At least one.
         mean: Mean of the matrices over seeds.
         scores: Mean of each figure over seeds; NaN if undefined in one of them.
-        spread: Half the width of the 95 % interval of each mean (Student's t over seeds), NaN for one run.
+        intervals: 95 % interval of each of these means, over items and seeds.
     """
 
     label: str
     runs: tuple[RunRecord, ...]
     mean: Matrix
     scores: dict[str, float]
-    spread: dict[str, float]
+    intervals: dict[str, Interval]
 
 
 def load_runs(paths: Sequence[Path]) -> list[RunRecord]:
@@ -147,8 +159,16 @@ def _group(runs: list[RunRecord]) -> Group:
         runs=tuple(runs),
         mean=mean,
         scores={n: float(v.mean()) for n, v in values.items()},
-        spread={n: half_width(v.tolist()) for n, v in values.items()},
+        intervals={n: _interval(n, v.tolist(), runs) for n, v in values.items()},
     )
+
+
+def _interval(name: str, values: list[float], runs: Sequence[RunRecord]) -> Interval:
+    """Give a figure's interval, within the range of the figure."""
+    found, plugin = interval(values, [r.draws[name] for r in runs if name in r.draws]), all_metrics().get(name)
+    if plugin is None or math.isnan(found.low):
+        return found
+    return Interval(max(found.low, plugin.low), min(found.high, plugin.high))
 
 
 def _labelled(groups: list[Group]) -> list[Group]:
@@ -161,17 +181,58 @@ def _labelled(groups: list[Group]) -> list[Group]:
         extra += [spec.stream] if len({g.runs[0].spec.stream for g in same}) > 1 else []
         label = " ".join([group.label, *extra])
         labels.append(label if label not in labels else f"{label} ({spec.name})")
-    return [Group(label, g.runs, g.mean, g.scores, g.spread) for label, g in zip(labels, groups, strict=True)]
+    return [replace(g, label=label) for label, g in zip(labels, groups, strict=True)]
 
 
 def _with_bounds(group: Group, groups: Sequence[Group]) -> Group:
-    """Add the figures that need the joint and frozen runs of the same model and stream."""
+    """Add the figures that need the joint and frozen runs of the same model and stream, with their intervals."""
     spec = group.runs[0].spec
     near = {
-        g.runs[0].spec.learner_name: g.mean
+        g.runs[0].spec.learner_name: g
         for g in groups
         if g.runs[0].spec.model == spec.model and g.runs[0].spec.stream == spec.stream
     }
     references = {name: near[name] for name in ("joint", "frozen") if name in near}
-    extra = {k: v for k, v in compute(BOUNDS, group.mean, Meters(), references).items() if not math.isnan(v)}
-    return Group(group.label, group.runs, group.mean, {**group.scores, **extra}, group.spread)
+    scores = compute(BOUNDS, group.mean, Meters(), {name: g.mean for name, g in references.items()})
+    extra = {name: value for name, value in scores.items() if not math.isnan(value)}
+    found = bound_intervals(extra, group.runs, {n: g.runs for n, g in references.items()})
+    return replace(group, scores={**group.scores, **extra}, intervals={**group.intervals, **found})
+
+
+def bound_intervals(
+    names: Iterable[str], runs: Sequence[RunRecord], references: Mapping[str, Sequence[RunRecord]]
+) -> dict[str, Interval]:
+    """Give the intervals of figures that need reference runs: the same items are drawn for both, seeds are paired.
+
+    A seed that a reference has not been run with is left out of the part that seeds have in the interval.
+    """
+    names = tuple(names)
+    by_seed = {name: {r.spec.seed: r.matrix for r in found} for name, found in references.items()}
+    seeds = [r for r in runs if all(r.spec.seed in found for found in by_seed.values())]
+    values = [
+        compute(names, r.matrix, Meters(), {n: found[r.spec.seed] for n, found in by_seed.items()}) for r in seeds
+    ]
+    drawn = _mean_draws(runs)
+    drawn_references = {name: _mean_draws(found) for name, found in references.items()}
+    if drawn is None or not seeds or any(d is None for d in drawn_references.values()):
+        return {}
+    samples = [
+        compute(names, one, Meters(), {n: d[k] for n, d in drawn_references.items() if d is not None})
+        for k, one in enumerate(drawn)
+    ]
+    centre = {n: math.fsum(v[n] for v in values) / len(values) for n in names}
+    # The samples are those of the mean over seeds, so they stand for each of the seeds.
+    return {
+        n: interval([v[n] for v in values], [np.array([s[n] for s in samples])] * len(values))
+        for n in names
+        if not math.isnan(centre[n])
+    }
+
+
+def _mean_draws(runs: Sequence[RunRecord]) -> list[Matrix] | None:
+    drawn = [r.drawn for r in runs]
+    if any(d is None for d in drawn):
+        return None
+    first = runs[0].matrix
+    mean = np.mean([d for d in drawn if d is not None], axis=0)
+    return [Matrix(values, first.n, first.ungraded, first.columns) for values in mean]

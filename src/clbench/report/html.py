@@ -14,27 +14,33 @@ from markupsafe import Markup
 
 from clbench.core.spec import HEADLINE
 from clbench.metrics import all_metrics
-from clbench.metrics.ability import ability_deltas
-from clbench.report.abilities import ability_curves, ability_rows, first_lost
+from clbench.report.abilities import ability_curves, ability_rows
+from clbench.report.browser import browser
+from clbench.report.compare import Comparison
+from clbench.report.compare_text import exam_cells, figure_cells
 from clbench.report.exports import EXPORTS
 from clbench.report.figures import curves, heat_map, key_line
+from clbench.report.findings import findings
 from clbench.report.gather import Group, RunRecord, group_runs
 from clbench.report.lengths import length_rows, length_series
 from clbench.report.outline import columns, outline_note, round_cells, similarity_map
-from clbench.report.table import cell, heading, printed, shown
+from clbench.report.overview import profile, ranking, spread, trades
+from clbench.report.safe import plain
+from clbench.report.table import cell, heading, shown
 from clbench.report.words import WORDS
 
 FAMILIES = {"performance": ("performance",), "stability": ("stability",), "cost": ("efficiency", "cost")}
 SUFFIX = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "rows": "rows.md"}
 
 
-def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en") -> str:
+def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compared: Sequence[Comparison] = ()) -> str:
     """Render runs, side by side, as one HTML page.
 
     Args:
         runs: At least one.
         title: Title of the page.
         lang: "en" or "zh".
+        compared: Comparisons of sides of these runs, which are shown before everything else.
     """
     groups = group_runs(runs)
     words = WORDS[lang]
@@ -42,12 +48,17 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en") -> str:
         loader=PackageLoader("clbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     return environment.get_template("report.html.jinja").render(
-        title=title,
+        title=plain(title),
         lang=lang,
         t=words,
-        summary=_summary(groups, words),
+        summary=[plain(line) for line in findings(groups, words)],
+        compared=[_compared(c) for c in compared],
         families=_families(groups, words),
         labels=[(g.label, Markup(key_line(i))) for i, g in enumerate(groups)],
+        trades=[(caption, Markup(svg)) for caption, svg in trades(groups, words)],
+        profile=Markup(profile(groups, words)),
+        spread=Markup(spread(groups, words)),
+        rankings=ranking(groups, words),
         maps=[(g.label, len(g.runs), Markup(heat_map(g.mean, f"R {g.label}", words["untouched"]))) for g in groups],
         streams=_streams(groups, words),
         tasks=_curves(groups, own=True),
@@ -55,12 +66,29 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en") -> str:
         ability_exams=_curves(groups, own=False),
         lengths=_lengths(groups, words),
         retention=_retention(groups, words),
+        items=browser(groups),
         specs=[(r.spec.name, _yaml(r.spec.model_dump(mode="json"))) for g in groups for r in g.runs],
-        provenance=[
-            (r.spec.name, json.dumps(r.provenance, indent=1, ensure_ascii=False)) for g in groups for r in g.runs
-        ],
+        provenance=[(r.spec.name, _json(r.provenance)) for g in groups for r in g.runs],
         definitions=_definitions(groups),
     )
+
+
+def _compared(found: Comparison) -> dict[str, Any]:
+    """Give a comparison as texts."""
+    return {
+        "one": found.one.label,
+        "two": found.two.label,
+        "settings": found.settings,
+        "figures": [figure_cells(f) for f in found.figures],
+        "exams": [exam_cells(e) for e in found.exams],
+        "flips": [
+            (f, plain(f.question), plain(" | ".join(f.expected)), plain(f.one), plain(f.two)) for f in found.flips
+        ],
+    }
+
+
+def _json(value: Any) -> str:
+    return plain(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def _streams(groups: Sequence[Group], words: dict[str, str]) -> list[dict[str, Any]]:
@@ -79,47 +107,7 @@ def _streams(groups: Sequence[Group], words: dict[str, str]) -> list[dict[str, A
 
 
 def _yaml(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
-
-
-def _summary(groups: Sequence[Group], words: dict[str, str]) -> list[str]:
-    """Say what was found, with its numbers; what cannot be told from the runs is not said."""
-    said: list[str] = []
-    ranked = [g for g in groups if not math.isnan(_score(g, "average_performance"))]
-    if ranked:
-        best = ranked[0]
-        said.append(words["best"].format(label=best.label, value=printed(_score(best, "average_performance"), "score")))
-    forgot = [g for g in groups if not math.isnan(_score(g, "forgetting"))]
-    if len(forgot) > 1:
-        most = max(forgot, key=lambda g: _score(g, "forgetting"))
-        said.append(words["forgot"].format(label=most.label, value=printed(_score(most, "forgetting"), "score")))
-    plain = next((g for g in groups if g.runs[0].spec.learner_name == "sft"), None)
-    if plain is not None:
-        beaten = [g.label for g in ranked if _score(g, "average_performance") <= _score(plain, "average_performance")]
-        beaten = [label for label in beaten if label not in (plain.label, "frozen")]
-        if beaten:
-            said.append(words["beaten"].format(labels=", ".join(beaten)))
-        lost = {k: v for k, v in ability_deltas(plain.mean).items() if not math.isnan(v)}
-        if lost:
-            worst = min(lost, key=lambda name: lost[name])
-            if lost[worst] < 0:
-                value = printed(-lost[worst], "score")
-                said.append(words["lost"].format(label=plain.label, exam=worst, value=value))
-        said += _lost_first(plain, words)
-    counts = {len(g.runs) for g in groups}
-    said.append(
-        words["one_run"] if counts == {1} else words["seeds"].format(counts=", ".join(map(str, sorted(counts))))
-    )
-    return said
-
-
-def _lost_first(plain: Group, words: dict[str, str]) -> list[str]:
-    found = ability_curves(plain.mean)
-    names = first_lost(found)
-    if not names:
-        return []
-    step = min(c.lost for c in found if c.lost is not None)
-    return [words["first_lost"].format(label=plain.label, abilities=", ".join(names), step=step)]
+    return plain(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
 
 
 def _retention(groups: Sequence[Group], words: dict[str, str]) -> dict[str, Any] | None:
@@ -211,11 +199,19 @@ def _definitions(groups: Sequence[Group]) -> list[tuple[str, str]]:
     return [(all_metrics()[n].symbol, _about(n)) for n in names]
 
 
-def write_report(runs: Sequence[RunRecord], folder: Path, title: str, lang: str = "en") -> Path:
-    """Write report.html and the table as CSV, JSON, LaTeX and Markdown; give the path of the page."""
+def write_page(
+    runs: Sequence[RunRecord], folder: Path, title: str, lang: str, compared: Sequence[Comparison] = ()
+) -> Path:
+    """Write report.html alone; give its path."""
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
-    page.write_text(html_report(runs, title, lang), encoding="utf-8")
+    page.write_text(html_report(runs, title, lang, compared), encoding="utf-8")
+    return page
+
+
+def write_report(runs: Sequence[RunRecord], folder: Path, title: str, lang: str = "en") -> Path:
+    """Write report.html and the table as CSV, JSON, LaTeX and Markdown; give the path of the page."""
+    page = write_page(runs, folder, title, lang)
     for name, export in EXPORTS.items():
         (folder / f"summary.{SUFFIX[name]}").write_text(export(runs), encoding="utf-8")
     return page

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clbench.report.gather import Group, RunRecord, group_runs
+from clbench.report.safe import markdown
 from clbench.stats.intervals import risk_ratio, wilson
 
 SMALLEST = 32  # tokens
@@ -90,7 +91,7 @@ def length_rows(group: Group) -> list[list[str]]:
         left, low, high = bucket.retention
         kept = "–" if math.isnan(left) else f"{100 * left:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
         ends = [_percent(bucket.scores[0]), _percent(bucket.scores[-1])]
-        rows.append([group.label.replace("|", "\\|"), bucket.name, str(bucket.items[-1]), *ends, kept])
+        rows.append([group.label, bucket.name, str(bucket.items[-1]), *ends, kept])
     return rows
 
 
@@ -105,4 +106,4 @@ def lengths_table(runs: Sequence[RunRecord]) -> str:
         return ""
     heads = ["learner", "up to tokens", "answers", "row 0", "last row", "left at the end (95 %)"]
     lines = [f"| {' | '.join(heads)} |", "|---|---:|---:|---:|---:|---:|"]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows]) + "\n"
+    return "\n".join(lines + [f"| {' | '.join(map(markdown, row))} |" for row in rows]) + "\n"

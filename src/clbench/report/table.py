@@ -13,6 +13,7 @@ from rich.table import Table
 from clbench.core.protocols import MetricPlugin
 from clbench.metrics import all_metrics
 from clbench.report.gather import Group, RunRecord, group_runs
+from clbench.stats.bootstrap import UNKNOWN
 
 TABLE = (
     "average_performance",
@@ -52,11 +53,11 @@ def printed(value: float, unit: str) -> str:
 
 
 def cell(group: Group, name: str) -> str:
-    """Print a figure of a group, with its spread over seeds where there are several."""
+    """Print a figure of a group with half of its 95 % interval, where that is known."""
     unit = all_metrics()[name].unit
     text = printed(group.scores.get(name, math.nan), unit)
-    spread = group.spread.get(name, math.nan)
-    return text if math.isnan(spread) or text == "–" else f"{text} ± {printed(spread, unit)}"
+    half = group.intervals.get(name, UNKNOWN).half
+    return text if math.isnan(half) or text == "–" else f"{text} ± {printed(half, unit)}"
 
 
 def heading(plugin: MetricPlugin) -> str:
@@ -86,9 +87,9 @@ def seeds_note(groups: Sequence[Group]) -> str:
     """Say how many seeds stand behind the figures, and which way the signs go."""
     counts = sorted({len(g.runs) for g in groups})
     seeds = (
-        "one run each: no spread is known"
+        "± half of the 95 % interval over items; one run each, so what other seeds would give is not known"
         if counts == [1]
-        else f"mean ± half of its 95 % interval, seeds: {', '.join(map(str, counts))}"
+        else f"mean ± half of its 95 % interval over items and seeds, seeds: {', '.join(map(str, counts))}"
     )
     return f"Scores in percent; {seeds}. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost."
 

@@ -1,0 +1,37 @@
+"""`clbench compare`: do two runs differ, by how much, and on which items?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from clbench.cli.options import Json, say
+
+
+def compare(
+    paths: Annotated[list[Path], typer.Argument(help="Two or more result folders, or one that holds several methods.")],
+    against: Annotated[str | None, typer.Option(help="The side that all others are compared with.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Compare these sides only (repeatable).")] = None,
+    items: Annotated[int, typer.Option(min=0, help="Flipped items shown of each exam that differs, each way.")] = 2,
+    out: Annotated[Path | None, typer.Option(help="Also write an HTML report with the comparison here.")] = None,
+    lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of that report.")] = "en",
+    as_json: Json = False,
+) -> None:
+    """Compare runs item by item: figures with intervals and p-values, and the items that flipped."""
+    from clbench.report.compare import comparisons, sides_of
+    from clbench.report.compare_text import comparison_json, comparison_text
+    from clbench.report.html import write_page
+
+    sides = sides_of(paths, only or [])
+    found = comparisons(sides, against, most_flips=max(items, 5))
+    runs = [run for side in sides for run in side.runs]
+    page = write_page(runs, out, "clbench compare", lang, found) if out is not None else None
+    if as_json:
+        say(json.dumps([comparison_json(c) for c in found], indent=1, ensure_ascii=False))
+        return
+    say("\n\n".join(comparison_text(c, items) for c in found))
+    if page is not None:
+        say(f"report: {page.resolve()}")

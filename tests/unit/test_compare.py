@@ -1,0 +1,266 @@
+"""Comparing runs: what may be compared, what differs, and which items flipped."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from clbench.core.errors import SpecError
+from clbench.core.keys import canonical
+from clbench.core.matrix import Column, Matrix
+from clbench.core.sheets import Row, Said, Sheet, Sheets, Showcase, Shown, packed
+from clbench.core.spec import RunSpec
+from clbench.core.types import Answer, Example, Grade, Message, Meters, Outline, RoundOutline, ScorerSpec
+from clbench.metrics import compute
+from clbench.report.compare import compare, comparisons, sides_of
+from clbench.report.compare_text import comparison_json, comparison_text
+from clbench.report.gather import RunRecord, group_runs
+from clbench.report.html import html_report
+from clbench.stats.bootstrap import difference_of
+from clbench.store.records import write_jsonl
+from clbench.store.store import Store
+
+NUM = 60
+FIGURES = ("average_performance", "forgetting", "bwt", "learning_accuracy", "general_ability_delta")
+COLUMNS = [
+    Column(name="facts", taught=1, size=NUM),
+    Column(name="rules", taught=2, size=NUM),
+    Column(name="sums", kind="general", ability="mathematics", size=NUM),
+]
+
+
+def outline():
+    rounds = tuple(
+        RoundOutline(
+            step=s,
+            teaches=(n,),
+            moved=(),
+            examples=9,
+            ahead=0,
+            new_labels=0,
+            labels=0,
+            languages=(),
+            kinds=(),
+            domains=(),
+        )
+        for s, n in ((1, "facts"), (2, "rules"))
+    )
+    return Outline(name="worlds", rounds=rounds, tasks=("facts", "rules"), questions=(NUM, NUM), similarity=())
+
+
+def run(learner, cells, seed=0, folder=None, **changes):
+    """Make a run from {exam: [scores of every item in each row]}."""
+    sheets = []
+    for name, rows in cells.items():
+        sheets.append(
+            Sheet(
+                exam=name,
+                digest=f"q {name}",
+                scorer=ScorerSpec(name="exact"),
+                version=1,
+                ids=tuple(f"{name}-{i}" for i in range(NUM)),
+                rows={
+                    step: Row(
+                        asked=f"q {name}",
+                        ask=f"{learner}{seed}{name}{step}",
+                        mark="m",
+                        scores=packed([Grade(example_id=str(i), score=s) for i, s in enumerate(scores)]),
+                    )
+                    for step, scores in enumerate(rows)
+                },
+            )
+        )
+    values = np.array([[np.mean(rows[step]) for rows in cells.values()] for step in range(3)])
+    counts = np.full(values.shape, NUM)
+    matrix = Matrix(values, counts, np.zeros_like(counts), tuple(COLUMNS))
+    spec = RunSpec(name=f"c-{learner}-{seed}", learner={"name": learner}, stream="worlds", seed=seed)
+    record = RunRecord(
+        folder=folder,
+        spec=spec,
+        outline=outline(),
+        matrix=matrix,
+        scores=compute(FIGURES, matrix, Meters(), {}),
+        meters=Meters(),
+        provenance={"packages": {"torch": "2"}},
+        sheets=Sheets(sheets=tuple(sheets)),
+    )
+    return RunRecord(**{**{f: getattr(record, f) for f in record.__dataclass_fields__}, **changes})
+
+
+def first(num, rest=0.0):
+    return [1.0] * num + [rest] * (NUM - num)
+
+
+def cells(last, own=50):
+    """Both tasks are learnt; `last` of the first one are kept; sums fall from 50 to 40."""
+    return {
+        "facts": [first(5), first(own), first(last)],
+        "rules": [first(5), first(5), first(own)],
+        "sums": [first(50), first(45), first(40)],
+    }
+
+
+@pytest.fixture
+def pair(tmp_path):
+    return [run("sft", cells(10), folder=tmp_path / "a"), run("replay", cells(45), folder=tmp_path / "b")]
+
+
+def groups(records):
+    found = {g.runs[0].spec.learner_name: g for g in group_runs(records)}
+    return found["sft"], found["replay"]
+
+
+def test_figures_and_exams_that_differ_are_told_from_those_that_do_not(pair):
+    found = compare(*groups(pair))
+    figures = {f.name: f for f in found.figures}
+    assert figures["average_performance"].two - figures["average_performance"].one == pytest.approx(35 / NUM / 2)
+    assert figures["average_performance"].change.low > 0.15
+    assert figures["average_performance"].adjusted < 0.001
+    assert figures["forgetting"].change.high < 0
+    assert figures["general_ability_delta"].change == (0.0, 0.0)
+    assert figures["general_ability_delta"].adjusted == 1.0
+    exams = {e.exam: e for e in found.exams}
+    assert (exams["facts"].gained, exams["facts"].lost) == (35, 0)
+    assert exams["facts"].p == pytest.approx(2 * 0.5**35)
+    assert exams["facts"].adjusted == pytest.approx(3 * 2 * 0.5**35)
+    assert exams["rules"].p == 1.0
+    assert exams["rules"].change.low < 0 < exams["rules"].change.high, "no difference is seen, and not surely none"
+    assert ("learner.name", "sft", "replay") in found.settings
+
+
+def test_seeds_are_paired(tmp_path):
+    records = [
+        run(name, cells(kept + seed), seed, tmp_path / f"{name}{seed}")
+        for name, kept in (("sft", 10), ("replay", 30))
+        for seed in (0, 3, 9)
+    ]
+    found = compare(*groups(records))
+    assert found.seeds == (3, 3)
+    change = {f.name: f for f in found.figures}["average_performance"]
+    # All seeds differ alike, so only items leave a doubt.
+    assert change.change.high - change.change.low < 0.2
+    assert change.p < 0.01
+    alone = difference_of([0.5, 0.9], [], [0.6, 1.0], [])
+    assert alone[0] == pytest.approx((0.1, 0.1))
+    unpaired = difference_of([0.5, 0.9, 0.7], [], [0.6, 1.0], [])
+    assert unpaired[0].low < 0 < unpaired[0].high
+    assert math.isnan(difference_of([0.5], [], [0.6], [])[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"ids": ("other",) * NUM}, "exam facts: other items"),
+        ({"scorer": ScorerSpec(name="rouge")}, "exam facts: scorer exact"),
+        ({"version": 2}, "exam facts: version 1 and 2 of scorer exact"),
+    ],
+)
+def test_unlike_exams_are_refused_with_what_differs(pair, change, says):
+    one, two = pair
+    sheets = (two.sheets.sheets[0].model_copy(update=change), *two.sheets.sheets[1:])
+    other = run("replay", cells(45), sheets=Sheets(sheets=sheets))
+    with pytest.raises(SpecError, match=says):
+        compare(*groups([one, other]))
+
+
+def test_other_words_are_refused_and_so_are_missing_records(pair):
+    one, two = pair
+    rows = {s: r.model_copy(update={"asked": "other"}) for s, r in two.sheets.sheets[0].rows.items()}
+    sheets = (two.sheets.sheets[0].model_copy(update={"rows": rows}), *two.sheets.sheets[1:])
+    with pytest.raises(SpecError, match="asked in other words"):
+        compare(*groups([one, run("replay", cells(45), sheets=Sheets(sheets=sheets))]))
+    with pytest.raises(SpecError, match="exams of one side only: facts"):
+        compare(*groups([one, run("replay", cells(45), sheets=Sheets(sheets=two.sheets.sheets[1:]))]))
+    with pytest.raises(SpecError, match="items are not on record"):
+        compare(*groups([one, run("replay", cells(45), sheets=Sheets(sheets=()))]))
+
+
+def written(folder, record):
+    folder.mkdir(parents=True)
+    files = {
+        "spec.yaml": record.spec.model_dump_json(),
+        "stream.json": canonical(record.outline),
+        "matrix.json": canonical(record.matrix.to_json()),
+        "items.json": canonical(record.sheets),
+        "examples.json": canonical(record.showcase),
+        "scores.json": canonical(record.scores),
+        "meters.json": canonical(record.meters),
+        "provenance.json": canonical(record.provenance),
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_flipped_items_are_shown_as_the_model_saw_them(tmp_path, pair):
+    store = Store(tmp_path / "store")
+    questions = [
+        Example(id=f"facts-{i}", prompt=(Message(role="user", content=f"Who is {i}?"),), targets=(f"N{i}",))
+        for i in range(NUM)
+    ]
+    store.once("exam", "q facts", lambda folder: write_jsonl(folder / "questions.jsonl", questions), {})
+    for learner, word in (("sft", "no idea"), ("replay", "N!")):
+        said = [Answer(example_id=f"facts-{i}", text=f"{word} {i}") for i in range(NUM)]
+        key = f"{learner}0facts2"
+        store.once("ask", key, lambda folder, said=said: write_jsonl(folder / "answers.jsonl", said), {})
+    paths = [written(tmp_path / "store" / "runs" / r.spec.name, r) for r in pair]
+    (found,) = comparisons(sides_of(paths), None)
+    flip = next(f for f in found.flips if f.exam == "facts")
+    assert (flip.question, flip.expected, flip.gained) == (f"Who is {flip.id[6:]}?", (f"N{flip.id[6:]}",), True)
+    assert (flip.one, flip.two) == (f"no idea {flip.id[6:]}", f"N! {flip.id[6:]}")
+    assert len([f for f in found.flips if f.exam == "facts"]) == 5
+    text = comparison_text(found, 1)
+    assert f"expected: N{flip.id[6:]}" in text
+    assert "facts: gained by c-replay-0" in text
+    assert json.loads(json.dumps(comparison_json(found)))["flips"][0]["question"] == flip.question
+
+
+def test_a_copy_without_its_store_shows_what_its_showcase_holds(tmp_path, pair):
+    one, two = pair
+    shown = Shown(exam="facts", id="facts-20", question="Who?", expected=("N",), said={2: Said(text="x", score=0.0)})
+    one = run("sft", cells(20), showcase=Showcase(items=(shown,)))
+    paths = [written(tmp_path / "results" / r.spec.name, r) for r in (one, two)]
+    (found,) = comparisons(sides_of(paths), None, most_flips=60)
+    by_id = {f.id: f for f in found.flips if f.exam == "facts"}
+    assert (by_id["facts-20"].question, by_id["facts-20"].one) == ("Who?", "x")
+    assert by_id["facts-21"].question == ""
+    assert "not at hand" in comparison_text(found, 30)
+
+
+def test_sides_have_names(tmp_path, pair):
+    for record in pair:
+        written(tmp_path / "grid" / record.spec.name, record)
+    sides = sides_of([tmp_path / "grid"])
+    assert {s.label for s in sides} == {"sft", "replay"}
+    assert comparisons(sides, "replay")[0].one.label == "replay"
+    with pytest.raises(SpecError, match="no side 'rehearse'"):
+        comparisons(sides, "rehearse")
+    with pytest.raises(SpecError, match="one side only"):
+        sides_of([tmp_path / "grid"], ["sft"])
+    with pytest.raises(SpecError, match="no side 'sfft'"):
+        sides_of([tmp_path / "grid"], ["sfft"])
+    again = sides_of([tmp_path / "grid" / "c-sft-0", tmp_path / "grid" / "c-sft-0"])
+    assert [s.label for s in again] == ["c-sft-0 (1)", "c-sft-0 (2)"]
+    assert all(e.p == 1.0 for e in comparisons(again, None)[0].exams)
+
+
+def test_the_page_shows_the_comparison(pair):
+    found = compare(*groups(pair))
+    for lang, word in (("en", "Comparison"), ("zh", "比较")):
+        page = html_report(load(pair), "t", lang, [found])
+        assert word in page
+        assert "+29.2" in page, "the change of AP in points"
+    assert 'id="compared"' not in html_report(load(pair), "t")
+
+
+def load(records):
+    return list(records)
+
+
+def test_power_is_told(pair):
+    found = compare(*groups(pair))
+    items, seeds = found.separate
+    assert 1 < items < NUM
+    assert seeds == math.inf
+    assert "two are needed to tell" in comparison_text(found, 0)

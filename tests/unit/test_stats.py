@@ -1,0 +1,271 @@
+import itertools
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from clbench.stats.bootstrap import interval, item_weights, row_draws
+from clbench.stats.drift import cusum, false_alarm_rate, limit_for
+from clbench.stats.gate import judged
+from clbench.stats.paired import drop_p, holm, mcnemar, paired_difference, paired_permutation
+from clbench.stats.power import drop_seen, items_needed, power_of, seeds_needed
+from clbench.stats.ranks import rank_intervals
+
+SCORES = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 0.25, 1.0])), min_size=1, max_size=9
+)
+
+
+def halves(pairs):
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+# --- pairs ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (3, 3), (1, 8), (20, 5), (0, 6)])
+def test_mcnemar_is_the_binomial_test(gained, lost):
+    expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    assert mcnemar(gained, lost) == pytest.approx(expected)
+
+
+@given(SCORES)
+def test_the_permutation_test_counts_every_pattern_of_signs(pairs):
+    one, two = halves(pairs)
+    d = np.array(two) - np.array(one)
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(d))))
+    expected = (np.abs(signs @ d) >= abs(d.sum()) - 1e-9).mean()
+    assert paired_permutation(one, two) == pytest.approx(expected)
+    assert paired_permutation(two, one) == pytest.approx(expected)
+
+
+def test_a_drawn_permutation_test_is_near_the_exact_one_and_repeats():
+    rng = np.random.default_rng(0)
+    one, two = rng.random(60), rng.random(60) + 0.07
+    exact = stats.permutation_test(
+        (two - one,), np.mean, permutation_type="samples", n_resamples=20000, rng=np.random.default_rng(1)
+    ).pvalue
+    assert paired_permutation(one, two) == pytest.approx(exact, abs=0.01)
+    assert paired_permutation(one, two) == paired_permutation(one, two)
+
+
+def test_clusters_flip_together():
+    groups = [i // 10 for i in range(200)]
+    one = np.zeros(200)
+    two = np.repeat(np.random.default_rng(3).integers(0, 2, 20), 10).astype(float)
+    two[:100] = 1.0
+    alone, together = paired_permutation(one, two), paired_permutation(one, two, groups=groups)
+    assert alone < 1e-20
+    assert 1e-5 < together < 0.05
+    wide = paired_difference(one, two, groups=groups)
+    narrow = paired_difference(one, two)
+    assert wide.value == narrow.value
+    assert wide.high - wide.low > 2.5 * (narrow.high - narrow.low)
+
+
+@given(SCORES)
+def test_a_difference_lies_in_its_interval_and_turns_with_its_sign(pairs):
+    one, two = halves(pairs)
+    there, back = paired_difference(one, two), paired_difference(two, one)
+    assert there.value == pytest.approx(np.mean(two) - np.mean(one))
+    assert -1 <= there.low < there.high <= 1
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+
+
+def test_the_interval_is_agresti_and_min():
+    """By hand: 100 pairs, 25 lost, none gained: b = .5, c = 25.5, N = 102 with half a pair in each of four cells."""
+    found = paired_difference([1, 1, 0, 0] * 25, [1, 0, 0, 0] * 25)
+    centre = (0.5 - 25.5) / 102
+    plain = math.sqrt((0.5 + 25.5) / 102 - centre**2) / math.sqrt(102)
+    assert (found.high + found.low) / 2 == pytest.approx(centre, abs=1e-12)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * plain, rel=0.03)
+
+
+def test_what_could_not_be_marked_is_no_pair():
+    whole = paired_difference([1, 0, 1, 0], [0, 0, 1, 1])
+    assert paired_difference([1, math.nan, 0, 1, 0], [0, 1, 0, 1, 1]) == whole
+    assert whole.items == 4
+    nothing = paired_difference([math.nan], [1.0])
+    assert nothing.items == 0
+    assert math.isnan(nothing.low)
+    for test in (paired_difference, paired_permutation, drop_p):
+        with pytest.raises(ValueError, match="2 and 1 scores are no pairs"):
+            test([1, 0], [1])
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(2, 10), (5, 5), (0, 4), (30, 60)])
+def test_the_drop_test_is_the_mid_p_of_the_binomial(gained, lost):
+    old = [0.0] * gained + [1.0] * lost + [1.0] * 20
+    new = [1.0] * gained + [0.0] * lost + [1.0] * 20
+    law = stats.binom(gained + lost, 0.5)
+    assert drop_p(old, new) == pytest.approx(law.cdf(gained) - 0.5 * law.pmf(gained))
+    assert drop_p(old, old) == 1.0
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    found = holm([math.nan, 0.02])
+    assert math.isnan(found[0])
+    assert found[1] == 0.02
+    assert holm([]) == []
+
+
+# --- bootstrap ------------------------------------------------------------------------------------------------
+
+
+def test_all_rows_see_the_same_items():
+    scores = np.array([[0.0, 1.0, 1.0, 0.0] * 20, [1.0, 0.0, 0.0, 1.0] * 20])
+    drawn = row_draws(scores, item_weights("x", 80, 500))
+    np.testing.assert_allclose(drawn.sum(axis=1), 1.0)
+    assert drawn[:, 0].std() == pytest.approx(math.sqrt(0.25 / 80), rel=0.1)
+    assert np.array_equal(item_weights("x", 80, 5), item_weights("x", 80, 5))
+    assert not np.array_equal(item_weights("x", 80, 5), item_weights("y", 80, 5))
+
+
+def test_whole_groups_are_drawn_where_there_are_enough():
+    groups = [i // 5 for i in range(100)]
+    weights = item_weights("x", 100, 50, groups).reshape(50, 20, 5)
+    assert (weights == weights[:, :, :1]).all()
+    few = item_weights("x", 100, 50, [i // 50 for i in range(100)]).reshape(50, 2, 50)
+    assert (few != few[:, :, :1]).any()
+
+
+def test_an_interval_adds_what_seeds_and_what_items_would_change():
+    draws = np.array([0.4, 0.6] * 50)
+    alone = interval([0.5], [draws])
+    assert alone == pytest.approx((0.3, 0.7))
+    several = interval([0.4, 0.5, 0.6], [draws] * 3)
+    half = stats.t.ppf(0.975, 2) * 0.1 / math.sqrt(3)
+    assert (several.low, several.high) == pytest.approx((0.5 - math.hypot(half, 0.2), 0.5 + math.hypot(half, 0.2)))
+    seeds_alone = interval([0.4, 0.5, 0.6], [])
+    assert seeds_alone.half == pytest.approx(half)
+    assert math.isnan(interval([0.5], []).low)
+    assert math.isnan(interval([math.nan], [draws]).low)
+    biased = interval([0.5], [draws + 0.05])
+    assert (biased.low + biased.high) / 2 == pytest.approx(0.45), "the bias is taken off"
+
+
+# --- ranks, power, drift ----------------------------------------------------------------------------------------
+
+
+def test_ranks():
+    scores = np.array([[0.9, 0.8, 0.7, 0.9], [0.5, 0.9, 0.6, 0.4], [0.1, 0.2, math.nan, 0.1]])
+    found = rank_intervals(scores)
+    assert [mean for mean, _, _ in found] == [1.25, 1.75, 3.0]
+    assert found[2][1:] == (3.0, 3.0)
+    assert found[0][1] == 1.0
+    assert found[0][2] > 1.25
+    assert rank_intervals(-scores, higher=False)[0][0] == 1.25
+    assert rank_intervals(np.array([[0.5], [0.5]])) == [(1.5, 1.0, 2.0), (1.5, 1.0, 2.0)]
+
+
+def test_power_is_what_simulation_finds():
+    rng, hits, items = np.random.default_rng(0), 0, 400
+    for _ in range(1500):
+        flips = rng.choice([-1, 0, 1], size=items, p=[0.10, 0.85, 0.05])
+        hits += mcnemar(int((flips > 0).sum()), int((flips < 0).sum())) <= 0.05
+    assert power_of(-0.05, 0.15, items) == pytest.approx(hits / 1500, abs=0.05)
+    assert power_of(0.05, 0.15, int(items_needed(0.05, 0.15))) == pytest.approx(0.8, abs=0.01)
+    assert items_needed(0.0, 0.1) == math.inf
+    assert drop_seen(0.15, 0) == math.inf
+
+
+def test_seeds_needed_is_the_paired_t_test():
+    rng, n = np.random.default_rng(0), int(seeds_needed(5.0, 4.0))
+    found = np.mean([stats.ttest_1samp(rng.normal(5.0, 4.0, n), 0.0).pvalue <= 0.05 for _ in range(2000)])
+    assert found == pytest.approx(0.83, abs=0.05)
+    assert seeds_needed(0.0, 1.0) == math.inf
+    assert seeds_needed(1.0, 0.0) == 2.0
+
+
+def test_an_alarm_comes_once_in_as_many_rounds_as_asked():
+    limit, rng = limit_for(100), np.random.default_rng(1)
+    lengths = []
+    for _ in range(300):
+        values = rng.standard_normal(1500)
+        alarm = cusum(values, target=0.0, deviation=1.0, limit=limit).alarm
+        lengths.append(1500 if alarm is None else alarm + 1)
+    assert np.mean(lengths) == pytest.approx(100, rel=0.15)
+    fallen = [cusum(rng.standard_normal(60) - 1.0, 0.0, 1.0, limit).alarm for _ in range(200)]
+    assert all(a is not None for a in fallen)
+    assert np.mean(fallen) < 9
+
+
+def test_a_rise_is_no_alarm_and_a_hole_changes_nothing():
+    assert cusum([1.0, 2.0, 3.0], 0.0, 1.0, limit=1.0).alarm is None
+    assert cusum([-2.0, math.nan, -2.0], 0.0, 1.0, limit=2.0).sums == (1.5, 1.5, 3.0)
+    assert cusum([-2.0, math.nan, -2.0], 0.0, 1.0, limit=2.0).alarm == 2
+    assert limit_for(1.0) == 0.0
+    assert false_alarm_rate(4.0, 30, history=5) > false_alarm_rate(4.0, 30)
+
+
+# --- gate ---------------------------------------------------------------------------------------------------------
+
+
+def pair(name, lost, gained, num=400):
+    old = np.array([1.0] * lost + [0.0] * gained + [1.0] * (num - lost - gained))
+    new = np.array([0.0] * lost + [1.0] * gained + [1.0] * (num - lost - gained))
+    return (name, old, new, None)
+
+
+def test_a_drop_must_be_real_and_large_enough():
+    fell, noisy, small, better = judged(
+        [pair("fell", 40, 5), pair("noisy", 30, 22), pair("small", 7, 0), pair("better", 0, 30)], margin=0.02
+    )
+    assert [v.regressed for v in (fell, noisy, small, better)] == [True, False, False, False]
+    assert (fell.lost, fell.gained) == (40, 5)
+    assert fell.change.value == pytest.approx(-35 / 400)
+    assert small.p < 0.05, "surely lower, and by less than the margin"
+    assert judged([pair("small", 7, 0)], margin=0.02, margins={"small": 0.01})[0].regressed
+    assert noisy.floor > small.floor > 0
+
+
+def test_more_exams_need_more_proof():
+    alone = judged([pair("a", 12, 3)], margin=0.02)[0]
+    among = judged([pair("a", 12, 3), *(pair(f"x{i}", 5, 5) for i in range(9))], margin=0.02)[0]
+    assert alone.regressed
+    assert not among.regressed
+    assert among.p == pytest.approx(10 * alone.p)
+
+
+def test_an_exam_without_marks_is_no_regression():
+    (verdict,) = judged([("x", np.array([math.nan]), np.array([1.0]), None)], margin=0.0)
+    assert not verdict.regressed
+    assert math.isnan(verdict.old)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_never_at_a_gain(lost, gained):
+    (verdict,) = judged([pair("x", lost, gained)], margin=0.0)
+    assert not (verdict.regressed and gained >= lost)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    """A short run of the simulation; bounds are wider by what so few runs leave to chance."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+    try:
+        import intervals as bench
+    finally:
+        sys.path.pop(0)
+    for what, measured, least, most in bench.rows(400, seed=1):
+        slack = 0.03 if most < 1 and least > 0.5 else 0.025
+        assert least - slack <= measured <= most + slack, what
+
+
+def test_the_simulation_says_so_where_a_figure_is_out(monkeypatch, capsys):
+    sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+    try:
+        import intervals as bench
+    finally:
+        sys.path.pop(0)
+    monkeypatch.setattr(bench, "rows", lambda runs, seed: [("x", 0.5, 0.93, 0.97)])
+    monkeypatch.setattr(sys, "argv", ["intervals.py", "--check"])
+    assert bench.main() == 1
+    assert "| x | 50.0 % | 93 to 97 % ! |" in capsys.readouterr().out
