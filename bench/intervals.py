@@ -104,6 +104,24 @@ def pairs(items: int, change: float, runs: int, rng, cluster: int = 1, grain: in
     return hits / runs
 
 
+def losses(items: int, share: float, runs: int, rng) -> float:
+    """Give the coverage of the paired difference where items are only lost, `share` of them."""
+    hits = 0
+    for _ in range(runs):
+        found = paired_difference(np.ones(items), (rng.random(items) >= share).astype(float))
+        hits += found.low <= -share <= found.high
+    return hits / runs
+
+
+def graded(items: int, runs: int, rng, mean: float = -0.4, deviation: float = 0.05) -> float:
+    """Give the coverage of the paired difference of graded scores where every item differs."""
+    hits = 0
+    for _ in range(runs):
+        found = paired_difference(np.full(items, 0.7), 0.7 + mean + deviation * rng.standard_normal(items))
+        hits += found.low <= mean <= found.high
+    return hits / runs
+
+
 def gate(drop: float, runs: int, rng, items: int = 400, noise: float = 0.2, exams: int = 1) -> float:
     """Give how often the gate sees a regression at a margin of 2 points: `noise` of the items flip either way."""
     rings = 0
@@ -132,6 +150,10 @@ def rows(runs: int, seed: int) -> Iterator[tuple[str, float, float, float]]:
             yield f"paired difference, {items} items, shift {change}", pairs(items, change, runs, rng), 0.93, 0.97
     yield "paired difference, 100 graded items", pairs(100, -0.5, runs, rng, grain=5), 0.93, 0.97
     yield "paired difference, 30 clusters of 4", pairs(120, -0.5, runs, rng, cluster=4), 0.93, 0.97
+    yield "paired difference, 8 clusters of 10", pairs(80, -0.5, runs, rng, cluster=10), 0.93, 0.97
+    yield "paired difference, 400 items, 3 % lost", losses(400, 0.03, runs, rng), 0.93, 0.97
+    for items in (30, 400):
+        yield f"paired difference, {items} graded items that all differ", graded(items, runs, rng), 0.93, 0.97
     yield "gate: false alarms, one exam of 400", gate(0.0, runs, rng), 0.0, 0.05
     yield "gate: false alarms, eight exams of 400", gate(0.0, runs, rng, exams=8), 0.0, 0.05
     yield "gate: finds a drop of 5 points, 400 items", gate(0.05, runs, rng), 0.8, 1.0

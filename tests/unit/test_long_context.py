@@ -50,8 +50,12 @@ def test_knowledge_has_no_document_and_one_choice_that_fits():
 
     for example in generate("knowledge", 40, 0, "exam"):
         assert len(example.choices) == 4 == len(set(example.choices))
-        lang, rel = example.group.split()
-        assert [c for c in example.choices if c in lexicon.words(CLOSED[rel], lang)] == [example.targets[0]]
+        lang = example.id.split("-")[1]
+        kinds = [k for k in CLOSED.values() for c in example.choices if c in lexicon.words(k, lang)]
+        assert len(kinds) == len(set(kinds)) == 4, "one word of each of four relations"
+        asked = example.prompt[-1].content
+        rel = next(r for r in CLOSED if lexicon.RELATIONS[r][lang] in asked)
+        assert example.targets[0] in lexicon.words(CLOSED[rel], lang)
         assert "\n" not in example.prompt[-1].content
 
 

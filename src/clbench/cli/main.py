@@ -7,9 +7,26 @@ from collections.abc import Sequence
 
 import typer
 
-from clbench.cli import check, compare, data, doctor, exam, gather, init, pretrain, run, show, store, tune
+from clbench.cli import (
+    advise,
+    check,
+    compare,
+    data,
+    doctor,
+    exam,
+    gate,
+    gather,
+    init,
+    pretrain,
+    run,
+    show,
+    store,
+    tune,
+    watch,
+)
 from clbench.core.errors import UserError
 
+JUDGES = ("gate", "watch")
 app = typer.Typer(
     name="clbench",
     help="Measure what a language model keeps when it keeps learning.",
@@ -22,6 +39,10 @@ app.command("run")(run.run)
 app.command("exam")(exam.exam)
 app.command("report")(gather.report)
 app.command("compare")(compare.compare)
+app.command("baseline")(gate.baseline)
+app.command("gate")(gate.gate)
+app.command("watch")(watch.watch)
+app.command("advise")(advise.advise)
 app.command("list")(show.list_)
 app.command("show")(show.show)
 app.command("check")(check.check)
@@ -34,18 +55,23 @@ app.command("tune")(tune.tune)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and give its exit code: 0 done, 2 something the user can mend, 1 our bug, 130 stopped."""
+    """Run the command line and give its exit code: 0 done, 2 something the user can mend, 1 our bug, 130 stopped.
+
+    Verbs that judge say with 2 what they found, so with them 3 is what the user can mend.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    mend = 3 if given[:1] and given[0] in JUDGES else 2
     try:
-        result = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        result = app(args=given, standalone_mode=False)
     except UserError as error:
         sys.stderr.write(f"clbench: {error}\n")
-        return 2
+        return mend
     except KeyboardInterrupt:
         sys.stderr.write("clbench: stopped; the same command goes on from here\n")
         return 130
     except Exception as error:
         # typer raises the usage errors of its own click, installed or vendored: told by their names.
-        return _usage(error)
+        return mend if _usage(error) == 2 else 130
     return result if isinstance(result, int) else 0
 
 

@@ -158,7 +158,7 @@ class MetricPlugin:
         references: Learners whose matrices follow ("joint", "frozen"), for needs = "reference".
         better: "high", "low", or "neither".
         low, high: Range of possible values.
-        unit: "score", "percent", "seconds", "bytes", "count", "ratio", "tokens/s".
+        unit: "score", "percent", "seconds", "bytes", "count", "ratio", "tokens/s", "flops", "joules", "money".
         group: Which group of headline figures it belongs to.
     """
 

@@ -298,6 +298,7 @@ class Outline(Frozen):
         similarity: Cosine between the lesson prompts of tasks (TF-IDF), [row][column], in [0, 1].
         dropped: Task -> number of examples left out because an exam asks the same.
         missing: Tasks that were skipped because they are not here.
+        reveals: What the learner is told.
     """
 
     name: str
@@ -307,6 +308,7 @@ class Outline(Frozen):
     similarity: tuple[tuple[float, ...], ...]
     dropped: Mapping[str, int] = {}
     missing: tuple[str, ...] = ()
+    reveals: Reveals = "boundary"
 
 
 class Answer(Frozen):
@@ -373,6 +375,8 @@ class Meters(Frozen):
         examples_used: Labelled examples taught.
         stream_bytes: Bytes of all examples of the stream, against which stored bytes are compared.
         kept_bytes_by_step, parameters_by_step, train_s_by_step: One value per lesson; parameters of the whole model.
+        joules: Energy of the machine while it learnt and was examined; None where no counter could be read.
+        prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
     """
 
     train_s: float = 0.0
@@ -389,3 +393,6 @@ class Meters(Frozen):
     kept_bytes_by_step: tuple[int, ...] = ()
     parameters_by_step: tuple[int, ...] = ()
     train_s_by_step: tuple[float, ...] = ()
+    joules: float | None = None
+    prices: Mapping[str, float] = {}
+    later: ClassVar[frozenset[str]] = frozenset({"joules", "prices"})

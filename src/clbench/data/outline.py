@@ -40,4 +40,5 @@ def stream_outline(stream: Stream) -> Outline:
         similarity=tuple(tuple(round(float(x), 4) for x in row) for row in similarity(stream.tasks)),
         dropped=dict(stream.dropped),
         missing=stream.missing,
+        reveals=stream.reveals,
     )

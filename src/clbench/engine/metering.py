@@ -19,17 +19,19 @@ def meters_of(trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget,
     """
     lessons = [trajectory.memory(k) for k in range(1, len(trajectory.lessons) + 1)]
     counts = [known["counts"] for known in lessons]
-    seconds = [known["wall_s"] for known in _costs(trajectory, store)]
+    costs = _costs(trajectory, store)
+    seconds = [known["wall_s"] for known in costs]
     asked = _asked(trajectory, exams, budget, store)
+    spent = [*costs, *(meter for meter, _ in asked)]
+    joules = [meter.get("joules") for meter in spent]
     return Meters(
         train_s=sum(seconds),
-        exam_s=sum(wall for wall, _, _ in asked),
+        exam_s=sum(meter["wall_s"] for meter, _ in asked),
         train_tokens=counts[-1].get("train_tokens", 0) if counts else 0,
-        exam_answers=sum(n for _, n, _ in asked),
-        exam_latency_s=tuple(round(wall / n, 9) for wall, n, _ in asked if n),
-        peak_memory_bytes=int(
-            max([known["peak_memory_bytes"] for known in _costs(trajectory, store)] + [m for _, _, m in asked])
-        ),
+        exam_answers=sum(n for _, n in asked),
+        exam_latency_s=tuple(round(meter["wall_s"] / n, 9) for meter, n in asked if n),
+        peak_memory_bytes=int(max(meter["peak_memory_bytes"] for meter in spent)),
+        device_memory_bytes=int(max(meter.get("device_memory_bytes", 0) for meter in spent)),
         kept_bytes=counts[-1].get("kept_bytes", 0) if counts else 0,
         added_parameters=counts[-1].get("added_parameters", 0) if counts else 0,
         examples_used=sum(len(lesson.examples) for lesson in trajectory.lessons),
@@ -37,6 +39,7 @@ def meters_of(trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget,
         kept_bytes_by_step=tuple(c.get("kept_bytes", 0) for c in counts),
         parameters_by_step=tuple(c.get("parameters", 0) for c in counts),
         train_s_by_step=tuple(seconds),
+        joules=None if any(j is None for j in joules) else sum(j for j in joules if j is not None),
     )
 
 
@@ -56,14 +59,13 @@ def _costs(trajectory: Trajectory, store: Store) -> list[dict[str, float]]:
 
 def _asked(
     trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget, store: Store
-) -> list[tuple[float, int, int]]:
-    """Give (seconds, answers, peak bytes) of each cell that is due."""
-    found: list[tuple[float, int, int]] = []
+) -> list[tuple[dict[str, float], int]]:
+    """Give (meter, answers) of each cell that is due."""
+    found: list[tuple[dict[str, float], int]] = []
     last = len(trajectory.stream)
     for step in range(last + 1):
         for _, exam in due(exams, step, last, budget):
             stage = store.stage("ask", ask_key(trajectory.effective(step), exam))
             assert stage is not None, "every due cell of a finished run has been asked"
-            meter = stage["meter"]
-            found.append((meter["wall_s"], len(exam.examples), int(meter["peak_memory_bytes"])))
+            found.append((stage["meter"], len(exam.examples)))
     return found

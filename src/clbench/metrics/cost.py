@@ -24,7 +24,47 @@ def train_tokens(meters: Meters) -> float:
     return float(meters.train_tokens)
 
 
+def train_flops(meters: Meters) -> float:
+    """Floating-point operations of learning, estimated from the model's shape and not measured.
+
+    FLOPs = 6 N D, N the parameters after the last lesson (embeddings and frozen ones included) and D the tokens trained
+    on: 2 N a token forward, 4 N backward. Attention over long inputs, a method's own passes (Fisher, teachers) and what
+    frozen weights save are left out. At least 0, lower is better; NaN for a learner that is not
+    trained. Source: Kaplan et al. 2020, "Scaling Laws for Neural Language Models", sec. 2.1.
+    """
+    if not meters.parameters_by_step or not meters.train_tokens or not meters.parameters_by_step[-1]:
+        return math.nan
+    return 6.0 * meters.parameters_by_step[-1] * meters.train_tokens
+
+
+def joules(meters: Meters) -> float:
+    """Energy of the machine while it learnt and was examined, from the hardware's counters.
+
+    joules = sum over stages of what the counters of devices (NVML) and processors (RAPL) went up by; other processes on
+    the machine are in it. At least 0, lower is better; NaN where a stage was made without a counter. Source: metered.
+    """
+    return math.nan if meters.joules is None else meters.joules
+
+
+def money(meters: Meters) -> float:
+    """What the run cost by the user's price table (`--prices`), in the currency of that table.
+
+    (train_s + exam_s) / 3600 * machine_hour + joules / 3.6e6 * kilowatt_hour + examples * labelled_example. At least 0,
+    lower is better; NaN without a table, or where it prices energy that was not measured. Source: metered.
+    """
+    if not meters.prices:
+        return math.nan
+    hours = (meters.train_s + meters.exam_s) / 3600
+    energy = meters.prices.get("kilowatt_hour", 0.0)
+    power = joules(meters) / 3.6e6 * energy if energy else 0.0
+    labels = meters.examples_used * meters.prices.get("labelled_example", 0.0)
+    return hours * meters.prices.get("machine_hour", 0.0) + power + labels
+
+
 PLUGINS = (
     MetricPlugin("examples_used", "examples", examples_used, "meters", "low", 0, math.inf, "count", "cost"),
     MetricPlugin("train_tokens", "tokens", train_tokens, "meters", "low", 0, math.inf, "count", "cost"),
+    MetricPlugin("train_flops", "FLOPs", train_flops, "meters", "low", 0, math.inf, "flops", "cost"),
+    MetricPlugin("joules", "energy", joules, "meters", "low", 0, math.inf, "joules", "cost"),
+    MetricPlugin("money", "money", money, "meters", "low", 0, math.inf, "money", "cost"),
 )

@@ -60,6 +60,14 @@ def peak_memory_bytes(meters: Meters) -> float:
     return float(meters.peak_memory_bytes) if meters.peak_memory_bytes else math.nan
 
 
+def device_memory_bytes(meters: Meters) -> float:
+    """Largest memory that the model took of an accelerator.
+
+    max over stages = peak. At least 0, lower is better; NaN without an accelerator. Source: metered (allocator's peak).
+    """
+    return float(meters.device_memory_bytes) if meters.device_memory_bytes else math.nan
+
+
 def kept_bytes(meters: Meters) -> float:
     """Bytes a method keeps beside the weights after the last lesson: examples, Fisher, anchors.
 
@@ -114,6 +122,9 @@ PLUGINS = (
     MetricPlugin("exam_latency_s_p50", "lat p50", exam_latency_s_p50, "meters", "low", 0, INF, "seconds", "efficiency"),
     MetricPlugin("exam_latency_s_p95", "lat p95", exam_latency_s_p95, "meters", "low", 0, INF, "seconds", "efficiency"),
     MetricPlugin("peak_memory_bytes", "peak mem", peak_memory_bytes, "meters", "low", 0, INF, "bytes", "efficiency"),
+    MetricPlugin(
+        "device_memory_bytes", "device mem", device_memory_bytes, "meters", "low", 0, INF, "bytes", "efficiency"
+    ),
     MetricPlugin("kept_bytes", "kept", kept_bytes, "meters", "low", 0, INF, "bytes", "efficiency"),
     MetricPlugin("added_parameters", "added", added_parameters, "meters", "low", 0, INF, "count", "efficiency"),
     MetricPlugin("model_size_efficiency", "MS", model_size_efficiency, "meters", "high", 0, 1, "ratio", "efficiency"),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from clbench.core.errors import ModelError
+from clbench.core.gauge import GAUGES, Gauge
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
@@ -119,6 +120,14 @@ def device_of(machine: Machine) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def _watch_memory() -> float:
+    torch.cuda.reset_peak_memory_stats()
+    return 0.0
+
+
+DEVICE_MEMORY = Gauge(_watch_memory, lambda _: float(torch.cuda.max_memory_allocated()))
+
+
 def load_net(spec: ModelSpec, machine: Machine) -> Net:
     """Load a base model with its tokenizer.
 
@@ -134,6 +143,8 @@ def load_net(spec: ModelSpec, machine: Machine) -> Net:
         architectures = _hub_architectures(spec)
     family = source.family_of(spec, architectures)
     device = device_of(machine)
+    if device.type == "cuda":
+        GAUGES["device_memory_bytes"] = DEVICE_MEMORY
     loader = Causal if family == "causal" else Encoder
     with seeded(0, device):  # parts that a checkpoint lacks (a pooler) are drawn at random: the same for everybody
         return loader.load(spec, folder, device, machine.exam_batch)

@@ -34,6 +34,7 @@ FILES = (
     "provenance.json",
 )
 NO_SHEETS, NO_ITEMS = Sheets(sheets=()), Showcase(items=())
+NO_MATRIX = Matrix.of([[]])
 BOUNDS = ("gap_to_joint", "gain_over_frozen", "normalised_ap", "intransigence")
 
 
@@ -110,13 +111,14 @@ def _load(folder: Path) -> RunRecord:
     try:
         texts = {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
         scores = {k: math.nan if v is None else float(v) for k, v in json.loads(texts["scores.json"]).items()}
+        meters = Meters.model_validate_json(texts["meters.json"])
         return RunRecord(
             folder=folder,
             spec=RunSpec.model_validate(yaml.safe_load(texts["spec.yaml"])),
             outline=Outline.model_validate_json(texts["stream.json"]),
             matrix=Matrix.from_json(json.loads(texts["matrix.json"])),
-            scores=scores,
-            meters=Meters.model_validate_json(texts["meters.json"]),
+            scores={**metered(meters), **scores},
+            meters=meters,
             provenance=json.loads(texts["provenance.json"]),
             sheets=Sheets.model_validate_json(texts["items.json"]),
             showcase=Showcase.model_validate(json.loads(texts["examples.json"])),
@@ -127,6 +129,13 @@ def _load(folder: Path) -> RunRecord:
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError, yaml.YAMLError, OSError) as error:
         first = str(error).splitlines()[0]
         raise DataError(f"the result is broken: {first}", where=str(folder), mend="run the same spec again") from None
+
+
+def metered(meters: Meters) -> dict[str, float]:
+    """Give every figure that is made of meters alone: they cost nothing, so a spec need not ask for them."""
+    return compute(
+        [n for n, p in all_metrics().items() if p.needs == "meters"], meters=meters, matrix=NO_MATRIX, references={}
+    )
 
 
 def group_runs(runs: Sequence[RunRecord]) -> list[Group]:

@@ -39,17 +39,23 @@ def printed(value: float, unit: str) -> str:
     """
     if math.isnan(value):
         return "–"
-    if unit == "score":
-        text = f"{100 * value:.1f}"
-        return "0.0" if text == "-0.0" else text
-    if unit == "bytes":
-        for size, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-            if abs(value) >= size:
-                return f"{value / size:.1f} {name}"
-        return f"{value:.0f} B"
+    if unit in PREFIXED:
+        return _prefixed(value, *PREFIXED[unit])
     if unit == "seconds":
         return f"{value:.1f} s" if abs(value) >= 1 else f"{1000 * value:.1f} ms"
-    return f"{value:,.0f}" if unit in ("count", "tokens/s") else f"{value:.1f}" if unit == "percent" else f"{value:.2f}"
+    factor, digits = PLAIN.get(unit, (1, 2))
+    text = f"{factor * value:,.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-0.,") else text
+
+
+PLAIN = {"score": (100, 1), "percent": (1, 1), "count": (1, 0), "tokens/s": (1, 0)}  # factor, digits
+PREFIXED = {"bytes": ("B", 0), "flops": ("FLOPs", 0), "joules": ("J", 1)}  # name, digits below a thousand
+SIZES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def _prefixed(value: float, unit: str, digits: int) -> str:
+    size, prefix = next(((size, prefix) for size, prefix in SIZES if abs(value) >= size), (1.0, ""))
+    return f"{value / size:.{1 if prefix else digits}f} {prefix}{unit}"
 
 
 def cell(group: Group, name: str) -> str:

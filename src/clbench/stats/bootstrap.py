@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clbench.core.keys import rng
 from clbench.stats.intervals import half_width
-from clbench.stats.paired import MIN_CLUSTERS
+from clbench.stats.paired import clusters
 
 Floats = NDArray[np.float64]
 
@@ -34,17 +34,16 @@ UNKNOWN = Interval(math.nan, math.nan)
 def item_weights(purpose: str, items: int, draws: int, groups: Sequence[Hashable] | None = None) -> Floats:
     """Draw how often each item occurs in each bootstrap sample, shape (draws, items).
 
-    With twelve or more groups whole groups are drawn. The chance comes from `purpose`, so whoever names the same
+    With groups whole groups are drawn. The chance comes from `purpose`, so whoever names the same
     exam gets the same samples: differences between runs, rows and methods on it are then paired by themselves.
 
     Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
     """
     chance = rng(0, draws, f"bootstrap {purpose}")
-    if groups is None or len(set(groups)) < MIN_CLUSTERS:
-        return chance.multinomial(items, np.full(items, 1 / items), size=draws).astype(np.float64)
-    order = {name: place for place, name in enumerate(dict.fromkeys(groups))}
-    counts = chance.multinomial(len(order), np.full(len(order), 1 / len(order)), size=draws)
-    return counts[:, [order[name] for name in groups]].astype(np.float64)
+    places = clusters(groups, items)
+    num = items if places is None else int(places.max()) + 1
+    counts = chance.multinomial(num, np.full(num, 1 / num), size=draws).astype(np.float64)
+    return counts if places is None else counts[:, places]
 
 
 def row_draws(scores: Floats, weights: Floats) -> Floats:

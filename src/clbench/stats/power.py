@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+MOST_SEEDS = 10_000  # nobody trains more
+
 
 def power_of(difference: float, discordant: float, items: int, *, level: float = 0.05) -> float:
     """Give the chance that McNemar's test finds a difference between two learners on the same items.
@@ -12,12 +14,12 @@ def power_of(difference: float, discordant: float, items: int, *, level: float =
 
     Args:
         difference: d, true difference of the shares right, in [-1, 1].
-        discordant: p, share of items that one gets right and the other wrong, in [|d|, 1].
-        items: n.
-        level: Two-sided.
+        discordant: p, share of items that one gets right and the other wrong, in [|d|, 1]; less is read as |d|.
+        items: n, >= 0.
+        level: Two-sided, in (0, 1).
 
     Returns:
-        In [0, 1].
+        In [0, 1]; level / 2 without a difference, since only the right direction counts.
 
     Source: Miettinen 1968; Connor 1987, "Sample size for testing differences in proportions for the paired-sample
     design", Biometrics 43.
@@ -28,8 +30,9 @@ def power_of(difference: float, discordant: float, items: int, *, level: float =
     """
     from scipy.stats import norm
 
-    rest = max(discordant - difference**2, 1e-12)
-    edge = float(norm.ppf(1 - level / 2)) * math.sqrt(max(discordant, abs(difference)))
+    share = max(discordant, abs(difference), 1e-12)
+    rest = max(share - difference**2, 1e-12)
+    edge = float(norm.ppf(1 - level / 2)) * math.sqrt(share)
     return float(norm.cdf((abs(difference) * math.sqrt(items) - edge) / math.sqrt(rest)))
 
 
@@ -37,6 +40,15 @@ def items_needed(difference: float, discordant: float, *, power: float = 0.8, le
     """Give the number of items at which `power_of` reaches `power`; infinite where there is no difference.
 
         n = ((z_{1 - level/2} sqrt(p) + z_power sqrt(p - d^2)) / d)^2
+
+    Args:
+        difference: d, true difference of the shares right, in [-1, 1].
+        discordant: p, share of items that one gets right and the other wrong, in [|d|, 1]; less is read as |d|.
+        power: Wanted, in (level / 2, 1).
+        level: Two-sided, in (0, 1).
+
+    Returns:
+        A whole number >= 1, or infinity.
 
     Source: Connor 1987.
 
@@ -59,6 +71,15 @@ def drop_seen(discordant: float, items: int, *, power: float = 0.8, level: float
 
         (z_{1 - level} + z_power) sqrt(p / n)
 
+    Args:
+        discordant: p, share of items that flip from one time to the next although nothing changed, in [0, 1].
+        items: n; 0 gives infinity.
+        power: Wanted, in (0, 1).
+        level: One-sided, in (0, 1).
+
+    Returns:
+        >= 0, as a share of the items.
+
     Source: Connor 1987, one-sided, with p in place of p - d^2.
 
     Example:
@@ -73,10 +94,19 @@ def drop_seen(discordant: float, items: int, *, power: float = 0.8, level: float
 def seeds_needed(difference: float, deviation: float, *, power: float = 0.8, level: float = 0.05) -> float:
     """Give the seeds per learner at which a paired t test finds a difference; infinite where there is none.
 
-    The smallest n in 2..10000 with P(|T| > t_{1 - level/2, n-1}) >= power, T noncentral t with n - 1 degrees and
-    noncentrality d sqrt(n) / s, s the deviation of the differences between seeds.
+    The smallest n >= 2 with P(T > t_{1 - level/2, n-1}) >= power, T noncentral t with n - 1 degrees and noncentrality
+    |d| sqrt(n) / s.
 
-    Source: Student's paired test, exact power.
+    Args:
+        difference: d, true mean difference, in any unit.
+        deviation: s, of the difference between seeds, in the same unit, >= 0.
+        power: Wanted, in (level / 2, 1).
+        level: Two-sided, in (0, 1).
+
+    Returns:
+        A whole number >= 2, or infinity, also where 10000 seeds are too few.
+
+    Source: Student's paired test, exact power; Johnson & Welch 1940 for the noncentral t.
 
     Example:
         >>> seeds_needed(5.0, 5.0), seeds_needed(0.0, 1.0)
@@ -88,8 +118,18 @@ def seeds_needed(difference: float, deviation: float, *, power: float = 0.8, lev
         return math.inf
     if deviation == 0:
         return 2.0
-    for n in range(2, 10_001):
+
+    def enough(n: int) -> bool:
         edge, shift = float(t.ppf(1 - level / 2, n - 1)), abs(difference) * math.sqrt(n) / deviation
-        if float(nct.sf(edge, n - 1, shift)) >= power:
-            return float(n)
-    return math.inf
+        # Far beyond the edge scipy's noncentral t loses its digits, and the answer is plain.
+        return shift > edge + 40 or float(nct.sf(edge, n - 1, shift)) >= power
+
+    least, most = 1, 2  # power grows with n: double, then halve
+    while not enough(most):
+        if most >= MOST_SEEDS:
+            return math.inf
+        least, most = most, min(2 * most, MOST_SEEDS)
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (least, middle) if enough(middle) else (middle, most)
+    return float(most)

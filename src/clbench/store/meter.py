@@ -10,13 +10,16 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from clbench.core.gauge import GAUGES
+from clbench.store.energy import offer_energy
+
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _open: list[dict[str, float]] = []  # meters that run, the outermost first
 
 
 @contextmanager
 def metered() -> Generator[dict[str, float]]:
-    """Fill a mapping with `wall_s`, `cpu_s` and `peak_memory_bytes` (largest resident set while the block ran).
+    """Fill a mapping with `wall_s`, `cpu_s`, `peak_memory_bytes` (largest resident set while the block ran) and gauges.
 
     A worker makes stages of many methods one after another, so the peak is set back at the beginning (on Linux;
     elsewhere it is the largest that the process had so far). A block inside another counts for both.
@@ -26,11 +29,17 @@ def metered() -> Generator[dict[str, float]]:
     _set_back()
     _open.append(meter)
     wall, cpu = time.perf_counter(), time.process_time()
+    offer_energy()
+    started = {name: gauge.start() for name, gauge in GAUGES.items()}
     try:
         yield meter
     finally:
         meter["wall_s"] = round(time.perf_counter() - wall, 6)
         meter["cpu_s"] = round(time.process_time() - cpu, 6)
+        for name, gauge in GAUGES.items():
+            # One that came up meanwhile, with the model, has seen the stage from its own beginning on.
+            if (value := gauge.read(started.get(name, 0.0))) is not None:
+                meter[name] = round(value, 6)
         _fold()
         _open.remove(meter)
 

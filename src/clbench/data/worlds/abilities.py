@@ -77,7 +77,7 @@ def _arithmetic(rng: Generator, lang: Language, level: float) -> Scene:
             left, sign, right, result = total, "-", part, total - part
         forms = ("{} {} {} =", "What is {} {} {}?") if lang == "en" else ("{} {} {} 等于", "{} {} {} 是多少？")
         ask = pick(rng, forms).format(left, sign, right)
-        turns.append(Turn(ask, str(result), f"{left}{sign}{right}", sign, lexicon.NUMBERS))
+        turns.append(Turn(ask, str(result), f"{left}{sign}{right}", lexicon.NUMBERS))
     return Scene("", tuple(turns))
 
 
@@ -202,7 +202,6 @@ def _example(ability: Ability, lang: Language, document: str, turns: list[Turn],
         prompt=tuple(messages[:-1]),
         targets=(last.answer,),
         choices=last.choices,
-        group=f"{lang} {last.group}",
     )
 
 

@@ -49,10 +49,7 @@ def recall(rng: Generator, lang: Language, level: float) -> Scene:
     choices = lexicon.words("colour", lang)
     values = [pick(rng, choices) for _ in chosen]
     document = "\n".join(f"{k}={v}" for k, v in zip(chosen, values, strict=True))
-    turns = tuple(
-        Turn(f"{chosen[i]}=?", values[i], document, f"pairs {len(chosen)}", choices)
-        for i in rng.permutation(len(chosen)).tolist()
-    )
+    turns = tuple(Turn(f"{chosen[i]}=?", values[i], document, choices) for i in rng.permutation(len(chosen)).tolist())
     return Scene(document, turns)
 
 
@@ -68,8 +65,7 @@ def long_recall(rng: Generator, lang: Language, num: int) -> Scene:
     values = [choices[i] for i in rng.integers(len(choices), size=num).tolist()]
     document = "\n".join(f"{k}={v}" for k, v in zip(chosen, values, strict=True))
     asked = between(rng, 0, num - 1)
-    part = f"part {asked * 4 // num + 1} of 4"
-    return Scene(document, (Turn(f"{chosen[asked]}=?", values[asked], document, part, choices),))
+    return Scene(document, (Turn(f"{chosen[asked]}=?", values[asked], document, choices),))
 
 
 def _names(rng: Generator, lang: Language, num: int) -> list[str]:
@@ -98,7 +94,7 @@ def knowledge(rng: Generator, lang: Language, level: float) -> Scene:
     form = pick(rng, ASK_FORMS[lang])
     ask = form.format(name=lexicon.name(rng, lang), rel=_relation(rel, lang))
     listed = tuple(draw(rng, choices, 4))
-    return Scene("", (Turn(ask, choices[0], f"{ask} {' '.join(listed)}", rel, listed),))
+    return Scene("", (Turn(ask, choices[0], f"{ask} {' '.join(listed)}", listed),))
 
 
 def _relation(rel: str, lang: Language) -> str:
@@ -124,7 +120,7 @@ def _facts(rng: Generator, lang: Language, level: float) -> Scene:
     turns: list[Turn] = []
     for person, rel, value in draw(rng, facts, len(facts)):
         ask = pick(rng, ASK_FORMS[lang]).format(name=person, rel=_relation(rel, lang))
-        turns.append(Turn(ask, value, document, "facts", lexicon.words(CLOSED[rel], lang)))
+        turns.append(Turn(ask, value, document, lexicon.words(CLOSED[rel], lang)))
         turns.extend(_reversed(facts, (person, rel, value), lang, document))
     return Scene(document, tuple(turns))
 
@@ -136,7 +132,7 @@ def _reversed(
     if sum(r == rel and v == value for _, r, v in facts) > 1:
         return []
     ask = f"Whose {_relation(rel, lang)} is {value}?" if lang == "en" else f"谁的{_relation(rel, lang)}是{value}？"
-    return [Turn(ask, person, document, "reversed", exam=False)]
+    return [Turn(ask, person, document, exam=False)]
 
 
 def _statements(rng: Generator, lang: Language, level: float) -> Scene:
@@ -149,7 +145,7 @@ def _statements(rng: Generator, lang: Language, level: float) -> Scene:
         true = rng.random() < 0.5
         claim = turn.answer if true else pick(rng, [c for c in turn.choices if c != turn.answer])
         ask = f"{turn.question} Is it {claim}?" if lang == "en" else f"{turn.question}是{claim}吗？"
-        turns.append(Turn(ask, verdicts[0 if true else 1], scene.document, "yes-no", verdicts))
+        turns.append(Turn(ask, verdicts[0 if true else 1], scene.document, verdicts))
     return Scene(scene.document, tuple(turns))
 
 
@@ -166,7 +162,6 @@ def _table(rng: Generator, lang: Language, level: float) -> Scene:
             pick(rng, ASK_FORMS[lang]).format(name=p, rel=_relation(r, lang)),
             rows[p][i],
             document,
-            "table",
             lexicon.words(CLOSED[r], lang),
         )
         for p in people
@@ -188,7 +183,7 @@ def _rules(rng: Generator, lang: Language, level: float) -> Scene:
         person = lexicon.name(rng, lang)
         case = FACT_FORMS[lang][0].format(rel=rel, name=person, value=value)
         ask = f"{case} Is {person} allowed or forbidden?" if lang == "en" else f"{case}{person}允许还是禁止？"
-        turns.append(Turn(ask, verdict[value], document, "rules", rulings))
+        turns.append(Turn(ask, verdict[value], document, rulings))
     return Scene(document, tuple(turns))
 
 
@@ -203,7 +198,6 @@ def _machine(rng: Generator, lang: Language, level: float) -> Scene:
             f"The state is {s}. Now {g}. What is the state?" if lang == "en" else f"现在状态是{s}。用{g}。状态是什么？",
             to,
             document,
-            "machine",
             states,
         )
         for (s, g), to in moves.items()
@@ -237,12 +231,12 @@ def chinese(rng: Generator, lang: Language, level: float) -> Scene:
         kind, other = draw(rng, tuple(KIND_NAMES_ZH), 2)
         if rng.random() < 0.5:
             listed = draw(rng, lexicon.words(kind, "zh"), 3)
-            ask, answer, group = "、".join(listed) + "，这些词属于哪一类？", KIND_NAMES_ZH[kind], "kind"
+            ask, answer = "、".join(listed) + "，这些词属于哪一类？", KIND_NAMES_ZH[kind]
             choices = tuple(KIND_NAMES_ZH.values())
         else:
             odd = pick(rng, lexicon.words(other, "zh"))
             listed = draw(rng, [*draw(rng, lexicon.words(kind, "zh"), 3), odd], 4)
-            ask, answer, group = "、".join(listed) + "，哪个词和别的不同类？", odd, "odd"
+            ask, answer = "、".join(listed) + "，哪个词和别的不同类？", odd
             choices = tuple(listed)
-        turns.append(Turn(ask, answer, " ".join(sorted(listed)), group, choices))
+        turns.append(Turn(ask, answer, " ".join(sorted(listed)), choices))
     return Scene("", tuple(turns))

@@ -19,7 +19,6 @@ class Turn:
         question: What is asked after the document.
         answer: The one right answer.
         key: What the question is about, free of wording; a key belongs to training or to the exam, never to both.
-        group: Kind of question, on which statistics cluster.
         choices: The closed set of answers; empty for free text.
         exam: False for forms that are only trained on.
     """
@@ -27,7 +26,6 @@ class Turn:
     question: str
     answer: str
     key: str
-    group: str
     choices: tuple[str, ...] = ()
     exam: bool = True
 

@@ -95,7 +95,7 @@ def instruction(rng: Generator, lang: Language, level: float) -> Scene:
         kind = pick(rng, tuple(INSTRUCTIONS))
         ask, answer, variant = INSTRUCTIONS[kind](rng, lang)
         key = f"{kind} {variant} {answer}" if kind != "place" else f"{kind} {variant} {ask}"
-        turns.append(Turn(ask, answer, key, kind))
+        turns.append(Turn(ask, answer, key))
     return Scene("", tuple(turns))
 
 
@@ -106,11 +106,11 @@ def copy_reverse(rng: Generator, lang: Language, level: float) -> Scene:
         words = some_words(rng, lang, between(rng, 2, 3 if level < 0.1 else 5))
         listed = " ".join(words)
         if rng.random() < 0.5:
-            ask, answer, kind = (f"Copy: {listed}" if lang == "en" else f"照着写：{listed}"), listed, "copy"
+            ask, answer = (f"Copy: {listed}" if lang == "en" else f"照着写：{listed}"), listed
         else:
             ask = f"Reverse: {listed}" if lang == "en" else f"倒着写：{listed}"
-            answer, kind = " ".join(reversed(words)), "reverse"
-        turns.append(Turn(ask, answer, f"{sorted(words)}", kind))
+            answer = " ".join(reversed(words))
+        turns.append(Turn(ask, answer, f"{sorted(words)}"))
     return Scene("", tuple(turns))
 
 
@@ -163,5 +163,5 @@ def code(rng: Generator, lang: Language, level: float) -> Scene:
     for _ in range(4):
         kind = pick(rng, tuple(PROGRAMS))
         program, answer = PROGRAMS[kind](rng, lang)
-        turns.append(Turn(program, answer, program, kind))
+        turns.append(Turn(program, answer, program))
     return Scene("", tuple(turns))

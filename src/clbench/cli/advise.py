@@ -1,0 +1,73 @@
+"""`clbench advise`: which method, under these constraints?"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from clbench.cli.options import Json, say
+from clbench.core.errors import SpecError
+
+SIZES = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def advise(
+    paths: Annotated[list[Path], typer.Argument(help="Result folders, or folders that hold some.")],
+    stored_data: Annotated[
+        bool, typer.Option("--stored-data/--no-stored-data", help="Whether users' examples may be kept.")
+    ] = True,
+    max_memory: Annotated[str | None, typer.Option(help="Most memory: 24GB.")] = None,
+    max_kept: Annotated[str | None, typer.Option(help="Most bytes kept beside the weights: 100MB.")] = None,
+    max_hours: Annotated[float | None, typer.Option(min=0, help="Most hours of learning.")] = None,
+    max_ability_drop: Annotated[str | None, typer.Option(help="Most that general ability may fall: 10pp.")] = None,
+    task_identity: Annotated[
+        Literal["unknown", "known", "any"], typer.Option(help="Whether a question comes with its task.")
+    ] = "any",
+    stream: Annotated[str | None, typer.Option(help="Where runs are of several streams: which.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write an HTML report of the methods that are left.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Recommend a method from measured results: what keeps to the limits, the front, what was excluded and why."""
+    from clbench.cli.gate import points
+    from clbench.report import advice
+    from clbench.report.gather import group_runs, load_runs
+    from clbench.report.html import write_page
+
+    runs = [r for r in load_runs(paths) if stream is None or r.spec.stream == stream]
+    places = sorted({f"{r.spec.stream} with {r.spec.model.name}" for r in runs})
+    if len(places) != 1:
+        what = f"runs of {len(places)} streams and models: {', '.join(places)}" if places else "there is no such run"
+        raise SpecError(what, where="--stream", mend="name one stream; compare models one by one")
+    limits = advice.Limits(
+        stored_data=stored_data,
+        task_known={"unknown": False, "known": True, "any": None}[task_identity],
+        memory_bytes=None if max_memory is None else size(max_memory, "--max-memory"),
+        kept_bytes=None if max_kept is None else size(max_kept, "--max-kept"),
+        hours=max_hours,
+        ability_drop=None if max_ability_drop is None else points(max_ability_drop, "--max-ability-drop"),
+    )
+    found = advice.advise(group_runs(runs), limits)
+    say(json.dumps(advice.as_json(found), indent=1, ensure_ascii=False) if as_json else advice.as_table(found))
+    if out is not None and found.ranked:
+        page = write_page([r for g in found.ranked for r in g.runs], out, "clbench advise", "en")
+        if not as_json:
+            say(f"report: {page.resolve()}")
+
+
+def size(text: str, where: str) -> float:
+    """Read a size: "24GB", "500 MB", "1e9".
+
+    Raises:
+        SpecError: It is none.
+    """
+    found = re.fullmatch(r"\s*([0-9.]+(?:[eE][0-9]+)?)\s*([A-Za-z]*)\s*", text)
+    if found is None or found[2].lower() not in SIZES:
+        raise SpecError(f"{text!r} is no size", where=where, mend="for example 24GB")
+    try:
+        return float(found[1]) * SIZES[found[2].lower()]
+    except ValueError:
+        raise SpecError(f"{text!r} is no size", where=where, mend="for example 24GB") from None

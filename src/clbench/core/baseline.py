@@ -1,0 +1,95 @@
+"""What a checkpoint could do at one time: scores item by item, and what they are bound to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from clbench.core.errors import DataError
+from clbench.core.keys import canonical, digest
+from clbench.core.sheets import Sheet
+from clbench.core.spec import ModelSpec
+from clbench.core.types import ExamKind, Frozen
+
+FORMAT = 1
+
+
+class Taken(Frozen):
+    """One exam that was sat.
+
+    Attributes:
+        kind, ability, chance: Of the exam.
+        sheet: Its items and their scores, in row 0.
+        answers: What was said, shortened, in the order of the items.
+    """
+
+    kind: ExamKind
+    ability: str
+    chance: float
+    sheet: Sheet
+    answers: tuple[str, ...]
+
+
+class Baseline(Frozen):
+    """All exams that one checkpoint has sat.
+
+    Attributes:
+        format: Of the file.
+        model: The checkpoint and how it was loaded.
+        identity: Digest of what its answers depend on: weights, tokenizer, template, precision, longest input.
+        names: Exams and suites as they were asked for.
+        items: Most questions per exam, as asked for.
+        exams: What came of them.
+        made: When, in UTC.
+        clbench: Version that made it.
+        seal: Digest of everything else; a file that was changed does not fit it.
+    """
+
+    format: int = FORMAT
+    model: ModelSpec
+    identity: str
+    names: tuple[str, ...]
+    items: int | None
+    exams: tuple[Taken, ...]
+    made: str = ""
+    clbench: str = ""
+    seal: str = ""
+
+    def sealed(self) -> Baseline:
+        """Give a copy with its seal."""
+        return self.model_copy(update={"seal": digest(self.model_copy(update={"seal": ""}))})
+
+
+def write_baseline(path: Path, baseline: Baseline) -> None:
+    """Write a sealed baseline."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(canonical(baseline.sealed()) + "\n", encoding="utf-8")
+
+
+def read_baseline(path: Path, seal: str | None = None) -> Baseline:
+    """Read what `write_baseline` wrote.
+
+    Args:
+        path: The file.
+        seal: The seal that it must bear, where the caller keeps that apart from the file; its beginning will do.
+
+    Raises:
+        DataError: It is missing, no baseline, of a newer format, was changed, or bears another seal.
+    """
+    again = "make it anew with `clbench baseline`"
+    try:
+        found = Baseline.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise DataError("there is no such baseline", where=str(path), mend=again) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+        raise DataError(f"is no baseline: {str(error).splitlines()[0]}", where=str(path), mend=again) from None
+    if found.format > FORMAT:
+        raise DataError(f"format {found.format} is newer than this clbench", where=str(path), mend="update clbench")
+    if found.sealed().seal != found.seal:
+        raise DataError("the baseline was edited: its seal does not fit its content", where=str(path), mend=again)
+    if seal is not None and not found.seal.startswith(seal):
+        mend = f"the file bears {found.seal[:16]}; use the right file, or the seal that `clbench baseline` told"
+        raise DataError(f"the baseline does not bear the seal {seal[:16]}", where=str(path), mend=mend)
+    return found

@@ -1,0 +1,46 @@
+"""What runs cost by a user's price table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from clbench.core.errors import SpecError, did_you_mean
+from clbench.report.gather import RunRecord, metered
+
+KNOWN = ("machine_hour", "kilowatt_hour", "labelled_example")
+
+
+def read_prices(path: Path) -> dict[str, float]:
+    """Read a price table: YAML, for example `{machine_hour: 2.5, kilowatt_hour: 0.3, labelled_example: 0.05}`.
+
+    Raises:
+        SpecError: It cannot be read, names something else, or a price is no number >= 0.
+    """
+    mend = f"a mapping of {', '.join(KNOWN)} to numbers"
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SpecError(f"cannot be read: {str(error).splitlines()[0]}", where=str(path), mend=mend) from None
+    if not isinstance(found, dict) or not found:
+        raise SpecError("is no price table", where=str(path), mend=mend)
+    prices: dict[str, float] = {}
+    for name, price in found.items():
+        if name not in KNOWN:
+            raise SpecError(f"there is no price {name!r}", where=str(path), mend=did_you_mean(str(name), KNOWN))
+        if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < float("inf"):
+            raise SpecError(f"{name} is no price: {price!r}", where=str(path), mend=mend)
+        prices[str(name)] = float(price)
+    return prices
+
+
+def priced(runs: Sequence[RunRecord], prices: Mapping[str, float]) -> list[RunRecord]:
+    """Give runs with what they cost."""
+    found: list[RunRecord] = []
+    for run in runs:
+        meters = run.meters.model_copy(update={"prices": dict(prices)})
+        found.append(replace(run, meters=meters, scores={**run.scores, "money": metered(meters)["money"]}))
+    return found
