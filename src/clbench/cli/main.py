@@ -17,6 +17,7 @@ from clbench.cli import (
     gate,
     gather,
     init,
+    leaderboard,
     pretrain,
     run,
     show,
@@ -43,6 +44,7 @@ app.command("baseline")(gate.baseline)
 app.command("gate")(gate.gate)
 app.command("watch")(watch.watch)
 app.command("advise")(advise.advise)
+app.command("leaderboard")(leaderboard.leaderboard)
 app.command("list")(show.list_)
 app.command("show")(show.show)
 app.command("check")(check.check)

@@ -102,8 +102,10 @@ def _data(group: Group, known: Facts, limits: Limits) -> str:
         if known.stores_data:
             return "it stores users' examples"
     told = group.runs[0].outline.reveals == "task"
-    if limits.task_known is False and (known.needs_task or told):
-        return "it must be told the task of a question" if known.needs_task else "it was measured with tasks told"
+    if limits.task_known is False and known.needs_task:
+        return "it must be told the task of a question"
+    if limits.task_known is False and told and known.uses_task is not False:
+        return "it was measured with tasks told, and answers otherwise without"
     return ""
 
 

@@ -47,11 +47,11 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compare
     environment = Environment(
         loader=PackageLoader("clbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template("report.html.jinja").render(
-        title=plain(title),
+    page = environment.get_template("report.html.jinja").render(
+        title=title,
         lang=lang,
         t=words,
-        summary=[plain(line) for line in findings(groups, words)],
+        summary=findings(groups, words),
         compared=[_compared(c) for c in compared],
         families=_families(groups, words),
         labels=[(g.label, Markup(key_line(i))) for i, g in enumerate(groups)],
@@ -71,6 +71,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compare
         provenance=[(r.spec.name, _json(r.provenance)) for g in groups for r in g.runs],
         definitions=_definitions(groups),
     )
+    return plain(page)  # whatever strangers wrote into names, questions and answers
 
 
 def _compared(found: Comparison) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def _compared(found: Comparison) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return plain(json.dumps(value, indent=1, ensure_ascii=False))
+    return json.dumps(value, indent=1, ensure_ascii=False)
 
 
 def _streams(groups: Sequence[Group], words: dict[str, str]) -> list[dict[str, Any]]:
@@ -107,7 +108,7 @@ def _streams(groups: Sequence[Group], words: dict[str, str]) -> list[dict[str, A
 
 
 def _yaml(value: Any) -> str:
-    return plain(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
 
 
 def _retention(groups: Sequence[Group], words: dict[str, str]) -> dict[str, Any] | None:

@@ -217,9 +217,8 @@ def watch_page(found: Sequence[Watched], rate: float, title: str = "clbench watc
         if any(not math.isnan(v) for v in w.series.values)
     ]
     template = environment.get_template("watch.html.jinja")
-    return template.render(
-        title=title, drawn=drawn, rate=f"{100 * rate:g}", alarms=sum(w.alarm is not None for w in found)
-    )
+    alarms = sum(w.alarm is not None for w in found)
+    return plain(template.render(title=title, drawn=drawn, rate=f"{100 * rate:g}", alarms=alarms))
 
 
 def _sparse(rounds: Sequence[str]) -> list[str]:
