@@ -1,5 +1,6 @@
-"""The report in a real browser: what stands on the page, nothing on the console, nothing from the network."""
+"""The pages in a real browser: what stands on them, nothing on the console, nothing from the network."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from clbench.report.html import write_report
+from clbench.report.compare import compare
+from clbench.report.html import write_page, write_report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+from test_compare import cells, groups, run, written
 from test_report import RUNS  # the runs that the page's own tests are made of
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -17,21 +20,76 @@ QUIET = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --enable-logging=stderr --v=0 --virtual-time-budget=2000"
 ).split()
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        BROWSER is None, reason="no Chromium here: install the package chromium to see the pages tested"
+    ),
+]
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here: install the package chromium to see the report tested")
-def test_report_in_a_browser(tmp_path):
-    page = write_report(RUNS, tmp_path, "browser")
+def opened(page, folder, *more):
+    """Give the DOM of a page, after asserting that it was quiet and asked for nothing."""
+    log = folder / "net.json"
     found = subprocess.run(
-        [BROWSER, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
+        [BROWSER, *QUIET, f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}", *more, page.as_uri()],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
     )
-    assert found.stdout.count('<svg class="heat"') == 4  # three methods, and how alike the tasks are
-    assert found.stdout.count('<svg class="curve"') == 3
-    assert found.stdout.count("<table>") == 3
-    assert found.stdout.count('<table class="rounds">') == 1
-    assert found.stdout.count("rounds kept") == 1
     assert "CONSOLE" not in found.stderr
+    if log.is_file():
+        text = log.read_text(errors="replace")
+        urls = {part.split('"')[0] for part in text.split('"url":"')[1:]}
+        assert not {u for u in urls if u.startswith(("http:", "https:")) and "google" not in u}, urls
+    return found.stdout
+
+
+def test_report_in_a_browser(tmp_path):
+    page = write_report(RUNS, tmp_path, "browser")
+    dom = opened(page, tmp_path, "--dump-dom")
+    assert dom.count('<svg class="heat"') == 4  # three methods, and how alike the tasks are
+    assert dom.count('<svg class="curve"') == 4  # two tasks, one ability, and its exam by itself
+    assert dom.count('<svg class="scatter"') == 2
+    assert dom.count('<svg class="parallel"') == 1
+    assert dom.count('<section id="ranking">') == 1
+    assert dom.count('<table class="rounds">') == 1
+    assert dom.count("rounds kept") == 1
+
+
+def test_a_comparison_in_a_browser_and_on_paper(tmp_path):
+    records = [run("sft", cells(10), folder=tmp_path), run("replay", cells(45), folder=tmp_path)]
+    page = write_page(records, tmp_path, "compared", "zh", [compare(*groups(records))])
+    dom = opened(page, tmp_path, "--dump-dom")
+    assert dom.count('id="compared"') == 1
+    assert '<html lang="zh">' in dom
+    paper = tmp_path / "page.pdf"
+    opened(page, tmp_path, f"--print-to-pdf={paper}")
+    assert paper.read_bytes().startswith(b"%PDF")
+
+
+def test_the_leaderboard_sorts_and_filters_by_keyboard_and_mouse(tmp_path):
+    from clbench.report.gather import load_runs
+    from clbench.report.leaderboard import build_site, entries
+
+    provenance = {"git": {"commit": "a" * 40, "dirty": False}, "packages": {"clbench": "1"}}
+    for name, kept in (("sft", 10), ("replay", 45), ("ewc", 30)):
+        made = run(name, cells(kept), provenance=provenance)
+        written(tmp_path / "r" / made.spec.name, made)
+    index = build_site(entries(load_runs([tmp_path / "r"]), {}), tmp_path / "site", "board")
+    script = (
+        "<script>addEventListener('load', function () {"
+        "var b = document.querySelectorAll('thead button'); b[10].click();"
+        "var s = document.querySelector('select[data-field=family]'); s.value = 'replay';"
+        "document.querySelector('form').dispatchEvent(new Event('change'));"
+        "});</script></body>"
+    )
+    index.write_text(index.read_text().replace("</body>", script))
+    dom = opened(index, tmp_path, "--dump-dom")
+    body = dom.split("<tbody>")[1]
+    order = [body.index(f">{name}</a>") for name in ("sft", "ewc", "replay")]
+    assert order == sorted(order), "by AP, lowest first"
+    assert 'aria-sort="ascending"' in dom
+    assert body.count('hidden=""') == 2
+    assert "1 rows" in dom
+    json.loads((tmp_path / "site" / "leaderboard.json").read_text())

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from clbench.core.spec import Machine
+from clbench.core.spec import Machine, ModelSpec
 from clbench.engine import provenance as room
 from clbench.engine.provenance import git_revision, gpus, package_version, provenance, shown
 
@@ -28,7 +28,7 @@ def _fresh():
 def test_it_tells_code_packages_and_machine(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["clbench", "run", "demo.yaml"])
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    told = provenance(Machine(workers=2))
+    told = provenance(Machine(workers=2), ModelSpec())
     assert told["python"] == platform.python_version()
     assert told["packages"]["numpy"] and told["packages"]["pydantic"]
     assert told["machine"]["workers"] == 2
@@ -43,7 +43,7 @@ def test_it_names_neither_host_nor_folders(monkeypatch):
     monkeypatch.setattr(platform, "node", lambda: "secret-host")
     arguments = ["--store=/home/someone/s", "/home/someone/spec.yaml"]
     monkeypatch.setattr(sys, "argv", ["/home/someone/bin/clbench", *arguments])
-    told = json.dumps(provenance(Machine(store=Path("/home/someone/s"), data=Path("/home/someone/d"))))
+    told = json.dumps(provenance(Machine(store=Path("/home/someone/s"), data=Path("/home/someone/d")), ModelSpec()))
     assert "secret-host" not in told and "someone" not in told and "spec.yaml" in told
 
 
@@ -100,7 +100,7 @@ def test_gpus_are_named_without_their_serial_numbers(monkeypatch):
 def test_a_tool_that_fails_never_fails_the_run(monkeypatch, run):
     monkeypatch.setattr(room.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(room, "subprocess", tools(run))
-    told = provenance(Machine())
+    told = provenance(Machine(), ModelSpec())
     assert told["gpus"] == () and told["git"] is None
 
 
@@ -138,8 +138,8 @@ def test_dirty_is_about_the_source(monkeypatch, tmp_path):
 
 def test_torch_is_not_imported():
     code = (
-        "import sys; from clbench.engine.provenance import provenance; from clbench.core.spec import Machine; "
-        "provenance(Machine()); sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+        "import sys; from clbench.engine.provenance import provenance; from clbench.core.spec import Machine, ModelSpec; "
+        "provenance(Machine(), ModelSpec()); sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", check=False)
     assert done.returncode == 0

@@ -15,7 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from clbench.core.spec import Machine
+from clbench.core.spec import Machine, ModelSpec
+from clbench.models import source
 
 PACKAGES = (
     "clbench",
@@ -36,10 +37,11 @@ WAIT_S = 10.0
 _PRIVATE_PATH = re.compile(r"(?<![^\s=,:\[{'\"])~?/(?!/)[^=,:\]}'\"]*")
 
 
-def provenance(machine: Machine) -> dict[str, Any]:
+def provenance(machine: Machine, model: ModelSpec) -> dict[str, Any]:
     """Give what a reader needs to judge and repeat a result."""
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": {"identity": source.identity(model), "type": source.configuration(model).get("model_type", "")},
         "git": git_revision(),
         "packages": {name: version for name in PACKAGES if (version := package_version(name))},
         "python": platform.python_version(),

@@ -164,7 +164,7 @@ def build_site(rows: Sequence[Entry], site: Path, title: str) -> Path:
     return site / "index.html"
 
 
-FILTERS = ("scenario", "model", "size", "family", "told", "stores")
+FILTERS = ("scenario", "kind", "model", "size", "family", "told", "stores")
 
 
 def _about(name: str) -> str:
@@ -189,6 +189,7 @@ def _shown(row: Entry) -> dict[str, Any]:
         "label": plain(group.label),
         "scenario": plain(first.spec.stream),
         "model": plain(first.spec.model.name),
+        "kind": plain(_kind(first)),
         "size": _size(first.meters.parameters_by_step),
         "family": known.family or "own",
         "told": "told" if first.outline.reveals == "task" else told,
@@ -206,6 +207,13 @@ def _shown(row: Entry) -> dict[str, Any]:
             for r in group.runs
         ],
     }
+
+
+def _kind(run: RunRecord) -> str:
+    """Give the family of a model by its configuration: llama, hunyuan_v1_dense, bert, ..."""
+    model = run.provenance.get("model")
+    kind = model.get("type") if isinstance(model, dict) else None
+    return str(kind or run.spec.model.family)
 
 
 def _size(parameters: Sequence[int]) -> str:
