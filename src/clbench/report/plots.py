@@ -146,7 +146,10 @@ def _point(number: int, point: Point, across: Scale, up: Scale) -> str:
             f'<line class="ends" stroke="{colour}" y1="{ends[0]:.1f}" y2="{ends[1]:.1f}" x1="{x:.1f}" x2="{x:.1f}"/>'
         )
     parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>')
-    parts.append(f'<text class="name" x="{x + 7:.1f}" y="{y - 6:.1f}">{escape(_short(point.label))}</text></g>')
+    # Names stand beside their points, on the side where there is room.
+    left = x > LEFT + 0.75 * (WIDTH - LEFT - RIGHT)
+    place = f'x="{x - 7 if left else x + 7:.1f}" y="{y - 6:.1f}" text-anchor="{"end" if left else "start"}"'
+    parts.append(f'<text class="name" {place}>{escape(_short(point.label))}</text></g>')
     return "".join(parts)
 
 
