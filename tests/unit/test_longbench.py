@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from clbench.core.types import Answer, Example, Message
-from clbench.data.exam import named, open_exam
+from clbench.data import template
+from clbench.data.card import load_task_card
+from clbench.data.exam import named, open_exam, open_named
 from clbench.engine.mark import open_scorer
 from clbench.scoring.longbench import MEASURES, rouge_l
 
@@ -59,3 +61,61 @@ def test_the_set_at_hand_is_asked_whole_and_in_its_own_words(data_root):
     for asked in exam.examples:
         assert "问题：" in asked.prompt[0].content
         assert scorer(asked, Answer(example_id=asked.id, text=asked.targets[0])).score == 1.0
+
+
+# set -> (measure, whether the first line alone is read, most new tokens, language, family), as LongBench has it
+SETS = {
+    "narrativeqa": ("qa_f1", False, 128, "en", "single-document QA"),
+    "qasper": ("qa_f1", False, 128, "en", "single-document QA"),
+    "multifieldqa_en": ("qa_f1", False, 64, "en", "single-document QA"),
+    "multifieldqa_zh": ("qa_f1_zh", False, 64, "zh", "single-document QA"),
+    "hotpotqa": ("qa_f1", False, 32, "en", "multi-document QA"),
+    "2wikimqa": ("qa_f1", False, 32, "en", "multi-document QA"),
+    "musique": ("qa_f1", False, 32, "en", "multi-document QA"),
+    "dureader": ("rouge_zh", False, 128, "zh", "multi-document QA"),
+    "gov_report": ("rouge", False, 512, "en", "summarisation"),
+    "qmsum": ("rouge", False, 512, "en", "summarisation"),
+    "multi_news": ("rouge", False, 512, "en", "summarisation"),
+    "vcsum": ("rouge_zh", False, 512, "zh", "summarisation"),
+    "trec": ("classification", True, 64, "en", "few-shot"),
+    "triviaqa": ("qa_f1", True, 32, "en", "few-shot"),
+    "samsum": ("rouge", True, 128, "en", "few-shot"),
+    "lsht": ("classification", True, 64, "zh", "few-shot"),
+    "passage_count": ("count", False, 32, "en", "synthetic"),
+    "passage_retrieval_en": ("retrieval", False, 32, "en", "synthetic"),
+    "passage_retrieval_zh": ("retrieval_zh", False, 32, "zh", "synthetic"),
+    "lcc": ("code_sim", False, 64, "en", "code"),
+    "repobench_p": ("code_sim", False, 64, "en", "code"),
+}
+WITHOUT_QUESTION = {"gov_report", "multi_news", "vcsum", "passage_count", "lcc"}
+
+
+def test_the_suite_has_every_set():
+    assert {c.name.removeprefix("longbench_") for c in named("longbench") if "leval" not in c.name} == set(SETS)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_card_is_asked_and_marked_as_published(name):
+    card = load_task_card(f"longbench_{name}")
+    metric, first_line, num_tokens, language, family = SETS[name]
+    assert card.scorer.settings == {"metric": metric, **({"first_line": True} if first_line else {})}
+    assert card.decode.max_tokens == num_tokens
+    assert (card.about["language"], card.about["domain"]) == (language, family)
+    (message,) = card.prompt
+    wanted = {"context"} if name in WITHOUT_QUESTION else {"context", "input"}
+    assert set(template.parse(message.content).fields) == wanted
+    assert (card.choices == "{all_classes}") is (metric == "classification")
+
+
+def test_sets_whose_rows_are_not_here_are_left_out_with_a_notice(tmp_path, monkeypatch):
+    folder = tmp_path / "hub" / "longbench_trec"
+    folder.mkdir(parents=True)
+    row = {"_id": "1", "input": "Q", "context": "C", "answers": ["City"], "all_classes": ["City", "Date"]}
+    (folder / "test.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    said = []
+    monkeypatch.setattr("clbench.data.exam.notice", said.append)
+    assert [exam.name for exam in open_named(["longbench"], 1, tmp_path)] == ["longbench_trec"]
+    (notice,) = said
+    assert "without 24 exams" in notice
+    assert "longbench_lcc" in notice
+    assert "longbench_trec" not in notice

@@ -28,6 +28,13 @@ ABBREVIATIONS = (
 ).split()
 
 
+HAN = re.compile(r"[\u4e00-\u9fff]")
+KANA_OR_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
+# Not between ？ and ！, nor before a closing quotation mark; after that only where a new line or a blank follows.
+ENDS_ZH = re.compile(r"(?<=[。！？])(?![。！？”’」』])|(?<=[。！？][”’」』])(?=\s)|(?<=[!?])(?=[\u4e00-\u9fff])")
+NUMBERS = re.compile(r"^[ \t]*\d+[.)]\s+", re.MULTILINE)
+
+
 def _compared(count: int, relation: str, wanted: int) -> bool:
     return count < wanted if relation == "less than" else count >= wanted
 
@@ -44,10 +51,17 @@ def _sentence_tokenizer() -> Any:
 def sentences(text: str) -> list[str]:
     """Cut a text into sentences: Punkt's rules (Kiss and Strunk 2006) with a fixed list of abbreviations.
 
-    The marks 。！？ end a sentence too, which the original does not know.
+    The marks 。！？ end a sentence too, which the original does not know. In a text with Chinese so do ! and ? before a
+    Chinese character; the numbers of a list's items are left out, and what has no letter is no sentence.
+
+    Example:
+        >>> sentences("真的吗？！他说：“走。”便走了。")
+        ['真的吗？！', '他说：“走。”便走了。']
     """
-    found: list[str] = _sentence_tokenizer().tokenize(text)
-    return [part for s in found for part in re.split(r"(?<=[。！？])(?=[^”」』\s])", s) if part.strip()]
+    chinese = HAN.search(text) is not None
+    found: list[str] = _sentence_tokenizer().tokenize(NUMBERS.sub("", text) if chinese else text)
+    parts = [part for s in found for part in ENDS_ZH.split(s)]
+    return [part.strip() for part in parts if (re.search(r"[^\W\d_]", part) if chinese else part.strip())]
 
 
 def words(text: str) -> list[str]:
@@ -86,7 +100,15 @@ def language_of(text: str) -> str | None:
 
 
 def _is(text: str, language: str) -> bool:
-    """Say whether a text is in a language; where nothing can be told it is, as in the original."""
+    """Say whether a text is in a language; where nothing can be told it is, as in the original.
+
+    "zh" goes by the script: the guesser takes short Chinese texts for Korean, and simplified ones for traditional.
+    """
+    if language == "zh":
+        num = len(HAN.findall(text))
+        others = sum(not word.isdigit() and not HAN.match(word) for word in words(text))
+        # A Chinese word has about two characters; Japanese has them too, among its own.
+        return num >= 2 * others and num >= 10 * len(KANA_OR_HANGUL.findall(text))
     return (found := language_of(text)) is None or found == language
 
 
@@ -147,6 +169,12 @@ def _two_responses(text: str) -> bool:
     return len(said) == 2 and said[0] != said[1]
 
 
+def _ends(text: str, phrase: str) -> bool:
+    # Chinese closes with other marks; English phrases keep to the original's.
+    marks = '"”」』' if HAN.search(phrase) else '"'
+    return text.strip().strip(marks).lower().endswith(phrase.strip().lower())
+
+
 def _num_bullets(text: str) -> int:
     stars = re.findall(r"^\s*\*[^\*].*$", text, flags=re.MULTILINE)
     return len(stars) + len(re.findall(r"^\s*-.*$", text, flags=re.MULTILINE))
@@ -159,6 +187,8 @@ def _sections(text: str, wanted: Arguments) -> bool:
 
 ANSWERS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 ANSWERS_ZH = ("我的回答是：是。", "我的回答是：否。", "我的回答是：不确定。")
+# At the beginning of a line: elsewhere 《》 stand around the names of books.
+TITLE_ZH = re.compile(r"^[ \t#*]*(?:标题[：:][ \t]*)?《(?=[^《》\n]*[^《》\s])[^《》\n]*》", re.MULTILINE)
 CHECKS: Mapping[str, Check] = {
     "keywords:existence": lambda t, a: all(re.search(k, t, re.IGNORECASE) for k in a["keywords"]),
     "keywords:frequency": lambda t, a: _compared(
@@ -187,7 +217,7 @@ CHECKS: Mapping[str, Check] = {
     ),
     "combination:two_responses": lambda t, _: _two_responses(t),
     "combination:repeat_prompt": lambda t, a: t.strip().lower().startswith(a["prompt_to_repeat"].strip().lower()),
-    "startend:end_checker": lambda t, a: t.strip().strip('"').lower().endswith(a["end_phrase"].strip().lower()),
+    "startend:end_checker": lambda t, a: _ends(t, a["end_phrase"]),
     "startend:quotation": lambda t, _: len(t.strip()) > 1 and t.strip()[0] == t.strip()[-1] == '"',
     "change_case:capital_word_frequency": lambda t, a: _compared(
         _num_capital_words(t), a["capital_relation"], a["capital_frequency"]
@@ -199,7 +229,7 @@ CHECKS: Mapping[str, Check] = {
     "keywords:forbidden_words_zh": lambda t, a: not any(w in t for w in a["forbidden_words"]),
     "punctuation:no_comma_zh": lambda t, _: not set(",，、") & set(t),
     "startend:quotation_zh": lambda t, _: len(t.strip()) > 1 and t.strip()[0] + t.strip()[-1] in ("“”", "「」", "『』"),
-    "detectable_format:title_zh": lambda t, _: bool(re.search(r"《[^《》\n]+》", t)),
+    "detectable_format:title_zh": lambda t, _: bool(TITLE_ZH.search(t)),
     "detectable_format:constrained_response_zh": lambda t, _: any(answer in t for answer in ANSWERS_ZH),
 }
 SEEDED = ("language:response_language", "change_case:english_capital", "change_case:english_lowercase")
