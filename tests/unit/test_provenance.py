@@ -138,7 +138,8 @@ def test_dirty_is_about_the_source(monkeypatch, tmp_path):
 
 def test_torch_is_not_imported():
     code = (
-        "import sys; from clbench.engine.provenance import provenance; from clbench.core.spec import Machine, ModelSpec; "
+        "import sys; from clbench.engine.provenance import provenance; "
+        "from clbench.core.spec import Machine, ModelSpec; "
         "provenance(Machine(), ModelSpec()); sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", check=False)

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, machine, progress_bars, say
+from clbench.cli.options import (
+    Data,
+    Device,
+    Dtype,
+    Json,
+    MaxTokens,
+    Model,
+    Place,
+    machine,
+    model_spec,
+    progress_bars,
+    say,
+)
 from clbench.core.errors import SpecError
 
 if TYPE_CHECKING:
@@ -21,26 +33,22 @@ Names = Annotated[
 
 
 def exam(
-    model: Annotated[str, typer.Argument(help="A shipped model, a checkpoint folder, or a Hub id (ID@COMMIT).")],
+    model: Model,
     suite: Names = None,
     items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=8, help="Longest input in tokens.")] = 512,
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    max_tokens: MaxTokens = 512,
+    dtype: Dtype = "float32",
     data: Data = None,
     store: Place = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Examine a checkpoint: scores with intervals; the same command goes on where it was stopped."""
-    from clbench.core.spec import ModelSpec
     from clbench.data.exam import open_named
     from clbench.engine.examine import examine
-    from clbench.engine.resolve import validated
     from clbench.store.store import Store
 
-    name, _, revision = model.partition("@")
-    values = {"name": name, "revision": revision or None, "max_tokens": max_tokens, "dtype": dtype}
-    spec = validated(ModelSpec, values, "model")
+    spec = model_spec(model, max_tokens=max_tokens, dtype=dtype)
     how = machine(store, data, 1, device)
     exams = open_named(suite or ["abilities"], items, how.data)
     if not exams:

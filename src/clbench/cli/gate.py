@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, machine, progress_bars, say
+from clbench.cli.options import (
+    Data,
+    Device,
+    Dtype,
+    Json,
+    MaxTokens,
+    Model,
+    Place,
+    machine,
+    model_spec,
+    progress_bars,
+    say,
+)
 from clbench.core.errors import SpecError
 
-if TYPE_CHECKING:
-    from clbench.core.spec import ModelSpec
-
 REGRESSED = 2
-Model = Annotated[str, typer.Argument(help="A shipped model, a checkpoint folder, or a Hub id (ID@COMMIT).")]
 Exams = Annotated[
     list[str] | None,
     typer.Option("--exams", "--suite", "--exam", help="Exam, suite, card file or harness:TASK [default: abilities]."),
@@ -27,11 +35,11 @@ def baseline(
     exams: Exams = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="File of the baseline.")] = Path("baseline.json"),
     items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=8, help="Longest input in tokens.")] = 512,
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    max_tokens: MaxTokens = 512,
+    dtype: Dtype = "float32",
     data: Data = None,
     store: Place = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Examine a checkpoint and keep what it can do, item by item, for `clbench gate`."""
     from clbench.core.baseline import write_baseline
@@ -39,8 +47,7 @@ def baseline(
     from clbench.engine.baseline import take
     from clbench.store.store import Store
 
-    name, _, revision = model.partition("@")
-    spec = _model({"name": name, "revision": revision or None, "max_tokens": max_tokens, "dtype": dtype})
+    spec = model_spec(model, max_tokens=max_tokens, dtype=dtype)
     how = machine(store, data, 1, device)
     names = exams or ["abilities"]
     opened = open_named(names, items, how.data)
@@ -63,7 +70,7 @@ def gate(
     markdown: Annotated[Path | None, typer.Option(help="Write Markdown here.")] = None,
     data: Data = None,
     store: Place = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Test a checkpoint against a baseline: exit 0 pass, 2 regression, 3 usage or configuration, 1 error."""
@@ -76,8 +83,7 @@ def gate(
 
     old = read_baseline(baseline, seal)
     margin, own = points(max_drop, "--max-drop"), _margins(margins)
-    name, _, revision = model.partition("@")
-    spec = _model(old.model.model_dump() | {"name": name, "revision": revision or None})
+    spec = model_spec(model, **old.model.model_dump())
     how = machine(store, data, 1, device)
     known = {t.sheet.exam for t in old.exams}
     exams = [e for e in open_named(old.names, old.items, how.data) if e.name in known]
@@ -125,13 +131,6 @@ def _margins(path: Path | None) -> dict[str, float]:
     if not isinstance(found, dict):
         raise SpecError("is no mapping", where=str(path), mend="for example mmlu: 1pp")
     return {str(name): points(str(value), f"{path} {name}") for name, value in found.items()}
-
-
-def _model(values: dict[str, Any]) -> ModelSpec:
-    from clbench.core.spec import ModelSpec
-    from clbench.engine.resolve import validated
-
-    return validated(ModelSpec, values, "model")
 
 
 def _mean(values: object) -> float:

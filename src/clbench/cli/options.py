@@ -7,7 +7,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,13 +15,30 @@ from clbench.core.errors import SpecError
 from clbench.core.progress import Progress, listener
 
 if TYPE_CHECKING:
-    from clbench.core.spec import Machine
+    from clbench.core.spec import Machine, ModelSpec
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of local data sets [default: $CLBENCH_DATA].")]
 Place = Annotated[
     Path | None, typer.Option("--store", help="Folder of the store [default: $CLBENCH_STORE or clbench-store].")
 ]
+Model = Annotated[str, typer.Argument(help="A shipped model, a checkpoint folder, or a Hub id (ID@COMMIT).")]
+MaxTokens = Annotated[int, typer.Option(min=8, help="Longest input in tokens.")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
+
+
+def model_spec(model: str, **settings: Any) -> ModelSpec:
+    """Make the spec of a model as it is named on the command line, `ID@COMMIT` for one of the Hub.
+
+    Raises:
+        SpecError: A value is out of range.
+    """
+    from clbench.core.spec import ModelSpec
+    from clbench.engine.resolve import validated
+
+    name, _, revision = model.partition("@")
+    return validated(ModelSpec, settings | {"name": name, "revision": revision or None}, "model")
 
 
 def store_folder(given: Path | None) -> Path:

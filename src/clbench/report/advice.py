@@ -77,18 +77,18 @@ def advise(groups: Sequence[Group], limits: Limits) -> Advice:
             excluded.append((group.label, why))
         else:
             kept.append(group)
-    kept.sort(key=lambda g: -_score(g, AP))
+    kept.sort(key=lambda g: -g.score(AP))
     gap = (math.nan, math.nan, math.nan, math.nan)
     if len(kept) > 1:
-        change, p = difference_of(*_seeds(kept[1]), *_seeds(kept[0]))
-        gap = (_score(kept[0], AP) - _score(kept[1], AP), change.low, change.high, p)
+        change, p = difference_of(*kept[1].by_seed(AP), *kept[0].by_seed(AP))
+        gap = (kept[0].score(AP) - kept[1].score(AP), change.low, change.high, p)
     return Advice(tuple(kept), tuple(_chances(kept)), tuple(_front(kept)), tuple(excluded), gap)
 
 
 def _why_not(group: Group, limits: Limits) -> str:
     """Say why a method is out; empty if it is not."""
     known = facts(group.runs[0].spec.learner)
-    if math.isnan(_score(group, AP)):
+    if math.isnan(group.score(AP)):
         return "its average performance is not known"
     if known.family == "bounds" and group.runs[0].spec.learner_name != "sft":
         return "a bound to compare with, no method for a stream"
@@ -110,12 +110,12 @@ def _data(group: Group, known: Facts, limits: Limits) -> str:
 
 
 def _sizes(group: Group, limits: Limits) -> str:
-    memory = max(_or_0(_score(group, "device_memory_bytes")), _or_0(_score(group, "peak_memory_bytes")))
+    memory = max(_or_0(group.score("device_memory_bytes")), _or_0(group.score("peak_memory_bytes")))
     checks = (
         (memory, limits.memory_bytes, "memory", "bytes"),
-        (_score(group, "kept_bytes"), limits.kept_bytes, "kept bytes", "bytes"),
-        (_score(group, "train_seconds"), None if limits.hours is None else 3600 * limits.hours, "time", "seconds"),
-        (-_score(group, GAD), limits.ability_drop, "loss of general ability", "score"),
+        (group.score("kept_bytes"), limits.kept_bytes, "kept bytes", "bytes"),
+        (group.score("train_seconds"), None if limits.hours is None else 3600 * limits.hours, "time", "seconds"),
+        (-group.score(GAD), limits.ability_drop, "loss of general ability", "score"),
     )
     for value, most, name, unit in checks:
         if most is not None and not value <= most + 1e-12:
@@ -128,10 +128,10 @@ def _or_0(value: float) -> float:
 
 
 def _front(groups: Sequence[Group]) -> list[str]:
-    names = [n for n in OBJECTIVES if all(not math.isnan(_score(g, n)) for g in groups)]
+    names = [n for n in OBJECTIVES if all(not math.isnan(g.score(n)) for g in groups)]
 
     def worth(group: Group) -> tuple[float, ...]:
-        return tuple((-1 if all_metrics()[n].better == "low" else 1) * _score(group, n) for n in names)
+        return tuple((-1 if all_metrics()[n].better == "low" else 1) * group.score(n) for n in names)
 
     def beaten(group: Group) -> bool:
         mine = worth(group)
@@ -146,7 +146,7 @@ def _chances(groups: Sequence[Group]) -> list[float]:
     which = chance.integers(0, 10**9, size=DRAWS)
     columns: list[np.ndarray] = []
     for group in groups:
-        values, draws = _seeds(group)
+        values, draws = group.by_seed(AP)
         items = np.mean(draws, axis=0)[which % len(draws[0])] if draws else np.full(DRAWS, float(np.mean(values)))
         error = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
         columns.append(items + (error * chance.standard_t(len(values) - 1, size=DRAWS) if error else 0.0))
@@ -154,15 +154,6 @@ def _chances(groups: Sequence[Group]) -> list[float]:
         return []
     best = np.argmax(np.stack(columns), axis=0)
     return [float((best == k).mean()) for k in range(len(columns))]
-
-
-def _seeds(group: Group) -> tuple[list[float], list[np.ndarray]]:
-    runs = sorted(group.runs, key=lambda r: r.spec.seed)
-    return [r.scores.get(AP, math.nan) for r in runs], [r.draws[AP] for r in runs if AP in r.draws]
-
-
-def _score(group: Group, name: str) -> float:
-    return group.scores.get(name, math.nan)
 
 
 # --- as text and JSON ---------------------------------------------------------------------------------------------
@@ -226,7 +217,7 @@ def as_json(found: Advice) -> dict[str, Any]:
                 "label": g.label,
                 "best_in": chance,
                 "front": g.label in found.front,
-                **{n: number(_score(g, n)) for n in SHOWN},
+                **{n: number(g.score(n)) for n in SHOWN},
             }
             for g, chance in zip(found.ranked, found.chances, strict=True)
         ],

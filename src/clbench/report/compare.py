@@ -201,17 +201,12 @@ def _flat(value: Any, prefix: str = "") -> dict[str, str]:
 def _figures(one: Group, two: Group) -> tuple[FigureChange, ...]:
     both = [n for n in all_metrics() if n in one.scores and n in two.scores]
     names = [n for n in both if not math.isnan(one.scores[n] + two.scores[n])]
-    found = [(n, *difference_of(*_seeds(one, n), *_seeds(two, n))) for n in names]
+    found = [(n, *difference_of(*one.by_seed(n), *two.by_seed(n))) for n in names]
     adjusted = holm([p for _, _, p in found])
     return tuple(
         FigureChange(name, one.scores[name], two.scores[name], change, p, corrected)
         for (name, change, p), corrected in zip(found, adjusted, strict=True)
     )
-
-
-def _seeds(group: Group, name: str) -> tuple[list[float], list[Any]]:
-    runs = sorted(group.runs, key=lambda r: r.spec.seed)
-    return [r.scores.get(name, math.nan) for r in runs], [r.draws[name] for r in runs if name in r.draws]
 
 
 # --- exams and items --------------------------------------------------------------------------------------------
@@ -288,13 +283,13 @@ def _separating(one: Group, two: Group, exams: Sequence[ExamChange]) -> tuple[fl
     """Give how many items in each own exam, and how many seeds, would show the difference of average performance."""
     own = {c.name for c in one.mean.columns if c.kind == "own"}
     changes = [e for e in exams if e.exam in own]
-    difference = two.scores.get("average_performance", math.nan) - one.scores.get("average_performance", math.nan)
+    difference = two.score("average_performance") - one.score("average_performance")
     if not changes or math.isnan(difference):
         return math.inf, math.inf
     items = sum(e.change.items for e in changes)
     discordant = sum(e.gained + e.lost for e in changes) / items
     needed = items_needed(difference, discordant) / len(changes) if discordant else math.inf
-    both = zip(*(_seeds(g, "average_performance")[0] for g in (one, two)), strict=False)
+    both = zip(*(g.by_seed("average_performance")[0] for g in (one, two)), strict=False)
     gaps = [b - a for a, b in both]
     return math.ceil(needed) if math.isfinite(needed) else needed, (
         seeds_needed(difference, float(np.std(gaps, ddof=1))) if len(gaps) > 1 else math.inf

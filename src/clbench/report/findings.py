@@ -11,7 +11,7 @@ from clbench.report.compare import unlikeness
 from clbench.report.gather import Group
 from clbench.report.overview import value_with_interval
 from clbench.report.table import printed
-from clbench.stats.bootstrap import Floats, difference_of
+from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 
 AP, FM = "average_performance", "forgetting"
@@ -21,12 +21,12 @@ BOUNDS = ("frozen", "joint", "separate", "cumulative")
 def findings(groups: Sequence[Group], words: dict[str, str]) -> list[str]:
     """Give the sentences, most important first."""
     said: list[str] = []
-    ranked = [g for g in groups if not math.isnan(_score(g, AP))]
+    ranked = [g for g in groups if not math.isnan(g.score(AP))]
     if ranked:
         said.append(words["best"].format(label=ranked[0].label, value=value_with_interval(ranked[0], AP)))
-    forgot = [g for g in groups if not math.isnan(_score(g, FM))]
+    forgot = [g for g in groups if not math.isnan(g.score(FM))]
     if len(forgot) > 1:
-        most = max(forgot, key=lambda g: _score(g, FM))
+        most = max(forgot, key=lambda g: g.score(FM))
         said.append(words["forgot"].format(label=most.label, value=value_with_interval(most, FM)))
     plain = next((g for g in groups if g.runs[0].spec.learner_name == "sft"), None)
     if plain is not None:
@@ -48,24 +48,19 @@ def _against(plain: Group, ranked: Sequence[Group], words: dict[str, str]) -> li
         and (g.runs[0].spec.stream, g.runs[0].spec.model) == (spec.stream, spec.model)
         and not any(unlikeness(plain, g))
     ]
-    found = [difference_of(*_seeds(plain), *_seeds(g)) for g in others]
+    found = [difference_of(*plain.by_seed(AP), *g.by_seed(AP)) for g in others]
     adjusted = holm([p for _, p in found])
     better: list[str] = []
     worse: list[str] = []
     unclear: list[str] = []
     for group, (change, _), p in zip(others, found, adjusted, strict=True):
-        gap = _score(group, AP) - _score(plain, AP)
+        gap = group.score(AP) - plain.score(AP)
         ends = f"{printed(change.low, 'score')} … {printed(change.high, 'score')}"
         text = f"{group.label} {'+' if gap > 0 else ''}{printed(gap, 'score')} ({ends})"
         sure = not math.isnan(p) and p <= 0.05
         (unclear if not sure else better if gap > 0 else worse).append(text if sure else group.label)
     said = [(words["surely_better"], better), (words["surely_worse"], worse), (words["nothing_shown"], unclear)]
     return [form.format(labels=", ".join(names)) for form, names in said if names]
-
-
-def _seeds(group: Group) -> tuple[list[float], list[Floats]]:
-    runs = sorted(group.runs, key=lambda r: r.spec.seed)
-    return [r.scores.get(AP, math.nan) for r in runs], [r.draws[AP] for r in runs if AP in r.draws]
 
 
 def _lost(plain: Group, words: dict[str, str]) -> list[str]:
@@ -82,7 +77,3 @@ def _lost(plain: Group, words: dict[str, str]) -> list[str]:
         step = min(c.lost for c in curves if c.lost is not None)
         said.append(words["first_lost"].format(label=plain.label, abilities=", ".join(names), step=step))
     return said
-
-
-def _score(group: Group, name: str) -> float:
-    return group.scores.get(name, math.nan)

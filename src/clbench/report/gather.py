@@ -88,6 +88,15 @@ class Group:
     scores: dict[str, float]
     intervals: dict[str, Interval]
 
+    def score(self, name: str) -> float:
+        """Give the mean of a figure; NaN where there is none."""
+        return self.scores.get(name, math.nan)
+
+    def by_seed(self, name: str) -> tuple[list[float], list[Floats]]:
+        """Give a figure of every run, by seed, and its bootstrap samples, as far as items are on record."""
+        runs = sorted(self.runs, key=lambda r: r.spec.seed)
+        return [r.scores.get(name, math.nan) for r in runs], [r.draws[name] for r in runs if name in r.draws]
+
 
 def load_runs(paths: Sequence[Path]) -> list[RunRecord]:
     """Read result folders, or folders that hold some.

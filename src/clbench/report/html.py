@@ -146,10 +146,6 @@ def _lengths(groups: Sequence[Group], words: dict[str, str]) -> dict[str, Any] |
     }
 
 
-def _score(group: Group, name: str) -> float:
-    return group.scores.get(name, math.nan)
-
-
 def _families(groups: Sequence[Group], words: dict[str, str]) -> list[dict[str, Any]]:
     """Give the groups of figures: names of columns, and one row per method with the best value marked."""
     families: list[dict[str, Any]] = []
@@ -159,8 +155,7 @@ def _families(groups: Sequence[Group], words: dict[str, str]) -> list[dict[str, 
             continue
         best = {n: _best(groups, n) for n in names}
         rows = [
-            (g.label, [(cell(g, n), not math.isnan(best[n]) and _score(g, n) == best[n]) for n in names])
-            for g in groups
+            (g.label, [(cell(g, n), not math.isnan(best[n]) and g.score(n) == best[n]) for n in names]) for g in groups
         ]
         columns = [(heading(all_metrics()[n]), _about(n)) for n in names]
         families.append({"title": words[family], "columns": columns, "rows": rows})
@@ -173,7 +168,7 @@ def _ordered() -> list[str]:
 
 
 def _best(groups: Sequence[Group], name: str) -> float:
-    values = [v for g in groups if not math.isnan(v := _score(g, name))]
+    values = [v for g in groups if not math.isnan(v := g.score(name))]
     if len(set(values)) < 2 or all_metrics()[name].better == "neither":
         return math.nan
     return max(values) if all_metrics()[name].better == "high" else min(values)

@@ -20,23 +20,10 @@ from clbench.report.facts import facts
 from clbench.report.gather import Group, RunRecord, group_runs
 from clbench.report.html import html_report
 from clbench.report.safe import plain
-from clbench.report.table import printed
+from clbench.report.table import TABLE, printed
 from clbench.stats.bootstrap import UNKNOWN
 
-FIGURES = (
-    "average_performance",
-    "learning_accuracy",
-    "forgetting",
-    "bwt",
-    "fwt",
-    "general_ability_delta",
-    "instruction_delta",
-    "long_context_delta",
-    "train_seconds",
-    "peak_memory_bytes",
-    "kept_bytes",
-    "train_flops",
-)
+FIGURES = (*TABLE, "train_flops")
 FILES = ("spec.yaml", "stream.json", "matrix.json", "items.json", "scores.json", "meters.json", "provenance.json")
 WEIGHTS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 

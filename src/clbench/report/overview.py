@@ -39,8 +39,8 @@ def trades(groups: Sequence[Group], words: dict[str, str]) -> list[tuple[str, st
         points = [
             Point(
                 g.label,
-                _score(g, across),
-                _score(g, up),
+                g.score(across),
+                g.score(up),
                 g.intervals.get(across, UNKNOWN)[:2],
                 g.intervals.get(up, UNKNOWN)[:2],
             )
@@ -56,11 +56,11 @@ def trades(groups: Sequence[Group], words: dict[str, str]) -> list[tuple[str, st
 def profile(groups: Sequence[Group], words: dict[str, str]) -> str:
     """Draw the three groups of headline figures as parallel axes; empty for a single method."""
     shown = groups[:MOST_LINES]
-    names = [n for n in AXES if sum(not math.isnan(_score(g, n)) for g in shown) > 1]
+    names = [n for n in AXES if sum(not math.isnan(g.score(n)) for g in shown) > 1]
     if len(shown) < 2 or len(names) < 2:
         return ""
     axes = [Axis(a.name.partition(" (")[0], a.unit, a.low_is_better) for a in (axis_of(n, words) for n in names)]
-    return parallel([g.label for g in shown], axes, [[_score(g, n) for n in names] for g in shown], words["profile"])
+    return parallel([g.label for g in shown], axes, [[g.score(n) for n in names] for g in shown], words["profile"])
 
 
 def spread(groups: Sequence[Group], words: dict[str, str]) -> str:
@@ -114,13 +114,9 @@ def _or_nan(scores: dict[str, float], name: str) -> float:
     return scores.get(name, math.nan)
 
 
-def _score(group: Group, name: str) -> float:
-    return group.scores.get(name, math.nan)
-
-
 def value_with_interval(group: Group, name: str) -> str:
     """Print a figure with its 95 % interval."""
     unit = all_metrics()[name].unit
     found = group.intervals.get(name, UNKNOWN)
-    text = printed(_score(group, name), unit)
+    text = printed(group.score(name), unit)
     return text if math.isnan(found.low) else f"{text} ({printed(found.low, unit)} … {printed(found.high, unit)})"
