@@ -219,3 +219,14 @@ def test_a_map_of_too_many_tasks_is_left_out():
     many = OUTLINE.model_copy(update={"tasks": tuple(f"t{i}" for i in range(31))})
     assert similarity_map(many, "x") == ""
     assert similarity_table(many, WORDS["en"]) is None
+
+
+def test_a_drawing_stands_alone_as_a_file():
+    import xml.etree.ElementTree as ET
+
+    from clbench.report.figures import standing_alone
+
+    text = standing_alone({"a<b": [0.1, 0.2], "c": [0.5, math.nan]}, 'la"bel', ["64", "128"])
+    root = ET.fromstring(text)
+    assert root.tag.endswith("svg")
+    assert [t.text for t in root.iter("{http://www.w3.org/2000/svg}text")][-2:] == ["a<b", "c"]

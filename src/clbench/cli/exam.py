@@ -59,6 +59,8 @@ def exam(
         say(json.dumps([_row(s) for s in sat], indent=1, ensure_ascii=False))
         return
     say(_table(sat))
+    if by_length := _by_length(sat):
+        say(by_length)
 
 
 def _row(sat: Sat) -> dict[str, Any]:
@@ -78,6 +80,36 @@ def _row(sat: Sat) -> dict[str, Any]:
         "seconds": round(sat.seconds, 3),
         "scorer": sat.exam.scorer.model_dump(mode="json"),
     }
+
+
+def _by_length(sat: Sequence[Sat]) -> str:
+    """Give all long-context questions together by length, as text; empty where they are of one length or none."""
+    from rich import box
+    from rich.table import Table
+
+    from clbench.report.lengths import bucket_of, named_bucket
+    from clbench.report.table import as_text
+    from clbench.stats.intervals import wilson
+
+    found: dict[int, list[float]] = {}
+    for each in sat:
+        if each.exam.kind == "long_context":
+            for answer, grade in zip(each.asked.answers, each.marks.grades, strict=True):
+                if grade.score is not None:
+                    found.setdefault(bucket_of(answer.tokens_in + answer.tokens_cut), []).append(grade.score)
+    if len(found) < 2:
+        return ""
+    table = Table(
+        box=box.SIMPLE_HEAD, caption="Long context by length, in the model's own tokens.", caption_justify="left"
+    )
+    for head in ("up to tokens", "score", "95 %", "questions"):
+        table.add_column(head, justify="right")
+    for most in sorted(found):
+        score = sum(found[most]) / len(found[most])
+        low, high = wilson(score, len(found[most]))
+        ends = "–" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+        table.add_row(named_bucket(most), f"{100 * score:.1f}", ends, str(len(found[most])))
+    return as_text(table)
 
 
 def _table(sat: Sequence[Sat]) -> str:

@@ -120,6 +120,26 @@ def curves(
     return "".join(parts) + "</svg>"
 
 
+STYLE = (
+    "text{font:11px system-ui,sans-serif;fill:#5b6470}.grid{stroke:#d9dee4}.chance{stroke:#5b6470;stroke-dasharray:2 3}"
+    ".taught{stroke:#5b6470;stroke-opacity:.45;stroke-width:3}polyline{stroke-width:2}"
+)
+
+
+def standing_alone(series: Mapping[str, Sequence[float]], label: str, ticks: Sequence[str] | None = None) -> str:
+    """Draw curves with their legend as an SVG file of its own, for pages that are no report."""
+    line, width, height = 16, 480, 170 + 16 * len(series) + 10
+    drawing = curves(series, label, ticks=ticks).replace("<svg ", '<svg x="90" width="300" height="170" ', 1)
+    keys = [
+        f'<g transform="translate(100,{176 + line * n})">{key_line(n)}<text x="38" y="9">{escape(name)}</text></g>'
+        for n, name in enumerate(series)
+    ]
+    box = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    background = f'<rect width="{width}" height="{height}" fill="#fff"/>'
+    style = f"<style>{STYLE}</style>{background}"
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {box}>{style}{drawing}{"".join(keys)}</svg>\n'
+
+
 def key_line(number: int) -> str:
     """Draw a line's sample for the legend."""
     style = f'stroke="{LINES[number % len(LINES)]}" stroke-dasharray="{DASHES[number % len(DASHES)]}"'

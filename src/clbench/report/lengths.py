@@ -34,7 +34,7 @@ class LengthBucket:
     @property
     def name(self) -> str:
         """For axes: 64, 512, 4K."""
-        return f"{self.most // 1024}K" if self.most >= 1024 else str(self.most)
+        return named_bucket(self.most)
 
 
 def length_buckets(group: Group) -> list[LengthBucket]:
@@ -51,11 +51,27 @@ def length_buckets(group: Group) -> list[LengthBucket]:
                 continue
             scores = sheet.array(run.matrix.num_lessons + 1)
             for item, length in enumerate(sheet.lengths):
-                found.setdefault(_bucket(length), []).append((scores[:, item], chances[sheet.exam]))
+                found.setdefault(bucket_of(length), []).append((scores[:, item], chances[sheet.exam]))
     return [_summed(most, found[most]) for most in sorted(found)]
 
 
-def _bucket(length: int) -> int:
+def named_bucket(most: int) -> str:
+    """Name a bucket by its upper end.
+
+    Example:
+        >>> named_bucket(512), named_bucket(4096)
+        ('512', '4K')
+    """
+    return f"{most // 1024}K" if most >= 1024 else str(most)
+
+
+def bucket_of(length: int) -> int:
+    """Give the upper end of the bucket of a question of so many tokens.
+
+    Example:
+        >>> bucket_of(5), bucket_of(2048), bucket_of(2049)
+        (32, 2048, 4096)
+    """
     return max(SMALLEST, 2 ** math.ceil(math.log2(max(length, 1))))
 
 

@@ -11,6 +11,10 @@ from clbench.core import plugins
 from clbench.data.card import Card, list_cards, load_task_card
 from clbench.data.streamcard import load_stream_card
 from clbench.metrics import all_metrics
+from clbench.report.abilities import ability_curves
+from clbench.report.figures import standing_alone
+from clbench.report.gather import Group, group_runs, load_runs
+from clbench.report.lengths import length_series
 from clbench.testing.methods import method_page, methods_page
 from clbench.testing.tables import fill_pages
 
@@ -75,10 +79,28 @@ def datasets_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def abilities_figure() -> str:
+    """Give docs/abilities.svg: every ability of plain fine-tuning over rounds, from the committed results."""
+    plain = next(g for g in _abilities() if g.label == "sft")
+    return standing_alone({c.ability: c.scores for c in ability_curves(plain.mean)}, "abilities under sft")
+
+
+def lengths_figure() -> str:
+    """Give docs/long-context.svg: recall by length after the last round, from the committed results."""
+    ticks, series = length_series(_abilities(), "untouched")
+    return standing_alone(series, "recall by length", ticks)
+
+
+def _abilities() -> list[Group]:
+    return group_runs(load_runs([Path("results/abilities")]))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "datasets.md": datasets_page,
     "methods.md": methods_page,
+    "abilities.svg": abilities_figure,
+    "long-context.svg": lengths_figure,
     **{f"methods/{name}.md": partial(method_page, name) for name in plugins.shipped("learner")},
 }
 
