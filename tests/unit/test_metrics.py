@@ -141,3 +141,19 @@ def test_half_life_interval_is_wider_where_tasks_differ():
 def test_no_half_life_where_nothing_was_lost():
     assert math.isnan(fo.retention_half_life(Matrix.of([[0, 0], [0.5, 0.1], [0.6, 0.9]])))
     assert math.isnan(fo.half_life_interval(decaying(2.5, tasks=2))[0])
+
+
+def test_edges_that_once_gave_numbers():
+    """Bounds a last digit apart, a reference with other tasks, an exam that guessing passes, all lost at once."""
+    frozen, joint, run = ([[0.0, 0.0]] * 2 + [last] for last in ([0.1, 0.2], [0.0, 0.3], [0.5, 0.5]))
+    references = {"frozen": Matrix.of(frozen), "joint": Matrix.of(joint)}
+    assert math.isnan(compute(["normalised_ap"], Matrix.of(run), Meters(), references)["normalised_ap"])
+    other = Matrix.of([[0.0], [0.9]])
+    assert math.isnan(tr.gap_to_joint(Matrix.of(run), other))
+    assert math.isnan(tr.gain_over_frozen(Matrix.of(run), other))
+    sure = Matrix.of(
+        [[1.0, 0.5], [1.0, 0.6], [1.0, 0.75]],
+        [Column(name=n, taught=t, chance=c) for n, t, c in (("a", 1, 1), ("b", 2, 0.5))],
+    )
+    assert math.isnan(av.average_performance_centred(sure))
+    assert fo.retention_half_life(Matrix.of([[0.0, 0.0], [0.8, 0.0], [0.0, 0.8]])) == 0.0

@@ -557,3 +557,25 @@ def test_the_browser_shows_answers_over_rounds():
     long_ = {k: Said(text=str(k), score=1.0) for k in range(50)}
     groups = group_runs([run("sft", cells(10), showcase=Showcase(items=(shown.model_copy(update={"said": long_}),)))])
     assert len(browser(groups)[0][1][0].rounds) == 12
+
+
+def test_orders_seeds_and_distances_are_told():
+    from clbench.report.overview import kept_by_distance, over_orders, ranking
+    from clbench.report.words import WORDS
+
+    turned = outline().model_copy(update={"tasks": ("rules", "facts")})
+    base = run("sft", cells(10))
+    other = run("sft", cells(30), spec=base.spec.model_copy(update={"stream": "turned"}), outline=turned)
+    assert over_orders(group_runs([base, other])) == [["sft", "2", "58.3", "11.8"]]
+    assert over_orders(group_runs([base, run("replay", cells(30))])) == []
+    ((_, _, rows),) = ranking(
+        group_runs([run(n, cells(k + s), s) for n, k in (("sft", 10), ("ewc", 30)) for s in (0, 6)]), WORDS["en"]
+    )
+    assert [r[3] for r in rows] == ["3.5", "3.5"]
+    assert kept_by_distance(group_runs([base]), WORDS["en"]) is None, "two lessons say nothing about distance"
+    decay = [[0.0] * 6, *([[0.8 * 0.5 ** (k - i) if k >= i else 0.0 for i in range(1, 7)] for k in range(1, 7)])]
+    columns = [COLUMNS[0].model_copy(update={"name": f"t{i}", "taught": i}) for i in range(1, 7)]
+    (group,) = group_runs([run("sft", cells(10), matrix=Matrix.of(decay, columns))])
+    kept = kept_by_distance([group], WORDS["en"])
+    assert kept["labels"] == ["sft"]
+    assert kept["rows"][0][1].startswith("1.0 (")

@@ -31,11 +31,13 @@ def average_performance_pooled(matrix: Matrix) -> float:
 def average_performance_centred(matrix: Matrix) -> float:
     """Average of chance-centred scores after the last lesson: 0 is guessing, 1 is perfect.
 
-    (1/N) sum_i (R[T, i] - c_i) / (1 - c_i), c_i the chance of exam i. Below 0 is worse than guessing; higher is better.
+    (1/N) sum_i (R[T, i] - c_i) / (1 - c_i), c_i the chance of exam i. Below 0 is worse than guessing; higher is better;
+    NaN where guessing already scores 1.
     Source: centring as in nanochat's CORE and the lm-evaluation-harness leaderboards.
     """
     last = matrix.num_lessons
-    return mean([(at(matrix, last, i) - c) / (1 - c) for i, _ in own(matrix) if (c := matrix.columns[i].chance) < 1])
+    chances = [(i, matrix.columns[i].chance) for i, _ in own(matrix)]
+    return mean([(at(matrix, last, i) - c) / (1 - c) if c < 1 else math.nan for i, c in chances])
 
 
 def average_incremental(matrix: Matrix) -> float:

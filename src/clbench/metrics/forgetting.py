@@ -15,7 +15,8 @@ def forgetting(matrix: Matrix) -> float:
     """How far each earlier task has fallen from its best (FM, the headline): positive = forgot.
 
     FM = (1/|P|) sum_{i in P} (max_{t_i <= l <= T-1} R[l, i] - R[T, i]), P the tasks taught before the last lesson.
-    In [-1, 1], lower is better; negative where a task still improved. NaN for T = 1.
+    In [-1, 1], lower is better; negative where a task still improved. NaN for T = 1. The maximum is over the cells that
+    were due, so under a budget it comes out too small, never too large.
     Source: Chaudhry et al. 2018, "Riemannian Walk", eq. 3.
     """
     last = matrix.num_lessons
@@ -34,7 +35,7 @@ def forgetting_max_any(matrix: Matrix) -> float:
     """Best score over all rows, the untouched model and the last row included, minus the last: positive = forgot.
 
     (1/|P|) sum_{i in P} (max_{0 <= l <= T} R[l, i] - R[T, i]). In [0, 1], lower is better.
-    Source: mammoth's forgetting.
+    Source: mammoth's forgetting, which has no row 0: with it, the untouched model's score counts as known too.
     """
     return mean([best(matrix.values[:, i]) - at(matrix, matrix.num_lessons, i) for i, _ in past(matrix)])
 
@@ -88,8 +89,9 @@ def worst_retention(matrix: Matrix) -> float:
 def fluctuation(matrix: Matrix) -> float:
     """How much scores move after their lesson (FL, within a run).
 
-    Mean over own tasks of the (population) standard deviation of R[k, i] over k >= t_i. In [0, 0.5], lower is better.
-    Over seeds and orders the report gives the standard deviation of AP instead. Source: this benchmark.
+    FL = mean over the tasks taught before the last lesson of the (population) standard deviation of R[k, i] over
+    k >= t_i. In [0, 0.5], lower is better. Over seeds and orders the report gives the standard deviation of AP instead.
+    Source: this benchmark.
     """
     return mean([float(np.std(matrix.values[taught:, i])) for i, taught in past(matrix)])
 
@@ -113,7 +115,8 @@ def retention_half_life(matrix: Matrix) -> float:
     """How many later lessons leave half of what was learnt.
 
     The h that minimises sum (R[t_i + d, i] / R[t_i, i] - 2^(-d / h))^2 over all tasks i and measured distances d >= 1.
-    Above 0, higher is better; NaN where nothing was lost, or nothing was measured after its lesson.
+    At least 0, higher is better; 0 where the next lesson left nothing, NaN where nothing was lost, or nothing was
+    measured after its lesson.
     Source: exponential forgetting curve (Ebbinghaus 1885), fitted by least squares.
     """
     return _half_life([point for points in _retentions(matrix).values() for point in points])
@@ -127,7 +130,7 @@ def half_life_interval(matrix: Matrix) -> tuple[float, float]:
     tasks = _retentions(matrix)
     without = [_half_life([p for j, ps in tasks.items() if j != i for p in ps]) for i in tasks]
     whole, num = retention_half_life(matrix), len(tasks)
-    if num < 3 or math.isnan(whole + sum(without)):
+    if num < 3 or math.isnan(whole + sum(without)) or not all(without):
         return math.nan, math.nan
     logs = np.log(without)
     error = math.sqrt((num - 1) / num * float(np.sum((logs - logs.mean()) ** 2)))
@@ -153,7 +156,9 @@ def _half_life(points: list[tuple[int, float]]) -> float:
     tried = np.geomspace(0.05, 200 * distance.max(), 4000)
     misfit = ((left - 2 ** (-distance / tried[:, None])) ** 2).sum(axis=1)
     best_fit = int(misfit.argmin())
-    return math.nan if best_fit == len(tried) - 1 else float(tried[best_fit])
+    if best_fit in (0, len(tried) - 1):
+        return 0.0 if best_fit == 0 else math.nan
+    return float(tried[best_fit])
 
 
 PLUGINS = (

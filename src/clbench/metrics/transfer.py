@@ -43,18 +43,26 @@ def intransigence(matrix: Matrix, joint: Matrix) -> float:
 def gap_to_joint(matrix: Matrix, joint: Matrix) -> float:
     """How far the end is from joint training.
 
-    AP_joint - AP. In [-1, 1], lower is better; negative where the method beats joint training.
+    AP_joint - AP. In [-1, 1], lower is better; negative where the method beats joint training; NaN where the two were
+    not asked the same tasks.
     Source: Chaudhry et al. 2018 (joint training as the upper bound).
     """
-    return average_performance(joint) - average_performance(matrix)
+    return _difference(joint, matrix)
 
 
 def gain_over_frozen(matrix: Matrix, frozen: Matrix) -> float:
     """How far the end is from the untouched model.
 
-    AP - AP_frozen. In [-1, 1], higher is better. Source: numerator of the normalised AP.
+    AP - AP_frozen. In [-1, 1], higher is better; NaN where the two were not asked the same tasks. Source: numerator of
+    the normalised AP.
     """
-    return average_performance(matrix) - average_performance(frozen)
+    return _difference(matrix, frozen)
+
+
+def _difference(one: Matrix, two: Matrix) -> float:
+    """Give AP of one - AP of two; NaN where their tasks differ."""
+    names = ({m.exams[i] for i, _ in own(m)} for m in (one, two))
+    return average_performance(one) - average_performance(two) if next(names) == next(names) else math.nan
 
 
 def normalised_ap(matrix: Matrix, frozen: Matrix, joint: Matrix) -> float:
@@ -64,7 +72,8 @@ def normalised_ap(matrix: Matrix, frozen: Matrix, joint: Matrix) -> float:
     Source: normalisation between lower and upper bound.
     """
     span = gain_over_frozen(joint, frozen)
-    return gain_over_frozen(matrix, frozen) / span if span else math.nan
+    # Sums of rounded scores differ in their last digits, which no bounds are apart by.
+    return gain_over_frozen(matrix, frozen) / span if abs(span) > 1e-9 else math.nan
 
 
 INF = math.inf

@@ -89,7 +89,9 @@ def curves(
     """
     width, height, left, bottom, top = 300, 170, 34, 22, 10
     steps = max(len(v) for v in series.values()) - 1
-    names = [escape(t) for t in ticks] if ticks else [str(step) for step in range(steps + 1)]
+    every = 1 + steps // 12  # more numbers than that run into each other
+    lessons = [str(step) if step % every == 0 else "" for step in range(steps + 1)]
+    names = [escape(t) for t in ticks] if ticks else lessons
 
     def at(step: float, value: float) -> tuple[float, float]:
         x = left + (width - left - 8) * step / max(steps, 1)
@@ -114,7 +116,7 @@ def curves(
         style = f'stroke="{LINES[number % len(LINES)]}" stroke-dasharray="{DASHES[number % len(DASHES)]}"'
         parts.append(f'<polyline fill="none" {style} points="{" ".join(f"{x:.1f},{y:.1f}" for _, x, y in points)}"/>')
         for k, x, y in points:
-            title = f"{escape(name)}, {'after ' if not ticks else ''}{names[k]}: {100 * values[k]:.1f} %"
+            title = f"{escape(name)}, {escape(ticks[k]) if ticks else f'after {k}'}: {100 * values[k]:.1f} %"
             dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{LINES[number % len(LINES)]}">'
             parts.append(f"{dot}<title>{title}</title></circle>")
     return "".join(parts) + "</svg>"

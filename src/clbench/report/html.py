@@ -24,7 +24,7 @@ from clbench.report.findings import findings
 from clbench.report.gather import Group, RunRecord, group_runs
 from clbench.report.lengths import length_rows, length_series
 from clbench.report.outline import columns, outline_note, round_cells, similarity_map
-from clbench.report.overview import profile, ranking, spread, trades
+from clbench.report.overview import kept_by_distance, over_orders, profile, ranking, spread, trades
 from clbench.report.safe import plain
 from clbench.report.table import cell, heading, shown
 from clbench.report.words import WORDS
@@ -59,6 +59,10 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compare
         profile=Markup(profile(groups, words)),
         spread=Markup(spread(groups, words)),
         rankings=ranking(groups, words),
+        orders=over_orders(groups),
+        retained=kept_by_distance(groups, words),
+        key_line=lambda number: Markup(key_line(number)),
+        markup=Markup,
         maps=[(g.label, len(g.runs), Markup(heat_map(g.mean, f"R {g.label}", words["untouched"]))) for g in groups],
         streams=_streams(groups, words),
         tasks=_curves(groups, own=True),

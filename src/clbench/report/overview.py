@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from clbench.metrics import all_metrics
+from clbench.metrics.forgetting import half_life_interval, retention_by_distance, retention_half_life
+from clbench.report.figures import curves
 from clbench.report.gather import Group
 from clbench.report.plots import Axis, Point, parallel, scatter, strips
 from clbench.report.table import cell, printed
@@ -20,6 +22,7 @@ AXES = (
     *("train_seconds", "exam_latency_s_p50", "kept_bytes"),
 )
 TRADES = (("forgetting", "learning_accuracy"), ("train_seconds", "average_performance"))
+SHORTEST = 5  # lessons of a stream in which distances say something
 MOST_LINES = 12  # more lines than that nobody can follow
 
 
@@ -76,10 +79,50 @@ def spread(groups: Sequence[Group], words: dict[str, str]) -> str:
     )
 
 
-def ranking(groups: Sequence[Group], words: dict[str, str]) -> list[tuple[str, str, list[list[str]]]]:
-    """Give, for every scenario (stream and model), its name, what was ranked over, and the rows: method, AP, mean rank.
+def kept_by_distance(groups: Sequence[Group], words: dict[str, str]) -> dict[str, object] | None:
+    """Give what is left of a task by the number of lessons since: curves, and half-lives with their intervals.
 
-    Methods are ranked by AP within each seed that all of them have; with one such seed, by the last score on each task.
+    None for streams of fewer than five lessons. A share above 1 (a task that still improved) is drawn as 1.
+    """
+    long_ = [g for g in groups if g.mean.num_lessons >= SHORTEST]
+    found = {g.label: retention_by_distance(g.mean) for g in long_}
+    last = max((d for kept in found.values() for d in kept), default=0)
+    if last < SHORTEST - 1:
+        return None
+    series = {label: [min(kept.get(d, math.nan), 1.0) for d in range(last + 1)] for label, kept in found.items()}
+    every = max(1, last // 8)
+    ticks = [str(d) if d % every == 0 else "" for d in range(last + 1)]
+    rows: list[list[str]] = []
+    for group in long_:
+        half, (low, high) = retention_half_life(group.mean), half_life_interval(group.mean)
+        ends = "" if math.isnan(low) else f" ({low:.1f} – {high:.1f})"
+        rows.append([group.label, "–" if math.isnan(half) else f"{half:.1f}{ends}"])
+    labels = [g.label for g in long_]
+    return {"drawing": curves(series, words["retained"], ticks=ticks), "labels": labels, "rows": rows}
+
+
+def over_orders(groups: Sequence[Group]) -> list[list[str]]:
+    """Give, for learners that learnt the same tasks in several orders: learner, orders, mean AP, its deviation (FL)."""
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        spec = group.runs[0].spec.model_copy(update={"seed": 0, "name": "x", "stream": "x"})
+        tasks = sorted(group.runs[0].outline.tasks)
+        found.setdefault(f"{spec.model_dump_json()} {tasks}", []).append(group)
+    rows: list[list[str]] = []
+    for members in found.values():
+        if len({g.runs[0].outline.tasks for g in members}) > 1:
+            scores = [g.score("average_performance") for g in members]
+            spread_ = printed(float(np.std(scores, ddof=1)), "score")
+            label = members[0].runs[0].spec.learner_label
+            rows.append([label, str(len(members)), printed(float(np.mean(scores)), "score"), spread_])
+    return rows
+
+
+def ranking(groups: Sequence[Group], words: dict[str, str]) -> list[tuple[str, str, list[list[str]]]]:
+    """Give every scenario (stream and model) as (its name, what was ranked over, rows).
+
+    A row is method, AP, mean rank, and deviation of AP over seeds. Methods are ranked by AP within each seed that all
+    of them have; with one such seed, by the last score on each task.
     """
     found: dict[str, list[Group]] = {}
     for group in groups:
@@ -93,11 +136,22 @@ def ranking(groups: Sequence[Group], words: dict[str, str]) -> list[tuple[str, s
         ranks = rank_intervals(blocks)
         order = sorted(range(len(members)), key=lambda i: ranks[i][0])
         rows = [
-            [members[i].label, cell(members[i], "average_performance"), "{:.1f} ({:.1f}–{:.1f})".format(*ranks[i])]
+            [
+                members[i].label,
+                cell(members[i], "average_performance"),
+                "{:.1f} ({:.1f}–{:.1f})".format(*ranks[i]),
+                _deviation(members[i]),
+            ]
             for i in order
         ]
         tables.append((scenario, over, rows))
     return tables
+
+
+def _deviation(group: Group) -> str:
+    """Give the standard deviation of AP over seeds: fluctuation FL over seeds."""
+    values = [r.scores.get("average_performance", math.nan) for r in group.runs]
+    return printed(float(np.std(values, ddof=1)), "score") if len(values) > 1 else "–"
 
 
 def _blocks(members: Sequence[Group], words: dict[str, str]) -> tuple[np.ndarray, str]:
