@@ -17,7 +17,7 @@ from clbench.core.errors import SpecError
 from clbench.core.matrix import Matrix
 from clbench.core.sheets import Said, Showcase, Shown
 from clbench.core.types import Meters
-from clbench.engine.verify import problems
+from clbench.engine.verify import problems, strays
 from clbench.report import advice
 from clbench.report.browser import browser
 from clbench.report.exports import to_csv, to_latex, to_markdown, to_rows
@@ -170,6 +170,18 @@ TAMPERED = {
     ),
     "a figure more": ("scores.json", lambda v: v.update(forgetting=0.0), "the spec does not ask for it"),
     "a figure less": ("scores.json", lambda v: v.pop("bwt"), "asked for and missing"),
+    "a lesson's place": (
+        "matrix.json",
+        lambda v: v["columns"][0].update(taught=2),
+        "taught in lesson 2 by the matrix, 1",
+    ),
+    "a kind": ("matrix.json", lambda v: v["columns"][0].update(kind="general"), "not those of the stream"),
+    "a score above 1": (
+        "items.json",
+        lambda v: v["sheets"][0]["rows"]["2"].update(scores=[1.5] * NUM),
+        "scores outside of 0 to 1",
+    ),
+    "a round": ("stream.json", lambda v: v["rounds"].pop(), "the stream has 1 rounds"),
     "the time": ("meters.json", lambda v: v.update(train_s=1.0, train_s_by_step=[1.0, 2.0]), "train_s is 1.000"),
     "the seed": ("spec.yaml", lambda v: v.update(seed=7), "the folder is of another spec"),
 }
@@ -202,18 +214,15 @@ def test_scores_that_are_no_mean_are_made_by_their_scorers_rule(tmp_path):
     matrix = Matrix(np.array([[2 / 3]]), np.array([[2]]), np.array([[0]]), (column,))
     base = run("sft", cells(10))
     spec = base.spec.model_copy(update={"metrics": ()})
-    assert problems(spec, matrix, Sheets(sheets=(sheet,)), Showcase(items=()), {}, Meters()) == []
+    assert problems(spec, matrix, Sheets(sheets=(sheet,)), {}, Meters()) == []
     mean = Matrix(np.array([[0.5]]), np.array([[2]]), np.array([[0]]), (column,))
-    assert (
-        "the items give 0.666667" in problems(spec, mean, Sheets(sheets=(sheet,)), Showcase(items=()), {}, Meters())[0]
-    )
+    assert "the items give 0.666667" in problems(spec, mean, Sheets(sheets=(sheet,)), {}, Meters())[0]
 
 
 def test_a_showcase_that_says_otherwise_is_seen():
     base = run("sft", cells(10))
     shown = Shown(exam="facts", id="facts-0", question="?", expected=("x",), said={2: Said(text="x", score=0.0)})
-    spec = base.spec.model_copy(update={"metrics": ()})
-    found = problems(spec, base.matrix, base.sheets, Showcase(items=(shown,)), {}, Meters())
+    found = strays(base.matrix, base.sheets, outline(), Showcase(items=(shown,)))
     assert found == ["examples: facts facts-0, row 2: its score is not that of the items"]
 
 

@@ -45,6 +45,7 @@ def baseline(
     from clbench.core.baseline import write_baseline
     from clbench.data.exam import open_named
     from clbench.engine.baseline import take
+    from clbench.store.history import remember
     from clbench.store.store import Store
 
     spec = model_spec(model, max_tokens=max_tokens, dtype=dtype)
@@ -54,6 +55,7 @@ def baseline(
     with progress_bars():
         taken = take(spec, opened, names, items, Store(how.store), how)
     write_baseline(output, taken)
+    remember(how.store, taken)
     for each in taken.exams:
         say(f"{each.sheet.exam}: {100 * _mean(each.sheet.rows[0].values()):.1f} % of {len(each.sheet.ids)}")
     say(f"baseline: {output.resolve()}\nseal: {taken.seal}")

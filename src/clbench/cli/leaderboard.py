@@ -61,11 +61,12 @@ def _places(folder: Path) -> list[Path]:
 def _problems(run: RunRecord) -> list[str]:
     import json
 
-    from clbench.engine.verify import problems
+    from clbench.engine.verify import problems, strays
 
     asked = json.loads((run.folder / "scores.json").read_text(encoding="utf-8"))
     scores = {name: run.scores[name] for name in asked if name in run.scores}
-    found = problems(run.spec, run.matrix, run.sheets, run.showcase, scores, run.meters)
+    found = problems(run.spec, run.matrix, run.sheets, scores, run.meters)
+    found += strays(run.matrix, run.sheets, run.outline, run.showcase)
     # The folder's name holds the key of the spec, so an edited spec does not fit its name.
     if not run.folder.name.endswith(run.spec.key[:8]):
         found.insert(0, f"spec: its key is {run.spec.key[:8]}, the folder is of another spec")

@@ -10,16 +10,14 @@ from clbench.core.errors import UserError
 from clbench.core.matrix import Matrix
 from clbench.core.sheets import Row, Sheet, Sheets, Showcase
 from clbench.core.spec import RunSpec
-from clbench.core.types import Grade, Meters
+from clbench.core.types import Grade, Meters, Outline
 from clbench.engine.mark import combined, open_scorer
 from clbench.metrics import compute
 
 TOLERANCE = 1e-9
 
 
-def problems(
-    spec: RunSpec, matrix: Matrix, sheets: Sheets, showcase: Showcase, scores: Mapping[str, float], meters: Meters
-) -> list[str]:
+def problems(spec: RunSpec, matrix: Matrix, sheets: Sheets, scores: Mapping[str, float], meters: Meters) -> list[str]:
     """Say what does not fit together in a result; empty where all of it follows from the item records.
 
     Cells are made again from the items by the scorers' own rules, figures from the cells and the meters, meters from
@@ -31,7 +29,28 @@ def problems(
         if sheet is not None:
             found += _cells(matrix, place, sheet)
     found += _figures(spec, matrix, scores, meters)
-    return [*found, *_meters(meters), *_shown(sheets, showcase)]
+    return [*found, *_meters(meters)]
+
+
+def strays(matrix: Matrix, sheets: Sheets, outline: Outline, showcase: Showcase) -> list[str]:
+    """Say where the stream's outline and the items shown in full are of another result than the matrix."""
+    return [*_stream(matrix, outline), *_shown(sheets, showcase)]
+
+
+def _stream(matrix: Matrix, outline: Outline) -> Iterator[str]:
+    """Compare what is taught when: moving a task's lesson would move its diagonal, and with it every figure."""
+    if len(outline.rounds) != matrix.num_lessons:
+        yield f"the stream has {len(outline.rounds)} rounds, the matrix {matrix.num_lessons} lessons"
+    own = [c for c in matrix.columns if c.kind == "own"]
+    if tuple(c.name for c in own) != outline.tasks:
+        yield "the own tasks of the matrix are not those of the stream"
+        return
+    for column, questions in zip(own, outline.questions, strict=True):
+        taught = next((r.step for r in outline.rounds if column.name in r.teaches), None)
+        if column.taught != taught:
+            yield f"{column.name}: taught in lesson {column.taught} by the matrix, {taught} by the stream"
+        if column.size > questions:
+            yield f"{column.name}: {column.size} questions in the matrix, {questions} in the stream"
 
 
 def _columns(matrix: Matrix, sheets: Sheets) -> Iterator[str]:
@@ -67,6 +86,8 @@ def _cells(matrix: Matrix, place: int, sheet: Sheet) -> Iterator[str]:
         if len(row.values()) != len(sheet.ids) or (row.parts and len(row.parts) != len(sheet.ids)):
             yield f"{where}: {len(row.values())} scores for {len(sheet.ids)} items"
             continue
+        if any(not 0 <= value <= 1 for value in row.values() if not math.isnan(value)):
+            yield f"{where}: scores outside of 0 to 1"
         try:
             score, graded = _again(sheet, row)
         except UserError as error:
