@@ -74,7 +74,7 @@ class Marked:
     @property
     def known(self) -> NDArray[np.bool_]:
         """Which items were marked in every row, shape (items,)."""
-        return ~np.isnan(self.scores).any(axis=0)
+        return np.asarray(~np.isnan(self.scores).any(axis=0))
 
     @property
     def means(self) -> Floats:
