@@ -42,7 +42,7 @@ def matrix_draws(matrix: Matrix, sheets: Sheets) -> MatrixDraws | None:
     """Draw R; None where the items of a column are not on record.
 
     All rows of a column see the same sample of its items, and so do all runs that sit the same exam. Each exam's score
-    is computed anew by its own rule. Deviations are stretched by sqrt(G / (G - 1)), G independent items or groups, since
+    is computed anew by its own rule. Deviations are stretched by sqrt(G / (G - 1)), G independent items or groups:
     a sample of few is less varied than what it was drawn from.
     """
     found = {s.exam: s for s in sheets.sheets}

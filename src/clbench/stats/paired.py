@@ -262,6 +262,18 @@ def drop_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None
     return float(t.cdf(statistic, min(freedom, 1e9)))
 
 
+def discordant(one: Scores, two: Scores, *, groups: Sequence[Hashable] | None = None) -> float:
+    """Return the mean square of the items' differences, with groups times the design effect: `power.items_needed`'s p.
+
+    For right and wrong answers without groups the share that one side has right and the other wrong. NaN without items.
+    """
+    first, second, places = _pairs(one, two, groups)
+    if not first.items:
+        return math.nan
+    differences = second.units() - first.units()
+    return float((differences**2).mean()) * design_effect(differences - differences.mean(), places)[0]
+
+
 def _pairs(one: Scores, two: Scores, groups: Sequence[Hashable] | None) -> tuple[Marked, Marked, Places | None]:
     """Give both sides' items that both have marked, and the cluster of each."""
     first, second = marked(one), marked(two)
@@ -327,7 +339,9 @@ def design_effect(apart: Floats, places: Places | None) -> tuple[float, float]:
 
     P sums the squares of the items' deviations, R is G / (G - 1) times the sum of the squared group totals, k the size
     of a group and u = 3: while few items differ D is drawn towards k, since groups that are all alike tell nothing of
-    how they would part. The degrees are Satterthwaite's, G - 1 for R and many for the rest; (1, infinity) without groups.
+    how they would part. The degrees are Satterthwaite's, G - 1 for R and many for the rest.
+
+    Without groups: 1, infinity.
 
     Args:
         apart: Deviations of the items from their mean.
