@@ -1,4 +1,4 @@
-"""How often 95 % intervals hold the truth, and how often equal things are called different: `python bench/intervals.py`.
+"""How often 95 % intervals hold the truth, and equal things are called different: `python bench/intervals.py`.
 
 Simulated runs with a known truth: items are right with a chance of their own, the items of a group share it (beta law,
 correlation 0.1 or 0.2 within groups), and new items and groups are drawn for every simulated run. So what is estimated
@@ -276,7 +276,7 @@ def exam_rows(rng, runs: int) -> Iterator[Line]:
         few = CAREFUL if groups < 100 else WANTED
         covered, called = pairs(rng, runs, groups, size, 0.15, 0.15)
         yield f"paired difference, {what}, 15 % lost and 15 % gained", covered, few
-        yield f"the same, called a fall by the gate's test at 5 %", called, (0.0, 0.06)
+        yield "the same, called a fall by the gate's test at 5 %", called, (0.0, 0.06)
         yield f"paired difference, {what}, 10 % lost only", pairs(rng, runs, groups, size, 0.1, 0.0)[0], few
     for items in (30, 100, 400):
         score, change, called = own_rule(rng, max(runs // 4, 50), items)
@@ -329,13 +329,9 @@ def main() -> int:
             out += bad
             print(f"| {what} | {100 * measured:.1f} % | {100 * least:g} to {100 * most:g} %{' !' if bad else ''} |")
             sys.stdout.flush()
-    took = time.monotonic() - began
+    took, chip = time.monotonic() - began, platform.processor() or platform.machine()
     print(
-        f"\n`python bench/intervals.py --runs {given.runs} --seed {given.seed}`: {given.runs} simulated exams and",
-        end=" ",
-    )
-    print(
-        f"{max(given.runs // 3, 20)} simulated runs of each kind, {took:.0f} s on {platform.processor() or platform.machine()}."
+        f"\n{given.runs} simulated exams, {max(given.runs // 3, 20)} simulated runs of each kind; {took:.0f} s on {chip}."
     )
     return int(given.check and out > 0)
 

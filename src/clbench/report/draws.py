@@ -118,6 +118,22 @@ def samples_of(
     )
 
 
+def linear_samples(matrix: Matrix, drawn: MatrixDraws, factors: Floats) -> tuple[float, Samples]:
+    """Give a weighted sum of cells of R, and it in every sample.
+
+    Args:
+        matrix: R.
+        drawn: Its samples.
+        factors: Of the cells, shape (T+1, E); cells of factor 0 are not looked at.
+    """
+    used = factors != 0
+    whole = np.where(used, matrix.values * factors, 0.0).sum(axis=0)
+    by_exam = np.where(used, drawn.values * factors, 0.0).sum(axis=1)
+    steps = np.abs(factors).max(axis=0) / np.maximum(drawn.items, 1)
+    alone = np.nan_to_num(by_exam[:ALONE] - whole)
+    return float(whole.sum()), Samples(by_exam.sum(axis=1), alone, drawn.items, drawn.freedom, drawn.sizes, steps)
+
+
 def _like(matrix: Matrix, values: Floats) -> Matrix:
     return Matrix(values, matrix.n, matrix.ungraded, matrix.columns)
 
