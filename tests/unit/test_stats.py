@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from clbench.stats.bootstrap import interval, item_weights, row_draws
+from clbench.stats.bootstrap import Samples, difference_of, interval, item_weights, row_draws
 from clbench.stats.drift import cusum, false_alarm_rate, limit_for
 from clbench.stats.gate import judged
+from clbench.stats.intervals import wilson
 from clbench.stats.paired import drop_p, holm, mcnemar, paired_difference, paired_permutation
 from clbench.stats.power import drop_seen, items_needed, power_of, seeds_needed
 from clbench.stats.ranks import rank_intervals
+from clbench.stats.single import score_interval
 
 SCORES = st.lists(
     st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 0.25, 1.0])), min_size=1, max_size=9
@@ -239,25 +241,66 @@ def test_never_at_a_gain(lost, gained):
     assert not (verdict.regressed and gained >= lost)
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say():
-    """A short run of the simulation; bounds are wider by what so few runs leave to chance."""
+@pytest.fixture(scope="module")
+def bench():
     sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
     try:
-        import intervals as bench
+        import intervals
     finally:
         sys.path.pop(0)
-    for what, measured, least, most in bench.rows(400, seed=1):
-        slack = 0.03 if most < 1 and least > 0.5 else 0.025
-        assert least - slack <= measured <= most + slack, what
+    return intervals
 
 
-def test_the_simulation_says_so_where_a_figure_is_out(monkeypatch, capsys):
-    sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
-    try:
-        import intervals as bench
-    finally:
-        sys.path.pop(0)
-    monkeypatch.setattr(bench, "rows", lambda runs, seed: [("x", 0.5, 0.93, 0.97)])
+def test_one_score_holds_the_truth_as_often_as_it_says(bench):
+    for items in (10, 30, 100):
+        lowest, mean = bench.exact(items)
+        assert lowest > 0.925
+        assert 0.94 < mean < 0.975
+    for groups, size in ((3, 30), (10, 30)):
+        lowest, _ = bench.one_score(np.random.default_rng(1), 100, groups, size)
+        assert lowest > 0.95 - 4 * math.sqrt(0.05 * 0.95 / 100)
+
+
+@pytest.mark.parametrize(("groups", "size"), [(30, 1), (3, 30), (10, 30), (30, 4)])
+def test_paired_differences_hold_the_truth_as_often_as_they_say(bench, groups, size):
+    covered, called = bench.pairs(np.random.default_rng(2), 300, groups, size, 0.15, 0.15)
+    assert covered > 0.95 - 3 * math.sqrt(0.05 * 0.95 / 300)
+    assert called < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
+
+
+@pytest.mark.parametrize(
+    ("exams", "groups", "size", "share"), [(4, 10, 1, 0.98), (4, 10, 1, 0.5), (4, 3, 16, 0.5), (10, 3, 16, 0.98)]
+)
+def test_figures_of_few_items_and_groups_hold_the_truth(bench, exams, groups, size, share):
+    covered, called = bench.average(np.random.default_rng(3), 80, exams, groups, size, share)
+    slack = 3 * math.sqrt(0.05 * 0.95 / 80)
+    assert covered > 0.95 - slack
+    assert called < 0.05 + slack
+
+
+def test_all_right_is_no_certainty():
+    assert score_interval([1.0] * 10)[1:] == pytest.approx((0.7225, 1.0), abs=1e-3), "Wilson's, the wider one"
+    groups = [i // 30 for i in range(90)]
+    low = score_interval([1.0] * 90, groups=groups)[1]
+    assert low == pytest.approx(wilson(1.0, 3)[0]), "three groups that are all right are worth three items"
+    one = np.array([1.0] * 50)
+    samples = Samples(one, np.zeros((1, 4)), np.full(4, 10.0), np.full(4, 9.0), np.ones(4), np.full(4, 1 / 40))
+    low, high = interval([1.0], [samples], (0.0, 1.0))
+    assert (low, high) == pytest.approx((wilson(1.0, 40)[0], 1.0), abs=0.01), "four exams of ten: forty items"
+    (low, high), p = difference_of([1.0], [samples], [1.0], [samples])
+    assert low < 0 < high
+    assert p == 1.0
+
+
+def test_the_gate_rings_as_often_as_it_says(bench):
+    rng = np.random.default_rng(1)
+    assert bench.exact_alarms() <= 0.05
+    assert bench.gate(rng, 300, 0.0, exams=8) < 0.05 + 0.03
+    assert bench.gate(rng, 300, 0.05) > 0.8
+
+
+def test_the_simulation_says_so_where_a_figure_is_out(bench, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "rows", lambda runs, seed: [("x", 0.5, (0.93, 0.97))])
     monkeypatch.setattr(sys, "argv", ["intervals.py", "--check"])
     assert bench.main() == 1
     assert "| x | 50.0 % | 93 to 97 % ! |" in capsys.readouterr().out

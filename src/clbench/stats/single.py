@@ -91,11 +91,11 @@ def _worth(
     num, apart = len(units), units - units.mean()
     plain = float((apart**2).sum())
     effect, freedom = design_effect(apart, places)
-    freedom = min(freedom, num - 1)
+    freedom = freedom if binary else min(freedom, num - 1)
     if not binary:
         plain = plain * num / (num - 1) + (float(np.unique(np.round(units, 9), return_counts=True)[1].max()) / num) ** 2
     # Right and wrong: s (1 - s) / n is Wilson's own variance, which needs no floor.
     shrunk = min(max((num * score + 1) / (num + 2), 1 / (num + 2)), (num + 1) / (num + 2))
     worth = num / effect if binary else shrunk * (1 - shrunk) * num * num / (effect * plain)
     inside = min(max(score, 0.0), 1.0)
-    return wilson_at(inside, worth, float(t.ppf((1 + level) / 2, freedom)))
+    return wilson_at(inside, worth, float(t.ppf((1 + level) / 2, min(freedom, 1e9))))
