@@ -142,7 +142,8 @@ def test_an_interval_adds_what_seeds_and_what_items_would_change():
     assert math.isnan(interval([0.5], []).low)
     assert math.isnan(interval([math.nan], [draws]).low)
     biased = interval([0.5], [draws + 0.05])
-    assert (biased.low + biased.high) / 2 == pytest.approx(0.45), "the bias is taken off"
+    half = math.hypot(0.2, 2 * 0.05)
+    assert biased == pytest.approx((0.45 - half - 0.05, 0.45 + half), abs=1e-4), "the bias is taken off, and doubted"
 
 
 # --- ranks, power, drift ----------------------------------------------------------------------------------------
