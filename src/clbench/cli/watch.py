@@ -24,12 +24,12 @@ def watch(
 ) -> None:
     """Show the trend of every ability, and ring where one declines: exit 0 quiet, 2 alarm, 3 usage, 1 error."""
     from clbench.report import watch as made
-    from clbench.report.gather import load_runs
+    from clbench.report.gather import distinct, read_runs
     from clbench.store.history import history
 
     passed = history(path) if path.is_dir() else []
-    runs = load_runs([path]) if not passed or (path / "runs").is_dir() else []
-    runs = [r for r in runs if not only or r.spec.name in only]
+    runs = read_runs([path]) if not passed or (path / "runs").is_dir() else []
+    runs = distinct([r for r in runs if not only or r.spec.name in only])
     series = [*made.run_series(runs), *(made.gate_series(passed) if not only else [])]
     if not series:
         raise SpecError("there is nothing to watch", where=str(path), mend="name a store with runs or gates")
