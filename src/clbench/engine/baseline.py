@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from clbench.core.baseline import Baseline, Taken
-from clbench.core.errors import DataError
+from clbench.core.errors import DataError, ModelError, SpecError
+from clbench.core.sheets import Row, packed
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Exam
-from clbench.engine.examine import examine
+from clbench.engine.examine import ask_again, examine
+from clbench.engine.fingerprint import machine_of, parts_of
 from clbench.engine.mark import open_scorer
 from clbench.engine.provenance import package_version
 from clbench.engine.sheets import Cell, sheets_of
@@ -41,7 +43,44 @@ def take(
         exams=tuple(found),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         clbench=package_version("clbench") or "",
+        parts=parts_of(model),
+        machine=machine_of(machine, model),
     ).sealed()
+
+
+def repeat(
+    baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine: Machine, times: int
+) -> Baseline:
+    """Ask the unchanged model of a baseline again, here and now; give the baseline with its new scores as rows 1, 2, ...
+
+    Args:
+        baseline: What was asked before.
+        model: Where that model lies now.
+        exams: Those of the baseline.
+        machine: Where to ask.
+        times: How often, >= 1.
+
+    Raises:
+        SpecError: There is another model now.
+        ModelError: It cannot sit one of the exams.
+    """
+    mend = "name the baseline's own checkpoint with --unchanged, or leave --repeat out"
+    try:
+        same = source.identity(model) == baseline.identity
+    except ModelError as error:
+        raise SpecError(f"the baseline's model cannot be asked again: {error.what}", where="--repeat", mend=mend) from None
+    if not same:
+        what = f"{model.name} is not the model of the baseline: its weights or files are others now"
+        raise SpecError(what, where="--repeat", mend=mend)
+    rows: dict[str, dict[int, Row]] = {t.sheet.exam: dict(t.sheet.rows) for t in baseline.exams}
+    for exam, grades in ask_again(model, exams, machine, times):
+        found = rows[exam.name]
+        parts = tuple(g.parts for g in grades) if found[0].parts else ()
+        found[len(found)] = Row(asked=exam.digest, ask="", mark="", scores=packed(grades), parts=parts)
+    again = [
+        t.model_copy(update={"sheet": t.sheet.model_copy(update={"rows": rows[t.sheet.exam]})}) for t in baseline.exams
+    ]
+    return baseline.model_copy(update={"exams": tuple(again)})
 
 
 def check_exams(baseline: Baseline, exams: Sequence[Exam]) -> None:
