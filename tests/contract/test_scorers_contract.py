@@ -116,5 +116,14 @@ def test_planted_bugs_in_the_score_of_an_exam_are_caught(check, combine):
     assert check in {o.check for o in check_scorer(broken) if o.problem}
 
 
+WEIGHED = "weighing items is repeating them"
+
+
+@pytest.mark.parametrize("combine", [_mean, None])
+def test_a_rule_that_weighs_otherwise_is_caught(combine):
+    broken = replace(open_scorer("exact"), combine=combine, weigh=lambda scores, parts, weights: weights @ scores)
+    assert WEIGHED in {o.check for o in check_scorer(broken) if o.problem}
+
+
 def test_every_check_has_a_planted_bug():
-    assert {*BUGS, *RULES} == {*CHECKS, "unknown setting refused"}
+    assert {*BUGS, *RULES, WEIGHED} == {*CHECKS, "unknown setting refused"}

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clbench.core.matrix import Matrix
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Grade, Lesson, Meters, Prompt
+
+Floats = NDArray[np.float64]
+Weigh = Callable[[Floats, Sequence[tuple[float, ...]], Floats], Floats]
 
 
 class Responder(Protocol):
@@ -136,6 +142,9 @@ class ScorerPlugin:
         about: One line for listings.
         combine: Graded answers of one exam (one or more, none with score None) -> score of the exam in [0, 1]; pure,
             and blind to their order. It reads `Grade.parts`. None: the mean of their scores.
+        weigh: The same rule for many weightings at once, for intervals and tests: scores (items,), parts of the items,
+            whole weights (draws, items) -> scores (draws,), NaN where all weights are 0. None: `combine` is called for
+            each, which is slower.
         specimens: What the contract suite asks; none where plain text will do.
     """
 
@@ -144,6 +153,7 @@ class ScorerPlugin:
     about: str
     combine: Callable[[Sequence[Grade]], float] | None = None
     specimens: tuple[Specimen, ...] = ()
+    weigh: Weigh | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
+from clbench.scoring import _weighing
 from clbench.scoring._settings import clip, settings_of, unmarkable
 
 DEFAULTS: dict[str, Any] = {"tokenize": "13a"}
@@ -71,4 +72,5 @@ PLUGIN = ScorerPlugin(
     version=1,
     about="corpus BLEU-4 (sacrebleu; Chinese: tokenize zh); per answer sentence BLEU",
     combine=combine,
+    weigh=_weighing.of_sums(_score),
 )

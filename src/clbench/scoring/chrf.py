@@ -17,6 +17,7 @@ from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
+from clbench.scoring import _weighing
 from clbench.scoring._settings import clip, settings_of, unmarkable
 
 ORDERS = range(1, 7)
@@ -63,5 +64,9 @@ def combine(grades: Sequence[Grade]) -> float:
 
 
 PLUGIN = ScorerPlugin(
-    build=build, version=1, about="corpus chrF2 of character n-grams, for any script; per answer chrF2", combine=combine
+    build=build,
+    version=1,
+    about="corpus chrF2 of character n-grams, for any script; per answer chrF2",
+    combine=combine,
+    weigh=_weighing.chrf(RECALL_WEIGHT),
 )

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
+from clbench.scoring import _weighing
 from clbench.scoring._lists import Items, grade, micro_f1, pieces, plain
 from clbench.scoring._settings import settings_of
 
@@ -51,6 +52,7 @@ PLUGIN = ScorerPlugin(
     version=1,
     about="entity F1 (`type: span; type: span` or `none`), micro-averaged; per answer F1",
     combine=micro_f1,
+    weigh=_weighing.micro_f1,
     specimens=(
         Specimen("Name the entities.", ("PER: Ann Lee; LOC: Rome; PER: Ann Lee", "PER: Ann; LOC: Rome"), "PER: Bob"),
         Specimen("列出实体。", ("人名：小明；地名：北京",), "地名：上海"),

@@ -15,6 +15,7 @@ from typing import Any
 from clbench.core.errors import SpecError
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade
+from clbench.scoring import _weighing
 from clbench.scoring._settings import settings_of, unmarkable
 
 DEFAULTS: dict[str, Any] = {"metric": "", "filter": ""}
@@ -94,4 +95,11 @@ _SPECIMEN = Specimen(
     ),
     plain=True,
 )
-PLUGIN = ScorerPlugin(build=build, version=1, about="a stock task's own marks", combine=combine, specimens=(_SPECIMEN,))
+PLUGIN = ScorerPlugin(
+    build=build,
+    version=1,
+    about="a stock task's own marks",
+    combine=combine,
+    weigh=_weighing.stock,
+    specimens=(_SPECIMEN,),
+)

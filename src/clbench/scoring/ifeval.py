@@ -17,6 +17,7 @@ from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade
+from clbench.scoring import _weighing
 from clbench.scoring._instructions import followed
 from clbench.scoring._settings import clip, settings_of
 
@@ -94,5 +95,6 @@ PLUGIN = ScorerPlugin(
     version=2,
     about="instructions that can be verified (IFEval)",
     combine=combine,
+    weigh=_weighing.verdicts,
     specimens=(_SPECIMEN,),
 )

@@ -23,7 +23,7 @@ from typing import Any
 from clbench.core.keys import normal_text
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring import label
+from clbench.scoring import _weighing, label
 from clbench.scoring._settings import settings_of
 
 
@@ -57,5 +57,9 @@ def combine(grades: Sequence[Grade]) -> float:
 
 
 PLUGIN = ScorerPlugin(
-    build=build, version=1, about="macro-averaged F1 over the labels of the exam; per answer accuracy", combine=combine
+    build=build,
+    version=1,
+    about="macro-averaged F1 over the labels of the exam; per answer accuracy",
+    combine=combine,
+    weigh=_weighing.macro_f1,
 )

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
+from clbench.scoring import _weighing
 from clbench.scoring._lists import Items, grade, micro_f1, pieces, plain
 from clbench.scoring._settings import settings_of
 
@@ -52,6 +53,7 @@ PLUGIN = ScorerPlugin(
     version=1,
     about="triple F1 (`subject | relation | object; ...` or `none`), micro-averaged; per answer F1",
     combine=micro_f1,
+    weigh=_weighing.micro_f1,
     specimens=(
         Specimen(
             "Which triples?",

@@ -56,10 +56,14 @@ def wilson(score: float | None, num: int, level: float = 0.95) -> tuple[float | 
         return None, None
     from scipy.stats import norm
 
-    z = float(norm.ppf((1 + level) / 2))
-    middle = score + z * z / (2 * num)
-    spread = z * math.sqrt(score * (1 - score) / num + z * z / (4 * num * num))
-    whole = 1 + z * z / num
+    return wilson_at(score, num, float(norm.ppf((1 + level) / 2)))
+
+
+def wilson_at(score: float, num: float, edge: float) -> tuple[float, float]:
+    """Return Wilson's interval for a share, with `edge` for z and a number of items that need not be whole, > 0."""
+    middle = score + edge * edge / (2 * num)
+    spread = edge * math.sqrt(score * (1 - score) / num + edge * edge / (4 * num * num))
+    whole = 1 + edge * edge / num
     return (middle - spread) / whole, (middle + spread) / whole
 
 

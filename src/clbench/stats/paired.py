@@ -17,10 +17,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.stats.marked import Marked, marked, side_by_side
+
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
+Scores = Marked | Sequence[float] | Floats
 EXACT = 12  # up to 2^12 patterns of signs are counted one by one
 BLOCK = 2**20  # signs drawn at a time: 8 MB
+UNSEEN = 2.0  # items that must differ before clusters are no longer taken to stand and fall together
+SWAPS = 1999  # draws where a rule must be computed anew for each: p is told to within 0.005 near 0.05
 LEAST = 0.05  # clusters may cancel out by luck; a variance below this part of the unclustered one is not believed
 
 
@@ -67,29 +72,30 @@ def clusters(groups: Sequence[Hashable] | None, items: int) -> Places | None:
 
 
 def paired_difference(
-    one: Sequence[float] | Floats,
-    two: Sequence[float] | Floats,
+    one: Scores,
+    two: Scores,
     *,
     groups: Sequence[Hashable] | None = None,
     level: float = 0.95,
 ) -> Difference:
-    """Give the mean of `two` - `one` over the same items, with an interval.
+    """Give the score of `two` - that of `one` over the same items, with an interval.
 
-    For right and wrong answers all D that Tango's score test does not refuse:
+    Where the score is the mean of the items, for right and wrong answers all D that Tango's score test does not refuse:
 
         |g - l - n D| / sqrt(e n (2 q(D) + D (1 - D))) <= z
 
     g and l are the items gained and lost and q(D) the most likely share of lost ones if D were true; e is 1, or with
-    groups the design effect, cluster-robust variance over plain variance, and then t_{G-1} stands for z, G the number
+    groups `design_effect`, and then t_{G-1} stands for z, G the number
     of clusters. For graded scores, with D_c the sum over cluster c of n_c items (one each without groups):
 
         c +- t_{G-1} sqrt(G / (G-1) (sum_c (D_c - c n_c)^2 + 2 w r^2)) / (n + 2 w),   c = sum_c D_c / (n + 2 w)
 
     that is Student's with an item more at +r and one at -r, r the root mean square of the differences that are not 0,
-    each of weight w, the share of those that are. No interval has width 0, however equal the scores.
+    each of weight w, the share of those that are. No interval has width 0, however equal the scores. Where an exam has
+    a rule of its own (F1, BLEU), D are differences of the jackknife's pseudo-values (`Marked.units`).
 
     Args:
-        one: Scores, in [0, 1]; a pair with NaN in it is left out.
+        one: Scores, in [0, 1], or `Marked`; a pair with NaN in it is left out.
         two: Scores of the same items; unequal lengths are a ValueError.
         groups: What each item belongs to, such as a document that several items ask about; None is nothing shared.
         level: Confidence, in (0, 1).
@@ -102,15 +108,18 @@ def paired_difference(
     """
     from scipy.stats import norm, t
 
-    differences, places = _pairs(one, two, groups)
-    num = len(differences)
-    if num < 2:
-        return Difference(float(differences[0]), -1.0, 1.0, 1) if num else UNMEASURED
-    value, tail = float(differences.mean()), (1 + level) / 2
-    if _whole(differences):
+    first, second, places = _pairs(one, two, groups)
+    num = first.items
+    if num == 0:
+        return UNMEASURED
+    value, tail = second.value - first.value, (1 + level) / 2
+    if num == 1:
+        return Difference(value, -1.0, 1.0, 1)
+    differences = second.units() - first.units()
+    if first.is_mean and _whole(differences):
         # Student's wider tails allow for a variance that was estimated, which the score test does not do.
         edge = float(norm.ppf(tail) if places is None else t.ppf(tail, _freedom(differences, places)))
-        low, high = _tango(differences, edge * math.sqrt(_design_effect(differences, places)))
+        low, high = _tango(differences, edge * math.sqrt(design_effect(differences - differences.mean(), places)))
     else:
         centre, error = _padded(differences, places)
         width = float(t.ppf(tail, _freedom(differences, places))) * error
@@ -135,23 +144,25 @@ def mcnemar(gained: int, lost: int) -> float:
 
 
 def paired_permutation(
-    one: Sequence[float] | Floats,
-    two: Sequence[float] | Floats,
+    one: Scores,
+    two: Scores,
     *,
     groups: Sequence[Hashable] | None = None,
     draws: int = 9999,
     seed: int = 0,
 ) -> float:
-    """Give the two-sided p of the sign-flip test of a mean paired difference.
+    """Give the two-sided p of the test that swaps the two sides: would chance differ as much?
 
-        p = (number of sign patterns whose |mean| is at least the observed) / (number of patterns)
+        p = (number of patterns whose |difference| is at least the observed) / (number of patterns)
 
-    Signs are flipped item by item, or cluster by cluster with groups: with G of them p is at least 2^(1 - G). For right
-    and wrong answers without groups it is McNemar's exact test. Up to 12 sums that are not 0 all patterns are counted;
-    with more, `draws` of them are drawn from `seed`, and the observed one is counted among them.
+    Sides are swapped item by item, or cluster by cluster with groups: with G of them p is at least 2^(1 - G). Of a mean
+    only the signs of the differences flip; for right and wrong answers without groups it is McNemar's exact test. Where
+    an exam has a rule of its own, the rule is computed anew on the swapped grades, at most 1999 times ("approximate
+    randomization"). Up to 12 that differ all patterns are counted; with more, `draws` of them are drawn from `seed`,
+    and the observed one is counted among them.
 
     Args:
-        one: Scores, in [0, 1]; a pair with NaN in it is left out.
+        one: Scores, in [0, 1], or `Marked`; a pair with NaN in it is left out.
         two: Scores of the same items; unequal lengths are a ValueError.
         groups: What each item belongs to.
         draws: Patterns drawn where there are too many to count.
@@ -160,13 +171,16 @@ def paired_permutation(
     Returns:
         In (0, 1]; 1 where all differences are 0.
 
-    Source: Fisher 1935; Phipson & Smyth 2010 for p-values of drawn permutations.
+    Source: Fisher 1935; Noreen 1989 for scores that are no means; Phipson & Smyth 2010 for drawn permutations.
 
     Example:
         >>> paired_permutation([0, 0, 0, 1], [1, 1, 1, 1])
         0.25
     """
-    differences, places = _pairs(one, two, groups)
+    first, second, places = _pairs(one, two, groups)
+    if not first.is_mean:
+        return _swapped(first, second, places, min(draws, SWAPS), seed)[0]
+    differences = second.units() - first.units()
     sums = differences if places is None else np.bincount(places, weights=differences).astype(np.float64)
     sums = sums[sums != 0]
     if not len(sums):
@@ -205,9 +219,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def drop_p(
-    old: Sequence[float] | Floats, new: Sequence[float] | Floats, *, groups: Sequence[Hashable] | None = None
-) -> float:
+def drop_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None, seed: int = 0) -> float:
     """Give the one-sided p of "the new scores are no lower than the old ones".
 
     For right and wrong answers without groups McNemar's mid-p: P(X < gained) + P(X = gained) / 2, X binomial(gained +
@@ -226,34 +238,77 @@ def drop_p(
     """
     from scipy.stats import binom, t
 
-    differences, places = _pairs(old, new, groups)
+    first, second, places = _pairs(old, new, groups)
+    if not first.items:
+        return math.nan
+    if not first.is_mean and places is None:
+        return _swapped(first, second, None, SWAPS, seed)[1]
+    differences = second.units() - first.units()
     if not differences.any():
-        return 1.0 if len(differences) else math.nan
+        return 1.0
     gained, lost = int((differences > 0).sum()), int((differences < 0).sum())
-    if places is None and _whole(differences):
+    whole = first.is_mean and _whole(differences)
+    if places is None and whole:
         return float(binom.cdf(gained - 1, gained + lost, 0.5) + 0.5 * binom.pmf(gained, gained + lost, 0.5))
     if len(differences) < 2:
         return 1.0
-    if _whole(differences):
-        statistic = (gained - lost) / math.sqrt((gained + lost) * _design_effect(differences, places))
+    if whole:
+        effect = design_effect(differences - differences.mean(), places)
+        statistic = (gained - lost) / math.sqrt((gained + lost) * effect)
     else:
         centre, error = _padded(differences, places)
         statistic = centre / error
     return float(t.cdf(statistic, _freedom(differences, places)))
 
 
-def _pairs(
-    one: Sequence[float] | Floats, two: Sequence[float] | Floats, groups: Sequence[Hashable] | None
-) -> tuple[Floats, Places | None]:
-    """Give the differences that are known, and the cluster of each."""
-    first, second = np.asarray(one, dtype=np.float64), np.asarray(two, dtype=np.float64)
-    if first.shape != second.shape:
-        raise ValueError(f"{len(first)} and {len(second)} scores are no pairs: give both of the same items")
-    places = clusters(groups, len(first))
-    there = ~np.isnan(second - first)
+def _pairs(one: Scores, two: Scores, groups: Sequence[Hashable] | None) -> tuple[Marked, Marked, Places | None]:
+    """Give both sides' items that both have marked, and the cluster of each."""
+    first, second = marked(one), marked(two)
+    if first.items != second.items:
+        raise ValueError(f"{first.items} and {second.items} scores are no pairs: give both of the same items")
+    places = clusters(groups, first.items)
+    there = first.known & second.known
     if places is not None:  # numbered anew: a cluster may have lost all its items
         places = clusters(places[there].tolist(), int(there.sum()))
-    return (second - first)[there], places
+    return first.only(there), second.only(there), places
+
+
+def _swapped(one: Marked, two: Marked, places: Places | None, draws: int, seed: int) -> tuple[float, float]:
+    """Give (two-sided p, one-sided p of a drop) of swapping the sides of whole clusters and applying the rule anew."""
+    if not one.items:
+        return 1.0, math.nan
+    differ = np.any(_grades_differ(one, two), axis=0)
+    own = np.arange(one.items) if places is None else places
+    active = np.unique(own[differ])
+    if not len(active):
+        return 1.0, 1.0
+    every = len(active) <= EXACT
+    if every:
+        flips = ((np.arange(2 ** len(active))[:, None] >> np.arange(len(active))) & 1).astype(np.float64)
+    else:
+        flips = np.random.default_rng(seed).integers(0, 2, size=(draws, len(active))).astype(np.float64)
+    by_cluster = np.zeros((len(flips), int(own.max()) + 1))
+    by_cluster[:, active] = flips
+    swap = by_cluster[:, own]
+    both = side_by_side(one, two)
+    gaps = both.drawn(np.hstack([swap, 1 - swap])) - both.drawn(np.hstack([1 - swap, swap]))
+    observed = two.value - one.value
+    hits = int((np.abs(gaps) >= abs(observed) - 1e-12).sum()), int((gaps <= observed + 1e-12).sum())
+    if every:
+        return hits[0] / len(flips), hits[1] / len(flips)
+    return (1 + hits[0]) / (1 + len(flips)), (1 + hits[1]) / (1 + len(flips))
+
+
+def _grades_differ(one: Marked, two: Marked) -> NDArray[np.bool_]:
+    """Give which items have other scores or parts on the two sides, shape (pairs of rows, items)."""
+    return np.array(
+        [
+            [x != y or (mine and mine[i] != theirs[i]) for i, (x, y) in enumerate(zip(a, b, strict=True))]
+            for a, mine in zip(one.scores, one.parts or ((),) * len(one.scores), strict=True)
+            for b, theirs in zip(two.scores, two.parts or ((),) * len(two.scores), strict=True)
+        ],
+        dtype=np.bool_,
+    )
 
 
 def _whole(differences: Floats) -> bool:
@@ -264,13 +319,19 @@ def _freedom(differences: Floats, places: Places | None) -> int:
     return len(differences) - 1 if places is None else int(places.max())
 
 
-def _design_effect(differences: Floats, places: Places | None) -> float:
-    apart = differences - differences.mean()
-    plain = float((apart**2).sum())
-    if places is None or plain < 1e-12:
+def design_effect(apart: NDArray[np.float64], places: Places | None) -> float:
+    """Return by how much clusters raise the variance of a mean, from deviations of items; as 1 without groups.
+
+    Cluster-robust variance, with G / (G - 1), over plain variance, drawn towards the size of a cluster while few items
+    differ: clusters that are all alike tell nothing of how they would part.
+    """
+    if places is None:
         return 1.0
-    sums, num = np.bincount(places, weights=apart), len(differences)
-    return max(LEAST, float((sums**2).sum()) * len(sums) / (len(sums) - 1) * (num - 1) / num / plain)
+    plain, sums = float((apart**2).sum()), np.bincount(places, weights=apart)
+    size = float((np.bincount(places) ** 2).sum()) / len(apart)
+    robust = max(LEAST * plain, float((sums**2).sum()) * len(sums) / (len(sums) - 1))
+    unseen = UNSEEN**2 / (UNSEEN + plain)
+    return (robust + size * unseen) / (plain + unseen)
 
 
 def _padded(differences: Floats, places: Places | None) -> tuple[float, float]:
@@ -278,11 +339,13 @@ def _padded(differences: Floats, places: Places | None) -> tuple[float, float]:
     own = np.arange(len(differences)) if places is None else places
     differ = differences[differences != 0]
     weight = 1.0 if np.ptp(differences) == 0 else 1 - len(differ) / len(differences)
+    # Where nothing differs, one item may still turn from wrong to right.
+    size = float((differ**2).mean()) if len(differ) else 1.0
     total = len(differences) + 2 * weight
     centre = float(differences.sum()) / total
     sums, sizes = np.bincount(own, weights=differences), np.bincount(own)
     least = LEAST * float(((differences - centre) ** 2).sum())
-    squares = max(least, float(((sums - centre * sizes) ** 2).sum())) + 2 * weight * float((differ**2).mean())
+    squares = max(least, float(((sums - centre * sizes) ** 2).sum())) + 2 * weight * size
     return centre, math.sqrt(squares * len(sums) / (len(sums) - 1)) / total
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from clbench.core.errors import SpecError
+from clbench.core.keys import rng
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade, Message, Reply, Request
 from clbench.engine.mark import combined, open_scorer
+from clbench.stats.marked import by_repeating
 from clbench.testing.outcome import Outcome
 
 PLAIN = (Specimen("?", ("red fox", "fox"), "cat"), Specimen("?", ("红色的狐狸",), "猫"))
@@ -143,6 +147,22 @@ def _combined_any_order(plugin: ScorerPlugin, scorer: Scorer) -> str:
     return ""
 
 
+def _weighed_as_repeated(plugin: ScorerPlugin, scorer: Scorer) -> str:
+    """Compare the rule for many weightings with the rule for lists of grades, in which an item of weight 2 is twice."""
+    if plugin.weigh is None:
+        return ""
+    if plugin.combine is None:
+        return "it weighs items, and has no rule of its own (`combine`)"
+    said = [(example, text) for example, wrong in _cases(plugin) for text in (example.targets[0], wrong, "")]
+    grades = [g for g in (_grade(scorer, example, text) for example, text in said) if g.score is not None]
+    weights = rng(0, 0, "weights of items").integers(0, 3, size=(8, len(grades))).astype(float)
+    weights[0], weights[1] = 1.0, 0.0
+    scores, parts = np.array([g.score for g in grades], dtype=np.float64), tuple(g.parts for g in grades)
+    found, expected = plugin.weigh(scores, parts, weights), by_repeating(plugin.combine)(scores, parts, weights)
+    same = np.allclose(found, expected, atol=1e-9, equal_nan=True)
+    return "" if same else f"weighed items come to {found.tolist()}, repeated ones to {expected.tolist()}"
+
+
 CHECKS: dict[str, Callable[[ScorerPlugin, Scorer], str]] = {
     "oracle scores 1": _oracle,
     "silence scores 0": _silence,
@@ -153,6 +173,7 @@ CHECKS: dict[str, Callable[[ScorerPlugin, Scorer], str]] = {
     "an exam of right answers scores 1": _combined_right,
     "an exam of silence scores 0": _combined_silence,
     "an exam's score is one number in any order": _combined_any_order,
+    "weighing items is repeating them": _weighed_as_repeated,
 }
 
 

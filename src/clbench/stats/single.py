@@ -1,0 +1,101 @@
+"""How sure one score on one exam is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clbench.stats.intervals import wilson_at
+from clbench.stats.marked import marked
+from clbench.stats.paired import Places, Scores, clusters, design_effect
+
+
+def score_interval(
+    scores: Scores, *, groups: Sequence[Hashable] | None = None, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Return (score, low, high) of one exam: what other items of the same kind, or other groups, would show.
+
+    Wilson's interval with as many items as these are worth, n_e, and for right and wrong answers without groups the
+    wider of it and the binomial's mid-p interval, since each of them falls short somewhere:
+
+        n_e = s~ (1 - s~) / V,   V = D (sum_i (u_i - s)^2 + w^2) / n^2
+
+    u are the items' scores (pseudo-values where the exam has a rule of its own), s~ = (n s + 1) / (n + 2), w the share
+    of the commonest score unless answers are right or wrong, so that equal scores do not count as sure, and D
+    the design effect of groups: cluster-robust variance with G / (G - 1) over plain variance, drawn towards the size of
+    a cluster while few items differ, since clusters that are all right tell nothing of how they fall. Student's t with
+    G - 1 degrees (n - 1 for graded items) stands for z.
+
+    Args:
+        scores: In [0, 1], or `Marked`; NaN is left out.
+        groups: What each item belongs to; None is nothing shared.
+        level: Confidence, in (0, 1).
+
+    Returns:
+        In [0, 1]; NaN where nothing was marked.
+
+    Source: Wilson 1927; Lancaster 1961 and Agresti & Gottard 2005 for mid-p; Dean & Pacheco 2014, "Evaluating
+    univariate confidence intervals for proportions from complex surveys", for what items are worth;
+    coverage: `bench/intervals.py`.
+
+    Example:
+        >>> [round(v, 3) for v in score_interval([1, 0, 1, 1, 1, 0, 1, 1, 1, 1])]
+        [0.8, 0.48, 0.965]
+    """
+    side = marked(scores)
+    places = clusters(groups, side.items)
+    side, places = side.only(side.known), None if places is None else places[side.known]
+    places = None if places is None else clusters(places.tolist(), side.items)
+    if not side.items:
+        return math.nan, math.nan, math.nan
+    score, units = side.value, side.units()
+    if side.items == 1:
+        return score, 0.0, 1.0
+    binary = side.is_mean and bool(np.isin(units, (0.0, 1.0)).all())
+    if binary and places is None:
+        low, high = _binomial(int(units.sum()), side.items, level)
+    else:
+        low, high = _worth(units, score, places, binary, level)
+    return score, max(0.0, min(low, score)), min(1.0, max(high, score))
+
+
+def _binomial(hits: int, num: int, level: float) -> tuple[float, float]:
+    """Give the wider of Wilson's and the mid-p interval."""
+    from scipy.stats import norm
+
+    low, high = wilson_at(hits / num, num, float(norm.ppf((1 + level) / 2)))
+    return min(low, _mid_p_low(hits, num, level)), max(high, 1 - _mid_p_low(num - hits, num, level))
+
+
+def _mid_p_low(hits: int, num: int, level: float) -> float:
+    """Give the share at which P(X > hits) + P(X = hits) / 2 is (1 - level) / 2; 0 without a hit."""
+    from scipy.optimize import root_scalar
+    from scipy.stats import binom
+
+    if hits == 0:
+        return 0.0
+
+    def excess(share: float) -> float:
+        return float(binom.sf(hits, num, share) + 0.5 * binom.pmf(hits, num, share)) - (1 - level) / 2
+
+    return float(root_scalar(excess, bracket=(0.0, 1.0), method="brentq").root)
+
+
+def _worth(
+    units: NDArray[np.float64], score: float, places: Places | None, binary: bool, level: float
+) -> tuple[float, float]:
+    from scipy.stats import t
+
+    num, apart = len(units), units - units.mean()
+    plain = float((apart**2).sum())
+    effect, freedom = design_effect(apart, places), num - 1 if places is None else int(places.max())
+    if not binary:
+        plain = plain * num / (num - 1) + (float(np.unique(np.round(units, 9), return_counts=True)[1].max()) / num) ** 2
+    # Right and wrong: s (1 - s) / n is Wilson's own variance, which needs no floor.
+    shrunk = min(max((num * score + 1) / (num + 2), 1 / (num + 2)), (num + 1) / (num + 2))
+    worth = num / effect if binary else shrunk * (1 - shrunk) * num * num / (effect * plain)
+    inside = min(max(score, 0.0), 1.0)
+    return wilson_at(inside, worth, float(t.ppf((1 + level) / 2, freedom)))
