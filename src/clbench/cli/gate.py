@@ -48,7 +48,7 @@ def baseline(
     from clbench.core.baseline import write_baseline
     from clbench.data.exam import open_named
     from clbench.engine.baseline import take
-    from clbench.report.gate import blindness
+    from clbench.report.gate import blindness, scores_of
     from clbench.store.history import remember
     from clbench.store.store import Store
 
@@ -63,9 +63,10 @@ def baseline(
     with progress_bars():
         taken = take(spec, opened, names, items, Store(how.store), how)
     write_baseline(output, taken)
-    remember(how.store, taken)
+    scores = scores_of(taken)
+    remember(how.store, taken, (), scores)
     for each in taken.exams:
-        say(f"{each.sheet.exam}: {100 * _mean(each.sheet.rows[0].values()):.1f} % of {len(each.sheet.ids)}")
+        say(f"{each.sheet.exam}: {100 * scores[each.sheet.exam]:.1f} % of {len(each.sheet.ids)}")
     for line in blindness(taken, margin):
         say(line)
     say(f"baseline: {output.resolve()}\nseal: {taken.seal}")
@@ -93,7 +94,7 @@ def gate(
     from clbench.data.exam import open_named
     from clbench.engine import baseline as ask
     from clbench.report import gate_text as texts
-    from clbench.report.gate import check_margins, gate_report
+    from clbench.report.gate import check_margins, gate_report, scores_of
     from clbench.store.history import remember
     from clbench.store.store import Store
 
@@ -113,7 +114,7 @@ def gate(
             old = ask.repeat(old, same, exams, how, repeat)
         new = ask.take(spec, exams, old.names, old.items, Store(how.store), how)
     report = replace(gate_report(old, new, exams, margin, own, level), strict=strict)
-    remember(how.store, new, [v.exam for v in report.all if v.regressed])
+    remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))
     for path, text in ((junit, texts.as_junit), (markdown, texts.as_markdown)):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,8 +154,3 @@ def _margins(path: Path | None) -> dict[str, float]:
         raise SpecError("is no mapping", where=str(path), mend="for example mmlu: 1pp")
     return {str(name): points(str(value), f"{path} {name}") for name, value in found.items()}
 
-
-def _mean(values: object) -> float:
-    import numpy as np
-
-    return float(np.nanmean(np.asarray(values)))

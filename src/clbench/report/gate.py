@@ -12,8 +12,10 @@ import numpy as np
 from clbench.core.baseline import Baseline, Taken, differing
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.types import Exam
+from clbench.report.marks import marked_rows
 from clbench.report.originals import seen
 from clbench.stats.gate import Noise, Pairs, Verdict, blind_below, judged, noise, pooled
+from clbench.stats.marked import Marked
 
 # What is rehearsed where an ability has regressed: names of the generators of `rehearsal`.
 REHEARSED = {
@@ -135,7 +137,7 @@ def gate_report(
         differs=differs,
         elsewhere=elsewhere,
         widened=widened,
-        noise={name: noise(t.sheet.rows[0].values(), _again(t)) for name, t in before.items()} if measured else {},
+        noise={name: noise(_first(t), _again(t)) for name, t in before.items()} if measured else {},
     )
 
 
@@ -151,13 +153,22 @@ def _judged(
 
 
 def _pairs(old: Taken, new: Taken) -> Pairs:
-    before = _again(old) if len(old.sheet.rows) > 1 else old.sheet.rows[0].values()
-    return Pairs(old.sheet.exam, before, new.sheet.rows[0].values(), old.sheet.groups or None)
+    before = _again(old) if len(old.sheet.rows) > 1 else _first(old)
+    return Pairs(old.sheet.exam, before, _first(new), old.sheet.groups or None)
 
 
-def _again(taken: Taken) -> np.ndarray:
-    """Give the scores of the new asks, shape (asks, items)."""
-    return np.stack([row.values() for k, row in sorted(taken.sheet.rows.items()) if k > 0])
+def _first(taken: Taken) -> Marked:
+    return marked_rows([taken.sheet.rows[0]], taken.sheet.scorer.name)
+
+
+def _again(taken: Taken) -> Marked:
+    """Give what the new asks came to."""
+    return marked_rows([row for k, row in sorted(taken.sheet.rows.items()) if k > 0], taken.sheet.scorer.name)
+
+
+def scores_of(baseline: Baseline) -> dict[str, float]:
+    """Give the score of every exam by its own rule, in [0, 1]; NaN where nothing could be marked."""
+    return {t.sheet.exam: _first(t).value for t in baseline.exams}
 
 
 def _sure(verdict: Verdict) -> Verdict:

@@ -85,12 +85,16 @@ def _noise(report: GateReport) -> list[str]:
 
 def _note(report: GateReport) -> str:
     missed = sum(v.missed for v in report.verdicts)
+    apart = report.pooled is not None and report.pooled.change.items + report.pooled.missed < sum(
+        v.change.items + v.missed for v in report.verdicts
+    )
     return (
         "Percent. An exam regresses if it falls by its margin or more and p is at most "
         f"{report.level:g} (one-sided paired test over items, after Holm's correction over all rows): that is the "
         "chance of any false alarm. It is not worse by more than the margin if a fall of the margin is refuted at the "
         f"same level, also after Holm's correction. Not shown: its items are too few for either. {POOLED}: every item "
-        "counts once." + (f" Left out, marked at one time only: {missed} items." if missed else "")
+        "counts once" + (", without exams whose score is no mean of items." if apart else ".")
+        + (f" Left out, marked at one time only: {missed} items." if missed else "")
     )
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.core.matrix import Matrix
 from clbench.metrics.average import average_by_lesson
 from clbench.report.abilities import LABELS, ability_curves
 from clbench.report.gather import RunRecord
+from clbench.report.marks import marked_rows
 from clbench.stats.drift import Drift, cusum, limit_at
-from clbench.stats.gate import POOLED, fall_p
+from clbench.stats.gate import POOLED, apart_p, fall_p
+from clbench.stats.marked import Marked
 from clbench.stats.paired import holm
-from clbench.stats.power import apart_p
 from clbench.store.history import Passed
 
 Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ class Series:
         values: In [0, 1], one per round, oldest first.
         items: Answers behind a value.
         rounds: Names of the rounds.
-        rows: Scores of the same items in every round, shape (items,) each; None where they are not on record.
+        rows: What the same items came to in every round; None where they are not on record.
         groups: What each item belongs to; None is nothing shared.
         failed: Places of the rounds in which the gate found it worse.
     """
@@ -44,7 +44,7 @@ class Series:
     values: tuple[float, ...]
     items: int
     rounds: tuple[str, ...]
-    rows: tuple[Floats | None, ...] = ()
+    rows: tuple[Marked | None, ...] = ()
     groups: Sequence[Hashable] | None = None
     failed: frozenset[int] = frozenset()
 
@@ -121,7 +121,7 @@ def run_series(runs: Sequence[RunRecord]) -> list[Series]:
     return found
 
 
-def _rows(run: RunRecord, exams: Sequence[str]) -> tuple[tuple[Floats | None, ...], list[Hashable] | None]:
+def _rows(run: RunRecord, exams: Sequence[str]) -> tuple[tuple[Marked | None, ...], list[Hashable] | None]:
     """Give the items of some exams in every row from 1 on, and their groups; a task not yet taught has no scores."""
     matrix, sheets = run.matrix, [s for s in run.sheets.sheets if s.exam in exams]
     if len(sheets) < len(exams) or not sheets:
@@ -135,7 +135,7 @@ def _rows(run: RunRecord, exams: Sequence[str]) -> tuple[tuple[Floats | None, ..
     groups: list[Hashable] | None = None
     if any(s.groups for s in sheets):
         groups = [(s.exam, s.groups[k] if s.groups else k) for s in sheets for k in range(len(s.ids))]
-    return tuple(np.concatenate(arrays, axis=1)), groups
+    return tuple(Marked(row[None]) for row in np.concatenate(arrays, axis=1)), groups
 
 
 def gate_series(passed: Sequence[Passed]) -> list[Series]:
@@ -158,7 +158,7 @@ def gate_series(passed: Sequence[Passed]) -> list[Series]:
                     values=tuple(math.nan if s is None else s.score for s in mine),
                     items=max(s.items for s in known),
                     rounds=rounds,
-                    rows=tuple(None if s is None or s.row is None else s.row.values() for s in mine),
+                    rows=tuple(None if s is None or s.row is None else marked_rows([s.row], s.scorer) for s in mine),
                     groups=groups,
                     failed=failed,
                 )
@@ -214,7 +214,9 @@ def _fall(series: Series, refs: Sequence[int], place: int) -> float:
     now, before = rows[place], [rows[k] for k in refs]
     known = [row for row in before if row is not None]
     if now is not None and known:
-        return fall_p(np.stack(known), now, groups=series.groups)
+        parts = tuple(p for row in known for p in row.parts)
+        old = replace(known[0], scores=np.concatenate([row.scores for row in known]), parts=parts)
+        return fall_p(old, now, groups=series.groups)
     return apart_p(float(np.mean([series.values[k] for k in refs])), series.values[place], series.items)
 
 

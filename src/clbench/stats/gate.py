@@ -10,12 +10,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.stats.paired import Difference, clusters, drop_p, holm, paired_difference
+from clbench.stats.marked import Marked, marked
+from clbench.stats.paired import Difference, Scores, clusters, drop_p, holm, paired_difference
 from clbench.stats.power import drop_seen
 
 Floats = NDArray[np.float64]
 State = Literal["regressed", "not worse", "not shown"]
 POOLED = "all exams"
+DRAWN = 0.001  # a p of this size or less was drawn, not computed
 NEAREST, FARTHEST = 1e-6, 8.0  # quantiles between which a p is searched for: 0.5 to 6e-16
 
 
@@ -25,14 +27,14 @@ class Pairs(NamedTuple):
     Attributes:
         exam: Its name.
         old: Scores of the items before, shape (items,), or (asks, items) where the unchanged model was asked several
-            times; NaN: not marked.
-        new: Scores of the same items now, shape (items,).
+            times; NaN: not marked. `Marked` where the exam's score is not their mean.
+        new: Scores of the same items now, shape (items,), or `Marked`.
         groups: What each item belongs to; None is nothing shared.
     """
 
     exam: str
-    old: Floats
-    new: Floats
+    old: Scores
+    new: Scores
     groups: Sequence[Hashable] | None
 
 
@@ -42,7 +44,7 @@ class Verdict:
 
     Attributes:
         exam: Its name.
-        old, new: Mean scores over the items that were marked both times, in [0, 1].
+        old, new: The exam's score over the items that were marked both times, in [0, 1].
         change: New - old, with its 95 % interval.
         p: One-sided, that nothing fell, after Holm over all exams.
         p_worse: One-sided, that it fell by the margin or more, after Holm over all exams.
@@ -90,7 +92,7 @@ class Noise(NamedTuple):
 
 
 def judged(
-    exams: Sequence[Pairs | tuple[str, Floats, Floats, Sequence[Hashable] | None]],
+    exams: Sequence[Pairs | tuple[str, Scores, Scores, Sequence[Hashable] | None]],
     margin: float,
     margins: Mapping[str, float] | None = None,
     level: float = 0.05,
@@ -119,7 +121,7 @@ def judged(
         >>> [(v.exam, v.state, v.lost) for v in judged([("sums", old, new, None)], margin=0.02)]
         [('sums', 'regressed', 10)]
     """
-    pairs = [Pairs(*each) for each in exams]
+    pairs = [e._replace(old=_settled(e.old), new=marked(e.new)) for e in (Pairs(*each) for each in exams)]
     own = [(margins or {}).get(e.exam, margin) for e in pairs]
     fell = holm([fall_p(e.old, e.new, groups=e.groups) for e in pairs])
     worse = holm([worse_p(e, m) for e, m in zip(pairs, own, strict=True)])
@@ -130,35 +132,50 @@ def judged(
 def pooled(exams: Sequence[Pairs], margins: Sequence[float]) -> tuple[Pairs, float] | None:
     """Put the items of all exams into one, each item counted once, with the mean margin over them.
 
-    Items of one group of an exam stay together. None where there are fewer than two exams.
+    Items of one group of an exam stay together. Exams whose score is not the mean of their items are left out; None
+    where fewer than two are left.
 
     Args:
         exams: As they are judged one by one, asked equally often before.
         margins: Of each of them, in order.
     """
-    if len(exams) < 2:
+    sides = [(e, _settled(e.old), marked(e.new), m) for e, m in zip(exams, margins, strict=True)]
+    means = [(e, old, new, m) for e, old, new, m in sides if old.is_mean and new.is_mean]
+    sizes = [new.items for _, _, new, _ in means]
+    if len(means) < 2 or not sum(sizes):
         return None
     groups: list[Hashable] | None = None
-    if any(e.groups is not None for e in exams):
-        groups = [(e.exam, k if e.groups is None else e.groups[k]) for e in exams for k in range(len(e.new))]
-    asks = min(np.atleast_2d(e.old).shape[0] for e in exams)
-    old = np.concatenate([np.atleast_2d(e.old)[:asks] for e in exams], axis=1)
-    sizes = [len(e.new) for e in exams]
-    margin = float(np.average(margins, weights=sizes)) if sum(sizes) else 0.0
-    return Pairs(POOLED, old, np.concatenate([e.new for e in exams]), groups), margin
+    if any(e.groups is not None for e, _, _, _ in means):
+        groups = [(e.exam, k if e.groups is None else e.groups[k]) for e, _, new, _ in means for k in range(new.items)]
+    asks = min(len(old.scores) for _, old, _, _ in means)
+    before = np.concatenate([old.scores if asks > 1 else old.means[None] for _, old, _, _ in means], axis=1)
+    now = np.concatenate([new.means for _, _, new, _ in means])
+    return Pairs(POOLED, before, now, groups), float(np.average([m for _, _, _, m in means], weights=sizes))
 
 
-def fall_p(old: Floats, new: Floats, *, groups: Sequence[Hashable] | None = None) -> float:
+def _settled(old: Scores) -> Marked:
+    """Give asks as rows; of means with holes the mean of each item over the asks in which it was marked."""
+    found = marked(old)
+    if len(found.scores) < 2 or not found.is_mean or not np.isnan(found.scores).any():
+        return found
+    known = ~np.isnan(found.scores)
+    count = known.sum(axis=0)
+    total = np.where(known, found.scores, 0.0).sum(axis=0)
+    return Marked(np.where(count > 0, total / np.maximum(count, 1), np.nan)[None])
+
+
+def fall_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None) -> float:
     """Give the one-sided p of "the new scores are no lower than the old ones", where the old were asked once or more.
 
     One ask before is `drop_p`. With K of them, for right and wrong answers without groups, the new answer to an item
     is any of its K + 1 answers with the same chance: the number of right ones is a sum of binomials, one for each
     number of right answers that an item has, and p is P(S < s) + P(S = s) / 2 (McNemar's mid-p for K = 1). For graded
-    scores, holes and groups `drop_p` with the mean of the old ones.
+    scores, holes and groups `drop_p` with the mean of the old ones. Where `drop_p` has drawn its patterns and none of
+    them reached the drop, Student's p of the pseudo-values tells how small it is.
 
     Args:
-        old: Shape (items,) or (asks, items); NaN: not marked.
-        new: Shape (items,).
+        old: Shape (items,) or (asks, items), or `Marked`; NaN: not marked.
+        new: Shape (items,), or `Marked`.
         groups: What each item belongs to.
 
     Returns:
@@ -171,13 +188,17 @@ def fall_p(old: Floats, new: Floats, *, groups: Sequence[Hashable] | None = None
         >>> round(fall_p(np.ones((3, 4)), np.array([0.0, 0.0, 1.0, 1.0])), 3)
         0.031
     """
-    asked = np.atleast_2d(np.asarray(old, dtype=np.float64))
-    now = np.asarray(new, dtype=np.float64)
-    every = np.vstack([asked, now])
-    whole = bool(np.isin(every, (0.0, 1.0)).all())
-    if len(asked) == 1 or not whole or clusters(groups, len(now)) is not None:
-        return drop_p(known_mean(asked), now, groups=groups)
-    return _exchange_p(every.sum(axis=0).astype(int), int(now.sum()), len(every))
+    before, now = _settled(old), marked(new)
+    every = np.vstack([before.scores, now.scores])
+    whole = before.is_mean and bool(np.isin(every, (0.0, 1.0)).all())
+    if len(before.scores) > 1 and whole and clusters(groups, now.items) is None:
+        return _exchange_p(every.sum(axis=0).astype(int), int(now.scores.sum()), len(every))
+    p = drop_p(before, now, groups=groups)
+    there = before.known & now.known
+    if before.is_mean or not p <= DRAWN or not there.any():
+        return p
+    parts = None if groups is None else [g for g, known in zip(groups, there, strict=True) if known]
+    return min(p, drop_p(before.only(there).units(), now.only(there).units(), groups=parts))
 
 
 def _exchange_p(right: NDArray[np.int_], now: int, asks: int) -> float:
@@ -208,8 +229,7 @@ def worse_p(pairs: Pairs, margin: float) -> float:
     from scipy.optimize import brentq
     from scipy.stats import norm
 
-    old = known_mean(np.atleast_2d(pairs.old))
-    change = paired_difference(old, pairs.new, groups=pairs.groups)
+    change = paired_difference(pairs.old, pairs.new, groups=pairs.groups)
     if math.isnan(change.value):
         return math.nan
     if change.items < 2 or change.value <= -margin:
@@ -217,7 +237,7 @@ def worse_p(pairs: Pairs, margin: float) -> float:
 
     def above(edge: float) -> float:
         level = 1 - 2 * float(norm.sf(edge))
-        return paired_difference(old, pairs.new, groups=pairs.groups, level=level).low + margin
+        return paired_difference(pairs.old, pairs.new, groups=pairs.groups, level=level).low + margin
 
     if above(NEAREST) <= 0:
         return 0.5
@@ -226,22 +246,24 @@ def worse_p(pairs: Pairs, margin: float) -> float:
     return float(norm.sf(edge))
 
 
-def noise(base: Floats, again: Floats) -> Noise:
+def noise(base: Scores, again: Scores) -> Noise:
     """Tell how far an instrument disagrees with itself.
 
     Args:
-        base: Scores of the baseline, shape (items,); NaN: not marked.
-        again: Those of the same model asked again, shape (asks, items).
+        base: Scores of the baseline, shape (items,), or `Marked`; NaN: not marked.
+        again: Those of the same model asked again, shape (asks, items), or `Marked`.
 
     Example:
         >>> import numpy as np
         >>> noise(np.array([1.0, 1.0, 0.0, 0.0]), np.array([[1.0, 0.0, 0.0, 0.0]]))
         Noise(asks=1, flips=0.25, shift=-0.25)
     """
-    every = np.vstack([base, again])
-    flips = [_differ(one, two) for k, one in enumerate(every) for two in every[k + 1 :]]
-    shifts = [float(np.nanmean(a - base)) for a in again if not np.isnan(a - base).all()]
-    return Noise(len(again), float(np.mean(flips)), float(np.mean(shifts)) if shifts else math.nan)
+    one, two = marked(base), marked(again)
+    every = np.vstack([one.scores, two.scores])
+    flips = [_differ(a, b) for k, a in enumerate(every) for b in every[k + 1 :]]
+    there = one.known & two.known
+    shift = two.only(there).value - one.only(there).value if there.any() else math.nan
+    return Noise(len(two.scores), float(np.mean(flips)), shift)
 
 
 def _differ(one: Floats, two: Floats) -> float:
@@ -249,12 +271,20 @@ def _differ(one: Floats, two: Floats) -> float:
     return float((one[there] != two[there]).mean()) if there.any() else 0.0
 
 
-def known_mean(asked: Floats) -> Floats:
-    """Give the mean of each item over asks, shape (asks, items) to (items,); NaN where it was never marked."""
-    known = ~np.isnan(asked)
-    count = known.sum(axis=0)
-    total = np.where(known, asked, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+def apart_p(old: float, new: float, items: int) -> float:
+    """Give the one-sided p of "the new share is no lower", where it is not known which items were right.
+
+    The z test of two shares of as many other items each: timid where the items are the same. In [0, 1].
+
+    Example:
+        >>> round(apart_p(0.8, 0.6, 100), 4)
+        0.001
+    """
+    from scipy.stats import norm
+
+    middle = (old + new) / 2
+    error = math.sqrt(max(middle * (1 - middle), 0.0) * 2 / max(items, 1))
+    return float(norm.cdf((new - old) / error)) if error else 1.0
 
 
 def blind_below(items: int, exams: int = 1, level: float = 0.05) -> float:
@@ -275,23 +305,23 @@ def blind_below(items: int, exams: int = 1, level: float = 0.05) -> float:
 
 
 def _verdict(exam: Pairs, margin: float, p: tuple[float, float], levels: tuple[float, float]) -> Verdict:
-    before = known_mean(np.atleast_2d(exam.old))
-    there = ~np.isnan(before + exam.new)
-    old, new = before[there], exam.new[there]
-    change = paired_difference(before, exam.new, groups=exam.groups)
-    num = int(there.sum())
+    before, after = marked(exam.old), marked(exam.new)
+    there = before.known & after.known
+    old, new = before.only(there), after.only(there)
+    change = paired_difference(before, after, groups=exam.groups)
+    num, step = int(there.sum()), new.means - old.means
     # Half an item each way keeps the floor above 0 where nothing flipped.
-    discordant = (float(((new - old) ** 2).sum()) + 1.0) / (num + 2)
+    discordant = (float(((new.units() - old.units()) ** 2).sum()) + 1.0) / (num + 2) if num else math.nan
     state: State = "not shown"
     if num and -change.value >= margin - 1e-12 and p[0] <= levels[0]:
         state = "regressed"
     elif num and p[1] <= levels[0]:
         state = "not worse"
-    spread = discordant * _design(exam._replace(old=before), change)
+    spread = discordant * _design(exam, change)
     return Verdict(
         exam=exam.exam,
-        old=float(old.mean()) if num else float("nan"),
-        new=float(new.mean()) if num else float("nan"),
+        old=old.value if num else math.nan,
+        new=new.value if num else math.nan,
         change=change,
         p=p[0],
         p_worse=p[1],
@@ -299,9 +329,9 @@ def _verdict(exam: Pairs, margin: float, p: tuple[float, float], levels: tuple[f
         floor=drop_seen(discordant, num),
         state=state,
         needed=float(num) if state != "not shown" else _needed(change, margin, spread, levels[1]),
-        gained=int((new > old).sum()),
-        lost=int((new < old).sum()),
-        missed=int((np.isnan(before) != np.isnan(exam.new)).sum()),
+        gained=int((step > 0).sum()),
+        lost=int((step < 0).sum()),
+        missed=int((before.known != after.known).sum()),
     )
 
 

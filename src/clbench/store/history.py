@@ -23,11 +23,12 @@ class Sitting:
     """One exam that a checkpoint sat.
 
     Attributes:
-        score: Mean over the items that were marked, in [0, 1].
+        score: By the exam's own rule over the items that were marked, in [0, 1].
         items: How many these are.
         digest: Of its questions; empty in lines of an older clbench.
         row: Item by item; None in lines of an older clbench.
         groups: What each item belongs to; empty where every item stands for itself.
+        scorer: Name of the scorer that marked it.
     """
 
     score: float
@@ -35,6 +36,7 @@ class Sitting:
     digest: str = ""
     row: Row | None = None
     groups: tuple[str, ...] = ()
+    scorer: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,16 @@ class Passed:
         return {name: (s.score, s.items) for name, s in self.sittings.items()}
 
 
-def remember(store: Path, taken: Baseline, regressed: Collection[str] = ()) -> None:
+def remember(
+    store: Path, taken: Baseline, regressed: Collection[str] = (), by_rule: Mapping[str, float] | None = None
+) -> None:
     """Add a checkpoint to the history of a store; what the last line says already is not added again.
 
     Args:
         store: Its folder; made if missing.
         taken: What the checkpoint could do.
         regressed: Exams in which the gate found it worse.
+        by_rule: Exam -> its score where that is not the mean of its items.
     """
     scores: dict[str, list[float | int]] = {}
     sheets: dict[str, Any] = {}
@@ -74,11 +79,12 @@ def remember(store: Path, taken: Baseline, regressed: Collection[str] = ()) -> N
         values = sheet.rows[0].values()
         there = values[~np.isnan(values)]
         if len(there):
-            scores[sheet.exam] = [float(there.mean()), len(there)]
-            sheets[sheet.exam] = {"digest": sheet.digest, "row": sheet.rows[0], "groups": sheet.groups}
-    known = history(store)
-    if known and known[-1].identity == taken.identity:
-        last = known[-1]
+            scores[sheet.exam] = [(by_rule or {}).get(sheet.exam, float(there.mean())), len(there)]
+            known = {"digest": sheet.digest, "row": sheet.rows[0], "groups": sheet.groups}
+            sheets[sheet.exam] = known | {"scorer": sheet.scorer.name}
+    before = history(store)
+    if before and before[-1].identity == taken.identity:
+        last = before[-1]
         if all(last.scores.get(n) == tuple(v) for n, v in scores.items()) and last.regressed >= set(regressed):
             return
     value = {"model": taken.model.name, "identity": taken.identity, "made": taken.made, "scores": scores}
@@ -123,6 +129,7 @@ def _passed(value: Mapping[str, Any]) -> Passed:
             sittings[str(name)] = Sitting(float(score), int(items))
         else:
             row, groups = Row.model_validate(more["row"]), tuple(map(str, more["groups"]))
-            sittings[str(name)] = Sitting(float(score), int(items), str(more["digest"]), row, groups)
+            asked, scorer = str(more["digest"]), str(more["scorer"])
+            sittings[str(name)] = Sitting(float(score), int(items), asked, row, groups, scorer)
     regressed = frozenset(map(str, value.get("regressed", ())))
     return Passed(str(value["model"]), str(value["identity"]), str(value["made"]), sittings, regressed)
