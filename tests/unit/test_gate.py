@@ -6,62 +6,20 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from gate_builders import EXAMS, NUM, OLD, WORSE, exam, taken
 
 from clbench.cli.gate import points
 from clbench.cli.main import main
-from clbench.core.baseline import Baseline, Taken, read_baseline, write_baseline
+from clbench.core.baseline import Baseline, read_baseline, write_baseline
 from clbench.core.errors import DataError, SpecError, StoreError
-from clbench.core.sheets import Row, Sheet
 from clbench.core.spec import ModelSpec
-from clbench.core.types import Decode, Exam, Example, Message, ScorerSpec
+from clbench.core.types import ScorerSpec
 from clbench.engine.baseline import check_exams
 from clbench.report import gate, gate_text, watch, watch_text
 from clbench.stats.drift import cusum, limit_at
 from clbench.store.history import history, remember
 
-NUM = 80
 EVIL = "<script>alert(1)</script>=1+1\x1b[31m\u202e\\input{x}"
-
-
-def taken(name, right, ability="mathematics", answers=None):
-    sheet = Sheet(
-        exam=name,
-        digest=f"digest of {name}",
-        scorer=ScorerSpec(name="label"),
-        version=1,
-        ids=tuple(f"{name}-{i}" for i in range(NUM)),
-        rows={0: Row(asked="q", ask="a", mark="m", scores="1" * right + "0" * (NUM - right))},
-    )
-    said = answers or tuple(f"said {i}" for i in range(NUM))
-    return Taken(kind="general", ability=ability, chance=0.0, sheet=sheet, answers=said)
-
-
-def baseline(name, **right):
-    exams = tuple(taken(exam, num, "code" if exam == "programs" else "mathematics") for exam, num in right.items())
-    spec = ModelSpec(name=name)
-    return Baseline(model=spec, identity=f"id of {name}", names=("mine",), items=None, exams=exams).sealed()
-
-
-def exam(name, text="How much is {}?"):
-    asked = tuple(
-        Example(id=f"{name}-{i}", prompt=(Message(role="user", content=text.format(i)),), targets=(str(i),))
-        for i in range(NUM)
-    )
-    return Exam(
-        name=name,
-        kind="general",
-        ability="mathematics",
-        examples=asked,
-        decode=Decode(),
-        scorer=ScorerSpec(name="label"),
-        needs=frozenset({"text"}),
-        digest=f"digest of {name}",
-    )
-
-
-EXAMS = (exam("sums"), exam("programs"))
-OLD = baseline("old", sums=70, programs=70)
-WORSE = baseline("new", sums=70, programs=50)
 
 
 def test_a_baseline_is_read_back_and_an_edited_one_is_refused(tmp_path):
@@ -163,7 +121,12 @@ def test_junit_markdown_and_terminal_are_safe_with_hostile_names_and_answers():
     assert "<script" not in gate_text.as_junit(report)
     markdown = gate_text.as_markdown(report)
     assert "<script" not in markdown
-    for text in (gate_text.as_junit(report), markdown, gate_text.as_table(report), json.dumps(gate_text.as_json(report))):
+    for text in (
+        gate_text.as_junit(report),
+        markdown,
+        gate_text.as_table(report),
+        json.dumps(gate_text.as_json(report)),
+    ):
         assert "\x1b" not in text
     for text in (gate_text.as_junit(report), markdown, gate_text.as_table(report)):
         assert "\u202e" not in text

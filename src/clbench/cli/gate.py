@@ -38,7 +38,9 @@ def baseline(
     items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
     max_tokens: MaxTokens = 512,
     dtype: Dtype = "float32",
-    max_drop: Annotated[str, typer.Option(help="Drop that the gate shall see: warns of exams too short for it.")] = "2pp",
+    max_drop: Annotated[
+        str, typer.Option(help="Drop that the gate shall see: warns of exams too short for it.")
+    ] = "2pp",
     force: Annotated[bool, typer.Option("--force", help="Replace a baseline that is there.")] = False,
     data: Data = None,
     store: Place = None,
@@ -153,4 +155,3 @@ def _margins(path: Path | None) -> dict[str, float]:
     if not isinstance(found, dict):
         raise SpecError("is no mapping", where=str(path), mend="for example mmlu: 1pp")
     return {str(name): points(str(value), f"{path} {name}") for name, value in found.items()}
-

@@ -48,9 +48,7 @@ def take(
     ).sealed()
 
 
-def repeat(
-    baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine: Machine, times: int
-) -> Baseline:
+def repeat(baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine: Machine, times: int) -> Baseline:
     """Ask the unchanged model of a baseline again, here and now; give the baseline with its new scores as rows 1, 2, ...
 
     Args:
@@ -68,7 +66,9 @@ def repeat(
     try:
         same = source.identity(model) == baseline.identity
     except ModelError as error:
-        raise SpecError(f"the baseline's model cannot be asked again: {error.what}", where="--repeat", mend=mend) from None
+        raise SpecError(
+            f"the baseline's model cannot be asked again: {error.what}", where="--repeat", mend=mend
+        ) from None
     if not same:
         what = f"{model.name} is not the model of the baseline: its weights or files are others now"
         raise SpecError(what, where="--repeat", mend=mend)

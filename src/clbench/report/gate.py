@@ -14,7 +14,7 @@ from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.types import Exam
 from clbench.report.marks import marked_rows
 from clbench.report.originals import seen
-from clbench.stats.gate import Noise, Pairs, Verdict, blind_below, judged, noise, pooled
+from clbench.stats.gate import Noise, Pairs, Verdict, blind_below, judged, noise, plainest, pooled
 from clbench.stats.marked import Marked
 
 # What is rehearsed where an ability has regressed: names of the generators of `rehearsal`.
@@ -141,9 +141,7 @@ def gate_report(
     )
 
 
-def _judged(
-    pairs: Sequence[Pairs], margins: Mapping[str, float], level: float
-) -> tuple[list[Verdict], Verdict | None]:
+def _judged(pairs: Sequence[Pairs], margins: Mapping[str, float], level: float) -> tuple[list[Verdict], Verdict | None]:
     """Judge exams and all of them together as one family."""
     whole = pooled(pairs, [margins[p.exam] for p in pairs])
     if whole is None:
@@ -153,8 +151,12 @@ def _judged(
 
 
 def _pairs(old: Taken, new: Taken) -> Pairs:
-    before = _again(old) if len(old.sheet.rows) > 1 else _first(old)
-    return Pairs(old.sheet.exam, before, _first(new), old.sheet.groups or None)
+    name, rows = old.sheet.scorer.name, old.sheet.rows
+    before = [row for k, row in sorted(rows.items()) if k > 0] or [rows[0]]
+    every = plainest(marked_rows([*before, new.sheet.rows[0]], name))
+    if every.is_mean:
+        return Pairs(old.sheet.exam, every.scores[:-1], every.scores[-1], old.sheet.groups or None)
+    return Pairs(old.sheet.exam, marked_rows(before, name), _first(new), old.sheet.groups or None)
 
 
 def _first(taken: Taken) -> Marked:
@@ -211,7 +213,7 @@ def blindness(baseline: Baseline, margin: float, level: float = 0.05) -> list[st
     return [
         f"warning: these exams cannot show that less than {100 * margin:g} points are lost, even if no answer changes: "
         f"the points from which they can are {', '.join(blind)}.",
-        f"  {needed} can: take more (--items, --exams), or a larger --max-drop; the gate says \"not shown\" until then.",
+        f'  {needed} can: take more (--items, --exams), or a larger --max-drop; the gate says "not shown" until then.',
     ]
 
 

@@ -93,7 +93,8 @@ def _note(report: GateReport) -> str:
         f"{report.level:g} (one-sided paired test over items, after Holm's correction over all rows): that is the "
         "chance of any false alarm. It is not worse by more than the margin if a fall of the margin is refuted at the "
         f"same level, also after Holm's correction. Not shown: its items are too few for either. {POOLED}: every item "
-        "counts once" + (", without exams whose score is no mean of items." if apart else ".")
+        "counts once"
+        + (", without exams whose score is no mean of items." if apart else ".")
         + (f" Left out, marked at one time only: {missed} items." if missed else "")
     )
 
@@ -130,7 +131,10 @@ def as_markdown(report: GateReport) -> str:
             said = f"expected {markdown(item.expected)}, before {markdown(item.before)}, now {markdown(item.after)}"
             lines.append(f"  {said}")
     if said := repair(report):
-        lines += ["", *(f"    {plain(line.strip())}" if line.startswith("  ") else f"\n{plain(line)}\n" for line in said)]
+        lines += [
+            "",
+            *(f"    {plain(line.strip())}" if line.startswith("  ") else f"\n{plain(line)}\n" for line in said),
+        ]
     return "\n".join(lines) + "\n"
 
 

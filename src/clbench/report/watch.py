@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.core.sheets import Row
 from clbench.metrics.average import average_by_lesson
 from clbench.report.abilities import LABELS, ability_curves
 from clbench.report.gather import RunRecord
 from clbench.report.marks import marked_rows
 from clbench.stats.drift import Drift, cusum, limit_at
-from clbench.stats.gate import POOLED, apart_p, fall_p
+from clbench.stats.gate import POOLED, apart_p, fall_p, plainest
 from clbench.stats.marked import Marked
 from clbench.stats.paired import holm
-from clbench.store.history import Passed
+from clbench.store.history import Passed, Sitting
 
 Floats = NDArray[np.float64]
 LEAST = 3  # rounds after the first ones, without which a slow decline is not watched
@@ -93,7 +94,7 @@ class Watched:
 
     @property
     def state(self) -> str:
-        """"alarm"; else "not watched" where rounds are lacking for a fall or a slow decline; else "quiet"."""
+        """ "alarm"; else "not watched" where rounds are lacking for a fall or a slow decline; else "quiet"."""
         if self.rang is not None:
             return "alarm"
         return "not watched" if self.more_to_fall or self.more_to_drift else "quiet"
@@ -129,13 +130,23 @@ def _rows(run: RunRecord, exams: Sequence[str]) -> tuple[tuple[Marked | None, ..
     taught = {c.name: c.taught or 0 for c in matrix.columns}
     arrays: list[Floats] = []
     for sheet in sheets:
-        array = sheet.array(matrix.num_lessons + 1)
-        array[: taught[sheet.exam]] = np.nan
+        array = np.full((matrix.num_lessons + 1, len(sheet.ids)), np.nan)
+        for step, row in sheet.rows.items():
+            if step >= taught[sheet.exam]:
+                array[step] = _items(row, sheet.scorer.name)
         arrays.append(array[1:])
     groups: list[Hashable] | None = None
     if any(s.groups for s in sheets):
         groups = [(s.exam, s.groups[k] if s.groups else k) for s in sheets for k in range(len(s.ids))]
     return tuple(Marked(row[None]) for row in np.concatenate(arrays, axis=1)), groups
+
+
+def _items(row: Row, scorer: str) -> Floats:
+    """Give what every item counts for in the exam's score: its own, or its pseudo-value where that is no mean."""
+    found = marked_rows([row], scorer)
+    values = np.full(found.items, np.nan)
+    values[found.known] = found.only(found.known).units()
+    return values
 
 
 def gate_series(passed: Sequence[Passed]) -> list[Series]:
@@ -158,12 +169,19 @@ def gate_series(passed: Sequence[Passed]) -> list[Series]:
                     values=tuple(math.nan if s is None else s.score for s in mine),
                     items=max(s.items for s in known),
                     rounds=rounds,
-                    rows=tuple(None if s is None or s.row is None else marked_rows([s.row], s.scorer) for s in mine),
+                    rows=_sat(mine),
                     groups=groups,
                     failed=failed,
                 )
             )
     return found
+
+
+def _sat(sittings: Sequence[Sitting | None]) -> tuple[Marked | None, ...]:
+    """Give what was marked in every round; as means where the exam's rule comes to that in all of them."""
+    found = [None if s is None or s.row is None else marked_rows([s.row], s.scorer) for s in sittings]
+    plain = [None if m is None else plainest(m) for m in found]
+    return tuple(plain if all(m is None or m.is_mean for m in plain) else found)
 
 
 def watched(series: Sequence[Series], first: int, rate: float, slack: float = 0.5) -> list[Watched]:
@@ -191,9 +209,7 @@ def watched(series: Sequence[Series], first: int, rate: float, slack: float = 0.
     falls = [tuple(next(adjusted) for _ in ps) for _, ps in begun]
     enough = sum(_lacking(s, refs, first) == 0 for s, (refs, _) in zip(series, begun, strict=True))
     slow = (rate / 2 / max(enough, 1), slack)
-    return [
-        _watch(s, refs, first, (f, rate / 2), slow) for s, (refs, _), f in zip(series, begun, falls, strict=True)
-    ]
+    return [_watch(s, refs, first, (f, rate / 2), slow) for s, (refs, _), f in zip(series, begun, falls, strict=True)]
 
 
 def _begun(series: Series, first: int, share: float) -> tuple[tuple[int, ...], list[float]]:

@@ -126,7 +126,9 @@ def judged(
     fell = holm([fall_p(e.old, e.new, groups=e.groups) for e in pairs])
     worse = holm([worse_p(e, m) for e, m in zip(pairs, own, strict=True)])
     share = level / max(len(pairs), 1)
-    return [_verdict(e, m, p, (level, share)) for e, m, p in zip(pairs, own, zip(fell, worse, strict=True), strict=True)]
+    return [
+        _verdict(e, m, p, (level, share)) for e, m, p in zip(pairs, own, zip(fell, worse, strict=True), strict=True)
+    ]
 
 
 def pooled(exams: Sequence[Pairs], margins: Sequence[float]) -> tuple[Pairs, float] | None:
@@ -151,6 +153,16 @@ def pooled(exams: Sequence[Pairs], margins: Sequence[float]) -> tuple[Pairs, flo
     before = np.concatenate([old.scores if asks > 1 else old.means[None] for _, old, _, _ in means], axis=1)
     now = np.concatenate([new.means for _, _, new, _ in means])
     return Pairs(POOLED, before, now, groups), float(np.average([m for _, _, _, m in means], weights=sizes))
+
+
+def plainest(found: Marked) -> Marked:
+    """Give an exam without its rule where that comes to the mean of its items: exact tests are for means only.
+
+    It does where the score without an item tells that this item counts for its own score and no more.
+    """
+    there = found.known
+    alike = not found.is_mean and there.any() and np.allclose(found.only(there).units(), found.means[there], atol=1e-9)
+    return Marked(found.scores) if alike else found
 
 
 def _settled(old: Scores) -> Marked:
