@@ -129,6 +129,7 @@ def test_junit_markdown_and_terminal_are_safe_with_hostile_names_and_answers():
     ):
         assert "\x1b" not in text
     for text in (gate_text.as_junit(report), markdown, gate_text.as_table(report)):
+        assert "\x1b" not in text
         assert "\u202e" not in text
         assert "\\u202e" in text
 

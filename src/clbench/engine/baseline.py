@@ -49,7 +49,7 @@ def take(
 
 
 def repeat(baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine: Machine, times: int) -> Baseline:
-    """Ask the unchanged model of a baseline again, here and now; give the baseline with its new scores as rows 1, 2, ...
+    """Ask the unchanged model of a baseline again, here and now; give the baseline with rows 1, 2, ... of new scores.
 
     Args:
         baseline: What was asked before.

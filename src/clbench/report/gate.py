@@ -210,9 +210,12 @@ def blindness(baseline: Baseline, margin: float, level: float = 0.05) -> list[st
         return []
     square = blind_below(1, family, level) / (1 - blind_below(1, family, level))
     needed = f"{np.ceil(square * (1 - margin) / margin):.0f} items" if margin > 0 else "no number of items"
-    return [
+    cannot = (
         f"warning: these exams cannot show that less than {100 * margin:g} points are lost, even if no answer changes: "
-        f"the points from which they can are {', '.join(blind)}.",
+        f"the points from which they can are {', '.join(blind)}."
+    )
+    return [
+        cannot,
         f'  {needed} can: take more (--items, --exams), or a larger --max-drop; the gate says "not shown" until then.',
     ]
 
@@ -252,10 +255,8 @@ def repair(report: GateReport) -> list[str]:
 
 def _alike(report: GateReport) -> list[str]:
     names = [name for name, _, _ in report.differs]
-    said = [
-        f"The checkpoint is not asked as the baseline's was ({', '.join(names)}): that alone may be the drop. "
-        "Make it alike, and ask again before you train:"
-    ]
+    what = f"The checkpoint is not asked as the baseline's was ({', '.join(names)}): that alone may be the drop. "
+    said = [f"{what}Make it alike, and ask again before you train:"]
     old, new = Path(report.old.model.name), Path(report.new.model.name)
     for name in names:
         file = COPIED.get(name)
@@ -268,9 +269,9 @@ def _learn_again(report: GateReport) -> list[str]:
     fell = {v.exam for v in report.verdicts if v.regressed} or {v.exam for v in report.verdicts if v.change.value < 0}
     abilities = list(dict.fromkeys(t.ability or t.kind for t in report.old.exams if t.sheet.exam in fell))
     rehearsed = sorted({REHEARSED[a] for a in abilities if a in REHEARSED})
+    recipe = "RECIPE.yaml: a recipe of the update; `clbench init RECIPE` begins one"
     said = [
-        f"Lost: {', '.join(abilities)}. Learn the same data again with old examples in every batch "
-        "(RECIPE.yaml: a recipe of the update; `clbench init RECIPE` begins one):",
+        f"Lost: {', '.join(abilities)}. Learn the same data again with old examples in every batch ({recipe}):",
         "  clbench run RECIPE.yaml --set 'learner={name: replay, memory: 1000, share: 0.5}'",
     ]
     if rehearsed:

@@ -72,14 +72,17 @@ def _noise(report: GateReport) -> list[str]:
     if not report.noise:
         return []
     asks = next(iter(report.noise.values())).asks
-    said = [
-        f"noise: the unchanged model was asked again here, {asks} times. The checkpoint is judged against these answers "
-        "(before), not against those of the baseline:"
-    ]
-    return said + [
-        f"  {name}: {100 * n.flips:.1f} % of answers score otherwise from one ask to the next, "
-        f"mean {_points(n.shift)} against the baseline"
-        for name, n in report.noise.items()
+    said = (
+        f"noise: the unchanged model was asked again here, {asks} times. The checkpoint is judged against these "
+        "answers (before), not against those of the baseline:"
+    )
+    return [
+        said,
+        *(
+            f"  {name}: {100 * n.flips:.1f} % of answers score otherwise from one ask to the next, "
+            f"mean {_points(n.shift)} against the baseline"
+            for name, n in report.noise.items()
+        ),
     ]
 
 

@@ -94,7 +94,7 @@ class Watched:
 
     @property
     def state(self) -> str:
-        """ "alarm"; else "not watched" where rounds are lacking for a fall or a slow decline; else "quiet"."""
+        """Is "alarm"; else "not watched" where rounds are lacking for a fall or a slow decline; else "quiet"."""
         if self.rang is not None:
             return "alarm"
         return "not watched" if self.more_to_fall or self.more_to_drift else "quiet"

@@ -56,9 +56,9 @@ def as_table(found: Sequence[Watched], rate: float) -> str:
     """Give the trends as a table for the terminal."""
     note = (
         "Percent. Fall: a round lies below the first ones (paired test over the same items, after Holm's correction "
-        "over all rounds and series). Slow decline: how far the score lies below its first rounds, summed up (CUSUM, in "
-        "deviations), is above the limit (simulated). Each may ring with half of the rate. Rounds that failed, in the "
-        "gate or here, are none of the first ones."
+        "over all rounds and series). Slow decline: how far the score lies below its first rounds, summed up (CUSUM, "
+        "in deviations), is above the limit (simulated). Each may ring with half of the rate. Rounds that failed, in "
+        "the gate or here, are none of the first ones."
     )
     table = Table(box=box.SIMPLE_HEAD, caption=note, caption_justify="left")
     for head in ("of", "what", "rounds", "trend", "at first", "last", "fall", "sum", "limit", "slow decline"):

@@ -206,11 +206,10 @@ def fall_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None
     if len(before.scores) > 1 and whole and clusters(groups, now.items) is None:
         return _exchange_p(every.sum(axis=0).astype(int), int(now.scores.sum()), len(every))
     p = drop_p(before, now, groups=groups)
-    there = before.known & now.known
-    if before.is_mean or not p <= DRAWN or not there.any():
+    if before.is_mean or not p <= DRAWN:
         return p
-    parts = None if groups is None else [g for g, known in zip(groups, there, strict=True) if known]
-    return min(p, drop_p(before.only(there).units(), now.only(there).units(), groups=parts))
+    old_units, new_units, places = _as_units(Pairs("", before, now, groups))
+    return min(p, drop_p(old_units, new_units, groups=places))
 
 
 def _exchange_p(right: NDArray[np.int_], now: int, asks: int) -> float:
@@ -238,7 +237,7 @@ def worse_p(pairs: Pairs, margin: float) -> float:
         >>> [round(worse_p(Pairs("x", same[:n], same[:n], None), 0.02), 3) for n in (64, 200)]
         [0.127, 0.022]
     """
-    from scipy.optimize import brentq
+    from scipy.optimize import root_scalar
     from scipy.stats import norm
 
     change = paired_difference(pairs.old, pairs.new, groups=pairs.groups)
@@ -247,15 +246,27 @@ def worse_p(pairs: Pairs, margin: float) -> float:
     if change.items < 2 or change.value <= -margin:
         return 1.0
 
+    old, new, groups = _as_units(pairs)
+
     def above(edge: float) -> float:
         level = 1 - 2 * float(norm.sf(edge))
-        return paired_difference(pairs.old, pairs.new, groups=pairs.groups, level=level).low + margin
+        return paired_difference(old, new, groups=groups, level=level).low + margin
 
     if above(NEAREST) <= 0:
         return 0.5
     # The lower end is nearly straight in the quantile, so few steps do.
-    edge = FARTHEST if above(FARTHEST) > 0 else float(brentq(above, NEAREST, FARTHEST, xtol=1e-5))
+    edge = FARTHEST if above(FARTHEST) > 0 else float(root_scalar(above, bracket=(NEAREST, FARTHEST), xtol=1e-5).root)
     return float(norm.sf(edge))
+
+
+def _as_units(pairs: Pairs) -> tuple[Scores, Scores, Sequence[Hashable] | None]:
+    """Give the pseudo-values of an exam with a rule of its own, which are dear, once; a mean is left as it is."""
+    old, new = marked(pairs.old), marked(pairs.new)
+    if old.is_mean:
+        return old, new, pairs.groups
+    there = old.known & new.known
+    groups = pairs.groups and [g for g, known in zip(pairs.groups, there, strict=True) if known]
+    return old.only(there).units(), new.only(there).units(), groups
 
 
 def noise(base: Scores, again: Scores) -> Noise:
