@@ -18,6 +18,7 @@ from clbench.core.keys import canonical, digest
 from clbench.core.sheets import Row, Sheet
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import ScorerSpec
+from clbench.engine.baseline import _together
 from clbench.engine.fingerprint import machine_of, parts_of
 from clbench.engine.resolve import open_learner
 from clbench.models import source
@@ -265,6 +266,14 @@ def test_a_machine_says_what_may_change_an_answer():
     assert {"cpu", "threads", "precision", "torch", "transformers"} <= set(found)
     assert "exam batch" in machine_of(Machine(device="cpu"), ModelSpec(dtype="bfloat16"))
     assert machine_of(Machine(device="cuda:1"), ModelSpec())["device"] == "cuda"
+
+
+def test_answers_of_another_machine_are_told_of(capsys):
+    here, there = {"device": "cpu", "torch": "2"}, {"device": "cuda", "torch": "2"}
+    assert _together([here, here]) == here
+    assert capsys.readouterr().err == ""
+    assert _together([here, there, here]) == {"device": "cpu and cuda", "torch": "2"}
+    assert "given on another machine than this one (device cpu and cuda)" in capsys.readouterr().err
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

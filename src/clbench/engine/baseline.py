@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from clbench.core.baseline import Baseline, Taken
 from clbench.core.errors import DataError, ModelError, SpecError
+from clbench.core.notice import notice
 from clbench.core.sheets import Row, packed
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Exam
@@ -26,15 +27,19 @@ def take(
 ) -> Baseline:
     """Let a checkpoint sit exams; give what came of them, sealed. What the store holds is not asked again.
 
+    Answers that the store holds from another machine are told of, and the baseline says of both machines.
+
     Raises:
         ModelError: It cannot sit one of them.
     """
     found: list[Taken] = []
+    machines = [machine_of(machine, model)]
     for sat in examine(model, exams, store, machine):
         (sheet,) = sheets_of([Cell(0, sat.exam, sat.asked, sat.marks)]).sheets
         answers = tuple(a.text[:LONGEST] for a in sat.asked.answers)
         exam = sat.exam
         found.append(Taken(kind=exam.kind, ability=exam.ability, chance=exam.chance, sheet=sheet, answers=answers))
+        machines.append(_asked_on(store, sat.asked.key) or machines[0])
     return Baseline(
         model=model,
         identity=source.identity(model),
@@ -44,8 +49,24 @@ def take(
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         clbench=package_version("clbench") or "",
         parts=parts_of(model),
-        machine=machine_of(machine, model),
+        machine=_together(machines),
     ).sealed()
+
+
+def _asked_on(store: Store, key: str) -> dict[str, str]:
+    """Give the machine that answers in the store come from; empty for those of an older clbench."""
+    stage = store.stage("ask", key) or {}
+    return dict(stage.get("why", {}).get("machine", {}))
+
+
+def _together(machines: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Give one machine of several, the one here first: what differs between them is given side by side."""
+    here = machines[0]
+    found = {n: " and ".join(dict.fromkeys(m.get(n, "not known") for m in machines)) for n in here}
+    if other := sorted(n for n in here if found[n] != here[n]):
+        said = ", ".join(f"{n} {found[n]}" for n in other)
+        notice(f"some answers are from the store, and were given on another machine than this one ({said})")
+    return found
 
 
 def repeat(baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine: Machine, times: int) -> Baseline:

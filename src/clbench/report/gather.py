@@ -153,7 +153,7 @@ def distinct(runs: Sequence[RunRecord], doubtful: Collection[Path] = ()) -> list
         if unlike := [_place(r) for r in others if not _says_the_same(r, last)]:
             notice(
                 f"{_place(last)} and {', '.join(unlike)} are one run, and their answers differ (made again on other "
-                "hardware, or edited): the one made last counts; name one folder to choose another"
+                "hardware or by another clbench, or edited): the one made last counts; name one folder to choose"
             )
     if twice:
         more = ", ..." if len(twice) > 3 else ""
