@@ -55,8 +55,8 @@ def _before(report: GateReport) -> list[str]:
     said = [f"differs from the baseline: {name}: {old}, now {new}" for name, old, new in report.differs]
     if not report.old.parts:
         said.append(
-            f"template, tokenizer and generation settings of the baseline are not known (format {report.old.format}): "
-            "make it anew to have them compared"
+            "template, tokenizer, generation settings and machine of the baseline are not known (format "
+            f"{report.old.format}): make it anew to have them compared"
         )
     said += [f"another machine: {name}: {old}, here {new}" for name, old, new in report.elsewhere]
     if report.widened:
@@ -73,7 +73,7 @@ def _noise(report: GateReport) -> list[str]:
         return []
     asks = next(iter(report.noise.values())).asks
     said = (
-        f"noise: the unchanged model was asked again here, {asks} times. The checkpoint is judged against these "
+        f"noise: the unchanged model was asked again here (times: {asks}). The checkpoint is judged against these "
         "answers (before), not against those of the baseline:"
     )
     return [
