@@ -13,6 +13,8 @@ from clbench.core.types import Example, Lesson, Message
 from clbench.engine.resolve import open_learner
 
 pytestmark = pytest.mark.xdist_group("gate")
+EXAMS = ("arithmetic", "recall", "chinese")
+ASKED = [word for name in EXAMS for word in ("--exams", f"mini_{name}")]
 
 
 def saved(net, folder):
@@ -34,8 +36,7 @@ def place(tmp_path_factory):
     )
     learner.learn(Lesson(step=1, examples=examples, digest="damage"))
     saved(learner.net, folder / "after")
-    exams = ["--exams", "mini_arithmetic", "--exams", "mini_recall", "--exams", "mini_chinese"]
-    base = [*exams, "-o", str(folder / "base.json"), "--store", str(folder / "store")]
+    base = [*ASKED, "-o", str(folder / "base.json"), "--store", str(folder / "store")]
     assert main(["baseline", str(folder / "before"), *base]) == 0
     return folder
 
@@ -54,8 +55,7 @@ def test_an_unchanged_model_passes(place, capsys):
 
 
 def test_a_baseline_is_not_replaced_in_silence_and_its_seal_is_of_its_content(place, capsys):
-    exams = ["--exams", "mini_arithmetic", "--exams", "mini_recall", "--exams", "mini_chinese"]
-    again = ["baseline", str(place / "before"), *exams, "--store", str(place / "store"), "-o", str(place / "base.json")]
+    again = ["baseline", str(place / "before"), *ASKED, "--store", str(place / "store"), "-o", str(place / "base.json")]
     before = json.loads((place / "base.json").read_text())["seal"]
     assert main(again) == 2
     assert "--force" in capsys.readouterr().err
@@ -89,6 +89,19 @@ def test_repeats_ask_really_and_nothing_of_them_is_kept(place, capsys, monkeypat
     assert gate(place, "before", "--repeat", "1", "--unchanged", str(place / "after")) == 3
     assert "is not the model of the baseline" in capsys.readouterr().err
     assert gate(place, "before", "--unchanged", str(place / "after")) == 3
+
+
+def test_what_is_not_shown_passes_but_for_strict(place, capsys, tmp_path):
+    folder = tmp_path / "saved-again"
+    shutil.copytree(place / "before", folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"note": "another file, the same model"}))
+    assert gate(place, "../" * 20 + str(folder)) == 0
+    assert "0 not worse by more than the margin, 3 not shown" in capsys.readouterr().out
+    assert gate(place, "../" * 20 + str(folder), "--strict") == 2
+    capsys.readouterr()
+    assert gate(place, "../" * 20 + str(folder), "--strict", "--max-drop", "20pp", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["not_worse"] == [*(f"mini_{n}" for n in EXAMS), "all exams"]
 
 
 def test_a_missing_template_is_told_and_training_is_not_proposed(place, capsys, tmp_path):

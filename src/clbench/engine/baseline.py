@@ -11,7 +11,8 @@ from clbench.core.notice import notice
 from clbench.core.sheets import Row, packed
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Exam
-from clbench.engine.examine import ask_again, examine
+from clbench.engine.again import ask_again
+from clbench.engine.examine import examine
 from clbench.engine.fingerprint import machine_of, parts_of
 from clbench.engine.mark import open_scorer
 from clbench.engine.provenance import package_version
