@@ -4,10 +4,11 @@ import math
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from clbench.core.matrix import Matrix
 from clbench.report.gather import group_runs, load_runs
-from clbench.testing.measured import gain, measured_lines
+from clbench.testing.measured import gains, measured_lines
 from clbench.testing.methods import describe
 
 RESULTS = Path(__file__).parents[2] / "results" / "methods"
@@ -28,11 +29,12 @@ def test_every_learner_was_run_with_three_seeds(groups):
     assert len(groups) == 27
 
 
-def test_a_method_that_shows_no_gain_says_why(groups):
-    silent = []
+def test_a_method_without_a_gain_worth_the_name_says_why(groups):
+    """Three seeds leave larger gains in doubt too, and their pages say so with the interval; these have a reason."""
+    silent, found = [], gains(groups)
     for name in groups:
         said, _ = describe(name)
-        if said.sections["Family"] != "bounds" and gain(name, groups).verdict != "helps":
+        if said.sections["Family"] != "bounds" and name != "sft" and found[name].mean < 0.1:
             silent += [name] if not said.sections.get("Falls short") else []
     assert silent == []
 
@@ -75,11 +77,19 @@ def test_a_page_tells_gain_loss_and_doubt():
         "sft": group("sft", 0.30, 0.32, 0.31),
         "replay": group("replay", 0.70, 0.74, 0.71),
         "lwf": group("lwf", 0.30, 0.35, 0.28),
-        "l2": group("l2", 0.10, 0.12, 0.11),
+        "l2": group("l2", 0.10, 0.12, 0.12),
     }
-    assert gain("replay", groups).mean == pytest.approx((0.40 + 0.42 + 0.40) / 3)
-    assert gain("replay", groups).half == pytest.approx(4.302653 * 0.011547 / math.sqrt(3), rel=1e-4)
-    assert [gain(n, groups).verdict for n in ("replay", "lwf", "l2")] == ["helps", "unclear", "hurts"]
+    found = gains(groups)
+    mean, half = (0.40 + 0.42 + 0.40) / 3, 4.302653 * 0.011547 / math.sqrt(3)
+    assert found["replay"].mean == pytest.approx(mean)
+    assert (found["replay"].low, found["replay"].high) == pytest.approx((mean - half, mean + half), rel=1e-4)
+    alone = [
+        stats.ttest_1samp(gaps, 0).pvalue for gaps in ([0.40, 0.42, 0.40], [0.0, 0.03, -0.03], [-0.2, -0.2, -0.19])
+    ]
+    assert [found[n].p for n in ("replay", "lwf", "l2")] == pytest.approx(
+        [3 * alone[0], alone[1], max(3 * alone[0], 2 * alone[2])], rel=1e-3
+    )
+    assert [found[n].verdict for n in ("replay", "lwf", "l2")] == ["helps", "unclear", "hurts"]
     assert "it helps" in measured_lines("replay", groups)[-2]
     assert "no gain is shown" in measured_lines("lwf", groups)[-2]
     assert measured_lines("ewc", groups) == []
@@ -89,7 +99,7 @@ def fake_run(name, seed, score):
     from types import SimpleNamespace
 
     spec = SimpleNamespace(seed=seed, learner={"name": name}, learner_label=name)
-    return SimpleNamespace(spec=spec, scores={"average_performance": score})
+    return SimpleNamespace(spec=spec, scores={"average_performance": score}, draws={})
 
 
 def fake_group(name, runs, matrix):
@@ -97,4 +107,5 @@ def fake_group(name, runs, matrix):
     from clbench.stats.bootstrap import Interval
 
     figures = dict.fromkeys(("average_performance", "forgetting", "fwt", "general_ability_delta"), 0.1)
+    figures["average_performance"] = sum(r.scores["average_performance"] for r in runs) / len(runs)
     return Group(name, tuple(runs), matrix, figures, dict.fromkeys(figures, Interval(0.09, 0.11)))

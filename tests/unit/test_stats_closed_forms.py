@@ -82,9 +82,13 @@ def test_design_effect_by_hand():
     """Groups of 2, 2 and 4 with sums 2, 0 and -3: the cluster-robust variance over the plain one."""
     differences, groups = np.array([1.0, 1, 0, 0, -1, -1, -1, 0]), [0, 0, 1, 1, 2, 2, 2, 2]
     mean = -1 / 8
-    robust = ((2 - 2 * mean) ** 2 + (2 * mean) ** 2 + (3 + 4 * mean) ** 2) * 3 / 2 / 8**2
-    plain = ((differences - mean) ** 2).sum() / (8 * 7)
-    expected = t.cdf(-1 / math.sqrt(5 * robust / plain), 2)
+    robust = ((2 - 2 * mean) ** 2 + (2 * mean) ** 2 + (3 + 4 * mean) ** 2) * 3 / 2
+    plain = ((differences - mean) ** 2).sum()
+    size, unseen = (4 + 4 + 16) / 8, 9 / (3 + plain)
+    whole = robust + size * unseen
+    effect, freedom = whole / (plain + unseen), 2 * (whole / robust) ** 2
+    assert paired.design_effect(differences - mean, np.array(groups)) == pytest.approx((effect, freedom))
+    expected = t.cdf(-1 / math.sqrt(5 * effect), freedom)
     assert paired.drop_p(np.zeros(8), differences, groups=groups) == pytest.approx(expected)
 
 
@@ -259,10 +263,15 @@ def test_drop_p_and_interval_agree(grain, grouped):
 
 
 def test_ranks_by_hand():
-    """Ranks 1 2 3, 1.5 1.5 3 and 2 1 3; the third is last in every sample."""
+    """Ranks 1 2 3, 1.5 1.5 3 and 2 1 3; the third is last in every block, which of three is no certainty."""
     found = ranks.rank_intervals(np.array([[0.9, 0.5, 0.6], [0.8, 0.5, 0.7], [0.1, 0.1, math.nan]]))
     assert [mean for mean, _, _ in found] == pytest.approx([1.5, 1.5, 3])
-    assert found[0][1:] == (1, 2) and found[2][1:] == (3, 3)
+    assert found[2][1:] == pytest.approx((3 - norm.ppf(0.975) / 3, 3), abs=1e-3)
+    squares = 0.5**2 + 0.5**2
+    seen = squares / 2 / 3
+    whole = seen + 3 / (3 + squares) / 9
+    half = t.ppf(0.975, 2 * (whole / seen) ** 2) * math.sqrt(whole)
+    assert found[0][1:] == pytest.approx((1, 1.5 + half))
     lower = ranks.rank_intervals(np.array([[1.0, 2.0], [3.0, 4.0]]), higher=False)
     assert [mean for mean, _, _ in lower] == [1, 2]
     assert ranks.rank_intervals(np.array([[0.9], [0.8], [0.1]])) == [(1, 1, 3), (2, 1, 3), (3, 1, 3)]
@@ -272,7 +281,7 @@ def test_ranks_by_hand():
 @given(st.integers(2, 5), st.integers(2, 6), st.integers(0, 99))
 def test_ranks_are_bounded(methods, blocks, seed):
     scores = np.random.default_rng(seed).integers(0, 4, (methods, blocks)).astype(float)
-    found = ranks.rank_intervals(scores, draws=100)
+    found = ranks.rank_intervals(scores)
     assert sum(mean for mean, _, _ in found) == pytest.approx(methods * (methods + 1) / 2)
     assert all(1 <= low <= mean + 1e-9 and mean - 1e-9 <= high <= methods for mean, low, high in found)
 

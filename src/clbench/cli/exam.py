@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,10 +65,14 @@ def exam(
 
 
 def _row(sat: Sat) -> dict[str, Any]:
-    from clbench.stats.intervals import wilson
+    from clbench.core.sheets import groups_of
+    from clbench.report.marks import marked_grades
+    from clbench.stats.single import score_interval
 
     graded = [g.score for g in sat.marks.grades if g.score is not None]
-    low, high = wilson(sat.marks.score, len(graded))
+    groups = groups_of(sat.exam)
+    side = marked_grades(sat.marks.grades, sat.exam.scorer.name)
+    low, high = (None if math.isnan(v) else v for v in score_interval(side, groups=groups or None)[1:])
     return {
         "exam": sat.exam.name,
         "ability": sat.exam.ability or sat.exam.kind,
@@ -77,6 +82,7 @@ def _row(sat: Sat) -> dict[str, Any]:
         "chance": sat.exam.chance,
         "items": len(graded),
         "ungraded": len(sat.marks.grades) - len(graded),
+        "groups": len(set(groups)) or None,
         "seconds": round(sat.seconds, 3),
         "scorer": sat.exam.scorer.model_dump(mode="json"),
     }
@@ -89,14 +95,15 @@ def _by_length(sat: Sequence[Sat]) -> str:
 
     from clbench.report.lengths import bucket_of, named_bucket
     from clbench.report.table import as_text
-    from clbench.stats.intervals import wilson
+    from clbench.stats.single import score_interval
 
-    found: dict[int, list[float]] = {}
+    found: dict[int, list[tuple[float, tuple[str, str]]]] = {}
     for each in sat:
         if each.exam.kind == "long_context":
-            for answer, grade in zip(each.asked.answers, each.marks.grades, strict=True):
+            for example, answer, grade in zip(each.exam.examples, each.asked.answers, each.marks.grades, strict=True):
                 if grade.score is not None:
-                    found.setdefault(bucket_of(answer.tokens_in + answer.tokens_cut), []).append(grade.score)
+                    bucket = found.setdefault(bucket_of(answer.tokens_in + answer.tokens_cut), [])
+                    bucket.append((grade.score, (each.exam.name, example.group or example.id)))
     if len(found) < 2:
         return ""
     table = Table(
@@ -105,9 +112,8 @@ def _by_length(sat: Sequence[Sat]) -> str:
     for head in ("up to tokens", "score", "95 %", "questions"):
         table.add_column(head, justify="right")
     for most in sorted(found):
-        score = sum(found[most]) / len(found[most])
-        low, high = wilson(score, len(found[most]))
-        ends = "–" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+        score, low, high = score_interval([s for s, _ in found[most]], groups=[g for _, g in found[most]])
+        ends = f"{100 * low:.1f} to {100 * high:.1f}"
         table.add_row(named_bucket(most), f"{100 * score:.1f}", ends, str(len(found[most])))
     return as_text(table)
 
@@ -118,7 +124,8 @@ def _table(sat: Sequence[Sat]) -> str:
 
     from clbench.report.table import as_text
 
-    table = Table(box=box.SIMPLE_HEAD, caption="Percent; 95 % interval (Wilson over items).", caption_justify="left")
+    caption = "Percent; 95 % interval: what other items would show (other groups of them, where items belong to one)."
+    table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
     for head in ("exam", "ability", "score", "95 %", "chance", "items", "ungraded", "time"):
         table.add_column(head, justify="left" if head in ("exam", "ability") else "right", no_wrap=True)
     for row in map(_row, sat):

@@ -6,10 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from clbench.core.matrix import Matrix
+from clbench.report.draws import linear_samples
 from clbench.report.gather import Group, RunRecord, group_runs
 from clbench.report.safe import markdown
-from clbench.stats.intervals import newcombe, risk_ratio
+from clbench.stats.bootstrap import Interval, Samples, interval
+from clbench.stats.intervals import newcombe, ratio_ends, risk_ratio
 
 LABELS = {"general": "general", "instruction": "instruction", "long_context": "long context"}
 
@@ -33,26 +37,58 @@ class AbilityCurve:
     retention: tuple[float, float, float]
 
 
-def ability_curves(matrix: Matrix) -> list[AbilityCurve]:
+def ability_curves(matrix: Matrix, runs: Sequence[RunRecord] = ()) -> list[AbilityCurve]:
     """Give the curve of every ability, in the order of the columns.
 
     An ability is *lost* after the first round whose score lies below row 0 by more than chance: the 95 % interval of
-    the difference of the two shares (Newcombe) lies below 0. Both rows ask the same questions, which this does not
-    use, so it is careful rather than quick to say so.
+    the difference lies below 0. With the runs that the matrix is the mean of, it is the interval over their items
+    (whole groups of them) and seeds: all rows ask the same questions. Without, that of two independent shares
+    (Newcombe), which is careful rather than quick to say so.
     """
     groups: dict[str, list[int]] = {}
     for m in matrix.select("general", "instruction", "long_context"):
         column = matrix.columns[m]
         groups.setdefault(column.ability or LABELS[column.kind], []).append(m)
-    return [_curve(matrix, name, members) for name, members in groups.items()]
+    sampled = runs if runs and all(r.drawn is not None for r in runs) else ()
+    return [_curve(matrix, name, members, sampled) for name, members in groups.items()]
 
 
-def _curve(matrix: Matrix, name: str, members: Sequence[int]) -> AbilityCurve:
+def _curve(matrix: Matrix, name: str, members: Sequence[int], runs: Sequence[RunRecord]) -> AbilityCurve:
     scores = tuple(float(v) for v in matrix.values[:, members].mean(axis=1))
     items = tuple(int(n) for n in matrix.n[:, members].sum(axis=1))
-    rows = range(1, len(scores))
-    lost = next((t for t in rows if newcombe(scores[t], items[t], scores[0], items[0])[1] < 0), None)
-    return AbilityCurve(name, scores, items, lost, risk_ratio(scores[-1], items[-1], scores[0], items[0]))
+    steps = range(1, len(scores))
+    if not runs:
+        lost = next((t for t in steps if newcombe(scores[t], items[t], scores[0], items[0])[1] < 0), None)
+        return AbilityCurve(name, scores, items, lost, risk_ratio(scores[-1], items[-1], scores[0], items[0]))
+
+    lost = next((t for t in steps if _change(runs, members, t).high < 0), None)
+    if math.isnan(scores[-1]) or not scores[0] > 0:
+        return AbilityCurve(name, scores, items, lost, (math.nan, math.nan, math.nan))
+    ratio = scores[-1] / scores[0]
+    ends = (ratio, ratio)
+    if len(scores) > 1:
+
+        def holds(given: float) -> bool:
+            low, high = _change(runs, members, len(scores) - 1, given)
+            return low <= 0 <= high
+
+        ends = ratio_ends(holds, ratio, 1 / scores[0])
+    return AbilityCurve(name, scores, items, lost, (ratio, *ends))
+
+
+def _change(runs: Sequence[RunRecord], members: Sequence[int], step: int, times: float = 1.0) -> Interval:
+    """Give the interval of an ability's score in a row less `times` that of row 0; NaN where a cell was not due."""
+    values: list[float] = []
+    draws: list[Samples] = []
+    for run in runs:
+        factors = np.zeros(run.matrix.values.shape)
+        factors[step, members] = 1 / len(members)
+        factors[0, members] = -times / len(members)
+        if run.drawn is not None:
+            value, samples = linear_samples(run.matrix, run.drawn, factors)
+            values.append(value)
+            draws.append(samples)
+    return interval(values, draws)
 
 
 def first_lost(curves: Sequence[AbilityCurve]) -> list[str]:
@@ -79,7 +115,7 @@ def abilities_table(runs: Sequence[RunRecord]) -> str:
 def ability_rows(group: Group, last: int) -> list[list[str]]:
     """Give the cells of a group's rows; rounds that it has not are empty."""
     rows: list[list[str]] = []
-    for curve in ability_curves(group.mean):
+    for curve in ability_curves(group.mean, group.runs):
         cells = [_percent(s) for s in curve.scores] + [""] * (last + 1 - len(curve.scores))
         left, low, high = curve.retention
         kept = "–" if math.isnan(left) else f"{100 * left:.0f} % ({100 * low:.0f} to {100 * high:.0f})"

@@ -15,14 +15,19 @@ from clbench.core.sheets import Sheet
 from clbench.metrics import all_metrics
 from clbench.report import originals
 from clbench.report.gather import Group, RunRecord, group_runs, load_runs
+from clbench.report.marks import marked_rows
 from clbench.stats.bootstrap import Interval, difference_of
-from clbench.stats.paired import Difference, holm, paired_difference, paired_permutation
+from clbench.stats.marked import Marked
+from clbench.stats.paired import Difference, discordant, holm, paired_difference, paired_permutation
 from clbench.stats.power import items_needed, seeds_needed
 
 
 @dataclass(frozen=True)
 class FigureChange:
-    """A figure of two sides: the means over seeds, two - one with its 95 % interval, p and Holm's p over figures."""
+    """A figure of two sides: the means over seeds, two - one with its 95 % interval, p and Holm's p over figures.
+
+    Costs (time, memory, tokens) are measured and no hypotheses: their p is NaN, and they do not count in Holm's family.
+    """
 
     name: str
     one: float
@@ -34,7 +39,11 @@ class FigureChange:
 
 @dataclass(frozen=True)
 class ExamChange:
-    """An exam after the last lesson: scores, two - one, p, Holm's p over exams, and how many items rose and fell."""
+    """An exam after the last lesson: scores, two - one, p, Holm's p over exams, and how many items rose and fell.
+
+    Scores are made by the exam's own rule of the items that both sides have marked; `discordant` is the mean square of
+    the items' differences, for the power of a test.
+    """
 
     exam: str
     one: float
@@ -44,6 +53,7 @@ class ExamChange:
     adjusted: float
     gained: int
     lost: int
+    discordant: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -198,43 +208,55 @@ def _flat(value: Any, prefix: str = "") -> dict[str, str]:
 # --- figures --------------------------------------------------------------------------------------------------
 
 
+def is_hypothesis(name: str) -> bool:
+    """Tell whether a figure says how well something was learnt or kept, and not what it cost: costs are not tested."""
+    plugin = all_metrics()[name]
+    return plugin.needs != "meters" and plugin.group in ("performance", "stability")
+
+
 def _figures(one: Group, two: Group) -> tuple[FigureChange, ...]:
     both = [n for n in all_metrics() if n in one.scores and n in two.scores]
     names = [n for n in both if not math.isnan(one.scores[n] + two.scores[n])]
     found = [(n, *difference_of(*one.by_seed(n), *two.by_seed(n))) for n in names]
-    adjusted = holm([p for _, _, p in found])
+    p_values = [p if is_hypothesis(n) else math.nan for n, _, p in found]
     return tuple(
         FigureChange(name, one.scores[name], two.scores[name], change, p, corrected)
-        for (name, change, p), corrected in zip(found, adjusted, strict=True)
+        for (name, change, _), p, corrected in zip(found, p_values, holm(p_values), strict=True)
     )
 
 
 # --- exams and items --------------------------------------------------------------------------------------------
 
 
-def last_scores(group: Group, exam: str) -> np.ndarray:
-    """Give the scores of every item of an exam after the last lesson, the mean over seeds, shape (items,)."""
-    rows = group.mean.num_lessons + 1
-    return np.mean([r.sheets.named(exam).array(rows)[-1] for r in group.runs], axis=0)
+def last_row(group: Group, exam: str) -> Marked | None:
+    """Give what came of an exam after the last lesson in every run of a group; None where it was not due in one."""
+    last = group.mean.num_lessons
+    sheets = [r.sheets.named(exam) for r in group.runs]
+    if any(last not in s.rows for s in sheets):
+        return None
+    return marked_rows([s.rows[last] for s in sheets], sheets[0].scorer.name)
 
 
 def _exams(one: Group, two: Group) -> tuple[ExamChange, ...]:
-    found: list[tuple[str, np.ndarray, np.ndarray, tuple[str, ...] | None]] = []
+    found: list[tuple[str, Marked, Marked, list[str] | None]] = []
     for sheet in one.runs[0].sheets.sheets:
-        before, after = last_scores(one, sheet.exam), last_scores(two, sheet.exam)
-        if not np.isnan(before + after).all():
-            found.append((sheet.exam, before, after, sheet.groups or None))
+        before, after = last_row(one, sheet.exam), last_row(two, sheet.exam)
+        both = before.known & after.known if before is not None and after is not None else np.zeros(0, dtype=np.bool_)
+        if before is not None and after is not None and both.any():
+            groups = [sheet.groups[i] for i in np.flatnonzero(both)] if sheet.groups else None
+            found.append((sheet.exam, before.only(both), after.only(both), groups))
     p_values = [paired_permutation(a, b, groups=groups) for _, a, b, groups in found]
     return tuple(
         ExamChange(
             exam=name,
-            one=float(np.nanmean(a)),
-            two=float(np.nanmean(b)),
+            one=a.value,
+            two=b.value,
             change=paired_difference(a, b, groups=groups),
             p=p,
             adjusted=corrected,
-            gained=int((b > a).sum()),
-            lost=int((b < a).sum()),
+            gained=int((b.means > a.means).sum()),
+            lost=int((b.means < a.means).sum()),
+            discordant=discordant(a, b, groups=groups),
         )
         for (name, a, b, groups), p, corrected in zip(found, p_values, holm(p_values), strict=True)
     )
@@ -287,8 +309,8 @@ def _separating(one: Group, two: Group, exams: Sequence[ExamChange]) -> tuple[fl
     if not changes or math.isnan(difference):
         return math.inf, math.inf
     items = sum(e.change.items for e in changes)
-    discordant = sum(e.gained + e.lost for e in changes) / items
-    needed = items_needed(difference, discordant) / len(changes) if discordant else math.inf
+    differ = sum(e.discordant * e.change.items for e in changes) / items
+    needed = items_needed(difference, differ) / len(changes) if differ else math.inf
     both = zip(*(g.by_seed("average_performance")[0] for g in (one, two)), strict=False)
     gaps = [b - a for a, b in both]
     return math.ceil(needed) if math.isfinite(needed) else needed, (

@@ -85,8 +85,9 @@ def _exams(found: Comparison, one: str, two: str) -> Table:
 
 
 NOTE = (
-    "Percent. Items and seeds are paired. * differs at 5 % after Holm's correction over the rows of its table. "
-    "Figures: t test on bootstrap and seeds; exams: sign-flip test over items (McNemar's for right and wrong)."
+    "Percent. Items and seeds are paired. * differs at 5 % after Holm's correction over the rows of its table that "
+    "have a p; costs are no hypotheses and have none. Figures: t test on bootstrap and seeds; exams: the two sides "
+    "swapped item by item, or group by group, and the exam's own score made anew (McNemar's test for right and wrong)."
 )
 
 

@@ -72,7 +72,7 @@ def _lost(plain: Group, words: dict[str, str]) -> list[str]:
         if lost[worst] < 0:
             value = printed(-lost[worst], "score")
             said.append(words["lost"].format(label=plain.label, exam=worst, value=value))
-    curves = ability_curves(plain.mean)
+    curves = ability_curves(plain.mean, plain.runs)
     if names := first_lost(curves):
         step = min(c.lost for c in curves if c.lost is not None)
         said.append(words["first_lost"].format(label=plain.label, abilities=", ".join(names), step=step))

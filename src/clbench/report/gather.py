@@ -21,8 +21,8 @@ from clbench.core.sheets import Sheets, Showcase
 from clbench.core.spec import RunSpec
 from clbench.core.types import Meters, Outline
 from clbench.metrics import all_metrics, compute
-from clbench.report.draws import Floats, figure_draws, matrix_draws
-from clbench.stats.bootstrap import Interval, interval
+from clbench.report.draws import MatrixDraws, figure_draws, matrix_draws, samples_of
+from clbench.stats.bootstrap import Interval, Samples, interval
 
 FILES = (
     "spec.yaml",
@@ -61,12 +61,12 @@ class RunRecord:
     showcase: Showcase = NO_ITEMS
 
     @cached_property
-    def drawn(self) -> Floats | None:
-        """R over bootstrap samples of its items, shape (draws, T+1, E); None where the items are not on record."""
+    def drawn(self) -> MatrixDraws | None:
+        """R over bootstrap samples of its items; None where the items are not on record."""
         return matrix_draws(self.matrix, self.sheets)
 
     @cached_property
-    def draws(self) -> dict[str, Floats]:
+    def draws(self) -> dict[str, Samples]:
         """Figures over these samples."""
         return figure_draws(self.matrix, self.drawn, list(self.scores))
 
@@ -93,7 +93,7 @@ class Group:
         """Give the mean of a figure; NaN where there is none."""
         return self.scores.get(name, math.nan)
 
-    def by_seed(self, name: str) -> tuple[list[float], list[Floats]]:
+    def by_seed(self, name: str) -> tuple[list[float], list[Samples]]:
         """Give a figure of every run, by seed, and its bootstrap samples, as far as items are on record."""
         runs = sorted(self.runs, key=lambda r: r.spec.seed)
         return [r.scores.get(name, math.nan) for r in runs], [r.draws[name] for r in runs if name in r.draws]
@@ -242,8 +242,11 @@ def _group(runs: list[RunRecord]) -> Group:
 
 def _interval(name: str, values: list[float], runs: Sequence[RunRecord]) -> Interval:
     """Give a figure's interval, within the range of the figure."""
-    found, plugin = interval(values, [r.draws[name] for r in runs if name in r.draws]), all_metrics().get(name)
-    if plugin is None or math.isnan(found.low):
+    draws, plugin = [r.draws[name] for r in runs if name in r.draws], all_metrics().get(name)
+    if plugin is None:
+        return interval(values, draws)
+    found = interval(values, draws, (plugin.low, plugin.high))
+    if math.isnan(found.low):
         return found
     return Interval(max(found.low, plugin.low), min(found.high, plugin.high))
 
@@ -289,27 +292,25 @@ def bound_intervals(
     values = [
         compute(names, r.matrix, Meters(), {n: found[r.spec.seed] for n, found in by_seed.items()}) for r in seeds
     ]
-    drawn = _mean_draws(runs)
-    drawn_references = {name: _mean_draws(found) for name, found in references.items()}
-    if drawn is None or not seeds or any(d is None for d in drawn_references.values()):
-        return {}
-    samples = [
-        compute(names, one, Meters(), {n: d[k] for n, d in drawn_references.items() if d is not None})
-        for k, one in enumerate(drawn)
-    ]
-    centre = {n: math.fsum(v[n] for v in values) / len(values) for n in names}
-    # The samples are those of the mean over seeds, so they stand for each of the seeds.
-    return {
-        n: interval([v[n] for v in values], [np.array([s[n] for s in samples])] * len(values))
-        for n in names
-        if not math.isnan(centre[n])
-    }
+    sides = [_mean_draws(runs), *(_mean_draws(references[n]) for n in references)]
+    places = {n: k for k, n in enumerate(references, start=1)}
+    found: dict[str, Interval] = {}
+    for name in names:
+        plugin = all_metrics()[name]
+        needed = [side for k in (0, *(places.get(r, -1) for r in plugin.references)) if (side := sides[k]) is not None]
+        alone = [v[name] for v in values]
+        if not alone or len(needed) <= len(plugin.references) or math.isnan(math.fsum(alone)):
+            continue
+        # The samples are those of the mean over seeds, so they stand for each of the seeds.
+        samples = samples_of([m for m, _ in needed], [d for _, d in needed], plugin.compute)
+        found[name] = interval(alone, [samples] * len(alone), (plugin.low, plugin.high))
+    return found
 
 
-def _mean_draws(runs: Sequence[RunRecord]) -> list[Matrix] | None:
-    drawn = [r.drawn for r in runs]
-    if any(d is None for d in drawn):
+def _mean_draws(runs: Sequence[RunRecord]) -> tuple[Matrix, MatrixDraws] | None:
+    drawn = [r.drawn for r in runs if r.drawn is not None]
+    if len(drawn) < len(runs):
         return None
     first = runs[0].matrix
-    mean = np.mean([d for d in drawn if d is not None], axis=0)
-    return [Matrix(values, first.n, first.ungraded, first.columns) for values in mean]
+    mean = Matrix(np.mean([r.matrix.values for r in runs], axis=0), first.n, first.ungraded, first.columns)
+    return mean, replace(drawn[0], values=np.mean([d.values for d in drawn], axis=0))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from clbench.report.gather import Group, RunRecord, group_runs
 from clbench.report.safe import markdown
-from clbench.stats.intervals import risk_ratio, wilson
+from clbench.stats.intervals import ratio_ends
+from clbench.stats.paired import paired_difference
+from clbench.stats.single import score_interval
 
 SMALLEST = 32  # tokens
 
@@ -43,16 +46,27 @@ def length_buckets(group: Group) -> list[LengthBucket]:
     A question of n tokens is in the bucket of the smallest power of two that is not below n (4K: 2049 to 4096). What
     did not fit into the model's input lost its middle; it stays in the bucket of its full length.
     """
-    found: dict[int, list[tuple[np.ndarray, float]]] = {}
-    for run in group.runs:
-        chances = {c.name: c.chance for c in run.matrix.columns if c.kind == "long_context"}
-        for sheet in run.sheets.sheets:
-            if sheet.exam not in chances or len(sheet.lengths) != len(sheet.ids):
-                continue
-            scores = sheet.array(run.matrix.num_lessons + 1)
-            for item, length in enumerate(sheet.lengths):
-                found.setdefault(bucket_of(length), []).append((scores[:, item], chances[sheet.exam]))
+    found: dict[int, list[_Asked]] = {}
+    first = group.runs[0]
+    chances = {c.name: c.chance for c in first.matrix.columns if c.kind == "long_context"}
+    for sheet in first.sheets.sheets:
+        if sheet.exam not in chances or len(sheet.lengths) != len(sheet.ids):
+            continue
+        rows = [r.sheets.named(sheet.exam).array(r.matrix.num_lessons + 1) for r in group.runs]
+        belongs = sheet.groups or sheet.ids
+        for item, length in enumerate(sheet.lengths):
+            scores = np.array([row[:, item] for row in rows])
+            asked = _Asked(scores, chances[sheet.exam], (sheet.exam, belongs[item]))
+            found.setdefault(bucket_of(length), []).append(asked)
     return [_summed(most, found[most]) for most in sorted(found)]
+
+
+class _Asked(NamedTuple):
+    """One question: its scores, shape (seeds, rows), the chance of its exam, and what it belongs to."""
+
+    scores: np.ndarray
+    chance: float
+    group: tuple[str, str]
 
 
 def named_bucket(most: int) -> str:
@@ -75,16 +89,34 @@ def bucket_of(length: int) -> int:
     return max(SMALLEST, 2 ** math.ceil(math.log2(max(length, 1))))
 
 
-def _summed(most: int, asked: Sequence[tuple[np.ndarray, float]]) -> LengthBucket:
-    scores_IR, chance = np.array([scores for scores, _ in asked]), float(np.mean([c for _, c in asked]))
-    items = (~np.isnan(scores_IR)).sum(axis=0)
-    sums = np.nansum(scores_IR, axis=0)
-    scores = np.where(items > 0, sums / np.maximum(items, 1), np.nan)
+def _summed(most: int, asked: Sequence[_Asked]) -> LengthBucket:
+    """Sum up a bucket: seeds of one question are no further questions, and those of a group stand or fall together."""
+    scores_ISR, chance = np.array([a.scores for a in asked]), float(np.mean([a.chance for a in asked]))
+    answers = (~np.isnan(scores_ISR)).sum(axis=(0, 1))
+    per_item = np.where(np.isnan(scores_ISR).any(axis=1), np.nan, scores_ISR.mean(axis=1))
+    sums = np.nansum(scores_ISR, axis=(0, 1))
+    scores = np.where(answers > 0, sums / np.maximum(answers, 1), np.nan)
+    groups = [a.group for a in asked]
     left = (math.nan, math.nan, math.nan)
-    above, _ = wilson(None if math.isnan(scores[0]) else float(scores[0]), int(items[0]))
-    if above is not None and above > chance:
-        left = risk_ratio(float(scores[-1]), int(items[-1]), float(scores[0]), int(items[0]))
-    return LengthBucket(most, tuple(scores.tolist()), tuple(items.tolist()), left)
+    if score_interval(per_item[:, 0], groups=groups)[1] > chance and not math.isnan(scores[-1]):
+        left = _retention(per_item, groups)
+    return LengthBucket(most, tuple(scores.tolist()), tuple(answers.tolist()), left)
+
+
+def _retention(per_item: np.ndarray, groups: Sequence[tuple[str, str]]) -> tuple[float, float, float]:
+    """Give R_T / R_0 of the same questions, with its interval over them."""
+    there = ~np.isnan(per_item[:, 0] + per_item[:, -1])
+    before, after = per_item[there, 0], per_item[there, -1]
+    if not there.any() or not before.mean() > 0:
+        return math.nan, math.nan, math.nan
+    kept = [g for g, t in zip(groups, there, strict=True) if t]
+
+    def holds(ratio: float) -> bool:
+        found = paired_difference(ratio * before, after, groups=kept)
+        return found.low <= 0 <= found.high
+
+    ratio = float(after.mean() / before.mean())
+    return ratio, *ratio_ends(holds, ratio, 1 / float(before.mean()))
 
 
 def length_series(groups: Sequence[Group], untouched: str) -> tuple[list[str], dict[str, list[float]]]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clbench.core.keys import rng
-from clbench.stats.intervals import half_width
-from clbench.stats.paired import clusters
+from clbench.stats.intervals import half_width, wilson_at
+from clbench.stats.paired import UNSEEN, clusters
 
 Floats = NDArray[np.float64]
+ENOUGH = 60.0  # degrees of freedom that some hundred samples are worth: t is 2.00
+SHARE = (0.0, 1.0)
+ANY = (-math.inf, math.inf)
 
 
 class Interval(NamedTuple):
@@ -66,43 +70,176 @@ def row_draws(scores: Floats, weights: Floats) -> Floats:
     return np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
 
 
-def interval(seed_values: Sequence[float], draws: Sequence[Floats]) -> Interval:
+@dataclass(frozen=True)
+class Samples:
+    """A figure in bootstrap samples of the items of its E exams, and how much each exam has to say in it.
+
+    Attributes:
+        values: Shape (draws,).
+        alone: Its change where one exam alone is drawn anew, shape (some draws, E).
+        items: Of each exam, shape (E,).
+        freedom: Independent items or groups of each exam, less 1, shape (E,).
+        sizes: Items of a group of each exam, 1 without groups, shape (E,).
+        steps: The most that one item of each exam changes the figure, shape (E,).
+    """
+
+    values: Floats
+    alone: Floats
+    items: Floats
+    freedom: Floats
+    sizes: Floats
+    steps: Floats
+
+    @classmethod
+    def of(cls, values: Floats) -> Samples:
+        """Return samples of which nothing else is known."""
+        none = np.zeros(0)
+        return cls(np.asarray(values, dtype=np.float64), np.zeros((1, 0)), none, none, none, none)
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(self.values)
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> Floats:
+        """The figure in every sample."""
+        return np.array(self.values, dtype=dtype)
+
+
+Drawn = Samples | Floats
+
+
+def _mean(draws: Sequence[Drawn]) -> Samples:
+    """Give the samples of a mean over seeds, which all have sat the same exams."""
+    found = [d if isinstance(d, Samples) else Samples.of(d) for d in draws]
+    first = found[0]
+    if any(f.alone.shape != first.alone.shape for f in found):
+        return Samples.of(np.mean([f.values for f in found], axis=0))
+    return Samples(
+        np.mean([f.values for f in found], axis=0),
+        np.mean([f.alone for f in found], axis=0),
+        first.items,
+        first.freedom,
+        first.sizes,
+        np.mean([f.steps for f in found], axis=0),
+    )
+
+
+def _less(two: Samples, one: Samples) -> Samples:
+    """Give the samples of a difference."""
+    values = two.values - one.values
+    if two.alone.shape != one.alone.shape:
+        return Samples.of(values)
+    least = np.minimum(two.freedom, one.freedom)
+    return Samples(values, two.alone - one.alone, two.items, least, two.sizes, np.maximum(two.steps, one.steps))
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """What other items would change about a figure: its bias, variance, degrees of freedom, and one item's effect.
+
+    Where all items say the same, samples show no variance; then as much is added as one item (one whole group, while
+    little differs) would make, which is what the rule of three and Wilson's interval say of such items.
+    """
+
+    bias: float
+    variance: float
+    freedom: float
+    step: float
+    group: float
+
+
+def _spread(samples: Samples, value: float) -> _Spread | None:
+    values = samples.values[~np.isnan(samples.values)]
+    if len(values) < 2 or math.isnan(value):
+        return None
+    found = float(((values - value) ** 2).mean())
+    counts = samples.steps > 0
+    items = samples.items[counts]
+    total = float(items.sum())
+    step = math.sqrt(float((samples.steps[counts] ** 2 * items).sum()) / total) if total else 0.0
+    size = float((samples.sizes[counts] * items).sum()) / total if total else 1.0
+    unseen = UNSEEN / (UNSEEN + found / step**2) if step else 0.0
+    group = 1 + (size - 1) * unseen
+    least = step**2 * unseen * group
+    shares = (samples.alone**2).mean(axis=0)[counts]
+    freedom = ENOUGH
+    if found > 0 and shares.sum() > 0:
+        degrees = float(shares.sum() ** 2 / (shares**2 / np.maximum(samples.freedom[counts], 1.0)).sum())
+        freedom = degrees * ((found + least) / found) ** 2
+    return _Spread(float(values.mean()) - value, found + least, max(1.0, min(freedom, ENOUGH)), step, group)
+
+
+def _ends(spread: _Spread, value: float, bounds: tuple[float, float], level: float = 0.95) -> Interval:
+    """Give the interval over items of a figure whose bias has been taken off."""
+    from scipy.stats import t
+
+    tail = (1 + level) / 2
+    edge = float(t.ppf(tail, spread.freedom))
+    if bounds == SHARE and 0 < spread.step < 0.5:
+        inside, num = min(max(value, 0.0), 1.0), 1 / spread.step
+        shrunk = (num * inside + 1) / (num + 2)
+        low, high = wilson_at(inside, shrunk * (1 - shrunk) / spread.variance, edge)
+        return Interval(min(low, value), max(high, value))
+    return Interval(-_above(-value, spread, tail), _above(value, spread, tail))
+
+
+def _above(value: float, spread: _Spread, tail: float) -> float:
+    """Give the upper end: the largest D with (D - value)^2 <= t^2 variance or <= z^2 one item's effect x |D|.
+
+    A change of D takes at least |D| / effect items, whatever the sample shows: so in Tango's score interval.
+    """
+    from scipy.stats import norm, t
+
+    edge = float(norm.ppf(tail))
+    plain = value + float(t.ppf(tail, spread.freedom)) * math.sqrt(spread.variance)
+    each = spread.step * spread.group
+    root = edge**4 * each**2 / 4 + edge**2 * each * value
+    return max(plain, value + edge**2 * each / 2 + math.sqrt(root)) if root > 0 else plain
+
+
+def interval(seed_values: Sequence[float], draws: Sequence[Drawn], bounds: tuple[float, float] = ANY) -> Interval:
     """Give the 95 % interval of a figure's mean over seeds: what other items and other seeds would change.
 
-        v - b -+ sqrt(h^2 + (2 d)^2),   b = mean(draws) - v,   d^2 = mean((draws - v)^2)
+        c - sqrt(h^2 + (c - l)^2)  to  c + sqrt(h^2 + (u - c)^2),   c = v - b,   b = mean(draws) - v
 
-    v is the mean over seeds, h Student's half width over them (0 with one seed, of which nothing is known), and the
-    draws are means over seeds in each bootstrap sample of items; 2 and not 1.96, since some hundred draws know d to
-    within a few percent only. b takes off the bias of figures that hold a maximum: forgetting looks larger on few
-    items than it is.
+    v is the mean over seeds, h Student's half width over them (0 with one seed, of which nothing is known), l and u the
+    interval over items: c -+ t sqrt(V), V = mean((draws - v)^2) and as much as one item (one group, while little
+    differs) makes where items say the same; Wilson's with as many items as V is worth for figures in [0, 1], Tango's
+    lower bound of the variance for others. t has Satterthwaite's degrees over the exams, each with its number of
+    groups (or items) less 1. b takes off the bias of figures that hold a maximum: forgetting looks larger on few items
+    than it is.
 
     Args:
         seed_values: The figure of each seed; NaN makes the interval unknown.
         draws: The samples of each seed; empty where no items are on record.
+        bounds: Range of the figure; (0, 1) is read as a mean of scores.
 
-    Source: Efron & Tibshirani 1993, ch. 10, for the bias; coverage: `bench/intervals.py`.
+    Source: Efron & Tibshirani 1993, ch. 10, for the bias; Satterthwaite 1946; Wilson 1927 with an effective number of
+    items as in Dean & Pacheco 2014; Tango 1998; coverage: `bench/intervals.py`.
     """
     value = float(np.mean(seed_values))
     over_seeds = half_width(seed_values)
     if len(draws) != len(seed_values):
         return Interval(value - over_seeds, value + over_seeds)
-    mean = np.mean(draws, axis=0)
-    mean = mean[~np.isnan(mean)]
-    if math.isnan(value) or len(mean) < 2:
+    spread = _spread(_mean(draws), value)
+    if spread is None:
         return UNKNOWN
-    bias = float(mean.mean()) - value
-    width = math.hypot(0.0 if math.isnan(over_seeds) else over_seeds, 2 * math.sqrt(((mean - value) ** 2).mean()))
-    return Interval(value - bias - width, value - bias + width)
+    return _joined(value - spread.bias, _ends(spread, value - spread.bias, bounds), over_seeds)
+
+
+def _joined(centre: float, items: Interval, seeds: float) -> Interval:
+    part = 0.0 if math.isnan(seeds) else seeds
+    return Interval(centre - math.hypot(part, centre - items.low), centre + math.hypot(part, items.high - centre))
 
 
 def difference_of(
-    one: Sequence[float], draws_one: Sequence[Floats], two: Sequence[float], draws_two: Sequence[Floats]
+    one: Sequence[float], draws_one: Sequence[Drawn], two: Sequence[float], draws_two: Sequence[Drawn]
 ) -> tuple[Interval, float]:
     """Give the 95 % interval of the difference two - one of a figure, and the two-sided p of "there is none".
 
     Items are paired: both sides' samples of an exam are the same. Seeds are paired in order where there are equally
     many, else they are taken as independent (Welch). Both parts add up as in `interval`; p comes from Student's t with
-    Satterthwaite's degrees of freedom, in which the items' part counts as known.
+    Satterthwaite's degrees of freedom over seeds and exams.
 
     Args:
         one: The figure of each seed of the first side.
@@ -116,30 +253,33 @@ def difference_of(
     Source: Satterthwaite 1946; Welch 1947.
 
     Example:
-        >>> found, p = difference_of([0.5], [np.array([0.4, 0.6])], [0.7], [np.array([0.6, 0.8])])
-        >>> [round(v, 3) for v in found], p
-        ([0.2, 0.2], 0.0)
+        >>> found, p = difference_of([0.5, 0.6, 0.7], [], [0.6, 0.9, 0.9], [])
+        >>> [round(v, 3) for v in found], round(p, 3)
+        ([-0.048, 0.448], 0.074)
     """
     from scipy.stats import t
 
     value = float(np.mean(two)) - float(np.mean(one))
     error, freedom = _over_seeds(one, two)
-    bias = over_items = 0.0
-    known = len(draws_one) == len(one) and len(draws_two) == len(two)
-    if known:
-        drawn = np.mean(draws_two, axis=0) - np.mean(draws_one, axis=0)
-        drawn = drawn[~np.isnan(drawn)]
-        bias, over_items = float(drawn.mean()) - value, math.sqrt(float(((drawn - value) ** 2).mean()))
-    if math.isnan(value) or (not known and math.isnan(error)):
+    spread = None
+    if len(draws_one) == len(one) and len(draws_two) == len(two):
+        spread = _spread(_less(_mean(draws_two), _mean(draws_one)), value)
+    if math.isnan(value) or (spread is None and math.isnan(error)):
         return UNKNOWN, math.nan
-    seed_part = 0.0 if math.isnan(error) else error
-    width = math.hypot(seed_part * float(t.ppf(0.975, freedom)) if seed_part else 0.0, 2 * over_items)
-    whole = math.hypot(seed_part, over_items)
+    seeds = 0.0 if math.isnan(error) else error
+    half = seeds * float(t.ppf(0.975, freedom)) if seeds else 0.0
+    centre, items = value, Interval(value, value)
+    parts = [(seeds**2, freedom)]
+    if spread is not None:
+        centre = value - spread.bias
+        items = _ends(spread, centre, ANY)
+        parts.append((spread.variance, spread.freedom))
+    whole = sum(v for v, _ in parts)
+    found = _joined(centre, items, half)
     if whole == 0:
-        return Interval(value - bias, value - bias), 1.0 if value == 0 else 0.0
-    degrees = freedom * (whole / seed_part) ** 4 if seed_part else math.inf
-    p = 2 * float(t.sf(abs(value - bias) / whole, min(degrees, 1e9)))
-    return Interval(value - bias - width, value - bias + width), p
+        return found, 1.0 if value == 0 else math.nan
+    degrees = whole**2 / sum(v * v / f for v, f in parts)
+    return found, 2 * float(t.sf(abs(centre) / math.sqrt(whole), degrees))
 
 
 def _over_seeds(one: Sequence[float], two: Sequence[float]) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -119,3 +119,30 @@ def risk_ratio(one: float, num_one: int, two: float, num_two: int, level: float 
     middle = math.log(hits_1 / num_one / two)
     width = float(norm.ppf((1 + level) / 2)) * math.sqrt(1 / hits_1 - 1 / num_one + 1 / hits_2 - 1 / num_two)
     return one / two, min(one / two, math.exp(middle - width)), math.exp(middle + width)
+
+
+def ratio_ends(holds: Callable[[float], bool], ratio: float, most: float) -> tuple[float, float]:
+    """Return the smallest and the largest ratio that a test does not refuse.
+
+    Args:
+        holds: Whether two - r one = 0 can be true; true at `ratio`.
+        ratio: What was seen, >= 0.
+        most: No ratio can be larger.
+
+    Source: Fieller 1954, "Some problems in interval estimation": a ratio without dividing.
+
+    Example:
+        >>> [round(v, 3) for v in ratio_ends(lambda r: abs(r - 0.5) <= 0.1, 0.5, 2.0)]
+        [0.4, 0.6]
+    """
+
+    def end(outside: float) -> float:
+        if holds(outside):
+            return outside
+        inside = ratio
+        for _ in range(20):
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if holds(middle) else (inside, middle)
+        return inside
+
+    return end(0.0), end(max(most, ratio))

@@ -24,7 +24,7 @@ Places = NDArray[np.intp]
 Scores = Marked | Sequence[float] | Floats
 EXACT = 12  # up to 2^12 patterns of signs are counted one by one
 BLOCK = 2**20  # signs drawn at a time: 8 MB
-UNSEEN = 2.0  # items that must differ before clusters are no longer taken to stand and fall together
+UNSEEN = 3.0  # items that must differ before clusters are no longer taken to stand and fall together
 SWAPS = 1999  # draws where a rule must be computed anew for each: p is told to within 0.005 near 0.05
 LEAST = 0.05  # clusters may cancel out by luck; a variance below this part of the unclustered one is not believed
 
@@ -85,8 +85,8 @@ def paired_difference(
         |g - l - n D| / sqrt(e n (2 q(D) + D (1 - D))) <= z
 
     g and l are the items gained and lost and q(D) the most likely share of lost ones if D were true; e is 1, or with
-    groups `design_effect`, and then t_{G-1} stands for z, G the number
-    of clusters. For graded scores, with D_c the sum over cluster c of n_c items (one each without groups):
+    groups `design_effect`, and then t with its degrees stands for
+    z. For graded scores, with D_c the sum over cluster c of n_c items (one each without groups):
 
         c +- t_{G-1} sqrt(G / (G-1) (sum_c (D_c - c n_c)^2 + 2 w r^2)) / (n + 2 w),   c = sum_c D_c / (n + 2 w)
 
@@ -118,8 +118,9 @@ def paired_difference(
     differences = second.units() - first.units()
     if first.is_mean and _whole(differences):
         # Student's wider tails allow for a variance that was estimated, which the score test does not do.
-        edge = float(norm.ppf(tail) if places is None else t.ppf(tail, _freedom(differences, places)))
-        low, high = _tango(differences, edge * math.sqrt(design_effect(differences - differences.mean(), places)))
+        effect, freedom = design_effect(differences - differences.mean(), places)
+        edge = float(norm.ppf(tail) if math.isinf(freedom) else t.ppf(tail, freedom))
+        low, high = _tango(differences, edge * math.sqrt(effect))
     else:
         centre, error = _padded(differences, places)
         width = float(t.ppf(tail, _freedom(differences, places))) * error
@@ -253,12 +254,24 @@ def drop_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None
     if len(differences) < 2:
         return 1.0
     if whole:
-        effect = design_effect(differences - differences.mean(), places)
+        effect, freedom = design_effect(differences - differences.mean(), places)
         statistic = (gained - lost) / math.sqrt((gained + lost) * effect)
     else:
         centre, error = _padded(differences, places)
-        statistic = centre / error
-    return float(t.cdf(statistic, _freedom(differences, places)))
+        statistic, freedom = centre / error, _freedom(differences, places)
+    return float(t.cdf(statistic, min(freedom, 1e9)))
+
+
+def discordant(one: Scores, two: Scores, *, groups: Sequence[Hashable] | None = None) -> float:
+    """Return the mean square of the items' differences, with groups times the design effect: `power.items_needed`'s p.
+
+    For right and wrong answers without groups the share that one side has right and the other wrong. NaN without items.
+    """
+    first, second, places = _pairs(one, two, groups)
+    if not first.items:
+        return math.nan
+    differences = second.units() - first.units()
+    return float((differences**2).mean()) * design_effect(differences - differences.mean(), places)[0]
 
 
 def _pairs(one: Scores, two: Scores, groups: Sequence[Hashable] | None) -> tuple[Marked, Marked, Places | None]:
@@ -319,19 +332,29 @@ def _freedom(differences: Floats, places: Places | None) -> int:
     return len(differences) - 1 if places is None else int(places.max())
 
 
-def design_effect(apart: NDArray[np.float64], places: Places | None) -> float:
-    """Return by how much clusters raise the variance of a mean, from deviations of items; as 1 without groups.
+def design_effect(apart: Floats, places: Places | None) -> tuple[float, float]:
+    """Return by how much groups raise the variance of a mean, and the degrees of freedom that this is known with.
 
-    Cluster-robust variance, with G / (G - 1), over plain variance, drawn towards the size of a cluster while few items
-    differ: clusters that are all alike tell nothing of how they would part.
+        D = (R + k w) / (P + w),   w = u^2 / (u + P)
+
+    P sums the squares of the items' deviations, R is G / (G - 1) times the sum of the squared group totals, k the size
+    of a group and u = 3: while few items differ D is drawn towards k, since groups that are all alike tell nothing of
+    how they would part. The degrees are Satterthwaite's, G - 1 for R and many for the rest.
+
+    Without groups: 1, infinity.
+
+    Args:
+        apart: Deviations of the items from their mean.
+        places: The group of each.
     """
     if places is None:
-        return 1.0
+        return 1.0, math.inf
     plain, sums = float((apart**2).sum()), np.bincount(places, weights=apart)
     size = float((np.bincount(places) ** 2).sum()) / len(apart)
     robust = max(LEAST * plain, float((sums**2).sum()) * len(sums) / (len(sums) - 1))
     unseen = UNSEEN**2 / (UNSEEN + plain)
-    return (robust + size * unseen) / (plain + unseen)
+    whole = robust + size * unseen
+    return whole / (plain + unseen), (len(sums) - 1) * (whole / robust) ** 2 if robust else math.inf
 
 
 def _padded(differences: Floats, places: Places | None) -> tuple[float, float]:

@@ -25,9 +25,8 @@ def score_interval(
 
     u are the items' scores (pseudo-values where the exam has a rule of its own), s~ = (n s + 1) / (n + 2), w the share
     of the commonest score unless answers are right or wrong, so that equal scores do not count as sure, and D
-    the design effect of groups: cluster-robust variance with G / (G - 1) over plain variance, drawn towards the size of
-    a cluster while few items differ, since clusters that are all right tell nothing of how they fall. Student's t with
-    G - 1 degrees (n - 1 for graded items) stands for z.
+    the design effect of groups (`design_effect`). Student's t with
+    its degrees (n - 1 for graded items) stands for z.
 
     Args:
         scores: In [0, 1], or `Marked`; NaN is left out.
@@ -91,7 +90,8 @@ def _worth(
 
     num, apart = len(units), units - units.mean()
     plain = float((apart**2).sum())
-    effect, freedom = design_effect(apart, places), num - 1 if places is None else int(places.max())
+    effect, freedom = design_effect(apart, places)
+    freedom = min(freedom, num - 1)
     if not binary:
         plain = plain * num / (num - 1) + (float(np.unique(np.round(units, 9), return_counts=True)[1].max()) / num) ** 2
     # Right and wrong: s (1 - s) / n is Wilson's own variance, which needs no floor.

@@ -9,33 +9,40 @@ from functools import lru_cache
 from pathlib import Path
 
 from clbench.learners._training import Training
+from clbench.report.compare_text import p_text
 from clbench.report.gather import Group, group_runs, load_runs
 from clbench.report.table import cell
-from clbench.stats.intervals import half_width
+from clbench.stats.bootstrap import difference_of
+from clbench.stats.paired import holm
 
 RESULTS = Path("results") / "methods"
 PLAIN = "sft"
+FIGURE = "average_performance"
+SURE = 0.05
 SHOWN = ("average_performance", "forgetting", "fwt", "general_ability_delta")
 
 
 @dataclass(frozen=True)
 class Gain:
-    """AP of a method less that of plain fine-tuning, seed by seed.
+    """AP of a method less that of plain fine-tuning, by items and seeds together.
 
     Attributes:
         mean: In [-1, 1].
-        half: Half of its 95 % interval (Student's t over seeds); NaN for one seed.
+        low, high: Its 95 % interval; NaN where neither other items nor other seeds are known.
+        p: Two-sided, that there is none, after Holm's correction over all methods that are compared.
     """
 
     mean: float
-    half: float
+    low: float
+    high: float
+    p: float
 
     @property
     def verdict(self) -> str:
-        """What the interval says: "helps", "hurts" or "unclear"."""
-        if self.mean - self.half > 0:
-            return "helps"
-        return "hurts" if self.mean + self.half < 0 else "unclear"
+        """What the test says: "helps", "hurts" or "unclear"."""
+        if not self.p <= SURE:
+            return "unclear"
+        return "helps" if self.mean > 0 else "hurts"
 
 
 @lru_cache
@@ -44,15 +51,13 @@ def measured(results: Path = RESULTS) -> Mapping[str, Group]:
     return {g.label: g for g in group_runs(load_runs([results]))} if results.is_dir() else {}
 
 
-def gain(name: str, groups: Mapping[str, Group]) -> Gain:
-    """Compare a learner's final average performance with plain fine-tuning's in the same seeds."""
-    mine, plain = (_by_seed(groups[label]) for label in (name, PLAIN))
-    values = [mine[seed] - plain[seed] for seed in sorted(mine.keys() & plain.keys())]
-    return Gain(sum(values) / len(values) if values else math.nan, half_width(values))
-
-
-def _by_seed(group: Group) -> dict[int, float]:
-    return {run.spec.seed: run.scores["average_performance"] for run in group.runs}
+def gains(groups: Mapping[str, Group]) -> dict[str, Gain]:
+    """Compare every learner's final average performance with plain fine-tuning's, items and seeds paired."""
+    plain = groups[PLAIN].by_seed(FIGURE)
+    found = {n: difference_of(*plain, *g.by_seed(FIGURE)) for n, g in groups.items() if n != PLAIN}
+    adjusted = holm([p for _, p in found.values()])
+    means = {n: groups[n].scores[FIGURE] - groups[PLAIN].scores[FIGURE] for n in found}
+    return {n: Gain(means[n], *change, p) for (n, (change, _)), p in zip(found.items(), adjusted, strict=True)}
 
 
 def measured_lines(name: str, groups: Mapping[str, Group]) -> list[str]:
@@ -80,10 +85,8 @@ _TITLES = ("AP", "forgetting", "FWT", "GAD")
 def _verdict(name: str, groups: Mapping[str, Group]) -> str:
     if name == PLAIN or PLAIN not in groups:
         return ""
-    found = gain(name, groups)
-    size = f"{100 * found.mean:+.1f} ± {100 * found.half:.1f}"
-    return {
-        "helps": f"AP against plain fine-tuning, seed by seed: {size}: it helps.",
-        "hurts": f"AP against plain fine-tuning, seed by seed: {size}: it hurts.",
-        "unclear": f"AP against plain fine-tuning, seed by seed: {size}: no gain is shown.",
-    }[found.verdict]
+    found = gains(groups)[name]
+    ends = "" if math.isnan(found.low) else f" ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    says = {"helps": "it helps.", "hurts": "it hurts.", "unclear": "no gain is shown."}[found.verdict]
+    p = f"p {p_text(found.p)} after Holm's correction over {len(groups) - 1} methods"
+    return f"AP against plain fine-tuning, items and seeds paired: {100 * found.mean:+.1f}{ends}, {p}: {says}"
