@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -110,11 +111,13 @@ def gate(
     exams = [e for e in open_named(old.names, old.items, how.data) if e.name in known]
     ask.check_exams(old, exams)
     check_margins(old, own)
-    with progress_bars():
+    with progress_bars(), TemporaryDirectory() as scratch:
         if repeat:
             same = old.model if unchanged is None else model_spec(unchanged, **old.model.model_dump())
             old = ask.repeat(old, same, exams, how, repeat)
-        new = ask.take(spec, exams, old.names, old.items, Store(how.store), how)
+        # New answers are compared with new answers: what the store holds may be of another day or machine.
+        answers = Store(Path(scratch) if repeat else how.store)
+        new = ask.take(spec, exams, old.names, old.items, answers, how)
     report = replace(gate_report(old, new, exams, margin, own, level), strict=strict)
     remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))
     for path, text in ((junit, texts.as_junit), (markdown, texts.as_markdown)):
