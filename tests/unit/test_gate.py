@@ -6,62 +6,20 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from gate_builders import EXAMS, NUM, OLD, WORSE, exam, taken
 
 from clbench.cli.gate import points
 from clbench.cli.main import main
-from clbench.core.baseline import Baseline, Taken, read_baseline, write_baseline
+from clbench.core.baseline import Baseline, read_baseline, write_baseline
 from clbench.core.errors import DataError, SpecError, StoreError
-from clbench.core.sheets import Row, Sheet
 from clbench.core.spec import ModelSpec
-from clbench.core.types import Decode, Exam, Example, Message, ScorerSpec
+from clbench.core.types import ScorerSpec
 from clbench.engine.baseline import check_exams
-from clbench.report import gate, watch
+from clbench.report import gate, gate_text, watch, watch_text
 from clbench.stats.drift import cusum, limit_at
 from clbench.store.history import history, remember
 
-NUM = 80
 EVIL = "<script>alert(1)</script>=1+1\x1b[31m\u202e\\input{x}"
-
-
-def taken(name, right, ability="mathematics", answers=None):
-    sheet = Sheet(
-        exam=name,
-        digest=f"digest of {name}",
-        scorer=ScorerSpec(name="label"),
-        version=1,
-        ids=tuple(f"{name}-{i}" for i in range(NUM)),
-        rows={0: Row(asked="q", ask="a", mark="m", scores="1" * right + "0" * (NUM - right))},
-    )
-    said = answers or tuple(f"said {i}" for i in range(NUM))
-    return Taken(kind="general", ability=ability, chance=0.0, sheet=sheet, answers=said)
-
-
-def baseline(name, **right):
-    exams = tuple(taken(exam, num, "code" if exam == "programs" else "mathematics") for exam, num in right.items())
-    spec = ModelSpec(name=name)
-    return Baseline(model=spec, identity=f"id of {name}", names=("mine",), items=None, exams=exams).sealed()
-
-
-def exam(name, text="How much is {}?"):
-    asked = tuple(
-        Example(id=f"{name}-{i}", prompt=(Message(role="user", content=text.format(i)),), targets=(str(i),))
-        for i in range(NUM)
-    )
-    return Exam(
-        name=name,
-        kind="general",
-        ability="mathematics",
-        examples=asked,
-        decode=Decode(),
-        scorer=ScorerSpec(name="label"),
-        needs=frozenset({"text"}),
-        digest=f"digest of {name}",
-    )
-
-
-EXAMS = (exam("sums"), exam("programs"))
-OLD = baseline("old", sums=70, programs=70)
-WORSE = baseline("new", sums=70, programs=50)
 
 
 def test_a_baseline_is_read_back_and_an_edited_one_is_refused(tmp_path):
@@ -75,7 +33,7 @@ def test_a_baseline_is_read_back_and_an_edited_one_is_refused(tmp_path):
     path.write_text(text.replace('"scores":"1111', '"scores":"0111'))
     with pytest.raises(DataError, match="was edited"):
         read_baseline(path)
-    path.write_text(text.replace('"format":1', '"format":2'))
+    path.write_text(text.replace('"format":2', '"format":3'))
     with pytest.raises(DataError, match="newer"):
         read_baseline(path)
     path.write_text(text[:100])
@@ -109,10 +67,10 @@ def test_the_exam_that_fell_is_named_with_its_worst_items():
     assert "abilities: [code]" in said
     assert "docs/abilities.md" in said
     assert gate.repair(gate.gate_report(OLD, OLD, EXAMS, 0.02, {})) == []
-    text = gate.as_table(report)
+    text = gate_text.as_table(report)
     assert "1 of 2 exams regressed" in text
     assert "expected: 50" in text
-    assert "very model" in gate.as_table(gate.gate_report(OLD, OLD, EXAMS, 0.02, {}))
+    assert "very model" in gate_text.as_table(gate.gate_report(OLD, OLD, EXAMS, 0.02, {}))
 
 
 def test_margins_of_an_exam_and_of_an_ability():
@@ -156,24 +114,30 @@ def hostile():
 
 def test_junit_markdown_and_terminal_are_safe_with_hostile_names_and_answers():
     report = hostile()
-    tree = ET.fromstring(gate.as_junit(report))
+    tree = ET.fromstring(gate_text.as_junit(report))
     assert tree.attrib["failures"] == "1"
     (case,) = tree.findall("testcase")
     assert case.attrib["name"].startswith("<script>"), "kept as text, escaped in the file"
-    assert "<script" not in gate.as_junit(report)
-    markdown = gate.as_markdown(report)
+    assert "<script" not in gate_text.as_junit(report)
+    markdown = gate_text.as_markdown(report)
     assert "<script" not in markdown
-    for text in (gate.as_junit(report), markdown, gate.as_table(report), json.dumps(gate.as_json(report))):
+    for text in (
+        gate_text.as_junit(report),
+        markdown,
+        gate_text.as_table(report),
+        json.dumps(gate_text.as_json(report)),
+    ):
         assert "\x1b" not in text
-    for text in (gate.as_junit(report), markdown, gate.as_table(report)):
+    for text in (gate_text.as_junit(report), markdown, gate_text.as_table(report)):
+        assert "\x1b" not in text
         assert "\u202e" not in text
         assert "\\u202e" in text
 
 
 def test_junit_passes_where_nothing_fell():
-    tree = ET.fromstring(gate.as_junit(gate.gate_report(OLD, OLD, EXAMS, 0.02, {})))
-    assert (tree.attrib["tests"], tree.attrib["failures"]) == ("2", "0")
-    assert [c.find("failure") for c in tree.findall("testcase")] == [None, None]
+    tree = ET.fromstring(gate_text.as_junit(gate.gate_report(OLD, OLD, EXAMS, 0.02, {})))
+    assert (tree.attrib["tests"], tree.attrib["failures"]) == ("3", "0")
+    assert [c.find("failure") for c in tree.findall("testcase")] == [None, None, None]
 
 
 @pytest.mark.parametrize(
@@ -222,12 +186,13 @@ def test_a_slow_decline_rings_and_a_steady_series_does_not():
     assert quiet.alarm is None
     assert 13 <= int(rang.alarm) <= 22
     assert short.drift is None
-    text = watch.as_table([quiet, rang, short], 0.05)
+    text = watch_text.as_table([quiet, rang, short], 0.05)
     assert f"ROUND {rang.alarm}" in text
-    assert "too few rounds" in text
-    assert "0.05" in text
-    assert json.loads(json.dumps(watch.as_json([quiet, rang, short], 0.05)))["series"][1]["alarm"] == rang.alarm
-    page = watch.watch_page([quiet, rang, short], 0.05)
+    assert "not watched: 2 more rounds" in text
+    assert "a chance of 5 %" in text
+    assert [w.state for w in (quiet, rang, short)] == ["quiet", "alarm", "not watched"]
+    assert json.loads(json.dumps(watch_text.as_json([quiet, rang, short], 0.05)))["series"][1]["alarm"] == rang.alarm
+    page = watch_text.watch_page([quiet, rang, short], 0.05)
     assert page.count('class="rang"') == 1
     assert "1 of 3 series ring" in page
 
@@ -249,8 +214,8 @@ def test_holes_and_hostile_names():
     holes = series([math.nan, 0.8, 0.8, math.nan, 0.8, 0.8, 0.8, 0.8, 0.8])
     (found,) = watch.watched([holes], 5, 0.05)
     assert found.alarm is None
-    assert watch.sparkline(holes.values).startswith("·")
+    assert watch_text.sparkline(holes.values).startswith("·")
     evil = watch.Series(EVIL, EVIL, (0.5,) * 9, 10, (EVIL,) * 9)
-    page = watch.watch_page(watch.watched([evil], 5, 0.05), 0.05)
+    page = watch_text.watch_page(watch.watched([evil], 5, 0.05), 0.05)
     assert "<script" not in page
-    assert "\x1b" not in watch.as_table(watch.watched([evil], 5, 0.05), 0.05)
+    assert "\x1b" not in watch_text.as_table(watch.watched([evil], 5, 0.05), 0.05)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -37,6 +39,10 @@ def baseline(
     items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
     max_tokens: MaxTokens = 512,
     dtype: Dtype = "float32",
+    max_drop: Annotated[
+        str, typer.Option(help="Drop that the gate shall see: warns of exams too short for it.")
+    ] = "2pp",
+    force: Annotated[bool, typer.Option("--force", help="Replace a baseline that is there.")] = False,
     data: Data = None,
     store: Place = None,
     device: Device = "auto",
@@ -45,9 +51,14 @@ def baseline(
     from clbench.core.baseline import write_baseline
     from clbench.data.exam import open_named
     from clbench.engine.baseline import take
+    from clbench.report.gate import blindness, scores_of
     from clbench.store.history import remember
     from clbench.store.store import Store
 
+    margin = points(max_drop, "--max-drop")
+    if output.exists() and not force:
+        mend = "name another file, or replace it with --force; gates against it would judge against another model"
+        raise SpecError("there is a file already", where=str(output), mend=mend)
     spec = model_spec(model, max_tokens=max_tokens, dtype=dtype)
     how = machine(store, data, 1, device)
     names = exams or ["abilities"]
@@ -55,9 +66,12 @@ def baseline(
     with progress_bars():
         taken = take(spec, opened, names, items, Store(how.store), how)
     write_baseline(output, taken)
-    remember(how.store, taken)
+    scores = scores_of(taken)
+    remember(how.store, taken, (), scores)
     for each in taken.exams:
-        say(f"{each.sheet.exam}: {100 * _mean(each.sheet.rows[0].values()):.1f} % of {len(each.sheet.ids)}")
+        say(f"{each.sheet.exam}: {100 * scores[each.sheet.exam]:.1f} % of {len(each.sheet.ids)}")
+    for line in blindness(taken, margin):
+        say(line)
     say(f"baseline: {output.resolve()}\nseal: {taken.seal}")
 
 
@@ -67,6 +81,9 @@ def gate(
     max_drop: Annotated[str, typer.Option(help="Drop of an exam that is let pass: 2pp, or 0.02.")] = "2pp",
     margins: Annotated[Path | None, typer.Option(help="YAML: exam or ability -> its own largest drop.")] = None,
     level: Annotated[float, typer.Option(min=1e-6, max=0.5, help="False-alarm rate over all exams.")] = 0.05,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail also where too few items show nothing.")] = False,
+    repeat: Annotated[int, typer.Option(min=0, help="Ask the baseline's model again so often: noise.")] = 0,
+    unchanged: Annotated[str | None, typer.Option(help="Where the baseline's model lies now [default: there].")] = None,
     seal: Annotated[str | None, typer.Option(help="Seal that the baseline must bear.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write Markdown here.")] = None,
@@ -78,29 +95,37 @@ def gate(
     """Test a checkpoint against a baseline: exit 0 pass, 2 regression, 3 usage or configuration, 1 error."""
     from clbench.core.baseline import read_baseline
     from clbench.data.exam import open_named
-    from clbench.engine.baseline import check_exams, take
-    from clbench.report import gate as made
+    from clbench.engine import baseline as ask
+    from clbench.report import gate_text as texts
+    from clbench.report.gate import check_margins, gate_report, scores_of
     from clbench.store.history import remember
     from clbench.store.store import Store
 
     old = read_baseline(baseline, seal)
     margin, own = points(max_drop, "--max-drop"), _margins(margins)
+    if unchanged is not None and not repeat:
+        raise SpecError("is of no use without --repeat", where="--unchanged", mend="add --repeat 2, or leave it out")
     spec = model_spec(model, **old.model.model_dump())
     how = machine(store, data, 1, device)
     known = {t.sheet.exam for t in old.exams}
     exams = [e for e in open_named(old.names, old.items, how.data) if e.name in known]
-    check_exams(old, exams)
-    made.check_margins(old, own)
-    with progress_bars():
-        new = take(spec, exams, old.names, old.items, Store(how.store), how)
-    report = made.gate_report(old, new, exams, margin, own, level)
-    remember(how.store, new)
-    for path, text in ((junit, made.as_junit), (markdown, made.as_markdown)):
+    ask.check_exams(old, exams)
+    check_margins(old, own)
+    with progress_bars(), TemporaryDirectory() as scratch:
+        if repeat:
+            same = old.model if unchanged is None else model_spec(unchanged, **old.model.model_dump())
+            old = ask.repeat(old, same, exams, how, repeat)
+        # New answers are compared with new answers: what the store holds may be of another day or machine.
+        answers = Store(Path(scratch) if repeat else how.store)
+        new = ask.take(spec, exams, old.names, old.items, answers, how)
+    report = replace(gate_report(old, new, exams, margin, own, level), strict=strict)
+    remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))
+    for path, text in ((junit, texts.as_junit), (markdown, texts.as_markdown)):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text(report), encoding="utf-8")
-    say(json.dumps(made.as_json(report), indent=1, ensure_ascii=False) if as_json else made.as_table(report))
-    if report.regressed:
+    say(json.dumps(texts.as_json(report), indent=1, ensure_ascii=False) if as_json else texts.as_table(report))
+    if report.failed:
         raise typer.Exit(REGRESSED)
 
 
@@ -133,9 +158,3 @@ def _margins(path: Path | None) -> dict[str, float]:
     if not isinstance(found, dict):
         raise SpecError("is no mapping", where=str(path), mend="for example mmlu: 1pp")
     return {str(name): points(str(value), f"{path} {name}") for name, value in found.items()}
-
-
-def _mean(values: object) -> float:
-    import numpy as np
-
-    return float(np.nanmean(np.asarray(values)))

@@ -27,13 +27,15 @@ def leaderboard(
     title: Annotated[str, typer.Option(help="Title of the site.")] = "clbench leaderboard",
 ) -> None:
     """Build a static leaderboard, or compute every figure of submitted results again: exit 2 where one does not fit."""
-    from clbench.report.gather import load_runs
+    from clbench.report.gather import distinct, read_runs
 
     if what == "build":
         from clbench.report.leaderboard import build_site, entries
 
-        runs = [run for path in paths for run in load_runs(_places(path))]
-        rows = entries(runs, {run.folder: found for run in runs if (found := _problems(run))})
+        read = [run for path in paths for run in read_runs(_places(path))]
+        wrong = {run.folder: found for run in read if (found := _problems(run))}
+        runs = distinct(read, wrong)
+        rows = entries(runs, wrong)
         ranked = sum(row.rank is not None for row in rows)
         page = build_site(rows, out, title)
         say(f"{len(rows)} rows of {len(runs)} runs, {ranked} ranked\nsite: {page.resolve()}")
@@ -41,7 +43,7 @@ def leaderboard(
     bad = 0
     for path in paths:
         with _unpacked(path) as folder:
-            for run in load_runs(_places(folder)):
+            for run in read_runs(_places(folder)):
                 found = _problems(run)
                 bad += bool(found)
                 say(f"{run.folder.name}: {'EDITED' if found else 'every figure follows from its records'}")

@@ -11,7 +11,7 @@ import typer
 from clbench.cli.options import Json, say
 from clbench.core.errors import SpecError
 
-ALARM = 2
+ALARM, NOT_WATCHED = 2, 4
 
 
 def watch(
@@ -22,23 +22,25 @@ def watch(
     out: Annotated[Path | None, typer.Option(help="Also write the trends as an HTML page here.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the trend of every ability, and ring where one declines: exit 0 quiet, 2 alarm, 3 usage, 1 error."""
+    """Show every ability's trend; ring where one falls: exit 0 quiet, 2 alarm, 4 too few rounds, 3 usage, 1 error."""
     from clbench.report import watch as made
-    from clbench.report.gather import load_runs
+    from clbench.report import watch_text as texts
+    from clbench.report.gather import distinct, read_runs
     from clbench.store.history import history
 
     passed = history(path) if path.is_dir() else []
-    runs = load_runs([path]) if not passed or (path / "runs").is_dir() else []
-    runs = [r for r in runs if not only or r.spec.name in only]
+    runs = read_runs([path]) if not passed or (path / "runs").is_dir() else []
+    runs = distinct([r for r in runs if not only or r.spec.name in only])
     series = [*made.run_series(runs), *(made.gate_series(passed) if not only else [])]
     if not series:
         raise SpecError("there is nothing to watch", where=str(path), mend="name a store with runs or gates")
     found = made.watched(series, first, rate)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "watch.html").write_text(made.watch_page(found, rate), encoding="utf-8")
-    say(json.dumps(made.as_json(found, rate), indent=1) if as_json else made.as_table(found, rate))
+        (out / "watch.html").write_text(texts.watch_page(found, rate), encoding="utf-8")
+    say(json.dumps(texts.as_json(found, rate), indent=1) if as_json else texts.as_table(found, rate))
     if out is not None and not as_json:
         say(f"page: {(out / 'watch.html').resolve()}")
-    if any(w.alarm for w in found):
-        raise typer.Exit(ALARM)
+    states = {w.state for w in found}
+    if code := ALARM if "alarm" in states else NOT_WATCHED if "not watched" in states else 0:
+        raise typer.Exit(code)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import ValidationError
 
@@ -13,7 +15,7 @@ from clbench.core.sheets import Sheet
 from clbench.core.spec import ModelSpec
 from clbench.core.types import ExamKind, Frozen
 
-FORMAT = 1
+FORMAT = 2  # 1 knows neither parts nor machine, and its seal holds the time
 
 
 class Taken(Frozen):
@@ -21,7 +23,7 @@ class Taken(Frozen):
 
     Attributes:
         kind, ability, chance: Of the exam.
-        sheet: Its items and their scores, in row 0.
+        sheet: Its items and their scores, in row 0; rows 1, 2, ... are those of the same model asked again.
         answers: What was said, shortened, in the order of the items.
     """
 
@@ -44,7 +46,11 @@ class Baseline(Frozen):
         exams: What came of them.
         made: When, in UTC.
         clbench: Version that made it.
-        seal: Digest of everything else; a file that was changed does not fit it.
+        parts: What decides how the weights are asked -> its value or digest: "chat template", "tokenizer", ...; empty
+            if not known.
+        machine: Where it was asked: "device", "torch", ...; empty if not known.
+        seal: Digest of everything else but the time: a file that was changed does not fit it, and equal content gives
+            an equal seal.
     """
 
     format: int = FORMAT
@@ -55,15 +61,34 @@ class Baseline(Frozen):
     exams: tuple[Taken, ...]
     made: str = ""
     clbench: str = ""
+    parts: Mapping[str, str] = {}
+    machine: Mapping[str, str] = {}
     seal: str = ""
+    later: ClassVar[frozenset[str]] = frozenset({"parts", "machine"})
 
     def sealed(self) -> Baseline:
         """Give a copy with its seal."""
-        return self.model_copy(update={"seal": digest(self.model_copy(update={"seal": ""}))})
+        timeless = {"seal": "", "made": self.made if self.format == 1 else ""}
+        return self.model_copy(update={"seal": digest(self.model_copy(update=timeless))})
+
+
+def differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Give (name, old, new) of what both sides know and say otherwise, or only one has; nothing if one knows nothing.
+
+    Example:
+        >>> differing({"tokenizer": "a", "read in": "float32"}, {"tokenizer": "b", "read in": "float32"})
+        [('tokenizer', 'a', 'b')]
+        >>> differing({}, {"tokenizer": "b"})
+        []
+    """
+    if not old or not new:
+        return []
+    unknown = "not known"
+    return [(n, old.get(n, unknown), new.get(n, unknown)) for n in {**old, **new} if old.get(n) != new.get(n)]
 
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
-    """Write a sealed baseline."""
+    """Write a sealed baseline, in place of whatever is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(canonical(baseline.sealed()) + "\n", encoding="utf-8")
 

@@ -13,6 +13,7 @@ from clbench.core.progress import Progress, report
 from clbench.core.spec import ExamBudget
 from clbench.core.types import Answer, Exam
 from clbench.data.exam import exam_at
+from clbench.engine.fingerprint import machine_of
 from clbench.engine.trajectory import Trajectory
 from clbench.store.records import read_jsonl, write_jsonl
 from clbench.store.store import Store
@@ -55,6 +56,12 @@ def ask(trajectory: Trajectory, step: int, exam: Exam, store: Store) -> Asked:
         report(Progress(f"{exam.name}: {time.monotonic() - started:.1f} s", len(answers), len(exam.examples)))
         write_jsonl(folder / "answers.jsonl", answers)
 
-    why = {"exam": exam.name, "learner": trajectory.spec.learner_name, "step": step, "items": len(exam.examples)}
+    why: dict[str, object] = {
+        "exam": exam.name,
+        "learner": trajectory.spec.learner_name,
+        "step": step,
+        "items": len(exam.examples),
+    }
+    why["machine"] = machine_of(trajectory.machine, trajectory.spec.model)
     folder = store.once("ask", found, make, why)
     return Asked(found, tuple(read_jsonl(folder / "answers.jsonl", Answer)))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from clbench.core.baseline import Baseline, Taken
-from clbench.core.errors import DataError
+from clbench.core.errors import DataError, ModelError, SpecError
+from clbench.core.notice import notice
+from clbench.core.sheets import Row, packed
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Exam
+from clbench.engine.again import ask_again
 from clbench.engine.examine import examine
+from clbench.engine.fingerprint import machine_of, parts_of
 from clbench.engine.mark import open_scorer
 from clbench.engine.provenance import package_version
 from clbench.engine.sheets import Cell, sheets_of
@@ -24,15 +28,19 @@ def take(
 ) -> Baseline:
     """Let a checkpoint sit exams; give what came of them, sealed. What the store holds is not asked again.
 
+    Answers that the store holds from another machine are told of, and the baseline says of both machines.
+
     Raises:
         ModelError: It cannot sit one of them.
     """
     found: list[Taken] = []
+    machines = [machine_of(machine, model)]
     for sat in examine(model, exams, store, machine):
         (sheet,) = sheets_of([Cell(0, sat.exam, sat.asked, sat.marks)]).sheets
         answers = tuple(a.text[:LONGEST] for a in sat.asked.answers)
         exam = sat.exam
         found.append(Taken(kind=exam.kind, ability=exam.ability, chance=exam.chance, sheet=sheet, answers=answers))
+        machines.append(_asked_on(store, sat.asked.key) or machines[0])
     return Baseline(
         model=model,
         identity=source.identity(model),
@@ -41,7 +49,60 @@ def take(
         exams=tuple(found),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         clbench=package_version("clbench") or "",
+        parts=parts_of(model),
+        machine=_together(machines),
     ).sealed()
+
+
+def _asked_on(store: Store, key: str) -> dict[str, str]:
+    """Give the machine that answers in the store come from; empty for those of an older clbench."""
+    stage = store.stage("ask", key) or {}
+    return dict(stage.get("why", {}).get("machine", {}))
+
+
+def _together(machines: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Give one machine of several, the one here first: what differs between them is given side by side."""
+    here = machines[0]
+    found = {n: " and ".join(dict.fromkeys(m.get(n, "not known") for m in machines)) for n in here}
+    if other := sorted(n for n in here if found[n] != here[n]):
+        said = ", ".join(f"{n} {found[n]}" for n in other)
+        notice(f"some answers are from the store, and were given on another machine than this one ({said})")
+    return found
+
+
+def repeat(baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine: Machine, times: int) -> Baseline:
+    """Ask the unchanged model of a baseline again, here and now; give the baseline with rows 1, 2, ... of new scores.
+
+    Args:
+        baseline: What was asked before.
+        model: Where that model lies now.
+        exams: Those of the baseline.
+        machine: Where to ask.
+        times: How often, >= 1.
+
+    Raises:
+        SpecError: There is another model now.
+        ModelError: It cannot sit one of the exams.
+    """
+    mend = "name the baseline's own checkpoint with --unchanged, or leave --repeat out"
+    try:
+        same = source.identity(model) == baseline.identity
+    except ModelError as error:
+        raise SpecError(
+            f"the baseline's model cannot be asked again: {error.what}", where="--repeat", mend=mend
+        ) from None
+    if not same:
+        what = f"{model.name} is not the model of the baseline: its weights or files are others now"
+        raise SpecError(what, where="--repeat", mend=mend)
+    rows: dict[str, dict[int, Row]] = {t.sheet.exam: dict(t.sheet.rows) for t in baseline.exams}
+    for exam, grades in ask_again(model, exams, machine, times):
+        found = rows[exam.name]
+        parts = tuple(g.parts for g in grades) if found[0].parts else ()
+        found[len(found)] = Row(asked=exam.digest, ask="", mark="", scores=packed(grades), parts=parts)
+    again = [
+        t.model_copy(update={"sheet": t.sheet.model_copy(update={"rows": rows[t.sheet.exam]})}) for t in baseline.exams
+    ]
+    return baseline.model_copy(update={"exams": tuple(again)})
 
 
 def check_exams(baseline: Baseline, exams: Sequence[Exam]) -> None:

@@ -1,25 +1,21 @@
-"""Has an update made a model worse? Verdicts with their items, a repair, and files for CI."""
+"""Has an update made a model worse? Verdicts with their items, what else differs, and a repair."""
 
 from __future__ import annotations
 
-import math
-import xml.etree.ElementTree as ET
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
-from rich import box
-from rich.table import Table
 
-from clbench.core.baseline import Baseline, Taken
+from clbench.core.baseline import Baseline, Taken, differing
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.types import Exam
-from clbench.report.compare_text import p_text
+from clbench.report.marks import marked_rows
 from clbench.report.originals import seen
-from clbench.report.safe import markdown, plain
-from clbench.report.table import as_text, printed
-from clbench.stats.gate import Verdict, judged
+from clbench.stats.gate import Noise, Pairs, Verdict, blind_below, judged, noise, plainest, pooled
+from clbench.stats.marked import Marked
 
 # What is rehearsed where an ability has regressed: names of the generators of `rehearsal`.
 REHEARSED = {
@@ -31,6 +27,9 @@ REHEARSED = {
     "long recall": "recall",
     "Chinese": "chinese",
 }
+# Part of a margin that another machine alone may eat up: a kernel that rounds otherwise turns close answers.
+ELSEWHERE = {"float32": 0.01, "bfloat16": 0.02, "float16": 0.02}
+Triple = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -53,22 +52,47 @@ class GateReport:
     Attributes:
         old, new: What was compared.
         verdicts: One per exam.
+        pooled: That over the items of all exams; None for one exam.
         worst: Exam that regressed -> its items that fell furthest.
         level: False-alarm rate over all exams.
-        same: The model is the very one of the baseline.
+        differs: (what, before, now) of how the two are asked: template, tokenizer, generation settings, ...
+        elsewhere: (what, before, now) of the machines.
+        widened: By how much margins are widened because the machine is another, and its noise was not measured.
+        noise: Exam -> how far the instrument disagrees with itself; empty where it was not measured.
+        strict: What is not shown fails as well.
     """
 
     old: Baseline
     new: Baseline
     verdicts: tuple[Verdict, ...]
+    pooled: Verdict | None
     worst: Mapping[str, tuple[Worst, ...]]
     level: float
-    same: bool
+    differs: tuple[Triple, ...] = ()
+    elsewhere: tuple[Triple, ...] = ()
+    widened: float = 0.0
+    noise: Mapping[str, Noise] = field(default_factory=dict[str, Noise])
+    strict: bool = False
+
+    @property
+    def same(self) -> bool:
+        """Whether the model is the very one of the baseline, and is asked alike."""
+        return self.old.identity == self.new.identity and not self.differs
+
+    @property
+    def all(self) -> tuple[Verdict, ...]:
+        """The verdicts on exams, and that over all of them."""
+        return self.verdicts if self.pooled is None else (*self.verdicts, self.pooled)
 
     @property
     def regressed(self) -> list[Verdict]:
         """The exams that have become worse, the largest drop first."""
         return sorted((v for v in self.verdicts if v.regressed), key=lambda v: v.change.value)
+
+    @property
+    def failed(self) -> list[Verdict]:
+        """What stops the update."""
+        return [v for v in self.all if v.regressed or (self.strict and v.state == "not shown")]
 
 
 def gate_report(
@@ -81,6 +105,10 @@ def gate_report(
 ) -> GateReport:
     """Judge a checkpoint against a baseline; both have sat the same exams.
 
+    Where the baseline's model was asked again (rows 1, 2, ... of its sheets), the checkpoint is judged against these
+    answers, which hold the noise of the instrument as its own do; else margins are widened by `ELSEWHERE` if the
+    machine is another one than the baseline's.
+
     Args:
         old: The baseline.
         new: What the checkpoint does now.
@@ -90,15 +118,65 @@ def gate_report(
         level: False-alarm rate over all exams, in (0, 1).
     """
     before, after = ({t.sheet.exam: t for t in b.exams} for b in (old, new))
-    own = {name: margins.get(name, margins.get(t.ability, margin)) for name, t in before.items()}
-    pairs = [
-        (name, t.sheet.rows[0].values(), after[name].sheet.rows[0].values(), t.sheet.groups or None)
-        for name, t in before.items()
-    ]
-    verdicts = judged(pairs, margin, own, level)
+    elsewhere = tuple(differing(old.machine, new.machine))
+    measured = any(len(t.sheet.rows) > 1 for t in before.values())
+    widened = ELSEWHERE[old.model.dtype] if elsewhere and not measured else 0.0
+    own = {name: margins.get(name, margins.get(t.ability, margin)) + widened for name, t in before.items()}
+    verdicts, over_all = _judged([_pairs(t, after[name]) for name, t in before.items()], own, level)
+    differs = tuple(differing(old.parts, new.parts))
+    if old.identity == new.identity and not differs:
+        verdicts, over_all = [_sure(v) for v in verdicts], over_all and _sure(over_all)
     asked = {e.name: e for e in exams}
-    fell = {v.exam: _worst(before[v.exam], after[v.exam], asked[v.exam]) for v in verdicts if v.regressed}
-    return GateReport(old, new, tuple(verdicts), fell, level, old.identity == new.identity)
+    return GateReport(
+        old=old,
+        new=new,
+        verdicts=tuple(verdicts),
+        pooled=over_all,
+        worst={v.exam: _worst(before[v.exam], after[v.exam], asked[v.exam]) for v in verdicts if v.regressed},
+        level=level,
+        differs=differs,
+        elsewhere=elsewhere,
+        widened=widened,
+        noise={name: noise(_first(t), _again(t)) for name, t in before.items()} if measured else {},
+    )
+
+
+def _judged(pairs: Sequence[Pairs], margins: Mapping[str, float], level: float) -> tuple[list[Verdict], Verdict | None]:
+    """Judge exams and all of them together as one family."""
+    whole = pooled(pairs, [margins[p.exam] for p in pairs])
+    if whole is None:
+        return judged(pairs, 0.0, margins, level), None
+    found = judged([*pairs, whole[0]], 0.0, {**margins, whole[0].exam: whole[1]}, level)
+    return found[:-1], found[-1]
+
+
+def _pairs(old: Taken, new: Taken) -> Pairs:
+    name, rows = old.sheet.scorer.name, old.sheet.rows
+    before = [row for k, row in sorted(rows.items()) if k > 0] or [rows[0]]
+    every = plainest(marked_rows([*before, new.sheet.rows[0]], name))
+    if every.is_mean:
+        return Pairs(old.sheet.exam, every.scores[:-1], every.scores[-1], old.sheet.groups or None)
+    return Pairs(old.sheet.exam, marked_rows(before, name), _first(new), old.sheet.groups or None)
+
+
+def _first(taken: Taken) -> Marked:
+    return marked_rows([taken.sheet.rows[0]], taken.sheet.scorer.name)
+
+
+def _again(taken: Taken) -> Marked:
+    """Give what the new asks came to."""
+    return marked_rows([row for k, row in sorted(taken.sheet.rows.items()) if k > 0], taken.sheet.scorer.name)
+
+
+def scores_of(baseline: Baseline) -> dict[str, float]:
+    """Give the score of every exam by its own rule, in [0, 1]; NaN where nothing could be marked."""
+    return {t.sheet.exam: _first(t).value for t in baseline.exams}
+
+
+def _sure(verdict: Verdict) -> Verdict:
+    """A model is not worse than itself, however few the items, where it also answers alike."""
+    alike = verdict.state == "not shown" and not verdict.lost and not verdict.gained
+    return replace(verdict, state="not worse", needed=float(verdict.change.items)) if alike else verdict
 
 
 def check_margins(baseline: Baseline, margins: Mapping[str, float]) -> None:
@@ -111,6 +189,35 @@ def check_margins(baseline: Baseline, margins: Mapping[str, float]) -> None:
     for name in margins:
         if name not in known:
             raise SpecError(f"the baseline has no {name!r}", where="--margins", mend=did_you_mean(name, known))
+
+
+def blindness(baseline: Baseline, margin: float, level: float = 0.05) -> list[str]:
+    """Say which exams of a baseline are too short for a margin: they cannot show that it is kept, come what may.
+
+    Args:
+        baseline: Made a moment ago.
+        margin: In [0, 1].
+        level: Of the gate.
+
+    Returns:
+        Lines for the user; none where every exam may show it.
+    """
+    family = len(baseline.exams) + (len(baseline.exams) > 1)
+    sizes = {t.sheet.exam: int(np.isfinite(t.sheet.rows[0].values()).sum()) for t in baseline.exams}
+    least = {name: blind_below(items, family, level) for name, items in sizes.items()}
+    blind = [f"{name} ({sizes[name]} items: {100 * low:.1f})" for name, low in least.items() if low >= margin]
+    if not blind:
+        return []
+    square = blind_below(1, family, level) / (1 - blind_below(1, family, level))
+    needed = f"{np.ceil(square * (1 - margin) / margin):.0f} items" if margin > 0 else "no number of items"
+    cannot = (
+        f"warning: these exams cannot show that less than {100 * margin:g} points are lost, even if no answer changes: "
+        f"the points from which they can are {', '.join(blind)}."
+    )
+    return [
+        cannot,
+        f'  {needed} can: take more (--items, --exams), or a larger --max-drop; the gate says "not shown" until then.',
+    ]
 
 
 def _worst(before: Taken, after: Taken, exam: Exam, most: int = 3) -> tuple[Worst, ...]:
@@ -130,15 +237,41 @@ def _worst(before: Taken, after: Taken, exam: Exam, most: int = 3) -> tuple[Wors
     )
 
 
+# --- what to do -----------------------------------------------------------------------------------------------------
+
+# Part of a checkpoint -> the file that holds it, where it can be copied as it is.
+COPIED = {"chat template": "chat_template.jinja", "generation settings": "generation_config.json"}
+
+
 def repair(report: GateReport) -> list[str]:
-    """Propose what to do about a regression: sentences, and commands that need a recipe's name only."""
-    lost = {t.sheet.exam: t.ability or t.kind for t in report.old.exams}
-    abilities = list(dict.fromkeys(lost[v.exam] for v in report.regressed))
-    if not abilities:
+    """Propose what to do about a regression: sentences, and commands that need a recipe's name only.
+
+    Where the checkpoint is asked otherwise than the baseline's, training is no repair: that is made alike first.
+    """
+    if not any(v.regressed for v in report.all):
         return []
+    return _alike(report) if report.differs else _learn_again(report)
+
+
+def _alike(report: GateReport) -> list[str]:
+    names = [name for name, _, _ in report.differs]
+    what = f"The checkpoint is not asked as the baseline's was ({', '.join(names)}): that alone may be the drop. "
+    said = [f"{what}Make it alike, and ask again before you train:"]
+    old, new = Path(report.old.model.name), Path(report.new.model.name)
+    for name in names:
+        file = COPIED.get(name)
+        if file and (old / file).is_file() and new.is_dir():
+            said.append(f"  cp {shlex.quote(str(old / file))} {shlex.quote(str(new / file))}")
+    return [*said, "If it is meant so, make a baseline that is asked in the new way, and test against that one."]
+
+
+def _learn_again(report: GateReport) -> list[str]:
+    fell = {v.exam for v in report.verdicts if v.regressed} or {v.exam for v in report.verdicts if v.change.value < 0}
+    abilities = list(dict.fromkeys(t.ability or t.kind for t in report.old.exams if t.sheet.exam in fell))
     rehearsed = sorted({REHEARSED[a] for a in abilities if a in REHEARSED})
+    recipe = "RECIPE.yaml: a recipe of the update; `clbench init RECIPE` begins one"
     said = [
-        f"Lost: {', '.join(abilities)}. Learn the same data again with old examples in every batch:",
+        f"Lost: {', '.join(abilities)}. Learn the same data again with old examples in every batch ({recipe}):",
         "  clbench run RECIPE.yaml --set 'learner={name: replay, memory: 1000, share: 0.5}'",
     ]
     if rehearsed:
@@ -154,131 +287,3 @@ def repair(report: GateReport) -> list[str]:
         "  clbench run RECIPE.yaml --set 'learner={name: lora}'",
     ]
     return said
-
-
-# --- as text, Markdown, JUnit and JSON ----------------------------------------------------------------------------
-
-
-HEADS = ("exam", "before", "now", "change", "95 %", "margin", "p", "fell", "rose", "verdict")
-
-
-def _row(v: Verdict) -> list[str]:
-    ends = f"{_points(v.change.low)} to {_points(v.change.high)}"
-    verdict = "REGRESSED" if v.regressed else "pass"
-    if not v.regressed and v.floor > v.margin:
-        verdict += f" (sees drops from {100 * v.floor:.1f} points)"
-    values = [printed(v.old, "score"), printed(v.new, "score"), _points(v.change.value), ends]
-    return [v.exam, *values, printed(v.margin, "score"), p_text(v.p), str(v.lost), str(v.gained), verdict]
-
-
-def _points(value: float) -> str:
-    return "–" if math.isnan(value) else f"{100 * value:+.1f}"
-
-
-def _head(report: GateReport) -> str:
-    num = len(report.regressed)
-    what = (
-        f"{num} of {len(report.verdicts)} exams regressed" if num else f"no regression in {len(report.verdicts)} exams"
-    )
-    same = "; this is the very model of the baseline" if report.same else ""
-    return f"{report.new.model.name} against {report.old.model.name}: {what}{same}"
-
-
-def _note(report: GateReport) -> str:
-    return (
-        f"Percent. An exam regresses if it falls by its margin or more and p is at most {report.level:g} (one-sided "
-        "paired test over items, after Holm's correction over the exams): that is the chance of any false alarm."
-    )
-
-
-def as_table(report: GateReport) -> str:
-    """Give the verdicts, the worst items and the repair for the terminal."""
-    table = Table(box=box.SIMPLE_HEAD, caption=_note(report), caption_justify="left")
-    for head in HEADS:
-        table.add_column(head, justify="left" if head in ("exam", "verdict") else "right", no_wrap=head != "verdict")
-    for verdict in report.verdicts:
-        table.add_row(*map(plain, _row(verdict)))
-    parts = [plain(_head(report)), as_text(table)]
-    for name, items in report.worst.items():
-        parts.append(f"{plain(name)}: worst items")
-        for item in items:
-            asked = plain(item.question).replace("\n", "\n    ")
-            parts.append(f"  {plain(item.id)}\n    {asked}\n    expected: {plain(item.expected)}")
-            parts.append(f"    before: {plain(item.before)}\n    now: {plain(item.after)}")
-    return "\n".join([*parts, *repair(report)])
-
-
-def as_markdown(report: GateReport) -> str:
-    """Give the report as Markdown, for a comment on a pull request."""
-    lines = [f"### {markdown(_head(report))}", "", f"| {' | '.join(HEADS)} |", f"|---|{'---:|' * 8}---|"]
-    lines += [f"| {' | '.join(map(markdown, _row(v)))} |" for v in report.verdicts]
-    lines += ["", _note(report)]
-    for name, items in report.worst.items():
-        lines += ["", f"**{markdown(name)}**: worst items", ""]
-        for item in items:
-            lines.append(f"- {markdown(item.id)}: {markdown(item.question)}")
-            said = f"expected {markdown(item.expected)}, before {markdown(item.before)}, now {markdown(item.after)}"
-            lines.append(f"  {said}")
-    if said := repair(report):
-        lines += ["", *(f"    {line.strip()}" if line.startswith("  ") else f"\n{line}\n" for line in said)]
-    return "\n".join(lines) + "\n"
-
-
-def as_junit(report: GateReport) -> str:
-    """Give the report as JUnit XML: one test case per exam."""
-    failed = len(report.regressed)
-    suite = ET.Element(
-        "testsuite", name="clbench gate", tests=str(len(report.verdicts)), failures=str(failed), errors="0"
-    )
-    properties = ET.SubElement(suite, "properties")
-    for name, value in (
-        ("model", report.new.model.name),
-        ("identity", report.new.identity),
-        ("baseline", report.old.model.name),
-        ("baseline_seal", report.old.seal),
-    ):
-        ET.SubElement(properties, "property", name=name, value=plain(value))
-    for verdict in report.verdicts:
-        case = ET.SubElement(suite, "testcase", classname="clbench.gate", name=plain(verdict.exam))
-        row = ", ".join(f"{head} {text}" for head, text in zip(HEADS[1:], _row(verdict)[1:], strict=True))
-        if verdict.regressed:
-            failure = ET.SubElement(case, "failure", message=plain(row), type="regression")
-            items = report.worst[verdict.exam]
-            failure.text = plain("\n".join(f"{i.id}: {i.question}\nbefore: {i.before}\nnow: {i.after}" for i in items))
-        else:
-            ET.SubElement(case, "system-out").text = plain(row)
-    ET.indent(suite)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def as_json(report: GateReport) -> dict[str, Any]:
-    """Give the report as a JSON value."""
-    return {
-        "model": report.new.model.name,
-        "identity": report.new.identity,
-        "baseline": report.old.model.name,
-        "seal": report.old.seal,
-        "same_model": report.same,
-        "level": report.level,
-        "regressed": [v.exam for v in report.regressed],
-        "exams": [
-            {
-                "exam": v.exam,
-                "before": v.old,
-                "now": v.new,
-                "change": v.change.value,
-                "low": v.change.low,
-                "high": v.change.high,
-                "items": v.change.items,
-                "margin": v.margin,
-                "p": v.p,
-                "floor": v.floor,
-                "fell": v.lost,
-                "rose": v.gained,
-                "regressed": v.regressed,
-            }
-            for v in report.verdicts
-        ],
-        "worst": {name: [i.__dict__ for i in items] for name, items in report.worst.items()},
-        "repair": repair(report),
-    }

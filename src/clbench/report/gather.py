@@ -1,10 +1,10 @@
-"""Read result folders, and group runs that differ only in their seed."""
+"""Read result folders, count each run once, and group runs that differ only in their seed."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from clbench.core.errors import DataError
 from clbench.core.matrix import Matrix
+from clbench.core.notice import notice
 from clbench.core.sheets import Sheets, Showcase
 from clbench.core.spec import RunSpec
 from clbench.core.types import Meters, Outline
@@ -99,7 +100,16 @@ class Group:
 
 
 def load_runs(paths: Sequence[Path]) -> list[RunRecord]:
-    """Read result folders, or folders that hold some.
+    """Read result folders, or folders that hold some, and count each run once: see `distinct`.
+
+    Raises:
+        DataError: There is none, or a file is missing or broken.
+    """
+    return distinct(read_runs(paths))
+
+
+def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
+    """Read result folders, or folders that hold some; a run that lies there twice is given twice.
 
     Raises:
         DataError: There is none, or a file is missing or broken.
@@ -114,6 +124,55 @@ def load_runs(paths: Sequence[Path]) -> list[RunRecord]:
             raise DataError("there is no result here", where=str(path), mend=mend)
         runs += [_load(folder) for folder in folders]
     return runs
+
+
+def distinct(runs: Sequence[RunRecord], doubtful: Collection[Path] = ()) -> list[RunRecord]:
+    """Count each run once: specs that differ in their name alone are one run, however often it is on record.
+
+    Of several records of a run the one that was made last stands. A notice tells how many there were, and where they
+    do not say the same, as after a repetition on other hardware.
+
+    Args:
+        runs: As they were read.
+        doubtful: Folders whose record stands only where there is no other.
+
+    Returns:
+        In the order in which each run was first met.
+    """
+    found: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        found.setdefault(run.spec.model_copy(update={"name": "x"}).key, []).append(run)
+    kept: list[RunRecord] = []
+    twice: list[str] = []
+    for same in found.values():
+        last = max(same, key=lambda r: (r.folder not in doubtful, str(r.provenance.get("made", ""))))
+        kept.append(last)
+        others = [r for r in same if r is not last]
+        if others:
+            twice.append(f"{_place(last)} (also {', '.join(map(_place, others))})")
+        if unlike := [_place(r) for r in others if not _says_the_same(r, last)]:
+            notice(
+                f"{_place(last)} and {', '.join(unlike)} are one run, and their answers differ (made again on other "
+                "hardware or by another clbench, or edited): the one made last counts; name one folder to choose"
+            )
+    if twice:
+        more = ", ..." if len(twice) > 3 else ""
+        notice(f"on record more than once, counted once (runs: {len(twice)}): {', '.join(twice[:3])}{more}")
+    return kept
+
+
+def _place(run: RunRecord) -> str:
+    return Path(run.folder or run.spec.name).name
+
+
+def _says_the_same(one: RunRecord, two: RunRecord) -> bool:
+    return _content(one) == _content(two)
+
+
+def _content(run: RunRecord) -> object:
+    """Give what was answered: every cell, and every item's score."""
+    items = [(s.exam, s.digest, {k: row.scores for k, row in s.rows.items()}) for s in run.sheets.sheets]
+    return run.matrix.to_json(), items
 
 
 def _load(folder: Path) -> RunRecord:
@@ -150,8 +209,8 @@ def metered(meters: Meters) -> dict[str, float]:
 def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """Group runs that differ only in seed and name, best AP first; bounds are computed where their runs are there."""
     found: dict[str, list[RunRecord]] = {}
-    for run in runs:
-        same = run.spec.model_copy(update={"seed": 0, "name": "x"}).model_dump_json()
+    for run in distinct(runs):
+        same = run.spec.model_copy(update={"seed": 0, "name": "x"}).key
         found.setdefault(same, []).append(run)
     groups = [_group(members) for members in found.values()]
     groups = [_with_bounds(g, groups) for g in _labelled(groups)]

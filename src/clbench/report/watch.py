@@ -1,30 +1,28 @@
-"""The trend of every ability over many rounds, and an alarm where one declines."""
+"""The trend of every ability over many rounds, and an alarm where one falls at once or declines slowly."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from rich import box
-from rich.table import Table
+from numpy.typing import NDArray
 
+from clbench.core.sheets import Row
 from clbench.metrics.average import average_by_lesson
-from clbench.report.abilities import ability_curves
-from clbench.report.figures import curves
+from clbench.report.abilities import LABELS, ability_curves
 from clbench.report.gather import RunRecord
-from clbench.report.safe import plain
-from clbench.report.table import as_text
+from clbench.report.marks import marked_rows
 from clbench.stats.drift import Drift, cusum, limit_at
-from clbench.store.history import Passed
+from clbench.stats.gate import POOLED, apart_p, fall_p, plainest
+from clbench.stats.marked import Marked
+from clbench.stats.paired import holm
+from clbench.store.history import Passed, Sitting
 
-BARS = "▁▂▃▄▅▆▇█"
-LEAST = 3  # rounds after the first ones, without which there is nothing to watch
+Floats = NDArray[np.float64]
+LEAST = 3  # rounds after the first ones, without which a slow decline is not watched
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,9 @@ class Series:
         values: In [0, 1], one per round, oldest first.
         items: Answers behind a value.
         rounds: Names of the rounds.
+        rows: What the same items came to in every round; None where they are not on record.
+        groups: What each item belongs to; None is nothing shared.
+        failed: Places of the rounds in which the gate found it worse.
     """
 
     source: str
@@ -44,69 +45,157 @@ class Series:
     values: tuple[float, ...]
     items: int
     rounds: tuple[str, ...]
+    rows: tuple[Marked | None, ...] = ()
+    groups: Sequence[Hashable] | None = None
+    failed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A series and what the alarm saw.
+    """A series and what was seen in it.
 
     Attributes:
         series: It.
-        target, deviation: Of its first rounds.
-        drift: Over the rounds after those; None where there are too few.
-        first: Number of those first rounds.
+        target, deviation: Of the rounds that say how it was.
+        first: Places of these rounds: the first ones that did not fail.
+        falls: p of every round, that it does not lie below those, after Holm over all rounds of all series; NaN where
+            there was nothing to compare with.
+        fell: Place of the first round that fell at once; None if none did.
+        drift: Over the rounds after the first ones; None where there are too few.
+        begins: Place of the first round of these.
+        more_to_fall, more_to_drift: Rounds that are lacking before a fall, and a slow decline, are watched for.
     """
 
     series: Series
     target: float
     deviation: float
+    first: tuple[int, ...]
+    falls: tuple[float, ...]
+    fell: int | None
     drift: Drift | None
-    first: int
+    begins: int
+    more_to_fall: int
+    more_to_drift: int
+
+    @property
+    def declined(self) -> int | None:
+        """Place of the round in which the alarm for a slow decline rang; None if it did not."""
+        return None if self.drift is None or self.drift.alarm is None else self.begins + self.drift.alarm
+
+    @property
+    def rang(self) -> int | None:
+        """Place of the first round that rang, for a fall or a decline; None if none did."""
+        return min((k for k in (self.fell, self.declined) if k is not None), default=None)
 
     @property
     def alarm(self) -> str | None:
-        """The round in which the alarm rang."""
-        if self.drift is None or self.drift.alarm is None:
-            return None
-        return self.series.rounds[self.first + self.drift.alarm]
+        """The name of that round."""
+        return None if self.rang is None else self.series.rounds[self.rang]
+
+    @property
+    def state(self) -> str:
+        """Is "alarm"; else "not watched" where rounds are lacking for a fall or a slow decline; else "quiet"."""
+        if self.rang is not None:
+            return "alarm"
+        return "not watched" if self.more_to_fall or self.more_to_drift else "quiet"
 
 
 def run_series(runs: Sequence[RunRecord]) -> list[Series]:
     """Give the abilities of every run over its rounds, and the average of its own tasks so far; row 0 is left out."""
     found: list[Series] = []
     for run in runs:
-        rounds = tuple(str(k) for k in range(1, run.matrix.num_lessons + 1))
-        for curve in ability_curves(run.matrix):
-            found.append(Series(run.spec.name, curve.ability, curve.scores[1:], curve.items[-1], rounds))
-        own = average_by_lesson(run.matrix)
-        items = int(run.matrix.n[-1, run.matrix.select("own")].sum())
-        found.append(Series(run.spec.name, "own tasks", tuple(own), items, rounds))
+        matrix, rounds = run.matrix, tuple(str(k) for k in range(1, run.matrix.num_lessons + 1))
+        for curve in ability_curves(matrix):
+            exams = [
+                c.name
+                for c in (matrix.columns[m] for m in matrix.select("general", "instruction", "long_context"))
+                if (c.ability or LABELS[c.kind]) == curve.ability
+            ]
+            rows, groups = _rows(run, exams)
+            name, values = curve.ability, curve.scores[1:]
+            found.append(Series(run.spec.name, name, values, curve.items[-1], rounds, rows, groups))
+        own = matrix.select("own")
+        items = int(matrix.n[-1, own].sum())
+        rows, groups = _rows(run, [matrix.columns[m].name for m in own])
+        values = tuple(average_by_lesson(matrix))
+        found.append(Series(run.spec.name, "own tasks", values, items, rounds, rows, groups))
     return found
 
 
+def _rows(run: RunRecord, exams: Sequence[str]) -> tuple[tuple[Marked | None, ...], list[Hashable] | None]:
+    """Give the items of some exams in every row from 1 on, and their groups; a task not yet taught has no scores."""
+    matrix, sheets = run.matrix, [s for s in run.sheets.sheets if s.exam in exams]
+    if len(sheets) < len(exams) or not sheets:
+        return (), None
+    taught = {c.name: c.taught or 0 for c in matrix.columns}
+    arrays: list[Floats] = []
+    for sheet in sheets:
+        array = np.full((matrix.num_lessons + 1, len(sheet.ids)), np.nan)
+        for step, row in sheet.rows.items():
+            if step >= taught[sheet.exam]:
+                array[step] = _items(row, sheet.scorer.name)
+        arrays.append(array[1:])
+    groups: list[Hashable] | None = None
+    if any(s.groups for s in sheets):
+        groups = [(s.exam, s.groups[k] if s.groups else k) for s in sheets for k in range(len(s.ids))]
+    return tuple(Marked(row[None]) for row in np.concatenate(arrays, axis=1)), groups
+
+
+def _items(row: Row, scorer: str) -> Floats:
+    """Give what every item counts for in the exam's score: its own, or its pseudo-value where that is no mean."""
+    found = marked_rows([row], scorer)
+    values = np.full(found.items, np.nan)
+    values[found.known] = found.only(found.known).units()
+    return values
+
+
 def gate_series(passed: Sequence[Passed]) -> list[Series]:
-    """Give every exam over the checkpoints that passed through the gate."""
-    names = dict.fromkeys(name for p in passed for name in p.scores)
+    """Give every exam over the checkpoints that passed through the gate; other questions begin another series."""
     rounds = tuple(f"{k} {Path(p.model).name}" for k, p in enumerate(passed, start=1))
-    return [
-        Series(
-            "gate",
-            name,
-            tuple(p.scores[name][0] if name in p.scores else math.nan for p in passed),
-            max(p.scores[name][1] for p in passed if name in p.scores),
-            rounds,
-        )
-        for name in names
-    ]
+    found: list[Series] = []
+    for name in dict.fromkeys(name for p in passed for name in p.sittings):
+        sat = [p.sittings.get(name) for p in passed]
+        digests = list(dict.fromkeys(s.digest for s in sat if s is not None and s.digest)) or [""]
+        for number, digest in enumerate(digests):
+            # A line of an older clbench does not tell its questions: it is taken for the first.
+            mine = [s if s and s.digest in ((digest, "") if not number else (digest,)) else None for s in sat]
+            known = [s for s in mine if s is not None]
+            failed = frozenset(k for k, p in enumerate(passed) if p.regressed & {name, POOLED} and mine[k])
+            groups = next((s.groups for s in known if s.groups), None)
+            found.append(
+                Series(
+                    source="gate",
+                    name=name if not number else f"{name}, other questions {number + 1}",
+                    values=tuple(math.nan if s is None else s.score for s in mine),
+                    items=max(s.items for s in known),
+                    rounds=rounds,
+                    rows=_sat(mine),
+                    groups=groups,
+                    failed=failed,
+                )
+            )
+    return found
+
+
+def _sat(sittings: Sequence[Sitting | None]) -> tuple[Marked | None, ...]:
+    """Give what was marked in every round; as means where the exam's rule comes to that in all of them."""
+    found = [None if s is None or s.row is None else marked_rows([s.row], s.scorer) for s in sittings]
+    plain = [None if m is None else plainest(m) for m in found]
+    return tuple(plain if all(m is None or m.is_mean for m in plain) else found)
 
 
 def watched(series: Sequence[Series], first: int, rate: float, slack: float = 0.5) -> list[Watched]:
-    """Watch every series for a decline against its first rounds.
+    """Watch every series for a fall in one round and for a slow decline, both against its first rounds.
 
-    Target and deviation are those of the first rounds, the deviation at least what other items would change
-    (sqrt(s (1 - s) / n)). The limit is such that any of the series rings with a chance of `rate` at most, if nothing
-    changes: it is found by simulation, with target and deviation estimated from as many rounds as here
-    (`clbench.stats.drift.limit_at`), and the rate is shared out evenly over the series.
+    Half of the rate goes to either. A fall: every round from the second on is compared with the first ones before it,
+    item by item as the gate does (`clbench.stats.gate.fall_p`; where items are not on record, as two shares of other
+    items), after Holm's correction over all rounds of all series. A decline: a CUSUM, with target and deviation those
+    of the first rounds, the deviation at least what other items would change (sqrt(s (1 - s) / n)), and a limit found
+    by simulation with both estimated from as many rounds as here (`clbench.stats.drift.limit_at`), shared out evenly
+    over the series.
+
+    A round that the gate failed is none of the first ones, nor is one that lies below them with a p of at most half
+    the rate, shared out over the series.
 
     Args:
         series: What is watched; one with too few rounds is not, and says so.
@@ -114,114 +203,69 @@ def watched(series: Sequence[Series], first: int, rate: float, slack: float = 0.
         rate: False-alarm rate over all series and rounds, in (0, 1).
         slack: See `cusum`.
     """
-    long_enough = [s for s in series if len(s.values) >= first + LEAST]
-    share = rate / max(len(long_enough), 1)
-    return [_watch(s, first, share, slack) for s in series]
+    share = rate / 2 / max(len(series), 1)
+    begun = [_begun(s, first, share) for s in series]
+    adjusted = iter(holm([p for _, ps in begun for p in ps]))
+    falls = [tuple(next(adjusted) for _ in ps) for _, ps in begun]
+    enough = sum(_lacking(s, refs, first) == 0 for s, (refs, _) in zip(series, begun, strict=True))
+    slow = (rate / 2 / max(enough, 1), slack)
+    return [_watch(s, refs, first, (f, rate / 2), slow) for s, (refs, _), f in zip(series, begun, falls, strict=True)]
 
 
-def _watch(series: Series, first: int, rate: float, slack: float) -> Watched:
-    start = np.array(series.values[:first])
-    start = start[~np.isnan(start)]
+def _begun(series: Series, first: int, share: float) -> tuple[tuple[int, ...], list[float]]:
+    """Walk the rounds; give the first good ones, and p of every round against those before it."""
+    refs: list[int] = []
+    ps: list[float] = []
+    for place, value in enumerate(series.values):
+        p = _fall(series, refs, place) if refs and not math.isnan(value) else math.nan
+        ps.append(p)
+        good = not math.isnan(value) and place not in series.failed and not p <= share
+        if good and len(refs) < first:
+            refs.append(place)
+    return tuple(refs), ps
+
+
+def _fall(series: Series, refs: Sequence[int], place: int) -> float:
+    rows = series.rows or (None,) * len(series.values)
+    now, before = rows[place], [rows[k] for k in refs]
+    known = [row for row in before if row is not None]
+    if now is not None and known:
+        parts = tuple(p for row in known for p in row.parts)
+        old = replace(known[0], scores=np.concatenate([row.scores for row in known]), parts=parts)
+        return fall_p(old, now, groups=series.groups)
+    return apart_p(float(np.mean([series.values[k] for k in refs])), series.values[place], series.items)
+
+
+def _lacking(series: Series, refs: Sequence[int], first: int) -> int:
+    """Give the rounds that are lacking before a slow decline is watched for."""
+    if len(refs) < first:
+        return first - len(refs) + LEAST
+    return max(0, LEAST - sum(not math.isnan(v) for v in series.values[refs[-1] + 1 :]))
+
+
+def _watch(
+    series: Series, refs: tuple[int, ...], first: int, falls: tuple[tuple[float, ...], float], slow: tuple[float, float]
+) -> Watched:
+    start = np.array([series.values[k] for k in refs])
     target = float(start.mean()) if len(start) else math.nan
     noise = math.sqrt(max(target * (1 - target), 0.0) / max(series.items, 1)) if len(start) else math.nan
     deviation = max(float(start.std(ddof=1)) if len(start) > 1 else 0.0, noise, 1e-3) if len(start) else math.nan
-    rest = series.values[first:]
-    if len(rest) < LEAST or len(start) < 2:
-        return Watched(series, target, deviation, None, first)
-    limit = limit_at(rate, len(rest), first, slack)
-    return Watched(series, target, deviation, cusum(rest, target, deviation, limit, slack), first)
-
-
-def sparkline(values: Sequence[float]) -> str:
-    """Draw values in [0, 1] as bars; a dot is a round that was not due.
-
-    Example:
-        >>> sparkline([0.0, 0.5, 1.0])
-        '▁▅█'
-    """
-    return "".join("·" if math.isnan(v) else BARS[min(int(v * 8), 7)] for v in values)
-
-
-def as_table(found: Sequence[Watched], rate: float) -> str:
-    """Give the trends as a table for the terminal."""
-    note = (
-        "Percent. Sum: how far the score lies below its first rounds, summed up (CUSUM, in deviations); it rings "
-        f"above the limit. If nothing changes, any of these series rings with a chance of {rate:g} at most (simulated)."
+    begins = refs[-1] + 1 if refs else 0
+    lacking = _lacking(series, refs, first)
+    drift = None
+    if not lacking:
+        rest = series.values[begins:]
+        drift = cusum(rest, target, deviation, limit_at(slow[0], len(rest), first, slow[1]), slow[1])
+    num = sum(not math.isnan(v) for v in series.values)
+    return Watched(
+        series=series,
+        target=target,
+        deviation=deviation,
+        first=refs,
+        falls=falls[0],
+        fell=next((k for k, p in enumerate(falls[0]) if p <= falls[1]), None),
+        drift=drift,
+        begins=begins,
+        more_to_fall=max(0, 2 - num) if refs or num < 2 else 1,
+        more_to_drift=lacking,
     )
-    table = Table(box=box.SIMPLE_HEAD, caption=note, caption_justify="left")
-    for head in ("of", "what", "rounds", "trend", "at first", "last", "sum", "limit", "alarm"):
-        table.add_column(head, justify="left" if head in ("of", "what", "trend", "alarm") else "right", no_wrap=True)
-    for each in found:
-        drift, values = each.drift, each.series.values
-        known = [v for v in values if not math.isnan(v)]
-        state = "too few rounds" if drift is None else f"ROUND {each.alarm}" if each.alarm else "–"
-        sums = ("–", "–") if drift is None else (f"{drift.sums[-1]:.1f}", f"{drift.limit:.1f}")
-        last = f"{100 * known[-1]:.1f}" if known else "–"
-        row = [
-            each.series.source,
-            each.series.name,
-            str(len(values)),
-            sparkline(values[-40:]),
-            _percent(each.target),
-            last,
-        ]
-        table.add_row(*map(plain, [*row, *sums, state]))
-    return as_text(table)
-
-
-def _percent(value: float) -> str:
-    return "–" if math.isnan(value) else f"{100 * value:.1f}"
-
-
-def as_json(found: Sequence[Watched], rate: float) -> dict[str, Any]:
-    """Give the trends as a JSON value."""
-    return {
-        "false_alarm_rate": rate,
-        "series": [
-            {
-                "source": w.series.source,
-                "name": w.series.name,
-                "rounds": w.series.rounds,
-                "values": [None if math.isnan(v) else v for v in w.series.values],
-                "target": None if math.isnan(w.target) else w.target,
-                "deviation": None if math.isnan(w.deviation) else w.deviation,
-                "sums": list(w.drift.sums) if w.drift else None,
-                "limit": w.drift.limit if w.drift else None,
-                "alarm": w.alarm,
-            }
-            for w in found
-        ],
-    }
-
-
-def watch_page(found: Sequence[Watched], rate: float, title: str = "clbench watch") -> str:
-    """Give the trends as one HTML page: a curve for each series, with its alarm."""
-    environment = Environment(
-        loader=PackageLoader("clbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    drawn = [
-        (
-            plain(f"{w.series.source} · {w.series.name}"),
-            plain(f"alarm in round {w.alarm}") if w.alarm else "",
-            Markup(
-                curves(
-                    {w.series.name: w.series.values},
-                    f"{w.series.source} {w.series.name}",
-                    None if w.drift is None or w.drift.alarm is None else w.first + w.drift.alarm,
-                    0.0,
-                    _sparse(w.series.rounds),
-                )
-            ),
-        )
-        for w in found
-        if any(not math.isnan(v) for v in w.series.values)
-    ]
-    template = environment.get_template("watch.html.jinja")
-    alarms = sum(w.alarm is not None for w in found)
-    return plain(template.render(title=title, drawn=drawn, rate=f"{100 * rate:g}", alarms=alarms))
-
-
-def _sparse(rounds: Sequence[str]) -> list[str]:
-    """Give the names of some of the rounds, so that an axis can be read."""
-    every = max(1, len(rounds) // 8)
-    return [r.partition(" ")[0] if k % every == 0 else "" for k, r in enumerate(rounds)]

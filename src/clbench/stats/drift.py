@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -135,6 +136,7 @@ def false_alarm_rate(
     return float(rang.mean())
 
 
+@lru_cache(maxsize=256)
 def limit_at(
     rate: float, rounds: int, history: int, slack: float = 0.5, *, draws: int = 20_000, seed: int = 0
 ) -> float:

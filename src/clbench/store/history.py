@@ -3,40 +3,92 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from clbench.core.baseline import Baseline
 from clbench.core.errors import StoreError
 from clbench.core.keys import canonical
+from clbench.core.sheets import Row
 
 FILE = "gates.jsonl"
 
 
 @dataclass(frozen=True)
+class Sitting:
+    """One exam that a checkpoint sat.
+
+    Attributes:
+        score: By the exam's own rule over the items that were marked, in [0, 1].
+        items: How many these are.
+        digest: Of its questions; empty in lines of an older clbench.
+        row: Item by item; None in lines of an older clbench.
+        groups: What each item belongs to; empty where every item stands for itself.
+        scorer: Name of the scorer that marked it.
+    """
+
+    score: float
+    items: int
+    digest: str = ""
+    row: Row | None = None
+    groups: tuple[str, ...] = ()
+    scorer: str = ""
+
+
+@dataclass(frozen=True)
 class Passed:
-    """One checkpoint: its name, identity, when it was examined, and exam -> (mean score, items)."""
+    """One checkpoint.
+
+    Attributes:
+        model, identity, made: Its name, who it is, and when it was examined.
+        sittings: Exam -> what came of it.
+        regressed: Exams in which the gate found it worse.
+    """
 
     model: str
     identity: str
     made: str
-    scores: dict[str, tuple[float, int]]
+    sittings: dict[str, Sitting]
+    regressed: frozenset[str] = frozenset()
+
+    @property
+    def scores(self) -> dict[str, tuple[float, int]]:
+        """Exam -> (mean score, items)."""
+        return {name: (s.score, s.items) for name, s in self.sittings.items()}
 
 
-def remember(store: Path, taken: Baseline) -> None:
-    """Add a checkpoint to the history of a store; one that was examined last is not added again."""
-    known = history(store)
-    if known and known[-1].identity == taken.identity:
-        return
+def remember(
+    store: Path, taken: Baseline, regressed: Collection[str] = (), by_rule: Mapping[str, float] | None = None
+) -> None:
+    """Add a checkpoint to the history of a store; what the last line says already is not added again.
+
+    Args:
+        store: Its folder; made if missing.
+        taken: What the checkpoint could do.
+        regressed: Exams in which the gate found it worse.
+        by_rule: Exam -> its score where that is not the mean of its items.
+    """
     scores: dict[str, list[float | int]] = {}
+    sheets: dict[str, Any] = {}
     for exam in taken.exams:
-        values = exam.sheet.rows[0].values()
+        sheet = exam.sheet
+        values = sheet.rows[0].values()
         there = values[~np.isnan(values)]
         if len(there):
-            scores[exam.sheet.exam] = [float(there.mean()), len(there)]
-    line = canonical({"model": taken.model.name, "identity": taken.identity, "made": taken.made, "scores": scores})
+            scores[sheet.exam] = [(by_rule or {}).get(sheet.exam, float(there.mean())), len(there)]
+            known = {"digest": sheet.digest, "row": sheet.rows[0], "groups": sheet.groups}
+            sheets[sheet.exam] = known | {"scorer": sheet.scorer.name}
+    before = history(store)
+    if before and before[-1].identity == taken.identity:
+        last = before[-1]
+        if all(last.scores.get(n) == tuple(v) for n, v in scores.items()) and last.regressed >= set(regressed):
+            return
+    value = {"model": taken.model.name, "identity": taken.identity, "made": taken.made, "scores": scores}
+    line = canonical(value | {"sheets": sheets, "regressed": sorted(regressed)})
     store.mkdir(parents=True, exist_ok=True)
     with (store / FILE).open("a", encoding="utf-8", newline="\n") as f:
         f.write(line + "\n")
@@ -44,6 +96,8 @@ def remember(store: Path, taken: Baseline) -> None:
 
 def history(store: Path) -> list[Passed]:
     """Give the history of a store, oldest first; a last line that was cut short is left out.
+
+    Lines of one checkpoint that follow each other are one.
 
     Raises:
         StoreError: Another line is broken.
@@ -55,9 +109,27 @@ def history(store: Path) -> list[Passed]:
     found: list[Passed] = []
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            value = json.loads(line)
-            scores = {str(k): (float(v[0]), int(v[1])) for k, v in value["scores"].items()}
-            found.append(Passed(str(value["model"]), str(value["identity"]), str(value["made"]), scores))
+            passed = _passed(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             raise StoreError("is no entry of the history", where=f"{path}:{number}", mend="delete the line") from None
+        if found and found[-1].identity == passed.identity:  # examined again, in more exams or with another verdict
+            last = found.pop()
+            sittings = last.sittings | passed.sittings
+            passed = replace(passed, sittings=sittings, regressed=last.regressed | passed.regressed)
+        found.append(passed)
     return found
+
+
+def _passed(value: Mapping[str, Any]) -> Passed:
+    sheets = value.get("sheets", {})
+    sittings: dict[str, Sitting] = {}
+    for name, (score, items) in value["scores"].items():
+        more = sheets.get(name)
+        if more is None:
+            sittings[str(name)] = Sitting(float(score), int(items))
+        else:
+            row, groups = Row.model_validate(more["row"]), tuple(map(str, more["groups"]))
+            asked, scorer = str(more["digest"]), str(more["scorer"])
+            sittings[str(name)] = Sitting(float(score), int(items), asked, row, groups, scorer)
+    regressed = frozenset(map(str, value.get("regressed", ())))
+    return Passed(str(value["model"]), str(value["identity"]), str(value["made"]), sittings, regressed)

@@ -1,0 +1,43 @@
+"""Ask an untouched checkpoint once more, to see how far an instrument disagrees with itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from clbench.core.progress import Progress, report
+from clbench.core.spec import Machine, ModelSpec, RunSpec
+from clbench.core.types import Decode, Exam, Grade
+from clbench.engine.examine import NOTHING
+from clbench.engine.mark import open_scorer
+from clbench.engine.resolve import check_abilities
+from clbench.engine.trajectory import Trajectory
+from clbench.store.store import Store
+
+
+def ask_again(
+    model: ModelSpec, exams: Sequence[Exam], machine: Machine, times: int
+) -> Iterator[tuple[Exam, tuple[Grade, ...]]]:
+    """Ask a checkpoint exams that it may have sat before, so many times each: nothing is read from the store, or kept.
+
+    Where answers are drawn at random, every time has a seed of its own.
+
+    Yields:
+        (exam, its grades) for every exam of the first time, then of the second, ...
+
+    Raises:
+        ModelError: It cannot sit one of them; raised before anything is asked.
+    """
+    spec = RunSpec(name="exam", model=model, learner={"name": "frozen"}, stream=NOTHING.name)
+    check_abilities(spec, tuple(exams))
+    learner = Trajectory(spec, NOTHING, Store(machine.store), machine).at(0)
+    total = times * len(exams)
+    for done, (number, exam) in enumerate((k, exam) for k in range(1, times + 1) for exam in exams):
+        report(Progress("exams asked again", done, total, slot=0))
+        scorer = open_scorer(exam.scorer.name).build(exam.scorer.settings)
+        answers = learner.respond(exam.examples, _reseeded(exam.decode, number))
+        yield exam, tuple(scorer(example, answer) for example, answer in zip(exam.examples, answers, strict=True))
+    report(Progress("exams asked again", total, total, slot=0))
+
+
+def _reseeded(decode: Decode, number: int) -> Decode:
+    return decode.model_copy(update={"seed": decode.seed + number}) if decode.temperature else decode

@@ -1,0 +1,49 @@
+"""Baselines and exams made by hand, for the tests of the gate."""
+
+from clbench.core.baseline import Baseline, Taken
+from clbench.core.sheets import Row, Sheet
+from clbench.core.spec import ModelSpec
+from clbench.core.types import Decode, Exam, Example, Message, ScorerSpec
+
+NUM = 80
+
+
+def taken(name, right, ability="mathematics", answers=None):
+    sheet = Sheet(
+        exam=name,
+        digest=f"digest of {name}",
+        scorer=ScorerSpec(name="label"),
+        version=1,
+        ids=tuple(f"{name}-{i}" for i in range(NUM)),
+        rows={0: Row(asked="q", ask="a", mark="m", scores="1" * right + "0" * (NUM - right))},
+    )
+    said = answers or tuple(f"said {i}" for i in range(NUM))
+    return Taken(kind="general", ability=ability, chance=0.0, sheet=sheet, answers=said)
+
+
+def baseline(name, **right):
+    exams = tuple(taken(exam, num, "code" if exam == "programs" else "mathematics") for exam, num in right.items())
+    spec = ModelSpec(name=name)
+    return Baseline(model=spec, identity=f"id of {name}", names=("mine",), items=None, exams=exams).sealed()
+
+
+def exam(name, text="How much is {}?"):
+    asked = tuple(
+        Example(id=f"{name}-{i}", prompt=(Message(role="user", content=text.format(i)),), targets=(str(i),))
+        for i in range(NUM)
+    )
+    return Exam(
+        name=name,
+        kind="general",
+        ability="mathematics",
+        examples=asked,
+        decode=Decode(),
+        scorer=ScorerSpec(name="label"),
+        needs=frozenset({"text"}),
+        digest=f"digest of {name}",
+    )
+
+
+EXAMS = (exam("sums"), exam("programs"))
+OLD = baseline("old", sums=70, programs=70)
+WORSE = baseline("new", sums=70, programs=50)

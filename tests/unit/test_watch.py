@@ -1,0 +1,197 @@
+"""A fall in one round, a slow decline, and what is not watched yet."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from gate_builders import OLD, taken
+
+from clbench.cli.main import main
+from clbench.core.baseline import Baseline
+from clbench.core.keys import canonical
+from clbench.core.sheets import Row
+from clbench.core.spec import ModelSpec
+from clbench.core.types import ScorerSpec
+from clbench.report import watch, watch_text
+from clbench.stats.marked import Marked
+from clbench.store.history import history, remember
+
+ITEMS = 64
+
+
+def answers(rng, rounds, sure=0.95, level=0.8):
+    """Ask the same items round by round: most are known or not, and a few answers turn whenever they are asked."""
+    known = np.where(rng.random(ITEMS) < level, sure, 1 - sure)
+    return (rng.random((rounds, ITEMS)) < known).astype(float)
+
+
+def series(rows, name="maths", **more):
+    values = tuple(float(r.mean()) for r in rows)
+    rounds = tuple(map(str, range(1, len(rows) + 1)))
+    return watch.Series("gate", name, values, ITEMS, rounds, tuple(Marked(r[None]) for r in rows), **more)
+
+
+def collapsed(rows, place, left=0.25):
+    """Let a round and all after it answer a quarter of the questions."""
+    rows = rows.copy()
+    rows[place:, int(ITEMS * left) :] = 0.0
+    return rows
+
+
+@pytest.mark.parametrize("place", [1, 2, 4, 5, 9])
+def test_a_collapse_rings_in_its_round_from_the_second_on(place):
+    rng = np.random.default_rng(place)
+    rows = answers(rng, 12)
+    steady = [series(answers(rng, 12), str(k)) for k in range(7)]
+    found = watch.watched([series(collapsed(rows, place)), *steady], 5, 0.05)
+    assert found[0].fell == place
+    assert found[0].alarm == str(place + 1)
+    assert all(k < place for k in found[0].first), "what fell says nothing of how it was"
+    assert [w.alarm for w in found[1:]] == [None] * 7
+
+
+def test_a_round_that_the_gate_failed_is_no_reference():
+    rng = np.random.default_rng(3)
+    rows = answers(rng, 9)
+    rows[2, :12] = 0.0  # too little for an alarm of its own among so many
+    (kept,) = watch.watched([series(rows, failed=frozenset({2}))], 5, 0.05)
+    assert kept.first == (0, 1, 3, 4, 5)
+    assert kept.begins == 6
+
+
+@pytest.mark.parametrize(
+    ("rounds", "fall", "decline", "state"),
+    [(1, 1, 7, "not watched"), (2, 0, 6, "not watched"), (5, 0, 3, "not watched"), (8, 0, 0, "quiet")],
+)
+def test_what_is_not_watched_is_said(rounds, fall, decline, state):
+    (found,) = watch.watched([series(answers(np.random.default_rng(1), rounds))], 5, 0.05)
+    assert (found.more_to_fall, found.more_to_drift, found.state) == (fall, decline, state)
+    text, page = watch_text.as_table([found], 0.05), watch_text.watch_page([found], 0.05)
+    value = watch_text.as_json([found], 0.05)["series"][0]
+    assert (value["state"], value["fall"]["more_rounds"], value["decline"]["more_rounds"]) == (state, fall, decline)
+    for told in (text, page):
+        assert ("not watched" in told) is (state == "not watched")
+        if decline:
+            assert f"{decline} more round" in told
+
+
+def test_the_rate_holds_over_both_tests_together():
+    """Eight exams of 64 items over eleven rounds in which nothing changes."""
+    rng, rings = np.random.default_rng(11), 0
+    for _ in range(200):
+        found = watch.watched([series(answers(rng, 11), str(k)) for k in range(8)], 5, 0.05)
+        rings += any(w.rang is not None for w in found)
+    assert rings / 200 <= 0.05 + 0.035
+
+
+def test_items_that_are_not_on_record_are_compared_as_shares():
+    def bare(values):
+        return watch.Series("gate", "maths", values, 400, tuple(map(str, range(len(values)))))
+
+    fell, steady = watch.watched([bare((0.8, 0.81, 0.2)), bare((0.8, 0.78, 0.79))], 5, 0.05)
+    assert (fell.fell, steady.fell) == (2, None)
+
+
+def test_holes_are_no_rounds():
+    rows = answers(np.random.default_rng(1), 9)
+    rows[3], rows[0] = np.nan, np.nan
+    (found,) = watch.watched([series(rows)], 5, 0.05)
+    assert found.first == (1, 2, 4, 5, 6)
+    assert found.more_to_drift == 1
+    assert math.isnan(found.falls[3])
+
+
+# --- the history of a store -------------------------------------------------------------------------------------------
+
+
+def checkpoint(name, right, digest="d"):
+    row = Row(asked="q", ask="a", mark="m", scores="".join("01"[int(r)] for r in right))
+    sheet = taken("sums", 1).sheet.model_copy(update={"rows": {0: row}, "ids": tuple(map(str, range(len(right))))})
+    one = taken("sums", 1).model_copy(update={"sheet": sheet.model_copy(update={"digest": digest})})
+    return Baseline(model=ModelSpec(name=name), identity=name, names=("sums",), items=None, exams=(one,))
+
+
+def kept(folder, rows, **more):
+    for k, row in enumerate(rows):
+        remember(folder, checkpoint(f"week-{k}", row), **more)
+    return folder
+
+
+def watch_json(folder, capsys, *more):
+    code = main(["watch", str(folder), "--json", *more])
+    return code, json.loads(capsys.readouterr().out)["series"]
+
+
+def test_a_collapse_after_five_stable_weeks_is_exit_2(tmp_path, capsys):
+    rows = answers(np.random.default_rng(0), 6)
+    code, (found,) = watch_json(kept(tmp_path / "stable", rows[:5]), capsys)
+    assert (code, found["state"], found["decline"]["more_rounds"]) == (4, "not watched", 3)
+    code, (found,) = watch_json(kept(tmp_path / "fell", collapsed(rows, 5)), capsys, "--out", str(tmp_path))
+    assert (code, found["alarm"]) == (2, "6 week-5")
+    assert "1 of 1 series ring" in (tmp_path / "watch.html").read_text()
+    code, (found,) = watch_json(kept(tmp_path / "long", answers(np.random.default_rng(1), 9)), capsys)
+    assert (code, found["state"]) == (0, "quiet")
+
+
+def test_what_the_gate_failed_is_in_the_history(tmp_path):
+    rows = answers(np.random.default_rng(0), 3)
+    kept(tmp_path, rows[:2])
+    remember(tmp_path, checkpoint("bad", rows[2]), ["sums"])
+    remember(tmp_path, checkpoint("bad", rows[2]), ["sums"])
+    found = history(tmp_path)
+    assert [p.regressed for p in found] == [frozenset(), frozenset(), frozenset({"sums"})]
+    (made,) = watch.gate_series(found)
+    assert made.failed == {2}
+    assert np.array_equal(made.rows[1].scores[0], rows[1])
+    (all_failed,) = watch.gate_series([*found[:2], replace(found[2], regressed=frozenset({"all exams"}))])
+    assert all_failed.failed == {2}
+
+
+def test_one_checkpoint_in_more_exams_is_one_round(tmp_path):
+    remember(tmp_path, OLD)
+    more = OLD.model_copy(update={"exams": (*OLD.exams, taken("more", 9))})
+    remember(tmp_path, more)
+    (one,) = history(tmp_path)
+    assert set(one.sittings) == {"sums", "programs", "more"}
+
+
+def test_other_questions_are_another_series(tmp_path):
+    rows = answers(np.random.default_rng(0), 4)
+    for k, digest in enumerate("aabb"):
+        remember(tmp_path, checkpoint(f"w{k}", rows[k], digest))
+    found = watch.gate_series(history(tmp_path))
+    assert [(s.name, [math.isnan(v) for v in s.values]) for s in found] == [
+        ("sums", [False, False, True, True]),
+        ("sums, other questions 2", [True, True, False, False]),
+    ]
+
+
+def test_lines_of_an_older_clbench_are_read(tmp_path, capsys):
+    old = {"model": "w", "made": ""}
+    lines = [old | {"identity": str(score), "scores": {"sums": [score, 64]}} for score in (0.9, 0.2)]
+    (tmp_path / "gates.jsonl").write_text("".join(canonical(line) + "\n" for line in lines))
+    assert watch_json(tmp_path, capsys)[0] == 2
+    remember(tmp_path, checkpoint("w2", np.ones(64)))
+    (found,) = watch.gate_series(history(tmp_path))
+    assert [r is None for r in found.rows] == [True, True, False]
+
+
+def test_an_exam_with_a_rule_of_its_own_is_watched_by_it(tmp_path):
+    """F1 rises while the mean of the items falls: nothing rings; and the other way round it does."""
+    low = ((1.0, (0.0, 0.0, 0.0)),) * 50 + ((0.0, (0.0, 0.0, 4.0)),) * 30
+    high = ((0.0, (0.0, 1.0, 0.0)),) * 50 + ((1.0, (4.0, 4.0, 4.0)),) * 30
+
+    def sat(name, items, score):
+        row = Row(asked="q", ask="a", mark="m", scores=tuple(s for s, _ in items), parts=tuple(p for _, p in items))
+        sheet = taken("ner", 1).sheet.model_copy(update={"rows": {0: row}, "scorer": ScorerSpec(name="entity_f1")})
+        one = taken("ner", 1).model_copy(update={"sheet": sheet})
+        found = Baseline(model=ModelSpec(name=name), identity=name, names=("ner",), items=None, exams=(one,))
+        remember(tmp_path / "s", found, (), {"ner": score})
+
+    sat("a", low, 0.0), sat("b", high, 0.83)
+    assert watch.watched(watch.gate_series(history(tmp_path / "s")), 5, 0.05)[0].fell is None
+    sat("c", low, 0.0)
+    found = watch.watched(watch.gate_series(history(tmp_path / "s")), 5, 0.05)[0]
+    assert found.series.values == (0.0, 0.83, 0.0)
