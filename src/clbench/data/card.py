@@ -389,3 +389,11 @@ def load_task_card(name_or_path: str, beside: Path | None = None) -> Card:
 def load_exam_card(name_or_path: str) -> ExamCard:
     """Load an exam card by name or path; raises as `load_task_card` does."""
     return load_card(ExamCard, find_card("exams", name_or_path))
+
+
+def kind_at(path: str) -> CardKind:
+    """Tell what a card file holds, by its source; raises `DataError` if there is no such file, or it is no card."""
+    source = read_text(find_card("tasks", path)).values.get("source")
+    if source is None:
+        return "streams"
+    return "exams" if isinstance(source, dict) and {"ability", "task", "harness"} & source.keys() else "tasks"
