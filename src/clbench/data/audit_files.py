@@ -160,12 +160,16 @@ def _foreign(path: Path, suffix: str | None) -> DataError | None:
             first = file.read(2)
     except OSError as error:
         return DataError(f"the file cannot be read: {error.strerror}", where=f"{path}:1")
-    if first not in (b"\xff\xfe", b"\xfe\xff"):
+    # Without a byte order mark, ASCII letters show by their other byte: 0.
+    found = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}.get(first, "")
+    if len(first) == 2 and (first[0] == 0) != (first[1] == 0):
+        found = "UTF-16BE" if first[0] == 0 else "UTF-16LE"
+    if not found:
         return None
     return DataError(
-        "invalid UTF-8 (byte 0 of the file): this is UTF-16",
+        f"invalid UTF-8 (byte 0 of the file): this is {found}",
         where=f"{path}:1",
-        mend=f"iconv -f UTF-16 -t UTF-8 {path.name}",
+        mend=f"iconv -f {found} -t UTF-8 {path.name}",
     )
 
 

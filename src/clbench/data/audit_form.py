@@ -236,7 +236,7 @@ def _no_form(row: Mapping[str, Any]) -> RowError:
     columns = [c for c in row if isinstance(row[c], str)]
     near = [
         f"there is no column {name!r}; did you mean {close[0]!r}?"
-        for known in ("messages", "conversations", "prompt and answer", "text and label")
+        for known in ("messages", "prompt and answer", "text and label")
         for name in KNOWN[known]
         if name not in row and (close := difflib.get_close_matches(name, map(str, row), n=1))
     ]

@@ -185,10 +185,11 @@ def _labels(parts: dict[str, Part], shape: Shape, findings: Findings) -> None:
 
 
 def _alike(parts: dict[str, Part], findings: Findings) -> None:
-    """Find labels that are one when they are read, and labels that look like one, over all splits."""
+    """Find labels that are one when they are read, over all splits, and those of the taught split that look alike."""
     read: dict[str, str] = {}
     folded: dict[str, str] = {}
-    for part in parts.values():
+    main = main_of(parts)
+    for part in sorted(parts.values(), key=lambda part: part is not main):
         for label, (rows, first) in (part.labels or {}).items():
             form = read.setdefault(plain_label(label), label)
             if form != label:
@@ -197,7 +198,7 @@ def _alike(parts: dict[str, Part], findings: Findings) -> None:
                 findings.count("folded", rows - 1)
                 continue
             other = folded.setdefault(_as_number(normal_text(label)), label)
-            if other != label:
+            if part is main and other != label:
                 findings.add("variants", part.where(first), f"label '{shown(label)}', elsewhere '{shown(other)}'")
 
 

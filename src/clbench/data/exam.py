@@ -82,7 +82,8 @@ def _tell_missing(suite: str, missing: Mapping[str, DataError]) -> None:
         notice(f"suite {suite!r} goes on without {len(absent)} exams: {', '.join(absent)} ({why})")
     for name, error in missing.items():
         if name not in absent:
-            notice(f"suite {suite!r} goes on without exam {name!r}: {str(error).replace(chr(10) + "  ", "; ")}")
+            why = str(error).replace("\n  ", "; ")
+            notice(f"suite {suite!r} goes on without exam {name!r}: {why}")
 
 
 WHOLE = "-full"  # SUITE-full: the same exams with all their questions

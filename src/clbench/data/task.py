@@ -97,6 +97,9 @@ def _from_rows(card: Card, data: Path | None, folds: Folds) -> Task:
     dev: list[Draft] = []
     if card.splits.dev is not None and card.take.dev != 0:
         dev = taken(card.splits.dev, card.take.dev)
+    if folds.bad and not (exam and (lesson or card.splits.lesson is None)):
+        where, why = folds.bad[0]
+        raise DataError(f"no row is left: {why}", where=where)
     if unknown := sorted(set(card.skip) - left_out):
         raise DataError(f"skip names {unknown[0]!r}, and no row that was read bears that id", where=str(card.path))
     choices = listed if listed is not None else tuple(sorted(labels))
@@ -233,7 +236,8 @@ def verify_lock(card: Card, task: Task) -> None:
     raise DataError(
         f"task {card.name!r} is not what was locked: {'; '.join(counts) or 'other content'}",
         where=str(card.path),
-        mend=f"get the data the card was written for; or, for a new card, clbench check card {card.name} --lock",
+        mend="get the data the card was written for; rows of your own belong under a name of their own, "
+        f"clbench data add FILE --task NAME; for a new card, clbench check card {card.name} --lock",
     )
 
 
