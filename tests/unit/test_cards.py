@@ -220,7 +220,7 @@ def test_chance_is_the_mean_over_questions_and_they_are_ranked(tmp_path):
         ('choices: "{options}"\n', PICK, "'B' is not among the choices"),
         ('choices: ["{a}", "{b}"]\nchoice_keys: [C, D]\n', PICK, "'B' names none of the choices"),
         ('choices: "{options}"\nchoice_keys: [A, B]\n', {**PICK, "options": ["red"]}, "at least two different"),
-        ('choices: "{options}"\nchoice_keys: [A, B]\n', {**PICK, "options": ["Red", " red"]}, "at least two different"),
+        ('choices: "{options}"\nchoice_keys: [A, B]\n', {**PICK, "options": ["r\u00aded", "red"]}, "two different"),
         ('choices: "{options}"\nchoice_keys: [A, B]\n', {**PICK, "options": "red"}, "must be a list of texts"),
         ('choices: "{options}"\nchoice_keys: [A, B]\n', {**PICK, "options": ["red", ""]}, "none empty"),
         ('choices: "{option}"\n', PICK, "did you mean 'options'"),

@@ -12,7 +12,10 @@ import typer
 from clbench.cli.options import Json, progress_bars, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clbench.data.audit import Audit
+    from clbench.data.audit_files import Source
     from clbench.data.audit_text import Measure
     from clbench.data.own_task import Wish
 
@@ -28,6 +31,9 @@ def data(
     ] = None,
     prompt: Annotated[str | None, typer.Option(help='Template of the question: "{column} ...".')] = None,
     target: Annotated[str | None, typer.Option(help='Template of the answer: "{column}".')] = None,
+    accept: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Column of further right answers, a text or a list.")
+    ] = None,
     labels: Annotated[
         Literal["auto", "from-data", "none"], typer.Option(help="Are the answers a closed set of labels?")
     ] = "auto",
@@ -52,10 +58,10 @@ def data(
     shares = [s for s in split or [] if "=" not in s]
     wish = _wish(action, task, shares, (seed, scorer, language, license_))
     if wish is not None:
-        _refuse(wish, out, {s.split for s in found}, shares)
+        _refuse(wish, out, found, given=len(shares) < len(split or []))
     measure = _measure(model, max_tokens)
     with progress_bars():
-        checked = audit(found, measure, prompt=prompt, target=target, labels=labels)
+        checked = audit(found, measure, prompt=prompt, target=target, labels=labels, accept=accept or ())
     errors, warnings = checked.findings.number("error"), checked.findings.number("warning")
     refused = bool(errors or (strict and warnings))
     if wish is None or refused or not as_json:
@@ -82,18 +88,25 @@ def _wish(
         return None
     if task is None:
         raise SpecError("the task has no name", where="--task", mend="clbench data add FILE --task NAME")
-    return Wish(task, shares_of(shares[0] if shares else "90/10"), *rest)
+    return Wish(task, shares_of(shares[0]) if shares else None, *rest)
 
 
-def _refuse(wish: Wish, out: Path, splits: set[str], shares: list[str]) -> None:
-    """Refuse what cannot be written before a long file is read."""
-    from clbench.core.errors import SpecError
-    from clbench.data.own_task import refuse_splits, refuse_taken
+def _refuse(wish: Wish, out: Path, found: Sequence[Source], *, given: bool) -> None:
+    """Refuse what cannot be written before a long file is read, and tell what its name decides."""
+    from clbench.core.notice import notice
+    from clbench.data.audit_files import TEST, WHOLE
+    from clbench.data.own_task import SHARES, divides, refuse_splits, refuse_taken
 
+    splits = {s.split for s in found}
     refuse_taken(wish.name, out)
-    refuse_splits(splits)
-    if shares and len(splits) > 1:
-        raise SpecError("several splits are given, so none is divided", where="--split", mend=f"drop {shares[0]}")
+    refuse_splits(splits, wish, given=given)
+    names = ", ".join(s.path.name for s in found)
+    if splits == {TEST} and not divides(splits, wish):
+        more = "" if given else f"; --split {'/'.join(map(str, SHARES))} divides it into train and test"
+        notice(f"{names} is the test split: the task is an exam and teaches nothing{more}")
+    elif divides(splits, wish) and splits != {WHOLE}:
+        shares = "/".join(map(str, wish.shares or SHARES))
+        notice(f"{names} is the only file: it is divided into train and test by {shares}")
     if wish.scorer is not None:
         from clbench.engine.mark import open_scorer
 
@@ -145,7 +158,7 @@ def _show_rich(checked: Audit) -> None:
         places = [f"{f.where}: {f.what}" + (f"; {f.mend}" if f.mend else "") for f in checked.findings.first[kind]]
         more = [f"and {num - len(places):,} more"] if num > len(places) else []
         mend = [f"to mend: {KINDS[kind].mend}"] if KINDS[kind].mend else []
-        colour = "red" if KINDS[kind].severity == "error" else "yellow"
+        colour = {"error": "red", "warning": "yellow"}.get(KINDS[kind].severity, "cyan")
         findings.add_row(
             Text(KINDS[kind].severity, style=colour),
             Text(KINDS[kind].title),
@@ -162,8 +175,9 @@ def _add(checked: Audit, wish: Wish, out: Path, as_json: bool) -> None:
     from clbench.core.errors import DataError
     from clbench.data.audit_report import as_values
     from clbench.data.lock import write_lock
-    from clbench.data.own_task import draft, publish, write_task
+    from clbench.data.own_task import draft, publish, refuse_clash, write_task
 
+    refuse_clash(checked)
     with draft(out, wish.name) as folder:
         with progress_bars():
             counts = write_task(checked, wish, folder)
@@ -181,6 +195,9 @@ def _add(checked: Audit, wish: Wish, out: Path, as_json: bool) -> None:
     written = ", ".join(f"{split} {num:,}" for split, num in counts.items())
     say(f"\nwrote {place} and {place.with_suffix('')}{'/'}: {written} rows; checked and locked")
     say(f"next: clbench show {place} 3")
+    if "train" not in counts:
+        say(f"it is an exam: clbench exam MODEL --exam {place}; or in a run, `exams: [{place}]`")
+        return
     say(f"a stream is a card too; write {out / 'my-stream.yaml'}:")
     say(f"  name: my-stream\n  tasks: [{wish.name}, world_facts_en]")
     say(f"and name it in a run: `stream: {out / 'my-stream.yaml'}` (clbench init my-run writes one)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 KEY_LENGTH = 32
+# What Unicode calls default ignorable: nothing is drawn for it. The tags that tell the flags of lands apart are drawn.
+_IGNORED = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_FLAG = "(\U0001f3f4[\U000e0020-\U000e007f]+)"
+_INVISIBLE = re.compile(f"{_FLAG}|[{_IGNORED}\u200c\u200d]")
+_JOINED = "\u0590-\u1cff\u2190-\u2bff\ua840-\ua8ff\ufb50-\ufdff\ufe0f\ufe70-\ufefc\U0001f000-\U0001faff"
+_FORMLESS = re.compile(f"{_FLAG}|[{_IGNORED}]|(?<![{_JOINED}])[\u200c\u200d]|[\u200c\u200d](?![{_JOINED}])")
 
 
 def canonical(value: object) -> str:
@@ -80,13 +90,29 @@ def folder_digest(folder: Path, names: Iterable[str] | None = None) -> str:
 
 
 def normal_text(text: str) -> str:
-    r"""Fold a text for comparison: NFKC, lower case, runs of blanks as one.
+    r"""Fold a text for comparison: no invisible characters, NFKC, lower case, runs of blanks as one.
 
     Example:
-        >>> normal_text(" Ａ  b\n")
-        'a b'
+        >>> normal_text(" Ａ  b\n"), normal_text("so\u00adft\ufeff")
+        ('a b', 'soft')
     """
-    return " ".join(unicodedata.normalize("NFKC", text).lower().split())
+    seen = text if text.isascii() else _INVISIBLE.sub(r"\1", text)
+    return " ".join(unicodedata.normalize("NFKC", seen).lower().split())
+
+
+def plain_label(text: str) -> str:
+    r"""Return a label, or a choice, as it is taught and compared: NFC, no invisible characters, runs of blanks as one.
+
+    Case, width and superscripts stand: `mW` and `MW`, `m2` and `m²` are two labels each. A joiner stands where it
+    changes what is seen: between letters of a script that joins them, and between emoji.
+
+    Example:
+        >>> plain_label("\u200bcafe\u0301 \u00a0noir\n"), plain_label("m²")
+        ('café noir', 'm²')
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", _FORMLESS.sub(r"\1", text))
+    return " ".join(text.split())
 
 
 def rng(seed: int, step: int, purpose: str) -> np.random.Generator:

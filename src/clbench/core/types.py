@@ -271,7 +271,8 @@ class RoundOutline(Frozen):
         moved: What changed against the round before; see `Round`.
         examples: Number of examples taught, those ahead of their turn included.
         ahead: Number of examples that belong to the next round.
-        new_labels, labels: Labels that are taught for the first time, and all that are taught so far.
+        new_labels, labels: Labels that are taught for the first time, and all that are taught so far, by name: a label
+            of two tasks is one.
         languages, kinds, domains: Of its tasks, each once.
     """
 

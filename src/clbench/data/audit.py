@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 
 from clbench.core.errors import DataError
-from clbench.data.audit_files import EVERY, TRAIN, Row, Source, followed, walk
+from clbench.data.audit_files import EVERY, Row, Source, followed, walk
 from clbench.data.audit_findings import KINDS, Findings
-from clbench.data.audit_form import Form, Reading, RowError, form_of
-from clbench.data.audit_part import Part, Shape
+from clbench.data.audit_form import Form, Reading, form_of, unescaped
+from clbench.data.audit_part import Part, Shape, main_of
 from clbench.data.audit_rows import Labels, compare, shape_of
 from clbench.data.audit_text import Measure, flaws, shown
+from clbench.data.audit_turns import RowError
+from clbench.data.readers import remarks
 
 PEEK = 100  # rows by which the form is recognised
 
@@ -39,8 +41,8 @@ class Audit:
 
     @property
     def main(self) -> Part:
-        """The split that is taught, or the only one."""
-        return self.parts.get(TRAIN) or next(iter(self.parts.values()))
+        """The split that says what the task is: the one that is taught, else the one that is asked."""
+        return main_of(self.parts) or next(iter(self.parts.values()))
 
 
 def audit(
@@ -50,6 +52,7 @@ def audit(
     prompt: str | None = None,
     target: str | None = None,
     labels: Labels = "auto",
+    accept: Sequence[str] = (),
 ) -> Audit:
     """Check files as one task, each row once, to the last.
 
@@ -59,12 +62,16 @@ def audit(
         prompt: Template of the question, where the rows have no known form.
         target: Template of the answer.
         labels: Whether the answers are a closed set; "auto" tells it from them.
+        accept: Columns of further accepted answers.
 
     Raises:
         SpecError: A template is none, or labels were asked for and the answers are none.
     """
     findings = Findings({}, {})
-    form = _form(sources, prompt, target, findings)
+    for option, text in (("--prompt", prompt), ("--target", target)):
+        if text is not None and unescaped(text) != text:
+            findings.add("escape", option, f"{text!r} is read as {unescaped(text)!r}")
+    form = _form(sources, (prompt, target), accept, findings)
     walker = _Walker(form, measure, findings)
     for source, rows in followed(sources, "checking"):
         walker.walk(source, rows)
@@ -74,7 +81,9 @@ def audit(
     return Audit(parts, form, shape, findings, tuple(walker.roles), measure)
 
 
-def _form(sources: Sequence[Source], prompt: str | None, target: str | None, findings: Findings) -> Form | None:
+def _form(
+    sources: Sequence[Source], given: tuple[str | None, str | None], accept: Sequence[str], findings: Findings
+) -> Form | None:
     first: list[tuple[str, Row]] = []
     for source in sources:
         rows = ((n, row) for n, row in walk(source, lambda _: None) if not isinstance(row, DataError))
@@ -82,7 +91,7 @@ def _form(sources: Sequence[Source], prompt: str | None, target: str | None, fin
     if not first:
         return None
     try:
-        return form_of([row for _, row in first], prompt, target)
+        return form_of([row for _, row in first], *given, accept)
     except RowError as error:
         findings.add(error.kind, first[0][0], error.what, error.mend)
         return None
@@ -107,6 +116,8 @@ class _Walker:
         before = part.seen
         if _has_mark(source):
             self.findings.add("mark", source.where(1), "the file begins with a byte order mark")
+        for remark in remarks(source.path):
+            self.findings.add("reader", str(source.path), remark)
         for number, row in rows:
             part.seen += 1
             if isinstance(row, DataError):
@@ -126,13 +137,15 @@ class _Walker:
         except RowError as error:
             self.findings.add(error.kind, source.where(number), error.what, error.mend)
             return
+        for column in reading.blank:
+            self.findings.add("blank", source.where(number), f"column {column!r} is empty")
         usable = True
         texts = [*(content for _, content in reading.turns), reading.answer]
         turns = ["prompt"] if len(texts) == 2 else [f"turn {i}" for i in range(1, len(texts))]
         for owner, text in zip((*turns, "answer", "id"), (*texts, reading.identity or ""), strict=True):
             for kind, what in flaws(text):
                 self.findings.add(kind, source.where(number), f"in the {owner}: {what}")
-                usable = usable and KINDS[kind].severity == "warning"
+                usable = usable and KINDS[kind].severity != "error"
         if not usable:
             return
         part.add(number, reading)
@@ -173,7 +186,7 @@ def _ends(text: str) -> str:
 
 
 def _has_mark(source: Source) -> bool:
-    if source.suffix not in (".jsonl", ".json", ".csv"):
+    if source.suffix not in (".jsonl", ".json", ".csv", ".tsv"):
         return False
     try:
         with source.path.open("rb") as file:

@@ -10,7 +10,7 @@ from typing import Any
 
 from clbench.core.errors import DataError, SpecError
 from clbench.core.progress import Progress, report
-from clbench.data.readers import BY_SUFFIX, jsonl, open_rows, saved, suffix_of
+from clbench.data.readers import KNOWN, jsonl, open_rows, saved, stem_of, suffix_of, way_in
 
 Row = Mapping[str, Any]
 TRAIN, VALIDATION, TEST, WHOLE = "train", "validation", "test", "all"
@@ -42,7 +42,7 @@ class Source:
 
     def where(self, number: int) -> str:
         """Give the place of a row: `file:line` where rows are lines, else `file:row N`."""
-        lines = self.suffix == ".csv" or (self.suffix or "").startswith(".jsonl")
+        lines = self.suffix in (".csv", ".tsv") or (self.suffix or "").startswith(".jsonl")
         return f"{self.path}:{number}" if lines else f"{self.path}:row {number}"
 
     @property
@@ -93,7 +93,7 @@ def split_of(path: Path) -> str | None:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(suffix_of(path.name) or "")
+    return stem_of(path.name)
 
 
 def _readable(path: Path, where: str) -> list[Path]:
@@ -101,7 +101,7 @@ def _readable(path: Path, where: str) -> list[Path]:
         raise SpecError(f"there is no file {str(path)!r}", where=where, mend="check the path")
     if path.is_file():
         if suffix_of(path.name) is None:
-            raise SpecError(f"no reader knows {path.name!r}", where=where, mend="known: " + ", ".join(BY_SUFFIX))
+            raise SpecError(f"no reader knows {path.name!r}", where=where, mend=way_in(path.name))
         return [path]
     if (path / "state.json").is_file():
         return [path]
@@ -109,7 +109,7 @@ def _readable(path: Path, where: str) -> list[Path]:
         return sorted(p for p in path.iterdir() if p.is_dir())
     inside = sorted(p for p in path.iterdir() if p.is_file() and suffix_of(p.name))
     if not inside:
-        raise SpecError(f"{str(path)!r} holds no data file", where=where, mend="known: " + ", ".join(BY_SUFFIX))
+        raise SpecError(f"{str(path)!r} holds no data file", where=where, mend=KNOWN)
     return inside
 
 
@@ -153,19 +153,23 @@ def followed(files: Sequence[Source], doing: str) -> Iterator[tuple[Source, Iter
 
 def _foreign(path: Path, suffix: str | None) -> DataError | None:
     """Recognise UTF-16 at once; read as UTF-8, every line of it would be broken."""
-    if suffix not in (".jsonl", ".json", ".csv"):
+    if suffix not in (".jsonl", ".json", ".csv", ".tsv"):
         return None
     try:
         with path.open("rb") as file:
             first = file.read(2)
     except OSError as error:
         return DataError(f"the file cannot be read: {error.strerror}", where=f"{path}:1")
-    if first not in (b"\xff\xfe", b"\xfe\xff"):
+    # Without a byte order mark, ASCII letters show by their other byte: 0.
+    found = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}.get(first, "")
+    if len(first) == 2 and (first[0] == 0) != (first[1] == 0):
+        found = "UTF-16BE" if first[0] == 0 else "UTF-16LE"
+    if not found:
         return None
     return DataError(
-        "invalid UTF-8 (byte 0 of the file): this is UTF-16",
+        f"invalid UTF-8 (byte 0 of the file): this is {found}",
         where=f"{path}:1",
-        mend=f"iconv -f UTF-16 -t UTF-8 {path.name}",
+        mend=f"iconv -f {found} -t UTF-8 {path.name}",
     )
 
 
@@ -180,20 +184,7 @@ def _lines(source: Source, tell: Callable[[int], None]) -> Iterator[tuple[int, R
         try:
             yield number, jsonl.parsed(line, "")
         except DataError as error:
-            yield number, DataError(error.what, where=source.where(number), mend=error.mend or _legacy(line))
-
-
-def _legacy(line: bytes) -> str:
-    """Say how to mend a line that is no UTF-8 but is Chinese in the older encoding."""
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        try:
-            chinese = re.search("[\u4e00-\u9fff]", line.decode("gb18030"))
-        except UnicodeDecodeError:
-            chinese = None
-        return "it reads as GB18030: iconv -f GB18030 -t UTF-8" if chinese else ""
-    return ""
+            yield number, DataError(error.what, where=source.where(number), mend=error.mend)
 
 
 def _rows(source: Source, tell: Callable[[int], None]) -> Iterator[tuple[int, Row]]:

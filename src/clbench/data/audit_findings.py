@@ -9,10 +9,13 @@ from typing import Literal, NamedTuple
 FIRST = 5  # findings of a kind that are kept; the others are counted
 
 
-class Kind(NamedTuple):
-    """One kind of finding; an error is a row that cannot be used."""
+Severity = Literal["error", "warning", "note"]
 
-    severity: Literal["error", "warning"]
+
+class Kind(NamedTuple):
+    """One kind of finding: an error is a row that cannot be used, a warning one to look at; a note needs no mending."""
+
+    severity: Severity
     title: str
     mend: str
 
@@ -35,12 +38,23 @@ KINDS: Mapping[str, Kind] = {
     "two": Kind("warning", "the same prompt with another answer", "one of them can never be scored right: keep one"),
     "overlap": Kind("warning", "prompts that two splits share", "delete them from one of the two splits"),
     "imbalance": Kind("warning", "unequal labels", "add rows of the rare ones, or read accuracy beside macro-F1"),
-    "variants": Kind("warning", "labels that differ in case, width or blanks alone", "write them in one way"),
+    "folded": Kind(
+        "warning", "labels that are one when they are read", "write them in one way; `data add` refuses them"
+    ),
+    "variants": Kind(
+        "warning", "labels that differ in case, width or the writing of a number alone", "write them in one way"
+    ),
+    "mixed": Kind("warning", "labels of several types", "write them all as texts, or all as whole numbers"),
+    "missing": Kind("warning", "answers that look like a missing value", "leave these rows out, unless they are meant"),
+    "upcast": Kind("warning", "whole numbers that a gap made decimals", "write 1 for 1.0; pandas: .astype('Int64')"),
     "single": Kind("warning", "one answer to everything", "there is nothing to learn here: was another column meant?"),
     "replaced": Kind("warning", "replacement characters", "a decoder lost the text here: go back to its source"),
     "twice": Kind("warning", "text encoded twice", "text.encode('cp1252').decode('utf-8') takes one encoding off"),
     "mark": Kind("warning", "byte order marks", "save as UTF-8 without BOM"),
     "control": Kind("warning", "control characters", "delete them, unless they are meant"),
+    "blank": Kind("note", "rows with an empty column in the prompt, where another one is not", ""),
+    "reader": Kind("note", "files that are read in a way of their own", ""),
+    "escape": Kind("note", "line breaks and tabs in templates", "write \\\\n for the two characters"),
     "long": Kind("warning", "rows that are cut", "shorten them, or give the model more max_tokens"),
 }
 

@@ -3,43 +3,56 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from clbench.core.errors import DataError, SpecError, did_you_mean
+from clbench.core.errors import SpecError, did_you_mean
 from clbench.data import template
 from clbench.data.audit_text import Turns
+from clbench.data.audit_turns import LISTED, RowError, answers_of, conversation, is_blank, named
+from clbench.data.columns import as_text
 from clbench.data.template import Template
 
-ROLES = ("system", "user", "assistant")
+SQUAD = "answers"  # SQuAD's column; its first text is the answer, the others are accepted
+CHOSEN = "chosen"
 KNOWN = {
     "messages": ("messages",),
+    "conversations": ("conversations",),
     "prompt and answer": ("prompt", "answer"),
     "text and label": ("text", "label"),
+    "question and answers": ("question", SQUAD),
+    "instruction and output": ("instruction", "output"),
+    "prompt and chosen": ("prompt", CHOSEN),
 }
-
-
-class RowError(DataError):
-    """A row that cannot be used.
-
-    Attributes:
-        kind: Which kind of finding it is.
-    """
-
-    def __init__(self, kind: str, what: str, *, where: str = "", mend: str = "") -> None:
-        super().__init__(what, where=where, mend=mend)
-        self.kind = kind
+SHOWN = (
+    "{prompt, answer}, {messages}, {text, label}, {conversations}, {instruction, input, output}, "
+    "{context, question, answers} and {prompt, chosen, rejected}"
+)
+BEFORE = {"question and answers": "context"}  # columns that a form may have besides, before and after its question
+AFTER = {"instruction and output": "input"}
+ESCAPES = (("\\\\", "\\"), ("\\n", "\n"), ("\\t", "\t"))
 
 
 class Reading(NamedTuple):
-    """One row as question and answer."""
+    """One row as question and answer.
+
+    Attributes:
+        turns: The prompt, as (role, content) pairs.
+        answer: The answer that is taught.
+        identity: The row's id, or None.
+        accepted: Further accepted answers.
+        written: What kind of value the answer is in the file: "a text", "a whole number", ...
+        blank: Columns of the prompt that are empty, while another one is not.
+    """
 
     turns: Turns
     answer: str
     identity: str | None
+    accepted: tuple[str, ...] = ()
+    written: str = "a text"
+    blank: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,15 +60,21 @@ class Form:
     """How rows are read.
 
     Attributes:
-        name: "messages", "prompt and answer", "text and label", or "columns".
-        prompt, target: Templates; unused for messages, whose last assistant turn is the target.
+        name: A name of `KNOWN`, or "columns".
+        prompt, target: Templates; unused for conversations, whose last assistant turn is the target.
         id: Column of the row's identity, or None.
+        turns: Column of the conversation, or "".
+        accept: Columns of further accepted answers.
+        optional: Columns that a row may lack.
     """
 
     name: str
     prompt: Template
     target: Template
     id: str | None = None
+    turns: str = ""
+    accept: tuple[str, ...] = ()
+    optional: frozenset[str] = frozenset()
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -66,112 +85,146 @@ class Form:
         """Give the texts of the columns that are used.
 
         Raises:
-            RowError: One is missing, empty, or no text.
+            RowError: One is missing or no text; the answer is empty, or all of the prompt.
         """
-        return {field: _text(field, row) for field in self.fields}
+        whole = self._derived(row)
+        values = {field: self._text(field, whole) for field in self.fields}
+        blank = next((f for f in self.target.fields if is_blank(values[f])), "") or self.prompt.lacks(values)
+        if blank:
+            blank = SQUAD if whole is not row and blank == "answer" else blank
+            raise RowError("empty", f"column {blank!r} is empty")
+        return values
 
     def read(self, row: Mapping[str, Any]) -> Reading:
         """Read a row; raises `RowError` if it cannot be used."""
-        identity = _text(self.id, row) if self.id is not None else None
-        if self.name == "messages":
-            turns, answer = _conversation(row)
-            return Reading(turns, answer, identity)
+        identity = self._text(self.id, row) if self.id is not None else None
+        if identity is not None and is_blank(identity):
+            raise RowError("empty", f"column {self.id!r} is empty")
+        if self.turns:
+            turns, answer = conversation(row, self.turns)
+            return Reading(turns, answer, identity, self._accepted(row, answer))
         values = self.values(row)
-        return Reading((("user", self.prompt.render(values)),), self.target.render(values), identity)
+        answer = self.target.render(values)
+        written = kind_of(row.get(self.target.only_field or ""))
+        blank = tuple(f for f in self.prompt.fields if is_blank(values[f]))
+        turns = (("user", self.prompt.filled(values)),)
+        return Reading(turns, answer, identity, self._accepted(row, answer), written, blank)
+
+    def _accepted(self, row: Mapping[str, Any], answer: str) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for column in self.accept:
+            if column not in row:
+                raise RowError("column", f"there is no column {column!r}", mend=did_you_mean(column, row))
+            found |= dict.fromkeys(answers_of(row[column], column))
+        return tuple(text for text in found if text != answer)
+
+    def _derived(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Give a row with the column that a known form makes: the first of SQuAD's answers."""
+        if self.name != "question and answers" or SQUAD not in self.accept or SQUAD not in row:
+            return row
+        texts = answers_of(row[SQUAD], SQUAD)
+        return {**row, "answer": texts[0] if texts else ""}
+
+    def _text(self, field: str, row: Mapping[str, Any]) -> str:
+        if field not in row:
+            if field in self.optional:
+                return ""
+            raise RowError("column", f"there is no column {field!r}", mend=did_you_mean(field, row))
+        try:
+            return as_text(row[field])
+        except ValueError:
+            what = f"column {field!r} holds {named(row[field])}, where a text must stand"
+            raise RowError("type", what, mend=LISTED if isinstance(row[field], (list, dict)) else "") from None
 
 
-def _text(field: str, row: Mapping[str, Any]) -> str:
-    if field not in row:
-        raise RowError("column", f"there is no column {field!r}", mend=did_you_mean(field, row))
-    value = row[field]
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, bool):
-        text = str(value).lower()
-    elif value is None or (isinstance(value, float) and math.isnan(value)):
-        text = ""
-    elif isinstance(value, (int, float)):
-        text = str(value)
-    else:
-        raise RowError("type", f"column {field!r} holds {_named(value)}, where a text must stand")
-    if not text or text.isspace():
-        raise RowError("empty", f"column {field!r} is empty")
-    return text
+def kind_of(value: Any) -> str:
+    """Say what kind of value stands in a file, in words.
+
+    Example:
+        >>> kind_of(True), kind_of(1), kind_of(1.0)
+        ('true or false', 'a whole number', 'a decimal number')
+    """
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int):
+        # A class that has a name is that name, as a text is.
+        return "a whole number" if getattr(value, "text", str(int(value))).lstrip("-").isdigit() else "a text"
+    return "a decimal number" if isinstance(value, float) else "a text"
 
 
-def _named(value: object) -> str:
-    known = {"list": "a list", "dict": "an object", "bytes": "bytes", "NoneType": "nothing"}
-    return known.get(type(value).__name__, f"a value of type {type(value).__name__}")
-
-
-def _conversation(row: Mapping[str, Any]) -> tuple[Turns, str]:
-    if "messages" not in row:
-        raise RowError("column", "there is no column 'messages'", mend=did_you_mean("messages", row))
-    messages: Any = row["messages"]
-    if not isinstance(messages, (list, tuple)):
-        raise RowError("type", f"column 'messages' holds {_named(messages)}, where a list of turns must stand")
-    turns = tuple(_turn(number, turn) for number, turn in enumerate(messages, start=1))
-    if not turns:
-        raise RowError("empty", "column 'messages' is empty")
-    if turns[-1][0] != "assistant":
-        raise RowError(
-            "turns", f"the last of {len(turns)} turns is the {turns[-1][0]}'s, so there is no answer to learn"
-        )
-    if not any(role == "user" for role, _ in turns[:-1]):
-        raise RowError("turns", "no user speaks before the answer")
-    return turns[:-1], turns[-1][1]
-
-
-def _turn(number: int, turn: Any) -> tuple[str, str]:
-    if not isinstance(turn, Mapping):
-        raise RowError("type", f"turn {number} is {_named(turn)}, where an object with role and content must stand")
-    for field in ("role", "content"):
-        if field not in turn:
-            raise RowError("turns", f"turn {number} has no {field!r}", mend=did_you_mean(field, map(str, turn)))
-    role, content = turn["role"], turn["content"]
-    if role not in ROLES:
-        raise RowError("turns", f"turn {number} has the role {role!r}", mend=did_you_mean(str(role), ROLES))
-    if content is None or (isinstance(content, str) and not content.strip()):
-        raise RowError("empty", f"turn {number} ({role}) is empty")
-    if not isinstance(content, str):
-        raise RowError("type", f"turn {number} holds {_named(content)}, where a text must stand")
-    return role, content
-
-
-def form_of(rows: Sequence[Mapping[str, Any]], prompt: str | None, target: str | None) -> Form:
+def form_of(
+    rows: Sequence[Mapping[str, Any]], prompt: str | None, target: str | None, accept: Sequence[str] = ()
+) -> Form:
     """Recognise the form of rows by their columns; given templates go before what is recognised.
 
     Args:
         rows: The first rows; the form that most of them have is taken.
         prompt: The template that the user gave, if any.
         target: The same for the answer.
+        accept: Columns of further accepted answers.
 
     Raises:
         RowError: The rows have no known form, and a template is not given.
         SpecError: A given template is none.
     """
-    counts = {name: sum(set(columns) <= row.keys() for row in rows) for name, columns in KNOWN.items()}
-    name = max(counts, key=lambda n: counts[n])
     id_ = "id" if rows and all("id" in row for row in rows) else None
     if prompt is not None and target is not None:
-        return Form("columns", _given("--prompt", prompt), _given("--target", target), id_)
+        return Form("columns", _given("--prompt", prompt), _given("--target", target), id_, accept=tuple(accept))
+    counts = {name: sum(set(columns) <= row.keys() for row in rows) for name, columns in KNOWN.items()}
+    name = max(counts, key=lambda n: counts[n])
     if counts[name] == 0:
         raise _no_form(rows[0] if rows else {})
-    if name == "messages":
+    turns = name if name in ("messages", "conversations") else ""
+    if name == "prompt and chosen" and any(isinstance(row.get(CHOSEN), (list, tuple)) for row in rows):
+        turns = CHOSEN
+    if turns:
         if prompt is not None or target is not None:
             raise SpecError(
-                "rows of messages hold their own prompts",
+                f"rows of {turns} hold their own prompts",
                 where="--prompt" if prompt is not None else "--target",
                 mend="leave it out; or give both --prompt and --target, for other columns",
             )
-        return Form(name, Template(()), Template(()), id_)
+        return Form(name, Template(()), Template(()), id_, turns, tuple(accept))
+    return _by_columns(rows, name, (prompt, target), id_, tuple(accept))
+
+
+def _by_columns(
+    rows: Sequence[Mapping[str, Any]],
+    name: str,
+    given: tuple[str | None, str | None],
+    id_: str | None,
+    accept: tuple[str, ...],
+) -> Form:
+    """Give a known form whose question and answer are columns; the user may have given one half of it."""
     asks, says = (f"{{{column}}}" for column in KNOWN[name])
-    return Form(name, _given("--prompt", prompt or asks), _given("--target", target or says), id_)
+    more = BEFORE.get(name) or AFTER.get(name) or ""
+    if more and any(more in row for row in rows):
+        asks = f"{{{more}}}\n\n{asks}" if name in BEFORE else f"{asks}\n\n{{{more}}}"
+    if name == "question and answers" and given[1] is None:
+        says, accept = "{answer}", tuple(dict.fromkeys((SQUAD, *accept)))
+    prompt = template.parse(asks) if given[0] is None else _given("--prompt", given[0])
+    target = template.parse(says) if given[1] is None else _given("--target", given[1])
+    return Form(name, prompt, target, id_, accept=accept, optional=frozenset({more} if more else ()))
+
+
+def unescaped(text: str) -> str:
+    r"""Return a template of the command line with its `\n`, `\t` and `\\` as the characters that they stand for.
+
+    Example:
+        >>> unescaped(r"{a}\n{b}"), unescaped(r"\\nu")
+        ('{a}\n{b}', '\\nu')
+    """
+    at, found = 0, ""
+    while at < len(text):
+        meant = next((c for written, c in ESCAPES if text.startswith(written, at)), None)
+        found += text[at] if meant is None else meant
+        at += 1 if meant is None else 2
+    return found
 
 
 def _given(option: str, text: str) -> Template:
     try:
-        parsed = template.parse(text)
+        parsed = template.parse(unescaped(text))
     except ValueError as error:
         raise SpecError(str(error), where=option, mend='for example "{question}"') from None
     if not parsed.fields:
@@ -183,11 +236,11 @@ def _no_form(row: Mapping[str, Any]) -> RowError:
     columns = [c for c in row if isinstance(row[c], str)]
     near = [
         f"there is no column {name!r}; did you mean {close[0]!r}?"
-        for known in KNOWN.values()
-        for name in known
+        for known in ("messages", "prompt and answer", "text and label")
+        for name in KNOWN[known]
         if name not in row and (close := difflib.get_close_matches(name, map(str, row), n=1))
     ]
     given = f'--prompt "{{{columns[0]}}}" --target "{{{columns[-1]}}}"' if len(columns) > 1 else "--prompt and --target"
     what = near[0] if near else f"the columns {', '.join(map(repr, row)) or '(none)'} are no known form"
-    mend = f"known are {{prompt, answer}}, {{messages}} and {{text, label}}; or name the columns, as in {given}"
-    return RowError("form", what, mend=mend)
+    listed = f"; {LISTED}" if any(isinstance(v, list) for v in row.values()) else ""
+    return RowError("form", what, mend=f"known are {SHOWN}; or name the columns, as in {given}{listed}")

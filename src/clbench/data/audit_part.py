@@ -5,10 +5,11 @@ from __future__ import annotations
 import bisect
 import hashlib
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from clbench.core.keys import normal_text
-from clbench.data.audit_files import Source
+from clbench.core.keys import normal_text, plain_label
+from clbench.data.audit_files import TEST, TRAIN, Source
 from clbench.data.audit_form import Reading
 
 SAMPLE = 100  # prompts by which the language is told
@@ -36,8 +37,10 @@ class Part:
         seen: Rows read, broken ones included.
         lines, prompts, answers, wholes, ids: One number per row: place in its file, hashes of the folded prompt, of the
             folded answer, of prompt and answer as they are, and of the id (empty without ids).
+        classes: Hash of the answer as a label, which keeps its case; empty where the answers are no labels.
         characters, units: (prompt, answer) lengths per row.
         labels: Answer -> [rows, index of the first]; None if there are too many, or one is too long, for labels.
+        kinds: What kind of value the answer is in the file -> [index of the first, its rows].
         sample: The first prompts, by which the language is told.
     """
 
@@ -50,9 +53,11 @@ class Part:
     answers: array[int] = field(default_factory=lambda: array("Q"))
     wholes: array[int] = field(default_factory=lambda: array("Q"))
     ids: array[int] = field(default_factory=lambda: array("Q"))
+    classes: array[int] = field(default_factory=lambda: array("Q"))
     characters: tuple[array[int], array[int]] = field(default_factory=lambda: (array("I"), array("I")))
     units: tuple[array[int], array[int]] = field(default_factory=lambda: (array("I"), array("I")))
     labels: dict[str, list[int]] | None = field(default_factory=dict[str, list[int]])
+    kinds: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     sample: list[str] = field(default_factory=list[str])
 
     def __len__(self) -> int:
@@ -87,12 +92,22 @@ class Part:
         self.characters[1].append(len(answer))
         if len(self.sample) < SAMPLE:
             self.sample.append(prompt)
+        kind = self.kinds.setdefault(reading.written, [len(self) - 1, 0])
+        kind[1] += 1
         if self.labels is None:
             return
+        self.classes.append(mark(plain_label(answer)))
         entry = self.labels.setdefault(answer, [0, len(self) - 1])
         entry[0] += 1
         if len(self.labels) > MOST_LABELS or len(answer) > LONGEST_LABEL:
             self.labels = None
+            self.classes = array("Q")
+
+
+def main_of(parts: Mapping[str, Part]) -> Part | None:
+    """Give the split that says what the task is: train, else test, else the first; of those that have usable rows."""
+    ranked = [parts[name] for name in (TRAIN, TEST) if name in parts] + list(parts.values())
+    return next((part for part in ranked if len(part)), None)
 
 
 @dataclass(frozen=True)
@@ -102,7 +117,7 @@ class Shape:
     Attributes:
         kind: "classification", "qa" or "generation".
         why: The reason, in words.
-        labels: Label -> rows that bear it, commonest first; empty for free text.
+        labels: Label, as it is read -> rows that bear it, commonest first; empty for free text.
     """
 
     kind: str

@@ -48,9 +48,10 @@ def reading_of(audit: Audit) -> str:
     form = audit.form
     if form is None:
         return "unknown"
-    if form.name == "messages":
-        return "messages: the last assistant turn is the answer"
-    return f"{form.name}: prompt {written(form.prompt)!r}, target {written(form.target)!r}"
+    accepted = f", accepted besides: {', '.join(form.accept)}" if form.accept else ""
+    if form.turns:
+        return f"{form.turns}: the last assistant turn is the answer{accepted}"
+    return f"{form.name}: prompt {written(form.prompt)!r}, target {written(form.target)!r}{accepted}"
 
 
 def tables(audit: Audit) -> list[Table]:
@@ -100,7 +101,7 @@ def plain(audit: Audit) -> str:
         lines.append(f"task    {audit.shape.kind}: {audit.shape.why}")
     for table in tables(audit):
         lines += ["", *_aligned(table)]
-    for severity in ("warning", "error"):
+    for severity in ("note", "warning", "error"):
         for kind, num in audit.findings.counts.items():
             if KINDS[kind].severity == severity:
                 lines += ["", f"{severity}: {KINDS[kind].title} ({num:,})", *_places(audit, kind)]
@@ -157,6 +158,7 @@ def as_values(audit: Audit) -> dict[str, Any]:
         "max_tokens": audit.measure.most,
         "errors": findings.number("error"),
         "warnings": findings.number("warning"),
+        "notes": findings.number("note"),
         "findings": [
             {
                 "kind": kind,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from array import array
+from collections import Counter
 from itertools import combinations
 from typing import Literal
 
@@ -10,14 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from clbench.core.errors import SpecError, did_you_mean
-from clbench.core.keys import normal_text
+from clbench.core.keys import normal_text, plain_label
 from clbench.data.audit_files import TEST, TRAIN
 from clbench.data.audit_findings import FIRST, Findings
 from clbench.data.audit_form import Form
-from clbench.data.audit_part import LONGEST_LABEL, MOST_LABELS, Part, Shape
+from clbench.data.audit_part import LONGEST_LABEL, MOST_LABELS, Part, Shape, main_of
 from clbench.data.audit_text import shown
 
 Labels = Literal["auto", "from-data", "none"]
+MISSING = frozenset({"nan", "NaN", "NAN", "null", "NULL", "None", "<NA>", "NaT", "#N/A", "undefined"})
+DECIMAL = re.compile(r"-?\d+\.0", re.ASCII)
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 IMBALANCE = 10.0  # rows of the commonest label per row of the rarest, from which on a warning is given
@@ -63,13 +68,15 @@ def shape_of(parts: dict[str, Part], form: Form | None, labels: Labels) -> Shape
     Raises:
         SpecError: Labels were asked for, and the answers are none.
     """
-    part = parts.get(TRAIN) or next((p for p in parts.values() if len(p)), None)
-    if part is None or form is None or not len(part):
+    part = main_of(parts)
+    if part is None or form is None:
         return None
     sizes = np.sort(np.frombuffer(part.characters[1], dtype=np.uint32))
     usual = int(sizes[int(0.95 * (len(sizes) - 1))])
-    found = part.labels or {}
-    counts = dict(sorted(((label, n) for label, (n, _) in found.items()), key=lambda x: (-x[1], x[0])))
+    folded: Counter[str] = Counter()
+    for label, (num, _) in (part.labels or {}).items():
+        folded[plain_label(label)] += num
+    counts = dict(sorted(folded.items(), key=lambda x: (-x[1], x[0])))
     if labels == "from-data" and not counts:
         raise SpecError(
             f"over {MOST_LABELS} different answers, or one over {LONGEST_LABEL} characters, are no labels",
@@ -96,6 +103,8 @@ def compare(parts: dict[str, Part], shape: Shape | None, findings: Findings) -> 
         _within(part, findings)
     for a, b in combinations(sorted(parts, key=lambda name: (name != TRAIN, name == TEST)), 2):
         _across(parts[a], parts[b], findings)
+    for part in parts.values():
+        _gaps(part, findings)
     if shape is not None and shape.labels:
         _labels(parts, shape, findings)
 
@@ -135,38 +144,90 @@ def _across(part: Part, other: Part, findings: Findings) -> None:
     _keep("leak" if leak else "overlap", other, found, told, findings)
 
 
+def _gaps(part: Part, findings: Findings) -> None:
+    """Find answers that a program wrote for a missing value, and whole numbers that it made decimals for it."""
+    labels = part.labels or {}
+    for label, (rows, first) in labels.items():
+        if label in MISSING:
+            findings.add("missing", part.where(first), f"the answer is the text '{label}'")
+            findings.count("missing", rows - 1)
+    decimal = [label for label in labels if label not in MISSING]
+    gap = part.seen > len(part) or len(decimal) < len(labels)
+    if gap and decimal and all(DECIMAL.fullmatch(label) for label in decimal):
+        first = labels[decimal[0]][1]
+        findings.add("upcast", part.where(first), f"'{shown(decimal[0])}' and all other answers end in .0, beside gaps")
+
+
 def _verb(leak: bool) -> str:
     return "teaches" if leak else "asks"
 
 
 def _labels(parts: dict[str, Part], shape: Shape, findings: Findings) -> None:
-    part = parts.get(TRAIN) or next(p for p in parts.values() if len(p))
+    part = main_of(parts)
+    assert part is not None, "a shape is told by rows"
     taught = part.labels or {}
     commonest, rarest = next(iter(shape.labels)), list(shape.labels)[-1]
     most, least = shape.labels[commonest], shape.labels[rarest]
     if len(shape.labels) == 1:
         findings.add("single", part.where(0), f"every row answers '{shown(commonest)}'")
     if most > IMBALANCE * least:
+        first = next(first for label, (_, first) in taught.items() if plain_label(label) == rarest)
         what = (
             f"'{shown(commonest)}' {most:,} times, '{shown(rarest)}' {least:,} times: {most / least:.0f} to 1, "
             f"and {IMBALANCE:.0f} to 1 is the threshold"
         )
-        findings.add("imbalance", part.where(taught[rarest][1]), what)
-    folded: dict[str, str] = {}
-    for label, (_, first) in taught.items():
-        other = folded.setdefault(normal_text(label), label)
-        if other != label:
-            findings.add("variants", part.where(first), f"label {shown(label)!r}, elsewhere {shown(other)!r}")
+        findings.add("imbalance", part.where(first), what)
+    _alike(parts, findings)
+    for each in parts.values():
+        _mixed(each, findings)
     if TEST in parts and part.name == TRAIN:
         _unseen(parts[TEST], taught, findings)
+
+
+def _alike(parts: dict[str, Part], findings: Findings) -> None:
+    """Find labels that are one when they are read, over all splits, and those of the taught split that look alike."""
+    read: dict[str, str] = {}
+    folded: dict[str, str] = {}
+    main = main_of(parts)
+    for part in sorted(parts.values(), key=lambda part: part is not main):
+        for label, (rows, first) in (part.labels or {}).items():
+            form = read.setdefault(plain_label(label), label)
+            if form != label:
+                what = f"label {label!a}, elsewhere {form!a}: both are read as {plain_label(label)!a}"
+                findings.add("folded", part.where(first), what)
+                findings.count("folded", rows - 1)
+                continue
+            other = folded.setdefault(_as_number(normal_text(label)), label)
+            if part is main and other != label:
+                findings.add("variants", part.where(first), f"label '{shown(label)}', elsewhere '{shown(other)}'")
+
+
+def _as_number(text: str) -> str:
+    """Give one text for all ways to write a number: 1, 01, 1.0, +1."""
+    if not NUMBER.fullmatch(text):
+        return text
+    number = float(text)
+    return f"{number:g}" if abs(number) < 1e15 else text
+
+
+def _mixed(part: Part, findings: Findings) -> None:
+    """Find labels of several types: as texts, 1 and 1.0 are two labels, and 1 and "1" are one."""
+    if len(part.kinds) < 2:
+        return
+    commonest = max(part.kinds, key=lambda kind: part.kinds[kind][1])
+    for kind, (first, rows) in part.kinds.items():
+        if kind != commonest:
+            findings.add("mixed", part.where(first), f"{kind}, {rows:,} times; most labels are {commonest}")
+            findings.count("mixed", rows - 1)
 
 
 def _unseen(test: Part, taught: dict[str, list[int]], findings: Findings) -> None:
     if test.labels is None:
         findings.add("unseen", test.where(0), f"the answers of test are no labels, and train has {len(taught)}")
         return
+    known = {plain_label(label) for label in taught}
     for label, (rows, first) in test.labels.items():
-        if label not in taught:
-            near = did_you_mean(label, taught) if findings.wants("unseen") else ""
+        if plain_label(label) not in known:
+            near = did_you_mean(label, known) if findings.wants("unseen") else ""
             findings.add("unseen", test.where(first), f"no train row bears the label '{shown(label)}'", near)
             findings.count("unseen", rows - 1)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Discriminator, Field, PrivateAttr, Tag, field_va
 from clbench.core.errors import AbsentError, DataError, did_you_mean
 from clbench.core.types import Budget, Decode, ExamKind, Frozen, Message, ScorerSpec
 from clbench.data import template
-from clbench.data.cardfile import read_text, validated
+from clbench.data.cardfile import read_text, refuse_folding, validated
 from clbench.data.columns import Join, Made, Packed, Part, Spans
 from clbench.data.source import HubSource, Name, PathSource, RowSource, Source, UrlSource, WorldSource
 from clbench.data.stockcard import HarnessSource
@@ -164,6 +164,13 @@ class Card(OnDisk):
             texts: list[Any] = value
             if len(texts) < 2 or not all(isinstance(v, str) and v for v in texts) or len(set(texts)) < len(texts):
                 raise ValueError("labels must be at least two different texts; quote numbers")
+            refuse_folding("labels", texts)
+        return value
+
+    @field_validator("label_names")
+    @classmethod
+    def _names_stand_apart(cls, value: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        refuse_folding("label_names", tuple(dict.fromkeys((value or {}).values())))
         return value
 
     @model_validator(mode="after")
@@ -382,3 +389,11 @@ def load_task_card(name_or_path: str, beside: Path | None = None) -> Card:
 def load_exam_card(name_or_path: str) -> ExamCard:
     """Load an exam card by name or path; raises as `load_task_card` does."""
     return load_card(ExamCard, find_card("exams", name_or_path))
+
+
+def kind_at(path: str) -> CardKind:
+    """Tell what a card file holds, by its source; raises `DataError` if there is no such file, or it is no card."""
+    source = read_text(find_card("tasks", path)).values.get("source")
+    if source is None:
+        return "streams"
+    return "exams" if isinstance(source, dict) and {"ability", "task", "harness"} & source.keys() else "tasks"

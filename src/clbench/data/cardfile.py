@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from clbench.core.errors import DataError, did_you_mean
+from clbench.core.keys import plain_label
 
 MOST_BYTES = 1_000_000
 M = TypeVar("M", bound=BaseModel)
@@ -150,3 +151,19 @@ def validated(model: type[M], text: CardText, nested: Mapping[str, type[BaseMode
     if len(found) > 4:
         lines.append(f"and {len(found) - 4} more")
     raise DataError("; ".join(lines), where=text.where(tuple(first["loc"])), mend=mend)
+
+
+def refuse_folding(field: str, texts: Sequence[str]) -> None:
+    """Refuse members of a closed set that are one label when they are read.
+
+    Raises:
+        ValueError: Some are, or one is empty then.
+    """
+    seen: dict[str, str] = {}
+    for text in texts:
+        label = plain_label(text)
+        if not label:
+            raise ValueError(f"{field} holds {text!a}, which is empty when it is read")
+        if seen.setdefault(label, text) != text:
+            why = "once blanks, invisible characters and normal form are folded"
+            raise ValueError(f"{field}: {seen[label]!a} and {text!a} are one label {why}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Annotated, Any
@@ -12,10 +13,13 @@ from clbench.core.errors import did_you_mean
 from clbench.core.keys import canonical
 from clbench.core.types import Frozen
 from clbench.data import template
+from clbench.data.readers.numbers import Real, Whole
 
 
 def as_text(value: Any) -> str:
-    """Give a plain value as templates show it: numbers as digits, true and false in lower case, null as "".
+    """Give a plain value as templates show it: numbers as their file writes them, true and false in lower case.
+
+    A class is shown by its name, null and NaN as "".
 
     Raises:
         ValueError: It is a list or a mapping.
@@ -26,10 +30,12 @@ def as_text(value: Any) -> str:
     """
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, (Whole, Real)):
+        return value.text
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
     if isinstance(value, (int, float)):
         return str(value)
-    if value is None:
-        return ""
     if not isinstance(value, str):
         raise ValueError(f"holds {type(value).__name__}, a template takes text")
     return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,16 @@ from clbench.core.errors import AbsentError, DataError, did_you_mean
 from clbench.core.keys import digest
 from clbench.core.notice import notice
 from clbench.core.types import Ability, Decode, Exam, Example, ScorerSpec, Stream, Task
-from clbench.data.card import AbilitySource, ExamCard, TaskSource, list_cards, load_exam_card
+from clbench.data.card import (
+    AbilitySource,
+    Card,
+    ExamCard,
+    TaskSource,
+    kind_at,
+    list_cards,
+    load_exam_card,
+    load_task_card,
+)
 from clbench.data.stockcard import HarnessSource
 from clbench.data.task import chance_of, decode_of, open_task, smallest
 
@@ -41,28 +50,40 @@ def open_exams(names: Sequence[str], stream: Stream, items: int | None, data: Pa
 def open_named(names: Sequence[str], items: int | None, data: Path | None) -> list[Exam]:
     """Open exams by name, each once.
 
-    Of a suite, members whose data are not here are left out, and a notice says so.
+    Of a suite, members whose data are not here, or are not those that the card was written for, are left out, and a
+    notice says so by name.
 
     Raises:
-        DataError: There is no such exam or suite; or nothing of it is here.
+        DataError: There is no such exam or suite; or nothing of it can be asked.
     """
     found: dict[str, Exam] = {}
     for name in names:
         cards = named(name)
-        missing: list[AbsentError] = []
+        missing: dict[str, DataError] = {}
         for card in cards:
             try:
                 if card.name not in found:
                     found[card.name] = open_exam(card, items, data)
-            except AbsentError as error:
-                missing.append(error)
+            except DataError as error:
+                missing[card.name] = error
         if len(missing) == len(cards):
-            raise missing[0]
+            raise next(iter(missing.values()))
         if missing:
-            absent = ", ".join(card.name for card in cards if card.name not in found)
-            why = f"{missing[0].what}; {missing[0].mend}"
-            notice(f"suite {name!r} goes on without {len(missing)} exams: {absent} (the first: {why})")
+            _tell_missing(name, missing)
     return list(found.values())
+
+
+def _tell_missing(suite: str, missing: Mapping[str, DataError]) -> None:
+    """Say which exams of a suite are left out: those that are not here together, the others each with its reason."""
+    absent = [name for name, error in missing.items() if isinstance(error, AbsentError)]
+    if absent:
+        first = missing[absent[0]]
+        why = f"the first: {first.what}; {first.mend}"
+        notice(f"suite {suite!r} goes on without {len(absent)} exams: {', '.join(absent)} ({why})")
+    for name, error in missing.items():
+        if name not in absent:
+            why = str(error).replace("\n  ", "; ")
+            notice(f"suite {suite!r} goes on without exam {name!r}: {why}")
 
 
 WHOLE = "-full"  # SUITE-full: the same exams with all their questions
@@ -72,21 +93,40 @@ STOCK = "harness:"  # harness:TASK, harness:TASK@fewshot=5: a stock task without
 def named(name: str) -> list[ExamCard]:
     """Give the exam cards that a name stands for: a card, a suite, a suite in full, a path, or `harness:TASK`.
 
+    A task's card, shipped or the user's own, is an exam of the questions that its own exam asks.
+
     Raises:
         DataError: There is none.
     """
     if name.startswith(STOCK):
         return [_stock_card(name.removeprefix(STOCK))]
-    shipped = list_cards("exams")
-    if name in shipped or name.endswith((".yaml", ".yml")) or "/" in name:
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        return [_at(name)]
+    shipped, tasks = list_cards("exams"), list_cards("tasks")
+    if name in shipped:
         return [load_exam_card(name)]
     cards = [load_exam_card(n) for n in shipped]
-    if found := [c for c in cards if name in c.suites]:
-        return found
-    if found := [whole(c) for c in cards if name.endswith(WHOLE) and name.removesuffix(WHOLE) in c.suites]:
-        return found
-    known = {*shipped, *(s for c in cards for s in c.suites)}
-    raise DataError(f"there is no exam or suite {name!r}", where="exams", mend=did_you_mean(name, known))
+    found = [c for c in cards if name in c.suites]
+    if not found and name.endswith(WHOLE):
+        found = [whole(c) for c in cards if name.removesuffix(WHOLE) in c.suites]
+    if not found and Path(f"{name}.yaml").is_file():
+        found = [_at(f"{name}.yaml")]
+    if not found and name in tasks:
+        found = [_of_task(load_task_card(name))]
+    if not found:
+        known = {*shipped, *(s for c in cards for s in c.suites), *tasks}
+        raise DataError(f"there is no exam or suite {name!r}", where="exams", mend=did_you_mean(name, known))
+    return found
+
+
+def _at(path: str) -> ExamCard:
+    """Load the user's card of an exam, or of a task, whose exam it then is."""
+    return _of_task(load_task_card(path)) if kind_at(path) == "tasks" else load_exam_card(path)
+
+
+def _of_task(card: Card) -> ExamCard:
+    values = {"name": card.name, "source": {"task": card.name}}
+    return ExamCard.model_validate(values, context={"path": card.path})
 
 
 def whole(card: ExamCard) -> ExamCard:

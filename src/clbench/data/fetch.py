@@ -13,8 +13,9 @@ from typing import Any
 
 from clbench.core.errors import AbsentError, DataError, did_you_mean
 from clbench.core.keys import file_digest
+from clbench.core.notice import notice
 from clbench.data.card import Card, OnDisk
-from clbench.data.readers import BY_SUFFIX, hub, open_rows, saved, suffix_of
+from clbench.data.readers import BY_SUFFIX, hub, open_rows, remarks, saved, stem_of, suffix_of
 from clbench.data.source import HubSource, PathSource, RowSource, UrlSource
 
 ROOT = "CLBENCH_DATA"
@@ -101,10 +102,17 @@ def split_rows(card: OnDisk, source: RowSource, split: str, data: Path | None) -
     if saved.is_saved(folder):
         if not (folder / split).is_dir():
             raise DataError(f"there is no split {split!r}", where=str(folder), mend=did_you_mean(split, _names(folder)))
-        return saved.rows(folder / split)
+        return _told(folder / split, saved.rows(folder / split))
     path = _split_file(folder, split)
     _verify(path, split, source.sha256)
-    return open_rows(path)
+    return _told(path, open_rows(path))
+
+
+def _told(path: Path, rows: Rows) -> Rows:
+    """Tell what the reader of a file makes of it on its own, and give its rows."""
+    for remark in remarks(path):
+        notice(f"{path}: {remark}")
+    yield from rows
 
 
 def _folder(card: OnDisk, source: PathSource, root: Path | None) -> Path:
@@ -138,7 +146,7 @@ def _names(folder: Path) -> list[str]:
 def _split_file(folder: Path, split: str) -> Path:
     found = [path for suffix in BY_SUFFIX if (path := folder / f"{split}{suffix}").is_file()]
     if not found:
-        stems = {p.name.removesuffix(s) for p in folder.iterdir() if (s := suffix_of(p.name))}
+        stems = {stem_of(p.name) for p in folder.iterdir() if suffix_of(p.name)}
         raise DataError(
             f"there is no file {split}{{{','.join(BY_SUFFIX)}}}", where=str(folder), mend=did_you_mean(split, stems)
         )

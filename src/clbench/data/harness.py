@@ -8,6 +8,7 @@ from typing import Any
 
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import canonical, digest
+from clbench.core.notice import notice
 from clbench.core.types import Decode, Example, Message, ScorerSpec
 from clbench.data.card import OnDisk
 from clbench.data.fetch import split_rows
@@ -64,7 +65,22 @@ def _shared_out(card: OnDisk, source: HarnessSource, most: int | None, data: Pat
         for _, task, row in members:
             if task in tasks:
                 tasks[task].setdefault(split, []).append(row)
-    return tasks
+    return _with_examples(card, source, tasks) if others else tasks
+
+
+def _with_examples(card: OnDisk, source: HarnessSource, tasks: Mapping[str, Splits]) -> dict[str, Splits]:
+    """Leave out, by name, the tasks that have fewer rows to take examples from than a question is to show."""
+    asked, *others = source.splits
+    shots = source.fewshot or 0
+    pools = {task: max(len(splits.get(split, ())) for split in others) for task, splits in tasks.items()}
+    short = sorted(task for task, pool in pools.items() if pool < shots)
+    said = [f"{t} ({pools[t]} of {shots} examples, {len(tasks[t][asked])} questions)" for t in short]
+    if short and len(short) == len(tasks):
+        mend = f"give {shots} rows or more, of each subject, in the split {source.splits[others[0]]!r}"
+        raise DataError(f"too few rows to take examples from: {'; '.join(said[:5])}", where=str(card.path), mend=mend)
+    if short:
+        notice(f"exam {card.name!r} goes on without {'; '.join(said)}")
+    return {task: splits for task, splits in tasks.items() if pools[task] >= shots}
 
 
 def _read(card: OnDisk, source: HarnessSource, split: str, data: Path | None) -> list[tuple[str, str, dict[str, Any]]]:

@@ -14,10 +14,11 @@ def stream_outline(stream: Stream) -> Outline:
         return tuple(dict.fromkeys(str(about[n][field]) for n in names if about[n].get(field) is not None))
 
     rounds: list[RoundOutline] = []
-    labels = 0
+    labels: set[str] = set()
     for step, taught in enumerate(stream.rounds, start=1):
-        new = sum(map(len, taught.new_labels.values()))
-        labels += new
+        # By name: tasks of one label space (domains of one sentiment set) bring no label twice.
+        new = {label for found in taught.new_labels.values() for label in found} - labels
+        labels |= new
         rounds.append(
             RoundOutline(
                 step=step,
@@ -25,8 +26,8 @@ def stream_outline(stream: Stream) -> Outline:
                 moved=taught.moved,
                 examples=len(taught.examples),
                 ahead=taught.ahead,
-                new_labels=new,
-                labels=labels,
+                new_labels=len(new),
+                labels=len(labels),
                 languages=of(taught.teaches, "language"),
                 kinds=of(taught.teaches, "kind"),
                 domains=of(taught.teaches, "domain"),

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +18,21 @@ import numpy as np
 import yaml
 
 from clbench.core.errors import DataError, SpecError
-from clbench.core.keys import canonical, normal_text
+from clbench.core.keys import canonical, normal_text, plain_label
+from clbench.core.notice import notice
 from clbench.data.audit import Audit
 from clbench.data.audit_files import SPLITS, TEST, TRAIN, VALIDATION, followed
-from clbench.data.audit_form import Form, Reading
+from clbench.data.audit_form import Form
 from clbench.data.audit_part import Part, mark, whole_mark
 from clbench.data.audit_report import written
 from clbench.data.audit_rows import numbers
 from clbench.data.audit_text import han_share
 from clbench.data.card import list_cards
+from clbench.data.own_rows import accept_column, columns_of, others_of
 from clbench.data.source import NAME
 
 SCORERS = {"classification": "label", "qa": "exact", "generation": "rouge"}
+SHARES = (90, 10)
 CHARACTERS_PER_TOKEN = 3  # of text in letters; fewer than tokenizers manage, so that answers are not cut
 MOST_ANSWER = 512  # tokens
 
@@ -40,7 +43,8 @@ class Wish:
 
     Attributes:
         name: The task's name.
-        shares: Parts of (train, test) or (train, validation, test), where one file is divided.
+        shares: Parts of (train, test) or (train, validation, test), by which one file is divided; None: by 90/10, but
+            a file of test rows stays one.
         seed: Seed of the division.
         scorer: Name of the scorer; None takes the usual one of the kind of task.
         language: "en", "zh", ...; None tells it from the letters.
@@ -48,7 +52,7 @@ class Wish:
     """
 
     name: str
-    shares: tuple[int, ...] = (90, 10)
+    shares: tuple[int, ...] | None = None
     seed: int = 0
     scorer: str | None = None
     language: str | None = None
@@ -90,19 +94,46 @@ def refuse_taken(name: str, out: Path) -> None:
             raise SpecError(f"{path} is there already", where="--task", mend="choose another --task or --out")
 
 
-def refuse_splits(names: set[str]) -> None:
-    """Refuse splits that make no task: one file is divided, several must be train, test and perhaps validation.
+def refuse_splits(names: set[str], wish: Wish, *, given: bool) -> None:
+    """Refuse splits that make no task: one file is divided, several must hold test and, to be taught, train.
+
+    Args:
+        names: Of the splits.
+        wish: Whether a division was asked for.
+        given: Whether the user named a split, which then is not divided.
 
     Raises:
         SpecError: They are others.
     """
-    if len(names) > 1 and not {TRAIN, TEST} <= names <= set(SPLITS):
+    listed = ", ".join(sorted(names))
+    if wish.shares is not None and (given or len(names) > 1):
+        what = "several splits are given" if len(names) > 1 else f"the file is given as {listed}"
+        mend = f"drop {'/'.join(map(str, wish.shares))}, or give one file without the name of a split"
+        raise SpecError(f"{what}, so none is divided", where="--split", mend=mend)
+    if names == {TEST} or (divides(names, wish) and not given):
+        return
+    if TEST not in names or not names <= set(SPLITS):
         raise SpecError(
-            f"the splits are {', '.join(sorted(names))}",
+            f"the splits are {listed}" if len(names) > 1 else f"there is only a split named {listed}",
             where="--split",
             mend="a task has train and test, and perhaps validation: --split train=FILE --split test=FILE; "
-            "or give one file, which is divided",
+            "an exam has test alone; one file without the name of a split is divided",
         )
+
+
+def divides(names: set[str], wish: Wish) -> bool:
+    """Whether the only file is divided: a file of test or validation rows is only where that was asked for."""
+    return len(names) == 1 and (wish.shares is not None or not names & {TEST, VALIDATION})
+
+
+def refuse_clash(audit: Audit) -> None:
+    """Refuse labels that are one when they are read: a class of its own would never be told from the other.
+
+    Raises:
+        DataError: There are some.
+    """
+    if audit.shape is not None and audit.shape.labels and (found := audit.findings.first.get("folded")):
+        raise DataError(found[0].what, where=found[0].where, mend="write them in one way, then add the files again")
 
 
 @contextmanager
@@ -161,7 +192,8 @@ def write_task(audit: Audit, wish: Wish, folder: Path) -> dict[str, int]:
     rows = folder / wish.name
     rows.mkdir()
     counts = _write_rows(audit, split_of, rows)
-    for split in (TRAIN, TEST):
+    taught = TRAIN in audit.parts or divides(set(audit.parts), wish)
+    for split in (TRAIN, TEST) if taught else (TEST,):
         if split not in counts:
             raise DataError(f"no row is left for {split}", where=wish.name, mend="give more rows")
     text = card_text(audit, wish, [s for s in SPLITS if s in counts])
@@ -171,8 +203,7 @@ def write_task(audit: Audit, wish: Wish, folder: Path) -> dict[str, int]:
 
 def _splitter(audit: Audit, wish: Wish) -> Callable[[str, int], str]:
     """Give what tells a row's split from its file's split and the hash of its prompt."""
-    names = set(audit.parts)
-    if len(names) == 1:
+    if divides(set(audit.parts), wish):
         held = divided(audit.main, wish, repair=bool(audit.shape and audit.shape.labels))
         return lambda _, prompt: held.get(prompt, TRAIN)
     return lambda split, _: split
@@ -196,11 +227,12 @@ def divided(part: Part, wish: Wish, *, repair: bool) -> dict[int, str]:
     def place(prompt: int) -> bytes:
         return hashlib.sha256(f"{wish.seed}\0{prompt}".encode()).digest()
 
-    prompts, answers = numbers(part.prompts), numbers(part.answers)
+    prompts, answers = numbers(part.prompts), numbers(part.classes if repair else part.answers)
     ranked = sorted(np.unique(prompts).tolist(), key=place)
-    whole = sum(wish.shares)
-    num_test = max(1, round(len(ranked) * wish.shares[-1] / whole))
-    num_dev = max(1, round(len(ranked) * wish.shares[1] / whole)) if len(wish.shares) == 3 else 0
+    shares = wish.shares or SHARES
+    whole = sum(shares)
+    num_test = max(1, round(len(ranked) * shares[-1] / whole))
+    num_dev = max(1, round(len(ranked) * shares[1] / whole)) if len(shares) == 3 else 0
     held = {prompt: TEST if i < num_test else VALIDATION for i, prompt in enumerate(ranked[: num_test + num_dev])}
     if repair:
         out = np.isin(prompts, np.array(list(held), dtype=np.uint64))
@@ -211,7 +243,7 @@ def divided(part: Part, wish: Wish, *, repair: bool) -> dict[int, str]:
                 out &= prompts != back
     if len(held) == len(ranked) or TEST not in held.values():
         raise DataError(
-            f"{len(ranked)} different prompts are too few to divide {'/'.join(map(str, wish.shares))}",
+            f"{len(ranked)} different prompts are too few to divide {'/'.join(map(str, shares))}",
             where=str(part.sources[0].path),
             mend="give more rows, or a file for each split",
         )
@@ -223,6 +255,7 @@ def _write_rows(audit: Audit, split_of: Callable[[str, int], str], folder: Path)
     assert form is not None, "told by the caller"
     counts: dict[str, int] = {}
     written: dict[str, set[int]] = {split: set() for split in SPLITS}
+    lost: dict[str, int] = {}
     sources = [s for part in audit.parts.values() for s in part.sources]
     with ExitStack() as files:
         opened: dict[str, TextIO] = {}
@@ -232,7 +265,8 @@ def _write_rows(audit: Audit, split_of: Callable[[str, int], str], folder: Path)
                     if isinstance(row, DataError):
                         raise row
                     reading = form.read(row)
-                    values = _values(form, row, reading, audit.roles)
+                    values = columns_of(form, row, reading, audit.roles)
+                    kept = others_of(form, row, values, lost)
                 except DataError as error:
                     raise DataError(f"{error.what}: the file changed", where=source.where(number)) from None
                 split = split_of(source.split, mark(normal_text("\n".join(text for _, text in reading.turns))))
@@ -242,31 +276,14 @@ def _write_rows(audit: Audit, split_of: Callable[[str, int], str], folder: Path)
                 if split not in opened:
                     path = folder / f"{split}.jsonl"
                     opened[split] = files.enter_context(path.open("x", encoding="utf-8", newline="\n"))
-                opened[split].write(canonical(values) + "\n")
+                opened[split].write(canonical(kept | values) + "\n")
                 counts[split] = counts.get(split, 0) + 1
         for file in opened.values():
             file.flush()
             os.fsync(file.fileno())
+    for column, num in lost.items():
+        notice(f"column {column!r} holds what JSON cannot in {num:,} rows: it is left out there")
     return counts
-
-
-def _values(
-    form: Form, row: Mapping[str, object], reading: Reading, roles: tuple[tuple[str, ...], ...]
-) -> dict[str, str]:
-    """Give the columns that are written: those that the card's templates use, as text."""
-    id_ = {} if reading.identity is None else {"id": reading.identity}
-    if form.name != "messages":
-        return {**id_, **form.values(row)}
-    if len(roles) == 1:
-        return {**id_, **{f"turn{i}": text for i, (_, text) in enumerate(reading.turns, 1)}, "answer": reading.answer}
-    return {**id_, "prompt": flattened(reading), "answer": reading.answer}
-
-
-def flattened(reading: Reading) -> str:
-    """Write the turns before the answer as one text, each after its role; a single turn is its own text."""
-    if len(reading.turns) == 1:
-        return reading.turns[0][1]
-    return "\n".join(f"{role}: {text}" for role, text in reading.turns)
 
 
 def card_text(audit: Audit, wish: Wish, splits: list[str]) -> str:
@@ -278,12 +295,15 @@ def card_text(audit: Audit, wish: Wish, splits: list[str]) -> str:
     for role, text in messages:
         lines += [f"  - role: {role}", f"    content: {json.dumps(text, ensure_ascii=not text.isprintable())}"]
     lines.append(f"target: {json.dumps(target, ensure_ascii=not target.isprintable())}")
+    if form.accept:
+        lines.append(f"accept: {_quoted('{' + accept_column(form) + '}')}")
     if shape.labels:
-        lines.append("labels: from-data")
+        lines.append(f"labels: {'from-data' if TRAIN in splits else _listed(audit)}")
     if form.id is not None:
         lines.append(f"id: {form.id}")
     dev = VALIDATION if VALIDATION in splits else "null"
-    lines.append(f"splits: {{lesson: {TRAIN}, dev: {dev}, exam: {TEST}}}")
+    lesson = TRAIN if TRAIN in splits else "null"
+    lines.append(f"splits: {{lesson: {lesson}, dev: {dev}, exam: {TEST}}}")
     scorer = wish.scorer or SCORERS[shape.kind]
     if scorer != ("label" if shape.labels else "exact"):
         lines.append(f"scorer: {{name: {scorer}}}")
@@ -294,8 +314,14 @@ def card_text(audit: Audit, wish: Wish, splits: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _listed(audit: Audit) -> str:
+    """Write the closed set of a task that teaches nothing: all labels of its files, as they are read."""
+    found = {plain_label(label) for part in audit.parts.values() for label in part.labels or ()}
+    return json.dumps(sorted(found), ensure_ascii=False)
+
+
 def _templates(form: Form, roles: tuple[tuple[str, ...], ...]) -> tuple[list[tuple[str, str]], str]:
-    if form.name != "messages":
+    if not form.turns:
         return [("user", written(form.prompt))], written(form.target)
     if len(roles) == 1:
         return [(role, f"{{turn{i}}}") for i, role in enumerate(roles[0], 1)], "{answer}"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.types import Example
-from clbench.data.card import CardKind, list_cards, load_exam_card
-from clbench.data.cardfile import read_text
+from clbench.data.card import CardKind, kind_at, list_cards, load_exam_card
 from clbench.data.exam import open_exam
 from clbench.data.task import open_task
 
@@ -21,10 +20,7 @@ def kind_of(name_or_path: str) -> CardKind:
     """
     kinds: tuple[CardKind, ...] = ("tasks", "streams", "exams")
     if name_or_path.endswith((".yaml", ".yml")):
-        source = read_text(Path(name_or_path)).values.get("source")
-        if source is None:
-            return "streams"
-        return "exams" if isinstance(source, dict) and {"ability", "task"} & source.keys() else "tasks"
+        return kind_at(name_or_path)
     known = {kind: list_cards(kind) for kind in kinds}
     for kind in kinds:
         if name_or_path in known[kind]:

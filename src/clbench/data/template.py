@@ -35,6 +35,15 @@ class Template:
         """Fill in the fields; values are put in as they are and never parsed again."""
         return "".join(text + (values[field] if field else "") for text, field in self.parts)
 
+    def filled(self, values: Mapping[str, str]) -> str:
+        """Fill in the fields as `render` does; where a value is empty, blanks at both ends go with it."""
+        text = self.render(values)
+        return text if all(values[f].strip() for f in self.fields) else text.strip()
+
+    def lacks(self, values: Mapping[str, str]) -> str:
+        """Give the first field if all of them are empty, so that the text asks nothing; else ""."""
+        return "" if not self.fields or any(values[f].strip() for f in self.fields) else self.fields[0]
+
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Template:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clbench.core.errors import DataError
+from clbench.core.notice import notice
 from clbench.core.types import Answer, Example, Task
 from clbench.data.card import Card, load_task_card
+from clbench.data.rendering import Folds
 from clbench.data.stream import asked
 from clbench.data.task import fits, guessed, lock_of, read_task
 from clbench.engine.mark import combined, open_scorer
@@ -105,11 +107,15 @@ def check_card(name_or_path: str, data: Path | None, *, locked: bool = True) -> 
         DataError: The card cannot be read at all.
     """
     card = load_task_card(name_or_path)
+    folds = Folds()
     try:
-        task = read_task(card, data)
+        task = read_task(card, data, folds)
     except DataError as error:
         return [Outcome("rows can be read", problem=str(error))]
-    return [Outcome("rows can be read"), *check_task(card, task, locked=locked)]
+    for text in folds.told(card.name):
+        notice(text)
+    apart = Outcome("labels stand apart", problem=folds.clash())
+    return [Outcome("rows can be read"), apart, *check_task(card, task, locked=locked)]
 
 
 def check_task(card: Card, task: Task, *, locked: bool = True) -> list[Outcome]:

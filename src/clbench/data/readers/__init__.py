@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.errors import DataError
-from clbench.data.readers import csv, json, jsonl, parquet
+from clbench.data.readers import csv, json, jsonl, parquet, saved
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[str, Row]]
@@ -18,8 +18,27 @@ BY_SUFFIX: dict[str, Callable[[Path], Rows]] = {
     ".jsonl": jsonl.rows,
     ".json": json.rows,
     ".csv": csv.rows,
+    ".tsv": csv.rows,
     ".parquet": parquet.rows,
 }
+KNOWN = "known: " + ", ".join(BY_SUFFIX)
+WAYS = {
+    ".xlsx": "save the sheet as CSV (UTF-8)",
+    ".xls": "save the sheet as CSV (UTF-8)",
+    ".ods": "save the sheet as CSV (UTF-8)",
+    ".zip": "unpack it",
+    ".7z": "unpack it",
+    ".tar": "unpack it",
+    ".tgz": "unpack it",
+    ".gz": "unpack it; only .jsonl is read packed",
+    ".xz": "unpack it; only .jsonl is read packed",
+    ".bz2": "unpack it",
+    ".zst": "unpack it",
+    ".ndjson": "name it .jsonl",
+    ".jsonlines": "name it .jsonl",
+    ".arrow": "name the folder that save_to_disk wrote, or write it as Parquet",
+}
+"""Endings that no reader knows -> the way in."""
 
 
 def suffix_of(name: str) -> str | None:
@@ -29,7 +48,35 @@ def suffix_of(name: str) -> str | None:
         >>> suffix_of("train.jsonl.xz"), suffix_of("train.txt")
         ('.jsonl.xz', None)
     """
-    return next((s for s in BY_SUFFIX if name.endswith(s)), None)
+    return next((s for s in BY_SUFFIX if name.lower().endswith(s)), None)
+
+
+def stem_of(name: str) -> str:
+    """Give a file's name without the ending by which a reader is found.
+
+    Example:
+        >>> stem_of("Train.JSONL.gz")
+        'Train'
+    """
+    return name[: len(name) - len(suffix_of(name) or "")]
+
+
+def way_in(name: str) -> str:
+    """Say how a file that no reader knows becomes one that is read.
+
+    Example:
+        >>> way_in("Sheet.XLSX")
+        'save the sheet as CSV (UTF-8)'
+    """
+    return next((way for ending, way in WAYS.items() if name.lower().endswith(ending)), KNOWN)
+
+
+def remarks(path: Path) -> list[str]:
+    """Say what a reader of this file, or saved split, does that its user should know."""
+    if path.is_dir():
+        return saved.remarks(path)
+    how = {".csv": csv.remarks, ".tsv": csv.remarks, ".parquet": parquet.remarks}.get(suffix_of(path.name) or "")
+    return how(path) if how is not None else []
 
 
 def open_rows(path: Path) -> Rows:
@@ -40,5 +87,5 @@ def open_rows(path: Path) -> Rows:
     """
     suffix = suffix_of(path.name)
     if suffix is None:
-        raise DataError("no reader knows this kind of file", where=str(path), mend="known: " + ", ".join(BY_SUFFIX))
+        raise DataError("no reader knows this kind of file", where=str(path), mend=way_in(path.name))
     return BY_SUFFIX[suffix](path)

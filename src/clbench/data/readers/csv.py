@@ -1,20 +1,69 @@
-"""CSV with a header line (RFC 4180), UTF-8; every value is text."""
+"""CSV with a header line (RFC 4180) and TSV, UTF-8; every value is text."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TextIO
 
 from clbench.core.errors import DataError
-from clbench.data.readers.utf8 import first_bad
+from clbench.data.readers.utf8 import not_utf8
 
 MOST_CHARACTERS = 1 << 24
+OTHERS = ";\t|"  # what some programs write instead of a comma
+
+
+class Layout(NamedTuple):
+    """How a file sets its values apart.
+
+    Attributes:
+        delimiter: What stands between two values.
+        skipped: Lines before the header: 1 where a spreadsheet wrote `sep=;`, else 0.
+        quoted: Whether a value in double quotes may hold delimiters and line breaks; not in TSV.
+    """
+
+    delimiter: str = ","
+    skipped: int = 0
+    quoted: bool = True
+
+
+def layout(path: Path) -> Layout:
+    """Tell the layout of a file from its name and its first line.
+
+    A `sep=` line says the delimiter. Without one it is a comma, unless the header holds none and another.
+
+    Raises:
+        UnicodeDecodeError, OSError: The file cannot be read.
+    """
+    if path.name.lower().endswith(".tsv"):
+        return Layout("\t", quoted=False)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = file.readline(MOST_CHARACTERS).rstrip("\r\n")
+    said = first.strip('"')
+    if said.lower().startswith("sep=") and len(said) == len("sep=") + 1:
+        return Layout(said[-1], 1)
+    found = {d: first.count(d) for d in OTHERS if d in first}
+    if "," in first or not found:
+        return Layout()
+    return Layout(max(found, key=lambda d: found[d]))
+
+
+def remarks(path: Path) -> list[str]:
+    """Say what is read in another way than the file's name promises."""
+    try:
+        how = layout(path)
+    except (UnicodeDecodeError, OSError):  # reading its rows says so
+        return []
+    said = [f"the line sep={how.delimiter} is no row"] if how.skipped else []
+    if how.quoted and how.delimiter != ",":
+        said.append(f"values are set apart by {how.delimiter!r}, not by a comma")
+    return said
 
 
 def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (file:line, row), the line being the row's last.
+    """Yield (file:line, row), the line being the row's last; blank lines are no rows, nor are empty rows at the end.
 
     Raises:
         DataError: The file cannot be read, has a column twice, or a row has too few or too many values.
@@ -23,26 +72,71 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     csv.field_size_limit(MOST_CHARACTERS)
     line = 1
     try:
+        how = layout(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            if not header or len(set(header)) < len(header):
-                raise DataError("the first line must name the columns, each once", where=f"{path}:1")
-            for values in reader:
-                line = reader.line_num
-                if not values:
+            for _ in range(how.skipped):
+                file.readline()
+            header: list[str] | None = None
+            waiting: list[tuple[int, list[str]]] = []  # empty rows, which are none if nothing follows
+            for number, values in _records(file, how):
+                line = number + how.skipped
+                if header is None:
+                    header = _header(values, f"{path}:{line}")
                     continue
-                if len(values) != len(header):
-                    mend = "put a value that holds a comma or a line break in double quotes"
-                    raise DataError(
-                        f"{len(values)} values for {len(header)} columns", where=f"{path}:{line}", mend=mend
-                    )
-                yield f"{path}:{line}", dict(zip(header, values, strict=True))
+                waiting.append((line, values))
+                if any(v.strip() for v in values):
+                    for at, record in waiting:
+                        yield f"{path}:{at}", _row(header, record, f"{path}:{at}", how)
+                    waiting.clear()
+            if header is None:
+                raise _no_header(f"{path}:1")
     except UnicodeDecodeError:
-        line, byte = first_bad(path) or (line, 0)
-        raise DataError(f"invalid UTF-8 (byte {byte} of the file)", where=f"{path}:{line}") from None
+        raise not_utf8(path) from None
     except csv.Error as error:
         mend = 'close every quote; a quote inside a value is written ""'
         raise DataError(f"broken CSV: {error}", where=f"{path}:{line + 1}", mend=mend) from None
     except OSError as error:
         raise DataError(f"the file cannot be read: {error}", where=str(path)) from None
+
+
+def _records(file: TextIO, how: Layout) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, values) of every line that is not blank."""
+    if how.quoted:
+        reader = csv.reader(file, delimiter=how.delimiter, strict=True)
+    else:
+        reader = csv.reader(file, delimiter=how.delimiter, quoting=csv.QUOTE_NONE)
+    for values in reader:
+        if values:
+            yield reader.line_num, values if how.quoted else [_unquoted(v) for v in values]
+
+
+def _unquoted(value: str) -> str:
+    """Take off the quotes that spreadsheets put around a whole value; others are part of the text."""
+    if len(value) > 1 and value[0] == value[-1] == '"' and value.count('"') % 2 == 0:
+        return value[1:-1].replace('""', '"')
+    return value
+
+
+def _no_header(where: str, more: str = "") -> DataError:
+    return DataError(f"the first line must name the columns, each once{more}", where=where)
+
+
+def _header(values: Sequence[str], where: str) -> list[str]:
+    """Return the names of the columns; spreadsheets write empty ones at the end, which are none."""
+    names = list(reversed(list(itertools.dropwhile(lambda name: not name.strip(), reversed(values)))))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if not names or twice is not None:
+        raise _no_header(where, f": {twice!r} stands twice" if twice else "")
+    return names
+
+
+def _row(header: Sequence[str], values: Sequence[str], where: str, how: Layout) -> dict[str, Any]:
+    values = list(values)
+    while len(values) > len(header) and not values[-1].strip():
+        values.pop()
+    if len(values) != len(header):
+        mend = "put a value that holds a comma or a line break in double quotes"
+        if not how.quoted:
+            mend = "a value of a .tsv file holds neither a tab nor a line break"
+        raise DataError(f"{len(values)} values for {len(header)} columns", where=where, mend=mend)
+    return dict(zip(header, values, strict=True))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from clbench.core.errors import AbsentError
+from clbench.data.readers.saved import rows_of
 
 
 def rows(repo: str, config: str | None, revision: str, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -29,5 +30,4 @@ def rows(repo: str, config: str | None, revision: str, split: str) -> Iterator[t
             where=where,
             mend="check the network, the name and the commit; or download it and use {path: ...}",
         ) from None
-    for number, row in enumerate(found, start=1):
-        yield f"{where}:row {number}", dict(row)
+    yield from rows_of(found, where)

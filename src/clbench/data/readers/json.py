@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.errors import DataError
-from clbench.data.readers.jsonl import mend_of, no_constant
-from clbench.data.readers.utf8 import first_bad
+from clbench.data.readers.jsonl import DECODER, mend_of
+from clbench.data.readers.utf8 import not_utf8
 
 CHUNK = 1 << 20
 LONGEST_TOKEN = len("-Infinity")
-_DECODER = json.JSONDecoder(parse_constant=no_constant)
 _Broken = json.JSONDecodeError
 _VISIBLE = re.compile(r"\S")
 
@@ -66,8 +65,7 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         try:
             yield from _rows(text)
         except UnicodeDecodeError:
-            line, byte = first_bad(path) or (1, 0)
-            raise DataError(f"invalid UTF-8 (byte {byte} of the file)", where=f"{path}:{line}") from None
+            raise not_utf8(path) from None
         except OSError as error:
             raise DataError(f"the file cannot be read: {error}", where=text.where()) from None
 
@@ -77,7 +75,7 @@ def _rows(text: _Text) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError(
             "a .json file is one array of objects",
             where=f"{text.path}:1",
-            mend="one object a line belongs in a .jsonl file",
+            mend="one object a line belongs in a .jsonl file; of an object that holds the array, write the array alone",
         )
     text.at += 1
     while text.peek() != "]":
@@ -100,7 +98,7 @@ def _object(text: _Text) -> dict[str, Any]:
     while True:
         start = text.at
         try:
-            value, text.at = _DECODER.raw_decode(text.left, start)
+            value, text.at = DECODER.raw_decode(text.left, start)
             return value
         except (ValueError, RecursionError) as error:
             if _may_be_cut(error, len(text.left)) and text.more():

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
 from clbench.core.errors import DataError
+from clbench.data.readers.numbers import real, whole
+from clbench.data.readers.utf8 import other_encoding
 
 
 def _unpacked(raw: IO[bytes], suffix: str) -> IO[bytes]:
@@ -26,7 +28,19 @@ def no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=no_constant)
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that is written twice: the last one would win without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{TWICE} {twice!r} in one object")
+    return found
+
+
+TWICE = "two values for the key"
+DECODER = json.JSONDecoder(parse_constant=no_constant, parse_float=real, parse_int=whole, object_pairs_hook=_object)
+"""Reads JSON to the letter: numbers remember how they are written, and a key stands once in an object."""
 _MEND = {
     "Expecting property name": "names and texts stand in double quotes, and no comma before '}'",
     "Expecting value": "texts stand in double quotes; true, false and null do not",
@@ -34,6 +48,7 @@ _MEND = {
     "Unterminated string": "the row is cut off, or a line break inside a text is not written \\n",
     "Extra data": "one object a line",
     "NaN": "write null, or leave the row out",
+    TWICE: "keep one of them, or give the other a name of its own",
 }
 
 
@@ -49,9 +64,10 @@ def parsed(line: bytes, where: str) -> dict[str, Any]:
         DataError: It is not UTF-8, not JSON, or not an object.
     """
     try:
-        value: Any = _DECODER.decode(line.decode("utf-8"))
+        value: Any = DECODER.decode(line.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise DataError(f"invalid UTF-8 (byte {error.start} of the line)", where=where) from None
+        what = f"invalid UTF-8 (byte {error.start} of the line)"
+        raise DataError(what, where=where, mend=other_encoding(line)) from None
     except json.JSONDecodeError as error:
         # The decoder's own "line 1" would contradict the line of the file.
         what = f"broken JSON: {error.msg} (column {error.colno})"
@@ -59,7 +75,8 @@ def parsed(line: bytes, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"broken JSON: {error}", where=where, mend=mend_of(str(error))) from None
     if not isinstance(value, dict):
-        raise DataError(f"a row is a JSON object, not {type(value).__name__}", where=where)
+        mend = "a file that is one array is named .json" if isinstance(value, list) else ""
+        raise DataError(f"a row is a JSON object, not {type(value).__name__}", where=where, mend=mend)
     return cast("dict[str, Any]", value)
 
 

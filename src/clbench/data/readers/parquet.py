@@ -2,32 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clbench.core.errors import DataError
+from clbench.data.readers.arrow import changed, changes, decimals, is_upcast, remarks_of
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 BATCH = 1024
 
 
 def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (file:row N, row), N from 1.
+    """Yield (file:row N, row), N from 1; numbers of classes bear their names.
 
     Raises:
         DataError: pyarrow is not installed, or the file cannot be read.
     """
+    pa, pq = _pyarrow(path)
+    number = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            how = changes(_features(file.schema_arrow), _upcast(file))
+            for batch in file.iter_batches(batch_size=BATCH):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}:row {number}", changed(row, how)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"the file cannot be read: {error}", where=f"{path}:row {number + 1}") from None
+
+
+def remarks(path: Path) -> list[str]:
+    """Say what is read in another way than it is stored."""
+    pa, pq = _pyarrow(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            return remarks_of(_upcast(file))
+    except (OSError, pa.ArrowException):  # reading its rows says so
+        return []
+
+
+def _pyarrow(path: Path) -> tuple[Any, Any]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         raise DataError("Parquet needs pyarrow", where=str(path), mend="pip install 'clbench[data]'") from None
-    number = 0
+    return pa, pq
+
+
+def _features(schema: Any) -> Mapping[str, Any]:
+    """Give what `datasets` wrote beside the columns, if it wrote the file."""
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=BATCH):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"{path}:row {number}", row
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"the file cannot be read: {error}", where=f"{path}:row {number + 1}") from None
+        found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]  # JSON has no types
+
+
+def _upcast(file: ParquetFile) -> list[str]:
+    return [
+        name
+        for name in decimals(file.schema_arrow)
+        if is_upcast(batch.column(0) for batch in file.iter_batches(columns=[name]))
+    ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.errors import DataError
+from clbench.data.readers.arrow import changed, changes, decimals, is_upcast, remarks_of
 
 MARK = "dataset_dict.json"
 
@@ -17,11 +18,41 @@ def is_saved(folder: Path) -> bool:
 
 
 def rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (folder:row N, row) of one saved split, N from 1; memory-mapped.
+    """Yield (folder:row N, row) of one saved split, N from 1; memory-mapped; numbers of classes bear their names.
 
     Raises:
         DataError: datasets is not installed, or the folder cannot be read.
     """
+    found = _opened(folder)
+    yield from rows_of(found, str(folder))
+
+
+def rows_of(found: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (where:row N, row) of an open data set."""
+    how = changes(found.features.to_dict(), _upcast(found))
+    number = 0
+    try:
+        for number, row in enumerate(found, start=1):
+            yield f"{where}:row {number}", changed(row, how)
+    except ImportError as error:  # pictures and sounds are decoded by packages of their own
+        raise DataError(f"a value cannot be decoded: {error}", where=f"{where}:row {number + 1}") from None
+
+
+def remarks(folder: Path) -> list[str]:
+    """Say what is read in another way than it is stored."""
+    try:
+        found = _opened(folder)
+    except DataError:  # reading its rows says so
+        return []
+    return remarks_of(_upcast(found))
+
+
+def _upcast(found: Any) -> list[str]:
+    table = found.data.table
+    return [name for name in decimals(table.schema) if is_upcast(table.column(name).chunks)]
+
+
+def _opened(folder: Path) -> Any:
     try:
         import datasets
     except ImportError:
@@ -34,5 +65,4 @@ def rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError(f"the saved data set cannot be read: {error}", where=str(folder)) from None
     if not isinstance(found, datasets.Dataset):
         raise DataError("this folder holds several splits, one was expected", where=str(folder))
-    for number, row in enumerate(found, start=1):
-        yield f"{folder}:row {number}", dict(row)
+    return found

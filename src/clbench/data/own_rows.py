@@ -1,0 +1,85 @@
+"""What is written of a user's row: the columns that the card uses, as text, and all others as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clbench.core.keys import canonical
+from clbench.data.audit_form import Form, Reading
+from clbench.data.readers.numbers import Real, Whole
+
+ACCEPTED = "accepted"
+
+
+def accept_column(form: Form) -> str:
+    """Give the column of accepted answers in the written rows: its own name where there is one, else `accepted`."""
+    alone = len(form.accept) == 1 and form.accept[0] not in form.fields
+    return form.accept[0] if alone else ACCEPTED
+
+
+def columns_of(
+    form: Form, row: Mapping[str, object], reading: Reading, roles: tuple[tuple[str, ...], ...]
+) -> dict[str, Any]:
+    """Give the columns that the card uses: texts, and a list of texts of the accepted answers.
+
+    Args:
+        form: How rows are read.
+        row: As its file has it.
+        reading: The row as question and answer.
+        roles: The different orders of roles before the answer, of all rows; conversations of several are one text.
+
+    Raises:
+        RowError: A column is missing or no text.
+    """
+    found: dict[str, Any] = {} if reading.identity is None else {"id": reading.identity}
+    if form.accept:
+        found[accept_column(form)] = list(reading.accepted)
+    if not form.turns:
+        return found | form.values(row)
+    if len(roles) == 1:
+        return found | {f"turn{i}": text for i, (_, text) in enumerate(reading.turns, 1)} | {"answer": reading.answer}
+    return found | {"prompt": flattened(reading), "answer": reading.answer}
+
+
+def flattened(reading: Reading) -> str:
+    """Write the turns before the answer as one text, each after its role; a single turn is its own text."""
+    if len(reading.turns) == 1:
+        return reading.turns[0][1]
+    return "\n".join(f"{role}: {text}" for role, text in reading.turns)
+
+
+def others_of(form: Form, row: Mapping[str, object], used: Mapping[str, Any], lost: dict[str, int]) -> dict[str, Any]:
+    """Give the columns that the card does not use, so that a later one can.
+
+    Args:
+        form: How rows are read.
+        row: As its file has it.
+        used: The columns that the card uses.
+        lost: Takes column -> number of rows in which it holds what JSON cannot, and is left out.
+    """
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in used or name in form.accept or name == form.turns:
+            continue
+        kept = _shown(value)
+        try:
+            canonical({name: kept}).encode()
+        except (TypeError, ValueError):
+            lost[name] = lost.get(name, 0) + 1
+        else:
+            found[name] = kept
+    return found
+
+
+def _shown(value: Any) -> Any:
+    """Give a value as JSON holds it: numbers that are shown by a text of their own are that text."""
+    if isinstance(value, (Whole, Real)):
+        return value.text
+    if isinstance(value, (list, tuple)):
+        items: Sequence[Any] = value
+        return [_shown(v) for v in items]
+    if isinstance(value, dict):
+        parts: Mapping[Any, Any] = value
+        return {str(k): _shown(v) for k, v in parts.items()}
+    return value
