@@ -37,6 +37,7 @@ from clbench.core.keys import canonical
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Answer, Budget, Decode, Example, Lesson
+from clbench.learners._kept import examples_in
 from clbench.learners._method import Method
 from clbench.learners._training import Training, plugin, trained
 
@@ -138,7 +139,7 @@ class Combined(Method):
         kept: list[Example] = []
         for part in self.parts:
             part.settle(net, lesson.model_copy(update={"budget": _left(lesson.budget, kept)}), rng)
-            kept += _examples({**part.state(), **part.guide()})
+            kept += examples_in({**part.state(), **part.guide()})
 
     def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Answer in the way of the part that has one."""
@@ -233,12 +234,6 @@ def _learning(net: Net) -> set[str]:
 def _held(part: Method) -> set[str]:
     """Give the names under which a part keeps tensors."""
     return {str(name) for value in part.state().values() if isinstance(value, Mapping) for name in value}
-
-
-def _examples(state: Mapping[str, Any]) -> list[Example]:
-    """Give the examples that a state holds."""
-    lists = [value for value in state.values() if isinstance(value, (list, tuple))]
-    return [item for items in lists for item in items if isinstance(item, Example)]
 
 
 def _left(budget: Budget, kept: Sequence[Example]) -> Budget:

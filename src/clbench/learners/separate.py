@@ -124,7 +124,7 @@ def _instead(net: Net, weights: Mapping[str, Tensor]) -> Generator[None]:
     own = {name: param.data for name, param in params.items()}
     try:
         for name, param in params.items():
-            param.data = weights[name]
+            param.data = weights[name].to(param.dtype)  # those of a model of 16 bits lie here as float32
         yield
     finally:
         for name, param in params.items():

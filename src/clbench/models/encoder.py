@@ -85,7 +85,8 @@ class Encoder:
         if not new:
             return
         head = self._head()
-        rows_KH = torch.stack([self._new_row(label) for label in new])
+        # In the model's own type, also in a lesson, in which the head may be wider: a row is the same whenever it comes.
+        rows_KH = torch.stack([self._new_row(label) for label in new]).to(DTYPES[self.spec.dtype])
         weight_KH = torch.cat([head.weight.detach(), rows_KH.to(head.weight)])
         bias_K = torch.cat([head.bias.detach(), head.bias.new_zeros(len(new))])
         self._replace_head(weight_KH, bias_K)
