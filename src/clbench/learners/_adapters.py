@@ -64,7 +64,7 @@ def targets_in(net: Net, targets: str | tuple[str, ...]) -> list[str]:
     """Give the names of the layers that get an adapter.
 
     Raises:
-        SpecError: A name fits none of the model's linear layers.
+        SpecError: A name fits none of the model's linear layers, or it has none.
     """
     names = linear_names(net)
     if targets == "all-linear":
@@ -81,17 +81,32 @@ def targets_in(net: Net, targets: str | tuple[str, ...]) -> list[str]:
 
 
 def linear_names(net: Net) -> list[str]:
-    """Name all linear layers but the output head, adapted ones by the name that they had before."""
+    """Name all linear layers but the output head, adapted ones by the name that they had before.
+
+    GPT-2 and its kin keep theirs as `Conv1D`, which is a linear layer with its weight turned over.
+
+    Raises:
+        SpecError: The model has no such layer.
+    """
     from peft.tuners.tuners_utils import BaseTunerLayer
     from torch import nn
+    from transformers.pytorch_utils import Conv1D
 
     modules = dict(net.module.named_modules())
     adapted = tuple(f"{name}." for name, module in modules.items() if isinstance(module, BaseTunerLayer))
-    return [
+    kinds = (nn.Linear, Conv1D, BaseTunerLayer)
+    found = [
         name
         for name, module in modules.items()
-        if isinstance(module, (nn.Linear, BaseTunerLayer)) and name != net.head_name and not name.startswith(adapted)
+        if isinstance(module, kinds) and name != net.head_name and not name.startswith(adapted)
     ]
+    if not found:
+        raise SpecError(
+            f"{type(net.module).__name__} has no linear layer beside its output, so that there is nothing to adapt",
+            where="learner",
+            mend="take a learner that trains all weights (sft, replay, ewc), or another model",
+        )
+    return found
 
 
 def head_of(net: Net) -> nn.Module:

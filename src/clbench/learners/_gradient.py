@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from clbench.core.errors import LessonError
+from clbench.core.errors import LessonError, ModelError
 from clbench.core.keys import canonical, rng, seed_of
 from clbench.core.progress import track
 from clbench.core.spec import Machine
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
 from clbench.learners import _checkpoint
 from clbench.learners._files import load_state, load_tensors, save_state, save_tensors
+from clbench.learners._hooks import Hooks
 from clbench.learners._kept import counts, examples_in
 from clbench.learners._method import Method
 from clbench.learners._passes import Passes
@@ -41,6 +42,7 @@ class GradientLearner:
     def __init__(self, training: Training, method: Method, net: Net, seed: int, machine: Machine) -> None:
         self.training = training
         self.method = method
+        self._hooks = Hooks(method)
         self.net = net
         self.seed = seed
         self.machine = machine
@@ -57,17 +59,18 @@ class GradientLearner:
 
     def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Answer with the net as it stands, in the way of the method."""
-        return self.method.answer(self.net, examples, decode) if examples else []
+        return self._hooks.answer(self.net, examples, decode) if examples else []
 
     # --- learning -------------------------------------------------------------------------------------------
 
     def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
         """Train on a lesson, then let the method keep what it needs. See `Learner.learn`."""
         refuse_eval_only(lesson)
+        self._hooks.step = lesson.step
         self._masters.take(self.net.module, self._masters.kept)
         with self._passes.of(self.net.module):
             with seeded(seed_of(self.seed, lesson.step, "widen"), self._device):
-                wide = self.method.widen(self.net, lesson, rng(self.seed, lesson.step, "widen"))
+                wide = self._hooks.widen(self.net, lesson, rng(self.seed, lesson.step, "widen"))
             self._open(wide)
             self._train(wide, progress)
             self._close(lesson)
@@ -92,26 +95,29 @@ class GradientLearner:
         self._masters.widen(self.net.module)
 
     def _prepare(self, step: int) -> None:
+        self._hooks.step = step
         with seeded(seed_of(self.seed, step, "prepare"), self._device):
-            self.method.prepare(self.net, step)
+            self._hooks.prepare(self.net, step)
         self._changed |= set(self._trainable())
 
     def _finish(self, step: int) -> None:
-        self.method.finish(self.net, step)
+        self._hooks.finish(self.net, step)
         self._changed |= set(self._trainable())
 
     def _close(self, lesson: Lesson) -> None:
         self.net.module.eval()
         self._finish(self.step)
         with seeded(seed_of(self.seed, self.step, "settle"), self._device):
-            self.method.settle(self.net, lesson, rng(self.seed, self.step, "settle"))
+            self._hooks.settle(self.net, lesson, rng(self.seed, self.step, "settle"))
         self._masters.round(self.net.module)
 
     def _train(self, lesson: Lesson, progress: Path | None) -> None:
         accelerator = _accelerator(self._device)
         params = self._trainable()
+        if not params:
+            raise _nothing_learns(self.net, lesson)
         optimizer = torch.optim.AdamW(
-            _groups(params, self.method), lr=self.training.lr, weight_decay=self.training.weight_decay, fused=True
+            _groups(params, self._hooks.speed), lr=self.training.lr, weight_decay=self.training.weight_decay, fused=True
         )
         lengths = [self.net.length(e) for e in lesson.examples]
         batches = schedule(lengths, self.training, rng(self.seed, lesson.step, "order"), lesson.passes)
@@ -124,7 +130,7 @@ class GradientLearner:
                 group["lr"] = group["speed"] * rate(index, len(batches), self.training)
             chosen = [lesson.examples[i] for i in batches[index]]
             with seeded(seed_of(self.seed, lesson.step, f"noise {index}"), self._device):
-                mixed = self.method.mix(chosen, rng(self.seed, lesson.step, f"mix {index}"))
+                mixed = self._hooks.mix(chosen, rng(self.seed, lesson.step, f"mix {index}"))
                 loss = self._descend(accelerator, module, mixed)
             norm = float(accelerator.clip_grad_norm_(params.values(), self.training.clip))
             if not math.isfinite(loss + norm):
@@ -137,7 +143,7 @@ class GradientLearner:
                     _checkpoint.Point(index + 1, self._passes.tokens, self._passes.forward_tokens),
                     params,
                     optimizer,
-                    {**self.method.state(), **self.method.guide()},
+                    {**self._hooks.state(), **self._hooks.guide()},
                 )
                 clock = time.monotonic()
         module.eval()
@@ -152,9 +158,11 @@ class GradientLearner:
             # Gradients are averaged over processes: weigh by targets, so that the sum equals one big batch.
             share = accelerator.num_processes * batch.num_targets / whole.num_targets
         out = self.net.forward(module, batch)
-        loss = self.method.penalise(self.net, batch, out)
+        loss = self._hooks.loss(self.net, batch, out)
+        if not loss.requires_grad:
+            raise _nothing_learns(self.net, None)
         accelerator.backward(loss * share if share != 1.0 else loss)
-        self.method.project(self.net)
+        self._hooks.project(self.net)
         return float(loss.detach())
 
     def _resume(self, progress: Path | None, params: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
@@ -162,7 +170,7 @@ class GradientLearner:
         if found is None:
             return 0
         point, folder = found
-        self.method.restore(_checkpoint.read(folder, params, optimizer))
+        self._hooks.restore(_checkpoint.read(folder, params, optimizer))
         self._passes.start_from(point.train_tokens, point.forward_tokens)
         return point.index
 
@@ -178,7 +186,7 @@ class GradientLearner:
                 save_tensors(folder / "answers" / "weights.safetensors", changed)
             if self.net.labels:
                 (folder / "answers" / "labels.json").write_text(canonical(self.net.labels), encoding="utf-8")
-        state, guide = self.method.state(), self.method.guide()
+        state, guide = self._hooks.state(), self._hooks.guide()
         kept = save_state(folder / "keeps", state) + save_state(folder / "answers", guide)
         if self._masters.kept:
             save_tensors(folder / MASTERS, self._masters.kept)
@@ -214,7 +222,7 @@ class GradientLearner:
         self.net.module.eval()
 
     def _recall(self, folder: Path) -> None:
-        self.method.restore(load_state(folder / "keeps", self._device) | load_state(folder / "answers", self._device))
+        self._hooks.restore(load_state(folder / "keeps", self._device) | load_state(folder / "answers", self._device))
 
     def _stored_masters(self, folder: Path) -> dict[str, Tensor]:
         return load_tensors(folder / MASTERS, self._device) if (folder / MASTERS).is_file() else {}
@@ -237,11 +245,11 @@ class GradientLearner:
         return {n: p for n, p in self.net.module.named_parameters() if p.requires_grad}
 
 
-def _groups(params: dict[str, Tensor], method: Method) -> list[dict[str, Any]]:
+def _groups(params: dict[str, Tensor], speed: Callable[[str], float]) -> list[dict[str, Any]]:
     """Group parameters by how fast they learn."""
     speeds: dict[float, list[Tensor]] = {}
     for name, param in params.items():
-        speeds.setdefault(method.speed(name), []).append(param)
+        speeds.setdefault(speed(name), []).append(param)
     return [{"params": group, "speed": speed} for speed, group in speeds.items()]
 
 
@@ -259,6 +267,14 @@ def _size(module: torch.nn.Module) -> tuple[int, int]:
     """Give the number of a model's parameters, and their bytes."""
     params = list(module.parameters())
     return sum(p.numel() for p in params), sum(p.numel() * p.element_size() for p in params)
+
+
+def _nothing_learns(net: Net, lesson: Lesson | None) -> ModelError:
+    return ModelError(
+        f"nothing that this method trains has a part in the answers of {type(net.module).__name__}",
+        where="learner" if lesson is None else f"lesson {lesson.step}",
+        mend="take a learner that trains the model's own weights (sft, replay, ewc), or another model",
+    )
 
 
 def _not_finite(

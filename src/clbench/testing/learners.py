@@ -11,16 +11,16 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from clbench.core.errors import DataError, SpecError
+from clbench.core.errors import DataError, LessonError, SpecError
 from clbench.core.keys import canonical, digest, folder_digest
 from clbench.core.progress import Progress, listener
 from clbench.core.protocols import Learner, LearnerPlugin
@@ -273,6 +273,39 @@ def _stopping(after: int) -> Generator[None]:
         listener.reset(token)
 
 
+def _label_head_grows(bench: Bench) -> str:
+    """Lessons that bring new labels to an encoder: shapes change under whatever a method keeps of them."""
+    if "encoder" not in bench.plugin.families:
+        raise NotApplicableError("it is not defined on encoders")
+    growing = replace(bench, model=ModelSpec(name="tiny-bert"), lessons=_bringing_labels(bench.lessons))
+    learner = growing.learner()
+    for lesson in growing.lessons[:3]:
+        folder = growing.save(learner)
+        woken = growing.learner()
+        woken.load(folder)
+        try:
+            for each in (learner, woken):
+                each.learn(lesson)
+        except LessonError as error:
+            return f"on a label head that gains rows: {error.where}: {error.what}"
+        if growing.state(learner) != growing.state(woken):
+            return "on a label head that gains rows, it learns differently after sleep"
+    return ""
+
+
+def _bringing_labels(lessons: Sequence[Lesson]) -> tuple[Lesson, ...]:
+    """Make lessons of which each has labels of its own, from the questions of others."""
+    found: list[Lesson] = []
+    for lesson in lessons:
+        names = tuple(f"label {lesson.step}.{i}" for i in range(1 + lesson.step))
+        taught = tuple(
+            e.model_copy(update={"targets": (names[i % len(names)],), "choices": names})
+            for i, e in enumerate(lesson.examples[:16])
+        )
+        found.append(lesson.model_copy(update={"examples": taught, "digest": digest(taught)}))
+    return tuple(found)
+
+
 def _learning_does_something(bench: Bench) -> str:
     if bench.name == "frozen":
         raise NotApplicableError("it is meant to learn nothing")
@@ -295,6 +328,7 @@ CHECKS: dict[str, Callable[[Bench], str]] = {
     "exam items refused": _exam_items_refused,
     "stop and resume": _stop_and_resume,
     "learning leaves a trace": _learning_does_something,
+    "label head that grows": _label_head_grows,
 }
 
 
