@@ -40,8 +40,8 @@ class ModelSpec(Frozen):
         family: "causal", "encoder", or "auto" (told from the checkpoint's configuration).
         revision: Commit of a Hub model; a Hub id without one is refused.
         dtype: Precision of the weights; part of the result's identity.
-        adapter: Where the folder holds a PEFT adapter beside the base weights: "use" merges it into them, "ignore" leaves
-            it aside; None refuses such a folder.
+        adapter: Of a folder that holds a PEFT adapter beside the base weights: "use" merges it into them, "ignore"
+            leaves it aside; None refuses such a folder.
         max_tokens: Longest input in tokens; longer prompts are cut in the middle.
     """
 

@@ -30,14 +30,14 @@ def meters_of(trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget,
     asked = _asked(trajectory, exams, budget, store)
     spent = [*costs, *(meter for meter, _ in asked)]
     joules = [meter.get("joules") for meter in spent]
-    return Meters(
+    end = {name: int(counts[-1].get(name, 0)) if counts else 0 for name in AT_THE_END}
+    found = Meters(
         train_s=sum(seconds),
         exam_s=sum(meter["wall_s"] for meter, _ in asked),
         exam_answers=sum(n for _, n in asked),
         exam_latency_s=tuple(round(meter["wall_s"] / n, 9) for meter, n in asked if n),
         peak_memory_bytes=int(max(meter["peak_memory_bytes"] for meter in spent)),
         device_memory_bytes=int(max(meter.get("device_memory_bytes", 0) for meter in spent)),
-        **{name: counts[-1].get(name, 0) if counts else 0 for name in AT_THE_END},
         examples_used=sum(len(lesson.examples) for lesson in trajectory.lessons),
         stream_bytes=sum(len(canonical(lesson.examples).encode()) for lesson in trajectory.lessons),
         kept_bytes_by_step=tuple(c.get("kept_bytes", 0) for c in counts),
@@ -47,6 +47,7 @@ def meters_of(trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget,
         buffer_examples_by_step=tuple(c.get("buffer_examples", 0) for c in counts),
         joules=None if any(j is None for j in joules) else sum(j for j in joules if j is not None),
     )
+    return found.model_copy(update=end)
 
 
 def _costs(trajectory: Trajectory, store: Store) -> list[dict[str, float]]:

@@ -64,7 +64,7 @@ def _lesson_error(method: Method, hook: str, step: int, error: Exception) -> Les
 
 
 def _broke_in(method: Method, hook: str, error: Exception) -> tuple[Method, str]:
-    """Give the innermost method whose hook the error passed through (`combine` calls those of its parts), and a line."""
+    """Give the innermost method whose hook broke (`combine` calls those of its parts), and the line of its file."""
     owner, line = method, ""
     for frame, number in traceback.walk_tb(error.__traceback__):
         own = frame.f_locals.get("self")

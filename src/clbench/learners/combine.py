@@ -34,7 +34,7 @@ from pydantic import Field, ValidationError, field_validator
 from clbench.core import plugins
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.keys import canonical
-from clbench.core.protocols import Learner, LearnerPlugin
+from clbench.core.protocols import LEVELS, Learner, LearnerPlugin, Stores
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Answer, Budget, Decode, Example, Lesson
 from clbench.learners._kept import examples_in
@@ -256,6 +256,18 @@ def method_of(config: Config) -> Combined:
     return Combined(methods)
 
 
+def stores_of(config: Config) -> Stores | None:
+    """Return the most telling of what the parts keep; None where one does not say."""
+    levels: list[Stores] = []
+    for i, part in enumerate(config.parts):
+        found, own = _open(part, f"learner.parts[{i}]")
+        level = found.stored(own)
+        if level is None:
+            return None
+        levels.append(level)
+    return max(levels, key=LEVELS.index)
+
+
 def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
     """Load the base model and make the learner.
 
@@ -277,4 +289,6 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return trained(config, method_of(config), model, seed, machine)
 
 
-PLUGIN = replace(plugin(Config, method_of, version=2, neutral={"parts": [{"name": "sft"}]}), build=build)
+PLUGIN = replace(
+    plugin(Config, method_of, version=3, stores=stores_of, neutral={"parts": [{"name": "sft"}]}), build=build
+)

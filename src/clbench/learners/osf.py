@@ -103,7 +103,7 @@ def wide_enough(net: Net, targets: list[str], frozen: float) -> list[str]:
     Raises:
         SpecError: None has.
     """
-    modules = dict(net.module.named_modules())
+    modules: dict[str, Any] = dict(net.module.named_modules())
     ends = tuple(f".{target}" for target in targets)
     named = [n for n in linear_names(net) if n in targets or n.endswith(ends)]
     found = [n for n in named if int(frozen * min(modules[n].weight.shape)) >= 1]
@@ -165,4 +165,4 @@ def _keep_out(param: Tensor, low: Tensor, high: Tensor | None, *, rows: bool = F
             columns.copy_(low @ (low.T @ columns) if high is None else columns - high @ (high.T @ columns))
 
 
-PLUGIN = plugin(Config, Osf, version=1)
+PLUGIN = plugin(Config, Osf, version=2, stores="none")

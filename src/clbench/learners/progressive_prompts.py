@@ -193,4 +193,4 @@ def _check_length(text: int, num: int, most: int | None) -> None:
         )
 
 
-PLUGIN = plugin(Config, ProgressivePrompts, version=1)
+PLUGIN = plugin(Config, ProgressivePrompts, version=2, stores="none")

@@ -131,4 +131,4 @@ def _instead(net: Net, weights: Mapping[str, Tensor]) -> Generator[None]:
             param.data = own[name]
 
 
-PLUGIN = plugin(Config, Separate, version=1, needs_task=True)
+PLUGIN = plugin(Config, Separate, version=2, stores="none", needs_task=True)

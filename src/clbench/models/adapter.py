@@ -1,12 +1,11 @@
 """Checkpoint folders in which a PEFT adapter lies beside the base weights, or alone.
 
-Loaders sit such an adapter on the base without a word. Here the spec says what is meant (`model.adapter`), and an adapter
-alone is merged by its owner first: which base it belongs to is for him to say.
+Loaders sit such an adapter on the base without a word. Here the spec says what is meant (`model.adapter`), and an
+adapter alone is merged by its owner first: which base it belongs to is for him to say.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,8 @@ CONFIG = "adapter_config.json"
 FILES = frozenset({CONFIG, "adapter_model.safetensors", "adapter_model.bin"})
 MERGE = (
     'python -c "from peft import AutoPeftModelForCausalLM as M; '
-    "M.from_pretrained('{folder}').merge_and_unload().save_pretrained('merged')\" and copy the tokenizer's files beside it"
+    "M.from_pretrained('{folder}').merge_and_unload().save_pretrained('merged')\" "
+    "and copy the tokenizer's files beside it"
 )
 
 
@@ -60,7 +60,7 @@ def base_alone(folder: Path | None) -> Generator[Path | None]:
     with TemporaryDirectory() as view:
         for path in folder.iterdir():
             if path.name not in FILES:
-                os.symlink(path.resolve(), Path(view) / path.name)
+                (Path(view) / path.name).symlink_to(path.resolve())
         yield Path(view)
 
 

@@ -71,9 +71,8 @@ class Encoder:
         """Say that the head's first rows belong to these labels, and drop the others."""
         head = self._head()
         self._labels = list(labels)
-        self._replace_head(
-            head.weight.detach()[: len(labels)], None if head.bias is None else head.bias.detach()[: len(labels)]
-        )
+        bias: Tensor | None = head.bias
+        self._replace_head(head.weight.detach()[: len(labels)], None if bias is None else bias.detach()[: len(labels)])
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -96,10 +95,11 @@ class Encoder:
         if not new:
             return
         head = self._head()
-        # In the model's own type, also in a lesson, in which the head may be wider: a row is the same whenever it comes.
+        # In the model's own type, also in a lesson, in which the head is wider: a row is the same whenever it comes.
         rows_KH = torch.stack([self._new_row(label) for label in new]).to(DTYPES[self.spec.dtype])
         weight_KH = torch.cat([head.weight.detach(), rows_KH.to(head.weight)])
-        bias_K = None if head.bias is None else torch.cat([head.bias.detach(), head.bias.new_zeros(len(new))])
+        bias: Tensor | None = head.bias
+        bias_K = None if bias is None else torch.cat([bias.detach(), bias.new_zeros(len(new))])
         self._replace_head(weight_KH, bias_K)
         self._labels += new
 
