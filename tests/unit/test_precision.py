@@ -10,7 +10,7 @@ from clbench.core.keys import folder_digest
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode
 from clbench.data.stream import lessons, open_stream
-from clbench.testing.learners import _stopping, _StoppedError
+from clbench.testing.learners import _StoppedError, _stopping
 
 pytestmark = pytest.mark.xdist_group("models")
 LESSONS = lessons(open_stream("worlds-tiny", None))

@@ -57,6 +57,7 @@ def add_lora(net: Net, settings: LoraTraining, name: str = "default") -> None:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are what is meant
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # peft sees by itself how a layer lies
         inject_adapter_in_model(config, net.module, name)
 
 

@@ -3,7 +3,7 @@
 An update of AdamW is about as large as the learning rate. bfloat16 keeps 8 bits of a number, so that next to a weight
 of 0.02 it cannot show less than 0.0001: at the usual rates most updates would be rounded away, which reads as "nothing
 was forgotten". So what learns is float32 from the beginning of a lesson to its end, for every hook of a method; the
-model computes in its own type all the same (autocast). After the lesson it answers with the weights rounded to its type,
+model computes in its own type all the same (autocast). After the lesson it answers with weights rounded to its type,
 and the master copies stay, as part of the state, for the next lesson: rounding does not add up over lessons.
 
 float16 cannot show the small gradients of training without scaling them. Such models compute in float32 while they

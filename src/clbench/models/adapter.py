@@ -6,6 +6,7 @@ adapter alone is merged by its owner first: which base it belongs to is for him 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,8 +82,10 @@ def with_adapter(module: Any, folder: Path | None, spec: ModelSpec) -> Any:
     from peft import PeftModel
 
     try:
-        merged: Any = PeftModel.from_pretrained(module, str(folder))
-        return merged.merge_and_unload().requires_grad_(True)  # peft had frozen the base
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            merged: Any = PeftModel.from_pretrained(module, str(folder))
+            whole = merged.merge_and_unload().requires_grad_(True)  # peft had frozen the base
     except (ValueError, RuntimeError, AttributeError, KeyError, TypeError, OSError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
@@ -90,3 +93,11 @@ def with_adapter(module: Any, folder: Path | None, spec: ModelSpec) -> Any:
             where="model.adapter",
             mend="merge it yourself, or write `adapter: ignore`",
         ) from error
+    missing = [str(w.message) for w in said if "missing adapter keys" in str(w.message)]
+    if missing:
+        raise ModelError(
+            f"the adapter in {folder} does not fit its base: {missing[0][:200]}",
+            where="model.adapter",
+            mend="put it beside the base that it was trained on, or write `adapter: ignore`",
+        )
+    return whole
