@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.notice import notice
 from clbench.learners._training import Training
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ class LoraTraining(Training):
     targets: str | tuple[str, ...] = "all-linear"
 
 
+# Families that run their scan on the weights of a layer, so that an adapter on it would be passed by (peft's list).
+SCANNING = frozenset({"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"})
+
+
 def adapter_of(step: int) -> str:
     """Name the adapter of a lesson; the first is called as `lora` calls its only one, so that grids share lesson 1."""
     return "default" if step == 1 else f"lesson{step}"
@@ -53,12 +59,37 @@ def add_lora(net: Net, settings: LoraTraining, name: str = "default") -> None:
         r=settings.rank,
         lora_alpha=settings.alpha,  # pyright: ignore[reportArgumentType]  # peft says int, and scales by any number
         lora_dropout=settings.lora_dropout,
-        target_modules=targets_in(net, settings.targets),
+        target_modules=adaptable(net, settings.targets),
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are what is meant
         warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # peft sees by itself how a layer lies
         inject_adapter_in_model(config, net.module, name)
+
+
+def adaptable(net: Net, targets: str | tuple[str, ...]) -> list[str]:
+    """Give the names of the layers that get a low-rank adapter, and say which parts of the model get none.
+
+    Raises:
+        SpecError: See `targets_in`.
+    """
+    names = targets_in(net, targets)
+    module: Any = net.module
+    if targets == "all-linear" and module.config.model_type in SCANNING:
+        inside = [name for name in names if name.endswith(".out_proj")]
+        names = [name for name in names if name not in inside]
+        if inside:
+            _once(f"{len(inside)} layers named out_proj get no adapter: their weights are read past the layer")
+    params = list(module.parameters())
+    share = sum(p.numel() for p in params if p.dim() > 2) / sum(p.numel() for p in params)
+    if share >= 0.01:
+        _once(f"{share:.0%} of the model's weights (experts in one block, convolutions) get no adapter and stay frozen")
+    return names
+
+
+@cache
+def _once(text: str) -> None:
+    notice(text)
 
 
 def targets_in(net: Net, targets: str | tuple[str, ...]) -> list[str]:

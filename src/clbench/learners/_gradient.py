@@ -115,7 +115,11 @@ class GradientLearner:
         accelerator = _accelerator(self._device)
         params = self._trainable()
         if not params:
-            raise _nothing_learns(self.net, lesson)
+            raise ModelError(
+                f"this method trains nothing of {type(self.net.module).__name__}",
+                where=f"lesson {lesson.step}",
+                mend="take a learner that trains the model's own weights (sft, replay, ewc), or another model",
+            )
         optimizer = torch.optim.AdamW(
             _groups(params, self._hooks.speed), lr=self.training.lr, weight_decay=self.training.weight_decay, fused=True
         )
@@ -159,8 +163,6 @@ class GradientLearner:
             share = accelerator.num_processes * batch.num_targets / whole.num_targets
         out = self.net.forward(module, batch)
         loss = self._hooks.loss(self.net, batch, out)
-        if not loss.requires_grad:
-            raise _nothing_learns(self.net, None)
         accelerator.backward(loss * share if share != 1.0 else loss)
         self._hooks.project(self.net)
         return float(loss.detach())
@@ -267,14 +269,6 @@ def _size(module: torch.nn.Module) -> tuple[int, int]:
     """Give the number of a model's parameters, and their bytes."""
     params = list(module.parameters())
     return sum(p.numel() for p in params), sum(p.numel() * p.element_size() for p in params)
-
-
-def _nothing_learns(net: Net, lesson: Lesson | None) -> ModelError:
-    return ModelError(
-        f"nothing that this method trains has a part in the answers of {type(net.module).__name__}",
-        where="learner" if lesson is None else f"lesson {lesson.step}",
-        mend="take a learner that trains the model's own weights (sft, replay, ewc), or another model",
-    )
 
 
 def _not_finite(

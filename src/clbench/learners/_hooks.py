@@ -27,13 +27,18 @@ class Hooks:
         self.step = 0
 
     def loss(self, *args: Any) -> Tensor:
-        """Call `penalise` and see that it gives a loss: one number as a tensor."""
+        """Call `penalise`, and see that it gives a loss: one number as a tensor, of which there is a gradient."""
         found = self.penalise(*args)
+        why = ""
         if not isinstance(found, Tensor) or found.numel() != 1:
+            why = f"it gives {type(found).__name__}, where a loss is one number as a tensor"
+        elif not found.requires_grad:
+            why = "no gradient reaches what learns: it has no part in the loss"
+        if why:
             raise LessonError(
-                f"it gives {type(found).__name__}, where a loss is one number as a tensor",
+                why,
                 where=f"{_place(self._method)}.penalise, lesson {self.step}",
-                mend="return out.loss, or a tensor made of it",
+                mend="return a loss made of out.loss; if it is, this method does not fit this kind of model",
             )
         return found
 

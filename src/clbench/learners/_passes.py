@@ -74,6 +74,8 @@ class Passes:
         rows, width = ids.shape[:2]
         total = self._with_gradient if torch.is_grad_enabled() else self._without
         if isinstance(mask, Tensor) and mask.dim() == 2:
-            total.add_(mask[:, -width:].sum())  # with a cache, the mask also covers what was read before
+            total.add_(
+                mask[:, -width:].sum(dtype=torch.int64)
+            )  # with a cache, the mask also covers what was read before
         else:
             total.add_(rows * width)
