@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from clbench.core import plugins
+from clbench.core.protocols import LEVELS
 from clbench.learners._method import Method
 from clbench.learners._training import trained
 from clbench.learners.replay import Replay
@@ -93,6 +94,31 @@ class Hoarding(Method):
         return {"all": self.all}
 
 
+class Quoting(Hoarding):
+    def state(self):
+        return {"all": [{"seen": e.prompt[-1].content} for e in self.all]}
+
+
+class Rigid(Method):
+    """Holds weights by shape, as if no label head ever grew."""
+
+    def __init__(self):
+        self.anchor = {}
+
+    def penalise(self, net, batch, out):
+        drifts = [(p - self.anchor[n]).square().sum() for n, p in net.module.named_parameters() if n in self.anchor]
+        return out.loss + 0.01 * sum(drifts)
+
+    def settle(self, net, lesson, rng):
+        self.anchor = {n: p.detach().clone() for n, p in net.module.named_parameters()}
+
+    def state(self):
+        return {"anchor": self.anchor} if self.anchor else {}
+
+    def restore(self, state):
+        self.anchor = state.get("anchor", {})
+
+
 def _touches_global_rng(inner, lesson, progress=None):
     import random
 
@@ -126,6 +152,8 @@ BUGS = {
     "kept examples within the budget": (SFT, _build(method=Hoarding)),
     "exam items refused": (SFT, _build(learn=_learns_anything)),
     "stop and resume": (SFT, _build(learn=_ignores_progress)),
+    "what it stores is said": (SFT, _build(method=Quoting)),
+    "label head that grows": (SFT, _build(method=Rigid)),
     "learning leaves a trace": (SFT, _build(learn=lambda inner, lesson, progress=None: None)),
 }
 
@@ -139,6 +167,23 @@ def test_planted_bugs_are_caught(check, monkeypatch):
     monkeypatch.setitem(sys.modules, "planted", type(sys)("planted"))
     (outcome,) = check_learner("planted.bug", only=check)
     assert outcome.problem != ""
+
+
+@pytest.mark.parametrize("name", plugins.shipped("learner"))
+def test_every_shipped_learner_says_what_it_stores(name):
+    plugin = plugins.load("learner", name, "PLUGIN")
+    assert plugin.stored(plugin.config()) in LEVELS
+
+
+def test_quoted_text_is_found_and_may_be_owned_up_to(monkeypatch):
+    for stores, said in (("none", 'says stores="none"'), (None, "says nothing"), ("may_quote", ""), ("examples", "")):
+        module = type(sys)("clbench_planted_bug")
+        module.PLUGIN = replace(SFT, build=_build(method=Quoting), stores=stores)
+        monkeypatch.setitem(sys.modules, "planted.bug", module)
+        monkeypatch.setitem(sys.modules, "planted", type(sys)("planted"))
+        (outcome,) = check_learner("planted.bug", only="what it stores is said")
+        assert said in outcome.problem
+        assert bool(said) == bool(outcome.problem)
 
 
 def test_replay_is_replay():

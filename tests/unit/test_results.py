@@ -68,7 +68,7 @@ def test_the_best_is_recommended_and_bounds_are_not():
 @pytest.mark.parametrize(
     ("limits", "out", "why"),
     [
-        (advice.Limits(stored_data=False), "replay", "it stores users' examples"),
+        (advice.Limits(stored_data=False), "replay", "it keeps users' examples"),
         (advice.Limits(memory_bytes=2e9), "ewc", "memory: 3.0 GB, more than 2.0 GB"),
         (advice.Limits(kept_bytes=1e6), "replay", "kept bytes: 5.0 MB, more than 1.0 MB"),
         (advice.Limits(hours=0.035), "replay", "time: 150.0 s, more than 126.0 s"),
@@ -106,6 +106,20 @@ def test_tasks_that_were_told_count_where_they_are_not_known():
     assert facts({"name": "combine", "parts": ["ewc", {"name": "replay"}]}).stores_data is True
     assert facts({"name": "my.py:Mine"}) == facts({"name": "nobody"})
     assert facts({"name": "my.py:Mine"}).stores_data is None
+
+
+def test_what_is_stored_is_typed_and_a_run_speaks_before_its_plug_in():
+    assert facts({"name": "generative_replay"}).stores == "may_quote"
+    assert facts({"name": "combine", "parts": [{"name": "ewc"}, {"name": "generative_replay"}]}).stores == "may_quote"
+    assert facts({"name": "combine", "parts": [{"name": "ewc"}, {"name": "lora"}]}).stores == "derived"
+    assert facts({"name": "my.py:Mine@0"}, {"learner": {"stores": "examples"}}).stores_data is True
+    assert facts({"name": "my.py:Mine@0"}, {"learner": {"stores": "a novelty"}}).stores is None
+    groups = group_runs([run(n, cells(30)) for n in ("sft", "generative_replay", "notebook", "lora_per_task")])
+    found = advice.advise(groups, advice.Limits(stored_data=False))
+    why = dict(found.excluded)
+    assert why.keys() == {"generative_replay", "notebook"}
+    assert all("may quote" in text for text in why.values())
+    assert {m["label"]: m["stores"] for m in advice.as_json(found)["methods"]}["lora_per_task"] == "derived"
 
 
 @pytest.mark.parametrize(("text", "value"), [("24GB", 24e9), ("500 MB", 5e8), ("1e9", 1e9), ("2GiB", 2 * 2**30)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,8 @@ class Scorer(Protocol):
 
 
 C = TypeVar("C")
+Stores = Literal["none", "derived", "may_quote", "examples"]
+LEVELS: tuple[Stores, ...] = get_args(Stores)  # from the least to the most telling
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ class LearnerPlugin(Generic[C]):
         teaches: "in_turn" learns lesson after lesson; "at_once" gets all lessons merged into one.
         settle: (learner, folder of the shared first-lesson state, lesson): wake as that state and keep
             what later lessons need; needed where `first_lesson_as` is set.
+        stores: What it keeps of users' data beside the weights that it has trained: "none"; "derived", numbers made of
+            examples (Fisher matrices, mean states); "may_quote", text that can repeat them word for word; "examples",
+            as they are, or it needs all of them at one time. Or a function of its settings; None: it does not say.
     """
 
     config: type[C]
@@ -111,6 +116,11 @@ class LearnerPlugin(Generic[C]):
     method: Callable[[C], Any] | None = None
     needs_task: bool = False
     families: tuple[Literal["causal", "encoder"], ...] = ("causal", "encoder")
+    stores: Stores | Callable[[C], Stores | None] | None = None
+
+    def stored(self, config: C) -> Stores | None:
+        """Return what it keeps of users' data with these settings; None where it does not say."""
+        return self.stores(config) if callable(self.stores) else self.stores
 
 
 @dataclass(frozen=True)

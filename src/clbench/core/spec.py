@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -40,6 +40,8 @@ class ModelSpec(Frozen):
         family: "causal", "encoder", or "auto" (told from the checkpoint's configuration).
         revision: Commit of a Hub model; a Hub id without one is refused.
         dtype: Precision of the weights; part of the result's identity.
+        adapter: Of a folder that holds a PEFT adapter beside the base weights: "use" merges it into them, "ignore"
+            leaves it aside; None refuses such a folder.
         max_tokens: Longest input in tokens; longer prompts are cut in the middle.
     """
 
@@ -48,6 +50,8 @@ class ModelSpec(Frozen):
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     max_tokens: int = Field(default=512, ge=8)
+    adapter: Literal["use", "ignore"] | None = None
+    later: ClassVar[frozenset[str]] = frozenset({"adapter"})
 
 
 class ExamBudget(Frozen):

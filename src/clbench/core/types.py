@@ -366,16 +366,23 @@ class Meters(Frozen):
 
     Attributes:
         train_s, exam_s: Wall seconds of learning and of examining.
-        train_tokens: Tokens that went through training (padding not counted).
+        train_tokens: Tokens that went forward while it learnt, padding not counted: batches, old examples, teachers,
+            Fisher passes, texts that it wrote itself.
+        forward_tokens: Those among them of which no gradient was asked.
         exam_answers: Answers given.
         exam_latency_s: Seconds per answer, one value per (step, exam) cell.
         peak_memory_bytes: Largest resident set of a process that made a stage.
         device_memory_bytes: Largest accelerator allocation, 0 on CPU.
-        kept_bytes: Bytes of method state after the last lesson (buffers, Fisher, anchors), weights not counted.
+        kept_bytes: Bytes kept beside the base model after the last lesson: `buffer_bytes` + `state_bytes` +
+            `added_bytes`.
+        buffer_bytes: Of stored examples, as canonical JSON, which is how a budget counts them.
+        state_bytes: Of the method's other state: Fisher matrices, anchors, old scores, notes, master copies of weights.
+        added_bytes: Of the parameters that it added to the base model.
         added_parameters: Parameters the method added to the base model.
         examples_used: Labelled examples taught.
         stream_bytes: Bytes of all examples of the stream, against which stored bytes are compared.
         kept_bytes_by_step, parameters_by_step, train_s_by_step: One value per lesson; parameters of the whole model.
+        buffer_bytes_by_step, buffer_examples_by_step: Of stored examples after each lesson: bytes and number.
         joules: Energy of the machine while it learnt and was examined; None where no counter could be read.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
     """
@@ -396,4 +403,15 @@ class Meters(Frozen):
     train_s_by_step: tuple[float, ...] = ()
     joules: float | None = None
     prices: Mapping[str, float] = {}
-    later: ClassVar[frozenset[str]] = frozenset({"joules", "prices"})
+    forward_tokens: int = 0
+    buffer_bytes: int = 0
+    state_bytes: int = 0
+    added_bytes: int = 0
+    buffer_bytes_by_step: tuple[int, ...] = ()
+    buffer_examples_by_step: tuple[int, ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("joules", "prices", "forward_tokens", "buffer_bytes", "state_bytes", "added_bytes"),
+            *("buffer_bytes_by_step", "buffer_examples_by_step"),
+        }
+    )

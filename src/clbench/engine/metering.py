@@ -11,6 +11,12 @@ from clbench.engine.ask import ask_key, due
 from clbench.engine.trajectory import Trajectory
 from clbench.store.store import Store
 
+# Counts of a state (`meters.json`) that a run reports as they stand after its last lesson.
+AT_THE_END = (
+    *("train_tokens", "forward_tokens", "kept_bytes", "buffer_bytes", "state_bytes", "added_bytes"),
+    "added_parameters",
+)
+
 
 def meters_of(trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget, store: Store) -> Meters:
     """Give what a run cost.
@@ -24,23 +30,24 @@ def meters_of(trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget,
     asked = _asked(trajectory, exams, budget, store)
     spent = [*costs, *(meter for meter, _ in asked)]
     joules = [meter.get("joules") for meter in spent]
-    return Meters(
+    end = {name: int(counts[-1].get(name, 0)) if counts else 0 for name in AT_THE_END}
+    found = Meters(
         train_s=sum(seconds),
         exam_s=sum(meter["wall_s"] for meter, _ in asked),
-        train_tokens=counts[-1].get("train_tokens", 0) if counts else 0,
         exam_answers=sum(n for _, n in asked),
         exam_latency_s=tuple(round(meter["wall_s"] / n, 9) for meter, n in asked if n),
         peak_memory_bytes=int(max(meter["peak_memory_bytes"] for meter in spent)),
         device_memory_bytes=int(max(meter.get("device_memory_bytes", 0) for meter in spent)),
-        kept_bytes=counts[-1].get("kept_bytes", 0) if counts else 0,
-        added_parameters=counts[-1].get("added_parameters", 0) if counts else 0,
         examples_used=sum(len(lesson.examples) for lesson in trajectory.lessons),
         stream_bytes=sum(len(canonical(lesson.examples).encode()) for lesson in trajectory.lessons),
         kept_bytes_by_step=tuple(c.get("kept_bytes", 0) for c in counts),
         parameters_by_step=tuple(c.get("parameters", 0) for c in counts),
         train_s_by_step=tuple(seconds),
+        buffer_bytes_by_step=tuple(c.get("buffer_bytes", 0) for c in counts),
+        buffer_examples_by_step=tuple(c.get("buffer_examples", 0) for c in counts),
         joules=None if any(j is None for j in joules) else sum(j for j in joules if j is not None),
     )
+    return found.model_copy(update=end)
 
 
 def _costs(trajectory: Trajectory, store: Store) -> list[dict[str, float]]:

@@ -52,7 +52,12 @@ def _wrapped(method: type[Method], owned: plugins.Own, where: str) -> LearnerPlu
             where=where,
             mend=f"write class Config(Training), Training from clbench.learners._training; {HINT}",
         )
-    return plugin(config, method if _takes_config(method, owned, where) else lambda _: method(), version=1)
+    return plugin(
+        config,
+        method if _takes_config(method, owned, where) else lambda _: method(),
+        version=1,
+        stores=vars(method).get("stores"),
+    )
 
 
 def _takes_config(method: type[Method], owned: plugins.Own, where: str) -> bool:

@@ -45,7 +45,7 @@ def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
     meters = meters_of(trajectory, exams, spec.budget, store)
     scores = compute(spec.metrics, matrix, meters, {})
     files = _files(spec, stream_outline(stream), matrix, meters, scores) | _records(cells)
-    files["provenance.json"] = provenance(machine, spec.model)
+    files["provenance.json"] = provenance(machine, spec.model) | {"learner": trajectory.said}
     return store.write_run(spec.name, spec.key, {name: _text(value) for name, value in files.items()})
 
 

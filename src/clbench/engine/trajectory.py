@@ -15,6 +15,7 @@ from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Lesson, Stream
 from clbench.data.stream import lessons, merged
 from clbench.engine.resolve import open_learner
+from clbench.learners._training import LOOP
 from clbench.models import source
 from clbench.store.store import Store
 
@@ -72,7 +73,14 @@ class Trajectory:
     def _learner(self) -> dict[str, Any]:
         owned = plugins.own(self.spec.learner_name)
         name = self.spec.learner_name if owned is None else owned.identity
-        return {"name": name, "config": self.config, "version": self.plugin.version}
+        # Versions of the package's own learners follow the training loop; others cannot know of it.
+        loop = {} if name in plugins.shipped("learner") else {"loop": LOOP}
+        return {"name": name, "config": self.config, "version": self.plugin.version, **loop}
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Give what the plug-in says of itself, for the record: version, and what it keeps of users' data."""
+        return {"version": self.plugin.version, "stores": self.plugin.stored(self.config)}
 
     def index(self, step: int) -> int:
         """Tell which state stands in row `step` of the matrix."""

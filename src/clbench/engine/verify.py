@@ -135,6 +135,9 @@ def _meters(meters: Meters) -> Iterator[str]:
         yield f"meters: train_s is {meters.train_s:.3f}, its lessons took {sum(meters.train_s_by_step):.3f}"
     if meters.kept_bytes_by_step and meters.kept_bytes_by_step[-1] != meters.kept_bytes:
         yield f"meters: kept_bytes is {meters.kept_bytes}, after the last lesson {meters.kept_bytes_by_step[-1]}"
+    parts = meters.buffer_bytes + meters.state_bytes + meters.added_bytes
+    if meters.buffer_bytes_by_step and parts != meters.kept_bytes:  # results without that meter are older
+        yield f"meters: kept_bytes is {meters.kept_bytes}, its parts are {parts}"
 
 
 def _shown(sheets: Sheets, showcase: Showcase) -> Iterator[str]:

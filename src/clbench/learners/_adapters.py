@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.notice import notice
 from clbench.learners._training import Training
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ class LoraTraining(Training):
     targets: str | tuple[str, ...] = "all-linear"
 
 
+# Families that run their scan on the weights of a layer, so that an adapter on it would be passed by (peft's list).
+SCANNING = frozenset({"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"})
+
+
 def adapter_of(step: int) -> str:
     """Name the adapter of a lesson; the first is called as `lora` calls its only one, so that grids share lesson 1."""
     return "default" if step == 1 else f"lesson{step}"
@@ -53,18 +59,44 @@ def add_lora(net: Net, settings: LoraTraining, name: str = "default") -> None:
         r=settings.rank,
         lora_alpha=settings.alpha,  # pyright: ignore[reportArgumentType]  # peft says int, and scales by any number
         lora_dropout=settings.lora_dropout,
-        target_modules=targets_in(net, settings.targets),
+        target_modules=adaptable(net, settings.targets),
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are what is meant
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # peft sees by itself how a layer lies
         inject_adapter_in_model(config, net.module, name)
+
+
+def adaptable(net: Net, targets: str | tuple[str, ...]) -> list[str]:
+    """Give the names of the layers that get a low-rank adapter, and say which parts of the model get none.
+
+    Raises:
+        SpecError: See `targets_in`.
+    """
+    names = targets_in(net, targets)
+    module: Any = net.module
+    if targets == "all-linear" and module.config.model_type in SCANNING:
+        inside = [name for name in names if name.endswith(".out_proj")]
+        names = [name for name in names if name not in inside]
+        if inside:
+            _once(f"{len(inside)} layers named out_proj get no adapter: their weights are read past the layer")
+    params = list(module.parameters())
+    share = sum(p.numel() for p in params if p.dim() > 2) / sum(p.numel() for p in params)
+    if share >= 0.01:
+        _once(f"{share:.0%} of the model's weights (experts in one block, convolutions) get no adapter and stay frozen")
+    return names
+
+
+@cache
+def _once(text: str) -> None:
+    notice(text)
 
 
 def targets_in(net: Net, targets: str | tuple[str, ...]) -> list[str]:
     """Give the names of the layers that get an adapter.
 
     Raises:
-        SpecError: A name fits none of the model's linear layers.
+        SpecError: A name fits none of the model's linear layers, or it has none.
     """
     names = linear_names(net)
     if targets == "all-linear":
@@ -81,17 +113,32 @@ def targets_in(net: Net, targets: str | tuple[str, ...]) -> list[str]:
 
 
 def linear_names(net: Net) -> list[str]:
-    """Name all linear layers but the output head, adapted ones by the name that they had before."""
+    """Name all linear layers but the output head, adapted ones by the name that they had before.
+
+    GPT-2 and its kin keep theirs as `Conv1D`, which is a linear layer with its weight turned over.
+
+    Raises:
+        SpecError: The model has no such layer.
+    """
     from peft.tuners.tuners_utils import BaseTunerLayer
     from torch import nn
+    from transformers.pytorch_utils import Conv1D
 
     modules = dict(net.module.named_modules())
     adapted = tuple(f"{name}." for name, module in modules.items() if isinstance(module, BaseTunerLayer))
-    return [
+    kinds = (nn.Linear, Conv1D, BaseTunerLayer)
+    found = [
         name
         for name, module in modules.items()
-        if isinstance(module, (nn.Linear, BaseTunerLayer)) and name != net.head_name and not name.startswith(adapted)
+        if isinstance(module, kinds) and name != net.head_name and not name.startswith(adapted)
     ]
+    if not found:
+        raise SpecError(
+            f"{type(net.module).__name__} has no linear layer beside its output, so that there is nothing to adapt",
+            where="learner",
+            mend="take a learner that trains all weights (sft, replay, ewc), or another model",
+        )
+    return found
 
 
 def head_of(net: Net) -> nn.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,17 @@ from clbench.learners._files import load_state, load_tensors, save_state, save_t
 
 @dataclass(frozen=True)
 class Point:
-    """Where a lesson stands: optimiser steps done, and tokens trained on since the learner was made."""
+    """Where a lesson stands.
+
+    Attributes:
+        index: Optimiser steps done.
+        train_tokens: Tokens that have gone forward since the learner was made.
+        forward_tokens: Those of which no gradient was asked.
+    """
 
     index: int
     train_tokens: int
+    forward_tokens: int
 
 
 def write(
@@ -38,7 +45,7 @@ def write(
     }
     save_tensors(draft / "optimizer.safetensors", moments)
     save_state(draft / "keeps", state)
-    meta = {"index": point.index, "train_tokens": point.train_tokens, "files": folder_digest(draft)}
+    meta = {**asdict(point), "files": folder_digest(draft)}
     (draft / "meta.json").write_text(canonical({**meta, "check": digest(meta)}), encoding="utf-8")
     target = progress / f"step-{point.index:08d}"
     try:
@@ -60,7 +67,7 @@ def latest(progress: Path) -> tuple[Point, Path] | None:
         except (OSError, ValueError, KeyError):
             continue
         if check == digest(meta) and meta["files"] == whole:
-            return Point(meta["index"], meta["train_tokens"]), folder
+            return Point(meta["index"], meta["train_tokens"], meta["forward_tokens"]), folder
     return None
 
 

@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from clbench.core.errors import LessonError
+from clbench.core.errors import LessonError, ModelError
 from clbench.core.keys import canonical, rng, seed_of
 from clbench.core.progress import track
 from clbench.core.spec import Machine
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
 from clbench.learners import _checkpoint
 from clbench.learners._files import load_state, load_tensors, save_state, save_tensors
+from clbench.learners._hooks import Hooks
+from clbench.learners._kept import counts, examples_in
 from clbench.learners._method import Method
+from clbench.learners._passes import Passes
+from clbench.learners._precision import Masters
 from clbench.learners._training import Training, rate, refuse_eval_only, schedule
 from clbench.models.net import Net, seeded
+
+MASTERS = Path("keeps") / "masters.safetensors"
 
 
 class GradientLearner:
@@ -36,13 +42,15 @@ class GradientLearner:
     def __init__(self, training: Training, method: Method, net: Net, seed: int, machine: Machine) -> None:
         self.training = training
         self.method = method
+        self._hooks = Hooks(method)
         self.net = net
         self.seed = seed
         self.machine = machine
         self.step = 0
-        self._base_parameters = sum(p.numel() for p in net.module.parameters())
+        self._base_parameters, self._base_bytes = _size(net.module)
         self._changed: set[str] = set()
-        self._train_tokens = 0
+        self._masters = Masters(net.module)
+        self._passes = Passes(self._device, self._masters.compute(training.precision))
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -51,26 +59,32 @@ class GradientLearner:
 
     def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Answer with the net as it stands, in the way of the method."""
-        return self.method.answer(self.net, examples, decode) if examples else []
+        return self._hooks.answer(self.net, examples, decode) if examples else []
 
     # --- learning -------------------------------------------------------------------------------------------
 
     def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
         """Train on a lesson, then let the method keep what it needs. See `Learner.learn`."""
         refuse_eval_only(lesson)
-        with seeded(seed_of(self.seed, lesson.step, "widen"), self._device):
-            wide = self.method.widen(self.net, lesson, rng(self.seed, lesson.step, "widen"))
-        self._open(wide)
-        self._train(wide, progress)
-        self._close(lesson)
+        self._hooks.step = lesson.step
+        self._masters.take(self.net.module, self._masters.kept)
+        with self._passes.of(self.net.module):
+            with seeded(seed_of(self.seed, lesson.step, "widen"), self._device):
+                wide = self._hooks.widen(self.net, lesson, rng(self.seed, lesson.step, "widen"))
+            self._open(wide)
+            self._train(wide, progress)
+            self._close(lesson)
 
     def settle(self, folder: Path, lesson: Lesson) -> None:
         """Take over the weights of an equal first lesson from `folder`, and keep what later lessons need."""
         refuse_eval_only(lesson)
         self._open(lesson)
         self._take_weights(folder)
-        self._train_tokens += json.loads((folder / "meters.json").read_text(encoding="utf-8"))["train_tokens"]
-        self._close(lesson)
+        self._masters.take(self.net.module, self._stored_masters(folder))
+        meters = json.loads((folder / "meters.json").read_text(encoding="utf-8"))
+        self._passes.start_from(meters["train_tokens"], meters["forward_tokens"])
+        with self._passes.of(self.net.module):
+            self._close(lesson)
 
     def _open(self, lesson: Lesson) -> None:
         self.step += 1
@@ -78,27 +92,36 @@ class GradientLearner:
             {e.targets[0] for e in lesson.examples if e.choices} | {c for e in lesson.examples for c in e.choices}
         )
         self._prepare(self.step)
+        self._masters.widen(self.net.module)
 
     def _prepare(self, step: int) -> None:
+        self._hooks.step = step
         with seeded(seed_of(self.seed, step, "prepare"), self._device):
-            self.method.prepare(self.net, step)
+            self._hooks.prepare(self.net, step)
         self._changed |= set(self._trainable())
 
     def _finish(self, step: int) -> None:
-        self.method.finish(self.net, step)
+        self._hooks.finish(self.net, step)
         self._changed |= set(self._trainable())
 
     def _close(self, lesson: Lesson) -> None:
         self.net.module.eval()
         self._finish(self.step)
         with seeded(seed_of(self.seed, self.step, "settle"), self._device):
-            self.method.settle(self.net, lesson, rng(self.seed, self.step, "settle"))
+            self._hooks.settle(self.net, lesson, rng(self.seed, self.step, "settle"))
+        self._masters.round(self.net.module)
 
     def _train(self, lesson: Lesson, progress: Path | None) -> None:
-        accelerator = _accelerator(self.training, self._device)
+        accelerator = _accelerator(self._device)
         params = self._trainable()
+        if not params:
+            raise ModelError(
+                f"this method trains nothing of {type(self.net.module).__name__}",
+                where=f"lesson {lesson.step}",
+                mend="take a learner that trains the model's own weights (sft, replay, ewc), or another model",
+            )
         optimizer = torch.optim.AdamW(
-            _groups(params, self.method), lr=self.training.lr, weight_decay=self.training.weight_decay, fused=True
+            _groups(params, self._hooks.speed), lr=self.training.lr, weight_decay=self.training.weight_decay, fused=True
         )
         lengths = [self.net.length(e) for e in lesson.examples]
         batches = schedule(lengths, self.training, rng(self.seed, lesson.step, "order"), lesson.passes)
@@ -111,7 +134,7 @@ class GradientLearner:
                 group["lr"] = group["speed"] * rate(index, len(batches), self.training)
             chosen = [lesson.examples[i] for i in batches[index]]
             with seeded(seed_of(self.seed, lesson.step, f"noise {index}"), self._device):
-                mixed = self.method.mix(chosen, rng(self.seed, lesson.step, f"mix {index}"))
+                mixed = self._hooks.mix(chosen, rng(self.seed, lesson.step, f"mix {index}"))
                 loss = self._descend(accelerator, module, mixed)
             norm = float(accelerator.clip_grad_norm_(params.values(), self.training.clip))
             if not math.isfinite(loss + norm):
@@ -121,10 +144,10 @@ class GradientLearner:
             if progress is not None and time.monotonic() - clock >= self.machine.checkpoint_s:
                 _checkpoint.write(
                     progress,
-                    _checkpoint.Point(index + 1, self._train_tokens),
+                    _checkpoint.Point(index + 1, self._passes.tokens, self._passes.forward_tokens),
                     params,
                     optimizer,
-                    {**self.method.state(), **self.method.guide()},
+                    {**self._hooks.state(), **self._hooks.guide()},
                 )
                 clock = time.monotonic()
         module.eval()
@@ -132,18 +155,16 @@ class GradientLearner:
     def _descend(self, accelerator: Any, module: torch.nn.Module, examples: list[Example]) -> float:
         """Run one batch forward and backward; give its loss. Each process takes its share of the batch."""
         whole = self.net.batch(examples)
-        self._train_tokens += whole.num_tokens
         batch, share = whole, 1.0
         if accelerator.num_processes > 1:
             mine = examples[accelerator.process_index :: accelerator.num_processes] or examples[:1]
             batch = self.net.batch(mine)
             # Gradients are averaged over processes: weigh by targets, so that the sum equals one big batch.
             share = accelerator.num_processes * batch.num_targets / whole.num_targets
-        with accelerator.autocast():
-            out = self.net.forward(module, batch)
-            loss = self.method.penalise(self.net, batch, out)
+        out = self.net.forward(module, batch)
+        loss = self._hooks.loss(self.net, batch, out)
         accelerator.backward(loss * share if share != 1.0 else loss)
-        self.method.project(self.net)
+        self._hooks.project(self.net)
         return float(loss.detach())
 
     def _resume(self, progress: Path | None, params: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
@@ -151,8 +172,8 @@ class GradientLearner:
         if found is None:
             return 0
         point, folder = found
-        self.method.restore(_checkpoint.read(folder, params, optimizer))
-        self._train_tokens = point.train_tokens
+        self._hooks.restore(_checkpoint.read(folder, params, optimizer))
+        self._passes.start_from(point.train_tokens, point.forward_tokens)
         return point.index
 
     # --- sleeping and waking --------------------------------------------------------------------------------
@@ -167,15 +188,19 @@ class GradientLearner:
                 save_tensors(folder / "answers" / "weights.safetensors", changed)
             if self.net.labels:
                 (folder / "answers" / "labels.json").write_text(canonical(self.net.labels), encoding="utf-8")
-        kept = save_state(folder / "keeps", self.method.state())
-        guide = save_state(folder / "answers", self.method.guide())
-        parameters = sum(p.numel() for p in self.net.module.parameters())
+        state, guide = self._hooks.state(), self._hooks.guide()
+        kept = save_state(folder / "keeps", state) + save_state(folder / "answers", guide)
+        if self._masters.kept:
+            save_tensors(folder / MASTERS, self._masters.kept)
+            kept += (folder / MASTERS).stat().st_size
+        parameters, num_bytes = _size(self.net.module)
         meters = {
             "step": self.step,
-            "train_tokens": self._train_tokens,
-            "kept_bytes": kept + guide,
+            "train_tokens": self._passes.tokens,
+            "forward_tokens": self._passes.forward_tokens,
             "parameters": parameters,
             "added_parameters": parameters - self._base_parameters,
+            **counts(examples_in({**state, **guide}), kept, num_bytes - self._base_bytes),
         }
         (folder / "meters.json").write_text(canonical(meters), encoding="utf-8")
 
@@ -189,14 +214,20 @@ class GradientLearner:
         for step in range(1, meters["step"] + 1):
             self._prepare(step)
             self._finish(step)
+        self._masters.round(self.net.module)
         if meters["step"]:
             self._take_weights(folder)
-        self.step, self._train_tokens = meters["step"], meters["train_tokens"]
+        self._masters.kept = self._stored_masters(folder)
+        self.step = meters["step"]
+        self._passes.start_from(meters["train_tokens"], meters["forward_tokens"])
         self._recall(folder)
         self.net.module.eval()
 
     def _recall(self, folder: Path) -> None:
-        self.method.restore(load_state(folder / "keeps", self._device) | load_state(folder / "answers", self._device))
+        self._hooks.restore(load_state(folder / "keeps", self._device) | load_state(folder / "answers", self._device))
+
+    def _stored_masters(self, folder: Path) -> dict[str, Tensor]:
+        return load_tensors(folder / MASTERS, self._device) if (folder / MASTERS).is_file() else {}
 
     def _take_weights(self, folder: Path) -> None:
         weights = folder / "answers" / "weights.safetensors"
@@ -216,21 +247,28 @@ class GradientLearner:
         return {n: p for n, p in self.net.module.named_parameters() if p.requires_grad}
 
 
-def _groups(params: dict[str, Tensor], method: Method) -> list[dict[str, Any]]:
+def _groups(params: dict[str, Tensor], speed: Callable[[str], float]) -> list[dict[str, Any]]:
     """Group parameters by how fast they learn."""
     speeds: dict[float, list[Tensor]] = {}
     for name, param in params.items():
-        speeds.setdefault(method.speed(name), []).append(param)
+        speeds.setdefault(speed(name), []).append(param)
     return [{"params": group, "speed": speed} for speed, group in speeds.items()]
 
 
-def _accelerator(training: Training, device: torch.device) -> Any:
+def _accelerator(device: torch.device) -> Any:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    # accelerate keeps one global state; learners of one process may ask for different precisions.
+    # accelerate keeps one global state; learners of one process may stand on different devices. Precision is ours:
+    # accelerate would change the model for good, so that it answers otherwise than after a sleep.
     AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]  # there is no public way
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=training.precision)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+
+
+def _size(module: torch.nn.Module) -> tuple[int, int]:
+    """Give the number of a model's parameters, and their bytes."""
+    params = list(module.parameters())
+    return sum(p.numel() for p in params), sum(p.numel() * p.element_size() for p in params)
 
 
 def _not_finite(

@@ -17,6 +17,7 @@ from clbench.core.keys import canonical, digest
 from clbench.core.protocols import Responder
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Answer, Budget, Decode, Example, Frozen, Message, Prompt
+from clbench.learners._kept import counts
 
 if TYPE_CHECKING:
     from clbench.models.causal import Causal
@@ -198,7 +199,8 @@ def save_shown(folder: Path, step: int, name: str, values: Sequence[Frozen]) -> 
         (folder / "answers").mkdir(exist_ok=True)
         (folder / "answers" / f"{name}.json").write_text(text, encoding="utf-8")
     if step:
-        meters = {"step": step, "kept_bytes": len(text.encode()) if values else 0}
+        stored = [value.example for value in values if isinstance(value, Taught)]
+        meters = {"step": step, **counts(stored, len(text.encode()) if values else 0, 0)}
         (folder / "meters.json").write_text(canonical(meters), encoding="utf-8")
 
 

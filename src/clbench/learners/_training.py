@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from clbench.learners._method import Method
 
 
+LOOP = 2  # version of the training loop: part of the keys of learners that are not the package's own
+
+
 class Training(Frozen):
     """Settings that every trained method shares; all of them are part of a result's identity.
 
@@ -32,7 +35,8 @@ class Training(Frozen):
         decay: After warm-up the rate stays ("constant") or falls linearly to 0 ("linear").
         weight_decay: Decoupled weight decay of AdamW, >= 0.
         clip: Largest global gradient norm, > 0.
-        precision: "no" trains in the model's dtype; "bf16" uses autocast.
+        precision: "no" computes in the model's dtype, "bf16" in bfloat16 (autocast). Weights of 16 bits have float32
+            master copies while they learn; float16 models compute in float32 meanwhile.
         bucket: Batches are cut from runs of `bucket * batch_size` shuffled examples sorted by length, so that
             little is padded; 1 switches it off.
     """

@@ -87,4 +87,4 @@ class Adapters(Method):
         self.parts = dict(state.get("parts", {}))
 
 
-PLUGIN = plugin(Config, Adapters, version=1)
+PLUGIN = plugin(Config, Adapters, version=2, stores="none")

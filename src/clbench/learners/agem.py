@@ -103,4 +103,4 @@ class Agem(Method):
         self.cap = state.get("cap")
 
 
-PLUGIN = plugin(Config, Agem, version=2, neutral={"share": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(Config, Agem, version=3, stores="examples", neutral={"share": 0.0}, first_lesson_as="sft")

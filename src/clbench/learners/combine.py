@@ -34,9 +34,10 @@ from pydantic import Field, ValidationError, field_validator
 from clbench.core import plugins
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.keys import canonical
-from clbench.core.protocols import Learner, LearnerPlugin
+from clbench.core.protocols import LEVELS, Learner, LearnerPlugin, Stores
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Answer, Budget, Decode, Example, Lesson
+from clbench.learners._kept import examples_in
 from clbench.learners._method import Method
 from clbench.learners._training import Training, plugin, trained
 
@@ -138,7 +139,7 @@ class Combined(Method):
         kept: list[Example] = []
         for part in self.parts:
             part.settle(net, lesson.model_copy(update={"budget": _left(lesson.budget, kept)}), rng)
-            kept += _examples({**part.state(), **part.guide()})
+            kept += examples_in({**part.state(), **part.guide()})
 
     def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Answer in the way of the part that has one."""
@@ -235,12 +236,6 @@ def _held(part: Method) -> set[str]:
     return {str(name) for value in part.state().values() if isinstance(value, Mapping) for name in value}
 
 
-def _examples(state: Mapping[str, Any]) -> list[Example]:
-    """Give the examples that a state holds."""
-    lists = [value for value in state.values() if isinstance(value, (list, tuple))]
-    return [item for items in lists for item in items if isinstance(item, Example)]
-
-
 def _left(budget: Budget, kept: Sequence[Example]) -> Budget:
     if not kept:
         return budget
@@ -259,6 +254,18 @@ def method_of(config: Config) -> Combined:
         assert found.method is not None, "refused by _open"
         methods.append(found.method(found.config.model_validate({**own.model_dump(), **training})))
     return Combined(methods)
+
+
+def stores_of(config: Config) -> Stores | None:
+    """Return the most telling of what the parts keep; None where one does not say."""
+    levels: list[Stores] = []
+    for i, part in enumerate(config.parts):
+        found, own = _open(part, f"learner.parts[{i}]")
+        level = found.stored(own)
+        if level is None:
+            return None
+        levels.append(level)
+    return max(levels, key=LEVELS.index)
 
 
 def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
@@ -282,4 +289,6 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return trained(config, method_of(config), model, seed, machine)
 
 
-PLUGIN = replace(plugin(Config, method_of, version=2, neutral={"parts": [{"name": "sft"}]}), build=build)
+PLUGIN = replace(
+    plugin(Config, method_of, version=3, stores=stores_of, neutral={"parts": [{"name": "sft"}]}), build=build
+)

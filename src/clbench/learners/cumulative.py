@@ -64,4 +64,4 @@ class Cumulative(Method):
         self.cap = state.get("cap")
 
 
-PLUGIN = plugin(Config, Cumulative, version=1, first_lesson_as="sft")
+PLUGIN = plugin(Config, Cumulative, version=2, stores="examples", first_lesson_as="sft")

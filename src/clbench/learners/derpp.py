@@ -161,4 +161,4 @@ def _listed(tensors: dict[str, Tensor]) -> list[Tensor]:
     return [tensors[str(i)] for i in range(len(tensors))]
 
 
-PLUGIN = plugin(Config, Derpp, version=2, neutral={"alpha": 0.0, "beta": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(Config, Derpp, version=3, stores="examples", neutral={"alpha": 0.0, "beta": 0.0}, first_lesson_as="sft")

@@ -192,4 +192,4 @@ def merged(
     return centre, total, offset
 
 
-PLUGIN = plugin(Config, Ewc, version=1, neutral={"strength": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(Config, Ewc, version=2, stores="derived", neutral={"strength": 0.0}, first_lesson_as="sft")

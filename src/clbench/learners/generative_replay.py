@@ -239,7 +239,8 @@ def judged(text: str, ending: str, special: Sequence[str]) -> Drawn:
 PLUGIN = plugin(
     Config,
     GenerativeReplay,
-    version=1,
+    version=2,
+    stores="may_quote",
     neutral={"share": 0.0, "lm_weight": 0.0},
     families=("causal",),
 )

@@ -104,4 +104,4 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return InContextLearner(config, shown.load_reader("in_context", model, machine), seed)
 
 
-PLUGIN = LearnerPlugin(config=Config, build=build, version=1, families=("causal",))
+PLUGIN = LearnerPlugin(config=Config, build=build, version=2, stores="examples", families=("causal",))

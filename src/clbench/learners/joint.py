@@ -10,7 +10,7 @@ Family: bounds
 Defaults: those of training.
 Keeps: nothing beyond the weights, since there is no later lesson; but it needs all data at one time.
 Told: all lessons at once, which no continual learner is.
-Privacy: it stores no users' data, and somebody must have kept all of it.
+Privacy: it needs all users' examples at one time, so somebody must have kept them.
 Not for: a stream in which data comes and goes; it is a bound to compare with. With few passes, or tasks that hamper
 each other, it is not always the best.
 """
@@ -25,4 +25,4 @@ class Config(Training):
     """Settings of training; `epochs` counts passes over all lessons together."""
 
 
-PLUGIN = plugin(Config, lambda _: Method(), version=1, neutral={}, teaches="at_once")
+PLUGIN = plugin(Config, lambda _: Method(), version=2, stores="examples", neutral={}, teaches="at_once")

@@ -89,4 +89,4 @@ class L2(Method):
 
 
 # No `first_lesson_as`: "first" pulls in lesson 1 already, and the claim would have to hold for every setting.
-PLUGIN = plugin(Config, L2, version=1, neutral={"strength": 0.0})
+PLUGIN = plugin(Config, L2, version=2, stores="none", neutral={"strength": 0.0})

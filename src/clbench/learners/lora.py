@@ -44,4 +44,4 @@ class Lora(Method):
         one_for_all(net, self.config, step)
 
 
-PLUGIN = plugin(Config, Lora, version=1)
+PLUGIN = plugin(Config, Lora, version=2, stores="none")

@@ -129,4 +129,4 @@ def hidden(net: Net, examples: Sequence[Example]) -> Tensor:
     return torch.cat(found)
 
 
-PLUGIN = plugin(Config, LoraPerTask, version=1, families=("causal",))
+PLUGIN = plugin(Config, LoraPerTask, version=2, stores="derived", families=("causal",))

@@ -53,4 +53,4 @@ class LoraPlus(Method):
         return self.config.ratio if ".lora_B." in name else 1.0
 
 
-PLUGIN = plugin(Config, LoraPlus, version=1)
+PLUGIN = plugin(Config, LoraPlus, version=2, stores="none")

@@ -113,4 +113,4 @@ def sensitivity(net: Net, batches: list[Batch]) -> dict[str, Tensor]:
     return total
 
 
-PLUGIN = plugin(Config, Mas, version=1, neutral={"strength": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(Config, Mas, version=2, stores="derived", neutral={"strength": 0.0}, first_lesson_as="sft")

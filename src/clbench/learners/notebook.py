@@ -184,4 +184,4 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return NotebookLearner(config, shown.load_reader("notebook", model, machine), seed)
 
 
-PLUGIN = LearnerPlugin(config=Config, build=build, version=1, families=("causal",))
+PLUGIN = LearnerPlugin(config=Config, build=build, version=2, stores="may_quote", families=("causal",))

@@ -76,4 +76,4 @@ def overlap(net: Net, step: int) -> Tensor:
     return total
 
 
-PLUGIN = plugin(Config, Olora, version=1, first_lesson_as="lora")
+PLUGIN = plugin(Config, Olora, version=2, stores="none", first_lesson_as="lora")

@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from clbench.learners._adapters import free_label_head, targets_in
+from clbench.core.errors import SpecError
+from clbench.learners._adapters import free_label_head, linear_names, targets_in
 from clbench.learners._method import Method
 from clbench.learners._training import Training, plugin
 
@@ -63,6 +64,7 @@ class Osf(Method):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.tuner: Any = None
+        self.turned: list[str] = []  # layers that were `Conv1D` before the lesson, and are again after it
 
     def prepare(self, net: Net, step: int) -> None:
         """Decompose the weights as they stand, and freeze the strong directions and all other parameters."""
@@ -70,7 +72,11 @@ class Osf(Method):
         from peft.tuners.osf import OSFModel
 
         frozen = 1 - learning_share(self.config, step)
-        config = OSFConfig(effective_rank=frozen, target_modules=targets_in(net, self.config.targets))
+        layers = wide_enough(net, targets_in(net, self.config.targets), frozen)
+        for name in layers:
+            net.module.get_submodule(name).float()  # directions of weights of 16 bits would not be orthogonal
+        self.turned = turn(net.module, layers, back=False)
+        config = OSFConfig(effective_rank=frozen, target_modules=layers)
         self.tuner = OSFModel(net.module, config, ADAPTER)  # changes net.module in place; only kept for merging
         free_label_head(net)
 
@@ -86,8 +92,44 @@ class Osf(Method):
         learnt = [name for name, module in net.module.named_modules() if isinstance(module, OSFLayer)]
         self.tuner.merge_and_unload()
         self.tuner = None
+        turn(net.module, self.turned, back=True)
         for name in learnt:
             net.module.get_parameter(f"{name}.weight").requires_grad_(True)
+
+
+def wide_enough(net: Net, targets: list[str], frozen: float) -> list[str]:
+    """Return the full names of the target layers that have directions to freeze; a gate of one output has none.
+
+    Raises:
+        SpecError: None has.
+    """
+    modules: dict[str, Any] = dict(net.module.named_modules())
+    ends = tuple(f".{target}" for target in targets)
+    named = [n for n in linear_names(net) if n in targets or n.endswith(ends)]
+    found = [n for n in named if int(frozen * min(modules[n].weight.shape)) >= 1]
+    if not found:
+        raise SpecError(
+            f"no layer has a direction to freeze at a share of {frozen:g}", where="learner.free", mend="lower it"
+        )
+    return found
+
+
+def turn(module: nn.Module, names: list[str], *, back: bool) -> list[str]:
+    """Put plain linear layers into the places of those of GPT-2's kind (`Conv1D`), or those back; return which."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    old_kind = nn.Linear if back else Conv1D
+    turned: list[str] = []
+    for name in names:
+        old: Any = module.get_submodule(name)
+        if isinstance(old, old_kind):
+            rows, columns = old.weight.shape
+            new: Any = Conv1D(rows, columns) if back else nn.Linear(rows, columns)
+            new.weight, new.bias = nn.Parameter(old.weight.detach().T.contiguous()), old.bias
+            module.set_submodule(name, new)
+            turned.append(name)
+    return turned
 
 
 def learning_share(config: Config, step: int) -> float:
@@ -123,4 +165,4 @@ def _keep_out(param: Tensor, low: Tensor, high: Tensor | None, *, rows: bool = F
             columns.copy_(low @ (low.T @ columns) if high is None else columns - high @ (high.T @ columns))
 
 
-PLUGIN = plugin(Config, Osf, version=1)
+PLUGIN = plugin(Config, Osf, version=2, stores="none")

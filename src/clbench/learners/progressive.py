@@ -40,4 +40,4 @@ def method(config: Config) -> adapters.Adapters:
     return adapters.Adapters(config, lateral=True)
 
 
-PLUGIN = plugin(Config, method, version=1, first_lesson_as="adapters")
+PLUGIN = plugin(Config, method, version=2, stores="none", first_lesson_as="adapters")

@@ -112,7 +112,9 @@ class ProgressivePrompts(Method):
         switch = Switch()
         self.switch, self.heads = switch, PartHeads(net, switch)
         module: Any = net.module
-        inner, embed = module.base_model, module.get_input_embeddings()
+        # Some causal models (OPT) call their decoder past the model around it.
+        inner = module.base_model if net.labels else module.get_decoder()
+        embed = module.get_input_embeddings()
         names = list(inspect.signature(inner.forward).parameters)
         first = 1 if net.labels else 0  # an encoder's head reads the first token, which must stay first
         most = module.config.to_dict().get("max_position_embeddings")
@@ -191,4 +193,4 @@ def _check_length(text: int, num: int, most: int | None) -> None:
         )
 
 
-PLUGIN = plugin(Config, ProgressivePrompts, version=1)
+PLUGIN = plugin(Config, ProgressivePrompts, version=2, stores="none")

@@ -77,4 +77,4 @@ class Rehearsal(Method):
         return mixed(batch, self.pool, self.config.share, rng)
 
 
-PLUGIN = plugin(Config, Rehearsal, version=1, neutral={"share": 0.0}, families=("causal",))
+PLUGIN = plugin(Config, Rehearsal, version=2, stores="none", neutral={"share": 0.0}, families=("causal",))

@@ -105,4 +105,4 @@ class Replay(Method):
         self.places = [(group, rank) for group, rank in state.get("places", [])]
 
 
-PLUGIN = plugin(Config, Replay, version=3, neutral={"share": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(Config, Replay, version=4, stores="examples", neutral={"share": 0.0}, first_lesson_as="sft")

@@ -29,4 +29,4 @@ def method(config: Config) -> Combined:
     return Combined([replay.Replay(config), lora.Lora(config)])
 
 
-PLUGIN = plugin(Config, method, version=2, first_lesson_as="lora")
+PLUGIN = plugin(Config, method, version=3, stores="examples", first_lesson_as="lora")

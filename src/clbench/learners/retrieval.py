@@ -196,4 +196,4 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return RetrievalLearner(config, shown.load_reader("retrieval", model, machine), seed)
 
 
-PLUGIN = LearnerPlugin(config=Config, build=build, version=1, families=("causal",))
+PLUGIN = LearnerPlugin(config=Config, build=build, version=2, stores="examples", families=("causal",))

@@ -164,4 +164,4 @@ RANKS: Mapping[str, Callable[[Net, Sequence[Example]], list[float]]] = {
     "coverage": by_coverage,
 }
 
-PLUGIN = plugin(Config, SelectiveReplay, version=2, neutral={"share": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(Config, SelectiveReplay, version=3, stores="examples", neutral={"share": 0.0}, first_lesson_as="sft")

@@ -124,11 +124,11 @@ def _instead(net: Net, weights: Mapping[str, Tensor]) -> Generator[None]:
     own = {name: param.data for name, param in params.items()}
     try:
         for name, param in params.items():
-            param.data = weights[name]
+            param.data = weights[name].to(param.dtype)  # those of a model of 16 bits lie here as float32
         yield
     finally:
         for name, param in params.items():
             param.data = own[name]
 
 
-PLUGIN = plugin(Config, Separate, version=1, needs_task=True)
+PLUGIN = plugin(Config, Separate, version=2, stores="none", needs_task=True)

@@ -24,4 +24,4 @@ class Config(Training):
     """Settings of plain fine-tuning: those of training, nothing more."""
 
 
-PLUGIN = plugin(Config, lambda _: Method(), version=1, neutral={})
+PLUGIN = plugin(Config, lambda _: Method(), version=2, stores="none", neutral={})

@@ -17,9 +17,10 @@ def examples_used(meters: Meters) -> float:
 
 
 def train_tokens(meters: Meters) -> float:
-    """Tokens that went through training, padding not counted, replayed examples included.
+    """Tokens that went forward through the model while it learnt, padding not counted.
 
-    sum over steps of tokens = train_tokens. At least 0, lower is better. Source: metered.
+    Batches, old examples, teachers, Fisher passes, and what the model writes itself: sum over passes of tokens =
+    train_tokens. At least 0, lower is better. Source: metered.
     """
     return float(meters.train_tokens)
 
@@ -27,14 +28,15 @@ def train_tokens(meters: Meters) -> float:
 def train_flops(meters: Meters) -> float:
     """Floating-point operations of learning, estimated from the model's shape and not measured.
 
-    FLOPs = 6 N D, N the parameters after the last lesson (embeddings and frozen ones included) and D the tokens trained
-    on: 2 N a token forward, 4 N backward. Attention over long inputs, a method's own passes (Fisher, teachers) and what
-    frozen weights save are left out. At least 0, lower is better; NaN for a learner that is not
-    trained. Source: Kaplan et al. 2020, "Scaling Laws for Neural Language Models", sec. 2.1.
+    FLOPs = 6 N (D - F) + 2 N F, N the parameters after the last lesson (embeddings and frozen ones included), D all
+    tokens that went forward and F those of which no gradient was asked (teachers, texts that the model wrote): 2 N a
+    token forward, 4 N backward. Attention over long inputs and what frozen weights save are left out. At least 0, lower
+    is better; NaN for a learner that is not trained. Source: Kaplan et al. 2020, "Scaling Laws for Neural Language
+    Models", sec. 2.1.
     """
     if not meters.parameters_by_step or not meters.train_tokens or not meters.parameters_by_step[-1]:
         return math.nan
-    return 6.0 * meters.parameters_by_step[-1] * meters.train_tokens
+    return meters.parameters_by_step[-1] * (6.0 * meters.train_tokens - 4.0 * meters.forward_tokens)
 
 
 def joules(meters: Meters) -> float:

@@ -28,7 +28,7 @@ def exam_seconds(meters: Meters) -> float:
 
 
 def tokens_per_s(meters: Meters) -> float:
-    """Tokens trained on per second, padding not counted.
+    """Tokens that went forward per second of learning, padding not counted.
 
     train_tokens / train_s. At least 0, higher is better; NaN for a learner that is not trained. Source: metered.
     """
@@ -69,9 +69,10 @@ def device_memory_bytes(meters: Meters) -> float:
 
 
 def kept_bytes(meters: Meters) -> float:
-    """Bytes a method keeps beside the weights after the last lesson: examples, Fisher, anchors.
+    """Bytes kept beside the base model after the last lesson: examples, Fisher matrices, anchors, adapters.
 
-    kept_bytes = size of the method's state. At least 0, lower is better. Source: metered.
+    kept_bytes = stored examples + the method's other state + parameters that it added to the base model (rows of a
+    growing label head among them). At least 0, lower is better. Source: metered.
     """
     return float(meters.kept_bytes)
 

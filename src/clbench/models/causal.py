@@ -19,6 +19,7 @@ from clbench.core.keys import seed_of
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
+from clbench.models.adapter import base_alone, with_adapter
 from clbench.models.net import DTYPES, Batch, Forward, by_length, cut_middle, like_lengths, padded, pretrained, seeded
 from clbench.models.raw import answer_raw, stops_at
 from clbench.models.tokens import as_read
@@ -58,7 +59,9 @@ class Causal:
             raise ModelError("the tokenizer has no end token", where=spec.name, mend="set eos_token in its config")
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token  # padding is always masked, so any token will do
-        module = pretrained(AutoModelForCausalLM, spec, folder, dtype=DTYPES[spec.dtype])
+        with base_alone(folder) as base:
+            module = pretrained(AutoModelForCausalLM, spec, base, dtype=DTYPES[spec.dtype])
+        module = with_adapter(module, folder, spec)
         return cls(spec, module.to(device).eval(), tokenizer, exam_batch)
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,13 @@ from clbench.core.keys import seed_of
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
+from clbench.models.adapter import base_alone, with_adapter
 from clbench.models.net import DTYPES, Batch, Forward, cut_middle, like_lengths, padded, pretrained
 
-HEADS = ("classifier.out_proj", "classifier.dense_out", "classifier", "score")
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+HEADS = ("classifier.out_proj", "classifier.dense_out", "classifier", "score", "classification_head.out_proj")
 
 
 class Encoder:
@@ -42,6 +46,9 @@ class Encoder:
         self.exam_batch = exam_batch
         self.identity = source.identity(spec)
         self.head_name = _find_head(module, spec)
+        self.padding = _padding(module, tokenizer)
+        # Decoders with a label head look for the last token that is no padding.
+        cast("PreTrainedModel", module).config.pad_token_id = self.padding
         self._labels: list[str] = []
         self._encoded: dict[Prompt, list[int]] = {}
 
@@ -51,7 +58,9 @@ class Encoder:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         tokenizer = pretrained(AutoTokenizer, spec, folder)
-        module = pretrained(AutoModelForSequenceClassification, spec, folder, dtype=DTYPES[spec.dtype])
+        with base_alone(folder) as base:
+            module = pretrained(AutoModelForSequenceClassification, spec, base, dtype=DTYPES[spec.dtype])
+        module = with_adapter(module, folder, spec)
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         known = [str(module.config.id2label[i]) for i in range(module.config.num_labels)]
         named = [] if all(k == f"LABEL_{i}" for i, k in enumerate(known)) else known
@@ -62,7 +71,8 @@ class Encoder:
         """Say that the head's first rows belong to these labels, and drop the others."""
         head = self._head()
         self._labels = list(labels)
-        self._replace_head(head.weight.detach()[: len(labels)], head.bias.detach()[: len(labels)])
+        bias: Tensor | None = head.bias
+        self._replace_head(head.weight.detach()[: len(labels)], None if bias is None else bias.detach()[: len(labels)])
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -85,9 +95,11 @@ class Encoder:
         if not new:
             return
         head = self._head()
-        rows_KH = torch.stack([self._new_row(label) for label in new])
+        # In the model's own type, also in a lesson, in which the head is wider: a row is the same whenever it comes.
+        rows_KH = torch.stack([self._new_row(label) for label in new]).to(DTYPES[self.spec.dtype])
         weight_KH = torch.cat([head.weight.detach(), rows_KH.to(head.weight)])
-        bias_K = torch.cat([head.bias.detach(), head.bias.new_zeros(len(new))])
+        bias: Tensor | None = head.bias
+        bias_K = None if bias is None else torch.cat([bias.detach(), bias.new_zeros(len(new))])
         self._replace_head(weight_KH, bias_K)
         self._labels += new
 
@@ -103,10 +115,11 @@ class Encoder:
         assert isinstance(head, nn.Linear), "found by _find_head"
         return head
 
-    def _replace_head(self, weight_KH: Tensor, bias_K: Tensor) -> None:
+    def _replace_head(self, weight_KH: Tensor, bias_K: Tensor | None) -> None:
         head = self._head()
         head.weight = nn.Parameter(weight_KH.clone(), requires_grad=head.weight.requires_grad)
-        head.bias = nn.Parameter(bias_K.clone(), requires_grad=head.bias.requires_grad)
+        if bias_K is not None:  # decoders' label heads have none
+            head.bias = nn.Parameter(bias_K.clone(), requires_grad=head.bias.requires_grad)
         head.out_features = weight_KH.shape[0]
 
     # --- encoding and training ------------------------------------------------------------------------------
@@ -129,7 +142,7 @@ class Encoder:
         return len(self.prompt_ids(example.prompt))
 
     def _pad(self, prompts: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
-        ids_BT = padded(prompts, self.tokenizer.pad_token_id, self.device)
+        ids_BT = padded(prompts, self.padding, self.device)
         return ids_BT, padded([[1] * len(p) for p in prompts], 0, self.device)
 
     def batch(self, examples: Sequence[Example]) -> Batch:
@@ -198,8 +211,15 @@ class Encoder:
             hook.remove()
         if not unseen:
             return logits_BK
-        rows_KH = torch.stack([self._new_row(label) for label in unseen]).to(seen_in[0])
-        return torch.cat([logits_BK, (seen_in[0] @ rows_KH.T).float()], dim=1)
+        read = seen_in[0] if seen_in[0].dim() == 2 else self._last(seen_in[0], ids_BT)
+        rows_KH = torch.stack([self._new_row(label) for label in unseen]).to(read)
+        return torch.cat([logits_BK, (read @ rows_KH.T).float()], dim=1)
+
+    def _last(self, hidden_BTH: Tensor, ids_BT: Tensor) -> Tensor:
+        """Give the state at the last token that is no padding, where a decoder's label head is read."""
+        places_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
+        last_B = ((ids_BT != self.padding) * places_T).argmax(-1)
+        return hidden_BTH[torch.arange(len(ids_BT), device=ids_BT.device), last_B]
 
     def _choose(self, example: Example, logits_K: list[float], index: dict[str, int]) -> Answer:
         if not example.choices:
@@ -211,6 +231,17 @@ class Encoder:
             whole = self.tokenizer(self.render(example.prompt), add_special_tokens=True, verbose=False)["input_ids"]
             lost = len(whole) - read
         return Answer(example_id=example.id, text=example.choices[best], tokens_in=read, tokens_cut=lost)
+
+
+def _padding(module: nn.Module, tokenizer: Any) -> int:
+    """Choose what stands in for padding: it is masked, and must be an id that the model knows.
+
+    Of the tokenizer's own, the configuration's and the end token, the first that has an embedding; else 0.
+    """
+    model = cast("PreTrainedModel", module)
+    rows = cast("nn.Embedding", model.get_input_embeddings()).num_embeddings
+    known = (tokenizer.pad_token_id, model.config.to_dict().get("pad_token_id"), tokenizer.eos_token_id)
+    return next((i for i in known if i is not None and 0 <= i < rows), 0)
 
 
 def _find_head(module: nn.Module, spec: ModelSpec) -> str:

@@ -138,6 +138,7 @@ def load_net(spec: ModelSpec, machine: Machine) -> Net:
     from clbench.models.encoder import Encoder
 
     folder = source.locate(spec)
+    source.check_architecture(spec)
     architectures = source.configuration(spec).get("architectures") or []
     if folder is None and spec.family == "auto":
         architectures = _hub_architectures(spec)

@@ -13,12 +13,14 @@ from clbench.core.keys import digest, folder_digest
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability
 from clbench.models import tiny
+from clbench.models.adapter import FILES, check_adapter
 
 # What a checkpoint's answers depend on. Logs and optimiser files beside it do not change who it is.
 IDENTITY_FILES = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jinja")
 NOT_IDENTITY = frozenset({"pretraining.json", "trainer_state.json", "training_args.bin", "generation_config.json"})
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
+LAST_PLACE = frozenset({"xlnet"})
 ENCODER_SUFFIXES = ("ForSequenceClassification", "ForMaskedLM", "ForPreTraining")
 
 
@@ -32,7 +34,7 @@ def locate(spec: ModelSpec) -> Path | None:
         return tiny.folder(spec.name)
     folder = Path(spec.name).expanduser()
     if folder.exists():
-        _check_folder(folder)
+        _check_folder(folder, spec)
         return folder
     if not HUB_ID.match(spec.name):
         near = did_you_mean(spec.name, tiny.NAMES)
@@ -48,14 +50,15 @@ def locate(spec: ModelSpec) -> Path | None:
     return None
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Path, spec: ModelSpec) -> None:
     if not folder.is_dir():
         raise ModelError(f"{folder} is not a folder", where="model.name", mend="name the checkpoint's folder")
+    check_adapter(folder, spec)
     if not (folder / "config.json").is_file():
         raise ModelError(
             f"{folder} holds no config.json, so it is no Hugging Face checkpoint",
             where="model.name",
-            mend="name the folder that `save_pretrained` wrote; for a PEFT adapter merge it into its base first",
+            mend="name the folder that `save_pretrained` wrote",
         )
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
         raise ModelError(
@@ -75,6 +78,7 @@ def identity(spec: ModelSpec) -> str:
         source: Any = {"hub": spec.name, "revision": spec.revision}
     else:
         names = {p.name for pattern in IDENTITY_FILES for p in folder.glob(pattern)} - NOT_IDENTITY
+        names -= FILES if spec.adapter == "ignore" else set()
         stats = [(n, (folder / n).stat()) for n in sorted(names)]
         source = _folder_identity(folder, tuple((n, s.st_size, s.st_mtime_ns) for n, s in stats))
     return digest({"source": source, "family": spec.family, "dtype": spec.dtype, "max_tokens": spec.max_tokens})
@@ -98,11 +102,33 @@ def configuration(spec: ModelSpec) -> dict[str, Any]:
 
 def abilities(spec: ModelSpec) -> frozenset[Ability] | None:
     """Tell what a model can without loading it; None for a Hub model, whose configuration is not at hand."""
+    check_architecture(spec)
     architectures = configuration(spec).get("architectures") or []
     if not architectures and spec.family == "auto" and locate(spec) is None:
         return None
     causal = family_of(spec, architectures) == "causal"
     return frozenset({"text", "loglik", "label"}) if causal else frozenset({"label"})
+
+
+def check_architecture(spec: ModelSpec) -> None:
+    """Refuse checkpoints that this package cannot ask or train rightly, before anything is loaded.
+
+    Raises:
+        ModelError: It reads with an encoder and writes with a decoder; or it reads its answer off the last place of a
+            row, padding or not.
+    """
+    found = configuration(spec)
+    why = ""
+    if found.get("is_encoder_decoder"):
+        why = "reads with an encoder and writes with a decoder"
+    elif found.get("model_type") in LAST_PLACE:
+        why = "takes its answer from the last place of a row, where padding stands"
+    if why:
+        raise ModelError(
+            f"{spec.name!r} ({found.get('model_type')}) {why}, which is not supported",
+            where="model.name",
+            mend="take a causal language model, or an encoder such as BERT, RoBERTa or DeBERTa",
+        )
 
 
 def weights_bytes(spec: ModelSpec) -> int:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from clbench.core.keys import rng
 from clbench.metrics import all_metrics
-from clbench.report.facts import Facts, facts
+from clbench.report.facts import SAID, Facts, facts
 from clbench.report.gather import Group
 from clbench.report.safe import plain
 from clbench.report.table import as_text, cell, printed
@@ -30,9 +30,10 @@ class Limits:
     """What a method must keep to; None is no limit.
 
     Attributes:
-        stored_data: False: it may keep no users' examples.
+        stored_data: False: it may keep no users' examples, nor text that may quote them.
         task_known: Whether questions come with their task; None: it does not matter.
-        memory_bytes, kept_bytes: Most memory of a process (or of the accelerator), and most bytes kept beside weights.
+        memory_bytes, kept_bytes: Most memory of a process (or of the accelerator), and most bytes kept beside the base
+            model: stored examples, other state and added parameters.
         hours: Most hours of learning, all lessons together.
         ability_drop: Most that the average of general abilities may fall, in [0, 1].
     """
@@ -87,7 +88,7 @@ def advise(groups: Sequence[Group], limits: Limits) -> Advice:
 
 def _why_not(group: Group, limits: Limits) -> str:
     """Say why a method is out; empty if it is not."""
-    known = facts(group.runs[0].spec.learner)
+    known = _known(group)
     if math.isnan(group.score(AP)):
         return "its average performance is not known"
     if known.family == "bounds" and group.runs[0].spec.learner_name != "sft":
@@ -95,12 +96,16 @@ def _why_not(group: Group, limits: Limits) -> str:
     return _data(group, known, limits) or _sizes(group, limits)
 
 
+def _known(group: Group) -> Facts:
+    return facts(group.runs[0].spec.learner, group.runs[0].provenance)
+
+
 def _data(group: Group, known: Facts, limits: Limits) -> str:
     if not limits.stored_data:
-        if known.stores_data is None:
+        if known.stores is None:
             return "it is not known whether it stores users' examples"
         if known.stores_data:
-            return "it stores users' examples"
+            return f"it keeps {SAID[known.stores]}"
     told = group.runs[0].outline.reveals == "task"
     if limits.task_known is False and known.needs_task:
         return "it must be told the task of a question"
@@ -171,9 +176,16 @@ def as_table(found: Advice) -> str:
             table.add_column(all_metrics()[name].symbol, justify="right", no_wrap=True)
         table.add_column("best in", justify="right")
         table.add_column("front", no_wrap=True)
+        table.add_column("keeps", no_wrap=True)
         for group, chance in zip(found.ranked, found.chances, strict=True):
             on_front = "*" if group.label in found.front else ""
-            table.add_row(plain(group.label), *(cell(group, n) for n in SHOWN), f"{100 * chance:.0f} %", on_front)
+            table.add_row(
+                plain(group.label),
+                *(cell(group, n) for n in SHOWN),
+                f"{100 * chance:.0f} %",
+                on_front,
+                _known(group).stores or "?",
+            )
         parts.append(as_text(table))
     else:
         parts.append("Nothing that was measured keeps to these limits.")
@@ -198,8 +210,9 @@ def _note(found: Advice) -> str:
     seeds = "one seed each: other seeds are not in it" if counts == [1] else f"seeds: {', '.join(map(str, counts))}"
     return (
         f"Best in: share of draws of other items and other seeds in which the method has the highest AP ({seeds}). "
-        "*: on the Pareto front of AP, FM, GAD, time and bytes kept. Measured on this stream and model; another model "
-        "needs its own measurement."
+        "*: on the Pareto front of AP, FM, GAD, time and bytes kept. Keeps: what of users' data lies beside the "
+        "trained weights (none, derived numbers, text that may_quote, examples; ?: not known). Measured on this stream "
+        "and model; another model needs its own measurement."
     )
 
 
@@ -217,6 +230,7 @@ def as_json(found: Advice) -> dict[str, Any]:
                 "label": g.label,
                 "best_in": chance,
                 "front": g.label in found.front,
+                "stores": _known(g).stores,
                 **{n: number(g.score(n)) for n in SHOWN},
             }
             for g, chance in zip(found.ranked, found.chances, strict=True)

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from clbench.core.budget import due_columns
 from clbench.core.keys import digest
 from clbench.metrics import all_metrics
-from clbench.report.facts import facts
+from clbench.report.facts import SAID, facts
 from clbench.report.gather import Group, RunRecord, group_runs
 from clbench.report.html import html_report
 from clbench.report.safe import plain
@@ -160,7 +160,7 @@ def _about(name: str) -> str:
 
 def _shown(row: Entry) -> dict[str, Any]:
     """Give a row as texts."""
-    group, known = row.group, facts(row.group.runs[0].spec.learner)
+    group, known = row.group, facts(row.group.runs[0].spec.learner, row.group.runs[0].provenance)
     first = group.runs[0]
     told = {True: "needs it", None: "not known", False: "not needed"}[known.needs_task]
     cells: list[tuple[str, str]] = []
@@ -180,7 +180,7 @@ def _shown(row: Entry) -> dict[str, Any]:
         "size": _size(first.meters.parameters_by_step),
         "family": known.family or "own",
         "told": "told" if first.outline.reveals == "task" else told,
-        "stores": {True: "yes", False: "no", None: "not known"}[known.stores_data],
+        "stores": SAID[known.stores],
         "seeds": len(group.runs),
         "cells": cells,
         "missing": f"{row.missing[0]} of {row.missing[1]}" if row.missing[0] else "",

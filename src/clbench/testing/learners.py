@@ -11,16 +11,16 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from clbench.core.errors import DataError, SpecError
+from clbench.core.errors import DataError, LessonError, SpecError
 from clbench.core.keys import canonical, digest, folder_digest
 from clbench.core.progress import Progress, listener
 from clbench.core.protocols import Learner, LearnerPlugin
@@ -31,6 +31,7 @@ from clbench.data.stream import lessons, open_stream
 from clbench.engine.resolve import open_learner
 from clbench.testing.outcome import Outcome
 
+QUOTE = 12  # characters of a question that are no coincidence
 QUICK = {"lr": 1e-3, "epochs": 1, "batch_size": 8, "warmup": 0.0}
 
 
@@ -216,6 +217,40 @@ def _stored_examples(folder: Path) -> Iterator[Example]:
             stack += value
 
 
+def _says_what_it_stores(bench: Bench) -> str:
+    learner = bench.taught(2)
+    level = bench.plugin.stored(bench.plugin.config.model_validate(bench.settings))
+    folder = bench.save(learner)
+    if any(_stored_examples(folder)) and level != "examples":
+        return f'it keeps examples as they are, and says {_quoted(level)}: write stores="examples" in its PLUGIN'
+    texts = "\n".join(_stored_texts(folder))
+    for example in (e for lesson in bench.lessons[:2] for e in lesson.examples):
+        question = example.prompt[-1].content
+        if len(question) >= QUOTE and question in texts and level not in ("may_quote", "examples"):
+            return f'it keeps the text of example {example.id!r}, and says {_quoted(level)}: write stores="examples"'
+    return ""
+
+
+def _quoted(level: str | None) -> str:
+    return "nothing of what it stores" if level is None else f'stores="{level}"'
+
+
+def _stored_texts(folder: Path) -> Iterator[str]:
+    """Walk all that was saved and give every text in it; what is no JSON is read byte by byte."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        if path.suffix != ".json":
+            yield data.decode("utf-8", errors="ignore")
+            continue
+        stack: list[Any] = [json.loads(data)]
+        while stack:
+            value = stack.pop()
+            if isinstance(value, str):
+                yield value
+            elif isinstance(value, (dict, list)):
+                stack += [*value, *value.values()] if isinstance(value, dict) else value
+
+
 def _unknown_setting_refused(bench: Bench) -> str:
     try:
         open_learner({"name": bench.name, **bench.settings, "no_such_setting": 1})
@@ -273,6 +308,39 @@ def _stopping(after: int) -> Generator[None]:
         listener.reset(token)
 
 
+def _label_head_grows(bench: Bench) -> str:
+    """Lessons that bring new labels to an encoder: shapes change under whatever a method keeps of them."""
+    if "encoder" not in bench.plugin.families:
+        raise NotApplicableError("it is not defined on encoders")
+    growing = replace(bench, model=ModelSpec(name="tiny-bert"), lessons=_bringing_labels(bench.lessons))
+    learner = growing.learner()
+    for lesson in growing.lessons[:3]:
+        folder = growing.save(learner)
+        woken = growing.learner()
+        woken.load(folder)
+        try:
+            for each in (learner, woken):
+                each.learn(lesson)
+        except LessonError as error:
+            return f"on a label head that gains rows: {error.where}: {error.what}"
+        if growing.state(learner) != growing.state(woken):
+            return "on a label head that gains rows, it learns differently after sleep"
+    return ""
+
+
+def _bringing_labels(lessons: Sequence[Lesson]) -> tuple[Lesson, ...]:
+    """Make lessons of which each has labels of its own, from the questions of others."""
+    found: list[Lesson] = []
+    for lesson in lessons:
+        names = tuple(f"label {lesson.step}.{i}" for i in range(1 + lesson.step))
+        taught = tuple(
+            e.model_copy(update={"targets": (names[i % len(names)],), "choices": names})
+            for i, e in enumerate(lesson.examples[:16])
+        )
+        found.append(lesson.model_copy(update={"examples": taught, "digest": digest(taught)}))
+    return tuple(found)
+
+
 def _learning_does_something(bench: Bench) -> str:
     if bench.name == "frozen":
         raise NotApplicableError("it is meant to learn nothing")
@@ -291,10 +359,12 @@ CHECKS: dict[str, Callable[[Bench], str]] = {
     "global random state untouched": _global_rng_untouched,
     "lesson not mutated": _lesson_not_mutated,
     "kept examples within the budget": _keeps_within_budget,
+    "what it stores is said": _says_what_it_stores,
     "unknown setting refused": _unknown_setting_refused,
     "exam items refused": _exam_items_refused,
     "stop and resume": _stop_and_resume,
     "learning leaves a trace": _learning_does_something,
+    "label head that grows": _label_head_grows,
 }
 
 

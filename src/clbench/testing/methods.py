@@ -24,6 +24,7 @@ from clbench.core import plugins
 from clbench.core.protocols import LearnerPlugin
 from clbench.engine.resolve import open_learner
 from clbench.learners._training import Training
+from clbench.report.facts import SAID
 from clbench.testing.measured import measured, measured_lines
 
 SECTIONS = ("Family", "Defaults", "Keeps", "Told", "Privacy", "Not for", "Falls short")
@@ -203,6 +204,8 @@ def facts(plugin: LearnerPlugin[Any]) -> list[str]:
         found.append(f"Learns its first lesson exactly as `{plugin.first_lesson_as}`, so that grids share it.")
     if plugin.needs_task:
         found.append("Must be told the task: it needs a stream with `reveals: task`.")
+    said = plugin.stored(plugin.config())
+    found.append(f"Keeps {SAID[said]} beside the weights that it has trained{f' (`{said}`)' if said else ''}.")
     if plugin.teaches == "at_once":
         found.append("Is taught all lessons at once.")
     if not plugin.starts_as_base:
@@ -217,6 +220,9 @@ def methods_page(costs: Path = COSTS) -> str:
         "",
         "One file per method in `src/clbench/learners/`, one training loop, equal budgets. Each name leads to",
         "its page: equation, paper, settings. Your own: [tutorial](tutorial-method.md). Made by `make docs`.",
+        "",
+        "Users' data: what lies beside the trained weights. `none`; `derived`, numbers made of examples; `may_quote`,",
+        "text that can repeat them word for word; `examples`, as they are. Weights remember too: none is a promise.",
     ]
     known = {name: describe(name) for name in plugins.shipped("learner")}
     family = {name: said.sections.get("Family", "") for name, (said, _) in known.items()}
@@ -232,8 +238,8 @@ def methods_page(costs: Path = COSTS) -> str:
 
 
 def _row(name: str, said: Described, plugin: LearnerPlugin[Any]) -> str:
-    told, privacy = (_sentence(said.sections.get(title, "–")) for title in ("Told", "Privacy"))
-    cells = [f"[`{name}`](methods/{name}.md)", said.idea, told, privacy, ", ".join(plugin.families)]
+    told, stores = _sentence(said.sections.get("Told", "–")), plugin.stored(plugin.config()) or "not said"
+    cells = [f"[`{name}`](methods/{name}.md)", said.idea, told, stores, ", ".join(plugin.families)]
     return f"| {' | '.join(map(_cell, cells))} |"
 
 

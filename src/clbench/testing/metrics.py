@@ -42,6 +42,12 @@ METERS = Meters(
     kept_bytes_by_step=(50, 100),
     parameters_by_step=(100, 105),
     train_s_by_step=(1.0, 3.0),
+    forward_tokens=200,
+    buffer_bytes=60,
+    state_bytes=20,
+    added_bytes=20,
+    buffer_bytes_by_step=(40, 60),
+    buffer_examples_by_step=(2, 3),
 )
 
 

@@ -120,7 +120,7 @@ def test_lora_plus_groups_are_those_of_peft():
     made = learner("lora_plus", ratio=7.0)
     made.method.prepare(made.net, 1)
     params = {n: p for n, p in made.net.module.named_parameters() if p.requires_grad}
-    ours = {id(p): group["speed"] for group in _groups(params, made.method) for p in group["params"]}
+    ours = {id(p): group["speed"] for group in _groups(params, made.method.speed) for p in group["params"]}
     theirs = create_loraplus_optimizer(made.net.module, torch.optim.AdamW, lr=1.0, loraplus_lr_ratio=7.0)
     assert ours == {id(p): group["lr"] for group in theirs.param_groups for p in group["params"]}
     assert set(ours.values()) == {1.0, 7.0}

@@ -1,0 +1,99 @@
+"""A hook that breaks is named by file, class, hook and lesson, and its cause is kept."""
+
+import pytest
+
+from clbench.core.errors import DataError, LessonError
+from clbench.core.spec import Machine, ModelSpec
+from clbench.core.types import Decode, Example, Lesson, Message
+from clbench.engine.resolve import open_learner
+from clbench.learners._hooks import Hooks
+from clbench.learners._method import Method
+from clbench.learners.combine import Combined
+
+pytestmark = pytest.mark.xdist_group("models")
+EXAMPLES = tuple(
+    Example(id=str(i), prompt=(Message(role="user", content=f"zan {i}"),), targets=("red",)) for i in range(4)
+)
+LESSON = Lesson(step=1, examples=EXAMPLES, digest="x")
+FILE = """
+from clbench.learners._method import Method
+
+
+class Broken(Method):
+    stores = "derived"
+
+    def {head}:
+        return {body}
+"""
+HEADS = {
+    "widen": "widen(self, net, lesson, rng)",
+    "prepare": "prepare(self, net, step)",
+    "speed": "speed(self, name)",
+    "mix": "mix(self, batch, rng)",
+    "penalise": "penalise(self, net, batch, out)",
+    "project": "project(self, net)",
+    "finish": "finish(self, net, step)",
+    "settle": "settle(self, net, lesson, rng)",
+}
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def learner(hook, body="{}['nothing']"):
+        (tmp_path / "my_file.py").write_text(FILE.format(head=HEADS[hook], body=body))
+        plugin, config = open_learner({"name": "my_file.py:Broken", "epochs": 1})
+        return plugin.build(config, ModelSpec(), 0, Machine(device="cpu"))
+
+    return learner
+
+
+@pytest.mark.parametrize("hook", HEADS)
+def test_a_broken_hook_of_a_users_file_is_named(hook, written):
+    with pytest.raises(LessonError) as error:
+        written(hook).learn(LESSON)
+    assert error.value.where == f"my_file.py:Broken.{hook}, lesson 1"
+    assert error.value.what == "KeyError: 'nothing' (line 9 of my_file.py)"
+    assert isinstance(error.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("body", ["None", "1.0", "out.logits_NV"])
+def test_what_is_no_loss_is_named(body, written):
+    with pytest.raises(LessonError, match="one number as a tensor") as error:
+        written("penalise", body).learn(LESSON)
+    assert error.value.where == "my_file.py:Broken.penalise, lesson 1"
+
+
+def test_a_loss_that_nothing_can_descend_is_said(written):
+    with pytest.raises(LessonError, match="no gradient reaches") as error:
+        written("penalise", "out.loss.detach()").learn(LESSON)
+    assert error.value.where == "my_file.py:Broken.penalise, lesson 1"
+
+
+def test_a_class_alone_may_say_what_it_stores(written):
+    written("speed")
+    plugin, config = open_learner({"name": "my_file.py:Broken"})
+    assert plugin.stored(config) == "derived"
+
+
+class Part(Method):
+    def penalise(self, net, batch, out):
+        raise ValueError("first line\nsecond line")
+
+    def answer(self, net, examples, decode):
+        raise DataError("said already")
+
+
+def test_of_parts_the_one_that_broke_is_named():
+    hooks = Hooks(Combined([Method(), Part()]))
+    hooks.step = 3
+    with pytest.raises(LessonError) as error:
+        hooks.penalise(None, None, type("Out", (), {"loss": 0})())
+    assert error.value.where == "test_hooks.py:Part.penalise, lesson 3"
+    assert error.value.what.startswith("ValueError: first line (line ")
+
+
+def test_what_a_hook_says_to_the_user_stays_as_it_is():
+    with pytest.raises(DataError, match="said already"):
+        Hooks(Part()).answer(None, EXAMPLES, Decode())
