@@ -137,6 +137,9 @@ class ScorerPlugin:
         combine: Graded answers of one exam (one or more, none with score None) -> score of the exam in [0, 1]; pure,
             and blind to their order. It reads `Grade.parts`. None: the mean of their scores.
         specimens: What the contract suite asks; none where plain text will do.
+        suits: Codes of a task's languages (one or more: "en", "zh", ...) -> settings that the task gets where its card
+            says nothing about them; {} where the defaults will do. None: marks do not depend on the language.
+        doubts: (settings, targets) -> what in the targets these settings cannot mark well, in words; "" if nothing.
     """
 
     build: Callable[[Mapping[str, Any]], Scorer]
@@ -144,6 +147,8 @@ class ScorerPlugin:
     about: str
     combine: Callable[[Sequence[Grade]], float] | None = None
     specimens: tuple[Specimen, ...] = ()
+    suits: Callable[[Sequence[str]], Mapping[str, Any]] | None = None
+    doubts: Callable[[Mapping[str, Any], Sequence[str]], str] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,226 @@
+"""Numbers in a text: found as a reader of its language finds them, and never guessed.
+
+See `numeric` for what is read. A text is first brought into one form (`_plain`); `TOKEN` then finds all that looks like a
+number, whether or not it can be read, so that an unreadable one is never taken for two others; `_value` reads it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from fractions import Fraction
+
+from clbench.scoring import _hanzi
+from clbench.scoring._settings import clip
+
+# Languages that write 1.234,5; the others write 1,234.5. Of these some group by points, all by blanks.
+COMMA = frozenset(
+    "af az be bg bs ca cs da de el es et eu fi fr gl hr hu hy id is it ka kk lt lv mk nb nl nn no pl pt ro ru sk sl sq "
+    "sr sv tr uk uz vi".split()
+)
+POINT_GROUPS = frozenset("bs ca da de el es eu gl hr id is it mk nl pt ro sl sq sr tr vi".split())
+INDIAN = frozenset("en hi bn gu kn ml mr ne or pa ta te ur si".split())  # 12,34,567
+# Words of size that follow figures; long and short scale by language.
+SCALES: dict[str, dict[str, int]] = {
+    "en": {
+        **{"hundred thousand": 5, "hundred million": 8, "hundred": 2, "thousand": 3, "lakhs?": 5, "millions?": 6},
+        **{"crores?": 7, "billions?": 9, "trillions?": 12},
+    },
+    "de": {"tausend": 3, "millionen": 6, "million": 6, "mio\\.?": 6, "milliarden?": 9, "mrd\\.?": 9, "billion(?:en)?": 12},
+    "fr": {"mille": 3, "millions?": 6, "milliards?": 9, "billions?": 12},
+    "es": {"mil millones": 9, "mil": 3, "millón|millones": 6, "billón|billones": 12},
+    "it": {"mila": 3, "milione|milioni": 6, "miliardo|miliardi": 9},
+    "pt": {"mil milhões": 9, "mil": 3, "milhão|milhões": 6, "bilhão|bilhões": 9},
+    "nl": {"duizend": 3, "miljoen": 6, "miljard": 9},
+    "ru": {"тыс\\.?|тысяч[аи]?": 3, "млн\\.?|миллион(?:а|ов)?": 6, "млрд\\.?|миллиард(?:а|ов)?": 9},
+}
+PERCENT = "percent|per cent|prozent|pour cent|por ciento|per cento|por cento|procent|процент(?:а|ов)?"
+MOST_DIGITS = 40  # what is longer is a runaway answer, and costs time without end
+MOST_POWER = 4000  # digits of a power
+GROUP = ",.'_\u2009"  # marks inside a number; a thin blank stands for every blank that groups
+LETTER = "A-Za-zÀ-ɏͰ-ϿЀ-ӿ_"
+
+TOKEN = re.compile(
+    rf"""(?<![{LETTER}\d.^])
+    (?:(?<![)\]])(?P<sign>[-+]))?(?:(?:us|hk|nt|[ac])?[$€£¥₹₩₽]\s?(?P<inner>[-+])?)?(?P<root>√\s?|\\sqrt\{{?)?
+    (?: (?P<odd>\d+(?::\d+)+ | \d{{1,4}}(?P<sep>[-/.])\d{{1,2}}(?P=sep)\d{{1,4}}(?![\d,]))
+      | (?P<over>\d+)\s?/\s?(?P<under>\d+)
+      | (?P<value>[.,]?\d+(?:[{GROUP}]\d+)*)
+        (?: e(?P<power>[-+]?\d+)(?!\d|[.,]\d)
+          | (?:\s?(?:×|·|x|\*|\\times|\\cdot)\s?(?P<ten>10))?(?:\s?\^\s?|\*\*)(?P<raised>[-+]?\d+)
+          | \s(?P<part>\d+/\d+) )?
+    )(?P<left>(?:[/^]\d|\.?\d|\s?(?:π|√|\\pi|\\sqrt))*)""",
+    re.VERBOSE,
+)
+FIGURES = re.compile(r"\d")
+SIGNS = str.maketrans({"\u2044": "/", "\u2012": "-", "\u2013": "-", "\u2212": "-", "’": "'"})
+FORMS = (
+    (re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}"), r" \1/\2"),
+    (re.compile(r"\{,\}"), ","),  # LaTeX's comma without a blank
+    (re.compile(r"\\,"), "\x1f"),  # and its thin blank
+    (re.compile(r"\\(?=[%$])"), ""),
+    (re.compile(r"\^[{(]([-+]?\d+)[)}]"), r"^\1"),
+    (re.compile(rf"(?<=[{LETTER}])\^[-+]?\d+"), ""),  # the 2 of m² is no number
+    (re.compile(r"(?<=[=(:])\s*-\s(?=[\d.])"), "-"),
+)
+
+
+def _blanks(blank: str) -> re.Pattern[str]:
+    """Return what finds whole numbers that are grouped by blanks; a group that begins with 0 is never a number alone."""
+    first = rf"(?<![\d.,'{LETTER}])(?<!\d[ \x1f])\d{{1,3}}"
+    return re.compile(rf"{first}(?:[{blank}]\d{{3}})+(?!\d)|{first}(?: \d{{3}})*(?: 0\d{{2}})(?: \d{{3}})*(?!\d)")
+
+
+BLANKS = {True: _blanks(" \x1f"), False: _blanks("\x1f")}  # by whether the decimal mark is a comma
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something in a text that looks like a number.
+
+    Attributes:
+        text: As it is written.
+        readings: The values that it may have, several of a percentage; none: it cannot be read.
+    """
+
+    text: str
+    readings: tuple[Fraction, ...]
+
+
+def numbers(text: str, language: str) -> list[Found]:
+    """Return all that looks like a number, in order; Chinese numerals only where the text holds no figures.
+
+    Args:
+        text: At most 20,000 characters of it are looked at.
+        language: "en", "de", ...: which mark is the decimal one, and the words of size.
+
+    Example:
+        >>> [str(found.readings[0]) for found in numbers("16,00 € statt 1.234,5", "de")]
+        ['16', '2469/2']
+        >>> numbers("3,5", "en")
+        [Found(text='3,5', readings=())]
+    """
+    text = _plain(text, language)
+    if not FIGURES.search(text):
+        return [Found(written, values) for written, values in _hanzi.numerals(text)]
+    tail = _tail(language)
+    found: list[Found] = []
+    start = 0
+    while (match := TOKEN.search(text, start)) is not None:
+        mixed = _hanzi.MIXED.match(text, match.start("value")) if match["value"] else None
+        end = mixed.end() if mixed else match.end()
+        after = tail.match(text, end)
+        found.append(_found(match, mixed, after, language))
+        start = after.end() if after else end
+    return found
+
+
+def _found(
+    match: re.Match[str], mixed: re.Match[str] | None, after: re.Match[str] | None, language: str
+) -> Found:
+    written = match.group().strip() if mixed is None else mixed.group()
+    value = _hanzi.mixed(mixed.group()) if mixed else _value(match, language)
+    if value is None:
+        return Found(written, ())
+    value *= -1 if "-" in (match["sign"], match["inner"]) else 1
+    if after is None:
+        return Found(written, (value,))
+    if after["percent"]:
+        return Found(written, (value, value / 100))
+    word = after["scale"]
+    power = next(n for stem, n in SCALES[language].items() if re.fullmatch(stem, word)) if word else 3
+    return Found(written, (value * 10**power,))
+
+
+def _tail(language: str) -> re.Pattern[str]:
+    scales = "|".join(SCALES.get(language, {})) or "(?!)"
+    thousand = r"k(?![\w/])" if language == "en" else "(?!)"
+    return re.compile(rf"(?P<percent>\s?%|\s(?:{PERCENT})\b)|\s?(?P<scale>{scales})\b|{thousand}")
+
+
+def _plain(text: str, language: str) -> str:
+    """Return a text with one form for each sign that numbers are made with, in lower case."""
+    text = re.sub(r"(?<=\d)(?=[¼-¾⅐-⅞])", " ", clip(text))  # else the 3 of 3½ is joined to the half
+    text = re.sub("[⁺⁻]?[⁰¹²³⁴-⁹]+", lambda m: "^" + _level(m.group()), re.sub("[₀-₉]+", "", text))
+    text = re.sub(r"(?<!\d)(\d{1,3}(?:，\d{3})+)(?!\d)", lambda m: m.group().replace("，", ","), text)
+    text = re.sub(r"[\u2009\u202f\u00a0](?=\d{3}(?!\d))", "\x1f", re.sub("[，、]", ", ", text))
+    text = unicodedata.normalize("NFKC", text).translate(SIGNS).lower()
+    for pattern, instead in FORMS:
+        text = pattern.sub(instead, text)
+    blanks = BLANKS[language in COMMA]
+    return _hanzi.plain(blanks.sub(lambda m: re.sub("[ \x1f]", "\u2009", m.group()), text).replace("\x1f", " "))
+
+
+def _level(raised: str) -> str:
+    return unicodedata.normalize("NFKC", raised).replace("\u2212", "-")
+
+
+def _value(match: re.Match[str], language: str) -> Fraction | None:
+    """Return the value of what was found without its sign; None where it cannot be read in one way only."""
+    digits = re.sub(r"\D", "", match.group())
+    if match["odd"] or match["root"] or match["left"] or len(digits) > MOST_DIGITS:
+        return None
+    if match["over"]:
+        return Fraction(int(match["over"]), int(match["under"])) if int(match["under"]) else None
+    value = decimal(match["value"], language)
+    if value is None:
+        return None
+    if match["part"]:
+        over, under = map(int, match["part"].split("/"))
+        return value + Fraction(over, under) if under and value.denominator == 1 else None
+    if match["power"]:
+        return _raised(Fraction(10), int(match["power"]), value)
+    if match["raised"]:
+        return _raised(Fraction(10), int(match["raised"]), value) if match["ten"] else _raised(value, int(match["raised"]))
+    return value
+
+
+def _raised(base: Fraction, power: int, times: Fraction = Fraction(1)) -> Fraction | None:
+    if abs(power) * len(str(base)) > MOST_POWER or (not base and power < 0):
+        return None
+    return times * base**power
+
+
+def decimal(figures: str, language: str) -> Fraction | None:
+    """Return the value of figures with marks between them, None where the language leaves it open.
+
+    Two different marks leave nothing open (1.234,5 and 1,234.5), nor does one that comes twice (1.234.567).
+
+    Example:
+        >>> decimal("1.234", "de"), decimal("1,234", "en"), decimal("1,234", "de"), decimal("3,5", "en")
+        (Fraction(1234, 1), Fraction(1234, 1), Fraction(617, 500), None)
+    """
+    marks = [c for c in figures if not c.isdigit()]
+    kinds = list(dict.fromkeys(marks))
+    if not marks:
+        return Fraction(int(figures))
+    if len(kinds) == 2 and marks.count(kinds[1]) == 1 and marks[-1] == kinds[1] and kinds[1] in ".,":
+        whole, part = figures.split(kinds[1])
+        grouped = _grouped(whole, kinds[0], language)
+        return None if grouped is None else grouped + Fraction(int(part), 10 ** len(part))
+    if len(kinds) > 1:
+        return None
+    mark = kinds[0]
+    if mark == ("," if language in COMMA else "."):
+        if len(marks) > 1:
+            return None
+        whole, part = figures.split(mark)
+        return Fraction(int(whole + part), 10 ** len(part))
+    grouped = _grouped(figures, mark, language)
+    if mark == "." and len(marks) == 1:  # in a language of decimal commas
+        if grouped is None:
+            whole, part = figures.split(mark)  # nothing but a decimal point
+            return Fraction(int(whole + part), 10 ** len(part))
+        return grouped if language in POINT_GROUPS else None
+    return grouped
+
+
+def _grouped(figures: str, mark: str, language: str) -> Fraction | None:
+    """Return the value of a whole number that is grouped by a mark, None where it is not grouped rightly."""
+    first, *groups = figures.split(mark)
+    if not 0 < len(first) <= 3 or (first.startswith("0")) or len(groups[-1]) != 3:
+        return None
+    sizes = {len(group) for group in groups[:-1]}
+    indian = mark == "," and language in INDIAN and sizes == {2} and len(first) <= 2
+    return Fraction(int(figures.replace(mark, ""))) if sizes <= {3} or indian else None
