@@ -16,21 +16,53 @@ CODES = frozenset(
     nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw
     ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu yue wuu lzh""".split()
 )
-NAMES = {
-    **{"english": "en", "英文": "en", "英语": "en", "chinese": "zh", "mandarin": "zh", "cmn": "zh", "zho": "zh"},
-    **{"中文": "zh", "汉语": "zh", "漢語": "zh", "普通话": "zh", "eng": "en", "german": "de", "deutsch": "de", "deu": "de"},
-    **{"french": "fr", "français": "fr", "fra": "fr", "spanish": "es", "español": "es", "spa": "es", "italian": "it"},
-    **{"portuguese": "pt", "dutch": "nl", "russian": "ru", "japanese": "ja", "日本語": "ja", "日语": "ja", "jpn": "ja"},
-    **{"korean": "ko", "한국어": "ko", "kor": "ko", "thai": "th", "arabic": "ar", "hindi": "hi", "vietnamese": "vi"},
-    **{"turkish": "tr", "polish": "pl", "swedish": "sv", "indonesian": "id", "ukrainian": "uk", "cantonese": "yue"},
+_NAMED = {
+    "en": "english eng 英文 英语",
+    "zh": "chinese mandarin cmn zho 中文 汉语 漢語 普通话",
+    "de": "german deutsch deu",
+    "fr": "french français fra",
+    "es": "spanish español spa",
+    "it": "italian italiano",
+    "pt": "portuguese português",
+    "nl": "dutch nederlands",
+    "ru": "russian русский",
+    "ja": "japanese jpn 日本語 日语",
+    "ko": "korean kor 한국어",
+    "th": "thai",
+    "ar": "arabic",
+    "hi": "hindi",
+    "vi": "vietnamese",
+    "tr": "turkish",
+    "pl": "polish",
+    "sv": "swedish",
+    "id": "indonesian",
+    "uk": "ukrainian",
+    "yue": "cantonese",
 }
+NAMES = {name: code for code, names in _NAMED.items() for name in names.split()}
 CHINESE = frozenset({"zh", "yue", "wuu", "lzh"})
 BLANKLESS = CHINESE | {"ja", "th", "lo", "km", "my", "bo", "dz"}  # no blanks between words
 # First word of a letter's Unicode name -> the language that a text of such letters is taken for.
 SCRIPTS = {
-    **{"CJK": "zh", "HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "THAI": "th", "LAO": "lo", "KHMER": "km"},
-    **{"MYANMAR": "my", "TIBETAN": "bo", "CYRILLIC": "ru", "GREEK": "el", "ARABIC": "ar", "HEBREW": "he"},
-    **{"DEVANAGARI": "hi", "BENGALI": "bn", "TAMIL": "ta", "TELUGU": "te", "GEORGIAN": "ka", "ARMENIAN": "hy"},
+    "CJK": "zh",
+    "HIRAGANA": "ja",
+    "KATAKANA": "ja",
+    "HANGUL": "ko",
+    "THAI": "th",
+    "LAO": "lo",
+    "KHMER": "km",
+    "MYANMAR": "my",
+    "TIBETAN": "bo",
+    "CYRILLIC": "ru",
+    "GREEK": "el",
+    "ARABIC": "ar",
+    "HEBREW": "he",
+    "DEVANAGARI": "hi",
+    "BENGALI": "bn",
+    "TAMIL": "ta",
+    "TELUGU": "te",
+    "GEORGIAN": "ka",
+    "ARMENIAN": "hy",
 }
 SHARE = 0.3  # of the letters: Chinese texts hold Latin names and formulas
 

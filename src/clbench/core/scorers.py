@@ -26,21 +26,31 @@ def suited(scorer: ScorerSpec, about: Mapping[str, Any], where: str = "") -> Sco
     Raises:
         SpecError: There is no such scorer.
     """
-    languages = codes(str(about.get("language", "")))
-    plugin = _plugin(scorer, where)
-    if not languages or plugin is None or plugin.suits is None:
+    named = str(about.get("language", ""))
+    languages, plugin = codes(named), _plugin(scorer, where)
+    if plugin is None or plugin.suits is None or not named:
+        return scorer
+    if not languages:
+        notice(f"{where} about.language {named!r} is no code of a language: {scorer.name} marks by its defaults")
         return scorer
     settings = {**plugin.suits(languages), **scorer.settings}
     return scorer.model_copy(update={"settings": settings})
+
+
+def depends_on_language(name: str) -> bool:
+    """Tell whether a scorer's settings follow the language of a task; raises `SpecError` if there is none."""
+    plugin = _plugin(ScorerSpec(name=name), "")
+    return plugin is not None and plugin.suits is not None
 
 
 def doubt(scorer: ScorerSpec, examples: Iterable[Example], name: str, where: str = "") -> None:
     """Give notice if a scorer's settings do not fit the targets of a task; 2,000 targets are looked at."""
     plugin = _plugin(scorer, where)
     targets = [target for example in islice(examples, LOOKED_AT) for target in example.targets]
-    if plugin is not None and plugin.doubts is not None and targets:
-        if what := plugin.doubts(scorer.settings, targets):
-            notice(f"task {name!r}, scorer {scorer.name}: {what}")
+    if plugin is None or plugin.doubts is None or not targets:
+        return
+    if what := plugin.doubts(scorer.settings, targets):
+        notice(f"task {name!r}, scorer {scorer.name}: {what}")
 
 
 def _plugin(scorer: ScorerSpec, where: str) -> ScorerPlugin | None:

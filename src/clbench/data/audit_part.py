@@ -38,7 +38,7 @@ class Part:
             folded answer, of prompt and answer as they are, and of the id (empty without ids).
         characters, units: (prompt, answer) lengths per row.
         labels: Answer -> [rows, index of the first]; None if there are too many, or one is too long, for labels.
-        sample: The first prompts, by which the language is told.
+        sample, replies: The first prompts and their answers, by which the languages are told.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Part:
     units: tuple[array[int], array[int]] = field(default_factory=lambda: (array("I"), array("I")))
     labels: dict[str, list[int]] | None = field(default_factory=dict[str, list[int]])
     sample: list[str] = field(default_factory=list[str])
+    replies: list[str] = field(default_factory=list[str])
 
     def __len__(self) -> int:
         """Give the number of usable rows."""
@@ -87,6 +88,7 @@ class Part:
         self.characters[1].append(len(answer))
         if len(self.sample) < SAMPLE:
             self.sample.append(prompt)
+            self.replies.append(answer)
         if self.labels is None:
             return
         entry = self.labels.setdefault(answer, [0, len(self) - 1])

@@ -20,10 +20,12 @@ UNIT = "(?:(?!千[克米瓦卡赫帕焦伏安升字比])[十百千万亿兆]){1,
 MIXED = re.compile(
     rf"(?:\d{{1,3}}(?:,\d{{3}})+|\d{{1,20}})(?:\.\d{{1,20}})?\s?{UNIT}(?:\d{{1,8}}{UNIT})*(?:\d{{1,8}}(?![\d.,/:%]))?"
 )
-NUMERAL = re.compile(rf"(?P<sign>负?)(?P<share>百分之)?(?P<value>[{ALL}]+)(?:分之(?P<over>[{ALL}]+)|点(?P<part>[{ALL}]+))?")
+NUMERAL = re.compile(
+    rf"(?P<sign>负?)(?P<share>百分之)?(?P<value>[{ALL}]+)(?:分之(?P<over>[{ALL}]+)|点(?P<part>[{ALL}]+))?"
+)
 # 一定 (certainly), 十分 (very), 万一 (in case), ...: words, not numbers.
 NO_NUMBERS = re.compile(
-    rf"(?<![{ALL}])(?:一(?:[定起样直些般旦切共下边致向旁律面时味再概同贯路举]|点(?![{ALL}]))|十分(?!之)|万一|千万)|统一|唯一"
+    rf"(?<![{ALL}])(?:一(?:[定起样直些般旦切共下边致向旁律面时味再概同贯路举]|点(?![{ALL}]))|十分(?!之)|万一|千万)|[统統唯]一"
 )
 
 

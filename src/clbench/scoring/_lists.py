@@ -13,11 +13,13 @@ from clbench.scoring._text import bare, composed, fold
 Items = Counter[tuple[str, ...]]
 NONE = frozenset({"none", "no entities", "no triples", "无", "没有"})
 SEPARATOR = re.compile(r"[;；\n]")
-MARKER = re.compile(r"\s*(?:[-*•]+|\d{1,3}[.)．）、])\s+")  # what a model puts before the points of a list
+MARKER = re.compile(
+    r"\s*(?:(?:[-*•]+|\d{1,3}[.)])\s+|\d{1,3}[．）、]\s*)"
+)  # what a model puts before the points of a list
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Split a list at `;` and line ends (full-width ones too), without the markers of its points and what is around them.
+    """Split a list at `;` and line ends (full-width ones too), without markers of points and what is around.
 
     Example:
         >>> list(pieces("- PER: Ann；2. LOC: Rome"))

@@ -1,7 +1,7 @@
 """Numbers in a text: found as a reader of its language finds them, and never guessed.
 
-See `numeric` for what is read. A text is first brought into one form (`_plain`); `TOKEN` then finds all that looks like a
-number, whether or not it can be read, so that an unreadable one is never taken for two others; `_value` reads it.
+See `numeric` for what is read. A text is first brought into one form (`_plain`); `TOKEN` then finds all that looks like
+a number, whether or not it can be read, so that an unreadable one is never taken for two others; `_value` reads it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,25 @@ INDIAN = frozenset("en hi bn gu kn ml mr ne or pa ta te ur si".split())  # 12,34
 # Words of size that follow figures; long and short scale by language.
 SCALES: dict[str, dict[str, int]] = {
     "en": {
-        **{"hundred thousand": 5, "hundred million": 8, "hundred": 2, "thousand": 3, "lakhs?": 5, "millions?": 6},
-        **{"crores?": 7, "billions?": 9, "trillions?": 12},
+        "hundred thousand": 5,
+        "hundred million": 8,
+        "hundred": 2,
+        "thousand": 3,
+        "lakhs?": 5,
+        "millions?": 6,
+        "crores?": 7,
+        "billions?": 9,
+        "trillions?": 12,
     },
-    "de": {"tausend": 3, "millionen": 6, "million": 6, "mio\\.?": 6, "milliarden?": 9, "mrd\\.?": 9, "billion(?:en)?": 12},
+    "de": {
+        "tausend": 3,
+        "millionen": 6,
+        "million": 6,
+        "mio\\.?": 6,
+        "milliarden?": 9,
+        "mrd\\.?": 9,
+        "billion(?:en)?": 12,
+    },
     "fr": {"mille": 3, "millions?": 6, "milliards?": 9, "billions?": 12},
     "es": {"mil millones": 9, "mil": 3, "millón|millones": 6, "billón|billones": 12},
     "it": {"mila": 3, "milione|milioni": 6, "miliardo|miliardi": 9},
@@ -67,7 +82,7 @@ FORMS = (
 
 
 def _blanks(blank: str) -> re.Pattern[str]:
-    """Return what finds whole numbers that are grouped by blanks; a group that begins with 0 is never a number alone."""
+    """Return what finds whole numbers grouped by blanks; a group that begins with 0 is never a number alone."""
     first = rf"(?<![\d.,'{LETTER}])(?<!\d[ \x1f])\d{{1,3}}"
     return re.compile(rf"{first}(?:[{blank}]\d{{3}})+(?!\d)|{first}(?: \d{{3}})*(?: 0\d{{2}})(?: \d{{3}})*(?!\d)")
 
@@ -116,9 +131,7 @@ def numbers(text: str, language: str) -> list[Found]:
     return found
 
 
-def _found(
-    match: re.Match[str], mixed: re.Match[str] | None, after: re.Match[str] | None, language: str
-) -> Found:
+def _found(match: re.Match[str], mixed: re.Match[str] | None, after: re.Match[str] | None, language: str) -> Found:
     written = match.group().strip() if mixed is None else mixed.group()
     value = _hanzi.mixed(mixed.group()) if mixed else _value(match, language)
     if value is None:
@@ -158,22 +171,24 @@ def _level(raised: str) -> str:
 
 def _value(match: re.Match[str], language: str) -> Fraction | None:
     """Return the value of what was found without its sign; None where it cannot be read in one way only."""
-    digits = re.sub(r"\D", "", match.group())
-    if match["odd"] or match["root"] or match["left"] or len(digits) > MOST_DIGITS:
+    digits = sum(c.isdigit() for c in match.group())
+    if match["odd"] or match["root"] or match["left"] or digits > MOST_DIGITS:
         return None
     if match["over"]:
-        return Fraction(int(match["over"]), int(match["under"])) if int(match["under"]) else None
+        return _ratio(match["over"], match["under"])
     value = decimal(match["value"], language)
     if value is None:
         return None
     if match["part"]:
-        over, under = map(int, match["part"].split("/"))
-        return value + Fraction(over, under) if under and value.denominator == 1 else None
-    if match["power"]:
-        return _raised(Fraction(10), int(match["power"]), value)
-    if match["raised"]:
-        return _raised(Fraction(10), int(match["raised"]), value) if match["ten"] else _raised(value, int(match["raised"]))
-    return value
+        part = _ratio(*match["part"].split("/"))
+        return None if part is None or value.denominator > 1 else value + part
+    if match["power"] or match["ten"]:
+        return _raised(Fraction(10), int(match["power"] or match["raised"]), value)
+    return _raised(value, int(match["raised"])) if match["raised"] else value
+
+
+def _ratio(over: str, under: str) -> Fraction | None:
+    return Fraction(int(over), int(under)) if int(under) else None
 
 
 def _raised(base: Fraction, power: int, times: Fraction = Fraction(1)) -> Fraction | None:
@@ -192,28 +207,25 @@ def decimal(figures: str, language: str) -> Fraction | None:
         (Fraction(1234, 1), Fraction(1234, 1), Fraction(617, 500), None)
     """
     marks = [c for c in figures if not c.isdigit()]
-    kinds = list(dict.fromkeys(marks))
+    last = marks[-1] if marks else ""
     if not marks:
         return Fraction(int(figures))
-    if len(kinds) == 2 and marks.count(kinds[1]) == 1 and marks[-1] == kinds[1] and kinds[1] in ".,":
-        whole, part = figures.split(kinds[1])
-        grouped = _grouped(whole, kinds[0], language)
-        return None if grouped is None else grouped + Fraction(int(part), 10 ** len(part))
-    if len(kinds) > 1:
-        return None
-    mark = kinds[0]
-    if mark == ("," if language in COMMA else "."):
-        if len(marks) > 1:
-            return None
-        whole, part = figures.split(mark)
-        return Fraction(int(whole + part), 10 ** len(part))
-    grouped = _grouped(figures, mark, language)
-    if mark == "." and len(marks) == 1:  # in a language of decimal commas
-        if grouped is None:
-            whole, part = figures.split(mark)  # nothing but a decimal point
-            return Fraction(int(whole + part), 10 ** len(part))
-        return grouped if language in POINT_GROUPS else None
-    return grouped
+    grouped = _grouped(figures, last, language)
+    if len(marks) == 1 and last in ".,":
+        own = last == ("," if language in COMMA else ".")
+        if own or (last == "." and grouped is None):  # a point that groups nothing is decimal in every language
+            return _with_decimals(figures, last)
+        return grouped if last == "," or language in POINT_GROUPS else None
+    if len({*marks}) == 1:
+        return grouped
+    whole, _, decimals = figures.rpartition(last)
+    grouped = _grouped(whole, marks[0], language) if {*marks[:-1]} == {marks[0]} and last in ".," else None
+    return None if grouped is None else grouped + _with_decimals(f".{decimals}", ".")
+
+
+def _with_decimals(figures: str, mark: str) -> Fraction:
+    whole, decimals = figures.split(mark)
+    return Fraction(int(whole + decimals), 10 ** len(decimals))
 
 
 def _grouped(figures: str, mark: str, language: str) -> Fraction | None:

@@ -10,7 +10,9 @@ from clbench.core.language import BLANKLESS, script
 from clbench.scoring._settings import clip
 
 # What no reader sees; the joiners of emoji and of Persian (U+200C, U+200D) stay.
-INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufe0e\ufe0f]")
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufe0e\ufe0f]"
+)
 ALIKE = str.maketrans(
     {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"), **dict.fromkeys("‘’‛′", "'"), **dict.fromkeys("“”‟″", '"')}
 )
@@ -19,7 +21,7 @@ SUBSCRIPT = re.compile(r"(?<=[^\W\d_])[₀-₉]+(?![\d₀-₉])")
 PLAIN_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 FRACTION = re.compile("(\\d?)([¼-¾⅐-⅞↉])")
 
-MARKS = ".,;:!?…。，、；：！？．｡､··،؛؟۔।—―"  # that end a sentence, or a part of one
+MARKS = ".,;:!?…。，、；：！？．｡､،؛؟۔।—"  # that end a sentence, or a part of one
 OPENING = "¿¡"
 KEPT_BANG = re.compile(r"(?!.*[^\W\d_]{2}).*(?:\d|[A-Za-zΑ-ω]|[)\]])!+")  # 5!, n!, (n+1)!: factorials, no words
 KEPT_DOTS = re.compile(r"\d[.,]\d+(?:\.{3}|…)$")  # 0.333...: digits that go on
@@ -105,7 +107,7 @@ def _without_marks(text: str) -> str:
     # A mark that leads is stripped where it stands alone; `.5`, `.NET` and `!x` mean something else than 5, NET and x.
     beside = text.lstrip(MARKS)
     lead = text[: len(text) - len(beside)]
-    chinese = "".join(c for c in lead if c in "。，、；：！？．…—―｡､")
+    chinese = "".join(c for c in lead if c in "。，、；：！？…—｡､،؛")
     return beside.lstrip() if beside[:1].isspace() or (lead and lead == chinese) or lead.startswith("...") else text
 
 

@@ -22,9 +22,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clbench.core.language import BLANKLESS, CHINESE, told_by_letters
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
-from clbench.core.language import BLANKLESS, CHINESE, told_by_letters
 from clbench.scoring._settings import settings_of, unmarkable
 from clbench.scoring._text import composed
 
@@ -84,8 +84,8 @@ def doubts(settings: Mapping[str, Any], targets: Sequence[str]) -> str:
     if tokenize in (wanted, "char"):
         return ""
     return (
-        f"the targets look like language {language}, which writes no blanks between words, and tokenize {tokenize!r} takes "
-        f"whole sentences for words; about.language: {language}, or tokenize: {wanted}, counts characters"
+        f"the targets look like language {language}, which writes no blanks between words, and tokenize {tokenize!r} "
+        f"takes whole sentences for words; about.language: {language}, or tokenize: {wanted}, counts characters"
     )
 
 

@@ -4,7 +4,8 @@ P and R are the means over n of (common n-grams / n-grams said) and (common n-gr
 over those n that both texts are long enough for; chrF = 5 P R / (4 P + R). Blanks are left out, case counts.
 The score of one answer is that of the best target; the score of the exam is chrF of the counts summed over all
 graded answers, so it is not the mean of the scores. Both are in [0, 1], high is good. `parts` are (said,
-reference, common) for n = 1..6. No word segmentation is needed, so it serves Chinese as it is; texts are in Unicode's form C.
+reference, common) for n = 1..6. No word segmentation is needed, so it serves Chinese as it is. Texts are in
+Unicode's form C.
 
 Source: Popovic 2015; signature of sacrebleu: case:mixed|eff:yes|nc:6|nw:0|space:no.
 """

@@ -6,9 +6,9 @@ what `fuzz.ratio` computes with python-Levenshtein (difflib's ratio, its stand-i
 good; 0 where no character is common. The best target counts; the score of the exam is the mean. `parts` is
 exact match (1 or 0), compared as lists of words.
 
-As in CodeXGLUE, texts (in Unicode's form C) are stripped at both ends, `<NUM_LIT>` is read as 0, `<STR_LIT>` and `<CHAR_LIT>` as
+As in CodeXGLUE, texts are stripped at both ends, `<NUM_LIT>` is read as 0, `<STR_LIT>` and `<CHAR_LIT>` as
 nothing, `<STR_LIT:x>` as x; a text of which nothing would be left stays as it is. At most 4,000 characters of a
-text are compared.
+text are compared, in Unicode's form C.
 
 Source: Lu et al. 2021, CodeXGLUE, "line-level code completion" (Py150); Hyyro 2004 for the bit-parallel
 computation.

@@ -1,27 +1,32 @@
-"""Exact match with any accepted answer, after folding what is one answer written in several ways; 1 or 0.
+r"""Exact match with any accepted answer, after folding what is one answer written in several ways; 1 or 0.
 
 Both texts are brought into one form, by these rules and no others:
 
-| rule | one answer | two answers |
-|---|---|---|
-| blanks: at the ends none, inside one; invisible characters (U+200B, U+00AD, U+FEFF) go | `a  b` = `a b` | `ab`, `a b` |
-| form: composed letters, full-width and half-width, ligatures, `…` is `...`, `℃` is `°C`, `㎡` is `m²`, `½` is `1/2` |
-  `Ａ１` = `A1` | `m²`, `m2`; `10⁵`, `105`; `①`, `1` |
-| subscripts after a letter are digits | `H₂O` = `H2O` | `10₂`, `102` |
-| dashes (hyphen, minus U+2212, en dash) are `-`; curved quotes are straight | `−5` = `-5` | `-5`, `5` |
-| case, unless `case_sensitive` | `Paris` = `PARIS` | |
-| sentence marks at the end: . , ; : ! ? … — and those of Chinese, Arabic, Hindi | `C++.` = `C++`; `no。` = `no` |
-  `5!`, `5`; `n!`, `n`; `0.33...`, `0.33` |
-| sentence marks at the beginning, where a blank follows or they are Chinese; ¿ ¡ | `: yes` = `yes` | `.5`, `5`; `!x`, `x` |
-| a pair of quotes around all of it: "" '' ‘’ “” „“ «» ‹› 「」 『』 《》 〈〉, of emphasis (`` ` `` * **), of $ |
-  `“yes”` = `yes`; `**5**` = `5`; `$5$` = `5` | `x'`, `x`; `A*`, `A`; `$5`, `5` |
-| a pair of brackets around all of it: () [] {} 【】 〔〕; round, square and curly ones not around a list |
-  `(5)` = `[5]` = `5` | `(0, 1)`, `[0, 1]`; `f(x)`, `f x`; `{}`, `[]` |
+    what                                            one answer                       two answers
+    ----------------------------------------------  -------------------------------  -------------------------
+    blanks: none at the ends, one inside            `a   b`, `a b`                   `ab`, `a b`
+    invisible characters go (U+200B, U+00AD, ...)   `co-op` with U+00AD, `coop`
+    composed letters, width, ligatures, fonts       `Ａ１`, `A1`; `ﬁn`, `fin`        `é`, `e`
+    signs of several characters                     `…`, `...`; `℃`, `°C`; `㎡`, `m²`  `°C`, `C`
+    superscripts are no digits, circles neither                                      `10⁵`, `105`; `m²`, `m2`; `①`, `1`
+    fractions                                       `½`, `1/2`; `1½`, `1 1/2`        `½`, `12`
+    subscripts after a letter are digits            `H₂O`, `H2O`                     `10₂`, `102`; `log₂8`, `log28`
+    hyphen, minus and en dash are `-`               `−5`, `–5`, `-5`                 `-5`, `5`
+    curved quotes are straight                      `it’s`, `it's`                   `x'`, `x`
+    case, unless `case_sensitive`                   `Paris`, `PARIS`                 `Maße`, `Masse`
+    sentence marks at the end: . , ; : ! ? … — and  `C++.`, `C++`; `no。`, `no`      `0.33...`, `0.33`
+      the Chinese, Arabic, Hindi ones; no factorial `5！`, `5`; `GPT-4!`, `GPT-4`    `5!`, `5`; `n!`, `n`
+    sentence marks at the beginning, before a blank `: yes`, `yes`; `，是`, `是`     `.5`, `5`; `.NET`, `NET`
+      or if they are Chinese; ... and ¿ ¡           `¿Qué?`, `Qué`                   `!x`, `x`; `:x`, `x`
+    a pair of quotes around all of it: "" '' ‘’ “”  `“yes”`, `yes`                   `x"`, `x`
+      „“ «» ‹› 「」 『』 《》 〈〉, `` ` * ** $ ``         `**5**`, `5`; `$5$`, `5`         `A*`, `A`; `$5`, `5`
+    a pair of brackets around all of it: () [] {}   `(5)`, `[5]`, `{5}`, `5`         `(0, 1)`, `[0, 1]`
+      【】 〔〕; of the first three not around a list  `【是】`, `是`                     `f(x)`, `f x`; `A)`, `A`
 
-All other signs count: `+ - ~ ≈ < > = % ‰ ° $ € # @ & * / ^ _ | '` beside a letter or digit are a part of the answer
+All other signs are a part of the answer, at its ends as well: + - ~ ≈ < > = % ‰ ° $ € # @ & * / ^ _ | ' and so on
 (`C`, `C++`, `C#`; `A+`, `A-`; `50%`, `50`; `<5`, `>5`; `x^2`, `x2`; `3:00`, `300`; `Q&A`, `QA`). Nothing is computed:
-`1,000` and `1000`, `3.0` and `3`, `+5` and `5` are different texts (`numeric` compares values). What would leave nothing
-is not stripped.
+`1,000` and `1000`, `3.0` and `3`, `+5` and `5` are two answers each (`numeric` compares values). What would leave
+nothing is not stripped: `{}` and `[]`, `?` and `!` differ.
 
 Where the question offers choices, an answer stands for the choice that it equals but for blanks at its ends, else for
 the only one that it equals when folded: choices that differ in case alone (mW, MW) stay two answers.

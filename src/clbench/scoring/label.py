@@ -28,7 +28,7 @@ def build(settings: Mapping[str, Any]) -> Scorer:
         if (grade := unmarkable(example, answer)) is not None:
             return grade
         right = accepted(example, answer.text, alike)
-        known = not example.choices or named(example, answer.text, alike) in map(identity, example.choices)
+        known = not example.choices or named(example, answer.text, alike) in {identity(c) for c in example.choices}
         return Grade(example_id=example.id, score=float(right), note="" if known or right else "no such label")
 
     return mark

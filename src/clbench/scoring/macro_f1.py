@@ -1,7 +1,7 @@
 """Macro-F1 of labels: the mean of the F1 of every label that occurs as a right answer in the exam.
 
-One answer is marked as `label` marks it, labels by identity: 1 for an accepted label, else 0. The score of the exam is (1/L) sum
-over labels c of 2 tp(c) / (gold(c) + said(c)), in [0, 1], high is good.
+One answer is marked as `label` marks it, labels by identity: 1 for an accepted label, else 0. The score of the
+exam is (1/L) sum over labels c of 2 tp(c) / (gold(c) + said(c)), in [0, 1], high is good.
 
 Convention: L counts the labels that are right somewhere among the graded answers. A label that is only ever
 said wrongly is no class of its own (it costs recall where it was said), and so is an answer that is no label at

@@ -1,10 +1,10 @@
 """ROUGE-L: the F1 of the longest common subsequence of words with the best target; in [0, 1], high is good.
 
-Words are runs of letters and digits of any script, with the marks that belong to them, in lower case; scripts that write
-no blanks between words (Chinese, Japanese, Thai, ...) count by character. Full-width forms and composed letters are one
-with their plain forms; punctuation and symbols, Chinese ones too, are no words. On texts of ASCII these are the words
-of rouge-score. Two texts without words (`…`, an emoji) score 1 where they are equal, else 0. At most 4,000 words of a
-text are compared.
+Words are runs of letters and digits of any script, with the marks that belong to them, in lower case; scripts that
+write no blanks between words (Chinese, Japanese, Thai, ...) count by character. Full-width forms and composed letters
+are one with their plain forms; punctuation and symbols, Chinese ones too, are no words, so -5 and 5 are one (`exact`
+and `numeric` tell them apart). On texts of ASCII these are the words of rouge-score. Two texts without words (`…`, an
+emoji) score 1 where they are equal, else 0. At most 4,000 words of a text are compared.
 
 Source: Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries"; computed by the rouge-score package.
 """

@@ -1,8 +1,8 @@
 """SQuAD F1 with the best target, and exact match in `parts`, by the published rule of the language.
 
 `language: en` (default): texts are lower-cased, stripped of ASCII punctuation, of the words a, an, the, and of
-extra blanks; F1 = 2 c / (|a| + |b|), c the words in common (as multisets). SQuAD v1.1. By this rule -5 and 5, 3.5 and 35
-are equal; a task of such answers is better marked by `exact` or `numeric`.
+extra blanks; F1 = 2 c / (|a| + |b|), c the words in common (as multisets). SQuAD v1.1. By this rule -5 and 5, 3.5
+and 35 are equal; a task of such answers is better marked by `exact` or `numeric`.
 
 `language: zh`: Chinese characters count one by one, other text by words (3.5 and can't are one, end punctuation
 is its own); marks of CMRC's list are dropped. F1 = 2 m / (|a| + |b|), m the longest run of tokens in common (a
