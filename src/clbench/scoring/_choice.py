@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 
 from clbench.core.types import Example
 
@@ -21,12 +22,25 @@ def named(example: Example, text: str, fold: Fold) -> str | None:
     It is a choice (as `identity` writes it) that it equals, else the only one that equals it when both are folded,
     else the folded text itself.
     """
-    choices = {identity(choice) for choice in example.choices}
-    if identity(text) in choices:
+    if identity(text) in identities(example.choices):
         return identity(text)
     folded = fold(text)
-    same = [choice for choice in choices if fold(choice) == folded]
+    same = _by_folded(example.choices, fold).get(folded, ())
     return folded if not same else same[0] if len(same) == 1 else None
+
+
+@lru_cache(maxsize=64)
+def identities(choices: tuple[str, ...]) -> frozenset[str]:
+    """Return what makes each of the choices."""
+    return frozenset(map(identity, choices))
+
+
+@lru_cache(maxsize=64)
+def _by_folded(choices: tuple[str, ...], fold: Fold) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for choice in sorted(identities(choices)):
+        found.setdefault(fold(choice), []).append(choice)
+    return found
 
 
 def accepted(example: Example, said: str, fold: Fold) -> bool:

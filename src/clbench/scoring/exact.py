@@ -37,6 +37,7 @@ Settings: `case_sensitive` (default false); `strip_punctuation` (default true): 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin
@@ -50,12 +51,12 @@ DEFAULTS: dict[str, Any] = {"case_sensitive": False, "strip_punctuation": True}
 
 def build(settings: Mapping[str, Any]) -> Scorer:
     """Make the scorer: 1 if the answer equals a target, else 0."""
-    how = settings_of("exact", settings, DEFAULTS)
+    alike = partial(fold, **settings_of("exact", settings, DEFAULTS))
 
     def mark(example: Example, answer: Answer) -> Grade:
         if (grade := unmarkable(example, answer)) is not None:
             return grade
-        right = accepted(example, answer.text, lambda text: fold(text, **how))
+        right = accepted(example, answer.text, alike)
         return Grade(example_id=example.id, score=float(right))
 
     return mark

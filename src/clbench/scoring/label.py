@@ -13,7 +13,7 @@ from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._choice import accepted, identity, named
+from clbench.scoring._choice import accepted, identities, named
 from clbench.scoring._settings import settings_of, unmarkable
 from clbench.scoring._text import fold
 
@@ -28,7 +28,7 @@ def build(settings: Mapping[str, Any]) -> Scorer:
         if (grade := unmarkable(example, answer)) is not None:
             return grade
         right = accepted(example, answer.text, alike)
-        known = not example.choices or named(example, answer.text, alike) in {identity(c) for c in example.choices}
+        known = not example.choices or named(example, answer.text, alike) in identities(example.choices)
         return Grade(example_id=example.id, score=float(right), note="" if known or right else "no such label")
 
     return mark
