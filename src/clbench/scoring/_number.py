@@ -10,7 +10,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
+from clbench.core.language import CODES
 from clbench.scoring import _hanzi
 from clbench.scoring._settings import clip
 
@@ -50,15 +52,17 @@ SCALES: dict[str, dict[str, int]] = {
     "nl": {"duizend": 3, "miljoen": 6, "miljard": 9},
     "ru": {"тыс\\.?|тысяч[аи]?": 3, "млн\\.?|миллион(?:а|ов)?": 6, "млрд\\.?|миллиард(?:а|ов)?": 9},
 }
+SHORT = {"mn": 10**6, "m": 10**6, "bn": 10**9, "b": 10**9, "tn": 10**12}  # behind money; 5m alone are five metres
 PERCENT = "percent|per cent|prozent|pour cent|por ciento|per cento|por cento|procent|процент(?:а|ов)?"
 MOST_DIGITS = 40  # what is longer is a runaway answer, and costs time without end
 MOST_POWER = 4000  # digits of a power
-GROUP = ",.'_\u2009"  # marks inside a number; a thin blank stands for every blank that groups
+OPEN = "\x1e"  # a blank that groups, or parts two numbers: nobody can tell
+GROUP = f",.'_\u2009{OPEN}"  # marks inside a number; a thin blank stands for every blank that groups
 LETTER = "A-Za-zÀ-ɏͰ-ϿЀ-ӿ_"
 
 TOKEN = re.compile(
     rf"""(?<![{LETTER}\d.^])
-    (?:(?<![)\]])(?P<sign>[-+]))?(?:(?:us|hk|nt|[ac])?[$€£¥₹₩₽]\s?(?P<inner>[-+])?)?(?P<root>√\s?|\\sqrt\{{?)?
+    (?:(?<![)\]])(?P<sign>[-+]))?(?P<money>(?:us|hk|nt|[ac])?[$€£¥₹₩₽]\s?(?P<inner>[-+])?)?(?P<root>√\s?|\\sqrt\{{?)?
     (?: (?P<odd>\d+(?::\d+)+ | \d{{1,4}}(?P<sep>[-/.])\d{{1,2}}(?P=sep)\d{{1,4}}(?![\d,]))
       | (?P<over>\d+)\s?/\s?(?P<under>\d+)
       | (?P<value>[.,]?\d+(?:[{GROUP}]\d+)*)
@@ -78,16 +82,11 @@ FORMS = (
     (re.compile(r"\^[{(]([-+]?\d+)[)}]"), r"^\1"),
     (re.compile(rf"(?<=[{LETTER}])\^[-+]?\d+"), ""),  # the 2 of m² is no number
     (re.compile(r"(?<=[=(:])\s*-\s(?=[\d.])"), "-"),
+    (re.compile(r"(?<!\d )(?<! \w )\b(?:minus|negative)\s(?=[\d.])"), "-"),
 )
 
 
-def _blanks(blank: str) -> re.Pattern[str]:
-    """Return what finds whole numbers grouped by blanks; a group that begins with 0 is never a number alone."""
-    first = rf"(?<![\d.,'{LETTER}])(?<!\d[ \x1f])\d{{1,3}}"
-    return re.compile(rf"{first}(?:[{blank}]\d{{3}})+(?!\d)|{first}(?: \d{{3}})*(?: 0\d{{2}})(?: \d{{3}})*(?!\d)")
-
-
-BLANKS = {True: _blanks(" \x1f"), False: _blanks("\x1f")}  # by whether the decimal mark is a comma
+BLANKS = re.compile(rf"(?<![\d.,'{LETTER}])(?<!\d[ \x1f])\d{{1,3}}(?:[ \x1f]\d{{3}})+(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def numbers(text: str, language: str) -> list[Found]:
 
 
 def _found(match: re.Match[str], mixed: re.Match[str] | None, after: re.Match[str] | None, language: str) -> Found:
-    written = match.group().strip() if mixed is None else mixed.group()
+    written = (match if mixed is None else mixed).group().strip().replace("\u2009", " ").replace(OPEN, " ")
     value = _hanzi.mixed(mixed.group()) if mixed else _value(match, language)
     if value is None:
         return Found(written, ())
@@ -141,15 +140,19 @@ def _found(match: re.Match[str], mixed: re.Match[str] | None, after: re.Match[st
         return Found(written, (value,))
     if after["percent"]:
         return Found(written, (value, value / 100))
+    if after["short"]:
+        return Found(written, (value * (SHORT[after["short"]] if match["money"] else 1),))
     word = after["scale"]
     power = next(n for stem, n in SCALES[language].items() if re.fullmatch(stem, word)) if word else 3
     return Found(written, (value * 10**power,))
 
 
+@lru_cache(maxsize=len(CODES))
 def _tail(language: str) -> re.Pattern[str]:
+    """Return what may follow figures: a percent sign, a word of size, the 5k and $5m of English."""
     scales = "|".join(SCALES.get(language, {})) or "(?!)"
-    thousand = r"k(?![\w/])" if language == "en" else "(?!)"
-    return re.compile(rf"(?P<percent>\s?%|\s(?:{PERCENT})\b)|\s?(?P<scale>{scales})\b|{thousand}")
+    short = rf"(?:k|(?P<short>{'|'.join(SHORT)}))(?![\w/])" if language == "en" else "(?P<short>(?!))"
+    return re.compile(rf"(?P<percent>\s?%|\s(?:{PERCENT})\b)|\s?(?P<scale>{scales})\b|{short}")
 
 
 def _plain(text: str, language: str) -> str:
@@ -161,8 +164,13 @@ def _plain(text: str, language: str) -> str:
     text = unicodedata.normalize("NFKC", text).translate(SIGNS).lower()
     for pattern, instead in FORMS:
         text = pattern.sub(instead, text)
-    blanks = BLANKS[language in COMMA]
-    return _hanzi.plain(blanks.sub(lambda m: re.sub("[ \x1f]", "\u2009", m.group()), text).replace("\x1f", " "))
+    return _hanzi.plain(BLANKS.sub(lambda m: _joined(m.group(), language), text).replace("\x1f", " "))
+
+
+def _joined(groups: str, language: str) -> str:
+    """Mark the blanks between groups of three digits: they group in some languages, and nobody writes 000 alone."""
+    sure = language in COMMA or "\x1f" in groups or " 0" in groups
+    return re.sub("[ \x1f]", "\u2009" if sure else OPEN, groups)
 
 
 def _level(raised: str) -> str:
@@ -231,7 +239,7 @@ def _with_decimals(figures: str, mark: str) -> Fraction:
 def _grouped(figures: str, mark: str, language: str) -> Fraction | None:
     """Return the value of a whole number that is grouped by a mark, None where it is not grouped rightly."""
     first, *groups = figures.split(mark)
-    if not 0 < len(first) <= 3 or (first.startswith("0")) or len(groups[-1]) != 3:
+    if mark == OPEN or not 0 < len(first) <= 3 or first.startswith("0") or len(groups[-1]) != 3:
         return None
     sizes = {len(group) for group in groups[:-1]}
     indian = mark == "," and language in INDIAN and sizes == {2} and len(first) <= 2
