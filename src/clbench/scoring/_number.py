@@ -64,12 +64,12 @@ TOKEN = re.compile(
     rf"""(?<![{LETTER}\d.^])
     (?:(?<![)\]])(?P<sign>[-+]))?(?P<money>(?:us|hk|nt|[ac])?[$€£¥₹₩₽]\s?(?P<inner>[-+])?)?(?P<root>√\s?|\\sqrt\{{?)?
     (?: (?P<odd>\d+(?::\d+)+ | \d{{1,4}}(?P<sep>[-/.])\d{{1,2}}(?P=sep)\d{{1,4}}(?![\d,]))
-      | (?P<over>\d+)\s?/\s?(?P<under>\d+)
+      | (?P<over>\d+(?:[{GROUP}]\d+)*)\s?/\s?(?P<under>\d+(?:[{GROUP}]\d+)*)
       | (?P<value>[.,]?\d+(?:[{GROUP}]\d+)*)
         (?: e(?P<power>[-+]?\d+)(?!\d|[.,]\d)
           | (?:\s?(?:×|·|x|\*|\\times|\\cdot)\s?(?P<ten>10))?(?:\s?\^\s?|\*\*)(?P<raised>[-+]?\d+)
           | \s(?P<part>\d+/\d+) )?
-    )(?P<left>(?:[/^]\d|\.?\d|\s?(?:π|√|\\pi|\\sqrt))*)""",
+    )(?P<left>(?:[/^]\d|[{GROUP}]?\d|\s?(?:π|√|\\pi|\\sqrt))*)""",
     re.VERBOSE,
 )
 FIGURES = re.compile(r"\d")
@@ -82,7 +82,7 @@ FORMS = (
     (re.compile(r"\^[{(]([-+]?\d+)[)}]"), r"^\1"),
     (re.compile(rf"(?<=[{LETTER}])\^[-+]?\d+"), ""),  # the 2 of m² is no number
     (re.compile(r"(?<=[=(:])\s*-\s(?=[\d.])"), "-"),
-    (re.compile(r"(?<!\d )(?<! \w )\b(?:minus|negative)\s(?=[\d.])"), "-"),
+    (re.compile(r"(^|\b(?:is|was|be|equals|to|at|of|ist|war) |[=:(]\s*)(?:minus|negative) (?=[\d.])"), r"\1-"),
 )
 
 
@@ -183,20 +183,20 @@ def _value(match: re.Match[str], language: str) -> Fraction | None:
     if match["odd"] or match["root"] or match["left"] or digits > MOST_DIGITS:
         return None
     if match["over"]:
-        return _ratio(match["over"], match["under"])
+        return _ratio(decimal(match["over"], language), decimal(match["under"], language))
     value = decimal(match["value"], language)
     if value is None:
         return None
     if match["part"]:
-        part = _ratio(*match["part"].split("/"))
+        part = _ratio(*(Fraction(int(figures)) for figures in match["part"].split("/")))
         return None if part is None or value.denominator > 1 else value + part
     if match["power"] or match["ten"]:
         return _raised(Fraction(10), int(match["power"] or match["raised"]), value)
     return _raised(value, int(match["raised"])) if match["raised"] else value
 
 
-def _ratio(over: str, under: str) -> Fraction | None:
-    return Fraction(int(over), int(under)) if int(under) else None
+def _ratio(over: Fraction | None, under: Fraction | None) -> Fraction | None:
+    return None if over is None or not under else over / under
 
 
 def _raised(base: Fraction, power: int, times: Fraction = Fraction(1)) -> Fraction | None:

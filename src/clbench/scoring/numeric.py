@@ -23,7 +23,8 @@ note. A target whose place holds none that can be read (`Friday` in NumGLUE; `3:
 does.
 
 Settings: `which`: "last" (default) or "first"; `tolerance`: largest absolute difference that is still equal,
-default 0 (values are compared as exact fractions); `language`: a code, default "en".
+default 0 (values are compared as exact fractions); `language`: a code, default "en"; `targets`: that of the targets
+where it is another one (the German questions of MGSM have answers such as `5,600`).
 
 Source: the answer extraction of GSM8K (Cobbe et al. 2021) and NumGLUE (Mishra et al. 2022), widened as described;
 decimal and grouping marks: Unicode CLDR.
@@ -32,6 +33,7 @@ decimal and grouping marks: Unicode CLDR.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -44,9 +46,10 @@ from clbench.scoring._number import COMMA, Found, numbers
 from clbench.scoring._settings import settings_of, unmarkable
 from clbench.scoring._text import fold
 
-DEFAULTS: dict[str, Any] = {"which": "last", "tolerance": 0.0, "language": "en"}
+DEFAULTS: dict[str, Any] = {"which": "last", "tolerance": 0.0, "language": "en", "targets": ""}
 AS_TEXT = {"case_sensitive": False, "strip_punctuation": True}
-CHOICES = {"which": ("first", "last"), "language": CODES}
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+CHOICES = {"which": ("first", "last"), "language": CODES, "targets": CODES | {""}}
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
@@ -59,13 +62,14 @@ def build(settings: Mapping[str, Any]) -> Scorer:
     if not 0 <= how["tolerance"] < math.inf:
         raise SpecError(f"tolerance is {how['tolerance']}", where="scorer.settings", mend="give a number, 0 or more")
     place, language, tolerance = (-1 if how["which"] == "last" else 0), how["language"], Fraction(how["tolerance"])
+    written = how["targets"] or language
 
     def mark(example: Example, answer: Answer) -> Grade:
         if (grade := unmarkable(example, answer)) is not None:
             return grade
         found = _at(place, answer.text, language)
         said = found.readings if found else ()
-        golds = [(target, number(target, place, language)) for target in example.targets]
+        golds = [(target, number(target, place, written)) for target in example.targets]
         right = any(
             any(abs(a - b) <= tolerance for a in gold for b in said)
             if gold
@@ -105,17 +109,24 @@ def suits(languages: Sequence[str]) -> dict[str, Any]:
 
 
 def doubts(settings: Mapping[str, Any], targets: Sequence[str]) -> str:
-    """Return what in the targets the settings cannot read, "" if nothing."""
+    """Return what in the targets the settings cannot read, or may read wrongly (5,600 in German); "" if nothing."""
     how = settings_of("numeric", settings, DEFAULTS, CHOICES)
-    place = -1 if how["which"] == "last" else 0
-    odd = [f.text for t in targets if (f := _at(place, t, how["language"])) is not None and not f.readings]
-    if not odd:
-        return ""
-    marks = "comma" if how["language"] in COMMA else "point"
-    return (
-        f"{len(odd)} of {len(targets)} targets hold what cannot be read as one number with the decimal {marks} of "
-        f"language {how['language']}, such as {odd[0][:40]!r}; they are compared as texts"
-    )
+    place, language = (-1 if how["which"] == "last" else 0), how["targets"] or how["language"]
+    found = [f for t in targets if (f := _at(place, t, language)) is not None]
+    whose = f"of {len(targets)} targets hold what"
+    if odd := [f.text for f in found if not f.readings]:
+        mark = "comma" if language in COMMA else "point"
+        return (
+            f"{len(odd)} {whose} cannot be read as one number with the decimal {mark} of language {language}, such as "
+            f"{odd[0][:40]!r}; they are compared as texts; about.language, or settings: {{targets: CODE}}, says another"
+        )
+    commas = [f.text for f in found if "," in f.text] if language in COMMA and not how["targets"] else []
+    if commas and all(THOUSANDS.fullmatch(text) for text in commas):
+        return (
+            f"{len(commas)} {whose} language {language} reads as a decimal and English as thousands, such as "
+            f"{commas[0]!r}; settings: {{targets: en}} or {{targets: {language}}} says which"
+        )
+    return ""
 
 
 PLUGIN = ScorerPlugin(
