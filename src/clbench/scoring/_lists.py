@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from clbench.core.types import Answer, Example, Grade
 from clbench.scoring._settings import unmarkable
-from clbench.scoring._text import bare, composed, fold
+from clbench.scoring._text import composed, fold, unwrapped
 
 Items = Counter[tuple[str, ...]]
 NONE = frozenset({"none", "no entities", "no triples", "无", "没有"})
@@ -26,7 +26,7 @@ def pieces(text: str) -> Iterator[str]:
         ['PER: Ann', 'LOC: Rome']
     """
     for piece in SEPARATOR.split(composed(text)):
-        yield bare(MARKER.sub("", piece, count=1) if MARKER.match(piece) else piece, lists=True)
+        yield unwrapped(MARKER.sub("", piece, count=1) if MARKER.match(piece) else piece)
 
 
 def plain(text: str) -> str:

@@ -82,21 +82,32 @@ def fold(text: str, *, case_sensitive: bool, strip_punctuation: bool) -> str:
     return text if case_sensitive else text.lower().replace("ς", "σ")
 
 
-def bare(text: str, *, lists: bool = False) -> str:
+def bare(text: str) -> str:
     """Return a text without the sentence marks at its ends and the quotes and brackets around it.
 
-    Brackets around a list stay, for (0, 1), [0, 1] and {0, 1} are three things, and (5), [5] and {5} are one; `lists`
-    takes them off too.
+    Brackets around a list stay, for (0, 1), [0, 1] and {0, 1} are three things, and (5), [5] and {5} are one.
 
     Example:
         >>> bare("“C++.”"), bare("(a) or (b)"), bare(".5"), bare("5!"), bare("yes!")
         ('C++', '(a) or (b)', '.5', '5!', 'yes')
     """
     while True:
-        shorter = _unquoted(_without_marks(text), lists)
+        shorter = _unquoted(_without_marks(text), lists=False)
         if shorter == text:
             return text
         text = shorter
+
+
+def unwrapped(text: str) -> str:
+    """Return what stands in the quotes or brackets around all of a text, lists too; else the text.
+
+    Example:
+        >>> unwrapped("(a, b)."), unwrapped("a (b)."), unwrapped("x: ,")
+        ('a, b', 'a (b).', 'x: ,')
+    """
+    inside = text.strip().rstrip(".。")
+    inner = _unquoted(inside, lists=True)
+    return text if inner == inside else inner
 
 
 def _without_marks(text: str) -> str:
@@ -111,7 +122,7 @@ def _without_marks(text: str) -> str:
     return beside.lstrip() if beside[:1].isspace() or (lead and lead == chinese) or lead.startswith("...") else text
 
 
-def _unquoted(text: str, lists: bool) -> str:
+def _unquoted(text: str, *, lists: bool) -> str:
     for opening, closing in PAIRS:
         if len(text) > len(opening + closing) and text.startswith(opening) and text.endswith(closing):
             inner = text[len(opening) : -len(closing)]
