@@ -21,7 +21,8 @@ OTHER_SETTINGS = [
     *(("bleu", {"tokenize": t}) for t in ("zh", "char", "intl", "none")),
     ("sari", {"tokenize": "zh"}),
     ("numeric", {"which": "first", "tolerance": 1e-6}),
-    ("squad", {"language": "zh"}),
+    ("numeric", {"language": "de"}),
+    *(("squad", {"language": language}) for language in ("zh", "de", "ja")),
 ]
 
 

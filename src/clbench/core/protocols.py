@@ -156,6 +156,9 @@ class ScorerPlugin:
             whole weights (draws, items) -> scores (draws,), NaN where all weights are 0. None: `combine` is called for
             each, which is slower.
         specimens: What the contract suite asks; none where plain text will do.
+        suits: Codes of a task's languages (one or more: "en", "zh", ...) -> settings that the task gets where its card
+            says nothing about them; {} where the defaults will do. None: marks do not depend on the language.
+        doubts: (settings, targets) -> what in the targets these settings cannot mark well, in words; "" if nothing.
     """
 
     build: Callable[[Mapping[str, Any]], Scorer]
@@ -164,6 +167,8 @@ class ScorerPlugin:
     combine: Callable[[Sequence[Grade]], float] | None = None
     specimens: tuple[Specimen, ...] = ()
     weigh: Weigh | None = None
+    suits: Callable[[Sequence[str]], Mapping[str, Any]] | None = None
+    doubts: Callable[[Mapping[str, Any], Sequence[str]], str] | None = None
 
 
 @dataclass(frozen=True)

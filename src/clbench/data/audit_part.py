@@ -41,7 +41,7 @@ class Part:
         characters, units: (prompt, answer) lengths per row.
         labels: Answer -> [rows, index of the first]; None if there are too many, or one is too long, for labels.
         kinds: What kind of value the answer is in the file -> [index of the first, its rows].
-        sample: The first prompts, by which the language is told.
+        sample, replies: The first prompts and their answers, by which the languages are told.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Part:
     labels: dict[str, list[int]] | None = field(default_factory=dict[str, list[int]])
     kinds: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     sample: list[str] = field(default_factory=list[str])
+    replies: list[str] = field(default_factory=list[str])
 
     def __len__(self) -> int:
         """Give the number of usable rows."""
@@ -92,6 +93,7 @@ class Part:
         self.characters[1].append(len(answer))
         if len(self.sample) < SAMPLE:
             self.sample.append(prompt)
+            self.replies.append(answer)
         kind = self.kinds.setdefault(reading.written, [len(self) - 1, 0])
         kind[1] += 1
         if self.labels is None:

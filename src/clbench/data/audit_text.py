@@ -16,7 +16,6 @@ _LIKE_80_TO_BF = "\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•
 _TWICE = re.compile(f"(?:[\u00c2-\u00f4][{_LIKE_80_TO_BF}]{{1,3}})+")
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _WORD = re.compile(f"[{_CJK}]|[^\\s{_CJK}]+")
-_HAN = re.compile("[\u3400-\u9fff]")
 SHOWN = 40
 
 
@@ -74,13 +73,6 @@ def _once(text: str) -> str | None:
     except UnicodeDecodeError:
         return None
     return meant if all(c.isprintable() for c in meant) else None
-
-
-def han_share(texts: Sequence[str]) -> float:
-    """Give the share of Chinese characters among all letters, in [0, 1]."""
-    whole = "".join(texts)
-    letters = sum(c.isalpha() for c in whole)
-    return len(_HAN.findall(whole)) / letters if letters else 0.0
 
 
 class Measure(Protocol):

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from clbench.core.errors import AbsentError, DataError, did_you_mean
 from clbench.core.keys import digest
 from clbench.core.notice import notice
+from clbench.core.scorers import suited
 from clbench.core.types import Ability, Decode, Exam, Example, ScorerSpec, Stream, Task
 from clbench.data.card import (
     AbilitySource,
@@ -239,12 +240,19 @@ def _asked(
     if isinstance(card.source, TaskSource):
         task = open_task(card.source.task, data, beside=card.path)
         examples = task.exam if card.source.items is None else smallest(task.exam, card.source.items, 0)
-        return examples, card.decode or task.decode, card.scorer or task.scorer, task.chance
+        return examples, card.decode or task.decode, _scorer(card, task), task.chance
     examples = _ability(card.source.ability, card.source.items, card.source.seed, card.source.length)
     labels = () if not all(e.choices for e in examples) else examples[0].choices
     scorer = card.scorer or ScorerSpec(name="label" if labels else "exact")
     chance = sum(1.0 / len(e.choices) for e in examples) / len(examples) if labels else 0.0
     return examples, decode_of(card.decode, labels), scorer, chance
+
+
+def _scorer(card: ExamCard, task: Task) -> ScorerSpec:
+    """Give the scorer of a task's exam, in the language that the exam's card names, else the task's."""
+    if card.scorer is None:
+        return task.scorer
+    return suited(card.scorer, {**task.about, **card.about}, str(card.path))
 
 
 @lru_cache(maxsize=128)

@@ -19,14 +19,15 @@ import yaml
 
 from clbench.core.errors import DataError, SpecError
 from clbench.core.keys import canonical, normal_text, plain_label
+from clbench.core.language import BLANKLESS, told_by_letters
 from clbench.core.notice import notice
+from clbench.core.scorers import depends_on_language
 from clbench.data.audit import Audit
 from clbench.data.audit_files import SPLITS, TEST, TRAIN, VALIDATION, followed
 from clbench.data.audit_form import Form
 from clbench.data.audit_part import Part, mark, whole_mark
 from clbench.data.audit_report import written
 from clbench.data.audit_rows import numbers
-from clbench.data.audit_text import han_share
 from clbench.data.card import list_cards
 from clbench.data.own_rows import accept_column, columns_of, others_of
 from clbench.data.source import NAME
@@ -309,7 +310,10 @@ def card_text(audit: Audit, wish: Wish, splits: list[str]) -> str:
         lines.append(f"scorer: {{name: {scorer}}}")
     if not shape.labels:
         lines.append(f"decode: {{kind: text, max_tokens: {answer_tokens(audit)}}}")
-    about = f"license: {_quoted(wish.license)}, language: {_quoted(wish.language or language_of(audit))}"
+    language = wish.language or language_of(audit)
+    if wish.language is None and depends_on_language(scorer):
+        notice(f"scorer {scorer} reads answers of language {language}, told by the letters; --language says another")
+    about = f"license: {_quoted(wish.license)}, language: {_quoted(language)}"
     lines.append(f"about: {{{about}, kind: {shape.kind}}}")
     return "\n".join(lines) + "\n"
 
@@ -335,15 +339,16 @@ def _quoted(text: str) -> str:
 
 
 def language_of(audit: Audit) -> str:
-    """Tell Chinese from other languages by its letters; all others are called English."""
-    return "zh" if han_share(audit.main.sample) > 0.3 else "en"
+    """Return the languages of prompts and answers by their letters, such as "zh" or "en+zh"; Latin ones are "en"."""
+    asked, said = (told_by_letters(texts) for texts in (audit.main.sample, audit.main.replies))
+    return asked if said in (asked, "en") else f"{asked}+{said}"
 
 
 def answer_tokens(audit: Audit) -> int:
     """Give the room for an answer in tokens: the longest one, rounded up to a multiple of 8."""
     part = audit.main
     longest = max(part.units[1] if audit.measure.exact else part.characters[1])
-    if not audit.measure.exact and language_of(audit) != "zh":
+    if not audit.measure.exact and told_by_letters(part.replies) not in BLANKLESS:
         longest = -(-longest // CHARACTERS_PER_TOKEN)
     return min(-(-(longest + 1) // 8) * 8, MOST_ANSWER)
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import digest, plain_label
 from clbench.core.notice import notice
+from clbench.core.scorers import doubt, suited
 from clbench.core.types import Decode, Example, ScorerSpec, Task
 from clbench.data.card import Card, Lock, WorldSource, load_task_card
 from clbench.data.fetch import Rows, choose, split_rows
@@ -159,7 +160,7 @@ def _task(card: Card, parts: Sequence[tuple[Example, ...]], labels: tuple[str, .
         dev=dev,
         labels=labels,
         decode=decode_of(card.decode, offered),
-        scorer=card.scorer or ScorerSpec(name="label" if offered else "exact"),
+        scorer=suited(card.scorer or ScorerSpec(name="label" if offered else "exact"), card.about, str(card.path)),
         chance=chance_of(card.about, chance, str(card.path)),
         about=card.about,
         digest=digest({"lesson": lesson, "exam": exam, "dev": dev, "labels": labels}),
@@ -260,4 +261,5 @@ def open_task(name_or_path: str, data: Path | None, beside: Path | None = None) 
             f"rows; `clbench check card {card.name} --lock` does that"
         )
     verify_lock(card, task)
+    doubt(task.scorer, task.exam, task.name, str(card.path))
     return task

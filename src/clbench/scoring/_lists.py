@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._settings import clip, unmarkable
-from clbench.scoring.exact import fold
+from clbench.scoring._settings import unmarkable
+from clbench.scoring._text import composed, fold, unwrapped
 
 Items = Counter[tuple[str, ...]]
 NONE = frozenset({"none", "no entities", "no triples", "无", "没有"})
-SEPARATOR = re.compile(r"[;\n]")
-MARKER = re.compile(r"\s*(?:[-*•]+|\d{1,3}[.)])\s+")  # what a model puts before the points of a list
+SEPARATOR = re.compile(r"[;；\n]")
+MARKER = re.compile(
+    r"\s*(?:(?:[-*•]+|\d{1,3}[.)])\s+|\d{1,3}[．）、]\s*)"
+)  # what a model puts before the points of a list
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Split a list at `;` and line ends (full-width ones too), without the markers of its points.
+    """Split a list at `;` and line ends (full-width ones too), without markers of points and what is around.
 
     Example:
         >>> list(pieces("- PER: Ann；2. LOC: Rome"))
         ['PER: Ann', 'LOC: Rome']
     """
-    for piece in SEPARATOR.split(unicodedata.normalize("NFKC", clip(text))):
-        yield MARKER.sub("", piece, count=1) if MARKER.match(piece) else piece
+    for piece in SEPARATOR.split(composed(text)):
+        yield unwrapped(MARKER.sub("", piece, count=1) if MARKER.match(piece) else piece)
 
 
 def plain(text: str) -> str:
-    """Fold a field for comparison: width, case, blanks, and punctuation at both ends."""
+    """Fold a field for comparison as `exact` does: form, case, blanks, sentence marks, paired quotes and brackets."""
     return fold(text, case_sensitive=False, strip_punctuation=True)
 
 
 def says_none(text: str) -> bool:
     """Tell whether a text says that there is nothing to list."""
-    return plain(clip(text)) in NONE
+    return plain(composed(text)) in NONE
 
 
 def grade(example: Example, answer: Answer, read: Callable[[str], Items]) -> Grade:

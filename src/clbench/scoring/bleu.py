@@ -10,8 +10,9 @@ Signature: case:mixed|eff:yes|tok:<tokenize>|smooth:exp. `eff:yes` differs from 
 where no answer of the whole exam is four tokens long: the longest order that occurs is then the last one,
 instead of a score of 0.
 
-Settings: `tokenize`: "13a" (default; words), "zh" (Chinese characters, the rest as 13a), "char", "intl", "none"
-(split at blanks).
+Settings: `tokenize`: "13a" (words), "zh" (Chinese characters, the rest as 13a), "char", "intl", "none" (split at
+blanks). Default: what suits the card's `about.language`: "zh" for Chinese, "char" for other languages that write no
+blanks between words (Japanese, Thai, Lao, Khmer, Burmese, Tibetan), else "13a". Texts are in Unicode's form C.
 
 Source: Papineni et al. 2002; Post 2018 (sacrebleu); Chen and Cherry 2014 (smoothing method 3).
 """
@@ -21,10 +22,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clbench.core.language import BLANKLESS, CHINESE, told_by_letters
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
 from clbench.scoring import _weighing
-from clbench.scoring._settings import clip, settings_of, unmarkable
+from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._text import composed
 
 DEFAULTS: dict[str, Any] = {"tokenize": "13a"}
 CHOICES = {"tokenize": ("13a", "zh", "char", "intl", "none")}
@@ -40,7 +43,7 @@ def build(settings: Mapping[str, Any]) -> Scorer:
     def mark(example: Example, answer: Answer) -> Grade:
         if (grade := unmarkable(example, answer)) is not None:
             return grade
-        found = bleu.sentence_score(clip(answer.text), [clip(t) for t in example.targets])
+        found = bleu.sentence_score(composed(answer.text), [composed(t) for t in example.targets])
         parts = (*found.counts, *found.totals, found.sys_len, found.ref_len)
         return Grade(example_id=example.id, score=_score(parts), parts=parts)
 
@@ -67,10 +70,32 @@ def combine(grades: Sequence[Grade]) -> float:
     return _score([sum(column) for column in zip(*(g.parts for g in grades), strict=True)])
 
 
+def suits(languages: Sequence[str]) -> dict[str, Any]:
+    """Return the tokenizer that suits a task in these languages; {} where the default does."""
+    if set(languages) & (BLANKLESS - CHINESE):
+        return {"tokenize": "char"}
+    return {"tokenize": "zh"} if set(languages) & CHINESE else {}
+
+
+def doubts(settings: Mapping[str, Any], targets: Sequence[str]) -> str:
+    """Return why the tokenizer does not suit the targets, "" if it does."""
+    tokenize = settings.get("tokenize", DEFAULTS["tokenize"])
+    language = told_by_letters(targets)
+    wanted = suits([language]).get("tokenize", tokenize)
+    if tokenize in (wanted, "char"):
+        return ""
+    return (
+        f"the targets look like language {language}, which writes no blanks between words, and tokenize {tokenize!r} "
+        f"takes whole sentences for words; about.language: {language}, or tokenize: {wanted}, counts characters"
+    )
+
+
 PLUGIN = ScorerPlugin(
     build=build,
-    version=1,
-    about="corpus BLEU-4 (sacrebleu; Chinese: tokenize zh); per answer sentence BLEU",
+    version=2,
+    about="corpus BLEU-4 (sacrebleu; Chinese by character); per answer sentence BLEU",
     combine=combine,
     weigh=_weighing.of_sums(_score),
+    suits=suits,
+    doubts=doubts,
 )

@@ -4,7 +4,8 @@ P and R are the means over n of (common n-grams / n-grams said) and (common n-gr
 over those n that both texts are long enough for; chrF = 5 P R / (4 P + R). Blanks are left out, case counts.
 The score of one answer is that of the best target; the score of the exam is chrF of the counts summed over all
 graded answers, so it is not the mean of the scores. Both are in [0, 1], high is good. `parts` are (said,
-reference, common) for n = 1..6. No word segmentation is needed, so it serves Chinese as it is.
+reference, common) for n = 1..6. No word segmentation is needed, so it serves Chinese as it is. Texts are in
+Unicode's form C.
 
 Source: Popovic 2015; signature of sacrebleu: case:mixed|eff:yes|nc:6|nw:0|space:no.
 """
@@ -18,7 +19,8 @@ from typing import Any
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
 from clbench.scoring import _weighing
-from clbench.scoring._settings import clip, settings_of, unmarkable
+from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._text import composed
 
 ORDERS = range(1, 7)
 RECALL_WEIGHT = 2**2  # beta squared
@@ -39,7 +41,7 @@ def build(settings: Mapping[str, Any]) -> Scorer:
 
 
 def _grams(text: str) -> list[Counter[str]]:
-    text = "".join(clip(text).split())
+    text = "".join(composed(text).split())
     return [Counter(text[i : i + n] for i in range(len(text) - n + 1)) for n in ORDERS]
 
 
@@ -65,7 +67,7 @@ def combine(grades: Sequence[Grade]) -> float:
 
 PLUGIN = ScorerPlugin(
     build=build,
-    version=1,
+    version=2,
     about="corpus chrF2 of character n-grams, for any script; per answer chrF2",
     combine=combine,
     weigh=_weighing.chrf(RECALL_WEIGHT),

@@ -8,7 +8,7 @@ exact match (1 or 0), compared as lists of words.
 
 As in CodeXGLUE, texts are stripped at both ends, `<NUM_LIT>` is read as 0, `<STR_LIT>` and `<CHAR_LIT>` as
 nothing, `<STR_LIT:x>` as x; a text of which nothing would be left stays as it is. At most 4,000 characters of a
-text are compared.
+text are compared, in Unicode's form C.
 
 Source: Lu et al. 2021, CodeXGLUE, "line-level code completion" (Py150); Hyyro 2004 for the bit-parallel
 computation.
@@ -24,6 +24,7 @@ from typing import Any
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
 from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._text import composed
 
 LONGEST = 4000  # characters: the work is quadratic
 LITERAL = re.compile(r"<(?:STR|NUM|CHAR)_LIT:(.*?)>", re.DOTALL)
@@ -50,7 +51,7 @@ def literals(code: str) -> str:
         >>> literals(" x = '<STR_LIT:hi>' + <NUM_LIT> ")
         "x = 'hi' + 0"
     """
-    code = code[:LONGEST].strip()
+    code = composed(code)[:LONGEST].strip()
     plain = code.replace("<NUM_LIT>", "0").replace("<STR_LIT>", "").replace("<CHAR_LIT>", "")
     return LITERAL.sub(r"\1", plain) or code
 
@@ -74,5 +75,5 @@ def similarity(a: str, b: str) -> float:
 
 
 PLUGIN = ScorerPlugin(
-    build=build, version=1, about="edit similarity of code (fuzz.ratio of CodeXGLUE) with the best target"
+    build=build, version=2, about="edit similarity of code (fuzz.ratio of CodeXGLUE) with the best target"
 )

@@ -1,8 +1,8 @@
 """Entity F1 (NER). Form of a target: `type: span; type: span`, or `none` where there is no entity.
 
 Example: `PER: John Smith; LOC: Paris`. Repeated mentions are repeated. The type ends at the first colon, so a
-span may hold colons; it must hold no `;` and no line end (write a comma). Types and spans are compared without
-regard to case, width, runs of blanks, and punctuation at both ends.
+span may hold colons; it must hold no `;` and no line end (write a comma). Types and spans are compared as `exact`
+compares answers: case, width, blanks, sentence marks and paired quotes and brackets do not matter; `-5` is not `5`.
 
 An answer is read in the same way, line ends counting as `;`, markers of list points dropped; what has no `type:
 span` form is passed over. The score of one answer is the F1 of its multiset of (type, span) with the best
@@ -35,7 +35,7 @@ def read(text: str) -> Items:
     """
     found: Items = Counter()
     for piece in pieces(text):
-        kind, _, span = piece.partition(":")
+        kind, _, span = piece.replace("：", ":").partition(":")
         if kind.strip() and span.strip():
             found[plain(kind), plain(span)] += 1
     return found
@@ -49,7 +49,7 @@ def build(settings: Mapping[str, Any]) -> Scorer:
 
 PLUGIN = ScorerPlugin(
     build=build,
-    version=1,
+    version=2,
     about="entity F1 (`type: span; type: span` or `none`), micro-averaged; per answer F1",
     combine=micro_f1,
     weigh=_weighing.micro_f1,

@@ -1,14 +1,23 @@
-"""Accuracy of a label: the answer must be one of the accepted labels."""
+"""Accuracy of a label: the answer must be one of the accepted labels.
+
+Where the question offers choices they are compared by identity, form C of Unicode and blanks apart: `mW` and `MW`, `m2`
+and `m²` are two labels each. An answer that is no choice to the letter stands for the only one that it equals but for
+case, width and the like (the rules of `exact` without those on punctuation); if it equals several it is wrong.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from clbench.core.keys import normal_text
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
+from clbench.scoring._choice import accepted, identities, named
 from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._text import fold
+
+alike = partial(fold, case_sensitive=False, strip_punctuation=False)
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
@@ -18,12 +27,11 @@ def build(settings: Mapping[str, Any]) -> Scorer:
     def mark(example: Example, answer: Answer) -> Grade:
         if (grade := unmarkable(example, answer)) is not None:
             return grade
-        said = normal_text(answer.text)
-        right = said in {normal_text(t) for t in example.targets}
-        known = not example.choices or said in {normal_text(c) for c in example.choices}
+        right = accepted(example, answer.text, alike)
+        known = not example.choices or named(example, answer.text, alike) in identities(example.choices)
         return Grade(example_id=example.id, score=float(right), note="" if known or right else "no such label")
 
     return mark
 
 
-PLUGIN = ScorerPlugin(build=build, version=1, about="accuracy of the chosen label")
+PLUGIN = ScorerPlugin(build=build, version=2, about="accuracy of the chosen label")

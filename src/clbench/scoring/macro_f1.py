@@ -1,7 +1,7 @@
 """Macro-F1 of labels: the mean of the F1 of every label that occurs as a right answer in the exam.
 
-One answer is marked as `label` marks it: 1 for an accepted label, else 0. The score of the exam is (1/L) sum
-over labels c of 2 tp(c) / (gold(c) + said(c)), in [0, 1], high is good.
+One answer is marked as `label` marks it, labels by identity: 1 for an accepted label, else 0. The score of the
+exam is (1/L) sum over labels c of 2 tp(c) / (gold(c) + said(c)), in [0, 1], high is good.
 
 Convention: L counts the labels that are right somewhere among the graded answers. A label that is only ever
 said wrongly is no class of its own (it costs recall where it was said), and so is an answer that is no label at
@@ -20,10 +20,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clbench.core.keys import normal_text
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
 from clbench.scoring import _weighing, label
+from clbench.scoring._choice import named
 from clbench.scoring._settings import settings_of
 
 
@@ -36,8 +36,9 @@ def build(settings: Mapping[str, Any]) -> Scorer:
         grade = accuracy(example, answer)
         if grade.score is None:
             return grade
-        said = normal_text(answer.text)
-        right = said if grade.score else normal_text(example.targets[0])
+        # What equals several choices is an answer of its own: no label bears the name of a blank.
+        said = named(example, answer.text, label.alike) or " "
+        right = said if grade.score else named(example, example.targets[0], label.alike) or example.targets[0]
         return grade.model_copy(update={"parts": (_number(right), _number(said))})
 
     return mark
@@ -58,7 +59,7 @@ def combine(grades: Sequence[Grade]) -> float:
 
 PLUGIN = ScorerPlugin(
     build=build,
-    version=1,
+    version=2,
     about="macro-averaged F1 over the labels of the exam; per answer accuracy",
     combine=combine,
     weigh=_weighing.macro_f1,

@@ -1,54 +1,55 @@
-"""Numeric equality: the last (or first) number in the answer against that in a target; 1 or 0.
+r"""Numeric equality: the last (or first) number in the answer against that in a target; 1 or 0.
 
-Read as numbers, after NFKC (full-width digits): `-3`, `1,234.5`, `.5`, `1e-3`, `3/4`, `1 3/4`, `½`, `$5`,
-`25%`, `3万`. A percentage equals both its number and its hundredth (25% = 25 = 0.25), since data sets write
-either. A sign counts only where no letter or digit stands before it (`7-5` holds 7 and 5), and digits that
-follow a letter are no number (`CO2`). Chinese numerals (三十五, 二〇二四, 两千) are read only in a text without
-figures, where they would otherwise be mistaken for articles. A target without a number (`Friday`, in
-NumGLUE) is compared as text, as `exact` does.
+Numbers are read as the language writes them (setting `language`, filled in from the card's `about.language`):
+
+- Decimal and grouping marks. Where the decimal mark is a point (English, Chinese, Japanese, ...): `1,234.5`. Where it
+  is a comma (German, French, Spanish, Russian, ...): `1.234,5`, `16,00 €`, `1 234`. In every language: `1'234`,
+  `1_234`, groups with thin or hard blanks, and what two different marks or a repeated one decide (`1.234,5`,
+  `1,234,567`); a point that can group nothing (`3.5`) is decimal. `3,5` in English is no number, and not two either.
+- Signs: `-3`, `−3`, `–3`, `minus 3`, `+3`, `-$5`; a sign counts only where no letter or digit stands before it (`7-5`
+  and `3–5` hold two numbers each), and no blank behind it unless `=`, `(` or `:` is before it. Digits that follow a
+  letter are no number (`CO2`).
+- Powers and fractions: `1e-3`, `10^5`, `10⁵`, `1.5 × 10^5`, `3/4`, `1 3/4`, `½`, `\frac{3}{4}`; the 2 of `m²` is none.
+- Sizes: `1 million` (English, German, French, Spanish, Italian, Portuguese, Dutch, Russian words, of their own long
+  or short scale), `5k` and `$5m` in English; `3.5万`, `1亿2000万`, `5百万` and the Korean 만, 억 in every language.
+- Percentages: `25%` equals both 25 and 0.25, since data sets write either.
+- Chinese numerals, in a text without figures, where they would otherwise be mistaken for articles: 三万五千, 二〇二四,
+  百分之五, 三点五, 五分之三, 零下五; 一定 or 十分 (words) and 三四 (three or four) are no numbers.
+
+What looks like a number and cannot be read in one way only is not guessed: `3,5` and `1 234` in English (`1 000` is
+read), `1.234` in French, dates, clock times and ratios (`3:00`), versions (`1.2.3`), roots and multiples of π, 5兆,
+more than 40 digits. If the place that is asked for (the last, the first) holds such a one, the answer scores 0 with a
+note. A target whose place holds none that can be read (`Friday` in NumGLUE; `3:00`) is compared as text, as `exact`
+does.
 
 Settings: `which`: "last" (default) or "first"; `tolerance`: largest absolute difference that is still equal,
-default 0 (values are compared as exact fractions).
+default 0 (values are compared as exact fractions); `language`: a code, default "en"; `targets`: that of the targets
+where it is another one (the German questions of MGSM have answers such as `5,600`).
 
-Source: the answer extraction of GSM8K (Cobbe et al. 2021) and NumGLUE (Mishra et al. 2022), widened as
-described.
+Source: the answer extraction of GSM8K (Cobbe et al. 2021) and NumGLUE (Mishra et al. 2022), widened as described;
+decimal and grouping marks: Unicode CLDR.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from clbench.core.errors import SpecError
+from clbench.core.language import CODES
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._settings import clip, settings_of, unmarkable
-from clbench.scoring.exact import fold
+from clbench.scoring._number import COMMA, Found, numbers
+from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._text import fold
 
-DEFAULTS: dict[str, Any] = {"which": "last", "tolerance": 0.0}
+DEFAULTS: dict[str, Any] = {"which": "last", "tolerance": 0.0, "language": "en", "targets": ""}
 AS_TEXT = {"case_sensitive": False, "strip_punctuation": True}
-CHOICES = {"which": ("first", "last")}
-# No number is longer than 40 digits: what is longer is a runaway answer, and costs time without end.
-NUMBER = re.compile(
-    r"""(?<![A-Za-z_\d.])
-    (?P<sign>[-+]?)[$€£¥]?
-    (?: (?P<over>\d{1,40})\s*/\s*(?P<under>0*[1-9]\d{0,39})(?!\d|/|\.\d)
-      | (?P<value>(?:\d{1,3}(?:,\d{3})+ | \d{1,40})(?:\.\d{1,40})? | \.\d{1,40})(?!\d)
-        (?: (?P<power>[eE][-+]?\d{1,3})(?!\d)
-          | [ ](?P<part>\d{1,3}/0*[1-9]\d{0,2})(?!\d|/|\.\d) )?
-    )
-    (?:(?P<percent>\s?%) | (?P<scale>[万亿]))?""",
-    re.VERBOSE,
-)
-DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
-UNITS = {"十": 10, "百": 100, "千": 1000}
-MYRIADS = {"万": 10**4, "亿": 10**8}
-NUMERALS = "".join([*DIGITS, *UNITS, *MYRIADS])
-NUMERAL = re.compile(rf"(?<![{NUMERALS}])(负?)([{NUMERALS}]{{1,20}})(?![{NUMERALS}])")
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+CHOICES = {"which": ("first", "last"), "language": CODES, "targets": CODES | {""}}
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
@@ -60,68 +61,80 @@ def build(settings: Mapping[str, Any]) -> Scorer:
     how = settings_of("numeric", settings, DEFAULTS, CHOICES)
     if not 0 <= how["tolerance"] < math.inf:
         raise SpecError(f"tolerance is {how['tolerance']}", where="scorer.settings", mend="give a number, 0 or more")
-    place, tolerance = (-1 if how["which"] == "last" else 0), Fraction(how["tolerance"])
+    place, language, tolerance = (-1 if how["which"] == "last" else 0), how["language"], Fraction(how["tolerance"])
+    written = how["targets"] or language
 
     def mark(example: Example, answer: Answer) -> Grade:
         if (grade := unmarkable(example, answer)) is not None:
             return grade
-        said = number(answer.text, place)
-        right = any(_equal(said, answer.text, target, place, tolerance) for target in example.targets)
-        return Grade(example_id=example.id, score=float(right), note="" if said or right else "no number in the answer")
+        found = _at(place, answer.text, language)
+        said = found.readings if found else ()
+        golds = [(target, number(target, place, written)) for target in example.targets]
+        right = any(
+            any(abs(a - b) <= tolerance for a in gold for b in said)
+            if gold
+            else fold(answer.text, **AS_TEXT) == fold(target, **AS_TEXT)
+            for target, gold in golds
+        )
+        return Grade(example_id=example.id, score=float(right), note="" if said or right else _missing(found, language))
 
     return mark
 
 
-def _equal(said: tuple[Fraction, ...], text: str, target: str, place: int, tolerance: Fraction) -> bool:
-    if gold := number(target, place):
-        return any(abs(a - b) <= tolerance for a in gold for b in said)
-    return fold(text, **AS_TEXT) == fold(target, **AS_TEXT)
+def _missing(found: Found | None, language: str) -> str:
+    if found is None:
+        return "no number in the answer"
+    return f"{found.text[:40]!r} cannot be read as one number (language {language})"
 
 
-def number(text: str, place: int) -> tuple[Fraction, ...]:
-    """Give the first (place 0) or last (place -1) number of a text in all its readings; none if it holds no number.
+def _at(place: int, text: str, language: str) -> Found | None:
+    found = numbers(text, language)
+    return found[place] if found else None
+
+
+def number(text: str, place: int, language: str = "en") -> tuple[Fraction, ...]:
+    """Return the first (place 0) or last (place -1) number of a text in all its readings; none if it cannot be read.
 
     Example:
         >>> number("1,200 at 25%", 0), number("1,200 at 25%", -1)
         ((Fraction(1200, 1),), (Fraction(25, 1), Fraction(1, 4)))
     """
-    spaced = re.sub(r"(?<=\d)(?=[¼-¾⅐-⅞])", " ", clip(text))  # else NFKC joins the 3 of 3½ to the half
-    text = unicodedata.normalize("NFKC", spaced).replace("\u2044", "/").replace("\u2212", "-")
-    if figures := list(NUMBER.finditer(text)):
-        return _readings(figures[place])
-    if numerals := list(NUMERAL.finditer(text)):
-        return (_chinese(numerals[place][2]) * (-1 if numerals[place][1] else 1),)
-    return ()
+    found = _at(place, text, language)
+    return found.readings if found else ()
 
 
-def _readings(found: re.Match[str]) -> tuple[Fraction, ...]:
-    if found["over"]:
-        size = Fraction(int(found["over"]), int(found["under"]))
-    else:
-        size = Fraction(found["value"].replace(",", "") + (found["power"] or "")) + Fraction(found["part"] or 0)
-    value = size * MYRIADS.get(found["scale"], 1) * (-1 if found["sign"] == "-" else 1)
-    return (value, value / 100) if found["percent"] else (value,)
+def suits(languages: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that suit a task in these languages: the first decides how its numbers are written."""
+    return {"language": languages[0]} if languages[0] != DEFAULTS["language"] else {}
 
 
-def _chinese(numeral: str) -> Fraction:
-    if all(c in DIGITS for c in numeral):
-        return Fraction(int("".join(str(DIGITS[c]) for c in numeral)))
-    total = section = digit = 0
-    for c in numeral:
-        if c in DIGITS:
-            digit = DIGITS[c]
-        elif c in UNITS:
-            section, digit = section + (digit or 1) * UNITS[c], 0
-        else:
-            whole = total if c == "亿" else 0  # 亿 counts all that stands before it, 万 only its own section
-            total, section, digit = total - whole + (whole + section + digit) * MYRIADS[c], 0, 0
-    return Fraction(total + section + digit)
+def doubts(settings: Mapping[str, Any], targets: Sequence[str]) -> str:
+    """Return what in the targets the settings cannot read, or may read wrongly (5,600 in German); "" if nothing."""
+    how = settings_of("numeric", settings, DEFAULTS, CHOICES)
+    place, language = (-1 if how["which"] == "last" else 0), how["targets"] or how["language"]
+    found = [f for t in targets if (f := _at(place, t, language)) is not None]
+    whose = f"of {len(targets)} targets hold what"
+    if odd := [f.text for f in found if not f.readings]:
+        mark = "comma" if language in COMMA else "point"
+        return (
+            f"{len(odd)} {whose} cannot be read as one number with the decimal {mark} of language {language}, such as "
+            f"{odd[0][:40]!r}; they are compared as texts; about.language, or settings: {{targets: CODE}}, says another"
+        )
+    commas = [f.text for f in found if "," in f.text] if language in COMMA and not how["targets"] else []
+    if commas and all(THOUSANDS.fullmatch(text) for text in commas):
+        return (
+            f"{len(commas)} {whose} language {language} reads as a decimal and English as thousands, such as "
+            f"{commas[0]!r}; settings: {{targets: en}} or {{targets: {language}}} says which"
+        )
+    return ""
 
 
 PLUGIN = ScorerPlugin(
     build=build,
-    version=1,
-    about="equality of the last or first number in the answer, with a tolerance",
+    version=2,
+    about="equality of the last or first number in the answer, as its language writes it, with a tolerance",
+    suits=suits,
+    doubts=doubts,
     specimens=(
         Specimen("What is 6 times 7?", ("42", "42.0"), "7"),
         Specimen("What is half of 7?", ("3.5",), "3/5"),

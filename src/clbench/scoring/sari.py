@@ -17,8 +17,8 @@ perfect answer falls below 1.
 
 The source is the last user message of the prompt. Settings: `strip_before`, `strip_after`: the instruction's
 own words; what stands up to and including the first occurrence of the one, and from the last occurrence of the
-other on, is no part of the source (a prompt without them cannot be marked). `tokenize`: as for `bleu`; texts
-are lower-cased first.
+other on, is no part of the source (a prompt without them cannot be marked). `tokenize`: as for `bleu`, by
+the card's language; texts are lower-cased first, in Unicode's form C.
 
 Source: Xu, Napoles, Pavlick, Chen, Callison-Burch 2016, "Optimizing Statistical Machine Translation for Text
 Simplification".
@@ -32,8 +32,9 @@ from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._settings import clip, settings_of, unmarkable
-from clbench.scoring.bleu import CHOICES
+from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._text import composed
+from clbench.scoring.bleu import CHOICES, doubts, suits
 
 DEFAULTS: dict[str, Any] = {"strip_before": "", "strip_after": "", "tokenize": "13a"}
 ORDERS = range(1, 5)
@@ -48,7 +49,7 @@ def build(settings: Mapping[str, Any]) -> Scorer:
     tokenizer: Callable[[str], str] = BLEU(tokenize=how["tokenize"]).tokenizer
 
     def tokens(text: str) -> list[str]:
-        return tokenizer(clip(text).lower()).split()
+        return tokenizer(composed(text).lower()).split()
 
     def mark(example: Example, answer: Answer) -> Grade:
         if (grade := unmarkable(example, answer)) is not None:
@@ -108,8 +109,10 @@ def _f1(right: float, said: float, gold: float) -> float:
 
 PLUGIN = ScorerPlugin(
     build=build,
-    version=1,
+    version=2,
     about="SARI of a simplification against the source (last user message) and references",
+    suits=suits,
+    doubts=doubts,
     specimens=(
         Specimen("the red fox slept", ("the red fox slept well today, they say",), "no cats were ever here"),
         Specimen("a b c d e", ("a b c d e",), "v w x y z"),

@@ -1,9 +1,9 @@
 """Triple F1 (relations, data to text and back). Form of a target: `subject | relation | object; ...`, or `none`.
 
 Example: `Buzz_Aldrin | birthPlace | Glen_Ridge; Buzz_Aldrin | occupation | Fighter_pilot`. A field must hold no
-`;`, no `|` and no line end. Fields are compared without regard to case, width, underscores for blanks, runs of
-blanks, and punctuation at both ends (so quotes, and brackets around a triple, do not matter). The order of
-triples is free, the order within one is not.
+`;`, no `|` and no line end. Underscores are blanks; fields are compared as `exact` compares answers: case, width,
+blanks, sentence marks and paired quotes and brackets do not matter, nor do brackets around a triple; `-5` is not `5`.
+The order of triples is free, the order within one is not.
 
 An answer is read in the same way, line ends counting as `;`, markers of list points dropped; what has not
 exactly three fields is passed over. The score of one answer is the F1 of its multiset of triples with the best
@@ -36,7 +36,7 @@ def read(text: str) -> Items:
     """
     found: Items = Counter()
     for piece in pieces(text.replace("_", " ")):
-        fields = tuple(plain(field) for field in piece.split("|"))
+        fields = tuple(plain(field) for field in piece.replace("｜", "|").split("|"))
         if len(fields) == 3 and all(fields):
             found[fields] += 1
     return found
@@ -50,7 +50,7 @@ def build(settings: Mapping[str, Any]) -> Scorer:
 
 PLUGIN = ScorerPlugin(
     build=build,
-    version=1,
+    version=2,
     about="triple F1 (`subject | relation | object; ...` or `none`), micro-averaged; per answer F1",
     combine=micro_f1,
     weigh=_weighing.micro_f1,

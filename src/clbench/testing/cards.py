@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clbench.core.errors import DataError
 from clbench.core.notice import notice
+from clbench.core.scorers import doubt
 from clbench.core.types import Answer, Example, Task
 from clbench.data.card import Card, load_task_card
 from clbench.data.rendering import Folds
@@ -77,10 +78,20 @@ def _silence_is_wrong(card: Card, task: Task) -> str:
 
 
 def _chance_is_true(card: Card, task: Task) -> str:
+    if (marked := _guessed_by_marking(task)) > task.chance + 0.05:
+        return f"chance is {task.chance:.4f}, and choosing blindly among the choices is marked {marked:.4f}"
     guess, stated = guessed(task.exam), card.about.get("chance")
     if not guess or stated is None or abs(task.chance - guess) < 0.05:
         return ""
     return f"chance {stated}, guessing gives {guess:.4f}"
+
+
+def _guessed_by_marking(task: Task) -> float:
+    """Give the mean mark of every choice of up to 50 questions of up to 50 choices, in [0, 1]; 0 for free text."""
+    scorer = open_scorer(task.scorer.name).build(task.scorer.settings)
+    asked_ = [e for e in task.exam if 0 < len(e.choices) <= 50][:50]
+    marks = [[scorer(e, Answer(example_id=e.id, text=c)).score or 0.0 for c in e.choices] for e in asked_]
+    return sum(sum(of) / len(of) for of in marks) / max(len(marks), 1)
 
 
 CHECKS: dict[str, Callable[[Card, Task], str]] = {
@@ -96,7 +107,7 @@ CHECKS: dict[str, Callable[[Card, Task], str]] = {
 
 
 def check_card(name_or_path: str, data: Path | None, *, locked: bool = True) -> list[Outcome]:
-    """Check a task card against its contract.
+    """Check a task card against its contract; a notice tells if its scorer does not fit its language.
 
     Args:
         name_or_path: Name of a shipped card, or path of one.
@@ -115,6 +126,7 @@ def check_card(name_or_path: str, data: Path | None, *, locked: bool = True) -> 
     for text in folds.told(card.name):
         notice(text)
     apart = Outcome("labels stand apart", problem=folds.clash())
+    doubt(task.scorer, task.exam, task.name, str(card.path))
     return [Outcome("rows can be read"), apart, *check_task(card, task, locked=locked)]
 
 

@@ -1,0 +1,246 @@
+"""Numbers in a text: found as a reader of its language finds them, and never guessed.
+
+See `numeric` for what is read. A text is first brought into one form (`_plain`); `TOKEN` then finds all that looks like
+a number, whether or not it can be read, so that an unreadable one is never taken for two others; `_value` reads it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from clbench.core.language import CODES
+from clbench.scoring import _hanzi
+from clbench.scoring._settings import clip
+
+# Languages that write 1.234,5; the others write 1,234.5. Of these some group by points, all by blanks.
+COMMA = frozenset(
+    "af az be bg bs ca cs da de el es et eu fi fr gl hr hu hy id is it ka kk lt lv mk nb nl nn no pl pt ro ru sk sl sq "
+    "sr sv tr uk uz vi".split()
+)
+POINT_GROUPS = frozenset("bs ca da de el es eu gl hr id is it mk nl pt ro sl sq sr tr vi".split())
+INDIAN = frozenset("en hi bn gu kn ml mr ne or pa ta te ur si".split())  # 12,34,567
+# Words of size that follow figures; long and short scale by language.
+SCALES: dict[str, dict[str, int]] = {
+    "en": {
+        "hundred thousand": 5,
+        "hundred million": 8,
+        "hundred": 2,
+        "thousand": 3,
+        "lakhs?": 5,
+        "millions?": 6,
+        "crores?": 7,
+        "billions?": 9,
+        "trillions?": 12,
+    },
+    "de": {
+        "tausend": 3,
+        "millionen": 6,
+        "million": 6,
+        "mio\\.?": 6,
+        "milliarden?": 9,
+        "mrd\\.?": 9,
+        "billion(?:en)?": 12,
+    },
+    "fr": {"mille": 3, "millions?": 6, "milliards?": 9, "billions?": 12},
+    "es": {"mil millones": 9, "mil": 3, "millón|millones": 6, "billón|billones": 12},
+    "it": {"mila": 3, "milione|milioni": 6, "miliardo|miliardi": 9},
+    "pt": {"mil milhões": 9, "mil": 3, "milhão|milhões": 6, "bilhão|bilhões": 9},
+    "nl": {"duizend": 3, "miljoen": 6, "miljard": 9},
+    "ru": {"тыс\\.?|тысяч[аи]?": 3, "млн\\.?|миллион(?:а|ов)?": 6, "млрд\\.?|миллиард(?:а|ов)?": 9},
+}
+SHORT = {"mn": 10**6, "m": 10**6, "bn": 10**9, "b": 10**9, "tn": 10**12}  # behind money; 5m alone are five metres
+PERCENT = "percent|per cent|prozent|pour cent|por ciento|per cento|por cento|procent|процент(?:а|ов)?"
+MOST_DIGITS = 40  # what is longer is a runaway answer, and costs time without end
+MOST_POWER = 4000  # digits of a power
+OPEN = "\x1e"  # a blank that groups, or parts two numbers: nobody can tell
+GROUP = f",.'_\u2009{OPEN}"  # marks inside a number; a thin blank stands for every blank that groups
+LETTER = "A-Za-zÀ-ɏͰ-ϿЀ-ӿ_"
+
+TOKEN = re.compile(
+    rf"""(?<![{LETTER}\d.^])
+    (?:(?<![)\]])(?P<sign>[-+]))?(?P<money>(?:us|hk|nt|[ac])?[$€£¥₹₩₽]\s?(?P<inner>[-+])?)?(?P<root>√\s?|\\sqrt\{{?)?
+    (?: (?P<odd>\d+(?::\d+)+ | \d{{1,4}}(?P<sep>[-/.])\d{{1,2}}(?P=sep)\d{{1,4}}(?![\d,]))
+      | (?P<over>\d+(?:[{GROUP}]\d+)*)\s?/\s?(?P<under>\d+(?:[{GROUP}]\d+)*)
+      | (?P<value>[.,]?\d+(?:[{GROUP}]\d+)*)
+        (?: e(?P<power>[-+]?\d+)(?!\d|[.,]\d)
+          | (?:\s?(?:×|·|x|\*|\\times|\\cdot)\s?(?P<ten>10))?(?:\s?\^\s?|\*\*)(?P<raised>[-+]?\d+)
+          | \s(?P<part>\d+/\d+) )?
+    )(?P<left>(?:[/^]\d|[{GROUP}]?\d|\s?(?:π|√|\\pi|\\sqrt))*)""",
+    re.VERBOSE,
+)
+FIGURES = re.compile(r"\d")
+SIGNS = str.maketrans({"\u2044": "/", "\u2012": "-", "\u2013": "-", "\u2212": "-", "’": "'"})
+FORMS = (
+    (re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}"), r" \1/\2"),
+    (re.compile(r"\{,\}"), ","),  # LaTeX's comma without a blank
+    (re.compile(r"\\,"), "\x1f"),  # and its thin blank
+    (re.compile(r"\\(?=[%$])"), ""),
+    (re.compile(r"\^[{(]([-+]?\d+)[)}]"), r"^\1"),
+    (re.compile(rf"(?<=[{LETTER}])\^[-+]?\d+"), ""),  # the 2 of m² is no number
+    (re.compile(r"(?<=[=(:])\s*-\s(?=[\d.])"), "-"),
+    (re.compile(r"(^|\b(?:is|was|be|equals|to|at|of|ist|war) |[=:(]\s*)(?:minus|negative) (?=[\d.])"), r"\1-"),
+)
+
+
+BLANKS = re.compile(rf"(?<![\d.,'{LETTER}])(?<!\d[ \x1f])\d{{1,3}}(?:[ \x1f]\d{{3}})+(?!\d)")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something in a text that looks like a number.
+
+    Attributes:
+        text: As it is written.
+        readings: The values that it may have, several of a percentage; none: it cannot be read.
+    """
+
+    text: str
+    readings: tuple[Fraction, ...]
+
+
+def numbers(text: str, language: str) -> list[Found]:
+    """Return all that looks like a number, in order; Chinese numerals only where the text holds no figures.
+
+    Args:
+        text: At most 20,000 characters of it are looked at.
+        language: "en", "de", ...: which mark is the decimal one, and the words of size.
+
+    Example:
+        >>> [str(found.readings[0]) for found in numbers("16,00 € statt 1.234,5", "de")]
+        ['16', '2469/2']
+        >>> numbers("3,5", "en")
+        [Found(text='3,5', readings=())]
+    """
+    text = _plain(text, language)
+    if not FIGURES.search(text):
+        return [Found(written, values) for written, values in _hanzi.numerals(text)]
+    tail = _tail(language)
+    found: list[Found] = []
+    start = 0
+    while (match := TOKEN.search(text, start)) is not None:
+        mixed = _hanzi.MIXED.match(text, match.start("value")) if match["value"] else None
+        end = mixed.end() if mixed else match.end()
+        after = tail.match(text, end)
+        found.append(_found(match, mixed, after, language))
+        start = after.end() if after else end
+    return found
+
+
+def _found(match: re.Match[str], mixed: re.Match[str] | None, after: re.Match[str] | None, language: str) -> Found:
+    written = (match if mixed is None else mixed).group().strip().replace("\u2009", " ").replace(OPEN, " ")
+    value = _hanzi.mixed(mixed.group()) if mixed else _value(match, language)
+    if value is None:
+        return Found(written, ())
+    value *= -1 if "-" in (match["sign"], match["inner"]) else 1
+    if after is None:
+        return Found(written, (value,))
+    if after["percent"]:
+        return Found(written, (value, value / 100))
+    if after["short"]:
+        return Found(written, (value * (SHORT[after["short"]] if match["money"] else 1),))
+    word = after["scale"]
+    power = next(n for stem, n in SCALES[language].items() if re.fullmatch(stem, word)) if word else 3
+    return Found(written, (value * 10**power,))
+
+
+@lru_cache(maxsize=len(CODES))
+def _tail(language: str) -> re.Pattern[str]:
+    """Return what may follow figures: a percent sign, a word of size, the 5k and $5m of English."""
+    scales = "|".join(SCALES.get(language, {})) or "(?!)"
+    short = rf"(?:k|(?P<short>{'|'.join(SHORT)}))(?![\w/])" if language == "en" else "(?P<short>(?!))"
+    return re.compile(rf"(?P<percent>\s?%|\s(?:{PERCENT})\b)|\s?(?P<scale>{scales})\b|{short}")
+
+
+def _plain(text: str, language: str) -> str:
+    """Return a text with one form for each sign that numbers are made with, in lower case."""
+    text = re.sub(r"(?<=\d)(?=[¼-¾⅐-⅞])", " ", clip(text))  # else the 3 of 3½ is joined to the half
+    text = re.sub("[⁺⁻]?[⁰¹²³⁴-⁹]+", lambda m: "^" + _level(m.group()), re.sub("[₀-₉]+", "", text))
+    text = re.sub(r"(?<!\d)(\d{1,3}(?:，\d{3})+)(?!\d)", lambda m: m.group().replace("，", ","), text)
+    text = re.sub(r"[\u2009\u202f\u00a0](?=\d{3}(?!\d))", "\x1f", re.sub("[，、]", ", ", text))
+    text = unicodedata.normalize("NFKC", text).translate(SIGNS).lower()
+    for pattern, instead in FORMS:
+        text = pattern.sub(instead, text)
+    return _hanzi.plain(BLANKS.sub(lambda m: _joined(m.group(), language), text).replace("\x1f", " "))
+
+
+def _joined(groups: str, language: str) -> str:
+    """Mark the blanks between groups of three digits: they group in some languages, and nobody writes 000 alone."""
+    sure = language in COMMA or "\x1f" in groups or " 0" in groups
+    return re.sub("[ \x1f]", "\u2009" if sure else OPEN, groups)
+
+
+def _level(raised: str) -> str:
+    return unicodedata.normalize("NFKC", raised).replace("\u2212", "-")
+
+
+def _value(match: re.Match[str], language: str) -> Fraction | None:
+    """Return the value of what was found without its sign; None where it cannot be read in one way only."""
+    digits = sum(c.isdigit() for c in match.group())
+    if match["odd"] or match["root"] or match["left"] or digits > MOST_DIGITS:
+        return None
+    if match["over"]:
+        return _ratio(decimal(match["over"], language), decimal(match["under"], language))
+    value = decimal(match["value"], language)
+    if value is None:
+        return None
+    if match["part"]:
+        part = _ratio(*(Fraction(int(figures)) for figures in match["part"].split("/")))
+        return None if part is None or value.denominator > 1 else value + part
+    if match["power"] or match["ten"]:
+        return _raised(Fraction(10), int(match["power"] or match["raised"]), value)
+    return _raised(value, int(match["raised"])) if match["raised"] else value
+
+
+def _ratio(over: Fraction | None, under: Fraction | None) -> Fraction | None:
+    return None if over is None or not under else over / under
+
+
+def _raised(base: Fraction, power: int, times: Fraction = Fraction(1)) -> Fraction | None:
+    if abs(power) * len(str(base)) > MOST_POWER or (not base and power < 0):
+        return None
+    return times * base**power
+
+
+def decimal(figures: str, language: str) -> Fraction | None:
+    """Return the value of figures with marks between them, None where the language leaves it open.
+
+    Two different marks leave nothing open (1.234,5 and 1,234.5), nor does one that comes twice (1.234.567).
+
+    Example:
+        >>> decimal("1.234", "de"), decimal("1,234", "en"), decimal("1,234", "de"), decimal("3,5", "en")
+        (Fraction(1234, 1), Fraction(1234, 1), Fraction(617, 500), None)
+    """
+    marks = [c for c in figures if not c.isdigit()]
+    last = marks[-1] if marks else ""
+    if not marks:
+        return Fraction(int(figures))
+    grouped = _grouped(figures, last, language)
+    if len(marks) == 1 and last in ".,":
+        own = last == ("," if language in COMMA else ".")
+        if own or (last == "." and grouped is None):  # a point that groups nothing is decimal in every language
+            return _with_decimals(figures, last)
+        return grouped if last == "," or language in POINT_GROUPS else None
+    if len({*marks}) == 1:
+        return grouped
+    whole, _, decimals = figures.rpartition(last)
+    grouped = _grouped(whole, marks[0], language) if {*marks[:-1]} == {marks[0]} and last in ".," else None
+    return None if grouped is None else grouped + _with_decimals(f".{decimals}", ".")
+
+
+def _with_decimals(figures: str, mark: str) -> Fraction:
+    whole, decimals = figures.split(mark)
+    return Fraction(int(whole + decimals), 10 ** len(decimals))
+
+
+def _grouped(figures: str, mark: str, language: str) -> Fraction | None:
+    """Return the value of a whole number that is grouped by a mark, None where it is not grouped rightly."""
+    first, *groups = figures.split(mark)
+    if mark == OPEN or not 0 < len(first) <= 3 or first.startswith("0") or len(groups[-1]) != 3:
+        return None
+    sizes = {len(group) for group in groups[:-1]}
+    indian = mark == "," and language in INDIAN and sizes == {2} and len(first) <= 2
+    return Fraction(int(figures.replace(mark, ""))) if sizes <= {3} or indian else None
