@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from clbench.core.keys import key
-from clbench.core.types import Frozen
+from clbench.core.types import AnswerRule, Frozen
 
 HEADLINE = (
     "average_performance",
@@ -41,6 +41,8 @@ class ModelSpec(Frozen):
         revision: Commit of a Hub model; a Hub id without one is refused.
         dtype: Precision of the weights; part of the result's identity.
         max_tokens: Longest input in tokens; longer prompts are cut in the middle.
+        answer: Which part of what it writes is the answer, where an exam says nothing of it. None takes what follows
+            the reasoning that the chat template knows of (`</think>`); `{after: ""}` takes all.
     """
 
     name: str = "tiny-llama"
@@ -48,6 +50,8 @@ class ModelSpec(Frozen):
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     max_tokens: int = Field(default=512, ge=8)
+    answer: AnswerRule | None = None
+    later: ClassVar[frozenset[str]] = frozenset({"answer"})
 
 
 class ExamBudget(Frozen):

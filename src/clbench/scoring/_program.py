@@ -114,13 +114,11 @@ def defined(tree: ast.Module) -> set[str]:
 
 
 def _is_stub(node: Bound) -> bool:
-    """Say whether a function has no body beyond a docstring, `pass`, `...` or `raise NotImplementedError`."""
+    """Say whether a function has no body beyond a docstring, `pass`, `...` or a `raise`."""
     if isinstance(node, ast.ClassDef):
         return False
     return all(
-        isinstance(part, ast.Pass)
-        or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
-        or (isinstance(part, ast.Raise) and part.exc is not None and "NotImplementedError" in ast.dump(part.exc))
+        isinstance(part, (ast.Pass, ast.Raise)) or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
         for part in node.body
     )
 
