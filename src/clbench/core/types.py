@@ -347,6 +347,7 @@ class Meters(Frozen):
         examples_used: Labelled examples taught.
         stream_bytes: Bytes of all examples of the stream, against which stored bytes are compared.
         kept_bytes_by_step, parameters_by_step, train_s_by_step: One value per lesson; parameters of the whole model.
+        buffer_bytes_by_step: Of stored examples after each lesson, as canonical JSON; empty where nobody counted.
         joules: Energy of the machine while it learnt and was examined; None where no counter could be read.
         reasoning_tokens: Tokens of reasoning before answers, over all exams and rows.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
@@ -369,4 +370,5 @@ class Meters(Frozen):
     joules: float | None = None
     prices: Mapping[str, float] = {}
     reasoning_tokens: int = 0
-    later: ClassVar[frozenset[str]] = frozenset({"joules", "prices", "reasoning_tokens"})
+    buffer_bytes_by_step: tuple[int, ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"joules", "prices", "reasoning_tokens", "buffer_bytes_by_step"})

@@ -42,6 +42,7 @@ METERS = Meters(
     kept_bytes_by_step=(50, 100),
     parameters_by_step=(100, 105),
     train_s_by_step=(1.0, 3.0),
+    buffer_bytes_by_step=(40, 60),
 )
 
 
