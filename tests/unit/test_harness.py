@@ -221,6 +221,75 @@ def test_names_of_stock_tasks_and_whole_suites():
         named("genral")
 
 
+CHANCES = {
+    "winogrande": (0.5, [{"sentence": "The _ fell.", "option1": "cup", "option2": "cat", "answer": "1"}]),
+    "piqa": (0.5, [{"goal": "Open it.", "sol1": "Push", "sol2": "Pull", "label": 1}]),
+    "arc_easy": (
+        (1 / 3 + 1 / 5) / 2,
+        [
+            {"question": "A?", "choices": {"text": ["a", "b", "c"], "label": ["A", "B", "C"]}, "answerKey": "B"},
+            {"question": "B?", "choices": {"text": [*"abcde"], "label": [*"ABCDE"]}, "answerKey": "E"},
+        ],
+    ),
+    "truthfulqa_mc1": (
+        1 / 3,
+        [{"question": "Q?", "mc1_targets": {"choices": ["a", "b", "c"], "labels": [1, 0, 0]}, "mc2_targets": {}}],
+    ),
+    "truthfulqa_mc2": (
+        (2 / 5 + 1 / 2) / 2,
+        [
+            {"question": "Q?", "mc2_targets": {"choices": [*"abcde"], "labels": [1, 1, 0, 0, 0]}, "mc1_targets": {}},
+            {"question": "R?", "mc2_targets": {"choices": [*"ab"], "labels": [1, 0]}, "mc1_targets": {}},
+        ],
+    ),
+    "gsm8k": (0.0, [{"question": "2 + 2?", "answer": "#### 4"}]),
+    "lambada_openai": (0.0, [{"text": "He went to the river"}]),
+    "bbh_cot_fewshot_web_of_lies": (0.5, [{"input": "Does Jerry tell the truth?", "target": "Yes"}]),
+    "bbh_cot_fewshot_word_sorting": (0.0, [{"input": "Sort: b a", "target": "a b"}]),
+    "bbh_cot_fewshot_date_understanding": (
+        (1 / 2 + 1 / 3) / 2,
+        [
+            {"input": "Which date?\nOptions:\n(A) 1\n(B) 2", "target": "(B)"},
+            {"input": "Which date?\nOptions:\n(A) 1\n(B) 2\n(C) 3", "target": "(A)"},
+        ],
+    ),
+    "bbh_cot_fewshot_causal_judgement": (0.5, [{"input": "Did he?\nOptions:\n- Yes\n- No", "target": "No"}]),
+}
+
+
+@pytest.mark.parametrize("name", CHANCES)
+def test_the_score_of_guessing_is_that_of_each_question(name, tmp_path):
+    from clbench.stock.task import opened, questions
+
+    chance, docs = CHANCES[name]
+    asked = {"train": docs, "validation": docs, "test": docs}
+    with opened(name, asked, {"num_fewshot": 0, "fewshot_config": None}) as task:
+        found = questions(task, 0)
+    assert sum(q.chance for q in found) / len(found) == pytest.approx(chance)
+
+
+def test_rows_go_through_the_task_own_preparation(cards, tmp_path):
+    from clbench.stock.task import function_of
+
+    prepare = function_of("hellaswag", "preprocess")
+    assert prepare("[header] How to sit [title] Find a chair. [step] Sit.") == " How to sit. Find a chair. Sit."
+    with pytest.raises(DataError, match="no function"):
+        function_of("hellaswag", "preproces")
+    with pytest.raises(DataError, match=r"no utils\.py"):
+        function_of("arc_easy", "preprocess")
+    assert load_exam_card("hellaswag").source.prepare == {"query": "preprocess", "choices": "preprocess"}
+
+
+@pytest.mark.data
+def test_shipped_stock_exams_ask_as_the_harness_does_and_know_their_guess_rate(data_root):
+    exams = {e.name: e for e in open_named(["truthfulqa_mc2", "hellaswag", "bbh"], 60, data_root)}
+    assert 0.40 < exams["truthfulqa_mc2"].chance < 0.50
+    assert exams["hellaswag"].chance == 0.25
+    assert 0.15 < exams["bbh"].chance < 0.35
+    shown = [r.context + r.continuation for e in exams["hellaswag"].examples for r in e.requests]
+    assert not any(mark in text for text in shown for mark in ("[header]", "[title]", "[step]", "[substeps]"))
+
+
 def test_shapes_are_filled_from_rows():
     row = {"a": ["x", "y"], "b": "B", "n": 3}
     assert made({"item_of": ["a", 1]}, row) == "y"

@@ -75,6 +75,40 @@ def test_sentences_and_words():
     assert len(words("河水流过 the town")) == 6
 
 
+@pytest.mark.parametrize(
+    ("text", "num"),
+    [
+        ("We met on Sun. The day was fine.", 2),
+        ("The cat sat. Then it slept. I said no. Nobody heard.", 4),
+        ("Apples, pears, etc. They are good.", 2),
+        ("He works at Acme Co. It is big.", 2),
+        ("Eat a fig. It is sweet.", 2),
+        ("The sun was up. It was 5 p.m. He left.", 3),
+        ("I live in the U.S. It is big.", 2),
+        ("It is in the U.S. Senate now.", 1),
+        ("Dr. Smith met J. Jones of Acme Co. in Jan. 1999.", 1),
+        ("I mean it... The end. and so on. No. 5 is alive!", 5),
+        ('He asked (why?) and left. "Go!" she said.', 4),
+        ("We sell mt. bikes. Mt. Fuji is high. It is 3 ft. The rope is short.", 6),
+    ],
+)
+def test_sentences_are_counted_as_by_the_english_punkt_that_the_original_loads(text, num):
+    assert len(sentences(text)) == num, sentences(text)
+
+
+def test_the_model_of_sentences_is_that_of_nltk(monkeypatch):
+    nltk = pytest.importorskip("nltk")
+    try:
+        nltk.data.find("tokenizers/punkt_tab/english/")
+    except LookupError:
+        pytest.skip("nltk's own data (punkt_tab) are not here")
+    from nltk.tokenize.punkt import PunktTokenizer
+
+    theirs, ours = PunktTokenizer("english")._params, _instructions._sentence_tokenizer()._params
+    assert (theirs.abbrev_types, theirs.collocations) == (ours.abbrev_types, ours.collocations)
+    assert (theirs.sent_starters, dict(theirs.ortho_context)) == (ours.sent_starters, dict(ours.ortho_context))
+
+
 def test_loose_forms():
     assert loosened("a\n*b*\nc") == ("a\n*b*\nc", "*b*\nc", "a\n*b*", "*b*", "a\nb\nc", "b\nc", "a\nb", "b")
 

@@ -157,3 +157,13 @@ def test_edges_that_once_gave_numbers():
     )
     assert math.isnan(av.average_performance_centred(sure))
     assert fo.retention_half_life(Matrix.of([[0.0, 0.0], [0.8, 0.0], [0.0, 0.8]])) == 0.0
+
+
+def test_storage_efficiency_counts_stored_examples_and_nothing_else():
+    compute = all_metrics()["sample_storage_efficiency"].compute
+    fisher = Meters(stream_bytes=1000, kept_bytes=9000, kept_bytes_by_step=(9000, 9000), buffer_bytes_by_step=(0, 0))
+    assert compute(fisher) == 1.0
+    replay = Meters(stream_bytes=1000, kept_bytes_by_step=(400, 800), buffer_bytes_by_step=(100, 300))
+    assert compute(replay) == pytest.approx(1 - (0.1 + 0.3) / 2)
+    assert compute(Meters(stream_bytes=100, buffer_bytes_by_step=(90, 900))) == 0.0
+    assert math.isnan(compute(Meters(stream_bytes=1000, kept_bytes_by_step=(400, 800))))

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from clbench.scoring._sandbox import Limits, Outcome, Trial, run_tests, stronges
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "hostile"
 TESTS = Trial("", ("f",), ("assert f(2) == 4", "assert list([f(2)]) == [4]"))
-LIMITS = Limits(seconds=3.0, memory_bytes=256 << 20)
+LIMITS = Limits(seconds=1.0, memory_bytes=256 << 20)
 walled = pytest.mark.skipif(strongest() != "namespaces", reason="this host makes no namespaces")
 
 
@@ -64,13 +66,43 @@ def test_hostile_programs_are_contained_and_fail(path, tmp_path, monkeypatch):
     assert not outcome.passed
     assert outcome.note
     assert outcome.level == "namespaces"
-    assert spent < LIMITS.seconds + 2
+    assert spent < _sandbox.LAST * LIMITS.seconds
     assert canary.read_text() == "untouched"
     deadline = time.monotonic() + 2
     while cells_running() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert cells_running() == []
     assert set(descendants()) <= own
+
+
+BURNS = """
+import time
+def f(x):
+    end = time.process_time() + {}
+    while time.process_time() < end:
+        pass
+    return 2 * x
+"""
+
+
+@walled
+def test_a_busy_machine_changes_no_score_and_who_does_not_compute_is_ended():
+    near = Limits(seconds=2.0, memory_bytes=256 << 20)
+    once = Trial("", ("f",), ("assert f(2) == 4",))
+    burn = [sys.executable, "-c", "while True: pass"]
+    # In sessions of their own: some kernels share processors out among sessions first.
+    burners = [subprocess.Popen(burn, start_new_session=True) for _ in range(4 * (os.cpu_count() or 1))]
+    try:
+        passed = run_tests(BURNS.format(1.3), once, near)
+        spent = run_tests(BURNS.format(60), once, near)
+        slept = run_tests("import time\ndef f(x):\n    time.sleep(60)\n", once, Limits(seconds=0.5))
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+    assert passed.passed, passed.note
+    assert spent.note == "not done after 2 s of processor time"
+    assert slept.note == "not done after 1.5 s in which it did not compute"
 
 
 def test_there_are_twenty_and_more():

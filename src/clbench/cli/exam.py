@@ -31,6 +31,9 @@ Names = Annotated[
     list[str] | None,
     typer.Option("--suite", "--exam", help="Exam, suite, card file or harness:TASK (repeatable) [default: abilities]."),
 ]
+AnswerAfter = Annotated[
+    str | None, typer.Option(help="Mark that ends reasoning; '' takes all [default: the chat template's, as </think>].")
+]
 
 
 def exam(
@@ -39,6 +42,7 @@ def exam(
     items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
     max_tokens: MaxTokens = 512,
     dtype: Dtype = "float32",
+    answer_after: AnswerAfter = None,
     data: Data = None,
     store: Place = None,
     device: Device = "auto",
@@ -49,7 +53,8 @@ def exam(
     from clbench.engine.examine import examine
     from clbench.store.store import Store
 
-    spec = model_spec(model, max_tokens=max_tokens, dtype=dtype)
+    rule = {} if answer_after is None else {"answer": {"after": answer_after}}
+    spec = model_spec(model, max_tokens=max_tokens, dtype=dtype, **rule)
     how = machine(store, data, 1, device)
     exams = open_named(suite or ["abilities"], items, how.data)
     if not exams:
@@ -60,12 +65,14 @@ def exam(
         say(json.dumps([_row(s) for s in sat], indent=1, ensure_ascii=False))
         return
     say(_table(sat))
+    for line in _notes(sat):
+        say(line)
     if by_length := _by_length(sat):
         say(by_length)
 
 
 def _row(sat: Sat) -> dict[str, Any]:
-    from clbench.core.sheets import groups_of
+    from clbench.core.sheets import groups_of, thought_of
     from clbench.report.marks import marked_grades
     from clbench.stats.single import score_interval
 
@@ -83,9 +90,33 @@ def _row(sat: Sat) -> dict[str, Any]:
         "items": len(graded),
         "ungraded": len(sat.marks.grades) - len(graded),
         "groups": len(set(groups)) or None,
+        "ungraded_why": _why_ungraded(sat),
+        "reasoning": dict(zip(("tokens", "unended"), thought_of(sat.asked.answers), strict=False)),
         "seconds": round(sat.seconds, 3),
         "scorer": sat.exam.scorer.model_dump(mode="json"),
     }
+
+
+def _why_ungraded(sat: Sat) -> dict[str, int]:
+    """Return why answers have no grade: note -> number of answers."""
+    from collections import Counter
+
+    return dict(Counter(g.note[:80] for g in sat.marks.grades if g.score is None).most_common())
+
+
+def _notes(sat: Sequence[Sat]) -> list[str]:
+    """Return lines on what the table does not say: reasoning, and why answers have no grade."""
+    from clbench.core.sheets import thought_of
+
+    lines: list[str] = []
+    for each in sat:
+        if thought := thought_of(each.asked.answers):
+            unended = f"; {thought[1]} answers never came, since it did not end" if thought[1] else ""
+            lines.append(f"{each.exam.name}: {thought[0]} tokens of reasoning, not graded{unended}")
+        if why := _why_ungraded(each):
+            reasons = "; ".join(f"{num} of {len(each.exam.examples)}: {note}" for note, num in why.items())
+            lines.append(f"{each.exam.name}: not graded are {reasons}")
+    return lines
 
 
 def _by_length(sat: Sequence[Sat]) -> str:

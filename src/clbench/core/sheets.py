@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.core.types import Exam, Frozen, Grade, ScorerSpec
+from clbench.core.types import Answer, Exam, Frozen, Grade, ScorerSpec
 
 WRONG_RIGHT = {0.0: "0", 1.0: "1", None: "-"}
 
@@ -20,6 +20,8 @@ class Row(Frozen):
         asked: Digest of the questions as they were asked in this row; it differs from the sheet's where labels grow.
         ask, mark: Keys of the answers and of the grades in the store.
         scores: One character per item where every score is 0, 1 or missing ("01-"); else the scores.
+        thought: Tokens of reasoning before the answers, and answers that never came because it did not end; empty
+            where nobody reasoned.
         parts: `Grade.parts` of the items, where the exam's score is not the mean of the scores; else empty.
     """
 
@@ -28,7 +30,8 @@ class Row(Frozen):
     mark: str
     scores: str | tuple[float | None, ...]
     parts: tuple[tuple[float, ...], ...] = ()
-    later: ClassVar[frozenset[str]] = frozenset({"parts"})
+    thought: tuple[int, ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"parts", "thought"})
 
     def values(self) -> NDArray[np.float64]:
         """Give the scores, shape (items,), NaN where an answer could not be marked.
@@ -87,12 +90,13 @@ class Sheets(Frozen):
 
 
 class Said(Frozen):
-    """What was answered in one row: the text, its score, and how it ended."""
+    """What was answered in one row: the text, its score, how it ended, and the reasoning before it."""
 
     text: str
     score: float | None
     finish: str = "stop"
-    later: ClassVar[frozenset[str]] = frozenset({"finish"})
+    reasoning: str = ""
+    later: ClassVar[frozenset[str]] = frozenset({"finish", "reasoning"})
 
 
 class Shown(Frozen):
@@ -117,6 +121,18 @@ def packed(grades: Sequence[Grade]) -> str | tuple[float | None, ...]:
     if all(s in WRONG_RIGHT for s in scores):
         return "".join(WRONG_RIGHT[s] for s in scores)
     return scores
+
+
+def thought_of(answers: Sequence[Answer]) -> tuple[int, ...]:
+    """Return (tokens of reasoning, answers that never came because reasoning did not end); empty without reasoning."""
+    tokens, unended = sum(a.tokens_reasoning for a in answers), sum(map(unended_reasoning, answers))
+    return (tokens, unended) if tokens or unended else ()
+
+
+def unended_reasoning(answer: Answer) -> bool:
+    """Return whether an answer, or one of its replies, never came because its reasoning did not end."""
+    said = [(r.reasoning, r.text) for r in answer.replies] or [(answer.reasoning, answer.text)]
+    return any(reasoning and not text.strip() for reasoning, text in said)
 
 
 def groups_of(exam: Exam) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from clbench.core.keys import key
-from clbench.core.types import Frozen
+from clbench.core.types import AnswerRule, Frozen
 
 HEADLINE = (
     "average_performance",
@@ -43,6 +43,8 @@ class ModelSpec(Frozen):
         adapter: Of a folder that holds a PEFT adapter beside the base weights: "use" merges it into them, "ignore"
             leaves it aside; None refuses such a folder.
         max_tokens: Longest input in tokens; longer prompts are cut in the middle.
+        answer: Which part of what it writes is the answer, where an exam says nothing of it. None takes what follows
+            the reasoning that the chat template knows of (`</think>`); `{after: ""}` takes all.
     """
 
     name: str = "tiny-llama"
@@ -51,7 +53,8 @@ class ModelSpec(Frozen):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     max_tokens: int = Field(default=512, ge=8)
     adapter: Literal["use", "ignore"] | None = None
-    later: ClassVar[frozenset[str]] = frozenset({"adapter"})
+    answer: AnswerRule | None = None
+    later: ClassVar[frozenset[str]] = frozenset({"adapter", "answer"})
 
 
 class ExamBudget(Frozen):

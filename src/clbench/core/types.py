@@ -62,12 +62,15 @@ class Reply(Frozen):
     Attributes:
         loglik: In nats, summed over the tokens scored; None where text was asked for.
         greedy: Whether the continuation is what greedy decoding would have written.
-        text: What was written.
+        text: What was written, without the reasoning before it.
+        reasoning: What was written before the mark that ends reasoning.
     """
 
     loglik: float | None = None
     greedy: bool = False
     text: str = ""
+    reasoning: str = ""
+    later: ClassVar[frozenset[str]] = frozenset({"reasoning"})
 
 
 class Example(Frozen):
@@ -130,6 +133,16 @@ class Lesson(Frozen):
     digest: str
 
 
+class AnswerRule(Frozen):
+    """Which part of what a model writes is its answer.
+
+    Attributes:
+        after: The mark that ends reasoning ("</think>"): the answer is what follows its last occurrence. "" takes all.
+    """
+
+    after: str
+
+
 class Decode(Frozen):
     """How an answer is drawn. Part of the identity of an answer.
 
@@ -141,6 +154,7 @@ class Decode(Frozen):
         temperature: 0 is greedy.
         seed: Seed of the sampling, unused when greedy.
         told: Name of the task that the question belongs to, where the stream reveals it; None says nothing.
+        answer: Which part of the text is the answer; None leaves it to the model (`ModelSpec.answer`).
     """
 
     kind: Literal["text", "label", "raw"] = "text"
@@ -149,6 +163,8 @@ class Decode(Frozen):
     temperature: float = Field(default=0.0, ge=0.0)
     seed: int = 0
     told: str | None = None
+    answer: AnswerRule | None = None
+    later: ClassVar[frozenset[str]] = frozenset({"answer"})
 
 
 class ScorerSpec(Frozen):
@@ -262,56 +278,6 @@ class Stream(Frozen):
         return len(self.rounds)
 
 
-class RoundOutline(Frozen):
-    """One round.
-
-    Attributes:
-        step: 1..T.
-        teaches: Tasks whose turn it is.
-        moved: What changed against the round before; see `Round`.
-        examples: Number of examples taught, those ahead of their turn included.
-        ahead: Number of examples that belong to the next round.
-        new_labels, labels: Labels that are taught for the first time, and all that are taught so far, by name: a label
-            of two tasks is one.
-        languages, kinds, domains: Of its tasks, each once.
-    """
-
-    step: int
-    teaches: tuple[str, ...]
-    moved: tuple[Axis, ...]
-    examples: int
-    ahead: int
-    new_labels: int
-    labels: int
-    languages: tuple[str, ...]
-    kinds: tuple[str, ...]
-    domains: tuple[str, ...]
-
-
-class Outline(Frozen):
-    """A stream at a glance.
-
-    Attributes:
-        name: The stream's.
-        rounds: What each round teaches.
-        tasks: Names of the columns, in order of teaching.
-        questions: Number of exam questions of each.
-        similarity: Cosine between the lesson prompts of tasks (TF-IDF), [row][column], in [0, 1].
-        dropped: Task -> number of examples left out because an exam asks the same.
-        missing: Tasks that were skipped because they are not here.
-        reveals: What the learner is told.
-    """
-
-    name: str
-    rounds: tuple[RoundOutline, ...]
-    tasks: tuple[str, ...]
-    questions: tuple[int, ...]
-    similarity: tuple[tuple[float, ...], ...]
-    dropped: Mapping[str, int] = {}
-    missing: tuple[str, ...] = ()
-    reveals: Reveals = "boundary"
-
-
 class Answer(Frozen):
     """What a responder said to one example.
 
@@ -320,6 +286,9 @@ class Answer(Frozen):
         tokens_in, tokens_out: Tokens read and written, padding not counted.
         tokens_cut: Tokens of the prompt's middle that were left out because it did not fit.
         replies: To the plain questions of the example, in their order.
+        reasoning: What was written before the mark that ends reasoning; `text` is what follows. Reasoning without
+            `text` was never ended: there is no answer.
+        tokens_reasoning: Tokens of it, among `tokens_out`.
     """
 
     example_id: str
@@ -329,7 +298,9 @@ class Answer(Frozen):
     tokens_out: int = 0
     tokens_cut: int = 0
     replies: tuple[Reply, ...] = ()
-    later: ClassVar[frozenset[str]] = frozenset({"tokens_cut", "replies"})
+    reasoning: str = ""
+    tokens_reasoning: int = 0
+    later: ClassVar[frozenset[str]] = frozenset({"tokens_cut", "replies", "reasoning", "tokens_reasoning"})
 
 
 class Grade(Frozen):
@@ -384,6 +355,7 @@ class Meters(Frozen):
         kept_bytes_by_step, parameters_by_step, train_s_by_step: One value per lesson; parameters of the whole model.
         buffer_bytes_by_step, buffer_examples_by_step: Of stored examples after each lesson: bytes and number.
         joules: Energy of the machine while it learnt and was examined; None where no counter could be read.
+        reasoning_tokens: Tokens of reasoning before answers, over all exams and rows.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
     """
 
@@ -409,9 +381,10 @@ class Meters(Frozen):
     added_bytes: int = 0
     buffer_bytes_by_step: tuple[int, ...] = ()
     buffer_examples_by_step: tuple[int, ...] = ()
+    reasoning_tokens: int = 0
     later: ClassVar[frozenset[str]] = frozenset(
         {
             *("joules", "prices", "forward_tokens", "buffer_bytes", "state_bytes", "added_bytes"),
-            *("buffer_bytes_by_step", "buffer_examples_by_step"),
+            *("buffer_bytes_by_step", "buffer_examples_by_step", "reasoning_tokens"),
         }
     )

@@ -235,8 +235,9 @@ def _asked(
     if isinstance(card.source, HarnessSource):
         from clbench.data.harness import DECODE, scorer_of, stock_examples
 
-        examples = stock_examples(card, card.source, items, data)
-        return examples, card.decode or DECODE, card.scorer or scorer_of(card.source), 0.0
+        examples, chance = stock_examples(card, card.source, items, data)
+        decode = DECODE if card.decode is None else card.decode.model_copy(update={"kind": "raw"})
+        return examples, decode, card.scorer or scorer_of(card.source), chance
     if isinstance(card.source, TaskSource):
         task = open_task(card.source.task, data, beside=card.path)
         examples = task.exam if card.source.items is None else smallest(task.exam, card.source.items, 0)

@@ -18,8 +18,10 @@ from clbench.data.task import rank, smallest
 Splits = dict[str, list[dict[str, Any]]]
 
 
-def stock_examples(card: OnDisk, source: HarnessSource, items: int | None, data: Path | None) -> tuple[Example, ...]:
-    """Give the questions of a stock exam, one example per document, its requests in the task's order.
+def stock_examples(
+    card: OnDisk, source: HarnessSource, items: int | None, data: Path | None
+) -> tuple[tuple[Example, ...], float]:
+    """Give the questions of a stock exam, one example per document, and the score of guessing them, in [0, 1].
 
     Args:
         card: The exam's card.
@@ -34,9 +36,14 @@ def stock_examples(card: OnDisk, source: HarnessSource, items: int | None, data:
     most = min([n for n in (items, source.items) if n is not None], default=None)
     if source.rows is None:
         found = _examples(source, source.harness, None, card.path)
-        return tuple(found) if most is None else smallest(found, most, source.items_seed)
-    tasks = _shared_out(card, source, most, data)
-    return tuple(e for task, splits in sorted(tasks.items()) for e in _examples(source, task, splits, card.path))
+        examples = [example for example, _ in found]
+        chosen = tuple(examples) if most is None else smallest(examples, most, source.items_seed)
+    else:
+        tasks = _shared_out(card, source, most, data)
+        found = [pair for task, rows in sorted(tasks.items()) for pair in _examples(source, task, rows, card.path)]
+        chosen = tuple(example for example, _ in found)
+    chances = {example.id: chance for example, chance in found}
+    return chosen, sum(chances[e.id] for e in chosen) / max(len(chosen), 1)
 
 
 def scorer_of(source: HarnessSource) -> ScorerSpec:
@@ -89,7 +96,8 @@ def _read(card: OnDisk, source: HarnessSource, split: str, data: Path | None) ->
     found: list[tuple[str, str, dict[str, Any]]] = []
     for place, row in split_rows(card, source.rows, split, data):
         try:
-            found.append((digest(row)[:16], source.task_of(row), source.stock_row(row)))
+            task = source.task_of(row)
+            found.append((digest(row)[:16], task, _prepared(source, task, source.stock_row(row))))
         except KeyError as error:
             raise DataError(
                 f"there is no column {error}", where=place, mend=did_you_mean(str(error.args[0]), row)
@@ -99,7 +107,18 @@ def _read(card: OnDisk, source: HarnessSource, split: str, data: Path | None) ->
     return found
 
 
-def _examples(source: HarnessSource, task_name: str, splits: Splits | None, where: Path) -> list[Example]:
+def _prepared(source: HarnessSource, task: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Give a row with the texts of some columns as the stock task's own code would have made them."""
+    from clbench.stock.task import function_of
+
+    for column, name in source.prepare.items():
+        how, value = function_of(task, name), row[column]
+        row[column] = [how(text) for text in value] if isinstance(value, list) else how(value)
+    return row
+
+
+def _examples(source: HarnessSource, task_name: str, splits: Splits | None, where: Path) -> list[tuple[Example, float]]:
+    """Give the questions of one task, in order, each with the expected score of guessing it."""
     from clbench.stock.task import opened, questions
 
     changes = {**source.changes, **({} if source.fewshot is None else {"num_fewshot": source.fewshot})}
@@ -110,21 +129,20 @@ def _examples(source: HarnessSource, task_name: str, splits: Splits | None, wher
                 where=str(where),
                 mend="install the harness that the card was written for, or write a new card",
             )
-        asked = questions(task, source.seed)
+        asked = questions(task, source.seed, source.metric, source.filter)
         names = [s for s in (task.config.test_split, task.config.validation_split, task.config.training_split) if s]
         names += [s for s in (task.config.fewshot_split,) if s]
-    found: list[Example] = []
+    found: list[tuple[Example, float]] = []
     for question in asked:
         doc: Mapping[str, Any] = dict(question.doc)
         check = {"task": task_name, "changes": changes, "splits": sorted(set(names)), "doc": doc}
         shown = question.context or (question.requests[0].continuation if question.requests else "")
-        found.append(
-            Example(
-                id=f"{task_name}-{digest(doc)[:16]}",
-                prompt=(Message(role="user", content=shown),),
-                targets=(question.target,) if question.target.strip() else (),
-                check=canonical(check),
-                requests=question.requests,
-            )
+        example = Example(
+            id=f"{task_name}-{digest(doc)[:16]}",
+            prompt=(Message(role="user", content=shown),),
+            targets=(question.target,) if question.target.strip() else (),
+            check=canonical(check),
+            requests=question.requests,
         )
+        found.append((example, question.chance))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ class HarnessSource(Frozen):
             or one of {letters_of: column}: "A", "B", ... for the items of a list; {index_of: column}: 0 for "A", 1 for
             "B"; {item_of: [column, place]}; {concat: [..]}: lists and values as one list; {flags: [first, second]}: 1
             for the items of the first and 0 for those of the second. None: the rows are as the task wants them.
+        prepare: Column that the task reads -> function of text in the task's own `utils.py`, through which its text, or
+            every text of its list, goes first: for columns that the task would otherwise make itself.
         changes: Fields of the task's YAML that are set otherwise; each is a departure from the stock task.
         items: Most questions, chosen by hash of (items_seed, row); None is all.
         metric, filter: The score, as the task names it; "" is its first.
@@ -47,6 +49,8 @@ class HarnessSource(Frozen):
     items_seed: int = Field(default=0, ge=0)
     metric: str = ""
     filter: str = ""
+    prepare: Mapping[str, str] = {}
+    later: ClassVar[frozenset[str]] = frozenset({"prepare"})
 
     def task_of(self, row: Mapping[str, Any]) -> str:
         """Say which task a row belongs to."""

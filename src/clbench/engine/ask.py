@@ -9,7 +9,9 @@ from pathlib import Path
 
 from clbench.core.budget import due_columns
 from clbench.core.keys import key
+from clbench.core.notice import notice
 from clbench.core.progress import Progress, report
+from clbench.core.sheets import unended_reasoning
 from clbench.core.spec import ExamBudget
 from clbench.core.types import Answer, Exam
 from clbench.data.exam import exam_at
@@ -55,6 +57,11 @@ def ask(trajectory: Trajectory, step: int, exam: Exam, store: Store) -> Asked:
         answers = learner.respond(exam.examples, exam.decode)
         report(Progress(f"{exam.name}: {time.monotonic() - started:.1f} s", len(answers), len(exam.examples)))
         write_jsonl(folder / "answers.jsonl", answers)
+        if unended := sum(map(unended_reasoning, answers)):
+            notice(
+                f"{exam.name}: {unended} of {len(answers)} answers never came, since reasoning did not end within "
+                "the most tokens of an answer; they are empty (a larger max_tokens in the exam's `decode` helps)"
+            )
 
     why: dict[str, object] = {
         "exam": exam.name,

@@ -10,8 +10,9 @@ import yaml
 
 from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
+from clbench.core.outline import Outline
 from clbench.core.spec import Machine, RunSpec
-from clbench.core.types import Meters, Outline
+from clbench.core.types import Meters
 from clbench.data.outline import stream_outline
 from clbench.engine.ask import ask, due
 from clbench.engine.mark import mark
@@ -42,7 +43,8 @@ def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
             marks = mark(asked, exam, spec.judge, store)  # cheap; can be marked again
             matrix = matrix.with_cell(step, column, marks)
             cells.append(Cell(step, exam, asked, marks))
-    meters = meters_of(trajectory, exams, spec.budget, store)
+    thought = sum(answer.tokens_reasoning for cell in cells for answer in cell.asked.answers)
+    meters = meters_of(trajectory, exams, spec.budget, store).model_copy(update={"reasoning_tokens": thought})
     scores = compute(spec.metrics, matrix, meters, {})
     files = _files(spec, stream_outline(stream), matrix, meters, scores) | _records(cells)
     files["provenance.json"] = provenance(machine, spec.model) | {"learner": trajectory.said}

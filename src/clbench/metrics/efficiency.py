@@ -95,14 +95,15 @@ def model_size_efficiency(meters: Meters) -> float:
 
 
 def sample_storage_efficiency(meters: Meters) -> float:
-    """How little is stored against the size of the stream.
+    """How few examples are stored against the size of the stream; a method's other state does not count here.
 
-    SSS = 1 - min(1, (1/T) sum_k kept_k / |D|), D all examples taught. In [0, 1], higher is better.
+    SSS = 1 - min(1, (1/T) sum_k |M_k| / |D|), M_k the examples stored after lesson k, D all that were taught, in bytes.
+    In [0, 1], higher is better; NaN for runs from before stored examples were counted by themselves.
     Source: Diaz-Rodriguez et al. 2018.
     """
-    if not meters.stream_bytes or not meters.kept_bytes_by_step:
+    if not meters.stream_bytes or not meters.buffer_bytes_by_step:
         return math.nan
-    return 1 - min(1.0, mean([kept / meters.stream_bytes for kept in meters.kept_bytes_by_step]))
+    return 1 - min(1.0, mean([stored / meters.stream_bytes for stored in meters.buffer_bytes_by_step]))
 
 
 def compute_efficiency(meters: Meters) -> float:

@@ -22,6 +22,7 @@ from clbench.models import source
 from clbench.models.adapter import base_alone, with_adapter
 from clbench.models.net import DTYPES, Batch, Forward, by_length, cut_middle, like_lengths, padded, pretrained, seeded
 from clbench.models.raw import answer_raw, stops_at
+from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
 from clbench.models.tokens import as_read
 from clbench.models.tree import Scores
 
@@ -38,6 +39,7 @@ class Causal:
         module: The Hugging Face model; methods may change it in place.
         tokenizer: Its tokenizer.
         identity: Digest of the base checkpoint.
+        answer_after: The mark that ends reasoning, where an exam names none; "" where nothing is reasoning.
     """
 
     def __init__(self, spec: ModelSpec, module: nn.Module, tokenizer: Any, exam_batch: int) -> None:
@@ -47,6 +49,8 @@ class Causal:
         self.exam_batch = exam_batch
         self.identity = source.identity(spec)
         self.head_name = _output_name(module)
+        self.answer_after = spec.answer.after if spec.answer else mark_in(tokenizer.chat_template)
+        self._mark = ""  # of the reasoning that is looked for just now
         self._encoded: dict[Example, tuple[list[int], list[int]]] = {}
 
     @classmethod
@@ -163,10 +167,27 @@ class Causal:
         """Answer by generating, or by ranking each example's choices."""
         if not examples:
             return []
+        mark = self.answer_after if decode.answer is None else decode.answer.after
+        if mark and decode.kind != "label":
+            return self._without_reasoning(examples, decode, mark)
         if decode.kind == "raw":
             return answer_raw(self, examples, decode)
         with torch.inference_mode():
             return self._rank(examples) if decode.kind == "label" else self._generate(examples, decode)
+
+    def _without_reasoning(self, examples: Sequence[Example], decode: Decode, mark: str) -> list[Answer]:
+        def opened(example: Example) -> bool:
+            begins = opening(mark)
+            return bool(begins) and self.render(example.prompt).rstrip().endswith(begins)
+
+        def num_tokens(text: str) -> int:
+            return len(self.tokenizer.encode(text, add_special_tokens=False, verbose=False))
+
+        before, self._mark = self._mark, mark
+        try:
+            return without_reasoning(self.respond, examples, decode, Reasons(mark, opened, num_tokens))
+        finally:
+            self._mark = before
 
     def loglik(self, pairs: Sequence[tuple[Prompt, str]]) -> list[float]:
         """Give ln p(continuation | prompt) in nats, summed over the continuation's own tokens (no end token)."""
@@ -308,11 +329,15 @@ class Causal:
         )
         return out_BT[:, ids_BT.shape[1] :].tolist()
 
+    def text_of(self, ids: Sequence[int]) -> str:
+        """Return what was written as text, without special tokens but for the mark that ends reasoning."""
+        return decoded(self.tokenizer, ids, self._mark)
+
     def _answer(self, example_id: str, read: tuple[int, int], ids: list[int], decode: Decode) -> Answer:
         end = self.tokenizer.eos_token_id
         finished = end in ids
         kept = ids[: ids.index(end)] if finished else ids
-        text = self.tokenizer.decode(kept, skip_special_tokens=True)
+        text = self.text_of(kept)
         cuts = [text.index(s) for s in decode.stop if s in text]
         text = text[: min(cuts)] if cuts else text
         return Answer(

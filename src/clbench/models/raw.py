@@ -185,7 +185,7 @@ def cut(text: str, stop: Sequence[str]) -> str:
 
 def _text(net: Causal, ids: list[int]) -> str:
     end = net.tokenizer.eos_token_id
-    return net.tokenizer.decode(ids[: ids.index(end)] if end in ids else ids, skip_special_tokens=True)
+    return net.text_of(ids[: ids.index(end)] if end in ids else ids)
 
 
 def stops_at(tokenizer: Any, stop: Sequence[str], start: int) -> Any:

@@ -14,6 +14,7 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability
 from clbench.models import tiny
 from clbench.models.adapter import FILES, check_adapter
+from clbench.models.reasoning import mark_of
 
 # What a checkpoint's answers depend on. Logs and optimiser files beside it do not change who it is.
 IDENTITY_FILES = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jinja")
@@ -72,7 +73,10 @@ def _folder_identity(folder: Path, _stamp: tuple[tuple[str, int, int], ...]) -> 
 
 
 def identity(spec: ModelSpec) -> str:
-    """Give the digest of all that the base model's answers depend on: weights, tokenizer, template, dtype, length."""
+    """Give the digest of all that the base model's answers depend on: weights, tokenizer, template, dtype, length.
+
+    So is the mark that ends its reasoning, where it has one.
+    """
     folder = locate(spec)
     if folder is None:
         source: Any = {"hub": spec.name, "revision": spec.revision}
@@ -81,7 +85,10 @@ def identity(spec: ModelSpec) -> str:
         names -= FILES if spec.adapter == "ignore" else set()
         stats = [(n, (folder / n).stat()) for n in sorted(names)]
         source = _folder_identity(folder, tuple((n, s.st_size, s.st_mtime_ns) for n, s in stats))
-    return digest({"source": source, "family": spec.family, "dtype": spec.dtype, "max_tokens": spec.max_tokens})
+    mark = mark_of(spec, folder)
+    answer = {"answer_after": mark} if mark else {}
+    own = {"source": source, "family": spec.family, "dtype": spec.dtype, "max_tokens": spec.max_tokens}
+    return digest({**own, **answer})
 
 
 def configuration(spec: ModelSpec) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from clbench.report.outline import columns, outline_note, round_cells, similarit
 from clbench.report.overview import kept_by_distance, over_orders, profile, ranking, spread, trades
 from clbench.report.safe import plain
 from clbench.report.table import cell, heading, shown
+from clbench.report.thought import thought_sentences
 from clbench.report.words import WORDS
 
 FAMILIES = {"performance": ("performance",), "stability": ("stability",), "cost": ("efficiency", "cost")}
@@ -51,7 +52,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compare
         title=title,
         lang=lang,
         t=words,
-        summary=findings(groups, words),
+        summary=[*findings(groups, words), *thought_sentences(groups, words)],
         compared=[_compared(c) for c in compared],
         families=_families(groups, words),
         labels=[(g.label, Markup(key_line(i))) for i, g in enumerate(groups)],

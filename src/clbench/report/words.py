@@ -4,6 +4,9 @@ from __future__ import annotations
 
 WORDS: dict[str, dict[str, str]] = {
     "en": {
+        "thought": "Models wrote {tokens} tokens of reasoning before their answers; it is not graded.",
+        "thought_exam": "{exam}, {num} of {of}",
+        "thought_unended": "Reasoning that did not end within the longest answer left no answer: {exams}.",
         "found": "What was found",
         "best": "Highest average performance after the last lesson, in percent: {label}, {value}.",
         "forgot": "Most forgetting of its own tasks, in points: {label}, {value}.",
@@ -103,6 +106,9 @@ WORDS: dict[str, dict[str, str]] = {
         "similar_note": "Cosine of the TF-IDF vectors of the lessons' prompts, times 100.",
     },
     "zh": {
+        "thought": "模型在作答前写了 {tokens} 个词元的推理；推理不计分。",
+        "thought_exam": "{exam} {of} 题中 {num} 题",
+        "thought_unended": "推理未在最长长度内结束，因而没有答案：{exams}。",
         "found": "结论",
         "best": "最后一课之后平均表现最高(百分数):{label},{value}。",
         "forgot": "对自己任务遗忘最多(百分点):{label},{value}。",

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from clbench.core.errors import SpecError
@@ -19,15 +20,7 @@ from clbench.core.errors import SpecError
 Arguments = Mapping[str, Any]
 Check = Callable[[str, Arguments], bool]
 
-# Of the trained English model of Punkt only the abbreviations matter to a count; these are the common ones.
-ABBREVIATIONS = (
-    "mr mrs ms dr prof rev hon sr jr st gen col capt lt sgt maj gov sen rep pres adm cmdr "
-    "inc ltd co corp bros dept univ assn vs etc al fig figs no nos vol vols ed eds pp p ch sec approx est "
-    "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun "
-    "ave blvd rd mt ft ph.d m.d b.a m.a d.c u.s u.k u.n e.g i.e a.m p.m cf viz c ca"
-).split()
-
-
+PUNKT = Path(__file__).with_name("punkt_english.json")  # the original's model of English sentences, which it fetches
 HAN = re.compile(r"[\u4e00-\u9fff]")
 KANA_OR_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
 # Not between ？ and ！, nor before a closing quotation mark; after that only where a new line or a blank follows.
@@ -43,13 +36,18 @@ def _compared(count: int, relation: str, wanted: int) -> bool:
 def _sentence_tokenizer() -> Any:
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
+    stated = json.loads(PUNKT.read_text(encoding="utf-8"))
     parameters = PunktParameters()
-    parameters.abbrev_types = set(ABBREVIATIONS)
+    parameters.abbrev_types = set(stated["abbreviations"])
+    parameters.collocations = {(first, second) for first, second in stated["collocations"]}
+    parameters.sent_starters = set(stated["starters"])
+    for flags, words_ in stated["contexts"].items():
+        parameters.ortho_context.update(dict.fromkeys(words_.split(" "), int(flags)))
     return PunktSentenceTokenizer(parameters)
 
 
 def sentences(text: str) -> list[str]:
-    """Cut a text into sentences: Punkt's rules (Kiss and Strunk 2006) with a fixed list of abbreviations.
+    """Cut a text into sentences: Punkt (Kiss and Strunk 2006) with its model of English, as the original does.
 
     The marks 。！？ end a sentence too, which the original does not know. In a text with Chinese so do ! and ? before a
     Chinese character; the numbers of a list's items are left out, and what has no letter is no sentence.

@@ -7,6 +7,7 @@ program does (patched builtins, `sys.exit(0)`, a redefined assert) reaches them.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -15,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -28,6 +30,10 @@ Level = Literal["namespaces", "limits", "none"]
 CELL = Path(__file__).with_name("_cell.py")
 ALLOW = "CLBENCH_WEAK_SANDBOX"
 LONGEST = 1 << 20  # bytes of a verdict
+PATIENCE = 3  # times the limit that a program may spend neither computing nor waiting for a processor
+LAST = 60  # times the limit after which it is ended in any case
+LOOK_S = 0.25
+GONE = "the program ended, or was ended, before its tests were done"
 _numbers = count(os.getpid() % 50_000)
 
 
@@ -36,12 +42,18 @@ class Limits:
     """What a program may use.
 
     Attributes:
-        seconds: Wall time and CPU time, > 0.
+        seconds: CPU time of each of its processes, > 0; the kernel counts whole seconds, rounded up. A program that
+            does not compute (it sleeps, or waits for what never comes) is ended after `PATIENCE` times that.
         memory_bytes: Address space of each of its processes.
     """
 
     seconds: float = 5.0
     memory_bytes: int = 512 << 20
+
+    @property
+    def cpu_seconds(self) -> int:
+        """Whole seconds, as the kernel counts them."""
+        return max(math.ceil(self.seconds), 1)
 
 
 @dataclass(frozen=True)
@@ -123,15 +135,74 @@ def _in_cells(program: str, trial: Trial, limits: Limits, level: Level) -> Outco
         cells.append(judge)
         for end in (*asks, *answers):
             os.close(end)
-        try:
-            said, _ = judge.communicate(struct.pack(">I", len(body)) + body, timeout=limits.seconds)
-        except subprocess.TimeoutExpired:
-            return Outcome(False, f"not done after {limits.seconds:g} s", level, time.monotonic() - started)
+        said = _heard(judge, struct.pack(">I", len(body)) + body, cells, limits)
+        if said is None:
+            waited = f"not done after {PATIENCE * limits.seconds:g} s in which it did not compute"
+            return Outcome(False, waited, level, time.monotonic() - started)
+        outcome = _outcome(said, level, time.monotonic() - started)
+        # The kernel's own count, by which it ends a program, goes by ticks and differs from this one.
+        if outcome.note == GONE and _spent(cells[0]) > 0.75 * limits.cpu_seconds:
+            return replace(outcome, note=f"not done after {limits.cpu_seconds} s of processor time")
+        return outcome
     finally:
         for cell in cells:
             _end(cell)
         shutil.rmtree(place, ignore_errors=True)
-    return _outcome(said, level, time.monotonic() - started)
+
+
+def _heard(
+    judge: subprocess.Popen[bytes], body: bytes, cells: Sequence[subprocess.Popen[bytes]], limits: Limits
+) -> bytes | None:
+    """Give what the judge says; None where both cells have been idle for too long.
+
+    Time in which a cell computed, or could have and had to wait for a processor, is not idle: on a busy machine a
+    program gets as much done as on a quiet one, and the limit of CPU time ends it.
+    """
+    started = time.monotonic()
+    sends: bytes | None = body
+    busy = dict.fromkeys((cell.pid for cell in cells), 0.0)
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return judge.communicate(sends, timeout=LOOK_S)[0]
+        sends = None  # it has been handed over
+        for pid in busy:
+            busy[pid] = max(busy[pid], _busy_s(pid))
+        wall = time.monotonic() - started
+        if wall - sum(busy.values()) > PATIENCE * limits.seconds or wall > LAST * limits.seconds:
+            return None
+
+
+def _busy_s(pid: int) -> float:
+    """Give the seconds in which a cell has computed or waited for a processor; 0 where the host does not tell.
+
+    A program that has started others, or threads, waits for them and not for the machine.
+    """
+    total = 0.0
+    with suppress(OSError, ValueError, IndexError):
+        for process in (str(pid), *_children(str(pid))):  # a cell with a process space of its own is a child of it
+            threads = [*Path(f"/proc/{process}/task").iterdir()]
+            alone = len(threads) == 1 and not _children(process)
+            for thread in threads:
+                computed, waited, *_ = (thread / "schedstat").read_text(encoding="ascii").split()
+                total += (int(computed) + int(waited) * alone) / 1e9
+    return total
+
+
+def _children(process: str) -> list[str]:
+    return Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii").split()
+
+
+def _spent(cell: subprocess.Popen[bytes]) -> float:
+    """Give the CPU seconds of a cell that is just ending; 0 of one that goes on."""
+    deadline = time.monotonic() + 5
+    while cell.returncode is None and time.monotonic() < deadline:
+        with suppress(ChildProcessError):
+            done, status, used = os.wait4(cell.pid, os.WNOHANG)
+            if done:
+                cell.returncode = os.waitstatus_to_exitcode(status)
+                return used.ru_utime + used.ru_stime
+        time.sleep(0.005)
+    return 0.0
 
 
 def _cell(
@@ -142,7 +213,7 @@ def _cell(
     `ends` are its standard input and output, `line` the ends of the judge's line to the program.
     """
     python = os.path.realpath(sys.executable)
-    arguments = [level, role, str(limits.memory_bytes), str(int(limits.seconds) + 1), f"{os.getpid()}.{next(_numbers)}"]
+    arguments = [level, role, str(limits.memory_bytes), str(limits.cpu_seconds), f"{os.getpid()}.{next(_numbers)}"]
     arguments += [str(end) for end in line or ()]
     return subprocess.Popen(
         [python, "-I", "-S", str(CELL), *arguments],
@@ -168,6 +239,8 @@ def _end(cell: subprocess.Popen[bytes]) -> None:
 def _outcome(said: bytes, level: Level, seconds: float) -> Outcome:
     try:
         verdict = json.loads(said[4 : 4 + LONGEST])
-        return Outcome(verdict["passed"] is True, str(verdict["note"]), level, seconds)
+        note = str(verdict["note"])
+        # The line to a program that is gone ends.
+        return Outcome(verdict["passed"] is True, GONE if note.startswith("EOFError: ") else note, level, seconds)
     except (ValueError, KeyError, TypeError):
-        return Outcome(False, "the program ended, or was ended, before its tests were done", level, seconds)
+        return Outcome(False, GONE, level, seconds)

@@ -1,35 +1,35 @@
 """Does a model-written program pass its tests? Run in a sandbox, one program at a time (pass@1 for greedy answers).
 
 `Example.check` is JSON in the form of HumanEval {prompt, entry_point, test} or of MBPP {test_list, test_setup_code,
-challenge_test_list}. What counts as the program: a fenced block (the first that defines the entry point, else the
-longest); else the whole text where it defines a function; else, in HumanEval's form, the prompt with the text as its
-body, up to the first line that is not indented.
+challenge_test_list}. What counts as the program of an answer is told in `clbench.scoring._program`: in short, the
+continuation of the prompt where the answer begins with one, else the first piece of code, fenced ones before others,
+that defines what the tests ask for.
 
-The score is 1 or 0. The same answer gets the same score unless it runs close to the time limit. Source: Chen et al.
-2021, "Evaluating Large Language Models Trained on Code", arXiv:2107.03374; Austin et al. 2021, "Program Synthesis with
-Large Language Models", arXiv:2108.07732.
+The score is 1 or 0. `seconds` is time of the processor, so that a busy machine changes nothing; a program that sleeps
+is ended after several times that. Source: Chen et al. 2021, "Evaluating Large Language Models Trained on Code",
+arXiv:2107.03374; Austin et al. 2021, "Program Synthesis with Large Language Models", arXiv:2108.07732.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import json
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade
+from clbench.scoring._program import Asked, found_program, parsed
 from clbench.scoring._sandbox import Limits, Trial, run_tests
-from clbench.scoring._settings import clip, settings_of
+from clbench.scoring._settings import settings_of
 
 DEFAULTS: dict[str, Any] = {"seconds": 5.0, "memory_mb": 512}
-FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer: 1 if every test passes within `seconds` and `memory_mb`, else 0."""
+    """Make the scorer: 1 if every test passes within `seconds` of processor time and `memory_mb`, else 0."""
     how = settings_of("code", settings, DEFAULTS)
     limits = Limits(float(how["seconds"]), int(how["memory_mb"]) << 20)
 
@@ -39,7 +39,7 @@ def build(settings: Mapping[str, Any]) -> Scorer:
         if not example.check:
             return Grade(example_id=example.id, score=None, note="there are no tests")
         check = json.loads(example.check)
-        program = program_of(clip(answer.replies[0].text if answer.replies else answer.text), check)
+        program = program_of(answer.replies[0].text if answer.replies else answer.text, check)
         if not program.strip():
             return Grade(example_id=example.id, score=0.0, note="no program")
         outcome = run_tests(_encodable(program), trial_of(check, example.targets), limits)
@@ -82,26 +82,25 @@ def program_of(text: str, check: Mapping[str, Any]) -> str:
         ['import math', 'def half(x):', '    return x / 2']
     """
     name = str(check.get("entry_point", ""))
+    if not name:
+        return found_program(text, Asked(_called(check), "", ""))
     prompt = str(check.get("prompt", ""))
-    given = prompt[: max(prompt.rfind(f"def {name}("), 0)] if name else ""  # imports and helpers before the function
-    blocks = [block for block in FENCED.findall(text) if block.strip()]
-    if blocks:
-        defining = [block for block in blocks if f"def {name}(" in block]
-        return given + (defining or [max(blocks, key=len)])[0]
-    if not name or re.search(rf"^\s*(async\s+)?def {re.escape(name)}\(", text, re.MULTILINE):
-        return given + text.split("[DONE]", maxsplit=1)[0]
-    return prompt + _body(text)
+    given = prompt[: max(prompt.rfind(f"def {name}("), 0)]  # imports and helpers before the function
+    return found_program(text, Asked(frozenset({name}), prompt, given))
 
 
-def _body(text: str) -> str:
-    """Give the indented beginning of a completion; an answer that was stripped gets its first indentation back."""
-    lines = text.splitlines()
-    while lines and not lines[0].strip():
-        lines.pop(0)
-    if lines and not lines[0][:1].isspace():
-        lines[0] = f"    {lines[0]}"
-    ends = next((i for i, line in enumerate(lines) if line.strip() and not line[:1].isspace()), len(lines))
-    return "\n".join(lines[:ends]) + "\n" if lines[:ends] else ""
+def _called(check: Mapping[str, Any]) -> frozenset[str]:
+    """Give the names that the tests read and nobody else binds: what the program is to define."""
+    read: set[str] = set()
+    bound = set(vars(builtins))
+    for source in (check.get("test_setup_code") or "", *(check.get("test_list") or ())):
+        tree = parsed(str(source))
+        for node in ast.walk(tree) if tree else ():
+            if isinstance(node, ast.Name):
+                (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+            elif isinstance(node, (ast.alias, ast.FunctionDef, ast.ClassDef)):
+                bound.add(node.name.partition(".")[0])
+    return frozenset(read - bound)
 
 
 _SPECIMEN = Specimen(
@@ -110,4 +109,4 @@ _SPECIMEN = Specimen(
     wrong="def twice(x):\n    return x\n",
     check=json.dumps({"test_list": ["assert twice(2) == 4", "assert twice(-1) == -2"]}),
 )
-PLUGIN = ScorerPlugin(build=build, version=1, about="a program's tests, run in a sandbox", specimens=(_SPECIMEN,))
+PLUGIN = ScorerPlugin(build=build, version=2, about="a program's tests, run in a sandbox", specimens=(_SPECIMEN,))

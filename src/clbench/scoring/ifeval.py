@@ -92,7 +92,7 @@ _SPECIMEN = Specimen(
 )
 PLUGIN = ScorerPlugin(
     build=build,
-    version=2,
+    version=3,
     about="instructions that can be verified (IFEval)",
     combine=combine,
     weigh=_weighing.verdicts,

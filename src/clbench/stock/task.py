@@ -6,13 +6,14 @@ the harness's cache, whose key forgets the model, is never used.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import random
 import re
 import tempfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,14 @@ class Question:
         context: What stands before the answer, few-shot examples included.
         target: The right answer as text, where the task has one.
         requests: What is asked of the model.
+        chance: Expected score of an answerer that knows nothing, in [0, 1].
     """
 
     doc: Mapping[str, Any]
     context: str
     target: str
     requests: tuple[Request, ...]
+    chance: float = 0.0
 
 
 @contextmanager
@@ -98,6 +101,25 @@ def _stems(files: Sequence[Path]) -> list[str]:
     return [f.stem for f in files if not f.stem.startswith("_")]
 
 
+@lru_cache(maxsize=256)
+def function_of(task: str, name: str) -> Callable[[str], str]:
+    """Return a function of text out of the `utils.py` beside a stock task.
+
+    Raises:
+        DataError: There is no such function.
+    """
+    file = file_of(task).parent / "utils.py"
+    spec = importlib.util.spec_from_file_location(f"clbench_stock_{task}", file) if file.is_file() else None
+    if spec is None or spec.loader is None:
+        raise DataError(f"stock task {task!r} has no utils.py", where="prepare", mend="leave `prepare` out")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Any = vars(module).get(name)
+    if not callable(found):
+        raise DataError(f"{file} has no function {name!r}", where="prepare", mend=did_you_mean(name, vars(module)))
+    return lambda text: str(found(text))
+
+
 @contextmanager
 def opened(name: str, splits: Splits | None, changes: Mapping[str, Any]) -> Generator[Any]:
     """Open a stock task on rows of ours, or (None) on those that it fetches itself.
@@ -137,8 +159,15 @@ def opened(name: str, splits: Splits | None, changes: Mapping[str, Any]) -> Gene
         drop(token)
 
 
-def questions(task: Any, seed: int) -> list[Question]:
-    """Give the questions of an opened task, in the order of its rows, as the harness puts them."""
+def questions(task: Any, seed: int, metric: str = "", filter_: str = "") -> list[Question]:
+    """Give the questions of an opened task, in the order of its rows, as the harness puts them.
+
+    Args:
+        task: The opened task.
+        seed: Of choosing examples, where the task draws them.
+        metric: Whose guess rate is told, by the task's name for it; "" is its first.
+        filter_: Likewise.
+    """
     task.set_fewshot_seed(seed)
     shots = task.config.num_fewshot or 0
     found: list[Question] = []
@@ -147,8 +176,50 @@ def questions(task: Any, seed: int) -> list[Question]:
         made = task.construct_requests(doc=doc, ctx=context, metadata=(task.config.task, place, 1))
         instances: list[Any] = made if isinstance(made, list) else [made]
         requests = tuple(request_of(i) for i in instances)
-        found.append(Question(doc, context if isinstance(context, str) else "", _target(task, doc), requests))
+        question = Question(doc, context if isinstance(context, str) else "", _target(task, doc), requests)
+        found.append(replace(question, chance=guess_rate(task, question, metric, filter_)))
     return found
+
+
+OPTIONS = (re.compile(r"^\s*\(([A-Z])\)", re.MULTILINE), re.compile(r"(?m)^[ \t]*- (.+)$"))
+PAIRS = ({"yes", "no"}, {"true", "false"}, {"valid", "invalid"})
+
+
+def guess_rate(task: Any, question: Question, metric: str, filter_: str) -> float:
+    """Return the expected score of guessing one question, in [0, 1].
+
+    Where answers are ranked: the mean of the task's own marks over the answers, each in turn taken for certain. So one
+    of n gives 1/n, and a metric that weighs true answers their share. Where they are written: 1 / the number of options
+    that the question lists, or 1/2 where the answer is yes or no (true, valid); else 0.
+    """
+    if any(r.kind == "rolling" for r in question.requests):
+        return 0.0
+    if all(r.kind == "text" for r in question.requests):
+        return _guessed_text(question)
+    num = len(question.requests)
+    name = metric or next(iter(task._metric_fn_list), "")
+    if not callable(task.config.process_results) and name in ("acc", "acc_norm") and not task.multiple_target:
+        return 1 / num
+    scores: list[float] = []
+    for sure in range(num if num > 1 else 0):
+        replies = [Reply(loglik=0.0 if place == sure else -1e6) for place in range(num)]
+        marks = results(task, question.doc, replies)
+        values = marks.get(filter_) or next(iter(marks.values()))
+        value = values.get(metric) if metric else next(iter(values.values()))
+        if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            return 0.0  # a metric that is no mean of questions has no rate of guessing
+        scores.append(float(value))
+    return sum(scores) / num if num else 0.0
+
+
+def _guessed_text(question: Question) -> float:
+    target = question.target.strip()
+    text = "\n".join(v for v in question.doc.values() if isinstance(v, str) and v != question.target)
+    for pattern in OPTIONS:
+        offered = set(pattern.findall(text))
+        if target.strip("()") in offered and len(offered) > 1:
+            return 1 / len(offered)
+    return 0.5 if any(target.lower() in pair for pair in PAIRS) else 0.0
 
 
 def _target(task: Any, doc: Any) -> str:
