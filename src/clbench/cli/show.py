@@ -111,10 +111,11 @@ def show(
 ) -> None:
     """Draw a stream, or show examples of a task or exam exactly as the model sees them."""
     from clbench.data.fetch import data_root
-    from clbench.data.show import examples_of, kind_of
+    from clbench.data.show import examples_of, find
 
     root = data_root(data)
-    if kind_of(name) == "streams":
+    kind, name = find(name)
+    if kind == "streams":
         _draw(name, root)
         return
     net = _net(model) if model else None
@@ -148,7 +149,10 @@ def _draw(name: str, root: Path | None) -> None:
 
 
 def _net(model: str) -> Net:
+    from clbench.core.extras import need_models
     from clbench.core.spec import Machine, ModelSpec
+
+    need_models("showing what a model reads")
     from clbench.models.net import load_net
 
     name, _, revision = model.partition("@")

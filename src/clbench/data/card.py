@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 
-from clbench.core.errors import AbsentError, DataError, did_you_mean
+from clbench.core.errors import AbsentError, DataError, did_you_mean, near_paths
 from clbench.core.types import Budget, Decode, ExamKind, Frozen, Message, ScorerSpec
 from clbench.data import template
 from clbench.data.cardfile import read_text, validated
@@ -340,7 +340,7 @@ def find_card(kind: CardKind, name_or_path: str, beside: Path | None = None) -> 
     if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
         path = Path(name_or_path)
         if not path.is_file():
-            raise DataError("there is no such card file", where=name_or_path)
+            raise DataError("there is no such card file", where=name_or_path, mend=near_paths(path))
         return path
     shipped = CARDS / kind / f"{name_or_path}.yaml"
     known = list_cards(kind)

@@ -14,6 +14,7 @@ from clbench.core.keys import digest
 from clbench.core.notice import notice
 from clbench.core.types import Ability, Decode, Exam, Example, ScorerSpec, Stream, Task
 from clbench.data.card import AbilitySource, ExamCard, TaskSource, list_cards, load_exam_card
+from clbench.data.here import card_here
 from clbench.data.stockcard import HarnessSource
 from clbench.data.task import chance_of, decode_of, open_task, smallest
 
@@ -77,6 +78,7 @@ def named(name: str) -> list[ExamCard]:
     """
     if name.startswith(STOCK):
         return [_stock_card(name.removeprefix(STOCK))]
+    name = card_here("exams", name)
     shipped = list_cards("exams")
     if name in shipped or name.endswith((".yaml", ".yml")) or "/" in name:
         return [load_exam_card(name)]

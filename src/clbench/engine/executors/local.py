@@ -10,14 +10,18 @@ import importlib
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from typing import Any
 
-from clbench.core.errors import StoreError, UserError
+from clbench.core.errors import UserError, WorkerError
+from clbench.core.extras import explained
+from clbench.core.notice import quiet_libraries
 from clbench.core.progress import Progress, listener, report
 from clbench.core.spec import Machine
 from clbench.engine.opening import stay_open
@@ -25,6 +29,7 @@ from clbench.engine.schedule import Unit, urgency
 from clbench.engine.work import make_unit
 
 PRELOAD = ["clbench.models.warm", "clbench.engine.work"]
+_Heard = tuple[Any, set[BaseProcess]]  # the queue of progress, and the processes that were seen alive
 
 
 def make_all(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
@@ -59,23 +64,24 @@ def _make_in_workers(units: Sequence[Unit], machine: Machine) -> dict[str, UserE
     context.set_forkserver_preload(PRELOAD)
     told: Any = context.Queue()
     workers = min(machine.workers, len(units))
+    others = set(multiprocessing.active_children())
+    seen: set[BaseProcess] = set()  # the pool forgets its processes when it breaks
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_open_worker, initargs=(told, os.getpid())
     ) as pool:
         try:
-            return _dispatch(units, machine, pool, told)
-        except BrokenProcessPool as error:
-            raise StoreError(
-                "a worker was killed, perhaps because memory ran out",
-                where=f"--workers {workers}",
-                mend="run the same command again with fewer workers; what is finished is kept",
-            ) from error
+            return _dispatch(units, machine, pool, (told, seen))
+        except (BrokenProcessPool, EOFError, ConnectionError) as error:
+            raise _broken(workers, [p.exitcode for p in seen - others if p.exitcode]) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _dispatch(units: Sequence[Unit], machine: Machine, pool: ProcessPoolExecutor, told: Any) -> dict[str, UserError]:
+def _dispatch(
+    units: Sequence[Unit], machine: Machine, pool: ProcessPoolExecutor, heard: _Heard
+) -> dict[str, UserError]:
+    told, seen = heard
     hangs = urgency(units)
     waiting = sorted(units, key=lambda u: -hangs[u.key])
     open_keys = {u.key for u in units}  # what is not in it was in the store before
@@ -88,11 +94,12 @@ def _dispatch(units: Sequence[Unit], machine: Machine, pool: ProcessPoolExecutor
         for unit in [u for u in waiting if u.needs not in open_keys][: machine.workers - len(running)]:
             waiting.remove(unit)
             running[pool.submit(_work, unit, machine)] = unit
+            seen.update(multiprocessing.active_children())
         done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
             unit = running.pop(future)
             error = future.exception()
-            if isinstance(error, UserError):
+            if isinstance(error, UserError) and not isinstance(error, WorkerError):
                 failed[unit.key] = error
             elif error is not None:
                 raise error
@@ -111,17 +118,39 @@ def _pass_on(told: Any) -> None:
             return
 
 
+def _broken(workers: int, codes: Sequence[int]) -> WorkerError:
+    """Say how a pool broke: by the exit code of the worker that ended first; the others were told to end (SIGTERM)."""
+    codes = [c for c in codes if c != -signal.SIGTERM] or list(codes)
+    where, kept = f"--workers {workers}", "what is finished is kept"
+    if not codes:
+        mend = f"run the same command with --workers 1, which makes everything in this process; {kept}"
+        return WorkerError("no worker could be started; what it said stands above", where=where, mend=mend)
+    if codes[0] == -signal.SIGKILL:
+        mend = f"run the same command again with fewer workers; {kept}"
+        return WorkerError("a worker was killed, perhaps because memory ran out", where=where, mend=mend)
+    how = f"by {signal.Signals(-codes[0]).name}" if codes[0] < 0 else f"with exit code {codes[0]}"
+    mend = f"run the same command with --workers 1, which shows where it happens; {kept}"
+    return WorkerError(f"a worker ended {how}; what it said stands above", where=where, mend=mend)
+
+
 _label = ""
+_unable: list[UserError] = []  # why this worker cannot work
 
 
 def _work(unit: Unit, machine: Machine) -> None:
     global _label
+    if _unable:
+        raise _unable[0]
     _label = unit.label
     make_unit(unit, machine)
 
 
 def _open_worker(told: Any, parent: int) -> None:
-    _single_thread()
+    quiet_libraries()
+    try:
+        _single_thread()
+    except Exception as error:  # raised here, it would break the pool, and nobody would hear what it was
+        _unable.append(_why(error))
     last = [0.0]
 
     def tell(progress: Progress) -> None:
@@ -133,6 +162,14 @@ def _open_worker(told: Any, parent: int) -> None:
     listener.set(tell)
     stay_open()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _why(error: Exception) -> WorkerError:
+    extra = explained(error) if isinstance(error, ImportError) else None
+    if extra is not None:
+        return WorkerError(f"a worker did not start: {extra.what}", where="--workers", mend=extra.mend)
+    mend = "run the same command with --workers 1, which shows where it happens"
+    return WorkerError(f"a worker did not start: {type(error).__name__}: {error}", where="--workers", mend=mend)
 
 
 def _end_with(parent: int) -> None:
