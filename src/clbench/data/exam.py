@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clbench.core.errors import AbsentError, DataError, did_you_mean
+from clbench.core.errors import AbsentError, DataError, UserError, did_you_mean
 from clbench.core.keys import digest
 from clbench.core.notice import notice
 from clbench.core.types import Ability, Decode, Exam, Example, ScorerSpec, Stream, Task
@@ -39,31 +39,55 @@ def open_exams(names: Sequence[str], stream: Stream, items: int | None, data: Pa
     return tuple(exams)
 
 
-def open_named(names: Sequence[str], items: int | None, data: Path | None) -> list[Exam]:
+def open_named(
+    names: Sequence[str], items: int | None, data: Path | None, broken: dict[str, UserError] | None = None
+) -> list[Exam]:
     """Open exams by name, each once.
 
     Of a suite, members whose data are not here are left out, and a notice says so.
+
+    Args:
+        names: Of exam cards, paths of them, of suites, or `harness:TASK`.
+        items: Most questions per exam, chosen by hash of id; None is all.
+        data: Folder of the local data sets.
+        broken: Where given, exams and names that do not open are put in here, name -> why, and the rest goes on.
 
     Raises:
         DataError: There is no such exam or suite; or nothing of it is here.
     """
     found: dict[str, Exam] = {}
     for name in names:
-        cards = named(name)
-        missing: list[AbsentError] = []
-        for card in cards:
-            try:
-                if card.name not in found:
-                    found[card.name] = open_exam(card, items, data)
-            except AbsentError as error:
-                missing.append(error)
-        if len(missing) == len(cards):
-            raise missing[0]
-        if missing:
-            absent = ", ".join(card.name for card in cards if card.name not in found)
-            why = f"{missing[0].what}; {missing[0].mend}"
-            notice(f"suite {name!r} goes on without {len(missing)} exams: {absent} (the first: {why})")
+        try:
+            _open_into(found, name, (items, data), broken)
+        except UserError as error:
+            if broken is None:
+                raise
+            broken[name] = error
     return list(found.values())
+
+
+def _open_into(
+    found: dict[str, Exam], name: str, how: tuple[int | None, Path | None], broken: dict[str, UserError] | None
+) -> None:
+    """Open what one name stands for, beside what is open already."""
+    cards = named(name)
+    missing: list[AbsentError] = []
+    for card in cards:
+        try:
+            if card.name not in found:
+                found[card.name] = open_exam(card, *how)
+        except AbsentError as error:
+            missing.append(error)
+        except UserError as error:
+            if broken is None:
+                raise
+            broken[card.name] = error
+    if len(missing) == len(cards):
+        raise missing[0]
+    if missing:
+        absent = ", ".join(card.name for card in cards if card.name not in found)
+        why = f"{missing[0].what}; {missing[0].mend}"
+        notice(f"suite {name!r} goes on without {len(missing)} exams: {absent} (the first: {why})")
 
 
 WHOLE = "-full"  # SUITE-full: the same exams with all their questions

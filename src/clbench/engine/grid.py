@@ -127,7 +127,7 @@ def _check_shared(
     deaf = [str(own["name"]) for own in takers if axis or name in own or name in chosen.get(str(own["name"]), {})]
     why = "the recipe or its `tuned` gives an own one"
     if deaf and len(deaf) == len(takers):
-        mend = f"--set learner.{name}=VALUE sets it for every learner that has it"
+        mend = f"name it beside the learner: --set 'axes.learner=[{{name: {deaf[0]}, {name}: VALUE}}, ...]'"
         raise SpecError(f"no learner reads it: {', '.join(deaf)}: {why}", where=f"--set training.{name}", mend=mend)
     if deaf:
         notice(f"training.{name} is not read by {', '.join(deaf)}: {why}")
@@ -269,7 +269,7 @@ def _named(value: Any) -> dict[str, Any]:
 
 def _check_training(recipe: Recipe) -> None:
     # Training settings are those of plain fine-tuning; a method's own settings belong to the method.
-    open_learner({"name": "sft", **recipe.training})
+    validated(open_learner({"name": "sft"})[0].config, recipe.training, "training")
 
 
 def run_grid(grid: Grid, store: Store, machine: Machine) -> list[Path]:
