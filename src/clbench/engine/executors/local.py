@@ -16,12 +16,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from clbench.core import notice
 from clbench.core.errors import UserError, WorkerError
 from clbench.core.extras import explained
-from clbench.core.notice import quiet_libraries
 from clbench.core.progress import Progress, listener, report
 from clbench.core.spec import Machine
 from clbench.engine.opening import stay_open
@@ -29,7 +30,21 @@ from clbench.engine.schedule import Unit, urgency
 from clbench.engine.work import make_unit
 
 PRELOAD = ["clbench.models.warm", "clbench.engine.work"]
-_Heard = tuple[Any, set[BaseProcess]]  # the queue of progress, and the processes that were seen alive
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What is known of the workers.
+
+    Attributes:
+        told: The queue of their progress and notices.
+        seen: Processes that were seen alive; the pool forgets them when it breaks.
+        said: Notices that were passed on.
+    """
+
+    told: Any
+    seen: set[BaseProcess] = field(default_factory=set)
+    said: set[str] = field(default_factory=set)
 
 
 def make_all(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
@@ -62,26 +77,26 @@ def _make_here(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
 def _make_in_workers(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    told: Any = context.Queue()
+    heard = _Heard(context.Queue())
     workers = min(machine.workers, len(units))
     others = set(multiprocessing.active_children())
-    seen: set[BaseProcess] = set()  # the pool forgets its processes when it breaks
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_open_worker, initargs=(told, os.getpid())
+        workers, mp_context=context, initializer=_open_worker, initargs=(heard.told, os.getpid())
     ) as pool:
         try:
-            return _dispatch(units, machine, pool, (told, seen))
+            failed = _dispatch(units, machine, pool, heard)
         except (BrokenProcessPool, EOFError, ConnectionError) as error:
-            raise _broken(workers, [p.exitcode for p in seen - others if p.exitcode]) from error
+            raise _broken(workers, [p.exitcode for p in heard.seen - others if p.exitcode]) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    _pass_on(heard)  # what workers told last comes when they have ended
+    return failed
 
 
 def _dispatch(
     units: Sequence[Unit], machine: Machine, pool: ProcessPoolExecutor, heard: _Heard
 ) -> dict[str, UserError]:
-    told, seen = heard
     hangs = urgency(units)
     waiting = sorted(units, key=lambda u: -hangs[u.key])
     open_keys = {u.key for u in units}  # what is not in it was in the store before
@@ -94,7 +109,7 @@ def _dispatch(
         for unit in [u for u in waiting if u.needs not in open_keys][: machine.workers - len(running)]:
             waiting.remove(unit)
             running[pool.submit(_work, unit, machine)] = unit
-            seen.update(multiprocessing.active_children())
+            heard.seen.update(multiprocessing.active_children())
         done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
             unit = running.pop(future)
@@ -105,17 +120,23 @@ def _dispatch(
                 raise error
             else:
                 open_keys.discard(unit.key)
-        _pass_on(told)
+        _pass_on(heard)
         report(Progress("units", len(units) - len(waiting) - len(running), len(units), slot=0))
     return failed
 
 
-def _pass_on(told: Any) -> None:
+def _pass_on(heard: _Heard) -> None:
+    """Pass on what workers told: progress, and notices, each once however many workers had it."""
     while True:
         try:
-            report(told.get_nowait())
+            one = heard.told.get_nowait()
         except queue.Empty:
             return
+        if isinstance(one, Progress):
+            report(one)
+        elif one not in heard.said:
+            heard.said.add(one)
+            notice.notice(one)
 
 
 def _broken(workers: int, codes: Sequence[int]) -> WorkerError:
@@ -146,7 +167,7 @@ def _work(unit: Unit, machine: Machine) -> None:
 
 
 def _open_worker(told: Any, parent: int) -> None:
-    quiet_libraries()
+    notice.quiet_libraries()
     try:
         _single_thread()
     except Exception as error:  # raised here, it would break the pool, and nobody would hear what it was
@@ -160,6 +181,7 @@ def _open_worker(told: Any, parent: int) -> None:
             told.put(Progress(f"{_label}: {progress.what}", progress.done, progress.total, slot=os.getpid()))
 
     listener.set(tell)
+    notice.listener.set(told.put)
     stay_open()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
