@@ -55,9 +55,9 @@ def store_folder(given: Path | None) -> Path:
     """
     folder = given or Path(os.environ.get("CLBENCH_STORE") or "clbench-store")
     for part in (folder, *folder.parents):
-        if part.exists() and not part.is_dir():
-            mend = "name a folder; it is made if missing"
-            raise SpecError(f"{part} is a file, not a folder", where="--store", mend=mend)
+        what = "is a file, not a folder" if part.exists() else "is a link that leads nowhere"
+        if not part.is_dir() and (part.exists() or part.is_symlink()):
+            raise SpecError(f"{part} {what}", where="--store", mend="name a folder; it is made if missing")
     return folder
 
 

@@ -83,7 +83,7 @@ def read_baseline(path: Path, seal: str | None = None) -> Baseline:
         found = Baseline.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise DataError("there is no such baseline", where=str(path), mend=f"{near_paths(path)}; or {again}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValidationError) as error:
         raise DataError(f"is no baseline: {str(error).splitlines()[0]}", where=str(path), mend=again) from None
     if found.format > FORMAT:
         raise DataError(f"format {found.format} is newer than this clbench", where=str(path), mend="update clbench")

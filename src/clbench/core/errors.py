@@ -102,7 +102,7 @@ def near_paths(path: Path) -> str:
         names = {p.name: p for p in parent.iterdir()}
     except OSError:
         return "its folder cannot be read"
-    near = difflib.get_close_matches(path.name, sorted(names), n=3, cutoff=0.6)
+    near = difflib.get_close_matches(path.name, sorted(names), n=3, cutoff=0.7)
     if near:
         return "did you mean " + " or ".join(repr(str(path.parent / n)) for n in near) + "?"
     return "write its path from the folder you are in" if path.parent == Path() else f"look into {str(path.parent)!r}"

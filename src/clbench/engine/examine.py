@@ -11,7 +11,7 @@ from clbench.core.progress import Progress, report
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam, Marks, Stream
 from clbench.engine.ask import Asked, ask
-from clbench.engine.mark import mark
+from clbench.engine.mark import check_scorers, mark
 from clbench.engine.resolve import check_abilities
 from clbench.engine.trajectory import Trajectory
 from clbench.store.store import Store
@@ -56,12 +56,14 @@ def examine(
     spec = RunSpec(name="exam", model=model, learner={"name": "frozen"}, stream=NOTHING.name)
     if broken is None:
         check_abilities(spec, tuple(exams))
+        check_scorers(exams)
     trajectory = Trajectory(spec, NOTHING, store, machine)
     for done, exam in enumerate(exams):
         report(Progress("exams", done, len(exams), slot=0))
         started = time.monotonic()
         try:
             check_abilities(spec, (exam,))
+            check_scorers((exam,))
             asked = ask(trajectory, 0, exam, store)
             marks = mark(asked, exam, None, store)
         except UserError as error:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clbench.core.errors import ModelError
+from clbench.core.errors import ModelError, SpecError
 from clbench.core.gauge import GAUGES, Gauge
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
@@ -115,10 +115,23 @@ def seeded(seed: int, device: torch.device) -> Generator[None]:
 
 
 def device_of(machine: Machine) -> torch.device:
-    """Give the device that the machine names; "auto" takes an accelerator if there is one."""
-    if machine.device != "auto":
-        return torch.device(machine.device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Give the device that the machine names; "auto" takes an accelerator if there is one.
+
+    Raises:
+        SpecError: There is no such device here.
+    """
+    if machine.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    mend = "auto takes an accelerator if there is one; cpu is always there"
+    try:
+        device = torch.device(machine.device)
+    except RuntimeError:
+        raise SpecError(f"{machine.device!r} is no device", where="--device", mend=mend) from None
+    here = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= here.get(device.type, 1):
+        what = f"there is no device {machine.device!r} here: {here[device.type]} of the kind {device.type}"
+        raise SpecError(what, where="--device", mend=mend)
+    return device
 
 
 def _watch_memory() -> float:
