@@ -17,11 +17,14 @@ def check(
 ) -> None:
     """Check a card, learner, scorer or metric against its contract; exit 2 if it breaks it."""
     from clbench import testing
+    from clbench.core.extras import need_models
     from clbench.data.fetch import data_root
 
     if kind == "card":
+        name = _task_card(name)
         outcomes = testing.check_card(name, data_root(data), locked=not lock)
     elif kind == "learner":
+        need_models("checking a learner")
         outcomes = testing.check_learner(name)
     elif kind == "scorer":
         outcomes = testing.check_scorer(name)
@@ -38,3 +41,14 @@ def check(
         from clbench.data.lock import write_lock
 
         say(f"locked: {write_lock(name, data_root(data))}")
+
+
+def _task_card(name: str) -> str:
+    from clbench.core.errors import SpecError
+    from clbench.data.show import find
+
+    kind, found = find(name)
+    if kind != "tasks":
+        what = f"{name!r} is a card of {'an exam' if kind == 'exams' else 'a stream'}, and task cards are checked"
+        raise SpecError(what, where="NAME", mend=f"look at it: clbench show {name}; check the cards of its tasks")
+    return found

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clbench.cli.options import Data, Json, Place, say, store_folder
+from clbench.core.extras import install
+
+OWN = ("clbench", "numpy", "scipy", "pydantic")
+# Extra -> the packages that it brings, by the names under which they are installed.
+PACKAGES = {
+    "train": (
+        "torch",
+        "transformers",
+        "tokenizers",
+        "accelerate",
+        "peft",
+        "safetensors",
+        "rouge-score",
+        "sacrebleu",
+    ),
+    "data": ("datasets", "pyarrow"),
+    "abilities": ("lm_eval", "langdetect", "jieba"),
+    "energy": ("nvidia-ml-py",),
+    "mlflow": ("mlflow-skinny",),
+    "wandb": ("wandb",),
+    "trackio": ("trackio",),
+}
+NEEDED = ("train", "data")
+PURPOSE = {
+    "abilities": "stock exams, IFEval and LongBench",
+    "energy": "energy on NVIDIA devices",
+    "mlflow": "report --to mlflow",
+    "wandb": "report --to wandb",
+    "trackio": "report --to trackio",
+}
 
 
 def doctor(
@@ -21,40 +53,69 @@ def doctor(
     strict: Annotated[bool, typer.Option("--strict", help="Exit 2 if something is missing.")] = False,
 ) -> None:
     """Tell what clbench finds on this machine, and what is missing."""
-    rows = _findings(data, store_folder(store))
+    rows = [*_packages(), *_machine(data, store_folder(store))]
     if as_json:
-        import json
-
-        say(json.dumps({name: {"ok": ok, "found": found} for name, ok, found in rows}, indent=1))
+        say(json.dumps({row.name: asdict(row) for row in rows}, indent=1, ensure_ascii=False))
     else:
-        for name, ok, found in rows:
-            say(f"{'ok' if ok else '--':<3} {name:<14} {found}")
-    if strict and not all(ok for _, ok, _ in rows):
+        for row in rows:
+            say(f"{'ok' if row.ok else '--':<3} {row.name:<14} {row.found}{f'; {row.mend}' if row.mend else ''}")
+    if strict and not all(row.ok for row in rows if row.needed):
         raise typer.Exit(2)
 
 
-def _findings(data: Path | None, store: Path) -> list[tuple[str, bool, str]]:
-    from clbench.engine.provenance import PACKAGES, cores, cpu_model, gpus, package_version
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for.
 
-    rows = [("python", sys.version_info >= (3, 11), platform.python_version())]
-    for name in PACKAGES:
-        version = package_version(name)
-        rows.append((name, version is not None, version or "not installed: pip install 'clbench[train,data]'"))
-    rows.append(("cpu", True, f"{cpu_model()}, {cores()} cores"))
-    rows.append(("gpu", True, ", ".join(gpus()) or "none: runs on the CPU"))
+    Attributes:
+        name: What.
+        ok: Whether it is there.
+        needed: Whether `--strict` asks for it; the others serve one purpose each.
+        found: Version, place or size.
+        mend: What would bring it.
+    """
+
+    name: str
+    ok: bool
+    needed: bool
+    found: str
+    mend: str = ""
+
+
+def _packages() -> list[Finding]:
+    from clbench.engine.provenance import package_version
+
+    rows = [Finding("python", sys.version_info >= (3, 11), True, platform.python_version())]
+    rows += [Finding(n, True, True, version) for n in OWN if (version := package_version(n))]
+    for extra, names in PACKAGES.items():
+        for name in names:
+            version = package_version(name)
+            needed = extra in NEEDED
+            purpose = "" if needed else f", for {PURPOSE[extra]}"
+            mend = "" if version else f"{install(extra)}{purpose}"
+            rows.append(Finding(name, version is not None, needed, version or "not installed", mend))
+    return rows
+
+
+def _machine(data: Path | None, store: Path) -> list[Finding]:
+    from clbench.engine.provenance import cores, cpu_model, gpus
+
     folder = next(p for p in [store.absolute(), *store.absolute().parents] if p.exists())
     free = shutil.disk_usage(folder).free / 1e9
-    rows.append(("disk", free > 1, f"{free:.0f} GB free at the store"))
-    rows.append(
-        (
-            "store",
-            os.access(folder, os.W_OK),
-            f"{store} ({'writable' if os.access(folder, os.W_OK) else 'not writable'})",
-        )
-    )
-    root = data or (Path(os.environ["CLBENCH_DATA"]) if "CLBENCH_DATA" in os.environ else None)
+    writable = os.access(folder, os.W_OK)
+    root = data or (Path(os.environ["CLBENCH_DATA"]) if os.environ.get("CLBENCH_DATA") else None)
     there = root is not None and root.is_dir()
-    rows.append(
-        ("data", there, str(root) if there else "no local data sets: set CLBENCH_DATA; generated worlds need none")
-    )
-    return rows
+    missing = "no local data sets" if root is None else f"{root} is no folder"
+    return [
+        Finding("cpu", True, True, f"{cpu_model()}, {cores()} cores"),
+        Finding("gpu", bool(gpus()), False, ", ".join(gpus()) or "none: runs on the CPU"),
+        Finding("disk", free > 1, True, f"{free:.0f} GB free at the store"),
+        Finding("store", writable, True, f"{store} ({'writable' if writable else 'not writable'})"),
+        Finding(
+            "data",
+            there,
+            True,
+            str(root) if there else missing,
+            "" if there else "set CLBENCH_DATA or --data; generated worlds need none",
+        ),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,11 +23,12 @@ from clbench.cli.options import (
     progress_bars,
     say,
 )
-from clbench.core.errors import SpecError
+from clbench.core.errors import SpecError, UserError
 
 if TYPE_CHECKING:
     from clbench.engine.examine import Sat
 
+LIST = "clbench list exams"
 Names = Annotated[
     list[str] | None,
     typer.Option("--suite", "--exam", help="Exam, suite, card file or harness:TASK (repeatable) [default: abilities]."),
@@ -48,7 +50,7 @@ def exam(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Examine a checkpoint: scores with intervals; the same command goes on where it was stopped."""
+    """Examine a checkpoint: scores with intervals; exit 2 if an exam of several is broken, and the rest is sat."""
     from clbench.data.exam import open_named
     from clbench.engine.examine import examine
     from clbench.store.store import Store
@@ -56,19 +58,20 @@ def exam(
     rule = {} if answer_after is None else {"answer": {"after": answer_after}}
     spec = model_spec(model, max_tokens=max_tokens, dtype=dtype, **rule)
     how = machine(store, data, 1, device)
-    exams = open_named(suite or ["abilities"], items, how.data)
-    if not exams:
-        raise SpecError("there is nothing to sit", where="--suite", mend="clbench list exams")
+    broken: dict[str, UserError] = {}
+    exams = open_named(suite or ["abilities"], items, how.data, broken)
     with progress_bars():
-        sat = list(examine(spec, exams, Store(how.store), how))
+        sat = list(examine(spec, exams, Store(how.store), how, broken))
+    if not sat and len(broken) < 2:
+        raise next(iter(broken.values()), SpecError("there is nothing to sit", where="--suite", mend=LIST))
     if as_json:
         say(json.dumps([_row(s) for s in sat], indent=1, ensure_ascii=False))
-        return
-    say(_table(sat))
-    for line in _notes(sat):
-        say(line)
-    if by_length := _by_length(sat):
-        say(by_length)
+    elif sat:
+        say("\n".join(filter(None, (_table(sat), *_notes(sat), _by_length(sat)))))
+    for name, error in broken.items():
+        sys.stderr.write(f"clbench: exam {name!r} is left out: {error}\n")
+    if broken:
+        raise typer.Exit(2)
 
 
 def _row(sat: Sat) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -22,20 +25,45 @@ from clbench.cli import (
     run,
     show,
     store,
+    terminal,
     tune,
     watch,
 )
+from clbench.cli.options import say, stopped_text
 from clbench.core.errors import UserError
+from clbench.core.extras import explained
+from clbench.core.notice import quiet_libraries
 
 JUDGES = ("gate", "watch")
+STOPPED, CUT_OFF = 130, 141  # by Ctrl-C; by a reader that wants no more, as `| head`
 app = typer.Typer(
     name="clbench",
     help="Measure what a language model keeps when it keeps learning.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback(invoke_without_command=True)
+def top(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Say which clbench this is.")] = False,
+) -> None:
+    """Measure what a language model keeps when it keeps learning."""
+    if version:
+        from importlib.metadata import PackageNotFoundError
+        from importlib.metadata import version as installed
+
+        try:
+            say(f"clbench {installed('clbench')}")
+        except PackageNotFoundError:
+            say("clbench, of a folder that is not installed")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+
+
 app.command("run")(run.run)
 app.command("exam")(exam.exam)
 app.command("report")(gather.report)
@@ -66,22 +94,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = app(args=given, standalone_mode=False)
     except UserError as error:
-        sys.stderr.write(f"clbench: {error}\n")
-        return mend
+        return _refused(error, mend)
     except KeyboardInterrupt:
-        sys.stderr.write("clbench: stopped; the same command goes on from here\n")
-        return 130
+        result = STOPPED
+    except BrokenPipeError:
+        raise
     except Exception as error:
+        told = _told(error)
+        if told is not None:
+            return _refused(told, mend)
         # typer raises the usage errors of its own click, installed or vendored: told by their names.
-        return mend if _usage(error) == 2 else 130
+        return mend if _usage(error) == 2 else STOPPED
+    if result == STOPPED:
+        sys.stderr.write(f"clbench: {stopped_text()}\n")
     return result if isinstance(result, int) else 0
+
+
+def _refused(error: UserError, code: int) -> int:
+    sys.stderr.write(f"clbench: {error}\n")
+    return code
+
+
+def _told(error: Exception) -> UserError | None:
+    """Give what a user can mend of an error that no room has put into words: a missing extra, a path, the disk."""
+    if isinstance(error, ImportError):
+        return explained(error)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        place = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(error.filename)
+        mend = "check that the path is right, that it can be read or written, and that the disk is not full"
+        return UserError(error.strerror[:1].lower() + error.strerror[1:], where=place, mend=mend)
+    return None
 
 
 def _usage(error: Exception) -> int:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "Abort" in kinds:
-        sys.stderr.write("clbench: stopped; the same command goes on from here\n")
-        return 130
+        sys.stderr.write(f"clbench: {stopped_text()}\n")
+        return STOPPED
     if "ClickException" not in kinds:
         raise error
     sys.stderr.write(f"clbench: {_message(error)}\n  to mend: see `clbench --help`\n")
@@ -100,6 +149,20 @@ def _message(error: Exception) -> str:
     return f"{text} Did you mean {' or '.join(sorted(near))}?" if near else text
 
 
+def _stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def entry() -> None:
     """Entry point of the installed command."""
-    sys.exit(main())
+    terminal.prepare(sys.argv[1:])
+    quiet_libraries()
+    signal.signal(signal.SIGTERM, _stop)  # a batch system's end is a stop as Ctrl-C is
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would raise again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = CUT_OFF
+    sys.exit(code)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clbench.cli.terminal import is_dumb
+from clbench.core import notice
 from clbench.core.errors import SpecError
 from clbench.core.progress import Progress, listener
 
@@ -25,6 +27,7 @@ Model = Annotated[str, typer.Argument(help="A shipped model, a checkpoint folder
 MaxTokens = Annotated[int, typer.Option(min=8, help="Longest input in tokens.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+KEPT = ("units", "exams")  # work whose finished parts lie in the store
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
 
 
@@ -32,18 +35,30 @@ def model_spec(model: str, **settings: Any) -> ModelSpec:
     """Make the spec of a model as it is named on the command line, `ID@COMMIT` for one of the Hub.
 
     Raises:
+        ExtraError: No model can be loaded here.
         SpecError: A value is out of range.
     """
+    from clbench.core.extras import need_models
     from clbench.core.spec import ModelSpec
     from clbench.engine.resolve import validated
 
+    need_models("an exam of a model")
     name, _, revision = model.partition("@")
     return validated(ModelSpec, settings | {"name": name, "revision": revision or None}, "model")
 
 
 def store_folder(given: Path | None) -> Path:
-    """Give the store's folder: the given one, else $CLBENCH_STORE, else `clbench-store`."""
-    return given or Path(os.environ.get("CLBENCH_STORE", "clbench-store"))
+    """Give the store's folder: the given one, else $CLBENCH_STORE, else `clbench-store`.
+
+    Raises:
+        SpecError: It, or a part of its path, is a file.
+    """
+    folder = given or Path(os.environ.get("CLBENCH_STORE") or "clbench-store")
+    for part in (folder, *folder.parents):
+        what = "is a file, not a folder" if part.exists() else "is a link that leads nowhere"
+        if not part.is_dir() and (part.exists() or part.is_symlink()):
+            raise SpecError(f"{part} {what}", where="--store", mend="name a folder; it is made if missing")
+    return folder
 
 
 def machine(store: Path | None, data: Path | None, workers: int | None, device: str = "auto") -> Machine:
@@ -63,20 +78,32 @@ def machine(store: Path | None, data: Path | None, workers: int | None, device: 
         "workers": cores() if workers is None else workers,
         "device": device,
     }
-    folder = values["store"]
-    if isinstance(folder, Path) and folder.exists() and not folder.is_dir():
-        raise SpecError(
-            f"{folder} is a file, not a folder", where="--store", mend="name a folder; it is made if missing"
-        )
     return validated(Machine, values, "")
 
 
 @contextmanager
 def progress_bars() -> Generator[None]:
     """Show progress with ETA on stderr; plain lines, at most one in ten seconds, where stderr is no terminal."""
-    show = _bars() if sys.stderr.isatty() else _lines()
+    show = _bars() if sys.stderr.isatty() and not is_dumb() else _lines()
     with show:
         yield
+
+
+_reached: list[Progress] = []  # the last report on the whole work, if any
+
+
+def _note(progress: Progress) -> None:
+    if progress.slot == 0:
+        _reached[:] = [progress]
+
+
+def stopped_text() -> str:
+    """Return what to say when a command is stopped: how much of the work is kept, as far as it was reported."""
+    again = "the same command goes on from here"
+    if not _reached or _reached[0].what not in KEPT:
+        return f"stopped; {again}"
+    last = _reached[0]
+    return f"stopped; {last.done} of {last.total} {last.what} are kept, and {again}"
 
 
 @contextmanager
@@ -97,6 +124,7 @@ def _bars() -> Generator[None]:
     slots: dict[int, tuple[str, object]] = {}
 
     def tell(progress: Progress) -> None:
+        _note(progress)
         name = "[bold]whole[/bold]" if progress.slot == 0 else progress.what
         if progress.slot not in slots or slots[progress.slot][0] != name:
             if progress.slot in slots:
@@ -104,12 +132,16 @@ def _bars() -> Generator[None]:
             slots[progress.slot] = (name, bars.add_task(name, total=progress.total))
         bars.update(slots[progress.slot][1], completed=progress.done, total=progress.total)  # pyright: ignore[reportArgumentType]  # same
 
-    token = listener.set(tell)
+    def above(text: str) -> None:
+        bars.console.print(f"notice: {text}", markup=False, highlight=False, soft_wrap=True)
+
+    token, heard = listener.set(tell), notice.listener.set(above)
     try:
         with bars:
             yield
     finally:
         listener.reset(token)
+        notice.listener.reset(heard)
 
 
 @contextmanager
@@ -120,6 +152,7 @@ def _lines() -> Generator[None]:
     last = [started]
 
     def tell(progress: Progress) -> None:
+        _note(progress)
         now = time.monotonic()
         if progress.slot == 0 and (now - last[0] > 10 or progress.done == progress.total):
             last[0] = now

@@ -21,10 +21,15 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="Folder under which checkpoints are written.")] = Path("pretrained"),
 ) -> None:
     """Make the shipped tiny models anew, from nothing, on generated data."""
-    from clbench.core.errors import SpecError, did_you_mean
+    from clbench.core.errors import SpecError, did_you_mean, near_paths
+    from clbench.core.extras import need_models
     from clbench.core.progress import report
     from clbench.data.cardfile import read_text
     from clbench.engine.resolve import validated
+
+    need_models("making models")
+    if not recipe.exists():
+        raise SpecError("there is no such recipe", where=str(recipe), mend=near_paths(recipe))
     from clbench.models.pretrain import Recipe
     from clbench.models.pretrain import pretrain as make
 

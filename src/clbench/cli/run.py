@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from clbench.cli.options import Data, Json, Place, machine, progress_bars, say
-from clbench.core.errors import SpecError
+from clbench.core.errors import ExtraError, SpecError
+from clbench.core.extras import need_models
+from clbench.core.notice import notice
 
 Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
 
@@ -32,6 +34,7 @@ def run(
     from clbench.engine.grid import load_grid, run_grid
     from clbench.store.store import Store
 
+    check_models("a run", plan)
     how = machine(store, data, workers, device)
     grid = load_grid(spec, set_ or [])
     opened = Store(how.store)
@@ -56,6 +59,20 @@ def run(
         return
     say(summary_text(runs))
     say(f"report: {page.resolve()}")
+
+
+def check_models(what: str, plan: bool) -> None:
+    """Refuse work for which no model can be loaded here; a plan needs none, and says so.
+
+    Raises:
+        ExtraError: No model can be loaded, and it is to be made.
+    """
+    try:
+        need_models(what)
+    except ExtraError as error:
+        if not plan:
+            raise
+        notice(f"this can be planned here and not made: {error.what}; {error.mend}")
 
 
 def _copy(results: Sequence[Path], folder: Path) -> None:

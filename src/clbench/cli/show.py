@@ -19,88 +19,15 @@ What = Literal["learners", "tasks", "streams", "exams", "models", "metrics", "sc
 
 def list_(what: Annotated[What, typer.Argument(help="What to list.")], as_json: Json = False) -> None:
     """List learners, tasks, streams, exams, models, metrics or scorers."""
-    rows = _rows(what)
+    from clbench.cli.listing import LISTERS, line_of
+
+    rows = LISTERS[what]()
     if as_json:
-        say(json.dumps(dict(rows), indent=1, ensure_ascii=False))
+        say(json.dumps({row["name"]: row for row in rows}, indent=1, ensure_ascii=False))
         return
-    width = max((len(name) for name, _ in rows), default=0)
-    for name, about in rows:
-        say(f"{name:<{width}}  {about}".rstrip())
-
-
-def _rows(what: What) -> list[tuple[str, str]]:
-    listers = {
-        "learners": _learners,
-        "scorers": _scorers,
-        "metrics": _metrics,
-        "models": _models,
-        "tasks": _tasks,
-        "streams": _streams,
-        "exams": _exams,
-    }
-    return listers[what]()
-
-
-def _learners() -> list[tuple[str, str]]:
-    from clbench.core import plugins
-
-    return [(n, _first_line(plugins.load("learner", n, "PLUGIN"))) for n in plugins.names("learner")]
-
-
-def _scorers() -> list[tuple[str, str]]:
-    from clbench.core import plugins
-    from clbench.engine.mark import open_scorer
-
-    return [(n, open_scorer(n).about) for n in plugins.names("scorer")]
-
-
-def _metrics() -> list[tuple[str, str]]:
-    from clbench.metrics import all_metrics
-
-    return [(n, f"{p.symbol}: {(p.compute.__doc__ or '').splitlines()[0]}") for n, p in all_metrics().items()]
-
-
-def _models() -> list[tuple[str, str]]:
-    from clbench.models import tiny
-
-    return [(n, "shipped; or any checkpoint folder, or a Hub id with a revision") for n in tiny.NAMES]
-
-
-def _tasks() -> list[tuple[str, str]]:
-    from clbench.data.card import list_cards, load_task_card
-
-    found = [(n, load_task_card(n)) for n in list_cards("tasks")]
-    return [(n, ("unverified: " if card.unverified else "") + _about(dict(card.about))) for n, card in found]
-
-
-def _streams() -> list[tuple[str, str]]:
-    from clbench.data.card import list_cards
-    from clbench.data.streamcard import load_stream_card
-
-    found = [(n, load_stream_card(n)) for n in list_cards("streams")]
-    return [(n, f"{card.about.get('text', '')} [{card.listed}]".strip()) for n, card in found]
-
-
-def _exams() -> list[tuple[str, str]]:
-    from clbench.data.card import list_cards, load_exam_card
-
-    found = [(n, load_exam_card(n)) for n in list_cards("exams")]
-    return [(n, f"{c.kind}; in {', '.join(c.suites) or 'no suite'}") for n, c in found]
-
-
-def _first_line(plugin: object) -> str:
-    from importlib import import_module
-
-    from clbench.core.protocols import LearnerPlugin
-
-    if not isinstance(plugin, LearnerPlugin):
-        return ""
-    doc = import_module(plugin.config.__module__).__doc__ or ""
-    return doc.strip().splitlines()[0]
-
-
-def _about(about: dict[str, object]) -> str:
-    return ", ".join(str(about[k]) for k in ("kind", "language", "domain", "license") if k in about)
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        say(f"{row['name']:<{width}}  {line_of(what, row)}".rstrip())
 
 
 def show(
@@ -111,10 +38,11 @@ def show(
 ) -> None:
     """Draw a stream, or show examples of a task or exam exactly as the model sees them."""
     from clbench.data.fetch import data_root
-    from clbench.data.show import examples_of, kind_of
+    from clbench.data.show import examples_of, find
 
     root = data_root(data)
-    if kind_of(name) == "streams":
+    kind, name = find(name)
+    if kind == "streams":
         _draw(name, root)
         return
     net = _net(model) if model else None
@@ -148,7 +76,10 @@ def _draw(name: str, root: Path | None) -> None:
 
 
 def _net(model: str) -> Net:
+    from clbench.core.extras import need_models
     from clbench.core.spec import Machine, ModelSpec
+
+    need_models("showing what a model reads")
     from clbench.models.net import load_net
 
     name, _, revision = model.partition("@")

@@ -16,12 +16,15 @@ def store(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="gc: only tell.")] = False,
 ) -> None:
     """List what the store holds, drop states that can be made again, or rebuild the index."""
-    from clbench.core.errors import SpecError, did_you_mean
+    from clbench.core.errors import SpecError, did_you_mean, near_paths
     from clbench.store.gc import collect
     from clbench.store.index import Index
     from clbench.store.store import Store
 
-    opened = Store(store_folder(store_))
+    folder = store_folder(store_)
+    if store_ is not None and not folder.exists():
+        raise SpecError("there is no such store", where=f"--store {folder}", mend=near_paths(folder))
+    opened = Store(folder)
     if action == "rebuild":
         say(f"{Index(opened).rebuild()} stages")
         return

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from clbench.cli.options import Data, Json, Place, machine, progress_bars, say
-from clbench.cli.run import Change
+from clbench.cli.run import Change, check_models
 
 
 def tune(
@@ -31,6 +31,7 @@ def tune(
     from clbench.engine.tune import tune as tuned
     from clbench.store.store import Store
 
+    check_models("tuning", plan)
     how = machine(store, data, workers, device)
     place = out or recipe.parent / "tuned.yaml"
     check_place(place)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from pydantic import ValidationError
 
-from clbench.core.errors import DataError
+from clbench.core.errors import DataError, near_paths
 from clbench.core.keys import canonical, digest
 from clbench.core.sheets import Sheet
 from clbench.core.spec import ModelSpec
@@ -107,8 +107,8 @@ def read_baseline(path: Path, seal: str | None = None) -> Baseline:
     try:
         found = Baseline.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise DataError("there is no such baseline", where=str(path), mend=again) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+        raise DataError("there is no such baseline", where=str(path), mend=f"{near_paths(path)}; or {again}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValidationError) as error:
         raise DataError(f"is no baseline: {str(error).splitlines()[0]}", where=str(path), mend=again) from None
     if found.format > FORMAT:
         raise DataError(f"format {found.format} is newer than this clbench", where=str(path), mend="update clbench")

@@ -7,12 +7,15 @@ UserError            exit 2, no traceback: what is wrong, where, how to mend it
 +-- ModelError       a checkpoint folder, a tokenizer, an ability the model lacks
 +-- StoreError       a store that cannot be read or written
 +-- LessonError      training cannot go on (non-finite loss); names step, lesson, checkpoint
++-- ExtraError       a package of an extra is not installed, or does not import
++-- WorkerError      a process that should make stages did not start, or ended
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -60,6 +63,14 @@ class LessonError(UserError):
     """A lesson cannot go on, for example because its loss is not finite."""
 
 
+class ExtraError(UserError):
+    """A package that `pip install clbench` alone does not bring is missing."""
+
+
+class WorkerError(UserError):
+    """A process that should make stages did not start, or ended."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Say which known names are near `name`, or which there are.
 
@@ -75,3 +86,23 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return "did you mean " + " or ".join(repr(n) for n in near) + "?"
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     return f"known: {shown}" if names else "there are none"
+
+
+def near_paths(path: Path) -> str:
+    """Name the files and folders that a path which does not exist may mean: those beside it with a like name.
+
+    Returns:
+        "did you mean 'out/checkpoint-20'?"; where the path leads nowhere earlier, up to which folder it exists.
+    """
+    parent = path.expanduser().parent
+    if not parent.is_dir():
+        there = next((p for p in parent.parents if p.is_dir()), None)
+        return f"there is no folder {str(parent)!r} either" + (f"; {str(there)!r} is there" if there else "")
+    try:
+        names = {p.name: p for p in parent.iterdir()}
+    except OSError:
+        return "its folder cannot be read"
+    near = difflib.get_close_matches(path.name, sorted(names), n=3, cutoff=0.7)
+    if near:
+        return "did you mean " + " or ".join(repr(str(path.parent / n)) for n in near) + "?"
+    return "write its path from the folder you are in" if path.parent == Path() else f"look into {str(path.parent)!r}"

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
+import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import TextIO
+
+# What libraries would print by themselves: their bars stand beside ours, and what matters of their warnings we say.
+# Whoever sets one of these wins.
+QUIET = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "DATASETS_VERBOSITY": "error",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+# Meant for those who write programs with a library, not for those who use ours.
+FOR_AUTHORS = (DeprecationWarning, FutureWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
 
 def _on_stderr(text: str) -> None:
@@ -17,3 +35,28 @@ listener: ContextVar[Callable[[str], None]] = ContextVar("listener", default=_on
 def notice(text: str) -> None:
     """Tell whoever listens, by default stderr: a notice is never lost."""
     listener.get()(text)
+
+
+def quiet_libraries() -> None:
+    """Let the libraries of this process and of its workers be silent, and turn their warnings into notices.
+
+    Call it before they are imported: they read the environment then.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    warnings.showwarning = _warned
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    _lineno: int,
+    _file: TextIO | None = None,
+    _line: str | None = None,
+) -> None:
+    if issubclass(category, FOR_AUTHORS):
+        return
+    first = next((line.strip() for line in str(message).splitlines() if line.strip()), category.__name__)
+    found = re.search(r"site-packages[/\\]([^/\\.]+)", filename)
+    notice(f"{found[1] if found else 'python'} says: {first}")

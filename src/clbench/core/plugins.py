@@ -65,7 +65,7 @@ def load(kind: str, name: str, attribute: str, where: str = "") -> object:
 def _module(kind: str, name: str, where: str) -> ModuleType:
     if "." not in name and name in names(kind):
         return importlib.import_module(_installed(kind).get(name, f"{ROOMS[kind]}.{name}"))
-    if "." in name:
+    if "." in name and all(part.isidentifier() for part in name.split(".")):
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:

@@ -97,7 +97,7 @@ class RunSpec(Frozen):
         learner: `{name: ..., **settings}`; settings are those of the learner's config.
         stream: Name of a stream card, or path of one.
         exams: Names of exam cards beyond the stream's own tasks.
-        judge: The model that marks rubric exams, if any.
+        judge: Nothing is marked by a model yet: null, and anything else is refused in a recipe.
         seed: Seed of data order, initialisation and a method's own chance.
         metrics: Figures to compute.
         budget: Which cells are due.

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 
-from clbench.core.errors import AbsentError, DataError, did_you_mean
+from clbench.core.errors import AbsentError, DataError, did_you_mean, near_paths
 from clbench.core.types import Budget, Decode, ExamKind, Frozen, Message, ScorerSpec
 from clbench.data import template
 from clbench.data.cardfile import read_text, refuse_folding, validated
@@ -347,7 +347,7 @@ def find_card(kind: CardKind, name_or_path: str, beside: Path | None = None) -> 
     if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
         path = Path(name_or_path)
         if not path.is_file():
-            raise DataError("there is no such card file", where=name_or_path)
+            raise DataError("there is no such card file", where=name_or_path, mend=near_paths(path))
         return path
     shipped = CARDS / kind / f"{name_or_path}.yaml"
     known = list_cards(kind)
@@ -389,11 +389,3 @@ def load_task_card(name_or_path: str, beside: Path | None = None) -> Card:
 def load_exam_card(name_or_path: str) -> ExamCard:
     """Load an exam card by name or path; raises as `load_task_card` does."""
     return load_card(ExamCard, find_card("exams", name_or_path))
-
-
-def kind_at(path: str) -> CardKind:
-    """Tell what a card file holds, by its source; raises `DataError` if there is no such file, or it is no card."""
-    source = read_text(find_card("tasks", path)).values.get("source")
-    if source is None:
-        return "streams"
-    return "exams" if isinstance(source, dict) and {"ability", "task", "harness"} & source.keys() else "tasks"

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clbench.core.errors import AbsentError, DataError, did_you_mean
+from clbench.core.errors import AbsentError, DataError, UserError, did_you_mean
 from clbench.core.keys import digest
 from clbench.core.notice import notice
 from clbench.core.scorers import suited
@@ -19,11 +19,13 @@ from clbench.data.card import (
     Card,
     ExamCard,
     TaskSource,
-    kind_at,
+    find_card,
     list_cards,
     load_exam_card,
     load_task_card,
 )
+from clbench.data.cardfile import read_text
+from clbench.data.here import card_here, sort_of
 from clbench.data.stockcard import HarnessSource
 from clbench.data.task import chance_of, decode_of, open_task, smallest
 
@@ -48,33 +50,56 @@ def open_exams(names: Sequence[str], stream: Stream, items: int | None, data: Pa
     return tuple(exams)
 
 
-def open_named(names: Sequence[str], items: int | None, data: Path | None) -> list[Exam]:
+def open_named(
+    names: Sequence[str], items: int | None, data: Path | None, broken: dict[str, UserError] | None = None
+) -> list[Exam]:
     """Open exams by name, each once.
 
     Of a suite, members whose data are not here, or are not those that the card was written for, are left out, and a
     notice says so by name.
+
+    Args:
+        names: Of exam cards, paths of them, of suites, or `harness:TASK`.
+        items: Most questions per exam, chosen by hash of id; None is all.
+        data: Folder of the local data sets.
+        broken: Where given, exams and names that do not open are put in here, name -> why, and the rest goes on.
 
     Raises:
         DataError: There is no such exam or suite; or nothing of it can be asked.
     """
     found: dict[str, Exam] = {}
     for name in names:
-        cards = named(name)
-        missing: dict[str, DataError] = {}
-        for card in cards:
-            try:
-                if card.name not in found:
-                    found[card.name] = open_exam(card, items, data)
-            except DataError as error:
-                missing[card.name] = error
-        if len(missing) == len(cards):
-            raise next(iter(missing.values()))
-        if missing:
-            _tell_missing(name, missing)
+        try:
+            _open_into(found, name, (items, data), broken)
+        except UserError as error:
+            if broken is None:
+                raise
+            broken[name] = error
     return list(found.values())
 
 
-def _tell_missing(suite: str, missing: Mapping[str, DataError]) -> None:
+def _open_into(
+    found: dict[str, Exam], name: str, how: tuple[int | None, Path | None], broken: dict[str, UserError] | None
+) -> None:
+    """Open what one name stands for, beside what is open already."""
+    cards = named(name)
+    missing: dict[str, UserError] = {}
+    for card in cards:
+        try:
+            if card.name not in found:
+                found[card.name] = open_exam(card, *how)
+        except UserError as error:
+            missing[card.name] = error
+    if len(missing) == len(cards):
+        raise next(iter(missing.values()))
+    if broken is not None:
+        broken |= {n: error for n, error in missing.items() if not isinstance(error, AbsentError)}
+        missing = {n: error for n, error in missing.items() if isinstance(error, AbsentError)}
+    if missing:
+        _tell_missing(name, missing)
+
+
+def _tell_missing(suite: str, missing: Mapping[str, UserError]) -> None:
     """Say which exams of a suite are left out: those that are not here together, the others each with its reason."""
     absent = [name for name, error in missing.items() if isinstance(error, AbsentError)]
     if absent:
@@ -101,6 +126,7 @@ def named(name: str) -> list[ExamCard]:
     """
     if name.startswith(STOCK):
         return [_stock_card(name.removeprefix(STOCK))]
+    name = card_here("exams", name)
     if name.endswith((".yaml", ".yml")) or "/" in name:
         return [_at(name)]
     shipped, tasks = list_cards("exams"), list_cards("tasks")
@@ -122,7 +148,11 @@ def named(name: str) -> list[ExamCard]:
 
 def _at(path: str) -> ExamCard:
     """Load the user's card of an exam, or of a task, whose exam it then is."""
-    return _of_task(load_task_card(path)) if kind_at(path) == "tasks" else load_exam_card(path)
+    return _of_task(load_task_card(path)) if _is_task(path) else load_exam_card(path)
+
+
+def _is_task(path: str) -> bool:
+    return sort_of(read_text(find_card("exams", path)).values) == "tasks"
 
 
 def _of_task(card: Card) -> ExamCard:

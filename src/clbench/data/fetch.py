@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clbench.core.errors import AbsentError, DataError, did_you_mean
+from clbench.core.errors import AbsentError, DataError, did_you_mean, near_paths
 from clbench.core.keys import file_digest
 from clbench.core.notice import notice
 from clbench.data.card import Card, OnDisk
@@ -37,9 +37,9 @@ def data_root(given: Path | None) -> Path | None:
     root = Path(name)
     if not root.is_dir():
         where = "--data" if given is not None else ROOT
-        raise DataError(
-            f"there is no folder {str(root)!r}", where=where, mend="name the folder that holds the data sets"
-        )
+        what = f"{str(root)!r} is a file, no folder" if root.exists() else f"there is no folder {str(root)!r}"
+        mend = f"name the folder that holds the data sets; {near_paths(root)}"
+        raise DataError(what, where=where, mend=mend)
     return root
 
 

@@ -5,28 +5,54 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from clbench.core.errors import DataError, did_you_mean
+from clbench.core.errors import DataError, did_you_mean, near_paths
 from clbench.core.types import Example
-from clbench.data.card import CardKind, kind_at, list_cards, load_exam_card
+from clbench.data.card import CardKind, list_cards, load_exam_card
 from clbench.data.exam import open_exam
+from clbench.data.here import SUFFIXES, card_here, is_path, sort_of
 from clbench.data.task import open_task
 
+KINDS: tuple[CardKind, ...] = ("tasks", "streams", "exams")
 
-def kind_of(name_or_path: str) -> CardKind:
-    """Tell what a card is: by its name among the shipped ones, or by its fields.
+
+def find(name_or_path: str) -> tuple[CardKind, str]:
+    """Return a card's kind, and its name or path: a card of the current folder comes before a shipped one.
 
     Raises:
-        DataError: There is no such card, or no such file.
+        DataError: There is no such card or file, or the file is something else.
     """
-    kinds: tuple[CardKind, ...] = ("tasks", "streams", "exams")
-    if name_or_path.endswith((".yaml", ".yml")):
-        return kind_at(name_or_path)
-    known = {kind: list_cards(kind) for kind in kinds}
-    for kind in kinds:
+    if is_path(name_or_path):
+        return _kind_of_file(Path(name_or_path)), name_or_path
+    for kind in KINDS:
+        if (here := card_here(kind, name_or_path)) != name_or_path:
+            return kind, here
+    known = {kind: list_cards(kind) for kind in KINDS}
+    for kind in KINDS:
         if name_or_path in known[kind]:
-            return kind
-    near = did_you_mean(name_or_path, [n for names in known.values() for n in names])
+            return kind, name_or_path
+    for suffix in SUFFIXES:
+        if Path(f"{name_or_path}{suffix}").is_file():
+            return _kind_of_file(Path(f"{name_or_path}{suffix}")), f"{name_or_path}{suffix}"
+    own = [str(path) for suffix in SUFFIXES for path in sorted(Path().glob(f"*{suffix}"))]
+    near = did_you_mean(name_or_path, [*own, *(n for names in known.values() for n in names)])
     raise DataError(f"there is no task, stream or exam {name_or_path!r}", where="NAME", mend=near)
+
+
+def _kind_of_file(path: Path) -> CardKind:
+    if not path.exists():
+        raise DataError("there is no such file", where=str(path), mend=near_paths(path))
+    text = read_text(path)
+    sort = sort_of(text.values)
+    if sort in KINDS:
+        return sort
+    where = str(path)
+    if sort == "recipe":
+        stream = str(text.values.get("stream", "NAME"))
+        mend = f"show its stream: clbench show {stream}; what it would make: clbench run {path} --plan"
+        raise DataError("this is a recipe, not a card", where=where, mend=mend)
+    what = {"models": "a recipe of models", "tuned": "a file of `clbench tune`"}.get(sort, "no card")
+    mend = "name a task, stream or exam card: docs/cards.md, docs/streams.md"
+    raise DataError(f"this is {what}", where=where, mend=mend)
 
 
 def examples_of(name_or_path: str, num: int, data: Path | None) -> Iterator[tuple[str, Example]]:
@@ -35,7 +61,8 @@ def examples_of(name_or_path: str, num: int, data: Path | None) -> Iterator[tupl
     Raises:
         DataError: There is no such card, or its data cannot be read.
     """
-    if kind_of(name_or_path) == "exams":
+    kind, name_or_path = find(name_or_path)
+    if kind == "exams":
         card = load_exam_card(name_or_path)
         yield from ((f"exam {card.name}", e) for e in open_exam(card, None, data).examples[:num])
         return

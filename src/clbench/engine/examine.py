@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from clbench.core.errors import StoreError, UserError
 from clbench.core.progress import Progress, report
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam, Marks, Stream
 from clbench.engine.ask import Asked, ask
-from clbench.engine.mark import mark
+from clbench.engine.mark import check_scorers, mark
 from clbench.engine.resolve import check_abilities
 from clbench.engine.trajectory import Trajectory
 from clbench.store.store import Store
@@ -33,19 +34,43 @@ class Sat:
     seconds: float
 
 
-def examine(model: ModelSpec, exams: Sequence[Exam], store: Store, machine: Machine) -> Iterator[Sat]:
+def examine(
+    model: ModelSpec,
+    exams: Sequence[Exam],
+    store: Store,
+    machine: Machine,
+    broken: dict[str, UserError] | None = None,
+) -> Iterator[Sat]:
     """Let a checkpoint sit exams, one after another; what is in the store is not asked again.
 
+    Args:
+        model: The checkpoint.
+        exams: What it sits.
+        store: Where answers are kept.
+        machine: What it runs on.
+        broken: Where given, exams that it cannot sit are put in here, name -> why, and the rest goes on.
+
     Raises:
-        ModelError: It cannot sit one of them; raised before anything is asked.
+        ModelError: It does not load; or, without `broken`, it cannot sit one of them: before anything is asked.
     """
     spec = RunSpec(name="exam", model=model, learner={"name": "frozen"}, stream=NOTHING.name)
-    check_abilities(spec, tuple(exams))
+    if broken is None:
+        check_abilities(spec, tuple(exams))
+        check_scorers(exams)
     trajectory = Trajectory(spec, NOTHING, store, machine)
     for done, exam in enumerate(exams):
         report(Progress("exams", done, len(exams), slot=0))
         started = time.monotonic()
-        asked = ask(trajectory, 0, exam, store)
-        marks = mark(asked, exam, None, store)
+        try:
+            check_abilities(spec, (exam,))
+            check_scorers((exam,))
+            asked = ask(trajectory, 0, exam, store)
+            marks = mark(asked, exam, None, store)
+        except UserError as error:
+            if broken is None or isinstance(error, StoreError):
+                raise
+            trajectory.at(0)  # if the model itself does not load, no exam is to blame
+            broken[exam.name] = error
+            continue
         yield Sat(exam, asked, marks, time.monotonic() - started)
     report(Progress("exams", len(exams), len(exams), slot=0))

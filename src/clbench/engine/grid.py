@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from clbench.core.errors import DataError, SpecError, UserError, did_you_mean
+from clbench.core.errors import DataError, SpecError, UserError, did_you_mean, near_paths
+from clbench.core.notice import notice
 from clbench.core.spec import HEADLINE, ExamBudget, Machine, ModelSpec, RunSpec
 from clbench.core.types import Frozen
 from clbench.data.cardfile import read_text
+from clbench.data.here import card_here
+from clbench.engine.changes import apply_change
 from clbench.engine.executors.local import make_all
 from clbench.engine.opening import opened_once
 from clbench.engine.resolve import open_learner, resolve, validated
@@ -49,6 +51,11 @@ class Recipe(Frozen):
     tuned: str | None = None
     about: str = ""
 
+    @field_validator("model", mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
 
 class Grid(Frozen):
     """Runs that are made together."""
@@ -71,9 +78,59 @@ def load_grid(path: Path | str, sets: Sequence[str] = ()) -> Grid:
     Raises:
         SpecError: The file is missing or malformed, or a name or value in it is wrong.
     """
-    recipe: Recipe = validated(Recipe, read_values(path, sets), "")
+    values = read_values(path, sets)
+    recipe: Recipe = validated(Recipe, values, "")
+    if axed := sorted(axis for axis in recipe.axes if _is_written(values, axis)):
+        notice(f"{', '.join(axed)}: not read, since `axes` of the recipe varies it")
     chosen = chosen_in(Path(path).parent / recipe.tuned, recipe) if recipe.tuned is not None else {}
+    for change in sets:
+        _check_read(change, recipe, chosen)
     return grid_of(recipe, chosen)
+
+
+def _is_written(values: Mapping[str, Any], path: str) -> bool:
+    found: Any = values
+    for part in path.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return False
+        found = found[part]
+    return found is not None
+
+
+def _check_read(change: str, recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a change that no learner takes, and say which do not: their own settings win over `training`.
+
+    Raises:
+        SpecError: None takes it, or it names a setting of one learner and is meant for all of an axis.
+    """
+    path, _, _ = change.partition("=")
+    room, _, setting = path.strip().partition(".")
+    learners = [_named(value) for value in recipe.axes.get("learner", (recipe.learner,)) if value is not None]
+    if room == "training":
+        for name in [setting] if setting else recipe.training:
+            _check_shared(name, [own for own in learners if _has(own, name)], recipe, chosen)
+    elif room == "learner" and setting and "." not in setting:
+        lacking = [str(own["name"]) for own in learners if not _has(own, setting)]
+        if 0 < len(lacking) < len(learners):
+            mend = f"--set training.{setting}=VALUE, if it is one of training; or narrow the axis: --set learner=NAME"
+            raise SpecError(f"{', '.join(lacking)}: no setting {setting!r}", where=f"--set {path}", mend=mend)
+
+
+def _has(own: Mapping[str, Any], setting: str) -> bool:
+    return setting in open_learner({"name": own.get("name")})[0].config.model_fields
+
+
+def _check_shared(
+    name: str, takers: Sequence[Mapping[str, Any]], recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]
+) -> None:
+    axis = f"learner.{name}" in recipe.axes
+    deaf = [str(own["name"]) for own in takers if axis or name in own or name in chosen.get(str(own["name"]), {})]
+    why = "the recipe or its `tuned` gives an own one"
+    if deaf and len(deaf) == len(takers):
+        mend = f"name it beside the learner: --set 'axes.learner=[{{name: {deaf[0]}, {name}: VALUE}}, ...]'"
+        raise SpecError(f"no learner reads it: {', '.join(deaf)}: {why}", where=f"--set training.{name}", mend=mend)
+    if deaf:
+        notice(f"training.{name} is not read by {', '.join(deaf)}: {why}")
 
 
 def grid_of(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]] | None = None) -> Grid:
@@ -119,14 +176,15 @@ def read_values(path: Path | str, sets: Sequence[str] = ()) -> dict[str, Any]:
     """
     values = _read(Path(path))
     for change in sets:
-        _apply(values, change)
+        apply_change(values, change)
     return values
 
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         near = sorted(str(p) for p in [*Path().glob("*.yaml"), *Path("recipes").glob("*.yaml")])
-        raise SpecError(f"there is no recipe {str(path)!r}", where="SPEC", mend=did_you_mean(str(path), near))
+        mend = near_paths(path) if path.parent != Path() else did_you_mean(str(path), near)
+        raise SpecError(f"there is no recipe {str(path)!r}", where="SPEC", mend=mend)
     try:
         return dict(read_text(path).values)
     except DataError as error:
@@ -135,37 +193,13 @@ def _read(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _apply(values: dict[str, Any], change: str) -> None:
-    path, sign, text = change.partition("=")
-    if not sign or not path.strip():
-        raise SpecError(f"{change!r} is no change", where="--set", mend="write --set field.path=VALUE, such as seed=3")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise SpecError(
-            f"{text!r} is no YAML value", where=f"--set {path}", mend="quote it: --set 'a=\"x: y\"'"
-        ) from None
-    *parents, last = path.strip().split(".")
-    place: dict[str, Any] = values
-    for depth, part in enumerate(parents):
-        found: Any = place.setdefault(part, {})
-        if isinstance(found, str) and part == "learner":
-            found = {"name": found}
-        if not isinstance(found, Mapping):
-            raise SpecError(
-                f"{'.'.join(parents[: depth + 1])} holds {found!r}, no fields", where="--set", mend="name a field of it"
-            )
-        inner: dict[str, Any] = dict(found)
-        place[part] = inner
-        place = inner
-    place[last] = value
-
-
 def _expand(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> list[RunSpec]:
     written = recipe.model_dump(mode="json")
     base = {field: written[field] for field in RunSpec.model_fields if field != "name"}
     for axis, points in recipe.axes.items():
         _check_axis(axis, points)
+    named = {str(s) for s in recipe.axes.get("stream", (recipe.stream,))}
+    streams = {name: card_here("streams", name) for name in sorted(named)}
     runs: list[RunSpec] = []
     for point in itertools.product(*recipe.axes.values()):
         values: dict[str, Any] = dict(base)
@@ -173,7 +207,9 @@ def _expand(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> list[Run
         for axis, value in zip(recipe.axes, point, strict=True):
             labels.append(_label(axis, value))
             _place(values, axis, value)
+        values["model"] = {"name": values["model"]} if isinstance(values["model"], str) else values["model"]
         values["learner"] = _learner(values.get("learner"), recipe, chosen)
+        values["stream"] = streams[str(values["stream"])]
         spec = validated(RunSpec, {**values, "name": "-".join(labels)}, "")
         runs.append(resolve(spec))
     return runs
@@ -219,7 +255,7 @@ def _plain(text: str) -> str:
 def _learner(value: Any, recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     if value is None:
         raise SpecError("no learner is named", where="learner", mend="learner: sft, or axes: {learner: [sft, replay]}")
-    own = {"name": value} if isinstance(value, str) else {k: v for k, v in value.items() if k != "as"}
+    own = _named(value)
     plugin, _ = open_learner({"name": own.get("name")})
     _check_training(recipe)
     known = set(plugin.config.model_fields)
@@ -227,9 +263,13 @@ def _learner(value: Any, recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]
     return {**shared, **chosen.get(str(own.get("name")), {}), **own}
 
 
+def _named(value: Any) -> dict[str, Any]:
+    return {"name": value} if isinstance(value, str) else {k: v for k, v in value.items() if k != "as"}
+
+
 def _check_training(recipe: Recipe) -> None:
     # Training settings are those of plain fine-tuning; a method's own settings belong to the method.
-    open_learner({"name": "sft", **recipe.training})
+    validated(open_learner({"name": "sft"})[0].config, recipe.training, "training")
 
 
 def run_grid(grid: Grid, store: Store, machine: Machine) -> list[Path]:

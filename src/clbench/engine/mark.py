@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from clbench.core import plugins
 from clbench.core.errors import SpecError
-from clbench.core.keys import key
+from clbench.core.extras import explained
+from clbench.core.keys import canonical, key
 from clbench.core.protocols import ScorerPlugin
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Exam, Grade, Marks
@@ -28,6 +31,25 @@ def open_scorer(name: str) -> ScorerPlugin:
     if not isinstance(plugin, ScorerPlugin):
         raise SpecError(f"{name!r} declares no ScorerPlugin", where="scorer.name", mend="see CONTRIBUTING.md")
     return plugin
+
+
+@lru_cache(maxsize=256)
+def _check_scorer(name: str, settings: str) -> None:
+    try:
+        open_scorer(name).build(json.loads(settings))
+    except ImportError as error:
+        raise explained(error) or error from None
+
+
+def check_scorers(exams: Iterable[Exam]) -> None:
+    """Refuse exams whose scorer cannot be built, before anything is asked: marking comes last, after hours perhaps.
+
+    Raises:
+        SpecError: A setting is unknown.
+        ExtraError: A package that it needs is not installed.
+    """
+    for exam in exams:
+        _check_scorer(exam.scorer.name, canonical(exam.scorer.settings))
 
 
 def mark(asked: Asked, exam: Exam, judge: ModelSpec | None, store: Store) -> Marks:

@@ -68,6 +68,9 @@ def resolve(spec: RunSpec) -> RunSpec:
 
     The name of a user's own file is pinned to its content: a run of a changed file is another run.
     """
+    if spec.judge is not None:
+        what = "nothing is marked by a judge yet, so this would change nothing but the run's key"
+        raise SpecError(what, where="judge", mend="leave it out; every shipped exam is marked by a checker")
     _, config = open_learner(spec.learner)
     owned = plugins.own(spec.learner_name)
     name = spec.learner_name if owned is None else owned.name

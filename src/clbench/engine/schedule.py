@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Exam, Lesson, Stream
 from clbench.engine.ask import due
+from clbench.engine.mark import check_scorers
 from clbench.engine.opening import opened
 from clbench.engine.resolve import check_abilities, check_learner
 from clbench.engine.trajectory import Trajectory
@@ -42,6 +43,7 @@ def open_run(spec: RunSpec, store: Store, machine: Machine) -> tuple[Stream, tup
     stream, exams = opened(spec, machine)
     check_learner(spec, stream)
     check_abilities(spec, exams)
+    check_scorers(exams)
     return stream, exams, Trajectory(spec, stream, store, machine)
 
 

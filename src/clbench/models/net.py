@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clbench.core.errors import ModelError
+from clbench.core.errors import ModelError, SpecError
 from clbench.core.gauge import GAUGES, Gauge
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
+from clbench.models.loaded import tell_loaded
 
 MOST_ROWS = 512  # continuations scored in one forward pass; bounds the memory of a spread cache
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -114,10 +115,23 @@ def seeded(seed: int, device: torch.device) -> Generator[None]:
 
 
 def device_of(machine: Machine) -> torch.device:
-    """Give the device that the machine names; "auto" takes an accelerator if there is one."""
-    if machine.device != "auto":
-        return torch.device(machine.device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Give the device that the machine names; "auto" takes an accelerator if there is one.
+
+    Raises:
+        SpecError: There is no such device here.
+    """
+    if machine.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    mend = "auto takes an accelerator if there is one; cpu is always there"
+    try:
+        device = torch.device(machine.device)
+    except RuntimeError:
+        raise SpecError(f"{machine.device!r} is no device", where="--device", mend=mend) from None
+    here = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= here.get(device.type, 1):
+        what = f"there is no device {machine.device!r} here: {here[device.type]} of the kind {device.type}"
+        raise SpecError(what, where="--device", mend=mend)
+    return device
 
 
 def _watch_memory() -> float:
@@ -166,22 +180,32 @@ def _hub_architectures(spec: ModelSpec) -> list[str]:
 
 
 def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:
-    """Call `auto.from_pretrained` on a folder or a pinned Hub id, with a clear error."""
-    from safetensors import SafetensorError
+    """Call `auto.from_pretrained` on a folder or a pinned Hub id, with a clear error; tell what a model lacked."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours stand on stderr already
+    logging.set_verbosity_error()  # what matters of its report we tell
+    has_weights = auto.__name__.startswith("AutoModel")
+    if has_weights:
+        settings["output_loading_info"] = True
     place = str(folder) if folder is not None else spec.name
     revision: dict[str, Any] = {} if folder is not None else {"revision": spec.revision}
     try:
-        return auto.from_pretrained(place, **revision, **settings)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        found = auto.from_pretrained(place, **revision, **settings)
+    except ImportError:
+        raise
+    except Exception as error:  # whatever the library meets in a file that is not what it seems
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"{spec.name!r} does not load: {first}",
             where="model.name",
             mend="the folder must hold config.json, weights and tokenizer files in Hugging Face format",
         ) from error
+    if not has_weights:
+        return found
+    module, info = found
+    tell_loaded(spec.name, info)
+    return module
 
 
 def padded(rows: Sequence[Sequence[int]], filler: int, device: torch.device) -> Tensor:

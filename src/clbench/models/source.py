@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from clbench.core.errors import ModelError, did_you_mean
+from clbench.core.errors import ModelError, did_you_mean, near_paths
 from clbench.core.keys import digest, folder_digest
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability
@@ -37,18 +37,31 @@ def locate(spec: ModelSpec) -> Path | None:
     if folder.exists():
         _check_folder(folder, spec)
         return folder
+    if spec.revision is None and _means_a_folder(spec.name):
+        raise ModelError(f"there is no folder {spec.name!r}", where="model.name", mend=near_paths(folder))
     if not HUB_ID.match(spec.name):
-        near = did_you_mean(spec.name, tiny.NAMES)
+        near = did_you_mean(spec.name, [*tiny.NAMES, *_checkpoints_here()])
         raise ModelError(
             f"there is no model {spec.name!r}", where="model.name", mend=f"a folder, a Hub id or a shipped one; {near}"
         )
     if spec.revision is None or not COMMIT.match(spec.revision):
         raise ModelError(
-            f"Hub model {spec.name!r} is not pinned (revision: {spec.revision})",
+            f"there is no folder {spec.name!r}, and as a Hub model it is not pinned (revision: {spec.revision})",
             where="model.revision",
-            mend="give the 40-hex commit; a branch name moves under your results. A local folder needs none",
+            mend="correct the path; or give the 40-hex commit: a branch name moves under your results",
         )
     return None
+
+
+def _means_a_folder(name: str) -> bool:
+    """Tell a path from a Hub id, `owner/name`: by its form, or since its first part is a folder here."""
+    if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1 or name.endswith("/"):
+        return True
+    return "/" in name and Path(name).parent.is_dir()
+
+
+def _checkpoints_here() -> list[str]:
+    return sorted(path.parent.as_posix() for path in Path().glob("*/config.json"))
 
 
 def _check_folder(folder: Path, spec: ModelSpec) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
-from clbench.core.errors import DataError
+from clbench.core.errors import DataError, near_paths
 from clbench.core.matrix import Matrix
 from clbench.core.notice import notice
 from clbench.core.outline import Outline
@@ -117,6 +117,8 @@ def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
     """
     runs: list[RunRecord] = []
     for path in paths:
+        if not path.exists():
+            raise DataError("there is no such folder", where=str(path), mend=near_paths(path))
         folders = [path] if (path / "spec.yaml").is_file() else sorted(p.parent for p in path.glob("*/spec.yaml"))
         if not folders:
             folders = sorted(p.parent for p in path.glob("runs/*/spec.yaml"))

@@ -10,14 +10,19 @@ import importlib
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from typing import Any
 
-from clbench.core.errors import StoreError, UserError
+from clbench.core import notice
+from clbench.core.errors import UserError, WorkerError
+from clbench.core.extras import explained
 from clbench.core.progress import Progress, listener, report
 from clbench.core.spec import Machine
 from clbench.engine.opening import stay_open
@@ -25,6 +30,21 @@ from clbench.engine.schedule import Unit, urgency
 from clbench.engine.work import make_unit
 
 PRELOAD = ["clbench.models.warm", "clbench.engine.work"]
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What is known of the workers.
+
+    Attributes:
+        told: The queue of their progress and notices.
+        seen: Processes that were seen alive; the pool forgets them when it breaks.
+        said: Notices that were passed on.
+    """
+
+    told: Any
+    seen: set[BaseProcess] = field(default_factory=set)
+    said: set[str] = field(default_factory=set)
 
 
 def make_all(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
@@ -57,25 +77,26 @@ def _make_here(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
 def _make_in_workers(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    told: Any = context.Queue()
+    heard = _Heard(context.Queue())
     workers = min(machine.workers, len(units))
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_open_worker, initargs=(told, os.getpid())
+        workers, mp_context=context, initializer=_open_worker, initargs=(heard.told, os.getpid())
     ) as pool:
         try:
-            return _dispatch(units, machine, pool, told)
-        except BrokenProcessPool as error:
-            raise StoreError(
-                "a worker was killed, perhaps because memory ran out",
-                where=f"--workers {workers}",
-                mend="run the same command again with fewer workers; what is finished is kept",
-            ) from error
+            failed = _dispatch(units, machine, pool, heard)
+        except (BrokenProcessPool, EOFError, ConnectionError) as error:
+            raise _broken(workers, [p.exitcode for p in heard.seen - others if p.exitcode]) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    _pass_on(heard)  # what workers told last comes when they have ended
+    return failed
 
 
-def _dispatch(units: Sequence[Unit], machine: Machine, pool: ProcessPoolExecutor, told: Any) -> dict[str, UserError]:
+def _dispatch(
+    units: Sequence[Unit], machine: Machine, pool: ProcessPoolExecutor, heard: _Heard
+) -> dict[str, UserError]:
     hangs = urgency(units)
     waiting = sorted(units, key=lambda u: -hangs[u.key])
     open_keys = {u.key for u in units}  # what is not in it was in the store before
@@ -88,40 +109,69 @@ def _dispatch(units: Sequence[Unit], machine: Machine, pool: ProcessPoolExecutor
         for unit in [u for u in waiting if u.needs not in open_keys][: machine.workers - len(running)]:
             waiting.remove(unit)
             running[pool.submit(_work, unit, machine)] = unit
+            heard.seen.update(multiprocessing.active_children())
         done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
             unit = running.pop(future)
             error = future.exception()
-            if isinstance(error, UserError):
+            if isinstance(error, UserError) and not isinstance(error, WorkerError):
                 failed[unit.key] = error
             elif error is not None:
                 raise error
             else:
                 open_keys.discard(unit.key)
-        _pass_on(told)
+        _pass_on(heard)
         report(Progress("units", len(units) - len(waiting) - len(running), len(units), slot=0))
     return failed
 
 
-def _pass_on(told: Any) -> None:
+def _pass_on(heard: _Heard) -> None:
+    """Pass on what workers told: progress, and notices, each once however many workers had it."""
     while True:
         try:
-            report(told.get_nowait())
+            one = heard.told.get_nowait()
         except queue.Empty:
             return
+        if isinstance(one, Progress):
+            report(one)
+        elif one not in heard.said:
+            heard.said.add(one)
+            notice.notice(one)
+
+
+def _broken(workers: int, codes: Sequence[int]) -> WorkerError:
+    """Say how a pool broke: by the exit code of the worker that ended first; the others were told to end (SIGTERM)."""
+    codes = [c for c in codes if c != -signal.SIGTERM] or list(codes)
+    where, kept = f"--workers {workers}", "what is finished is kept"
+    if not codes:
+        mend = f"run the same command with --workers 1, which makes everything in this process; {kept}"
+        return WorkerError("no worker could be started; what it said stands above", where=where, mend=mend)
+    if codes[0] == -signal.SIGKILL:
+        mend = f"run the same command again with fewer workers; {kept}"
+        return WorkerError("a worker was killed, perhaps because memory ran out", where=where, mend=mend)
+    how = f"by {signal.Signals(-codes[0]).name}" if codes[0] < 0 else f"with exit code {codes[0]}"
+    mend = f"run the same command with --workers 1, which shows where it happens; {kept}"
+    return WorkerError(f"a worker ended {how}; what it said stands above", where=where, mend=mend)
 
 
 _label = ""
+_unable: list[UserError] = []  # why this worker cannot work
 
 
 def _work(unit: Unit, machine: Machine) -> None:
     global _label
+    if _unable:
+        raise _unable[0]
     _label = unit.label
     make_unit(unit, machine)
 
 
 def _open_worker(told: Any, parent: int) -> None:
-    _single_thread()
+    notice.quiet_libraries()
+    try:
+        _single_thread()
+    except Exception as error:  # raised here, it would break the pool, and nobody would hear what it was
+        _unable.append(_why(error))
     last = [0.0]
 
     def tell(progress: Progress) -> None:
@@ -131,8 +181,17 @@ def _open_worker(told: Any, parent: int) -> None:
             told.put(Progress(f"{_label}: {progress.what}", progress.done, progress.total, slot=os.getpid()))
 
     listener.set(tell)
+    notice.listener.set(told.put)
     stay_open()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _why(error: Exception) -> WorkerError:
+    extra = explained(error) if isinstance(error, ImportError) else None
+    if extra is not None:
+        return WorkerError(f"a worker did not start: {extra.what}", where="--workers", mend=extra.mend)
+    mend = "run the same command with --workers 1, which shows where it happens"
+    return WorkerError(f"a worker did not start: {type(error).__name__}: {error}", where="--workers", mend=mend)
 
 
 def _end_with(parent: int) -> None:

@@ -1,0 +1,182 @@
+"""What `clbench list` knows of each thing, as fields, and the line that is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, cast
+
+Row = dict[str, Any]
+
+
+def learners() -> list[Row]:
+    """Return every learner: name, about, version, families, needs_task, teaches, settings (name -> default)."""
+    from clbench.core import plugins
+    from clbench.core.protocols import LearnerPlugin
+
+    rows: list[Row] = []
+    for name in plugins.names("learner"):
+        plugin = cast("LearnerPlugin[Any]", plugins.load("learner", name, "PLUGIN"))
+        fields = plugin.config.model_fields.items()
+        doc = import_module(plugin.config.__module__).__doc__ or ""
+        rows.append(
+            {
+                "name": name,
+                "about": doc.strip().splitlines()[0] if doc.strip() else "",
+                "version": plugin.version,
+                "families": list(plugin.families),
+                "needs_task": plugin.needs_task,
+                "teaches": plugin.teaches,
+                "settings": {n: _plain(f.get_default(call_default_factory=True)) for n, f in fields},
+            }
+        )
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    """Give a default as JSON has it; one that must be given is null."""
+    from pydantic_core import PydanticUndefined, to_jsonable_python
+
+    return None if value is PydanticUndefined else to_jsonable_python(value)
+
+
+def scorers() -> list[Row]:
+    """Return every scorer: name, about, version, and whether an exam's score is more than the mean of its items."""
+    from clbench.core import plugins
+    from clbench.engine.mark import open_scorer
+
+    found = [(name, open_scorer(name)) for name in plugins.names("scorer")]
+    return [{"name": n, "about": p.about, "version": p.version, "own_rule": p.combine is not None} for n, p in found]
+
+
+def metrics() -> list[Row]:
+    """Return every figure: name, symbol, about, group, unit, better, low and high (null: without end), needs."""
+    import math
+
+    from clbench.metrics import all_metrics
+
+    return [
+        {
+            "name": name,
+            "symbol": p.symbol,
+            "about": (p.compute.__doc__ or "").splitlines()[0],
+            "group": p.group,
+            "unit": p.unit,
+            "better": p.better,
+            "low": p.low if math.isfinite(p.low) else None,
+            "high": p.high if math.isfinite(p.high) else None,
+            "needs": p.needs,
+            "references": list(p.references),
+        }
+        for name, p in all_metrics().items()
+    ]
+
+
+def models() -> list[Row]:
+    """Return the shipped models: name, family, type, architectures, bytes of the weights, positions, vocabulary."""
+    from clbench.core.spec import ModelSpec
+    from clbench.models import source, tiny
+
+    rows: list[Row] = []
+    for name in tiny.NAMES:
+        spec = ModelSpec(name=name)
+        config = source.configuration(spec)
+        architectures = [str(a) for a in config.get("architectures") or []]
+        rows.append(
+            {
+                "name": name,
+                "family": source.family_of(spec, architectures),
+                "type": config.get("model_type", ""),
+                "architectures": architectures,
+                "bytes": source.weights_bytes(spec),
+                "positions": config.get("max_position_embeddings"),
+                "vocabulary": config.get("vocab_size"),
+            }
+        )
+    return rows
+
+
+def tasks() -> list[Row]:
+    """Return every task card: name, kind, language, domain, license, source, scorer, labels, unverified, rows."""
+    from clbench.data.card import Card, list_cards, load_task_card
+
+    def row(card: Card) -> Row:
+        told = {k: card.about.get(k) for k in ("kind", "language", "domain", "license")}
+        listed = card.labels if isinstance(card.labels, (list, tuple)) else None
+        lock = card.lock
+        return {
+            "name": card.name,
+            **{k: None if v is None else str(v) for k, v in told.items()},
+            "source": [str(s) for s in card.sources] or ["generated"],
+            "scorer": card.scorer.name if card.scorer is not None else None,
+            "labels": len(listed) if listed else None,
+            "unverified": bool(card.unverified),
+            "rows": None if lock is None else {"lesson": lock.lesson, "dev": lock.dev, "exam": lock.exam},
+        }
+
+    return [row(load_task_card(name)) for name in list_cards("tasks")]
+
+
+def streams() -> list[Row]:
+    """Return every stream card: name, about, tasks, worlds (how many), order, reveals, online, missing."""
+    from clbench.data.card import list_cards
+    from clbench.data.streamcard import load_stream_card
+
+    return [
+        {
+            "name": card.name,
+            "about": str(card.about.get("text", "")),
+            "tasks": list(card.tasks),
+            "worlds": sum(w.num for w in card.worlds),
+            "order": card.order if isinstance(card.order, str) else card.order.model_dump(mode="json"),
+            "reveals": card.reveals,
+            "online": card.online,
+            "missing": card.missing,
+            "listed": card.listed,
+        }
+        for card in map(load_stream_card, list_cards("streams"))
+    ]
+
+
+def exams() -> list[Row]:
+    """Return every exam card: name, kind, ability, suites, source, scorer, about."""
+    from clbench.data.card import list_cards, load_exam_card
+
+    return [
+        {
+            "name": card.name,
+            "kind": card.kind,
+            "ability": card.ability or None,
+            "suites": list(card.suites),
+            "source": card.source.model_dump(mode="json", exclude_none=True),
+            "scorer": card.scorer.name if card.scorer is not None else None,
+        }
+        for card in map(load_exam_card, list_cards("exams"))
+    ]
+
+
+LISTERS: Mapping[str, Callable[[], list[Row]]] = {
+    "learners": learners,
+    "scorers": scorers,
+    "metrics": metrics,
+    "models": models,
+    "tasks": tasks,
+    "streams": streams,
+    "exams": exams,
+}
+
+
+def line_of(what: str, row: Row) -> str:
+    """Return what stands behind a name in the listing for people."""
+    if what == "metrics":
+        return f"{row['symbol']}: {row['about']}"
+    if what == "models":
+        return f"{row['family']}, {row['bytes'] / 1e6:.1f} MB; or any checkpoint folder, or a Hub id with a revision"
+    if what == "tasks":
+        told = ", ".join(row[k] for k in ("kind", "language", "domain", "license") if row[k] is not None)
+        return f"unverified: {told}" if row["unverified"] else told
+    if what == "streams":
+        return f"{row['about']} [{row['listed']}]".strip()
+    if what == "exams":
+        return f"{row['kind']}; in {', '.join(row['suites']) or 'no suite'}"
+    return str(row["about"])

@@ -1,0 +1,67 @@
+"""Extras: what `pip install clbench` alone does not bring, and which extra brings it. Nothing is imported here."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+
+from clbench.core.errors import ExtraError
+
+# Extra -> the modules that clbench imports of it.
+MODULES: Mapping[str, tuple[str, ...]] = {
+    "train": ("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors", "rouge_score", "sacrebleu"),
+    "data": ("datasets", "pyarrow"),
+    "abilities": ("lm_eval", "langdetect", "jieba"),
+    "energy": ("pynvml",),
+    "mlflow": ("mlflow",),
+    "wandb": ("wandb",),
+    "trackio": ("trackio",),
+}
+# Without these no model is loaded; the others of "train" serve single methods and scorers, which ask for them.
+TO_LOAD = ("torch", "transformers", "accelerate")
+
+
+def install(extra: str) -> str:
+    """Return the command that brings an extra."""
+    return f'pip install "clbench[{extra}]"'
+
+
+def absent(modules: Iterable[str]) -> list[str]:
+    """Return those of some modules that are not installed, in their order."""
+    return [name for name in modules if not _is_here(name)]
+
+
+def _is_here(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # an import hook refuses it, or its place in sys.modules is barred
+        return False
+
+
+def need_models(what: str) -> None:
+    """Refuse, before anything is opened or planned, what needs a model where none can be loaded.
+
+    Args:
+        what: The work, for the message: "a run", "an exam".
+
+    Raises:
+        ExtraError: Names the missing modules and the extra that brings them.
+    """
+    if lacking := absent(TO_LOAD):
+        raise ExtraError(f"{what} needs {_listed(lacking)}", mend=install("train"))
+
+
+def explained(error: ImportError) -> ExtraError | None:
+    """Return what to tell the user of an import that failed, or None where it is no module of an extra."""
+    root = (error.name or "").partition(".")[0]
+    found = next((extra for extra, modules in MODULES.items() if root in modules), None)
+    if found is None:
+        return None
+    if not _is_here(root):
+        return ExtraError(f"this needs {_listed([root])}", mend=install(found))
+    first = str(error).strip().splitlines()[0]
+    return ExtraError(f"{root} is installed and does not import: {first}", mend=f"install it anew: {install(found)}")
+
+
+def _listed(modules: list[str]) -> str:
+    return f"{', '.join(modules)}, which {'is' if len(modules) == 1 else 'are'} not installed"
