@@ -35,7 +35,7 @@ def baseline(
     exams: Exams = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="File of the baseline.")] = Path("baseline.json"),
     items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
-    max_tokens: MaxTokens = 512,
+    max_tokens: MaxTokens = None,
     dtype: Dtype = "float32",
     data: Data = None,
     store: Place = None,
@@ -57,7 +57,9 @@ def baseline(
     write_baseline(output, taken)
     remember(how.store, taken)
     for each in taken.exams:
-        say(f"{each.sheet.exam}: {100 * _mean(each.sheet.rows[0].values()):.1f} % of {len(each.sheet.ids)}")
+        cut = each.sheet.rows[0].cut
+        said = f"; {cut[0]} questions were cut, since they did not fit" if cut else ""
+        say(f"{each.sheet.exam}: {100 * _mean(each.sheet.rows[0].values()):.1f} % of {len(each.sheet.ids)}{said}")
     say(f"baseline: {output.resolve()}\nseal: {taken.seal}")
 
 

@@ -46,6 +46,8 @@ class Request(Frozen):
         max_tokens: Most tokens that are written.
         stop: Writing ends before the first of these.
         temperature: 0 is greedy.
+        starts: Where the examples in `context` begin and the question after them, in characters, rising: a context that
+            does not fit loses whole examples, the first ones first. Empty: it loses its beginning token by token.
     """
 
     kind: Literal["loglik", "rolling", "text"]
@@ -54,6 +56,8 @@ class Request(Frozen):
     max_tokens: int = Field(default=256, ge=1)
     stop: tuple[str, ...] = ()
     temperature: float = Field(default=0.0, ge=0.0)
+    starts: tuple[int, ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"starts"})
 
 
 class Reply(Frozen):
@@ -317,7 +321,8 @@ class Answer(Frozen):
     Attributes:
         finish: "stop" ended by itself, "length" was cut at `max_tokens`, "error" could not be answered (see `text`).
         tokens_in, tokens_out: Tokens read and written, padding not counted.
-        tokens_cut: Tokens of the prompt's middle that were left out because it did not fit.
+        tokens_cut: Tokens of the prompt that were left out because it did not fit.
+        shots_cut: Examples (earlier exchanges) among them that were left out whole.
         replies: To the plain questions of the example, in their order.
     """
 
@@ -327,8 +332,9 @@ class Answer(Frozen):
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cut: int = 0
+    shots_cut: int = 0
     replies: tuple[Reply, ...] = ()
-    later: ClassVar[frozenset[str]] = frozenset({"tokens_cut", "replies"})
+    later: ClassVar[frozenset[str]] = frozenset({"tokens_cut", "shots_cut", "replies"})
 
 
 class Grade(Frozen):
@@ -376,6 +382,7 @@ class Meters(Frozen):
         stream_bytes: Bytes of all examples of the stream, against which stored bytes are compared.
         kept_bytes_by_step, parameters_by_step, train_s_by_step: One value per lesson; parameters of the whole model.
         joules: Energy of the machine while it learnt and was examined; None where no counter could be read.
+        cut_by_step: Of every lesson (prompts cut, answers cut, examples taught); empty where all of it fitted.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
     """
 
@@ -395,4 +402,5 @@ class Meters(Frozen):
     train_s_by_step: tuple[float, ...] = ()
     joules: float | None = None
     prices: Mapping[str, float] = {}
-    later: ClassVar[frozenset[str]] = frozenset({"joules", "prices"})
+    cut_by_step: tuple[tuple[int, int, int], ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"joules", "prices", "cut_by_step"})

@@ -27,6 +27,7 @@ def take(
     Raises:
         ModelError: It cannot sit one of them.
     """
+    model = source.settled(model)
     found: list[Taken] = []
     for sat in examine(model, exams, store, machine):
         (sheet,) = sheets_of([Cell(0, sat.exam, sat.asked, sat.marks)]).sheets
