@@ -124,6 +124,8 @@ class Causal:
             if len(self._encoded) >= 100_000:
                 self._encoded.clear()
                 self._cuts.clear()
+            if example.choices:
+                self.reader.check_labels(example.choices, f"example {example.id}")
             whole = self.answer_ids(example.targets[0])
             answer = whole[: self.spec.longest // 2]
             read = self._read(example.prompt, len(answer))
@@ -206,6 +208,7 @@ class Causal:
         for example in examples:
             if not example.choices:
                 raise ModelError("no choices to rank", where=f"example {example.id}", mend="give the task `labels`")
+            self.reader.check_labels(example.choices, f"example {example.id}")
         # The end token counts, so that "1" is not preferred for being the beginning of "10".
         choices = [[self.answer_ids(c) for c in e.choices] for e in examples]
         rooms = [max(map(len, ids)) for ids in choices]

@@ -42,6 +42,7 @@ class Reader:
     def __init__(self, tokenizer: Any, spec: ModelSpec) -> None:
         self.tokenizer = tokenizer
         self.spec = spec
+        self._checked: set[tuple[str, ...]] = set()
         source = chosen(tokenizer.chat_template, spec.name)
         names = dict(tokenizer.special_tokens_map)
         self.template = None if source is None else Template(source, names, spec.name, notice)
@@ -178,6 +179,22 @@ class Reader:
             groups.setdefault(tuple(self.text_ids(label)), []).append(label)
         return [tuple(group) for group in groups.values() if len(group) > 1]
 
+    def check_labels(self, labels: tuple[str, ...], where: str) -> None:
+        """Refuse a closed set in which labels are the same tokens; each set is looked at once.
+
+        Raises:
+            ModelError: Names the labels.
+        """
+        if labels in self._checked:
+            return
+        if groups := self.same(labels):
+            raise ModelError(
+                named_alike(groups[0]),
+                where=where,
+                mend="write them with words that its tokenizer knows, or take another model",
+            )
+        self._checked.add(labels)
+
     def framed_ids(self, text: str) -> list[int]:
         """Return a text as an encoder reads it: between the tokenizer's own special tokens."""
         if self.special_in(text) is None:
@@ -202,6 +219,17 @@ class Reader:
             ids = self.ids(prompt)
         kept = cut_middle(ids, limit)
         return Read(kept, num - len(kept), dropped)
+
+
+def named_alike(labels: Sequence[str]) -> str:
+    """Return which labels are the same tokens, in words.
+
+    Example:
+        >>> named_alike(["zebra", "giraffe"])
+        "the labels 'zebra', 'giraffe' are the same tokens to the model"
+    """
+    more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
+    return f"the labels {', '.join(map(repr, labels[:5]))}{more} are the same tokens to the model"
 
 
 def cut_middle(ids: list[int], limit: int) -> list[int]:

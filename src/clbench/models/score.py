@@ -4,8 +4,8 @@ Where positions are rotary and every layer keeps all it has read, continuations 
 each blind to the others; else each has a row of its own on a copy of the cache; a model that keeps no such cache reads
 every row whole. Continuations go through in parts of bounded size: memory and time are linear in their number.
 
-Shapes: B prompts, R rows (one per prompt and continuation), L continuation tokens, K continuations of a prompt, S = K L,
-V vocabulary.
+Shapes: B prompts, R rows (one per prompt and continuation), L tokens of a continuation, K continuations of a prompt,
+S = K L, V vocabulary.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import Message, Prompt
 from clbench.models import source
 from clbench.models.net import pretrained
-from clbench.models.reader import LEAST, Reader
+from clbench.models.reader import LEAST, Reader, named_alike
 
+WORTH_SAYING = 0.01  # share of unknown tokens from which it is said
 Turns = tuple[tuple[str, str], ...]
 
 
@@ -31,6 +32,7 @@ class Tokens:
         self.family = family
         self.unit = f"tokens of {spec.name}"
         self.most = spec.longest
+        self._unknown = self._all = 0
 
     def lengths(self, prompts: Sequence[Turns], answers: Sequence[str]) -> list[tuple[int, int]]:
         """Give (prompt, answer) lengths of rows before any cut; a causal model's answer has its end token."""
@@ -39,6 +41,9 @@ class Tokens:
         causal = self.family == "causal"
         asked = self._asked(prompts)
         said = self._ids(answers, special=False)
+        unknown = self.tokenizer.unk_token_id
+        self._unknown += sum(ids.count(unknown) for ids in [*asked, *(said if causal else [])])
+        self._all += sum(map(len, asked)) + (sum(map(len, said)) if causal else 0)
         forged = [i for i, answer in enumerate(answers) if self.reader.special_in(answer) is not None]
         for i in forged:
             said[i] = self.reader.text_ids(answers[i])
@@ -64,19 +69,29 @@ class Tokens:
         gone = asked[head : len(asked) - (limit - head)] if len(asked) > limit else []
         return self.tokenizer.decode(gone), end
 
-    def special(self, text: str) -> str | None:
-        """Give the first special token that a text writes out, which is read letter by letter; None where none is."""
-        return self.reader.special_in(text)
+    def remarks(self, prompts: Sequence[Turns], answers: Sequence[str]) -> list[tuple[int, str, str]]:
+        """Give (row, "special", what) of every text that writes out a special token, which is read letter by letter."""
+        found: list[tuple[int, str, str]] = []
+        for i, (turns, answer) in enumerate(zip(prompts, answers, strict=True)):
+            texts = [("the prompt", content) for _, content in turns]
+            if self.family == "causal":
+                texts.append(("the answer", answer))
+            for place, text in texts:
+                if (token := self.reader.special_in(text)) is not None:
+                    found.append((i, "special", f"in {place}: {token!r} is a special token of the model"))
+        return found
 
-    def unknown(self, texts: Sequence[str]) -> tuple[int, int]:
-        """Count (unknown tokens, all tokens) of texts; a tokenizer without an unknown token knows everything."""
-        ids = self._ids(texts, special=False) if texts else []
-        unknown = self.tokenizer.unk_token_id
-        return sum(row.count(unknown) for row in ids) if unknown is not None else 0, sum(map(len, ids))
+    def closing(self, labels: Sequence[str]) -> list[tuple[str, str]]:
+        """Give the labels that are the same tokens ("alike"), and the share of tokens that are unknown ("unknown").
 
-    def same(self, labels: Sequence[str]) -> list[tuple[str, ...]]:
-        """Give the labels that are the same tokens, and so one label to a causal model; an encoder reads no label."""
-        return self.reader.same(labels) if self.family == "causal" else []
+        An encoder reads no label, so it has no alike ones.
+        """
+        groups = self.reader.same(labels) if self.family == "causal" else []
+        found = [("alike", named_alike(group)) for group in groups]
+        if self._all and self._unknown / self._all >= WORTH_SAYING:
+            share = f"{100 * self._unknown / self._all:.1f} %"
+            found.append(("unknown", f"{self._unknown:,} of {self._all:,} tokens ({share}) stand for unknown words"))
+        return found
 
     def _asked(self, prompts: Sequence[Turns]) -> list[list[int]]:
         """Give the tokens of whole prompts; of those that write special tokens out one by one."""
