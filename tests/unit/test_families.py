@@ -1,4 +1,4 @@
-"""Foreign architectures with random weights: what is ranked, scored and written, against one plain forward pass each."""
+"""Foreign architectures with random weights: what is ranked, scored and written, against plain forward passes."""
 
 import json
 import shutil
@@ -110,7 +110,9 @@ def test_plain_questions_score_and_write_as_plainly(net):
         ids = net.tokenizer.encode(scored.context)
         whole = net.tokenizer.encode(scored.context + scored.continuation)
         assert answer.replies[0].loglik == pytest.approx(plain_nats(net, ids, whole[len(ids) :]), abs=2e-3)
-        assert answer.replies[1].text == plain_text(net, net.tokenizer.encode(written.context), net.reader.plain_ends, 6)
+        assert answer.replies[1].text == plain_text(
+            net, net.tokenizer.encode(written.context), net.reader.plain_ends, 6
+        )
 
 
 def test_many_labels_score_in_parts_as_together(tmp_path, monkeypatch):
@@ -122,7 +124,9 @@ def test_many_labels_score_in_parts_as_together(tmp_path, monkeypatch):
     for nodes in (20, 7):
         monkeypatch.setattr("clbench.models.score.MOST_NODES", nodes)
         monkeypatch.setattr("clbench.models.tree.MOST_NODES", nodes)
-        parts = net.score([net.prompt_ids(e.prompt) for e in many], [[net.answer_ids(c) for c in e.choices] for e in many])
+        parts = net.score(
+            [net.prompt_ids(e.prompt) for e in many], [[net.answer_ids(c) for c in e.choices] for e in many]
+        )
         for a, b in zip(parts, whole, strict=True):
             assert [nats for nats, _ in a] == pytest.approx([nats for nats, _ in b], abs=2e-3)
 

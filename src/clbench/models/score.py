@@ -131,13 +131,13 @@ def _packed(net: Causal, cache: Any, mask_BT: Tensor, rows: Rows) -> Tensor:
 
 def _spread(net: Causal, cache: Any, mask_BT: Tensor, rows: Rows) -> Tensor:
     """Run every continuation as its own row on a copy of its prompt's cache: slower, and right for any cache."""
-    ids_RL = rows.ids[:, :-1]
+    ids_RL, real_RL = rows.ids[:, :-1], rows.real[:, 1:]  # a token that predicts none needs no position
     mine = copy.deepcopy(cache)
     mine.batch_select_indices(rows.owner)
     return net.module(
         input_ids=ids_RL,
-        attention_mask=torch.cat([mask_BT[rows.owner], rows.real[:, :-1]], dim=1),
-        position_ids=mask_BT.sum(1)[rows.owner, None] + torch.arange(ids_RL.shape[1], device=net.device),
+        attention_mask=torch.cat([mask_BT[rows.owner], real_RL], dim=1),
+        position_ids=mask_BT.sum(1)[rows.owner, None] - 1 + real_RL.cumsum(1),
         past_key_values=mine,
         use_cache=True,
     ).logits
