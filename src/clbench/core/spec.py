@@ -130,14 +130,14 @@ class RunSpec(Frozen):
 
 
 class Machine(Frozen):
-    """HOW a run is made. It never changes what comes out, so it is recorded and never hashed.
+    """HOW a run is made. It changes nothing that comes out, so it is recorded and not hashed (but for `exam_batch`).
 
     Attributes:
         store: Folder of the store.
         data: Folder under which local data sets lie; None if there is none.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         workers: Processes that make stages side by side, one thread each.
-        exam_batch: Questions per forward pass.
+        exam_batch: Questions per forward pass. In 16 bits it may change an answer, and is then part of its key.
         checkpoint_s: Seconds between checkpoints inside a lesson.
     """
 

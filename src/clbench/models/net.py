@@ -150,7 +150,7 @@ def load_net(spec: ModelSpec, machine: Machine) -> Net:
     from clbench.models.encoder import Encoder
 
     folder, spec = source.locate(spec), source.settled(spec)
-    family = source.family_of(spec, list(source.stated(spec, "config.json").get("architectures") or []))
+    family = source.family_of(spec, list(source.configuration(spec).get("architectures") or []))
     device = device_of(machine)
     if device.type == "cuda":
         GAUGES["device_memory_bytes"] = DEVICE_MEMORY

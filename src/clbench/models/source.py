@@ -116,7 +116,7 @@ def settled(spec: ModelSpec) -> ModelSpec:
 
 
 def _length(spec: ModelSpec) -> Length:
-    config = stated(spec, "config.json")
+    config = configuration(spec)
     found = family_of(spec, list(config.get("architectures") or []), unknown="causal")
     tokenizer = stated(spec, "tokenizer_config.json")
     length = length_of(config, tokenizer, spec.dtype, encoder=found == "encoder")
@@ -143,7 +143,7 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
     mark), "decoding" (settings of generation_config.json that are not followed), "date" (of a template that reads the
     clock), "system" (a system turn that the template drops), "opening" (what it leaves out before an answer).
     """
-    config, generation = stated(spec, "config.json"), stated(spec, "generation_config.json")
+    config, generation = configuration(spec), stated(spec, "generation_config.json")
     if family_of(spec, list(config.get("architectures") or []), unknown="causal") == "encoder":
         return {}
     tokenizer = stated(spec, "tokenizer_config.json")
@@ -238,12 +238,12 @@ def _read_json(path: Path, _stamp: tuple[int, int]) -> dict[str, Any]:
 
 
 def configuration(spec: ModelSpec) -> dict[str, Any]:
-    """Read the checkpoint's config.json; empty for a Hub model, whose configuration is read when it is loaded."""
-    return {} if locate(spec) is None else stated(spec, "config.json")
+    """Read the checkpoint's config.json, fetched for a model of the Hub."""
+    return stated(spec, "config.json")
 
 
 def abilities(spec: ModelSpec) -> frozenset[Ability] | None:
-    """Tell what a model can without loading it; None for a Hub model, whose configuration is not at hand."""
+    """Tell what a model can without loading it; None for a Hub model whose configuration names no architecture."""
     architectures = configuration(spec).get("architectures") or []
     if not architectures and spec.family == "auto" and locate(spec) is None:
         return None

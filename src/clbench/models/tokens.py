@@ -126,5 +126,5 @@ def load_tokens(spec: ModelSpec) -> Tokens:
     from transformers import AutoTokenizer
 
     folder, spec = source.locate(spec), source.settled(spec)
-    family = source.family_of(spec, list(source.stated(spec, "config.json").get("architectures") or []))
+    family = source.family_of(spec, list(source.configuration(spec).get("architectures") or []))
     return Tokens(pretrained(AutoTokenizer, spec, folder), family, spec)
