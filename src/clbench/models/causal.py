@@ -238,8 +238,11 @@ class Causal:
     def _cache(self) -> Any:
         """What the model keeps of a token that it has read; None where that is not keys and values layer by layer."""
         start = torch.tensor([[self.reader.end]], device=self.device)
-        found: Any = getattr(self.module(input_ids=start, use_cache=True), "past_key_values", None)
-        kinds = {type(layer).__name__ for layer in getattr(found, "layers", ())}
+        try:
+            found = self.module(input_ids=start, use_cache=True).past_key_values
+            kinds = {type(layer).__name__ for layer in found.layers}
+        except AttributeError:  # it keeps a state of another form, or none
+            return None
         return found if kinds and kinds <= {"DynamicLayer", "DynamicSlidingWindowLayer"} else None
 
     @property

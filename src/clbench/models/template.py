@@ -32,7 +32,7 @@ Turns = Sequence[tuple[str, str]]
 class _Generation(Extension):
     """Reads `{% generation %}`, by which templates mark what is taught, and writes what is inside."""
 
-    tags: ClassVar[set[str]] = {"generation"}
+    tags: ClassVar[set[str]] = {"generation"}  # pyright: ignore[reportIncompatibleVariableOverride]  # jinja reads it of the class
 
     def parse(self, parser: Any) -> nodes.Node:
         line = next(parser.stream).lineno
@@ -58,7 +58,8 @@ def _compiled(source: str) -> Any:
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
     environment.filters["tojson"] = as_json
-    environment.globals.update({"raise_exception": refuse, "strftime_now": NOW.strftime})
+    known: Any = environment.globals
+    known.update({"raise_exception": refuse, "strftime_now": NOW.strftime})
     return environment.from_string(source)
 
 

@@ -157,21 +157,21 @@ def questions(task: Any, seed: int) -> list[Question]:
 def _context(task: Any, doc: Any, shots: int) -> tuple[Any, tuple[int, ...]]:
     """Give a question with its examples, and where these and the question itself begin; () where there are none."""
     turns: list[int] = []
-    build = getattr(task, "build_qa_turn", None)
+    try:
+        build = task.build_qa_turn
+    except AttributeError:  # a task of its own code, which may put its prompt together in any way
+        return task.fewshot_context(doc, num_fewshot=shots, gen_prefix=task.doc_to_prefix(doc)), ()
 
     def recording(**parts: Any) -> Any:
-        assert build is not None, "replaced where it is there"
         made = build(**parts)
         turns.append(sum(len(m.to_text()) for m in made))
         return made
 
-    if build is not None:
-        task.build_qa_turn = recording
+    task.build_qa_turn = recording
     try:
         context = task.fewshot_context(doc, num_fewshot=shots, gen_prefix=task.doc_to_prefix(doc))
     finally:
-        if build is not None:
-            del task.build_qa_turn
+        del task.build_qa_turn
     lead = len(context) - sum(turns) if isinstance(context, str) else -1
     if lead < 0 or len(turns) < 2:
         return context, ()
