@@ -372,6 +372,30 @@ def test_generation_settings_of_a_checkpoint_change_no_answer_and_are_told(tmp_p
     assert source.identity(spec) != source.identity(ModelSpec())
 
 
+def test_a_hub_model_s_files_are_read_before_it_is_loaded(monkeypatch, tmp_path):
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    spec = ModelSpec(name="org/model", revision="0" * 40)
+    here = tiny.folder("tiny-llama")
+
+    def fetched(repo, name, revision):
+        if not (here / name).is_file():
+            raise EntryNotFoundError("404")
+        return str(here / name)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetched)
+    assert source.settled(spec).max_tokens == 1024
+    assert source.reading(spec) == {}
+    assert source.abilities(spec) == {"text", "loglik", "label"}
+
+    def unreachable(repo, name, revision):
+        raise LocalEntryNotFoundError("offline")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
+    with pytest.raises(ModelError, match="cannot be fetched: offline"):
+        source.settled(spec)
+
+
 # --- text of data -----------------------------------------------------------------------------------------------
 
 

@@ -130,7 +130,12 @@ def _plainly(net: Reader, example: Example, prompt_of: Callable[[Example, int], 
     turns = prompt[: len(prompt) - len(example.prompt)]
     shown = "".join(f"{turn.content}\n{'' if turn.role == 'user' else chr(10)}" for turn in turns)
     requests = [
-        r if r.kind == "rolling" else r.model_copy(update={"context": shown + r.context}) for r in example.requests
+        r
+        if r.kind == "rolling"
+        else r.model_copy(
+            update={"context": shown + r.context, "starts": tuple(len(shown) + start for start in r.starts)}
+        )
+        for r in example.requests
     ]
     return example.model_copy(update={"requests": tuple(requests)})
 

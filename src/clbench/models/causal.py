@@ -74,9 +74,9 @@ class Causal:
         from transformers import GenerationConfig
 
         module: Any = self.module
-        aside = left_aside(source.stated(self.spec, "generation_config.json"))
+        aside = left_aside(source.stated(self.spec, "generation_config.json"), source.configuration(self.spec))
         if aside:
-            notice(f"{self.spec.name}: generation_config.json sets {', '.join(aside)}; answers are decoded without")
+            notice(f"{self.spec.name}: the checkpoint sets {', '.join(aside)}; answers are decoded without")
         rows = module.get_input_embeddings().weight.shape[0]
         pad = self.tokenizer.pad_token_id
         if pad is None or pad >= rows:  # padding is always masked, so any token will do

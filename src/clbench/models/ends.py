@@ -11,6 +11,9 @@ QUIET = frozenset(
     "max_new_tokens output_attentions output_hidden_states output_scores pad_token_id return_dict_in_generate "
     "temperature top_k top_p transformers_version use_cache".split()
 )
+TOKENS = frozenset(
+    "bad_words_ids begin_suppress_tokens forced_bos_token_id forced_eos_token_id suppress_tokens".split()
+)
 NEUTRAL = {
     "diversity_penalty": 0.0,
     "encoder_no_repeat_ngram_size": 0,
@@ -60,13 +63,21 @@ def end_mark(ending: str, tokens: Iterable[str]) -> str | None:
     return max((t for t in tokens if t.strip() and text.startswith(t.strip())), key=len, default=None)
 
 
-def left_aside(generation: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the settings of a generation_config.json that would change greedy answers, and are not followed.
+def left_aside(generation: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the settings of decoding that a checkpoint states, that would change answers, and that are not followed.
+
+    Args:
+        generation: Its generation_config.json; {} where there is none.
+        config: Its config.json, which is asked where there is none: older checkpoints state them there.
 
     Example:
-        >>> left_aside({"repetition_penalty": 1.8, "num_beams": 1, "eos_token_id": 2, "suppress_tokens": None})
+        >>> left_aside({"repetition_penalty": 1.8, "num_beams": 1, "eos_token_id": 2, "suppress_tokens": None}, {})
         ('repetition_penalty',)
+        >>> left_aside({}, {"num_beams": 4, "hidden_size": 64})
+        ('num_beams',)
     """
+    if not generation:
+        generation = {name: value for name, value in config.items() if name in NEUTRAL or name in TOKENS}
     empty = (None, False, [], "", {})
     return tuple(
         sorted(

@@ -158,7 +158,7 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
     mark = None if mark == names.get("eos_token") else mark
     if mark is not None or len(ends) > (own is None):
         found["ends"] = {"ids": ends, "mark": mark}
-    if aside := left_aside(generation):
+    if aside := left_aside(generation, config):
         found["decoding"] = f"without {', '.join(aside)}"
     if source is not None and reads_clock(source):
         found["date"] = DATE
