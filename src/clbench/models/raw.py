@@ -87,8 +87,8 @@ def encode(net: Causal, text: str) -> list[int]:
     """Encode plain text with the tokenizer's own special tokens, once where the text brings its own beginning."""
     first = net.tokenizer.decode(_prefix(net))
     if first and text.startswith(first):
-        return net.tokenizer.encode(text, add_special_tokens=False)
-    return net.tokenizer.encode(text)
+        return net.tokenizer.encode(text, add_special_tokens=False, verbose=False)
+    return net.tokenizer.encode(text, verbose=False)
 
 
 def _prefix(net: Causal) -> int:
@@ -102,7 +102,7 @@ def _pairs(net: Causal, request: Request) -> list[Pair]:
     if request.kind == "rolling":
         return list(windows(encode(net, request.continuation), _prefix(net), net.spec.longest))
     if not request.context:
-        ids = net.tokenizer.encode(request.continuation, add_special_tokens=False)
+        ids = net.tokenizer.encode(request.continuation, add_special_tokens=False, verbose=False)
         own = Pair(ids[:1], ids[1:]) if ids[:1] == [_prefix(net)] else Pair([_prefix(net)], ids)
     else:
         blanks = len(request.context) - len(request.context.rstrip())
