@@ -26,6 +26,7 @@ from clbench.cli.options import (
 from clbench.core.errors import SpecError, UserError
 
 if TYPE_CHECKING:
+    from clbench.core.types import Answer
     from clbench.engine.examine import Sat
 
 LIST = "clbench list exams"
@@ -42,7 +43,7 @@ def exam(
     model: Model,
     suite: Names = None,
     items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
-    max_tokens: MaxTokens = 512,
+    max_tokens: MaxTokens = None,
     dtype: Dtype = "float32",
     answer_after: AnswerAfter = None,
     data: Data = None,
@@ -75,7 +76,7 @@ def exam(
 
 
 def _row(sat: Sat) -> dict[str, Any]:
-    from clbench.core.sheets import groups_of, thought_of
+    from clbench.core.sheets import cut_of, groups_of, thought_of
     from clbench.report.marks import marked_grades
     from clbench.stats.single import score_interval
 
@@ -95,6 +96,7 @@ def _row(sat: Sat) -> dict[str, Any]:
         "groups": len(set(groups)) or None,
         "ungraded_why": _why_ungraded(sat),
         "reasoning": dict(zip(("tokens", "unended"), thought_of(sat.asked.answers), strict=False)),
+        "cut": dict(zip(("questions", "tokens", "examples"), cut_of(sat.asked.answers), strict=False)),
         "seconds": round(sat.seconds, 3),
         "scorer": sat.exam.scorer.model_dump(mode="json"),
     }
@@ -108,10 +110,10 @@ def _why_ungraded(sat: Sat) -> dict[str, int]:
 
 
 def _notes(sat: Sequence[Sat]) -> list[str]:
-    """Return lines on what the table does not say: reasoning, and why answers have no grade."""
+    """Return lines on what the table does not say: what was cut, reasoning, and why answers have no grade."""
     from clbench.core.sheets import thought_of
 
-    lines: list[str] = []
+    lines = _cut_lines([(s.exam.name, len(s.exam.examples), s.asked.answers) for s in sat])
     for each in sat:
         if thought := thought_of(each.asked.answers):
             unended = f"; {thought[1]} answers never came, since it did not end" if thought[1] else ""
@@ -120,6 +122,20 @@ def _notes(sat: Sequence[Sat]) -> list[str]:
             reasons = "; ".join(f"{num} of {len(each.exam.examples)}: {note}" for note, num in why.items())
             lines.append(f"{each.exam.name}: not graded are {reasons}")
     return lines
+
+
+def _cut_lines(asked: Sequence[tuple[str, int, Sequence[Answer]]]) -> list[str]:
+    """Say of each (exam, questions, answers) what did not fit into the model's input."""
+    from clbench.core.sheets import cut_of
+    from clbench.report.words import WORDS
+
+    found = [(name, num, cut_of(answers)) for name, num, answers in asked]
+    parts = [
+        WORDS["en"]["cut_exam"].format(exam=name, of=num, questions=cut[0], tokens=cut[1], examples=cut[2])
+        for name, num, cut in found
+        if cut
+    ]
+    return [WORDS["en"]["cut_exams"].format(exams="; ".join(parts))] if parts else []
 
 
 def _by_length(sat: Sequence[Sat]) -> str:

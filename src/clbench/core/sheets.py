@@ -23,6 +23,7 @@ class Row(Frozen):
         thought: Tokens of reasoning before the answers, and answers that never came because it did not end; empty
             where nobody reasoned.
         parts: `Grade.parts` of the items, where the exam's score is not the mean of the scores; else empty.
+        cut: What did not fit: (questions cut, their tokens, examples left out whole); empty where all of it did.
     """
 
     asked: str
@@ -31,7 +32,8 @@ class Row(Frozen):
     scores: str | tuple[float | None, ...]
     parts: tuple[tuple[float, ...], ...] = ()
     thought: tuple[int, ...] = ()
-    later: ClassVar[frozenset[str]] = frozenset({"parts", "thought"})
+    cut: tuple[int, ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"parts", "thought", "cut"})
 
     def values(self) -> NDArray[np.float64]:
         """Give the scores, shape (items,), NaN where an answer could not be marked.
@@ -133,6 +135,12 @@ def unended_reasoning(answer: Answer) -> bool:
     """Return whether an answer, or one of its replies, never came because its reasoning did not end."""
     said = [(r.reasoning, r.text) for r in answer.replies] or [(answer.reasoning, answer.text)]
     return any(reasoning and not text.strip() for reasoning, text in said)
+
+
+def cut_of(answers: Sequence[Answer]) -> tuple[int, ...]:
+    """Give (questions cut, tokens left out, examples left out whole) of answers; empty where every question fitted."""
+    questions = sum(a.tokens_cut > 0 for a in answers)
+    return (questions, sum(a.tokens_cut for a in answers), sum(a.shots_cut for a in answers)) if questions else ()
 
 
 def groups_of(exam: Exam) -> tuple[str, ...]:

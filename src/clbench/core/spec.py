@@ -42,7 +42,8 @@ class ModelSpec(Frozen):
         dtype: Precision of the weights; part of the result's identity.
         adapter: Of a folder that holds a PEFT adapter beside the base weights: "use" merges it into them, "ignore"
             leaves it aside; None refuses such a folder.
-        max_tokens: Longest input in tokens; longer prompts are cut in the middle.
+        max_tokens: Longest input in tokens, at most the model's positions; what does not fit is cut, and counted. None
+            is the model's own length, which is written here before anything is hashed.
         answer: Which part of what it writes is the answer, where an exam says nothing of it. None takes what follows
             the reasoning that the chat template knows of (`</think>`); `{after: ""}` takes all.
     """
@@ -51,10 +52,16 @@ class ModelSpec(Frozen):
     family: Literal["auto", "causal", "encoder"] = "auto"
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    max_tokens: int = Field(default=512, ge=8)
+    max_tokens: int | None = Field(default=None, ge=8)
     adapter: Literal["use", "ignore"] | None = None
     answer: AnswerRule | None = None
     later: ClassVar[frozenset[str]] = frozenset({"adapter", "answer"})
+
+    @property
+    def longest(self) -> int:
+        """Longest input in tokens, of a spec in which it is written (`clbench.models.source.settled`)."""
+        assert self.max_tokens is not None, "the spec is settled where it enters"
+        return self.max_tokens
 
 
 class ExamBudget(Frozen):
@@ -130,14 +137,14 @@ class RunSpec(Frozen):
 
 
 class Machine(Frozen):
-    """HOW a run is made. It never changes what comes out, so it is recorded and never hashed.
+    """HOW a run is made. It changes nothing that comes out, so it is recorded and not hashed (but for `exam_batch`).
 
     Attributes:
         store: Folder of the store.
         data: Folder under which local data sets lie; None if there is none.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         workers: Processes that make stages side by side, one thread each.
-        exam_batch: Questions per forward pass.
+        exam_batch: Questions per forward pass. In 16 bits it may change an answer, and is then part of its key.
         checkpoint_s: Seconds between checkpoints inside a lesson.
     """
 

@@ -46,6 +46,8 @@ class Request(Frozen):
         max_tokens: Most tokens that are written.
         stop: Writing ends before the first of these.
         temperature: 0 is greedy.
+        starts: Where the examples in `context` begin and the question after them, in characters, rising: a context that
+            does not fit loses whole examples, the first ones first. Empty: it loses its beginning token by token.
     """
 
     kind: Literal["loglik", "rolling", "text"]
@@ -54,6 +56,8 @@ class Request(Frozen):
     max_tokens: int = Field(default=256, ge=1)
     stop: tuple[str, ...] = ()
     temperature: float = Field(default=0.0, ge=0.0)
+    starts: tuple[int, ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"starts"})
 
 
 class Reply(Frozen):
@@ -284,7 +288,8 @@ class Answer(Frozen):
     Attributes:
         finish: "stop" ended by itself, "length" was cut at `max_tokens`, "error" could not be answered (see `text`).
         tokens_in, tokens_out: Tokens read and written, padding not counted.
-        tokens_cut: Tokens of the prompt's middle that were left out because it did not fit.
+        tokens_cut: Tokens of the prompt that were left out because it did not fit.
+        shots_cut: Examples (earlier exchanges) among them that were left out whole.
         replies: To the plain questions of the example, in their order.
         reasoning: What was written before the mark that ends reasoning; `text` is what follows. Reasoning without
             `text` was never ended: there is no answer.
@@ -297,10 +302,11 @@ class Answer(Frozen):
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cut: int = 0
+    shots_cut: int = 0
     replies: tuple[Reply, ...] = ()
     reasoning: str = ""
     tokens_reasoning: int = 0
-    later: ClassVar[frozenset[str]] = frozenset({"tokens_cut", "replies", "reasoning", "tokens_reasoning"})
+    later: ClassVar[frozenset[str]] = frozenset({"tokens_cut", "shots_cut", "replies", "reasoning", "tokens_reasoning"})
 
 
 class Grade(Frozen):
@@ -356,6 +362,7 @@ class Meters(Frozen):
         buffer_bytes_by_step, buffer_examples_by_step: Of stored examples after each lesson: bytes and number.
         joules: Energy of the machine while it learnt and was examined; None where no counter could be read.
         reasoning_tokens: Tokens of reasoning before answers, over all exams and rows.
+        cut_by_step: Of every lesson (prompts cut, answers cut, examples taught); empty where all of it fitted.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
     """
 
@@ -382,9 +389,10 @@ class Meters(Frozen):
     buffer_bytes_by_step: tuple[int, ...] = ()
     buffer_examples_by_step: tuple[int, ...] = ()
     reasoning_tokens: int = 0
+    cut_by_step: tuple[tuple[int, int, int], ...] = ()
     later: ClassVar[frozenset[str]] = frozenset(
         {
             *("joules", "prices", "forward_tokens", "buffer_bytes", "state_bytes", "added_bytes"),
-            *("buffer_bytes_by_step", "buffer_examples_by_step", "reasoning_tokens"),
+            *("buffer_bytes_by_step", "buffer_examples_by_step", "reasoning_tokens", "cut_by_step"),
         }
     )

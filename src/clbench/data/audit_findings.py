@@ -55,6 +55,11 @@ KINDS: Mapping[str, Kind] = {
     "blank": Kind("note", "rows with an empty column in the prompt, where another one is not", ""),
     "reader": Kind("note", "files that are read in a way of their own", ""),
     "escape": Kind("note", "line breaks and tabs in templates", "write \\\\n for the two characters"),
+    "alike": Kind("error", "labels that the model reads alike", "write them with words that its tokenizer knows"),
+    "special": Kind(
+        "warning", "text that looks like a special token", "it is read letter by letter; delete it if it is not meant"
+    ),
+    "unknown": Kind("warning", "words that the tokenizer does not know", "take a model whose tokenizer knows them"),
     "long": Kind("warning", "rows that are cut", "shorten them, or give the model more max_tokens"),
 }
 

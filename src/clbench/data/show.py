@@ -8,6 +8,7 @@ from pathlib import Path
 from clbench.core.errors import DataError, did_you_mean, near_paths
 from clbench.core.types import Example
 from clbench.data.card import CardKind, list_cards, load_exam_card
+from clbench.data.cardfile import read_text
 from clbench.data.exam import open_exam
 from clbench.data.here import SUFFIXES, card_here, is_path, sort_of
 from clbench.data.task import open_task

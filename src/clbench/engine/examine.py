@@ -14,6 +14,7 @@ from clbench.engine.ask import Asked, ask
 from clbench.engine.mark import check_scorers, mark
 from clbench.engine.resolve import check_abilities
 from clbench.engine.trajectory import Trajectory
+from clbench.models import source
 from clbench.store.store import Store
 
 NOTHING = Stream(name="none", tasks=(), rounds=())
@@ -53,7 +54,7 @@ def examine(
     Raises:
         ModelError: It does not load; or, without `broken`, it cannot sit one of them: before anything is asked.
     """
-    spec = RunSpec(name="exam", model=model, learner={"name": "frozen"}, stream=NOTHING.name)
+    spec = RunSpec(name="exam", model=source.settled(model), learner={"name": "frozen"}, stream=NOTHING.name)
     if broken is None:
         check_abilities(spec, tuple(exams))
         check_scorers(exams)

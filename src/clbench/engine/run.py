@@ -36,6 +36,7 @@ def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
     """
     stream, exams = opened(spec, machine)  # cards -> pinned, digested tasks; columns: own tasks, then fixed exams
     trajectory = Trajectory(spec, stream, store, machine)  # hashing only; nothing loaded yet
+    spec = trajectory.spec  # in which the model's own length is written
     matrix, cells = Matrix.blank(len(stream) + 1, exams), list[Cell]()
     for step in range(len(stream) + 1):  # row 0: before any lesson
         for column, exam in due(exams, step, len(stream), spec.budget):  # long streams: not every cell is due

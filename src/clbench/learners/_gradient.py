@@ -51,6 +51,7 @@ class GradientLearner:
         self._changed: set[str] = set()
         self._masters = Masters(net.module)
         self._passes = Passes(self._device, self._masters.compute(training.precision))
+        self._cut = {"cut_prompts": 0, "cut_answers": 0}
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -66,6 +67,7 @@ class GradientLearner:
     def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
         """Train on a lesson, then let the method keep what it needs. See `Learner.learn`."""
         refuse_eval_only(lesson)
+        self._count_cuts(lesson)
         self._hooks.step = lesson.step
         self._masters.take(self.net.module, self._masters.kept)
         with self._passes.of(self.net.module):
@@ -78,6 +80,7 @@ class GradientLearner:
     def settle(self, folder: Path, lesson: Lesson) -> None:
         """Take over the weights of an equal first lesson from `folder`, and keep what later lessons need."""
         refuse_eval_only(lesson)
+        self._count_cuts(lesson)
         self._open(lesson)
         self._take_weights(folder)
         self._masters.take(self.net.module, self._stored_masters(folder))
@@ -85,6 +88,11 @@ class GradientLearner:
         self._passes.start_from(meters["train_tokens"], meters["forward_tokens"])
         with self._passes.of(self.net.module):
             self._close(lesson)
+
+    def _count_cuts(self, lesson: Lesson) -> None:
+        """Count the lesson's prompts and answers that do not fit into the model's input."""
+        found = [self.net.cut(e) for e in lesson.examples]
+        self._cut = {"cut_prompts": sum(c.prompt > 0 for c in found), "cut_answers": sum(c.answer > 0 for c in found)}
 
     def _open(self, lesson: Lesson) -> None:
         self.step += 1
@@ -201,6 +209,7 @@ class GradientLearner:
             "parameters": parameters,
             "added_parameters": parameters - self._base_parameters,
             **counts(examples_in({**state, **guide}), kept, num_bytes - self._base_bytes),
+            **{name: num for name, num in self._cut.items() if num},
         }
         (folder / "meters.json").write_text(canonical(meters), encoding="utf-8")
 
@@ -220,6 +229,7 @@ class GradientLearner:
         self._masters.kept = self._stored_masters(folder)
         self.step = meters["step"]
         self._passes.start_from(meters["train_tokens"], meters["forward_tokens"])
+        self._cut = {name: meters.get(name, 0) for name in self._cut}
         self._recall(folder)
         self.net.module.eval()
 

@@ -19,7 +19,8 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 from clbench.models.adapter import base_alone, with_adapter
-from clbench.models.net import DTYPES, Batch, Forward, cut_middle, like_lengths, padded, pretrained
+from clbench.models.net import DTYPES, Batch, Cut, Forward, like_lengths, padded, pretrained
+from clbench.models.reader import Reader, cut_middle
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -50,7 +51,9 @@ class Encoder:
         # Decoders with a label head look for the last token that is no padding.
         cast("PreTrainedModel", module).config.pad_token_id = self.padding
         self._labels: list[str] = []
+        self._reader = Reader(tokenizer, spec)
         self._encoded: dict[Prompt, list[int]] = {}
+        self._lost: dict[Prompt, int] = {}
 
     @classmethod
     def load(cls, spec: ModelSpec, folder: Path | None, device: torch.device, exam_batch: int) -> Self:
@@ -133,9 +136,17 @@ class Encoder:
         if prompt not in self._encoded:
             if len(self._encoded) >= 100_000:
                 self._encoded.clear()
-            ids = self.tokenizer(self.render(prompt), add_special_tokens=True, verbose=False)["input_ids"]
-            self._encoded[prompt] = cut_middle(list(ids), self.spec.max_tokens)
+                self._lost.clear()
+            ids = self._reader.framed_ids(self.render(prompt))
+            self._encoded[prompt] = cut_middle(ids, self.spec.longest)
+            if len(ids) > self.spec.longest:
+                self._lost[prompt] = len(ids) - self.spec.longest
         return self._encoded[prompt]
+
+    def cut(self, example: Example) -> Cut:
+        """Count what of an example does not fit; its answer is a label and always does."""
+        self.prompt_ids(example.prompt)
+        return Cut(self._lost.get(example.prompt, 0), 0)
 
     def length(self, example: Example) -> int:
         """Tokens of the text."""
@@ -225,11 +236,7 @@ class Encoder:
         if not example.choices:
             raise ModelError("no choices to rank", where=f"example {example.id}", mend="give the task `labels`")
         best = max(range(len(example.choices)), key=lambda i: (logits_K[index[example.choices[i]]], -i))
-        read = self.length(example)
-        lost = 0
-        if read == self.spec.max_tokens:
-            whole = self.tokenizer(self.render(example.prompt), add_special_tokens=True, verbose=False)["input_ids"]
-            lost = len(whole) - read
+        read, lost = self.length(example), self.cut(example).prompt
         return Answer(example_id=example.id, text=example.choices[best], tokens_in=read, tokens_cut=lost)
 
 
