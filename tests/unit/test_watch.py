@@ -130,7 +130,9 @@ def test_a_collapse_after_five_stable_weeks_is_exit_2(tmp_path, capsys):
     assert (code, found["state"], found["decline"]["more_rounds"]) == (4, "not watched", 3)
     code, (found,) = watch_json(kept(tmp_path / "fell", collapsed(rows, 5)), capsys, "--out", str(tmp_path))
     assert (code, found["alarm"]) == (2, "6 week-5")
-    assert "1 of 1 series ring" in (tmp_path / "watch.html").read_text()
+    page = (tmp_path / "watch.html").read_text()
+    assert "1 of 1 series ring" in page
+    assert "<li>6 week-5</li>" in page
     code, (found,) = watch_json(kept(tmp_path / "long", answers(np.random.default_rng(1), 9)), capsys)
     assert (code, found["state"]) == (0, "quiet")
 
@@ -144,6 +146,8 @@ def test_what_the_gate_failed_is_in_the_history(tmp_path):
     assert [p.regressed for p in found] == [frozenset(), frozenset(), frozenset({"sums"})]
     (made,) = watch.gate_series(found)
     assert made.failed == {2}
+    page = watch_text.watch_page(watch.watched([made], 5, 0.05), 0.05)
+    assert '<li>3 bad <span class="alarm">the gate failed it: sums</span></li>' in page
     assert np.array_equal(made.rows[1].scores[0], rows[1])
     (all_failed,) = watch.gate_series([*found[:2], replace(found[2], regressed=frozenset({"all exams"}))])
     assert all_failed.failed == {2}

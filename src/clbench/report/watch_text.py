@@ -124,7 +124,7 @@ def watch_page(found: Sequence[Watched], rate: float, title: str = "clbench watc
         (
             plain(f"{w.series.source} · {w.series.name}"),
             plain(f"alarm in round {w.alarm}") if w.alarm else "",
-            plain(_idle(w)),
+            plain(_known(w)),
             Markup(
                 curves(
                     {w.series.name: w.series.values},
@@ -138,14 +138,24 @@ def watch_page(found: Sequence[Watched], rate: float, title: str = "clbench watc
         for w in found
         if any(not math.isnan(v) for v in w.series.values)
     ]
-    text = environment.get_template("watch.html.jinja").render(title=title, drawn=drawn, summary=summary(found, rate))
-    return plain(text)
+    template = environment.get_template("watch.html.jinja")
+    return plain(template.render(title=title, drawn=drawn, summary=summary(found, rate), rounds=_checkpoints(found)))
 
 
-def _idle(watched: Watched) -> str:
+def _checkpoints(found: Sequence[Watched]) -> list[tuple[str, str]]:
+    """Give (name, what the gate failed) of every checkpoint that passed through the gate."""
+    gates = [w.series for w in found if w.series.source == "gate"]
+    names = gates[0].rounds if gates else ()
+    return [(plain(n), plain(", ".join(s.name for s in gates if k in s.failed))) for k, n in enumerate(names)]
+
+
+def _known(watched: Watched) -> str:
+    """Say what is lacking, or how far the sum is from its limit."""
     if watched.more_to_fall:
         return f"not watched: {_rounds(watched.more_to_fall)}"
-    return f"slow decline not watched: {_rounds(watched.more_to_drift)}" if watched.more_to_drift else ""
+    if watched.drift is None:
+        return f"slow decline not watched: {_rounds(watched.more_to_drift)}"
+    return f"sum {watched.drift.sums[-1]:.1f}, limit {watched.drift.limit:.1f}"
 
 
 def _sparse(rounds: Sequence[str]) -> list[str]:
