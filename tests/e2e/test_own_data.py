@@ -252,6 +252,30 @@ def test_ids_and_chinese_and_room_for_answers(here, capsys):
     assert '"答' in (here / "wenda" / "train.jsonl").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("scorer", "prompt", "answer", "options", "language", "settings", "told"),
+    [
+        ("bleu", "请把第{}句话写完整。", "今天我们一起去第{}号公园散步。", (), "zh", {"tokenize": "zh"}, 1),
+        ("squad", "请把第{}句话写完整。", "今天我们一起去第{}号公园散步。", (), "zh", {"language": "zh"}, 1),
+        ("bleu", "Translate: park {}", "今天我们一起去第{}号公园散步。", (), "en+zh", {"tokenize": "zh"}, 1),
+        ("bleu", "{}番目の文は？", "きょうは{}番の公園へ行きました。", (), "ja", {"tokenize": "char"}, 1),
+        ("bleu", "Translate: 公园 {}", "今天我们去第{}号公园。", ("--language", "en"), "en", {}, 1),
+        ("numeric", "Was kostet Nummer {}?", "{},50 €", ("--language", "de"), "de", {"language": "de"}, 0),
+        ("numeric", "Was kostet Nummer {}?", "{},50 €", (), "en", {}, 2),
+        ("rouge", "请把第{}句话写完整。", "今天我们一起去第{}号公园散步。", (), "zh", {}, 0),
+    ],
+)
+def test_the_scorer_follows_the_language(here, capsys, scorer, prompt, answer, options, language, settings, told):
+    rows = [{"prompt": prompt.format(i), "answer": answer.format(i)} for i in range(20)]
+    (here / "rows.jsonl").write_text(lines(rows), encoding="utf-8")
+    code, _, err = ran(capsys, "data", "add", "rows.jsonl", "--task", "mine", "--scorer", scorer, *options)
+    assert code == 0
+    assert err.count("notice: ") == told  # of a guess, and of a pair that does not fit
+    task = open_task("mine.yaml", None)
+    assert task.about["language"] == language
+    assert task.scorer.settings == settings
+
+
 def test_an_added_task_stands_in_a_stream(here, capsys):
     (here / "news.jsonl").write_text(lines(LABELLED))
     assert ran(capsys, "data", "add", "news.jsonl", "--task", "news")[0] == 0
