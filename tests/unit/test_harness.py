@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from clbench.core.errors import AbsentError, DataError, SpecError
+from clbench.core.keys import digest
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Answer, Reply
 from clbench.data.card import ExamCard, load_exam_card
@@ -304,6 +305,81 @@ def test_shapes_are_filled_from_rows():
     assert made({"item_of": ["a", 1]}, row) == "y"
     assert made({"concat": ["{b}", "{a}"]}, row) == ["B", "x", "y"]
     assert made([1, "{n}", "n={n}"], row) == [1, 3, "n=3"]
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory):
+    """A checkpoint with 2,048 positions whose weights are random: its answers are as good as any to compare."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    from clbench.models import tiny
+
+    folder = tmp_path_factory.mktemp("window") / "llama-2048"
+    tokenizer = AutoTokenizer.from_pretrained(tiny.folder("tiny-llama"))
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=2048, initializer_range=0.3, **sizes)
+    config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+ITEMS = {"mmlu": 40, "arc_challenge": 40, "hellaswag": 40, "truthfulqa_mc2": 40, "gsm8k": 16, "bbh": 6}
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ITEMS)
+def test_real_rows_get_the_verdicts_of_lm_eval_with_defaults_on_both_sides(name, window, data_root):
+    from lm_eval.evaluator import evaluate
+    from lm_eval.models.huggingface import HFLM
+
+    from clbench.data.harness import _shared_out
+    from clbench.stock.task import opened
+
+    length = {} if ModelSpec().max_tokens is None else {"max_tokens": 2048}
+    net = load_net(ModelSpec(name=str(window), **length), Machine(device="cpu"))
+    card = load_exam_card(name)
+    exam, source = open_exam(card, ITEMS[name], data_root), card.source
+    scorer = open_scorer("harness").build(exam.scorer.settings)
+    answers = net.respond(exam.examples, exam.decode)
+    mine = {e.id: (a, scorer(e, a)) for e, a in zip(exam.examples, answers, strict=True)}
+    theirs = {}
+    lm = HFLM(pretrained=str(window), device="cpu", batch_size=16)
+    changes = {**source.changes, **({} if source.fewshot is None else {"num_fewshot": source.fewshot})}
+    for task_name, splits in _shared_out(card, source, ITEMS[name], data_root).items():
+        with opened(task_name, splits, changes) as task:
+            task.set_fewshot_seed(source.seed)
+            found = evaluate(lm=lm, task_dict={task_name: task}, bootstrap_iters=0, log_samples=True)
+        wanted = source.filter or found["samples"][task_name][0]["filter"]
+        for sample in found["samples"][task_name]:
+            if sample["filter"] == wanted:
+                theirs[f"{task_name}-{digest(dict(sample['doc']))[:16]}"] = sample
+    assert set(mine) == set(theirs)
+    whole = {i for i in mine if not mine[i][0].tokens_cut and _fits(lm, theirs[i])}
+    assert len(whole) >= 0.6 * len(mine) or name == "bbh"
+    metric = source.metric or "acc"
+    wrong = [i for i in whole if mine[i][1].score != pytest.approx(float(theirs[i][metric]), abs=1e-3)]
+    assert wrong == []
+    for i in whole:
+        for reply, (said,) in zip(mine[i][0].replies, theirs[i]["resps"], strict=True):
+            if reply.loglik is None:
+                assert reply.text == said
+            else:
+                assert reply.loglik == pytest.approx(float(said[0]), abs=1e-2)
+
+
+def _fits(lm, sample):
+    """Whether nothing of a question is cut: clbench and the harness do not cut alike, and clbench says so."""
+    for request in sample["arguments"].values() if isinstance(sample["arguments"], dict) else sample["arguments"]:
+        context, more = (request["arg_0"], request["arg_1"]) if isinstance(request, dict) else request
+        room = more.get("max_gen_toks", 256) if isinstance(more, dict) else len(lm.tok_encode(more))
+        if len(lm.tok_encode(context)) + room > 2048:
+            return False
+    return True
 
 
 @pytest.mark.data
