@@ -247,13 +247,13 @@ def test_splits_that_make_no_task_are_refused(here, capsys, arguments, says):
 def test_a_task_s_card_is_an_exam(here, capsys):
     put(here / "test.jsonl", LABELLED)
     assert ran(capsys, "data", "add", "test.jsonl", "--task", "my-qa")[0] == 0
-    by_path, by_name = (open_named([name], None)[0] for name in ("my-qa.yaml", "my-qa"))
+    by_path, by_name = (open_named([name], None, None)[0] for name in ("my-qa.yaml", "my-qa"))
     assert by_path == by_name
     assert (by_path.name, by_path.kind, len(by_path.examples), by_path.chance) == ("my-qa", "general", 20, 0.5)
     assert all(e.eval_only for e in by_path.examples)
     assert open_named(["world_facts_labels_en"], 5, None)[0].chance == open_task("world_facts_labels_en", None).chance
     with pytest.raises(DataError, match="there is no exam or suite"):
-        open_named(["my-qb"], None)
+        open_named(["my-qb"], None, None)
 
 
 def test_further_answers_and_other_columns_are_kept(here, capsys):

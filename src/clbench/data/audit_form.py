@@ -148,7 +148,7 @@ def kind_of(value: Any) -> str:
         return "true or false"
     if isinstance(value, int):
         # A class that has a name is that name, as a text is.
-        return "a whole number" if getattr(value, "text", str(int(value))).lstrip("-").isdigit() else "a text"
+        return "a whole number" if as_text(value).lstrip("-").isdigit() else "a text"
     return "a decimal number" if isinstance(value, float) else "a text"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import plain_label
 from clbench.data.audit_text import Turns
+from clbench.data.columns import as_text
 
 ROLES = ("system", "user", "assistant")
 SPEAKERS = {
@@ -132,9 +133,8 @@ def answers_of(value: Any, column: str) -> list[str]:
     texts: list[str] = []
     for item in items:
         text: Any = item["text"] if isinstance(item, Mapping) and "text" in item else item
-        if text is None:
-            continue
-        if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-            raise RowError("type", f"column {column!r} holds {named(text)}, where texts must stand")
-        texts.append(text if isinstance(text, str) else getattr(text, "text", str(text)))
+        try:
+            texts.append(as_text(text))
+        except ValueError:
+            raise RowError("type", f"column {column!r} holds {named(text)}, where texts must stand") from None
     return list(dict.fromkeys(t for t in texts if not is_blank(t)))
