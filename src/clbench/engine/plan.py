@@ -9,7 +9,7 @@ from typing import Any
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.ask import ask_key
 from clbench.engine.schedule import Unit, units_of
-from clbench.engine.trajectory import recall
+from clbench.engine.trajectory import effective_of, recall
 from clbench.models import source
 from clbench.store.index import Index
 from clbench.store.store import Store
@@ -77,7 +77,8 @@ def _line(unit: Unit, store: Store, rate: float | None, ask_s: float | None) -> 
     known = recall(store, unit.key)
     have = 0
     if known is not None:
-        have = sum(store.find("ask", ask_key(known["effective"], exam)) is not None for exam in unit.exams)
+        effective = effective_of(known, unit.answerer)
+        have = sum(store.find("ask", ask_key(effective, exam)) is not None for exam in unit.exams)
     need = len(unit.exams) - have
     state = "have" if known is not None else "need" if unit.weight else "none"
     parts = [0.0 if state != "need" else None if rate is None else rate * unit.weight]

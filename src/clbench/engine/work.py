@@ -8,7 +8,7 @@ from clbench.core.progress import Progress, report
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.ask import ask, ask_key
 from clbench.engine.schedule import Unit, open_run
-from clbench.engine.trajectory import Trajectory, recall
+from clbench.engine.trajectory import Trajectory, effective_of, recall
 from clbench.store.store import Store
 
 
@@ -31,4 +31,7 @@ def make_unit(unit: Unit, machine: Machine) -> None:
 def is_made(unit: Unit, store: Store) -> bool:
     """Tell from the store alone whether nothing of a unit is missing."""
     known = recall(store, unit.key)
-    return known is not None and all(store.find("ask", ask_key(known["effective"], exam)) for exam in unit.exams)
+    if known is None:
+        return False
+    effective = effective_of(known, unit.answerer)
+    return all(store.find("ask", ask_key(effective, exam)) for exam in unit.exams)
