@@ -34,7 +34,7 @@ def doctor(
 
 
 def _findings(data: Path | None, store: Path) -> list[tuple[str, bool, str]]:
-    from clbench.engine.provenance import PACKAGES, cores, cpu_model, gpus, package_version
+    from clbench.store.origin import PACKAGES, cores, cpu_model, gpus, package_version
 
     rows = [("python", sys.version_info >= (3, 11), platform.python_version())]
     for name in PACKAGES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,18 @@ import yaml
 from pydantic import Field
 
 from clbench.core.errors import DataError, SpecError, UserError, did_you_mean
+from clbench.core.notice import notice
 from clbench.core.spec import HEADLINE, ExamBudget, Machine, ModelSpec, RunSpec
 from clbench.core.types import Frozen
 from clbench.data.cardfile import read_text
 from clbench.engine.executors.local import make_all
 from clbench.engine.opening import opened_once
+from clbench.engine.provenance import foreign
 from clbench.engine.resolve import open_learner, resolve, validated
 from clbench.engine.run import run
 from clbench.engine.schedule import open_run, units_of
 from clbench.engine.work import is_made
+from clbench.store.origin import origin
 from clbench.store.store import Store
 
 
@@ -246,9 +250,21 @@ def run_grid(grid: Grid, store: Store, machine: Machine) -> list[Path]:
         units = [unit for unit in units_of(specs, store, machine) if not is_made(unit, store)]
         failed = make_all(units, machine) if units else {}
         results = [run(spec, store, machine) for spec in specs if not _touches(spec, failed, store, machine)]
+    _say_foreign(results)
     if failed:
         raise next(iter(failed.values()))
     return results
+
+
+def _say_foreign(results: Sequence[Path]) -> None:
+    """Say once where stages of other code stand in the results: they were taken as they are."""
+    made_by = [json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["stages"] for folder in results]
+    if others := sum(foreign(stages, origin()) for stages in made_by):
+        whole = sum(each["made"] for stages in made_by for each in stages)
+        notice(
+            f"{others} of {whole} stages of these results were made by another version of clbench, of its packages or "
+            "of your checkout than runs now; they were taken as they are (a new --store makes them anew)"
+        )
 
 
 def _touches(spec: RunSpec, failed: Mapping[str, UserError], store: Store, machine: Machine) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -17,7 +19,7 @@ from clbench.engine.ask import ask, due
 from clbench.engine.mark import mark
 from clbench.engine.metering import meters_of
 from clbench.engine.opening import opened
-from clbench.engine.provenance import provenance
+from clbench.engine.provenance import provenance, stages_of
 from clbench.engine.sheets import Cell, sheets_of, showcase_of
 from clbench.engine.trajectory import Trajectory
 from clbench.metrics import compute
@@ -45,7 +47,7 @@ def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
     meters = meters_of(trajectory, exams, spec.budget, store)
     scores = compute(spec.metrics, matrix, meters, {})
     files = _files(spec, stream_outline(stream), matrix, meters, scores) | _records(cells)
-    files["provenance.json"] = provenance(machine, spec.model)
+    files["provenance.json"] = _provenance(spec, machine, stages_of(trajectory, cells, store), store)
     return store.write_run(spec.name, spec.key, {name: _text(value) for name, value in files.items()})
 
 
@@ -60,6 +62,16 @@ def _files(
         "scores.json": known,
         "meters.json": meters,
     }
+
+
+def _provenance(
+    spec: RunSpec, machine: Machine, stages: Sequence[Mapping[str, Any]], store: Store
+) -> Mapping[str, object]:
+    """Return the record on file where the same stages stand behind it: looking again does not make a result anew."""
+    found = provenance(machine, spec.model, stages)
+    kept = json.loads(store.run_file(spec.name, spec.key, "provenance.json") or "{}")
+    same = isinstance(kept, dict) and all(kept.get(part) == found[part] for part in ("made", "stages", "model"))
+    return kept if same else found
 
 
 def _records(cells: Sequence[Cell]) -> dict[str, object]:

@@ -189,7 +189,8 @@ class Trajectory:
             return known
         state = self._state(index)
         stage = self.store.stage("state", self.keys[index]) if state is not None else None
-        why = {"step": index, "cost": stage["meter"] if stage is not None else {}}
+        cost, made_by = (stage["meter"], stage.get("origin", {})) if stage is not None else ({}, {})
+        why = {"step": index, "cost": cost, "origin": made_by}
         self.store.once("effective", self.keys[index], lambda draft: self._remember(state, draft), why)
         known = recall(self.store, self.keys[index])
         assert known is not None, "it has just been made"
