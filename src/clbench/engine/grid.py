@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from clbench.core.errors import DataError, SpecError, UserError, did_you_mean
 from clbench.core.notice import notice
 from clbench.core.spec import HEADLINE, ExamBudget, Machine, ModelSpec, RunSpec
 from clbench.core.types import Frozen
-from clbench.data.cardfile import read_text
+from clbench.data.cardfile import read_text, read_value
 from clbench.engine.executors.local import make_all
 from clbench.engine.opening import opened_once
 from clbench.engine.provenance import foreign
@@ -25,6 +26,8 @@ from clbench.engine.schedule import open_run, units_of
 from clbench.engine.work import is_made
 from clbench.store.origin import origin
 from clbench.store.store import Store
+
+MOST_RUNS = 10_000
 
 
 class Recipe(Frozen):
@@ -144,7 +147,7 @@ def _apply(values: dict[str, Any], change: str) -> None:
     if not sign or not path.strip():
         raise SpecError(f"{change!r} is no change", where="--set", mend="write --set field.path=VALUE, such as seed=3")
     try:
-        value = yaml.safe_load(text)
+        value = read_value(text)
     except yaml.YAMLError:
         raise SpecError(
             f"{text!r} is no YAML value", where=f"--set {path}", mend="quote it: --set 'a=\"x: y\"'"
@@ -170,6 +173,11 @@ def _expand(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> list[Run
     base = {field: written[field] for field in RunSpec.model_fields if field != "name"}
     for axis, points in recipe.axes.items():
         _check_axis(axis, points)
+    num = math.prod(map(len, recipe.axes.values()))
+    if num > MOST_RUNS:
+        raise SpecError(
+            f"{num:,} runs, more than {MOST_RUNS:,}", where="axes", mend="leave out values, or write several recipes"
+        )
     runs: list[RunSpec] = []
     for point in itertools.product(*recipe.axes.values()):
         values: dict[str, Any] = dict(base)
