@@ -599,3 +599,41 @@ def test_orders_seeds_and_distances_are_told():
     kept = kept_by_distance([group], WORDS["en"])
     assert kept["labels"] == ["sft"]
     assert kept["rows"][0][1].startswith("1.0 (")
+
+
+# --- what a result was made by --------------------------------------------------------------------------------------
+
+CODE = {"code": {"commit": "a" * 40, "dirty": False}, "packages": {"clbench": "1", "torch": "2"}, "python": "3.11"}
+
+
+def made_by(*origins):
+    return {**CLEAN, "stages": [{"origin": origin, "made": 3} for origin in origins]}
+
+
+@pytest.mark.parametrize(
+    ("provenance", "says", "ranked"),
+    [
+        (made_by(CODE), "", True),
+        (made_by(CODE, {**CODE, "device": "cuda:0"}), "", True),
+        (made_by(CODE, {**CODE, "code": {"commit": "a" * 40, "dirty": True}}), "working tree with changes", False),
+        (made_by(CODE, {**CODE, "code": {"commit": "b" * 40, "dirty": False}}), "stages of 2 versions", False),
+        (made_by(CODE, {**CODE, "packages": {"clbench": "1", "torch": "3"}}), "stages of 2 versions", False),
+        (made_by(CODE, {}), "do not say what they were made by", True),
+        (made_by(), "do not say what they were made by", True),
+        ({**CLEAN, "stages": [7, {"origin": []}]}, "do not say what they were made by", True),
+        ({**CLEAN, "git": {"commit": "a" * 40, "dirty": True}}, "working tree with changes", False),
+    ],
+)
+def test_what_cannot_be_vouched_for_is_named_and_not_ranked(provenance, says, ranked):
+    from clbench.report.findings import findings
+    from clbench.report.overview import ranking
+    from clbench.report.vouched import doubts
+    from clbench.report.words import WORDS
+
+    odd = run("ewc", cells(59), provenance=provenance)
+    assert says in " ".join(doubts(odd)) and bool(says) == bool(doubts(odd))
+    groups = group_runs([odd, run("sft", cells(10)), run("mas", cells(20))])
+    for lang in ("en", "zh"):
+        ((_, _, rows),) = ranking(groups, WORDS[lang])
+        assert ("ewc" in [row[0] for row in rows]) is ranked
+        assert any("ewc" in line and says in line for line in findings(groups, WORDS[lang])) or ranked
