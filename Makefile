@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup demo test check docs results bench clean
+.PHONY: setup demo test attack check docs results bench clean
 
 setup: .venv/ready
 
@@ -17,6 +17,10 @@ demo: setup
 
 test: check
 	$(PY) -m pytest -n 2 --dist loadgroup
+
+# Kills, damages, forgeries and hostile programs by the hundred
+attack: setup
+	$(PY) -m pytest -n 2 --dist loadgroup -m attack tests/attack
 
 check: setup
 	.venv/bin/ruff format --check .

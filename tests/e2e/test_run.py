@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from clbench.core.notice import listener as notices
 from clbench.core.spec import Machine
 from clbench.engine.grid import load_grid, run_grid
 from clbench.engine.plan import plan_of
@@ -71,6 +72,27 @@ def test_again_makes_no_stage(finished, tmp_path):
     assert {folder: folder.stat().st_mtime_ns for _, _, folder in store.stages()} == before
     plan = plan_of(grid_in(tmp_path).specs(), store, machine)
     assert all(line.state in ("have", "none") and line.asks_need == 0 for line in plan.lines)
+
+
+def test_looking_again_with_other_code_changes_no_record_and_is_said_once(finished, tmp_path, monkeypatch):
+    results, store = finished
+    before = [(r / "provenance.json").read_bytes() for r in results]
+    monkeypatch.setattr("clbench.store.origin._unchanging", lambda: {"code": None, "packages": {"clbench": "9"}})
+    monkeypatch.setattr(
+        Store, "_draft", lambda *_: pytest.fail("a finished run writes nothing: its store may be read-only")
+    )
+    said = []
+    token = notices.set(said.append)
+    try:
+        again = run_grid(grid_in(tmp_path), Store(store.folder), Machine(store=store.folder, device="cpu"))
+    finally:
+        notices.reset(token)
+    assert again == results
+    assert [(r / "provenance.json").read_bytes() for r in results] == before
+    assert len(said) == 1 and "made by another version" in said[0]
+    told = json.loads(before[1])
+    assert told["git"] == told["stages"][0]["origin"]["code"]
+    assert sum(each["made"] for each in told["stages"]) == 2 * 4 * 4 + 3
 
 
 def test_two_workers_give_the_same_bytes(finished, tmp_path):
@@ -154,6 +176,7 @@ axes:
 RUN = """
 import sys, clbench.models.warm
 from pathlib import Path
+from clbench.core.notice import listener as notices
 from clbench.core.spec import Machine
 from clbench.engine.grid import load_grid, run_grid
 from clbench.store.store import Store

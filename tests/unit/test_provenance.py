@@ -10,27 +10,31 @@ from types import SimpleNamespace
 import pytest
 
 from clbench.core.spec import Machine, ModelSpec
-from clbench.engine import provenance as room
-from clbench.engine.provenance import git_revision, gpus, package_version, provenance, shown
+from clbench.engine.provenance import foreign, origins, provenance, shown
+from clbench.store import origin as room
+from clbench.store.origin import git_revision, gpus, origin, package_version, same_code
 
 ROOT = Path(__file__).parents[2]
+CODE = {"code": {"commit": "a" * 40, "dirty": False}, "packages": {"clbench": "1", "numpy": "2"}, "python": "3.11"}
+STAGE = {"made": "2026-01-02T03:04:05+00:00", "origin": {**CODE, "device": "cpu"}}
 
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    gpus.cache_clear()
-    git_revision.cache_clear()
+    caches = (gpus, git_revision, room._unchanging)
+    for cache in caches:
+        cache.cache_clear()
     yield
-    gpus.cache_clear()
-    git_revision.cache_clear()
+    for cache in caches:
+        cache.cache_clear()
 
 
 def test_it_tells_code_packages_and_machine(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["clbench", "run", "demo.yaml"])
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    told = provenance(Machine(workers=2), ModelSpec())
+    told = provenance(Machine(workers=2), ModelSpec(), [STAGE])
     assert told["python"] == platform.python_version()
-    assert told["packages"]["numpy"] and told["packages"]["pydantic"]
+    assert told["recorded"]["packages"]["numpy"] and told["recorded"]["packages"]["pydantic"]
     assert told["machine"]["workers"] == 2
     assert told["threads"]["OMP_NUM_THREADS"] == "3"
     assert told["arguments"] == ["run", "demo.yaml"]
@@ -43,7 +47,7 @@ def test_it_names_neither_host_nor_folders(monkeypatch):
     monkeypatch.setattr(platform, "node", lambda: "secret-host")
     arguments = ["--store=/home/someone/s", "/home/someone/spec.yaml"]
     monkeypatch.setattr(sys, "argv", ["/home/someone/bin/clbench", *arguments])
-    told = json.dumps(provenance(Machine(store=Path("/home/someone/s"), data=Path("/home/someone/d")), ModelSpec()))
+    told = json.dumps(provenance(Machine(store=Path("/home/someone/s"), data=Path("/home/someone/d")), ModelSpec(), []))
     assert "secret-host" not in told and "someone" not in told and "spec.yaml" in told
 
 
@@ -100,8 +104,8 @@ def test_gpus_are_named_without_their_serial_numbers(monkeypatch):
 def test_a_tool_that_fails_never_fails_the_run(monkeypatch, run):
     monkeypatch.setattr(room.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(room, "subprocess", tools(run))
-    told = provenance(Machine(), ModelSpec())
-    assert told["gpus"] == () and told["git"] is None
+    told = provenance(Machine(), ModelSpec(), [])
+    assert told["gpus"] == () and told["recorded"]["git"] is None
 
 
 def test_without_git_there_is_no_revision(monkeypatch):
@@ -111,7 +115,7 @@ def test_without_git_there_is_no_revision(monkeypatch):
 
 def test_dirty_is_about_the_source(monkeypatch, tmp_path):
     """In a repository of our own: a result beside the source is no change of it."""
-    place = tmp_path / "src" / "clbench" / "engine" / "provenance.py"
+    place = tmp_path / "src" / "clbench" / "store" / "origin.py"
     place.parent.mkdir(parents=True)
     place.write_text("x = 1\n")
 
@@ -140,7 +144,31 @@ def test_torch_is_not_imported():
     code = (
         "import sys; from clbench.engine.provenance import provenance; "
         "from clbench.core.spec import Machine, ModelSpec; "
-        "provenance(Machine(), ModelSpec()); sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+        "provenance(Machine(), ModelSpec(), []); sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", check=False)
     assert done.returncode == 0
+
+
+def test_a_result_is_what_its_stages_were_made_by_not_who_looked_last():
+    told = provenance(Machine(), ModelSpec(), [STAGE, {**STAGE, "made": "2026-01-03T00:00:00+00:00"}])
+    assert told["git"] == CODE["code"] and told["packages"] == CODE["packages"]
+    assert told["made"] == "2026-01-03T00:00:00+00:00"
+    assert told["stages"] == [{"origin": STAGE["origin"], "made": 2}]
+    dirty = {**STAGE, "origin": {**STAGE["origin"], "code": {"commit": "a" * 40, "dirty": True}}}
+    mixed = provenance(Machine(), ModelSpec(), [STAGE, STAGE, dirty])
+    assert mixed["git"] is None and mixed["packages"] == CODE["packages"]
+    assert [o["made"] for o in mixed["stages"]] == [2, 1]
+
+
+def test_stages_of_other_code_are_counted_and_unknown_code_is_other_code():
+    other = {"made": "x", "origin": {**CODE, "packages": {"clbench": "2", "numpy": "2"}}}
+    moved = {"made": "x", "origin": {**CODE, "device": "cuda:0"}}
+    made_by = origins([STAGE, moved, other, {"made": "x"}])
+    assert foreign(made_by, CODE) == 2
+    assert not same_code({}, {})
+
+
+def test_a_process_says_what_it_makes_stages_by(monkeypatch):
+    monkeypatch.setitem(room.DEVICE, "device", "cuda:1")
+    assert origin()["device"] == "cuda:1" and origin()["packages"]["numpy"]

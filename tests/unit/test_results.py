@@ -14,6 +14,7 @@ from test_compare import COLUMNS, NUM, cells, outline, run, written
 from clbench.cli.advise import size
 from clbench.cli.main import main
 from clbench.core.errors import SpecError
+from clbench.core.keys import key
 from clbench.core.matrix import Matrix
 from clbench.core.sheets import Said, Showcase, Shown
 from clbench.core.types import Meters
@@ -140,17 +141,27 @@ def place(tmp_path, made):
     return written(tmp_path / "results" / f"{made.spec.name}-{made.spec.key[:8]}", made)
 
 
+def keyed(sheet):
+    """Give every row the key of its grades that follows from that of its answers."""
+    parts = {"scorer": sheet.scorer, "version": sheet.version, "judge": None}
+    rows = {s: r.model_copy(update={"mark": key("mark", ask=r.ask, **parts)}) for s, r in sheet.rows.items()}
+    return sheet.model_copy(update={"rows": rows})
+
+
 @pytest.fixture
 def results(tmp_path):
     from clbench.core.spec import RunSpec
 
     records = []
     for name in ("sft", "replay"):
-        spec = RunSpec(
-            name=f"b-{name}", learner={"name": name}, stream="worlds", metrics=("average_performance", "bwt")
+        spec = RunSpec(name=f"b-{name}", learner={"name": name}, stream="mine", metrics=("average_performance", "bwt"))
+        made = run(name, cells(LAST[name]))
+        scores = {k: v for k, v in made.scores.items() if k in spec.metrics}
+        meters = Meters(exam_answers=int(made.matrix.n.sum()), examples_used=18)
+        sheets = made.sheets.model_copy(update={"sheets": tuple(map(keyed, made.sheets.sheets))})
+        records.append(
+            run(name, cells(LAST[name]), spec=spec, scores=scores, provenance=CLEAN, meters=meters, sheets=sheets)
         )
-        scores = {k: v for k, v in run(name, cells(LAST[name])).scores.items() if k in spec.metrics}
-        records.append(run(name, cells(LAST[name]), spec=spec, scores=scores, provenance=CLEAN))
     return [place(tmp_path, r) for r in records]
 
 
@@ -252,12 +263,12 @@ def test_archives(results, tmp_path, capsys):
     assert main(["leaderboard", "verify", str(good)]) == 0
     outside = zipped(tmp_path / "evil.zip", results[0], "../../escaped")
     assert main(["leaderboard", "verify", str(outside)]) == 2
-    assert "leads out of it" in capsys.readouterr().err
+    assert "leads out of it" in capsys.readouterr().out
     assert not (tmp_path.parent / "escaped").exists()
     (tmp_path / "no.zip").write_text("x")
     assert main(["leaderboard", "verify", str(tmp_path / "no.zip")]) == 2
     assert main(["leaderboard", "verify", str(tmp_path / "nothing")]) == 2
-    said = capsys.readouterr().err
+    said = capsys.readouterr().out
     assert "is no .zip" in said
     assert "no such file" in said
 
@@ -602,3 +613,41 @@ def test_orders_seeds_and_distances_are_told():
     kept = kept_by_distance([group], WORDS["en"])
     assert kept["labels"] == ["sft"]
     assert kept["rows"][0][1].startswith("1.0 (")
+
+
+# --- what a result was made by --------------------------------------------------------------------------------------
+
+CODE = {"code": {"commit": "a" * 40, "dirty": False}, "packages": {"clbench": "1", "torch": "2"}, "python": "3.11"}
+
+
+def made_by(*origins):
+    return {**CLEAN, "stages": [{"origin": origin, "made": 3} for origin in origins]}
+
+
+@pytest.mark.parametrize(
+    ("provenance", "says", "ranked"),
+    [
+        (made_by(CODE), "", True),
+        (made_by(CODE, {**CODE, "device": "cuda:0"}), "", True),
+        (made_by(CODE, {**CODE, "code": {"commit": "a" * 40, "dirty": True}}), "working tree with changes", False),
+        (made_by(CODE, {**CODE, "code": {"commit": "b" * 40, "dirty": False}}), "stages of 2 versions", False),
+        (made_by(CODE, {**CODE, "packages": {"clbench": "1", "torch": "3"}}), "stages of 2 versions", False),
+        (made_by(CODE, {}), "do not say what they were made by", True),
+        (made_by(), "do not say what they were made by", True),
+        ({**CLEAN, "stages": [7, {"origin": []}]}, "do not say what they were made by", True),
+        ({**CLEAN, "git": {"commit": "a" * 40, "dirty": True}}, "working tree with changes", False),
+    ],
+)
+def test_what_cannot_be_vouched_for_is_named_and_not_ranked(provenance, says, ranked):
+    from clbench.report.findings import findings
+    from clbench.report.overview import ranking
+    from clbench.report.vouched import doubts
+    from clbench.report.words import WORDS
+
+    odd = run("ewc", cells(59), provenance=provenance)
+    assert says in " ".join(doubts(odd)) and bool(says) == bool(doubts(odd))
+    groups = group_runs([odd, run("sft", cells(10)), run("mas", cells(20))])
+    for lang in ("en", "zh"):
+        ((_, _, rows),) = ranking(groups, WORDS[lang])
+        assert ("ewc" in [row[0] for row in rows]) is ranked
+        assert any("ewc" in line and says in line for line in findings(groups, WORDS[lang])) or ranked

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from clbench.core.errors import LessonError, StoreError
 from clbench.core.keys import canonical, key
 from clbench.store import stage as stage_file
+from clbench.store.gc import collect
 from clbench.store.meter import metered
 from clbench.store.stage import STAGE, here, read_stage
 from clbench.store.store import Store
@@ -74,7 +76,7 @@ def test_once_makes_and_then_finds(store):
 def test_stage_json_says_what_why_and_what_it_cost(store):
     store.once("ask", KEY, writes("abc", "deep/er.txt"), {"exam": "x", "step": 3})
     stage = store.stage("ask", KEY)
-    assert (stage["kind"], stage["key"], stage["format"]) == ("ask", KEY, 1)
+    assert (stage["kind"], stage["key"], stage["format"]) == ("ask", KEY, stage_file.FORMAT)
     assert stage["why"] == {"exam": "x", "step": 3}
     assert stage["files"]["deep/er.txt"]["bytes"] == 3
     assert set(stage["meter"]) == {"wall_s", "cpu_s", "peak_memory_bytes"}
@@ -257,12 +259,56 @@ def test_a_stage_that_somebody_removed_is_missing_not_remembered(store, told):
 
 
 def test_a_newer_format_is_refused_and_left_alone(store, monkeypatch):
-    monkeypatch.setattr(stage_file, "FORMAT", 2)
+    newer = stage_file.FORMAT + 1
+    monkeypatch.setattr(stage_file, "FORMAT", newer)
+    monkeypatch.setitem(stage_file.CHECKED, newer, ("key",))
+    store.once("state", KEY, writes("a"), {"parent": None})
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match=f"format {newer}"):
+        Store(store.folder).find("state", KEY)
+    assert read_stage(store.place("state", KEY)) is not None
+    assert collect(store, []).dropped == ()
+    assert read_stage(store.place("state", KEY)) is not None
+
+
+def test_a_stage_of_the_first_format_is_still_read(store, monkeypatch, told):
+    monkeypatch.setattr(stage_file, "FORMAT", 1)
     store.once("ask", KEY, writes("a"), {})
     monkeypatch.undo()
-    with pytest.raises(StoreError, match="format 2"):
-        Store(store.folder).find("ask", KEY)
-    assert read_stage(store.place("ask", KEY)) is not None
+    assert Store(store.folder, told).find("ask", KEY) is not None and told == []
+
+
+@pytest.mark.parametrize("part", ["meter", "why", "made", "origin", "files", "kind"])
+def test_nothing_in_a_stage_can_be_changed_unseen(store, told, part):
+    folder = store.once("ask", KEY, writes("a"), {"step": 1})
+    path = folder / STAGE
+    stage = json.loads(path.read_text(encoding="utf-8"))
+    stage[part] = {**stage[part], "wall_s": 0.003} if isinstance(stage[part], dict) else f"{stage[part]}x"
+    path.write_text(json.dumps(stage), encoding="utf-8")
+    assert Store(store.folder, told).find("ask", KEY) is None
+    assert "has been changed" in told[0]
+
+
+def _loop(path):
+    path.symlink_to(path.name)
+
+
+def _dangling(path):
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("put", [Path.mkdir, Path.touch, _loop, _dangling], ids=["folder", "file", "loop", "dangling"])
+@pytest.mark.parametrize("where", ["", STAGE, "answers.jsonl"], ids=["the stage", "stage.json", "a file"])
+def test_what_stands_in_place_of_a_stage_or_file_is_set_aside_and_made_again(store, told, put, where):
+    folder = store.once("ask", KEY, writes("abc"), {})
+    place = folder / where if where else folder
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    put(place)
+    again = Store(store.folder, told)
+    assert again.find("ask", KEY) is None
+    made = again.once("ask", KEY, writes("abc"), {})
+    assert (made / "answers.jsonl").read_text() == "abc" and len(told) == 1
+    assert Store(store.folder, told).find("ask", KEY) == made
 
 
 def test_the_default_notice_goes_to_stderr(tmp_path, capsys):

@@ -83,7 +83,7 @@ class Finding:
 
 
 def _packages() -> list[Finding]:
-    from clbench.engine.provenance import package_version
+    from clbench.store.origin import package_version
 
     rows = [Finding("python", sys.version_info >= (3, 11), True, platform.python_version())]
     rows += [Finding(n, True, True, version) for n in OWN if (version := package_version(n))]
@@ -98,7 +98,7 @@ def _packages() -> list[Finding]:
 
 
 def _machine(data: Path | None, store: Path) -> list[Finding]:
-    from clbench.engine.provenance import cores, cpu_model, gpus
+    from clbench.store.origin import cores, cpu_model, gpus
 
     folder = next(p for p in [store.absolute(), *store.absolute().parents] if p.exists())
     free = shutil.disk_usage(folder).free / 1e9

@@ -71,8 +71,8 @@ def machine(store: Path | None, data: Path | None, workers: int | None, device: 
     """
     from clbench.core.spec import Machine
     from clbench.data.fetch import data_root
-    from clbench.engine.provenance import cores
     from clbench.engine.resolve import validated
+    from clbench.store.origin import cores
 
     values = {
         "store": store_folder(store),

@@ -6,6 +6,7 @@ UserError            exit 2, no traceback: what is wrong, where, how to mend it
     +-- AbsentError  a card or its data is not here; a stream may skip it
 +-- ModelError       a checkpoint folder, a tokenizer, an ability the model lacks
 +-- StoreError       a store that cannot be read or written
++-- LearnerError     a learner that does not do what its contract says
 +-- LessonError      training cannot go on (non-finite loss); names step, lesson, checkpoint
 +-- ExtraError       a package of an extra is not installed, or does not import
 +-- WorkerError      a process that should make stages did not start, or ended
@@ -69,6 +70,10 @@ class ExtraError(UserError):
 
 class WorkerError(UserError):
     """A process that should make stages did not start, or ended."""
+
+
+class LearnerError(UserError):
+    """A learner does not do what its contract says, for example answers other questions than it was asked."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

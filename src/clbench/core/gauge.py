@@ -20,3 +20,5 @@ class Gauge:
 
 
 GAUGES: dict[str, Gauge] = {}
+
+DEVICE: dict[str, str] = {}  # {"device": "cuda:0"}: what the work runs on, told by whoever loads a model

@@ -97,6 +97,9 @@ class LearnerPlugin(Generic[C]):
         method: Settings -> the `Method` that it trains with, so that others can combine it; None if it has none.
         needs_task: It must be told which task a lesson and a question belong to (a stream that `reveals: task`).
         families: Kinds of models on which it is defined: "causal", "encoder".
+        answers: "net" answers with the net alone, so that equal weights give equal answers; "own" in a way of its own,
+            so that its answers are never another learner's. None: "net" where it is trained with a shipped `Method`
+            that changes nothing of how the net answers, else "own".
         teaches: "in_turn" learns lesson after lesson; "at_once" gets all lessons merged into one.
         settle: (learner, folder of the shared first-lesson state, lesson): wake as that state and keep
             what later lessons need; needed where `first_lesson_as` is set.
@@ -116,6 +119,7 @@ class LearnerPlugin(Generic[C]):
     method: Callable[[C], Any] | None = None
     needs_task: bool = False
     families: tuple[Literal["causal", "encoder"], ...] = ("causal", "encoder")
+    answers: Literal["net", "own"] | None = None
     stores: Stores | Callable[[C], Stores | None] | None = None
 
     def stored(self, config: C) -> Stores | None:

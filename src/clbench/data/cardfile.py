@@ -16,8 +16,11 @@ from clbench.core.keys import plain_label
 
 MOST_BYTES = 1_000_000
 M = TypeVar("M", bound=BaseModel)
-# YAML 1.1 reads `no`, `on`, dates and `<<` as something else than text; cards follow YAML 1.2, so they do not.
-_DROPPED = {f"tag:yaml.org,2002:{name}" for name in ("bool", "timestamp", "merge", "value")}
+# YAML 1.1 reads `no`, `on`, dates, `<<`, 010 and 1:30 as something else than people mean; cards follow YAML 1.2.
+_DROPPED = {f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "timestamp", "merge", "value")}
+_INT = re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$")
+_NUMBER = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+_FLOAT = re.compile(rf"^(?:{_NUMBER}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
 
 
 class _Loader(yaml.SafeLoader):
@@ -52,6 +55,15 @@ _Loader.yaml_implicit_resolvers = {
     for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: _int(str(node.value)))
+
+
+def _int(text: str) -> int:
+    """Read an integer of YAML 1.2: 010 is ten, 0o10 eight."""
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text[2:] if base != 10 else text, base)
 
 
 def _problem(text: str, mark: Any) -> yaml.MarkedYAMLError:
@@ -118,6 +130,16 @@ def read_text(path: Path) -> CardText:
     if root is None or not isinstance(values, dict):
         raise DataError("a card is a mapping of fields to values", where=f"{path}:1")
     return CardText(path, values, root)
+
+
+def read_value(text: str) -> Any:
+    """Read one value as a card would, for example of `--set field=VALUE`; raises `yaml.YAMLError`."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        return None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def validated(model: type[M], text: CardText, nested: Mapping[str, type[BaseModel]]) -> M:

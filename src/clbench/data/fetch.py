@@ -21,6 +21,7 @@ from clbench.data.source import HubSource, PathSource, RowSource, UrlSource
 ROOT = "CLBENCH_DATA"
 CACHE = "CLBENCH_CACHE"
 BLOCK = 1 << 20
+MOST_BYTES = 8 << 30  # of a file that is downloaded
 
 Rows = Iterator[tuple[str, dict[str, Any]]]
 
@@ -104,6 +105,9 @@ def split_rows(card: OnDisk, source: RowSource, split: str, data: Path | None) -
             raise DataError(f"there is no split {split!r}", where=str(folder), mend=did_you_mean(split, _names(folder)))
         return _told(folder / split, saved.rows(folder / split))
     path = _split_file(folder, split)
+    root = data_root(data)
+    own = card.path.parent
+    _refuse_leading_out(path, own if root is None or folder.is_relative_to(own) else root)
     _verify(path, split, source.sha256)
     return _told(path, open_rows(path))
 
@@ -136,7 +140,22 @@ def _folder(card: OnDisk, source: PathSource, root: Path | None) -> Path:
             else f"is {ROOT} or --data right?"
         )
         raise AbsentError(f"task {card.name!r} reads {source.path!r}, which is not there", where=str(folder), mend=near)
+    _refuse_leading_out(folder, root)
     return folder
+
+
+def _refuse_leading_out(path: Path, root: Path) -> None:
+    """Refuse a link that leads out of a folder: what came with the data must not choose which files are read.
+
+    Raises:
+        DataError: Names the link's end.
+    """
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise DataError(
+            f"a link leads out of {str(root)!r}, to {str(path.resolve())!r}",
+            where=str(path),
+            mend="copy the data below the folder, or name the folder that really holds them with --data",
+        )
 
 
 def _names(folder: Path) -> list[str]:
@@ -192,10 +211,24 @@ def _download(source: UrlSource, split: str, where: str) -> Path:
     return path
 
 
+class _WebOnly(urllib.request.HTTPRedirectHandler):
+    """Follow redirects to http and https alone: a server must not send us to files or to other protocols."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if not newurl.lower().startswith(("http://", "https://")):
+            raise urllib.error.URLError(f"it redirects to {newurl[:100]!r}, which is not a web address")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _get(url: str, draft: Path, where: str) -> None:
+    done = 0
     try:
-        with urllib.request.urlopen(url, timeout=60) as reply, draft.open("wb") as file:
+        with urllib.request.build_opener(_WebOnly).open(url, timeout=60) as reply, draft.open("wb") as file:
             while block := reply.read(BLOCK):
+                done += len(block)
+                if done > MOST_BYTES:
+                    mend = "split the file, or put it into a folder and name that with `source: {path: ...}`"
+                    raise DataError(f"{url} has more than {MOST_BYTES:,} bytes", where=where, mend=mend)
                 file.write(block)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise AbsentError(f"{url} cannot be downloaded: {error}", where=where, mend="check the network") from None

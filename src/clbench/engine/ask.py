@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.budget import due_columns
+from clbench.core.errors import LearnerError
 from clbench.core.keys import key
 from clbench.core.notice import notice
 from clbench.core.progress import Progress, report
 from clbench.core.sheets import unended_reasoning
 from clbench.core.spec import ExamBudget, Machine, ModelSpec
-from clbench.core.types import Answer, Exam
+from clbench.core.types import Answer, Exam, Example
 from clbench.data.exam import exam_at
 from clbench.engine.fingerprint import machine_of
 from clbench.engine.trajectory import Trajectory
@@ -69,7 +70,8 @@ def ask(trajectory: Trajectory, step: int, exam: Exam, store: Store) -> Asked:
     def make(folder: Path) -> None:
         learner = trajectory.at(step)
         started = time.monotonic()
-        answers = learner.respond(exam.examples, exam.decode)
+        answers = learner.respond([unanswered(e) for e in exam.examples], exam.decode)
+        check_answers(answers, exam, trajectory.spec.learner_label)
         report(Progress(f"{exam.name}: {time.monotonic() - started:.1f} s", len(answers), len(exam.examples)))
         write_jsonl(folder / "answers.jsonl", answers)
         if unended := sum(map(unended_reasoning, answers)):
@@ -87,3 +89,28 @@ def ask(trajectory: Trajectory, step: int, exam: Exam, store: Store) -> Asked:
     why["machine"] = machine_of(trajectory.machine, trajectory.spec.model)
     folder = store.once("ask", found, make, why)
     return Asked(found, tuple(read_jsonl(folder / "answers.jsonl", Answer)))
+
+
+def unanswered(example: Example) -> Example:
+    """Return an example as an answerer sees it: without targets, checks and rubrics, which only graders need."""
+    return example.model_copy(update={"targets": (), "check": "", "rubric": ()})
+
+
+def check_answers(answers: Sequence[object], exam: Exam, learner: str) -> None:
+    """Refuse answers that are not one per question, in their order: they would be graded as answers to others.
+
+    Raises:
+        LearnerError: Names the learner and the first question that is not answered in its place.
+    """
+    where, mend = f"{learner}, exam {exam.name}", "give one Answer per example, in their order, with its example_id"
+    if len(answers) != len(exam.examples):
+        raise LearnerError(f"{len(answers)} answers to {len(exam.examples)} questions", where=where, mend=mend)
+    for place, (example, answer) in enumerate(zip(exam.examples, answers, strict=True)):
+        if not isinstance(answer, Answer):
+            raise LearnerError(f"answer {place} is a {type(answer).__name__}, not an Answer", where=where, mend=mend)
+        if answer.example_id != example.id:
+            what = f"answer {place} is to {answer.example_id!r}, the question is {example.id!r}"
+            raise LearnerError(what, where=where, mend=mend)
+        if exam.decode.kind == "raw" and len(answer.replies) != len(example.requests):
+            what = f"{len(answer.replies)} replies to the {len(example.requests)} requests of {example.id!r}"
+            raise LearnerError(what, where=where, mend=mend)

@@ -15,9 +15,9 @@ from clbench.engine.again import ask_again
 from clbench.engine.examine import examine
 from clbench.engine.fingerprint import machine_of, parts_of
 from clbench.engine.mark import open_scorer
-from clbench.engine.provenance import package_version
 from clbench.engine.sheets import Cell, sheets_of
 from clbench.models import source
+from clbench.store.origin import package_version
 from clbench.store.store import Store
 
 LONGEST = 300  # characters of an answer that a baseline keeps

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from clbench.core.errors import SpecError
+from clbench.data.cardfile import read_value
 
 NAMED = ("learner", "model")  # a point of these may be a name alone, short for {name: ...}
 AXES = "axes."
@@ -53,7 +54,7 @@ def apply_change(values: dict[str, Any], change: str) -> None:
 
 def _parsed(path: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return read_value(text)
     except yaml.YAMLError:
         mend = "quote it: --set 'a=\"x: y\"'"
         raise SpecError(f"{text!r} is no YAML value", where=f"--set {path}", mend=mend) from None

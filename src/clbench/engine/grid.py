@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,15 @@ from clbench.data.here import card_here
 from clbench.engine.changes import apply_change
 from clbench.engine.executors.local import make_all
 from clbench.engine.opening import opened_once
+from clbench.engine.provenance import foreign
 from clbench.engine.resolve import open_learner, resolve, validated
 from clbench.engine.run import run
 from clbench.engine.schedule import open_run, units_of
 from clbench.engine.work import is_made
+from clbench.store.origin import origin
 from clbench.store.store import Store
+
+MOST_RUNS = 10_000
 
 
 class Recipe(Frozen):
@@ -200,6 +206,11 @@ def _expand(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> list[Run
         _check_axis(axis, points)
     named = {str(s) for s in recipe.axes.get("stream", (recipe.stream,))}
     streams = {name: card_here("streams", name) for name in sorted(named)}
+    num = math.prod(map(len, recipe.axes.values()))
+    if num > MOST_RUNS:
+        raise SpecError(
+            f"{num:,} runs, more than {MOST_RUNS:,}", where="axes", mend="leave out values, or write several recipes"
+        )
     runs: list[RunSpec] = []
     for point in itertools.product(*recipe.axes.values()):
         values: dict[str, Any] = dict(base)
@@ -286,9 +297,21 @@ def run_grid(grid: Grid, store: Store, machine: Machine) -> list[Path]:
         units = [unit for unit in units_of(specs, store, machine) if not is_made(unit, store, machine)]
         failed = make_all(units, machine) if units else {}
         results = [run(spec, store, machine) for spec in specs if not _touches(spec, failed, store, machine)]
+    _say_foreign(results)
     if failed:
         raise next(iter(failed.values()))
     return results
+
+
+def _say_foreign(results: Sequence[Path]) -> None:
+    """Say once where stages of other code stand in the results: they were taken as they are."""
+    made_by = [json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["stages"] for folder in results]
+    if others := sum(foreign(stages, origin()) for stages in made_by):
+        whole = sum(each["made"] for stages in made_by for each in stages)
+        notice(
+            f"{others} of {whole} stages of these results were made by another version of clbench, of its packages or "
+            "of your checkout than runs now; they were taken as they are (a new --store makes them anew)"
+        )
 
 
 def _touches(spec: RunSpec, failed: Mapping[str, UserError], store: Store, machine: Machine) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.ask import ask_key
 from clbench.engine.schedule import Unit, units_of
-from clbench.engine.trajectory import recall
+from clbench.engine.trajectory import effective_of, recall
 from clbench.models import source
 from clbench.store.index import Index
 from clbench.store.store import Store
@@ -77,7 +77,8 @@ def _line(unit: Unit, store: Store, machine: Machine, rate: float | None, ask_s:
     known = recall(store, unit.key)
     have = 0
     if known is not None:
-        keys = [ask_key(known["effective"], exam, unit.spec.model, machine) for exam in unit.exams]
+        effective = effective_of(known, unit.answerer)
+        keys = [ask_key(effective, exam, unit.spec.model, machine) for exam in unit.exams]
         have = sum(store.find("ask", found) is not None for found in keys)
     need = len(unit.exams) - have
     state = "have" if known is not None else "need" if unit.weight else "none"

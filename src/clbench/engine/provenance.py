@@ -1,62 +1,95 @@
-"""Where a result comes from: code, packages, machine. No host name, no user name."""
+"""Where a result comes from: the stages it is made of, code, packages, machine. No host name, no user name."""
 
 from __future__ import annotations
 
-import os
 import platform
 import re
-import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from clbench.core.keys import canonical
 from clbench.core.spec import Machine, ModelSpec
+from clbench.engine.sheets import Cell
+from clbench.engine.trajectory import Trajectory
 from clbench.models import source
+from clbench.store.origin import cores, cpu_model, git_revision, gpus, packages, same_code, threads
+from clbench.store.store import Store
 
-PACKAGES = (
-    "clbench",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "accelerate",
-    "peft",
-    "datasets",
-    "safetensors",
-    "numpy",
-    "pydantic",
-    "rouge-score",
-)
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-WAIT_S = 10.0
 # The start of an absolute path or of one in a home, at the beginning of an argument or of a value in it.
 _PRIVATE_PATH = re.compile(r"(?<![^\s=,:\[{'\"])~?/(?!/)[^=,:\]}'\"]*")
 
 
-def provenance(machine: Machine, model: ModelSpec) -> dict[str, Any]:
-    """Give what a reader needs to judge and repeat a result."""
+def provenance(machine: Machine, model: ModelSpec, stages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a reader needs to judge and repeat a result.
+
+    "git" and "packages" are those of the stages, where all agree; "stages" lists what they were made by otherwise
+    too. "recorded" is the look that wrote the record, which may be later and by other code.
+
+    Args:
+        machine: How it is recorded.
+        model: The base model.
+        stages: The stage.json of all that the result is made of.
+    """
+    stages = list(stages)
+    made_by = origins(stages)
     return {
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "made": max((str(s["made"]) for s in stages), default=""),
         "model": {
             "identity": source.identity(model),
             "type": source.configuration(model).get("model_type", ""),
             **({"reading": reading} if (reading := source.reading(model)) else {}),
         },
-        "git": git_revision(),
-        "packages": {name: version for name in PACKAGES if (version := package_version(name))},
+        "git": _one(o["origin"].get("code") for o in made_by),
+        "packages": _one(o["origin"].get("packages", {}) for o in made_by) or {},
+        "stages": made_by,
+        "recorded": {"git": git_revision(), "packages": packages()},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": cpu_model(),
         "cores": cores(),
-        "threads": {name: os.environ[name] for name in THREADS if name in os.environ},
+        "threads": threads(),
         "gpus": gpus(),
         "machine": {k: v for k, v in machine.model_dump(mode="json").items() if k not in ("store", "data")},
         "arguments": [shown(argument) for argument in sys.argv[1:]],
     }
+
+
+def stages_of(trajectory: Trajectory, cells: Iterable[Cell], store: Store) -> list[Mapping[str, Any]]:
+    """Return the stage.json of every answer and grade of a run; of states, which may be gone, what is remembered."""
+    found: list[Mapping[str, Any]] = []
+    for cell in cells:
+        both = (store.stage("ask", cell.asked.key), store.stage("mark", cell.marks.key))
+        found += [stage for stage in both if stage is not None]
+    for index in range(1, len(trajectory.lessons) + 1):
+        remembered = store.stage("effective", trajectory.keys[index])
+        assert remembered is not None, "every state of a finished run is remembered"
+        found.append({"made": remembered["made"], "origin": remembered["why"].get("origin", {})})
+    return found
+
+
+def origins(stages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return by what some stages were made, the most frequent first: [{"origin": {...}, "made": 12}, ...]."""
+    found: Counter[str] = Counter()
+    known: dict[str, Mapping[str, Any]] = {}
+    for stage in stages:
+        name = canonical(stage.get("origin", {}))
+        found[name] += 1
+        known[name] = stage.get("origin", {})
+    return [{"origin": known[name], "made": num} for name, num in sorted(found.items(), key=lambda i: (-i[1], i[0]))]
+
+
+def foreign(made_by: Iterable[Mapping[str, Any]], here: Mapping[str, Any]) -> int:
+    """Return how many stages were made by other code than that of the origin `here`, or by code not on record."""
+    return sum(o["made"] for o in made_by if not same_code(o["origin"], here))
+
+
+def _one(values: Iterable[Any]) -> Any:
+    """Return the value that all have, None where they differ."""
+    found = list(values)
+    return found[0] if found and all(value == found[0] for value in found) else None
 
 
 def shown(argument: str) -> str:
@@ -69,63 +102,3 @@ def shown(argument: str) -> str:
         '../recipes/demo.yaml'
     """
     return _PRIVATE_PATH.sub(lambda found: Path(found.group()).name, argument)
-
-
-def package_version(name: str) -> str | None:
-    """Give the version of an installed package without importing it."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def cores() -> int:
-    """Give the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def cpu_model() -> str:
-    """Give the processor's name as far as the system tells."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-@cache
-def gpus() -> tuple[str, ...]:
-    """Give the names of NVIDIA devices, without touching them through torch."""
-    said = _said(["nvidia-smi", "-L"]) or ""
-    return tuple(line.split(" (UUID")[0] for line in said.splitlines() if line.startswith("GPU"))
-
-
-@cache
-def git_revision() -> dict[str, Any] | None:
-    """Give commit and cleanness of the source tree that clbench runs from; None for an installed package.
-
-    "dirty" is about the package's own source: results and notes beside it change nothing.
-    """
-    root = Path(__file__).resolve().parents[3]
-    if not (root / ".git").exists():
-        return None
-    commit = _said(["git", "-C", str(root), "rev-parse", "HEAD"])
-    changed = _said(["git", "-C", str(root), "status", "--porcelain", "--", "src", "pyproject.toml"])
-    if commit is None or changed is None:
-        return None
-    return {"commit": commit.strip(), "dirty": bool(changed.strip())}
-
-
-def _said(command: Sequence[str]) -> str | None:
-    """Give what a program prints; None if it is not installed, fails or hangs: a run never fails for its record."""
-    program = shutil.which(command[0])
-    if program is None:
-        return None
-    try:
-        done = subprocess.run(
-            [program, *command[1:]], capture_output=True, text=True, errors="replace", timeout=WAIT_S, check=False
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout if done.returncode == 0 else None

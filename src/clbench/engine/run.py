@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -18,7 +20,7 @@ from clbench.engine.ask import ask, due
 from clbench.engine.mark import mark
 from clbench.engine.metering import meters_of
 from clbench.engine.opening import opened
-from clbench.engine.provenance import provenance
+from clbench.engine.provenance import provenance, stages_of
 from clbench.engine.sheets import Cell, sheets_of, showcase_of
 from clbench.engine.trajectory import Trajectory
 from clbench.metrics import compute
@@ -48,7 +50,8 @@ def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
     meters = meters_of(trajectory, exams, spec.budget, store).model_copy(update={"reasoning_tokens": thought})
     scores = compute(spec.metrics, matrix, meters, {})
     files = _files(spec, stream_outline(stream), matrix, meters, scores) | _records(cells)
-    files["provenance.json"] = provenance(machine, spec.model) | {"learner": trajectory.said}
+    found = provenance(machine, spec.model, stages_of(trajectory, cells, store)) | {"learner": trajectory.said}
+    files["provenance.json"] = _kept(found, spec, store)
     return store.write_run(spec.name, spec.key, {name: _text(value) for name, value in files.items()})
 
 
@@ -63,6 +66,13 @@ def _files(
         "scores.json": known,
         "meters.json": meters,
     }
+
+
+def _kept(found: Mapping[str, Any], spec: RunSpec, store: Store) -> Mapping[str, Any]:
+    """Return the record on file where the same stages stand behind it: looking again does not make a result anew."""
+    kept = json.loads(store.run_file(spec.name, spec.key, "provenance.json") or "{}")
+    same = isinstance(kept, dict) and all(kept.get(part) == found[part] for part in ("made", "stages", "model"))
+    return kept if same else found
 
 
 def _records(cells: Sequence[Cell]) -> dict[str, object]:

@@ -26,6 +26,7 @@ class Unit:
         label: For people.
         needs: Key of the unit that must be made before, or None.
         weight: Examples to be trained on, as a measure of its time.
+        answerer: Digest of who answers its exams; empty where it is the net alone.
         exams: Exams to be asked.
     """
 
@@ -35,6 +36,7 @@ class Unit:
     label: str
     needs: str | None
     weight: int
+    answerer: str = ""
     exams: tuple[Exam, ...] = field(default=(), repr=False)
 
 
@@ -81,6 +83,7 @@ def _add(units: dict[str, Unit], trajectory: Trajectory, step: int, exams: tuple
         label=f"{name} lesson {index}" if index else "untouched model",
         needs=needs,
         weight=len(lesson.examples) * _passes(trajectory, lesson) if lesson else 0,
+        answerer=trajectory.answerer(step),
         exams=exams,
     )
 

@@ -15,6 +15,7 @@ from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Lesson, Stream
 from clbench.data.stream import lessons, merged
 from clbench.engine.resolve import open_learner
+from clbench.learners._method import answers_with_net
 from clbench.learners._training import LOOP
 from clbench.models import source
 from clbench.store.store import Store
@@ -24,6 +25,16 @@ def recall(store: Store, state: str) -> Mapping[str, Any] | None:
     """Give what the store remembers of a state by its key, without making anything."""
     folder = store.find("effective", state)
     return json.loads((folder / "effective.json").read_text(encoding="utf-8")) if folder is not None else None
+
+
+def effective_of(known: Mapping[str, Any], answerer: str) -> str:
+    """Return the digest of all that answers depend on.
+
+    Args:
+        known: What is remembered of the state: the digest of the base model and of what was learnt.
+        answerer: Digest of who answers, see `Trajectory.answerer`; empty where it is the net alone.
+    """
+    return digest([known["effective"], answerer]) if answerer else str(known["effective"])
 
 
 class Trajectory:
@@ -82,6 +93,22 @@ class Trajectory:
         """Give what the plug-in says of itself, for the record: version, and what it keeps of users' data."""
         return {"version": self.plugin.version, "stores": self.plugin.stored(self.config)}
 
+    def answerer(self, step: int) -> str:
+        """Return the digest of who answers in row `step`: of the learner's name or file, its version and its settings.
+
+        Empty where the net answers alone, so that learners of equal weights share their answers: the untouched model,
+        and methods that leave answering to the net.
+        """
+        if self.index(step) == 0 and self.plugin.starts_as_base:
+            return ""
+        return "" if self._with_net else digest(self._learner)
+
+    @cached_property
+    def _with_net(self) -> bool:
+        if self.plugin.answers is not None:
+            return self.plugin.answers == "net"
+        return self.plugin.method is not None and answers_with_net(self.plugin.method(self.config))
+
     def index(self, step: int) -> int:
         """Tell which state stands in row `step` of the matrix."""
         return min(step, len(self.lessons))
@@ -99,7 +126,11 @@ class Trajectory:
     # --- states ---------------------------------------------------------------------------------------------
 
     def at(self, step: int) -> Learner:
-        """Give the learner of row `step`, awake; states that are missing are made."""
+        """Give the learner of row `step`, awake; states that are missing are made.
+
+        Where a learner starts as the base model, row 0 is answered by `frozen`: what all learners share must not
+        depend on which of them came first.
+        """
         index = self.index(step)
         if self._live is None or self._live[0] != index:
             self._live = (index, self._awake(index))
@@ -109,9 +140,11 @@ class Trajectory:
         folder = self._state(index)
         if self._live is not None and self._live[0] == index:  # it has just been made, and lives
             return self._live[1]
+        if folder is None:
+            untouched, config = open_learner({"name": "frozen"})
+            return untouched.build(config, self.spec.model, self.spec.seed, self.machine)
         learner = self._fresh()
-        if folder is not None:
-            learner.load(folder)
+        learner.load(folder)
         return learner
 
     def _fresh(self) -> Learner:
@@ -143,7 +176,7 @@ class Trajectory:
             assert self.plugin.settle is not None, "declared beside first_lesson_as, and checked by the contract suite"
             self.plugin.settle(learner, parent, lesson)
         else:
-            learner = self.at(index - 1)
+            learner = self._fresh() if index == 1 and self.plugin.starts_as_base else self.at(index - 1)
             self._live = None  # until the lesson is learnt, it is neither the old state nor the new one
             learner.learn(lesson, self.store.progress("state", self.keys[index]))
         learner.save(folder)
@@ -164,7 +197,8 @@ class Trajectory:
             return known
         state = self._state(index)
         stage = self.store.stage("state", self.keys[index]) if state is not None else None
-        why = {"step": index, "cost": stage["meter"] if stage is not None else {}}
+        cost, made_by = (stage["meter"], stage.get("origin", {})) if stage is not None else ({}, {})
+        why = {"step": index, "cost": cost, "origin": made_by}
         self.store.once("effective", self.keys[index], lambda draft: self._remember(state, draft), why)
         known = recall(self.store, self.keys[index])
         assert known is not None, "it has just been made"
@@ -180,7 +214,7 @@ class Trajectory:
 
     def effective(self, step: int) -> str:
         """Give the digest of all that the answers of row `step` depend on."""
-        return str(self.memory(step)["effective"])
+        return effective_of(self.memory(step), self.answerer(step))
 
     def lesson_at(self, step: int) -> Lesson | None:
         """Give the lesson that leads to row `step`, None for row 0."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from clbench.core import plugins
 from clbench.core.budget import due_columns
-from clbench.core.errors import UserError
+from clbench.core.errors import SpecError, UserError, did_you_mean
 from clbench.core.matrix import Matrix
 from clbench.core.outline import Outline
+from clbench.core.protocols import ScorerPlugin
 from clbench.core.sheets import Row, Sheet, Sheets, Showcase
 from clbench.core.spec import RunSpec
 from clbench.core.types import Grade, Meters
@@ -112,8 +114,20 @@ def _again(sheet: Sheet, row: Row) -> tuple[float, int]:
         )
         for i, (name, value) in enumerate(zip(sheet.ids, values, strict=True))
     ]
-    marks = combined(grades, open_scorer(sheet.scorer.name))
+    marks = combined(grades, known_scorer(sheet.scorer.name))
     return math.nan if marks.score is None else marks.score, sum(g.score is not None for g in grades)
+
+
+def known_scorer(name: str) -> ScorerPlugin:
+    """Return a scorer that is installed here, by its name: a result must not choose what is imported.
+
+    Raises:
+        SpecError: There is none of that name.
+    """
+    if name not in plugins.names("scorer"):
+        mend = did_you_mean(name, plugins.names("scorer"))
+        raise SpecError(f"scorer {name!r} is not known here", where="scorer.name", mend=mend)
+    return open_scorer(name)
 
 
 def _figures(spec: RunSpec, matrix: Matrix, scores: Mapping[str, float], meters: Meters) -> Iterator[str]:

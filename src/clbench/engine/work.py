@@ -8,7 +8,7 @@ from clbench.core.progress import Progress, report
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.ask import ask, ask_key
 from clbench.engine.schedule import Unit, open_run
-from clbench.engine.trajectory import Trajectory, recall
+from clbench.engine.trajectory import Trajectory, effective_of, recall
 from clbench.store.store import Store
 
 
@@ -33,5 +33,6 @@ def is_made(unit: Unit, store: Store, machine: Machine) -> bool:
     known = recall(store, unit.key)
     if known is None:
         return False
-    keys = [ask_key(known["effective"], exam, unit.spec.model, machine) for exam in unit.exams]
+    effective = effective_of(known, unit.answerer)
+    keys = [ask_key(effective, exam, unit.spec.model, machine) for exam in unit.exams]
     return all(store.find("ask", found) for found in keys)

@@ -74,3 +74,17 @@ class Method:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` and `guide` gave, as one."""
+
+
+SHAPING = ("answer", "prepare", "finish", "guide")  # the hooks by which equal weights may give other answers
+
+
+def answers_with_net(method: Method) -> bool:
+    """Return whether a method answers with the net alone: it ships with clbench and overrides no hook of `SHAPING`.
+
+    What a method from outside does to the net cannot be told from its hooks, so it is never taken to.
+    """
+    own = type(method)
+    return own.__module__.startswith("clbench.learners.") and all(
+        getattr(own, hook) is getattr(Method, hook) for hook in SHAPING
+    )

@@ -66,4 +66,4 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return FrozenLearner(load_net(model, machine))
 
 
-PLUGIN = LearnerPlugin(config=Config, build=build, version=1, stores="none")
+PLUGIN = LearnerPlugin(config=Config, build=build, version=1, answers="net", stores="none")

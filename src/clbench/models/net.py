@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from clbench.core.errors import ModelError, SpecError
-from clbench.core.gauge import GAUGES, Gauge
+from clbench.core.gauge import DEVICE, GAUGES, Gauge
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
@@ -167,6 +167,7 @@ def load_net(spec: ModelSpec, machine: Machine) -> Net:
     folder, spec = source.locate(spec), source.settled(spec)
     family = source.family_of(spec, list(source.configuration(spec).get("architectures") or []))
     device = device_of(machine)
+    DEVICE["device"] = str(device)
     if device.type == "cuda":
         GAUGES["device_memory_bytes"] = DEVICE_MEMORY
     loader = Causal if family == "causal" else Encoder

@@ -11,6 +11,7 @@ from clbench.report.compare import unlikeness
 from clbench.report.gather import Group
 from clbench.report.overview import value_with_interval
 from clbench.report.table import printed
+from clbench.report.vouched import out_of_rankings
 from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 
@@ -34,7 +35,8 @@ def findings(groups: Sequence[Group], words: dict[str, str]) -> list[str]:
         said += _lost(plain, words)
     counts = sorted({len(g.runs) for g in groups})
     seeds = words["seeds"].format(counts=", ".join(map(str, counts)))
-    return [*said, words["one_run"] if counts == [1] else seeds]
+    unsound = [words["not_ranked"].format(label=g, why="; ".join(why)) for g, why in out_of_rankings(groups).items()]
+    return [*said, *unsound, words["one_run"] if counts == [1] else seeds]
 
 
 def _against(plain: Group, ranked: Sequence[Group], words: dict[str, str]) -> list[str]:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
-from pydantic import ValidationError
 
 from clbench.core.errors import DataError, near_paths
 from clbench.core.matrix import Matrix
@@ -21,6 +19,7 @@ from clbench.core.outline import Outline
 from clbench.core.sheets import Sheets, Showcase
 from clbench.core.spec import RunSpec
 from clbench.core.types import Meters
+from clbench.data.cardfile import read_text
 from clbench.metrics import all_metrics, compute
 from clbench.report.draws import MatrixDraws, figure_draws, matrix_draws, samples_of
 from clbench.stats.bootstrap import Interval, Samples, interval
@@ -35,6 +34,7 @@ FILES = (
     "meters.json",
     "provenance.json",
 )
+LARGEST = 200_000_000  # bytes of one file of a result
 NO_SHEETS, NO_ITEMS = Sheets(sheets=()), Showcase(items=())
 NO_MATRIX = Matrix.of([[]])
 BOUNDS = ("gap_to_joint", "gain_over_frozen", "normalised_ap", "intransigence")
@@ -180,12 +180,15 @@ def _content(run: RunRecord) -> object:
 
 def _load(folder: Path) -> RunRecord:
     try:
+        for name in FILES:
+            if (size := (folder / name).stat().st_size) > LARGEST:
+                raise DataError(f"{name} has {size:,} bytes; more than {LARGEST:,} are not read", where=str(folder))
         texts = {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
         scores = {k: math.nan if v is None else float(v) for k, v in json.loads(texts["scores.json"]).items()}
         meters = Meters.model_validate_json(texts["meters.json"])
         return RunRecord(
             folder=folder,
-            spec=RunSpec.model_validate(yaml.safe_load(texts["spec.yaml"])),
+            spec=RunSpec.model_validate(read_text(folder / "spec.yaml").values),
             outline=Outline.model_validate_json(texts["stream.json"]),
             matrix=Matrix.from_json(json.loads(texts["matrix.json"])),
             scores={**metered(meters), **scores},
@@ -197,8 +200,8 @@ def _load(folder: Path) -> RunRecord:
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
         raise DataError(f"{missing} is missing", where=str(folder), mend="run the same spec again") from None
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError, yaml.YAMLError, OSError) as error:
-        first = str(error).splitlines()[0]
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"the result is broken: {first}", where=str(folder), mend="run the same spec again") from None
 
 

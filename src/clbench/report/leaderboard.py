@@ -21,6 +21,7 @@ from clbench.report.gather import Group, RunRecord, group_runs
 from clbench.report.html import html_report
 from clbench.report.safe import plain
 from clbench.report.table import TABLE, printed
+from clbench.report.vouched import doubts
 from clbench.stats.bootstrap import UNKNOWN
 
 FIGURES = (*TABLE, "train_flops")
@@ -104,15 +105,7 @@ def missing_cells(runs: Sequence[RunRecord]) -> tuple[int, int]:
 
 def unpinned(run: RunRecord) -> list[str]:
     """Say why nobody could make a result again exactly as it was."""
-    found: list[str] = []
-    git = run.provenance.get("git")
-    if git is None:
-        if not run.provenance.get("packages", {}).get("clbench"):
-            found.append("the version of clbench is not known")
-    elif not isinstance(git, dict) or not git.get("commit"):
-        found.append("the commit of clbench is not known")
-    elif git.get("dirty"):
-        found.append("made from a working tree with changes")
+    found = doubts(run)
     if "@" in run.spec.learner_name or ".py" in run.spec.learner_name:
         found.append("the learner is a file of its author's own")
     return found

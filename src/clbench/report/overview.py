@@ -13,6 +13,7 @@ from clbench.report.figures import curves
 from clbench.report.gather import Group
 from clbench.report.plots import Axis, Point, parallel, scatter, strips
 from clbench.report.table import cell, printed
+from clbench.report.vouched import out_of_rankings
 from clbench.stats.bootstrap import UNKNOWN
 from clbench.stats.ranks import rank_intervals
 
@@ -125,7 +126,8 @@ def ranking(groups: Sequence[Group], words: dict[str, str]) -> list[tuple[str, s
     of them have; with one such seed, by the last score on each task.
     """
     found: dict[str, list[Group]] = {}
-    for group in groups:
+    left_out = out_of_rankings(groups)
+    for group in [g for g in groups if g.label not in left_out]:
         spec = group.runs[0].spec
         found.setdefault(f"{spec.stream} · {spec.model.name}", []).append(group)
     tables: list[tuple[str, str, list[list[str]]]] = []

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from clbench.core.keys import canonical
-from clbench.store.stage import here, read_stage
+from clbench.store.stage import here, is_newer, read_stage
 from clbench.store.store import Store
 
 STALE_S = 86_400.0
@@ -54,7 +54,7 @@ def collect(
     """
     states = {key: folder for kind, key, folder in store.stages() if kind == "state"}
     # A state whose stage.json is damaged is left for `find`, which sets it aside and says so.
-    stages = {key: stage for key, folder in states.items() if (stage := read_stage(folder)) is not None}
+    stages = {key: stage for key, folder in states.items() if (stage := _readable(folder)) is not None}
     parents = {key: stage["why"].get("parent") for key, stage in stages.items()}
     # Where paths parted stays a branch point when the first steps of those paths have been dropped.
     ever = {**_parents(store), **parents}
@@ -70,6 +70,12 @@ def collect(
         for folder in dropped:
             store.drop(folder)
     return GcReport(tuple(dropped), size, num_states)
+
+
+def _readable(folder: Path) -> dict[str, Any] | None:
+    """Return a state's stage.json; None for a damaged one, and for one of a newer clbench, which stays untouched."""
+    stage = read_stage(folder)
+    return None if stage is None or is_newer(stage) else stage
 
 
 def _parents(store: Store) -> dict[str, str | None]:

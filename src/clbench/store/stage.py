@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -14,8 +15,12 @@ from typing import Any
 
 from clbench.core.errors import StoreError
 from clbench.core.keys import canonical, digest, file_digest
+from clbench.store.origin import origin
 
-FORMAT = 1
+FORMAT = 2
+# What the check of each format covers; None is everything but the check itself.
+CHECKED: dict[int, tuple[str, ...] | None] = {1: ("format", "kind", "key", "files"), 2: None}
+LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})  # no such file where one should be
 STAGE = "stage.json"
 
 Stamps = dict[str, tuple[int, int]]
@@ -55,6 +60,7 @@ def write_stage(folder: Path, kind: str, key: str, why: Mapping[str, object], me
         "why": dict(why),
         "files": {n: {"bytes": p.stat().st_size, "sha256": file_digest(p)} for n, p in files.items()},
         "meter": dict(meter),
+        "origin": origin(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     text = canonical({**stage, "check": _check(stage)})
@@ -63,12 +69,24 @@ def write_stage(folder: Path, kind: str, key: str, why: Mapping[str, object], me
 
 
 def read_stage(folder: Path) -> dict[str, Any] | None:
-    """Give a stage.json as it stands, the stage's files not looked at; None if it is missing or damaged."""
+    """Give a stage.json as it stands, the stage's files not looked at; None if it is missing or damaged.
+
+    One of a newer format is given unchecked: how to check it is not known here.
+    """
     try:
         stage = json.loads((folder / STAGE).read_bytes())
-        return stage if stage["check"] == _check(stage) else None
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return stage if is_newer(stage) or stage["check"] == _check(stage) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    except OSError as error:
+        if error.errno in LOST:
+            return None
+        raise
+
+
+def is_newer(stage: Mapping[str, Any]) -> bool:
+    """Return whether a stage was written by a newer clbench."""
+    return isinstance(stage["format"], int) and stage["format"] > FORMAT
 
 
 def stamps_of(folder: Path, names: Iterable[str]) -> Stamps:
@@ -77,8 +95,10 @@ def stamps_of(folder: Path, names: Iterable[str]) -> Stamps:
     for name in names:
         try:
             seen = (folder / name).stat()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+        except OSError as error:
+            if error.errno in LOST:
+                continue
+            raise
         stamps[name] = (seen.st_size, seen.st_mtime_ns)
     return stamps
 
@@ -90,14 +110,16 @@ def verify(folder: Path, kind: str, key: str) -> Verdict | None:
         StoreError: A newer clbench wrote it.
     """
     try:
-        inode = folder.stat().st_ino
+        inode = folder.lstat().st_ino  # of the entry itself: a link that leads nowhere is set aside, not what it names
     except (FileNotFoundError, NotADirectoryError):
         return None
+    if not _is_folder(folder):
+        return Verdict("something that is not a folder stands in its place", inode, {})
     stage = read_stage(folder)
     if stage is None:
         state = "cannot be read or has been changed" if (folder / STAGE).exists() else "is missing"
         return Verdict(f"{STAGE} {state}", inode, {})
-    if stage["format"] != FORMAT:
+    if is_newer(stage):
         raise StoreError(
             f"the stage has format {stage['format']}, this clbench reads {FORMAT}",
             where=str(folder),
@@ -116,13 +138,25 @@ def _problem(path: Path, expected: Mapping[str, Any]) -> str:
         if size != expected["bytes"]:
             return f"{path.name} has {size} bytes instead of {expected['bytes']}"
         return "" if file_digest(path) == expected["sha256"] else f"{path.name} does not match its digest"
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return f"{path.name} is missing"
+    except OSError as error:
+        if error.errno in LOST:
+            return f"{path.name} is missing"
+        raise
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # a loop of links
+        if error.errno in LOST:
+            return False
+        raise
 
 
 def _check(stage: Mapping[str, Any]) -> str:
-    """Digest of what a stage.json claims, so that a damaged one is told from a damaged file."""
-    return digest({k: stage[k] for k in ("format", "kind", "key", "files")})
+    """Digest of all that a stage.json says, so that neither a file nor a meter can be changed unseen."""
+    names = CHECKED[stage["format"]]
+    return digest({k: stage[k] for k in names or stage.keys() - {"check"}})
 
 
 def sync(folder: Path) -> None:

@@ -150,6 +150,13 @@ class Store:
                 _move(target, old / secrets.token_hex(4))
         return target
 
+    def run_file(self, name: str, key: str, file: str) -> str | None:
+        """Return a file of a run's record, None where there is none that can be read."""
+        try:
+            return (self.folder / "runs" / f"{name}-{key[:8]}" / file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+
     def stages(self) -> Iterator[tuple[str, str, Path]]:
         """Walk finished stages as (kind, key, folder), without verifying them."""
         for stage in sorted(self.folder.glob(f"*/??/*/{STAGE}")):
@@ -218,7 +225,7 @@ class Store:
         try:
             draft.rename(target)
         except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not target.is_dir():
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR) or not os.path.lexists(target):
                 raise
             return False
         return True
@@ -227,7 +234,7 @@ class Store:
         target = self.folder / "broken" / f"{folder.parent.parent.name}-{folder.name}-{time.time_ns()}"
         if not _move(folder, target):
             return  # another process has done it
-        if target.stat().st_ino != verdict.inode:
+        if target.lstat().st_ino != verdict.inode:
             # Another process has set it aside and made it again since we looked: what we moved is the good one.
             _move(target, folder)
             return

@@ -1,0 +1,87 @@
+"""Ask some cells of a stranger's result again: learn what was learnt, ask what was asked, compare item by item."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from clbench.core import plugins
+from clbench.core.budget import due_columns
+from clbench.core.errors import SpecError
+from clbench.core.matrix import Matrix
+from clbench.core.sheets import Sheets
+from clbench.core.spec import Machine, RunSpec
+from clbench.data.card import list_cards
+from clbench.data.exam import exam_at
+from clbench.engine.ask import ask
+from clbench.engine.mark import mark
+from clbench.engine.schedule import open_run
+from clbench.models import tiny
+from clbench.store.store import Store
+
+
+@dataclass(frozen=True)
+class Again:
+    """One cell that was asked again.
+
+    Attributes:
+        step, exam: Which.
+        equal: Items whose score is the recorded one.
+        items: All of them.
+    """
+
+    step: int
+    exam: str
+    equal: int
+    items: int
+
+
+def asked_again(
+    spec: RunSpec, matrix: Matrix, sheets: Sheets, machine: Machine, num: int, seed: int
+) -> Iterator[Again]:
+    """Ask `num` cells again, chosen by `seed` among those that are due; what they need is learnt first.
+
+    Args:
+        spec: Of the result.
+        matrix: What it records.
+        sheets: The same, item by item.
+        machine: How it is made; its store keeps what is made, so that several results share it.
+        num: Cells, >= 1; all of them where there are fewer.
+        seed: Choose it after the result was handed in, so that nobody can foresee which cells are asked.
+
+    Raises:
+        SpecError: The model, the learner or the stream is not one that ships with clbench: nothing of a stranger runs.
+    """
+    _refuse_strange(spec)
+    cells = [
+        (step, place)
+        for step in range(matrix.num_lessons + 1)
+        for place in due_columns(matrix.columns, step, matrix.num_lessons, spec.budget)
+    ]
+    store = Store(machine.store)
+    _, exams, trajectory = open_run(spec, store, machine)
+    for step, place in sorted(random.Random(seed).sample(cells, min(num, len(cells)))):
+        exam = exam_at(exams[place], step)
+        marks = mark(ask(trajectory, step, exam, store), exam, None, store)
+        recorded = sheets.named(exam.name).rows[step].values()
+        found = np.array([np.nan if g.score is None else g.score for g in marks.grades])
+        equal = int(np.isclose(found, recorded, rtol=0, atol=1e-9, equal_nan=True).sum())
+        yield Again(step, exam.name, equal, len(found))
+
+
+def _refuse_strange(spec: RunSpec) -> None:
+    strange = {
+        "model": spec.model.name not in tiny.NAMES,
+        "learner": spec.learner_name not in plugins.names("learner"),
+        "stream": spec.stream not in list_cards("streams"),
+        "exams": any("/" in name or name.endswith((".yaml", ".yml")) for name in spec.exams),
+    }
+    if found := [field for field, is_strange in strange.items() if is_strange]:
+        raise SpecError(
+            f"its {' and '.join(found)} did not come with clbench, and nothing of a stranger's is run",
+            where="--rerun",
+            mend="leave --rerun out, or run the spec yourself where you trust it",
+        )

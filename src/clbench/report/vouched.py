@@ -1,0 +1,67 @@
+"""Say why a result cannot be vouched for: made of changed code, or of several versions of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clbench.report.gather import Group, RunRecord
+
+CHANGED = "made from a working tree with changes"
+
+
+def doubts(run: RunRecord) -> list[str]:
+    """Return why nobody could make a result again exactly as it was made; empty where its stages agree and are clean.
+
+    Results from before stages kept what they were made by say only what looked at them last.
+    """
+    return [*_not_known(run), *unsound(run)]
+
+
+def unsound(run: RunRecord) -> list[str]:
+    """Return why a result stays out of rankings: made of changed code, or of several versions of it."""
+    origins = _origins(run)
+    if origins is None:
+        git = run.provenance.get("git")
+        return [CHANGED] if isinstance(git, Mapping) and git.get("dirty") else []
+    made = sorted({_code(origin) for origin in origins} - {""})
+    dirty = any(isinstance(o.get("code"), Mapping) and o["code"].get("dirty") for o in origins)
+    return [CHANGED] * dirty + [f"made of stages of {len(made)} versions: {', '.join(made)}"] * (len(made) > 1)
+
+
+def _not_known(run: RunRecord) -> list[str]:
+    origins = _origins(run)
+    if origins is not None:
+        known = bool(origins) and all(map(_code, origins))
+        return [] if known else ["some of its stages do not say what they were made by"]
+    git, packages = run.provenance.get("git"), run.provenance.get("packages")
+    if git is None:
+        known = isinstance(packages, Mapping) and packages.get("clbench")
+        return [] if known else ["the version of clbench is not known"]
+    known = isinstance(git, Mapping) and git.get("commit")
+    return [] if known else ["the commit of clbench is not known"]
+
+
+def _origins(run: RunRecord) -> list[Mapping[str, Any]] | None:
+    """Return what the stages of a result were made by; None for a record from before that was kept."""
+    stages = run.provenance.get("stages")
+    if not isinstance(stages, list):
+        return None
+    each = [stage.get("origin") if isinstance(stage, Mapping) else None for stage in stages]
+    return [origin if isinstance(origin, Mapping) else {} for origin in each]
+
+
+def _code(origin: Mapping[str, Any]) -> str:
+    """Return the version of the code as a reader sees it, empty where it is not known."""
+    packages, code = origin.get("packages"), origin.get("code")
+    if not isinstance(packages, Mapping) or not packages:
+        return ""
+    commit = f" {str(code.get('commit', ''))[:10]}" if isinstance(code, Mapping) else ""
+    others = ", ".join(f"{name} {packages[name]}" for name in sorted(packages) if name != "clbench")
+    return f"clbench {packages.get('clbench', '?')}{commit}" + (f" ({others})" if others else "")
+
+
+def out_of_rankings(groups: Sequence[Group]) -> dict[str, list[str]]:
+    """Return by label of a method why it is not ranked; methods of which nothing is unsound are left out."""
+    found = {g.label: list(dict.fromkeys(text for run in g.runs for text in unsound(run))) for g in groups}
+    return {label: why for label, why in found.items() if why}

@@ -1,0 +1,129 @@
+"""What a stage was made by: code, packages, device, threads. No host name, no user name."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from clbench.core.gauge import DEVICE
+
+PACKAGES = (
+    "clbench",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "peft",
+    "datasets",
+    "safetensors",
+    "numpy",
+    "pydantic",
+    "rouge-score",
+)
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+WAIT_S = 10.0
+UNKNOWN: Mapping[str, Any] = {}  # the origin of stages that were made before origins were kept
+
+
+def origin() -> dict[str, Any]:
+    """Return what this process makes stages by.
+
+    "code" and "packages" decide what a stage holds; "device", "cpu", "gpus" and "threads" may change its last digits.
+    """
+    return {**_unchanging(), "device": DEVICE.get("device", ""), "threads": threads()}
+
+
+@cache
+def _unchanging() -> dict[str, Any]:
+    # What was imported stays what it was, so the code is looked at once per process.
+    return {
+        "code": git_revision(),
+        "packages": packages(),
+        "python": platform.python_version(),
+        "cpu": cpu_model(),
+        "gpus": list(gpus()),
+    }
+
+
+def same_code(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    """Return whether two origins are of the same code: commit, cleanness and packages; what is not known never is."""
+    known = bool(one.get("packages") and two.get("packages"))
+    return known and all(one.get(part) == two.get(part) for part in ("code", "packages", "python"))
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the packages that results depend on."""
+    return {name: version for name in PACKAGES if (version := package_version(name))}
+
+
+def threads() -> dict[str, str]:
+    """Return how many threads the environment asks for."""
+    return {name: os.environ[name] for name in THREADS if name in os.environ}
+
+
+def package_version(name: str) -> str | None:
+    """Give the version of an installed package without importing it."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def cores() -> int:
+    """Give the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def cpu_model() -> str:
+    """Give the processor's name as far as the system tells."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@cache
+def gpus() -> tuple[str, ...]:
+    """Give the names of NVIDIA devices, without touching them through torch."""
+    said = _said(["nvidia-smi", "-L"]) or ""
+    return tuple(line.split(" (UUID")[0] for line in said.splitlines() if line.startswith("GPU"))
+
+
+@cache
+def git_revision() -> dict[str, Any] | None:
+    """Give commit and cleanness of the source tree that clbench runs from; None for an installed package.
+
+    "dirty" is about the package's own source: results and notes beside it change nothing.
+    """
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return None
+    commit = _said(["git", "-C", str(root), "rev-parse", "HEAD"])
+    changed = _said(["git", "-C", str(root), "status", "--porcelain", "--", "src", "pyproject.toml"])
+    if commit is None or changed is None:
+        return None
+    return {"commit": commit.strip(), "dirty": bool(changed.strip())}
+
+
+def _said(command: Sequence[str]) -> str | None:
+    """Give what a program prints; None if it is not installed, fails or hangs: a run never fails for its record."""
+    program = shutil.which(command[0])
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(
+            [program, *command[1:]], capture_output=True, text=True, errors="replace", timeout=WAIT_S, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,251 @@
+"""Forged submissions: each is named; a true one passes, also where some of its cells are asked again."""
+
+import json
+import shutil
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import yaml
+
+from clbench.cli.main import main
+from clbench.core.keys import key
+from clbench.core.sheets import Sheets
+from clbench.core.spec import Machine, RunSpec
+from clbench.engine.grid import load_grid, run_grid
+from clbench.metrics import compute
+from clbench.report.gather import load_runs
+from clbench.store.store import Store
+
+pytestmark = pytest.mark.xdist_group("runs")
+RECIPE = """\
+name: honest
+model: {name: tiny-llama}
+stream: worlds-tiny
+exams: [mini_arithmetic]
+learner: {name: sft}
+training: {lr: 1.0e-3, epochs: 2, batch_size: 8}
+metrics: [average_performance, forgetting, bwt]
+budget: {items: 8}
+"""
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("honest")
+    (folder / "true.yaml").write_text(RECIPE, encoding="utf-8")
+    machine = Machine(store=folder / "store", device="cpu")
+    (result,) = run_grid(load_grid(folder / "true.yaml"), Store(machine.store), machine)
+    return result
+
+
+def change(name, edit):
+    def apply(folder):
+        path = folder / name
+        reads = yaml.safe_load if name.endswith(".yaml") else json.loads
+        value = reads(path.read_text(encoding="utf-8"))
+        edit(value)
+        text = yaml.safe_dump(value, sort_keys=False) if name.endswith(".yaml") else json.dumps(value)
+        path.write_text(text, encoding="utf-8")
+
+    return apply
+
+
+def sheet(value, place=0):
+    return value["sheets"][place]
+
+
+def renamed_scorer(name):
+    return change("items.json", lambda v: sheet(v)["scorer"].update(name=name))
+
+
+def consistent(folder, flip):
+    """Change items and make everything that follows from them anew: matrix, figures, keys of the grades."""
+    (record,) = load_runs([folder])
+    sheets = json.loads((folder / "items.json").read_text(encoding="utf-8"))
+    matrix = json.loads((folder / "matrix.json").read_text(encoding="utf-8"))
+    flip(sheets["sheets"])
+    made = Sheets.model_validate(sheets)
+    for place, each in enumerate(made.sheets):
+        for step, row in each.rows.items():
+            matrix["values"][step][place] = float(np.nanmean(row.values()))
+            matrix["n"][step][place] = int((~np.isnan(row.values())).sum())
+            matrix["ungraded"][step][place] = int(np.isnan(row.values()).sum())
+    for name, value in (("items.json", sheets), ("matrix.json", matrix)):
+        (folder / name).write_text(json.dumps(value), encoding="utf-8")
+    (folder / "examples.json").write_text('{"items": []}', encoding="utf-8")
+    from clbench.core.matrix import Matrix
+
+    scores = compute(record.spec.metrics, Matrix.from_json(matrix), record.meters, {})
+    known = {n: None if np.isnan(v) else v for n, v in scores.items()}
+    (folder / "scores.json").write_text(json.dumps(known), encoding="utf-8")
+
+
+def all_right(sheets):
+    for row in sheets[0]["rows"].values():
+        row["scores"] = "1" * 8
+
+
+def declined(sheets):
+    for step in ("2", "3"):
+        sheets[0]["rows"][step]["scores"] = sheets[0]["rows"][step]["scores"].replace("0", "-")
+
+
+def other_mark(v):
+    sheet(v)["rows"]["2"]["mark"] = "0" * 32
+
+
+def bomb(folder):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)]
+    (folder / "spec.yaml").write_text("\n".join(lines), encoding="utf-8")
+
+
+def deep(folder):
+    (folder / "items.json").write_text("[" * 100_000 + "]" * 100_000, encoding="utf-8")
+
+
+FORGED = {
+    "a scorer that is a module": (renamed_scorer("venv.__main__"), "not known here"),
+    "a scorer that ends the process": (renamed_scorer("antigravity"), "not known here"),
+    "a scorer that is easier": (renamed_scorer("rouge"), "graded by rouge, by the card"),
+    "an older version of the scorer": (change("items.json", lambda v: sheet(v).update(version=0)), "version 0"),
+    "easier questions": (
+        change("items.json", lambda v: sheet(v)["rows"]["0"].update(asked="f")),
+        "other questions",
+    ),
+    "other items": (change("items.json", lambda v: sheet(v)["ids"].__setitem__(0, "exam-of-mine")), "other items"),
+    "a guess rate": (change("matrix.json", lambda v: v["columns"][1].update(chance=0.0)), "chance is 0.0"),
+    "an ability": (change("matrix.json", lambda v: v["columns"][-1].update(ability="code")), "ability is 'code'"),
+    "answers of another model in row 0": (
+        change("items.json", lambda v: sheet(v)["rows"]["0"].update(ask="0" * 32)),
+        "not those of the untouched model",
+    ),
+    "a key of grades": (change("items.json", other_mark), "does not follow"),
+    "one answer, two grades": (
+        change("items.json", lambda v: sheet(v)["rows"]["1"].update(ask=sheet(v)["rows"]["2"]["ask"])),
+        "other grades elsewhere",
+    ),
+    "a learner that nobody knows": (change("spec.yaml", lambda v: v["learner"].update(name="magic")), "'magic'"),
+    "a seed": (change("spec.yaml", lambda v: v.update(seed=4)), "the folder is of another spec"),
+    "a stream that is shorter": (change("stream.json", lambda v: v["rounds"].pop()), "rounds"),
+    "fewer examples": (change("stream.json", lambda v: v["rounds"][0].update(examples=1)), "rounds are not those"),
+    "tasks that were told": (change("stream.json", lambda v: v.update(reveals="task")), "reveals are not those"),
+    "an exam that the spec does not ask for": (
+        change("spec.yaml", lambda v: v.update(exams=[])),
+        "the columns are not those that the spec asks for",
+    ),
+    "time": (
+        change("meters.json", lambda v: v.update(train_s=3e-9, train_s_by_step=[1e-9] * 3)),
+        "than the machine",
+    ),
+    "time of an answer": (
+        change("meters.json", lambda v: v.update(exam_latency_s=[1e-9])),
+        "more than any machine",
+    ),
+    "negative time": (change("meters.json", lambda v: v.update(exam_s=-1.0)), "negative"),
+    "memory": (change("meters.json", lambda v: v.update(peak_memory_bytes=7)), "does not hold the model"),
+    "answers": (change("meters.json", lambda v: v.update(exam_answers=3)), "3 answers, the matrix has"),
+    "examples used": (change("meters.json", lambda v: v.update(examples_used=3)), "3 examples used"),
+    "declined items": (lambda f: consistent(f, declined), "declared ungraded"),
+    "a ragged matrix": (change("matrix.json", lambda v: v["values"][1].pop()), "CANNOT BE READ"),
+    "odd types": (change("matrix.json", lambda v: v["values"].__setitem__(1, {"a": []})), "CANNOT BE READ"),
+    "a matrix that is a number": (lambda f: (f / "matrix.json").write_text("7"), "CANNOT BE READ"),
+    "a YAML bomb": (bomb, "aliases (*name) are not allowed|anchors (&name) are not allowed"),
+    "deep JSON": (deep, "CANNOT BE READ"),
+    "bytes that are no text": (lambda f: (f / "items.json").write_bytes(b"\xff\xfe\x00"), "CANNOT BE READ"),
+    "a missing file": (lambda f: (f / "meters.json").unlink(), "meters.json is missing"),
+}
+
+
+def copied(honest, tmp_path, name=None):
+    return shutil.copytree(honest, tmp_path / "submitted" / (name or honest.name))
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_forged_result_is_named_and_stops_no_other(honest, tmp_path, capsys, what):
+    forge, says = FORGED[what]
+    forge(copied(honest, tmp_path))
+    copied(honest, tmp_path / "submitted", f"other-{honest.name}")
+    modules = set(sys.modules)
+    assert main(["leaderboard", "verify", str(tmp_path / "submitted")]) == 2
+    said = capsys.readouterr().out
+    assert any(text in said for text in says.split("|")), said
+    assert not {"venv.__main__", "antigravity"} & (set(sys.modules) - modules)
+
+
+def test_a_true_result_passes_and_its_cells_agree_when_asked_again(honest, tmp_path, capsys):
+    folder = copied(honest, tmp_path)
+    store = ["--store", str(tmp_path / "store")]
+    assert main(["leaderboard", "verify", str(folder), "--rerun", "3", *store]) == 0
+    said = capsys.readouterr().out
+    assert said.count("asked again, 8 of 8 items agree") == 3
+    assert "do not show that a model gave these answers" in said
+
+
+def test_a_forgery_that_fits_together_is_seen_only_by_asking_again(honest, tmp_path, capsys):
+    folder = copied(honest, tmp_path)
+    consistent(folder, all_right)
+    assert main(["leaderboard", "verify", str(folder)]) == 0
+    store = ["--store", str(tmp_path / "store")]
+    assert main(["leaderboard", "verify", str(folder), "--rerun", "16", *store]) == 2
+    assert "items agree" in capsys.readouterr().out
+
+
+def test_one_seed_under_two_names_is_seen(honest, tmp_path, capsys):
+    copied(honest, tmp_path)
+    spec = yaml.safe_load((honest / "spec.yaml").read_text(encoding="utf-8"))
+    again = RunSpec.model_validate({**spec, "name": "again"})
+    folder = copied(honest, tmp_path, f"again-{again.key[:8]}")
+    change("spec.yaml", lambda v: v.update(name="again"))(folder)
+    assert main(["leaderboard", "verify", str(tmp_path / "submitted")]) == 2
+    assert "one seed under several names" in capsys.readouterr().out
+
+
+def test_nothing_of_a_stranger_is_opened_or_run(honest, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.py").write_text("raise SystemExit(0)\n", encoding="utf-8")
+    (tmp_path / "evil.yaml").write_text("name: evil\ntasks: [x]\n", encoding="utf-8")
+    for field, value in (("stream", "evil.yaml"), ("learner", {"name": "evil.py:M"}), ("exams", ["./evil.yaml"])):
+        folder = copied(honest, tmp_path / field)
+        change("spec.yaml", lambda v, f=field, w=value: v.update({f: w}))(folder)
+        assert main(["leaderboard", "verify", str(folder), "--rerun", "1"]) == 2
+    assert not (tmp_path / "clbench-store").exists()
+
+
+def zipped(path, write):
+    with zipfile.ZipFile(path, "w") as archive:
+        write(archive)
+    return path
+
+
+def test_archives_are_bounded(tmp_path, capsys):
+    many = zipped(tmp_path / "many.zip", lambda a: [a.writestr(f"r/{i}", "") for i in range(20_001)])
+    secret = zipped(tmp_path / "secret.zip", lambda a: a.writestr("r/spec.yaml", "x"))
+    data = bytearray(secret.read_bytes())
+    for mark in (b"PK\x03\x04", b"PK\x01\x02"):
+        place = data.index(mark) + (6 if mark.endswith(b"\x04") else 8)
+        data[place] |= 1
+    secret.write_bytes(data)
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"PK\x03\x04 nothing")
+    assert main(["leaderboard", "verify", str(many), str(secret), str(broken)]) == 2
+    said = capsys.readouterr().out
+    for text in ("20,001 files", "encrypted", "is no .zip"):
+        assert text in said
+
+
+def test_a_bad_submission_never_stops_the_board(honest, tmp_path, capsys):
+    deep(copied(honest, tmp_path))
+    copied(honest, tmp_path, f"good-{honest.name.rsplit('-', 1)[1]}")
+    assert main(["leaderboard", "build", str(tmp_path / "submitted"), "-o", str(tmp_path / "site")]) == 0
+    said = capsys.readouterr()
+    assert "1 rows of 1 runs" in said.out and "is left out" in said.err
+
+
+def test_the_keys_of_a_true_result_are_those_of_its_answers(honest):
+    (record,) = load_runs([honest])
+    for each in record.sheets.sheets:
+        for row in each.rows.values():
+            assert row.mark == key("mark", ask=row.ask, scorer=each.scorer, version=each.version, judge=None)
