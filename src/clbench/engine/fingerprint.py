@@ -10,8 +10,8 @@ from typing import Any
 
 from clbench.core.keys import digest, file_digest
 from clbench.core.spec import Machine, ModelSpec
-from clbench.engine.provenance import cores, cpu_model, gpus, package_version
 from clbench.models import source
+from clbench.store.origin import cores, cpu_model, gpus, package_version
 
 SHORT = 12  # digits of a digest that are kept and shown
 VOCABULARIES = ("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
