@@ -342,3 +342,17 @@ def test_what_could_not_be_marked_stays_out_of_both_sides(tmp_path):
     assert exam.change.items == NUM - 1
     assert exam.one == exam.two == pytest.approx(44 / 59)
     assert exam.p == 1.0
+
+
+def test_rows_that_are_the_same_answers_leave_no_doubt(tmp_path):
+    """A frozen model forgets nothing, whatever is asked; one that was taught again and kept all may still."""
+    kept = {name: [first(20)] * 3 for name in ("facts", "rules", "sums")}
+    taught = run("replay", kept, folder=tmp_path / "b")
+    sheets = tuple(
+        s.model_copy(update={"rows": {k: r.model_copy(update={"ask": "one"}) for k, r in s.rows.items()}})
+        for s in taught.sheets.sheets
+    )
+    frozen = run("sft", kept, folder=tmp_path / "a", sheets=Sheets(sheets=sheets))
+    one, two = groups([frozen, taught])
+    assert one.intervals["bwt"] == (0.0, 0.0)
+    assert two.intervals["bwt"].low < 0 < two.intervals["bwt"].high
