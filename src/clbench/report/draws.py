@@ -64,7 +64,7 @@ def matrix_draws(matrix: Matrix, sheets: Sheets) -> MatrixDraws | None:
         for step, ask in asked.items():
             same[step, place] = min(k for k, other in asked.items() if other == ask)
         drawn[:, :, place] = matrix.values[:, place] + stretch * _deviations(sheet, rows)
-    return MatrixDraws(drawn, *about, same)
+    return MatrixDraws(drawn, about[0], about[1], about[2], same)
 
 
 def _deviations(sheet: Sheet, rows: int) -> Floats:

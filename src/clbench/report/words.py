@@ -183,7 +183,7 @@ WORDS: dict[str, dict[str, str]] = {
         "lost_in": "丧失于第几轮",
         "left": "最后剩余(95 %)",
         "retention": "各项能力还剩多少",
-        "retention_note": "每轮之后的百分数。丧失:得分低于第 0 行且超出偶然的第一轮(差值的 95% 区间,对题目、题组和种子)。"
+        "retention_note": "每轮之后的百分数。丧失:得分低于第 0 行且超出偶然的第一轮(差值的 95% 区间)。"
         "剩余:最后一行除以第 0 行。",
         "first_lost": "{label} 最先丧失的能力:{abilities}(第 {step} 轮)。",
         "each_exam": "逐项考试",
