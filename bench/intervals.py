@@ -132,7 +132,8 @@ def record(tasks: list[np.ndarray], groups: tuple[str, ...], tag: str) -> tuple[
             ids=tuple(map(str, range(t.shape[1]))),
             groups=groups,
             rows={
-                k: Row.model_construct(scores="".join("01"[int(v)] for v in row), parts=()) for k, row in enumerate(t)
+                k: Row.model_construct(ask=str(k), scores="".join("01"[int(v)] for v in row), parts=())
+                for k, row in enumerate(t)
             },
         )
         for i, t in enumerate(tasks)

@@ -64,6 +64,19 @@ def test_intervals_against_published_values():
     assert all(map(math.isnan, risk_ratio(0.5, 10, 0.0, 10)))
 
 
+def test_the_same_questions_are_paired_and_seeds_are_no_further_questions(demo_runs):
+    run = demo_runs[0]
+    once = ability_curves(run.matrix, [run])
+    assert [c.ability for c in once] == [c.ability for c in ability_curves(run.matrix)]
+    thrice = ability_curves(run.matrix, [run] * 3)
+    for one, three, alone in zip(once, thrice, ability_curves(run.matrix), strict=True):
+        assert three.lost == one.lost
+        assert three.retention == pytest.approx(one.retention, nan_ok=True, abs=1e-6)
+        assert one.retention[0] == pytest.approx(alone.retention[0], nan_ok=True)
+        if one.retention[0] > 0:
+            assert one.retention[1] <= one.retention[0] <= one.retention[2]
+
+
 def test_the_report_shows_what_is_left(demo_runs):
     page = html_report(demo_runs, "demo")
     assert "What is left of each ability" in page

@@ -267,3 +267,93 @@ def test_power_is_told(pair):
     assert 1 < items < NUM
     assert seeds == math.inf
     assert "two are needed to tell" in comparison_text(found, 0)
+
+
+def f1_run(learner, folder, skill, seed=0):
+    """Make a run whose last exam is entity F1: answers of long lists decide it, and short ones its mean."""
+    record = run(learner, cells(45), seed, folder)
+    rng = np.random.default_rng(seed)
+    listed = [int(rng.integers(5, 9)) if i >= 30 else 0 for i in range(NUM)]
+    grades = []
+    for i, gold in enumerate(listed):
+        right = round(gold * skill)
+        said = max(right, 0) if gold else int(skill > 0.2)
+        score = 2 * right / (gold + said) if gold + said else 1.0
+        grades.append(Grade(example_id=str(i), score=score, parts=(right, said, gold)))
+    sheet = record.sheets.sheets[0]
+    rows = {
+        k: r.model_copy(update={"scores": packed(grades), "parts": tuple(g.parts for g in grades)})
+        for k, r in sheet.rows.items()
+    }
+    changed = sheet.model_copy(update={"scorer": ScorerSpec(name="entity_f1"), "rows": rows})
+    values = record.matrix.values.copy()
+    values[:, 0] = 2 * sum(g.parts[0] for g in grades) / sum(g.parts[1] + g.parts[2] for g in grades)
+    matrix = Matrix(values, record.matrix.n, record.matrix.ungraded, record.matrix.columns)
+    sheets = Sheets(sheets=(changed, *record.sheets.sheets[1:]))
+    scores = compute(FIGURES, matrix, Meters(), {})
+    fields = {f: getattr(record, f) for f in record.__dataclass_fields__}
+    return RunRecord(**{**fields, "matrix": matrix, "sheets": sheets, "scores": scores})
+
+
+def test_an_exam_is_compared_by_its_own_score(tmp_path):
+    records = [f1_run("sft", tmp_path / "a", 0.0), f1_run("replay", tmp_path / "b", 0.5)]
+    one, two = groups(records)
+    means = [g.runs[0].sheets.sheets[0].rows[2].values().mean() for g in (one, two)]
+    assert means[1] < means[0], "the mean of the items falls"
+    found = compare(one, two)
+    exam = next(e for e in found.exams if e.exam == "facts")
+    assert exam.one == 0
+    assert exam.two == pytest.approx(two.runs[0].matrix.values[2, 0])
+    assert exam.change.value == pytest.approx(exam.two)
+    assert exam.change.low > 0.3
+    assert exam.adjusted < 0.01
+    figure = next(f for f in found.figures if f.name == "average_performance")
+    assert figure.change.low > 0.1, "the figure's samples are of the same score"
+    drawn = two.runs[0].drawn.values[:, 2, 0]
+    assert drawn.mean() == pytest.approx(exam.two, abs=0.05)
+
+
+def test_costs_are_no_hypotheses(tmp_path):
+    records = []
+    for name, kept, seconds in (("sft", 10, 3.0), ("replay", 45, 9.0)):
+        for seed in (0, 1, 2):
+            record = run(name, cells(kept), seed, tmp_path / f"{name}{seed}")
+            record.scores["train_seconds"] = seconds
+            records.append(record)
+    found = {f.name: f for f in compare(*groups(records)).figures}
+    assert math.isnan(found["train_seconds"].p) and math.isnan(found["train_seconds"].adjusted)
+    tested = [f.p for f in found.values() if not math.isnan(f.p)]
+    assert len(tested) == len(FIGURES)
+    assert min(f.adjusted for f in found.values() if not math.isnan(f.p)) == pytest.approx(len(FIGURES) * min(tested))
+    row = next(line for line in comparison_text(compare(*groups(records)), 0).splitlines() if "train s" in line)
+    assert "*" not in row
+
+
+def test_what_could_not_be_marked_stays_out_of_both_sides(tmp_path):
+    lost = cells(45)
+    lost["facts"][2][0] = None
+    changed = run("replay", cells(45), folder=tmp_path / "b")
+    sheet = changed.sheets.sheets[0]
+    grades = [Grade(example_id=str(i), score=s) for i, s in enumerate(lost["facts"][2])]
+    rows = {**sheet.rows, 2: sheet.rows[2].model_copy(update={"scores": packed(grades)})}
+    sheets = Sheets(sheets=(sheet.model_copy(update={"rows": rows}), *changed.sheets.sheets[1:]))
+    two = run("replay", cells(45), folder=tmp_path / "b", sheets=sheets)
+    found = compare(*groups([run("sft", cells(45), folder=tmp_path / "a"), two]))
+    exam = next(e for e in found.exams if e.exam == "facts")
+    assert exam.change.items == NUM - 1
+    assert exam.one == exam.two == pytest.approx(44 / 59)
+    assert exam.p == 1.0
+
+
+def test_rows_that_are_the_same_answers_leave_no_doubt(tmp_path):
+    """A frozen model forgets nothing, whatever is asked; one that was taught again and kept all may still."""
+    kept = {name: [first(20)] * 3 for name in ("facts", "rules", "sums")}
+    taught = run("replay", kept, folder=tmp_path / "b")
+    sheets = tuple(
+        s.model_copy(update={"rows": {k: r.model_copy(update={"ask": "one"}) for k, r in s.rows.items()}})
+        for s in taught.sheets.sheets
+    )
+    frozen = run("sft", kept, folder=tmp_path / "a", sheets=Sheets(sheets=sheets))
+    one, two = groups([frozen, taught])
+    assert one.intervals["bwt"] == (0.0, 0.0)
+    assert two.intervals["bwt"].low < 0 < two.intervals["bwt"].high

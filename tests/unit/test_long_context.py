@@ -146,6 +146,29 @@ def test_where_nothing_was_known_nothing_is_said_to_be_left():
     assert lengths_table([]) == ""
 
 
+def test_seeds_of_a_question_are_no_further_questions():
+    def learner(*lasts):
+        runs = tuple(FakeRun((sheet("recall", (40,) * 50, "1" * 40 + "0" * 10, None, last),)) for last in lasts)
+        return length_buckets(Group("sft", runs, runs[0].matrix, {}, {}))[0].retention
+
+    last = "1" * 20 + "0" * 30
+    once, thrice = learner(last), learner(last, last, last)
+    assert thrice == pytest.approx(once)
+    assert once[0] == 0.5
+    assert 0.33 < once[1] < 0.42
+    assert 0.58 < once[2] < 0.67
+
+
+def test_groups_of_questions_fall_together():
+    def wide(groups):
+        made = sheet("recall", (40,) * 60, "1" * 60, None, "1" * 30 + "0" * 30).model_copy(update={"groups": groups})
+        run = FakeRun((made,))
+        _, low, high = length_buckets(Group("sft", (run,), run.matrix, {}, {}))[0].retention
+        return high - low
+
+    assert wide(tuple(str(i // 10) for i in range(60))) > 2 * wide(())
+
+
 def test_sheets_hold_scores_whole():
     row = Row(asked="", ask="", mark="", scores=(0.25, None))
     np.testing.assert_equal(row.values(), [0.25, np.nan])

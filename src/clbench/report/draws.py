@@ -30,12 +30,15 @@ class MatrixDraws:
         items: Of each exam, shape (E,).
         freedom: Independent items or groups of each exam, less 1, shape (E,).
         sizes: Items of a group of each exam, 1 without groups, shape (E,).
+        same: Rows of an exam with one number are the very same answers, shape (T+1, E): what was not taught again
+            cannot differ.
     """
 
     values: Floats
     items: Floats
     freedom: Floats
     sizes: Floats
+    same: NDArray[np.int64]
 
 
 def matrix_draws(matrix: Matrix, sheets: Sheets) -> MatrixDraws | None:
@@ -50,15 +53,18 @@ def matrix_draws(matrix: Matrix, sheets: Sheets) -> MatrixDraws | None:
         return None
     rows, columns = matrix.values.shape
     drawn = np.full((DRAWS, rows, columns), np.nan)
-    about = np.zeros((3, columns))
+    about, same = np.zeros((3, columns)), np.tile(np.arange(rows)[:, None], columns)
     for place, name in enumerate(matrix.exams):
         sheet = found[name]
         places = clusters(sheet.groups or None, len(sheet.ids))
         counts = np.ones(len(sheet.ids)) if places is None else np.bincount(places)
         about[:, place] = len(sheet.ids), len(counts) - 1, float((counts**2).sum()) / max(len(sheet.ids), 1)
         stretch = math.sqrt(len(counts) / max(len(counts) - 1, 1))
+        asked = {step: row.ask for step, row in sheet.rows.items()}
+        for step, ask in asked.items():
+            same[step, place] = min(k for k, other in asked.items() if other == ask)
         drawn[:, :, place] = matrix.values[:, place] + stretch * _deviations(sheet, rows)
-    return MatrixDraws(drawn, *about)
+    return MatrixDraws(drawn, about[0], about[1], about[2], same)
 
 
 def _deviations(sheet: Sheet, rows: int) -> Floats:
@@ -99,7 +105,7 @@ def samples_of(
         return compute(*(_like(m, v) for m, v in zip(matrices, values, strict=True)))
 
     whole, about = figure([m.values for m in matrices]), drawn[0]
-    steps = np.array([_step(matrices, figure, whole, exam, about.items[exam]) for exam in range(len(about.items))])
+    steps = np.array([_step(matrices, figure, whole, exam, about) for exam in range(len(about.items))])
     alone = np.zeros((ALONE, len(steps)))
     # Where every exam has many independent items, Student's t is the normal law whichever of them counts most.
     for exam in np.flatnonzero(steps > 0) if about.freedom.min(initial=ENOUGH) < ENOUGH else ():
@@ -139,17 +145,17 @@ def _like(matrix: Matrix, values: Floats) -> Matrix:
 
 
 def _step(
-    matrices: Sequence[Matrix], figure: Callable[[Sequence[Floats]], float], whole: float, exam: int, items: float
+    matrices: Sequence[Matrix], figure: Callable[[Sequence[Floats]], float], whole: float, exam: int, about: MatrixDraws
 ) -> float:
     """Give the most that one item changes the figure, right or wrong in one row of the first matrix."""
-    values = matrices[0].values
+    values, items = matrices[0].values, about.items[exam]
     last, taught = len(values) - 1, matrices[0].columns[exam].taught
     most = 0.0
     for row in {last, 0} if taught is None else {last, taught, taught - 1}:
         if math.isnan(values[row, exam]) or not items:
             continue
         changed = values.copy()
-        changed[row, exam] += (-1 if values[row, exam] > 0.5 else 1) / items
+        changed[about.same[:, exam] == about.same[row, exam], exam] += (-1 if values[row, exam] > 0.5 else 1) / items
         change = figure([changed, *(m.values for m in matrices[1:])]) - whole
         most = max(most, 0.0 if math.isnan(change) else abs(change))
     return most

@@ -99,7 +99,7 @@ WORDS: dict[str, dict[str, str]] = {
         "left": "left at the end (95 %)",
         "retention": "What is left of each ability",
         "retention_note": "Percent after each round. Lost: the first round whose score lies below row 0 by more than "
-        "chance (95 % interval of the difference of two shares, Newcombe). Left: last row over row 0.",
+        "chance (95 % interval of the difference over items, groups and seeds). Left: last row over row 0.",
         "first_lost": "Lost first by {label}: {abilities} (round {step}).",
         "each_exam": "Each exam by itself",
         "lengths": "Long context by length",
@@ -199,7 +199,7 @@ WORDS: dict[str, dict[str, str]] = {
         "lost_in": "丧失于第几轮",
         "left": "最后剩余(95 %)",
         "retention": "各项能力还剩多少",
-        "retention_note": "每轮之后的百分数。丧失:得分低于第 0 行且超出偶然的第一轮(两个比例之差的 95% 区间,Newcombe)。"
+        "retention_note": "每轮之后的百分数。丧失:得分低于第 0 行且超出偶然的第一轮(差值的 95% 区间)。"
         "剩余:最后一行除以第 0 行。",
         "first_lost": "{label} 最先丧失的能力:{abilities}(第 {step} 轮)。",
         "each_exam": "逐项考试",
