@@ -2,6 +2,7 @@
 
 import random
 import string
+import time
 import unicodedata
 
 import pytest
@@ -402,3 +403,11 @@ def test_what_surrounds_the_things_of_a_list_does_not_count():
         ).score
         == 1
     )
+
+
+@pytest.mark.parametrize("scorer", ["exact", "numeric", "entity_f1", "rouge", "label"])
+def test_a_runaway_answer_takes_no_time(scorer):
+    start = time.process_time()
+    for text in ("." * 20_000, "!" * 20_000, "(" * 20_000, "'" * 20_000, "(" * 9_000 + ")" * 9_000, "1 000 " * 4_000):
+        grade(scorer, text, "PER: 5")
+    assert time.process_time() - start < 5

@@ -23,8 +23,12 @@ FRACTION = re.compile("(\\d?)([¼-¾⅐-⅞↉])")
 
 MARKS = ".,;:!?…。，、；：！？．｡､،؛؟۔।—"  # that end a sentence, or a part of one
 OPENING = "¿¡"
-KEPT_BANG = re.compile(r"(?!.*[^\W\d_]{2}).*(?:\d|[A-Za-zΑ-ω]|[)\]])!+")  # 5!, n!, (n+1)!: factorials, no words
-KEPT_DOTS = re.compile(r"\d[.,]\d+(?:\.{3}|…)$")  # 0.333...: digits that go on
+LEADING = "。，、；：！？…—｡､،؛"  # that are stripped from the beginning without a blank behind them
+FACTORIAL = re.compile(r"[\dA-Za-zΑ-ω)\]]$")  # 5!, n!, (n+1)!, if the text holds no words
+WORD = re.compile(r"[^\W\d_]{2}")
+DECIMAL = re.compile(r"\d[.,]\d{1,40}$")  # 0.333...: digits that go on
+DOTS = re.compile(r"\.{3}|…")
+MOST_LAYERS = 8  # of quotes and brackets
 BRACKETS = {"(": ")", "[": "]", "{": "}", "（": "）", "［": "］", "｛": "｝"}
 PAIRS = (
     *(("**", "**"), ("*", "*"), ("`", "`"), ("$", "$"), ('"', '"'), ("'", "'"), ("‘", "’"), ("“", "”"), ("„", "“")),
@@ -91,11 +95,11 @@ def bare(text: str) -> str:
         >>> bare("“C++.”"), bare("(a) or (b)"), bare(".5"), bare("5!"), bare("yes!")
         ('C++', '(a) or (b)', '.5', '5!', 'yes')
     """
-    while True:
-        shorter = _unquoted(_without_marks(text), lists=False)
-        if shorter == text:
-            return text
-        text = shorter
+    for _ in range(MOST_LAYERS):
+        text, before = _unquoted(_without_marks(text), lists=False), text
+        if text == before:
+            break
+    return text
 
 
 def unwrapped(text: str) -> str:
@@ -112,14 +116,18 @@ def unwrapped(text: str) -> str:
 
 def _without_marks(text: str) -> str:
     text = text.strip()
-    while text and text[-1] in MARKS and not KEPT_BANG.fullmatch(text) and not KEPT_DOTS.search(text):
-        text = text[:-1].rstrip()
-    text = text.lstrip(OPENING)
+    ended = text.rstrip(f"{MARKS} \t\n\r\u3000")
+    tail = text[len(ended) :]
+    if tail.startswith("!") and FACTORIAL.search(ended) and not WORD.search(ended):
+        ended += tail[: len(tail) - len(tail.lstrip("!"))]
+    elif (dots := DOTS.match(tail)) and DECIMAL.search(ended):
+        ended += dots.group()
+    text = ended.lstrip(OPENING)
     # A mark that leads is stripped where it stands alone; `.5`, `.NET` and `!x` mean something else than 5, NET and x.
     beside = text.lstrip(MARKS)
     lead = text[: len(text) - len(beside)]
-    chinese = "".join(c for c in lead if c in "。，、；：！？…—｡､،؛")
-    return beside.lstrip() if beside[:1].isspace() or (lead and lead == chinese) or lead.startswith("...") else text
+    alone = beside[:1].isspace() or lead.startswith("...") or (lead and all(c in LEADING for c in lead))
+    return beside.lstrip() if alone else text
 
 
 def _unquoted(text: str, *, lists: bool) -> str:
