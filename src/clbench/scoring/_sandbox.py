@@ -241,6 +241,6 @@ def _outcome(said: bytes, level: Level, seconds: float) -> Outcome:
         verdict = json.loads(said[4 : 4 + LONGEST])
         note = str(verdict["note"])
         # The line to a program that is gone ends.
-        return Outcome(verdict["passed"] is True, GONE if note.startswith("EOFError: ") else note, level, seconds)
+        return Outcome(verdict["passed"] is True, GONE if note == "EOFError: " else note, level, seconds)
     except (ValueError, KeyError, TypeError):
         return Outcome(False, GONE, level, seconds)
