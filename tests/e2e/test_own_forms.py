@@ -23,7 +23,7 @@ def here(tmp_path, monkeypatch):
 
 
 def put(path, rows):
-    path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
 
 
 def ran(capsys, *arguments):
@@ -121,6 +121,7 @@ def test_known_forms_become_tasks(here, capsys, form):
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, [], "type", "type 'image_url'", ""),
         ({"conversations": said_by(("human", "a"), ("robot", "b"))}, [], "turns", "role 'robot'", "bot"),
         ({"conversations": said_by(("gpt", "a"), ("human", "b"))}, [], "turns", "the user's", ""),
+        ({"question": "a", "answers": ["b", "\ud83d"]}, [], "surrogate", "in the accepted answer: half", ""),
         ({"prompt": "a", "answer": "\u200b\ufeff"}, [], "empty", "column 'answer' is empty", ""),
     ],
 )

@@ -132,6 +132,20 @@ def test_choices_and_targets_are_folded_alike(tmp_path, told):
     assert {(e.targets[0], e.choices) for e in task.exam} == {("café", ("café", "tea")), ("tea", ("tea", "juice"))}
 
 
+def test_names_in_the_data_are_folded_where_the_card_lacks_their_form(tmp_path, told):
+    rows = [{"label": "A\u200b", "options": ["x", "y"]}, {"label": "B ", "options": ["x", "y"]}]
+    task = open_task(written(tmp_path, rows, "labels: from-data\nlabel_names: {A: first, B: second}\n"), None)
+    assert task.labels == ("first", "second")
+    task = open_task(written(tmp_path, rows, 'choices: "{options}"\nchoice_keys: [A, B]\n'), None)
+    assert sorted(e.targets for e in task.exam) == [("x",), ("y",)]
+
+
+def test_accepted_answers_may_be_squad_s(tmp_path):
+    rows = [{"label": "a", "answers": {"text": ["a", "the a"], "answer_start": [0, 0]}}]
+    task = open_task(written(tmp_path, rows, 'accept: "{answers}"\n'), None)
+    assert task.exam[0].targets == ("a", "the a")
+
+
 @pytest.mark.parametrize("field", ["text", "label", "id", "options"])
 @pytest.mark.parametrize("id_", ["", "id: id\n"])
 def test_half_a_character_is_named_with_its_row(tmp_path, field, id_):
@@ -142,6 +156,12 @@ def test_half_a_character_is_named_with_its_row(tmp_path, field, id_):
     if field != "label":  # which is then no choice
         assert "half a character (U+D83D)" in outcome.problem
     assert "train.jsonl:2" in outcome.problem
+
+
+def test_half_a_character_in_a_card_is_refused(tmp_path):
+    path = written(tmp_path, [{"label": "a"}], head=HEAD.replace("{text}", r"{text} \ud83d"))
+    with pytest.raises(DataError, match="half a character"):
+        load_task_card(path)
 
 
 def test_an_empty_column_of_a_prompt_that_is_not(tmp_path):

@@ -213,3 +213,12 @@ def test_dates_and_decimals_are_texts(tmp_path):
     parquet.write_table(table(made), path)
     (row,) = read(path)
     assert row == {"day": "2024-02-29", "at": "2024-02-29T01:02:03", "price": "1.10", "list": [{"x": None}]}
+
+
+def test_a_column_that_stands_twice_in_parquet_is_an_error(tmp_path):
+    from pyarrow import Table, array, parquet
+
+    path = tmp_path / "a.parquet"
+    parquet.write_table(Table.from_arrays([array(["a"]), array(["b"])], names=["text", "text"]), path)
+    with pytest.raises(DataError, match="'text' stands twice"):
+        read(path)

@@ -142,9 +142,11 @@ class _Walker:
         for column in reading.blank:
             self.findings.add("blank", source.where(number), f"column {column!r} is empty")
         usable = True
-        texts = [*(content for _, content in reading.turns), reading.answer]
-        turns = ["prompt"] if len(texts) == 2 else [f"turn {i}" for i in range(1, len(texts))]
-        for owner, text in zip((*turns, "answer", "id"), (*texts, reading.identity or ""), strict=True):
+        turns = [content for _, content in reading.turns]
+        owners = ["prompt"] if len(turns) == 1 else [f"turn {i}" for i in range(1, len(turns) + 1)]
+        owners += ["answer", "id", *["accepted answer"] * len(reading.accepted)]
+        texts = [*turns, reading.answer, reading.identity or "", *reading.accepted]
+        for owner, text in zip(owners, texts, strict=True):
             for kind, what in flaws(text):
                 self.findings.add(kind, source.where(number), f"in the {owner}: {what}")
                 usable = usable and KINDS[kind].severity != "error"

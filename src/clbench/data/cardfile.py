@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -129,6 +130,9 @@ def read_text(path: Path) -> CardText:
         raise DataError(f"malformed YAML: {error or type(error).__name__}", where=str(path)) from None
     if root is None or not isinstance(values, dict):
         raise DataError("a card is a mapping of fields to values", where=f"{path}:1")
+    if re.search(r"[\ud800-\udfff]", json.dumps(values, ensure_ascii=False, default=str)):
+        mend = "write the character itself: \\uXXXX in quotes stands for one of up to four digits"
+        raise DataError("half a character (a lone surrogate) in a text", where=str(path), mend=mend)
     return CardText(path, values, root)
 
 

@@ -157,6 +157,7 @@ class Rendering:
             target = self._chosen(target, choices, where)
         names = self.card.label_names
         if names is not None:
+            target = target if target in names else plain_label(target)
             if target not in names:
                 raise DataError(f"label {target!r} is outside the set", where=where, mend=did_you_mean(target, names))
             target = names[target]
@@ -203,7 +204,7 @@ class Rendering:
     def _chosen(self, target: str, choices: tuple[str, ...], where: str) -> str:
         keys = self.card.choice_keys
         named = dict(zip(choices if keys is None else keys, choices, strict=False))
-        target = plain_label(target) if keys is None else target
+        target = target if target in named else plain_label(target)
         if target not in named:
             what = "is not among the choices" if keys is None else "names none of the choices"
             raise DataError(f"target {target!r} {what}", where=where, mend=did_you_mean(target, named))
@@ -213,6 +214,8 @@ class Rendering:
         if self.accept is None:
             return []
         found: Any = row[self.accept]
+        if isinstance(found, Mapping) and "text" in found:  # SQuAD's {text: [...], answer_start: [...]}
+            found = found["text"]  # pyright: ignore[reportUnknownVariableType]  # JSON has no types
         more = _texts([found] if isinstance(found, str) else found, self.accept, where)
         if self.card.labels is not None or self.card.choices is not None:
             more = [plain_label(m) for m in more]

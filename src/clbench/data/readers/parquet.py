@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     number = 0
     try:
         with pq.ParquetFile(path) as file:
+            if twice := [n for n, num in Counter(file.schema_arrow.names).items() if num > 1]:
+                raise DataError(f"column {twice[0]!r} stands twice", where=str(path), mend="rename one of them")
             how = changes(_features(file.schema_arrow), _upcast(file))
             for batch in file.iter_batches(batch_size=BATCH):
                 for row in batch.to_pylist():
@@ -67,5 +70,5 @@ def _upcast(file: ParquetFile) -> list[str]:
     return [
         name
         for name in decimals(file.schema_arrow)
-        if is_upcast(batch.column(0) for batch in file.iter_batches(columns=[name]))
+        if is_upcast(batch.column(0) for batch in file.iter_batches(columns=[name]) if batch.num_columns)
     ]
