@@ -1,5 +1,6 @@
 """Every verb with files and folders that are not what it needs: one message, a code that says so, no traceback."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -199,3 +200,27 @@ def test_places_that_cannot_be_written(here, capsys):
         "report {r} --prices binary.yaml", "report {r} --prices list.yaml", "report {r} --prices folder",
     ):  # fmt: skip
         refused(capsys, line.replace("{r}", "r"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EROFS, "Read-only file system", "out/report.html"),
+    ],
+)
+def test_a_disk_that_is_full_or_read_only(here, capsys, monkeypatch, error):
+    def fails(*_, **__):
+        raise error
+
+    shutil.copytree(Path(__file__).parents[2] / "results" / "demo", here / "r")
+    monkeypatch.setattr(Path, "write_text", fails)
+    for line in (
+        "init new",
+        "report r --out out",
+        "compare r --against sft --out out",
+        "leaderboard build r --out out",
+    ):
+        assert main(line.split()) == 2, line
+        said = capsys.readouterr().err
+        assert "the disk is full" in said or "out/report.html: read-only file system" in said

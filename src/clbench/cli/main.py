@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -119,11 +120,18 @@ def _told(error: Exception) -> UserError | None:
     """Give what a user can mend of an error that no room has put into words: a missing extra, a path, the disk."""
     if isinstance(error, ImportError):
         return explained(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        mend = "free some space, or write elsewhere; what the store holds is kept, and the same command goes on"
+        return UserError("the disk is full", where=_named(error), mend=mend)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        place = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(error.filename)
         mend = "check that the path is right, that it can be read or written, and that the disk is not full"
-        return UserError(error.strerror[:1].lower() + error.strerror[1:], where=place, mend=mend)
+        return UserError(error.strerror[:1].lower() + error.strerror[1:], where=_named(error), mend=mend)
     return None
+
+
+def _named(error: OSError) -> str:
+    found = error.filename
+    return os.fsdecode(found) if isinstance(found, (str, bytes)) else "" if found is None else str(found)
 
 
 def _usage(error: Exception) -> int:

@@ -35,6 +35,7 @@ class Recipe(Frozen):
     """What a recipe file may say: the fields of a run, shared training settings, and axes.
 
     Attributes:
+        model: The base model; its name alone is short for `{name: ...}`.
         training: Settings that all trained learners share, so that methods are compared with equal budgets.
             A learner's own settings win; one that is not trained (`frozen`) has no use for them.
         axes: Field path -> values; every combination is one run. `learner` may list names or mappings.
