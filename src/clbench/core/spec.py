@@ -1,4 +1,4 @@
-"""WHAT is run (`RunSpec`, all of it hashed) and HOW (`Machine`, recorded and never hashed)."""
+"""WHAT is run (`RunSpec`, all of it hashed) and HOW (`Machine`, recorded)."""
 
 from __future__ import annotations
 
