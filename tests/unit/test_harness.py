@@ -126,6 +126,15 @@ def test_answers_and_scores_are_those_of_the_harness(net, cards, name, metric):
     assert marks.score == pytest.approx(expected, rel=1e-5)
 
 
+def test_where_examples_begin_is_known_of_what_is_written_alone(cards):
+    written = open_exam(card_of(cards, "gsm8k")).examples
+    for request in (r for e in written for r in e.requests):
+        assert len(request.starts) == 3  # two examples and the question
+        assert all(request.context[start:].startswith("Question:") for start in request.starts)
+        assert request.context[request.starts[-1] :].count("Question:") == 1
+    assert not any(r.starts for e in open_exam(card_of(cards, "arc_challenge")).examples for r in e.requests)
+
+
 def test_a_learner_sits_the_harness_through_its_own_evaluator(net, cards):
     from lm_eval.evaluator import evaluate
 

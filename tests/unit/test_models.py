@@ -8,7 +8,8 @@ from clbench.core.errors import ModelError
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode, Example, Message
 from clbench.models import source, tiny
-from clbench.models.net import cut_middle, like_lengths, load_net
+from clbench.models.net import like_lengths, load_net
+from clbench.models.reader import cut_middle
 
 pytestmark = pytest.mark.xdist_group("models")
 CHOICES = ("red", "blue", "green apple", "a much longer choice of many words")

@@ -712,7 +712,7 @@ def test_a_class_incremental_run_asks_and_marks_every_row_with_its_own_choices(t
     ]
     meters = json.loads((folder / "meters.json").read_text())
     assert meters["exam_answers"] == 4 * (5 + 1 + 2 + 1 + 4 + 5)
-    assert all(is_made(unit, store) for unit in units_of([spec], store, machine))
+    assert all(is_made(unit, store, machine) for unit in units_of([spec], store, machine))
     # frozen answers alike in every row, so each exam is asked once per set of choices
     choices = {(i, max(k, i + 1)) for k, row in enumerate(values) for i, v in enumerate(row) if v is not None}
     assert sum(kind == "ask" for kind, _, _ in store.stages()) == len(choices)

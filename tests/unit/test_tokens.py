@@ -25,12 +25,12 @@ def examples():
 
 @pytest.mark.parametrize("name", ["tiny-llama", "tiny-bert"])
 def test_lengths_are_the_model_s_own(name, tmp_path):
-    spec = ModelSpec(name=name, max_tokens=4096)
+    spec = ModelSpec(name=name)
     tokens, net = load_tokens(spec), load_net(spec, Machine(store=tmp_path))
     found = tokens.lengths(TURNS, ANSWERS)
     causal = "text" in net.can
-    assert [p + a * causal for p, a in found] == [net.length(e) for e in examples()]
-    assert all(tokens.fits(p, a) for p, a in found)
+    assert [min(p + a * causal, tokens.most) for p, a in found] == [net.length(e) for e in examples()]
+    assert all(tokens.fits(p, a) for p, a in found[:2])
     assert tokens.lengths([], []) == []
     assert tokens.unit == f"tokens of {name}"
 
@@ -46,7 +46,7 @@ def test_what_is_cut_is_what_the_model_does_not_read(name, tmp_path):
     lost, end = tokens.cut(TURNS[2], ANSWERS[2])
     assert end == ""
     kept = net.encode(long)[0] if "text" in net.can else net.prompt_ids(long.prompt)
-    whole = tokens._ids([tokens._text(TURNS[2])], special="text" not in net.can)[0]
+    (whole,) = tokens._asked([TURNS[2]])
     head = len(kept) // 2
     gone = whole[head : len(whole) - (len(kept) - head)]
     assert kept == whole[:head] + whole[head + len(gone) :]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, progress_bars, say
+from clbench.cli.options import Json, MaxTokens, model_spec, progress_bars, say
 
 if TYPE_CHECKING:
     from clbench.data.audit import Audit
@@ -32,7 +32,7 @@ def data(
         Literal["auto", "from-data", "none"], typer.Option(help="Are the answers a closed set of labels?")
     ] = "auto",
     model: Annotated[str | None, typer.Option(help="Count tokens as this model does.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=8, help="Longest input of the model, in tokens.")] = 512,
+    max_tokens: MaxTokens = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 2 on warnings too.")] = False,
     as_json: Json = False,
     task: Annotated[str | None, typer.Option(help="Name of the new task.", rich_help_panel=ADD)] = None,
@@ -100,16 +100,14 @@ def _refuse(wish: Wish, out: Path, splits: set[str], shares: list[str]) -> None:
         open_scorer(wish.scorer)
 
 
-def _measure(model: str | None, max_tokens: int) -> Measure:
+def _measure(model: str | None, max_tokens: int | None) -> Measure:
     if model is None:
         from clbench.data.audit_text import Words
 
-        return Words(max_tokens)
-    from clbench.core.spec import ModelSpec
+        return Words(512 if max_tokens is None else max_tokens)
     from clbench.models.tokens import load_tokens
 
-    name, _, revision = model.partition("@")
-    return load_tokens(ModelSpec(name=name, revision=revision or None, max_tokens=max_tokens))
+    return load_tokens(model_spec(model, max_tokens=max_tokens))
 
 
 def _show(checked: Audit, as_json: bool) -> None:

@@ -25,6 +25,7 @@ from clbench.cli.options import (
 from clbench.core.errors import SpecError
 
 if TYPE_CHECKING:
+    from clbench.core.types import Answer
     from clbench.engine.examine import Sat
 
 Names = Annotated[
@@ -37,7 +38,7 @@ def exam(
     model: Model,
     suite: Names = None,
     items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
-    max_tokens: MaxTokens = 512,
+    max_tokens: MaxTokens = None,
     dtype: Dtype = "float32",
     data: Data = None,
     store: Place = None,
@@ -60,12 +61,14 @@ def exam(
         say(json.dumps([_row(s) for s in sat], indent=1, ensure_ascii=False))
         return
     say(_table(sat))
+    for line in _cut_lines([(s.exam.name, len(s.exam.examples), s.asked.answers) for s in sat]):
+        say(line)
     if by_length := _by_length(sat):
         say(by_length)
 
 
 def _row(sat: Sat) -> dict[str, Any]:
-    from clbench.core.sheets import groups_of
+    from clbench.core.sheets import cut_of, groups_of
     from clbench.report.marks import marked_grades
     from clbench.stats.single import score_interval
 
@@ -83,9 +86,24 @@ def _row(sat: Sat) -> dict[str, Any]:
         "items": len(graded),
         "ungraded": len(sat.marks.grades) - len(graded),
         "groups": len(set(groups)) or None,
+        "cut": dict(zip(("questions", "tokens", "examples"), cut_of(sat.asked.answers), strict=False)),
         "seconds": round(sat.seconds, 3),
         "scorer": sat.exam.scorer.model_dump(mode="json"),
     }
+
+
+def _cut_lines(asked: Sequence[tuple[str, int, Sequence[Answer]]]) -> list[str]:
+    """Say of each (exam, questions, answers) what did not fit into the model's input."""
+    from clbench.core.sheets import cut_of
+    from clbench.report.words import WORDS
+
+    found = [(name, num, cut_of(answers)) for name, num, answers in asked]
+    parts = [
+        WORDS["en"]["cut_exam"].format(exam=name, of=num, questions=cut[0], tokens=cut[1], examples=cut[2])
+        for name, num, cut in found
+        if cut
+    ]
+    return [WORDS["en"]["cut_exams"].format(exams="; ".join(parts))] if parts else []
 
 
 def _by_length(sat: Sequence[Sat]) -> str:

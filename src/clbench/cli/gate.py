@@ -37,7 +37,7 @@ def baseline(
     exams: Exams = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="File of the baseline.")] = Path("baseline.json"),
     items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
-    max_tokens: MaxTokens = 512,
+    max_tokens: MaxTokens = None,
     dtype: Dtype = "float32",
     max_drop: Annotated[
         str, typer.Option(help="Drop that the gate shall see: warns of exams too short for it.")
@@ -69,7 +69,9 @@ def baseline(
     scores = scores_of(taken)
     remember(how.store, taken, (), scores)
     for each in taken.exams:
-        say(f"{each.sheet.exam}: {100 * scores[each.sheet.exam]:.1f} % of {len(each.sheet.ids)}")
+        cut = each.sheet.rows[0].cut
+        said = f"; {cut[0]} questions were cut, since they did not fit" if cut else ""
+        say(f"{each.sheet.exam}: {100 * scores[each.sheet.exam]:.1f} % of {len(each.sheet.ids)}{said}")
     for line in blindness(taken, margin):
         say(line)
     say(f"baseline: {output.resolve()}\nseal: {taken.seal}")

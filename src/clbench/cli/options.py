@@ -22,7 +22,7 @@ Place = Annotated[
     Path | None, typer.Option("--store", help="Folder of the store [default: $CLBENCH_STORE or clbench-store].")
 ]
 Model = Annotated[str, typer.Argument(help="A shipped model, a checkpoint folder, or a Hub id (ID@COMMIT).")]
-MaxTokens = Annotated[int, typer.Option(min=8, help="Longest input in tokens.")]
+MaxTokens = Annotated[int | None, typer.Option(min=8, help="Longest input in tokens [default: the model's own].")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
@@ -33,12 +33,14 @@ def model_spec(model: str, **settings: Any) -> ModelSpec:
 
     Raises:
         SpecError: A value is out of range.
+        ModelError: There is no such model, or it has fewer positions than are asked for.
     """
     from clbench.core.spec import ModelSpec
     from clbench.engine.resolve import validated
+    from clbench.models import source
 
     name, _, revision = model.partition("@")
-    return validated(ModelSpec, settings | {"name": name, "revision": revision or None}, "model")
+    return source.settled(validated(ModelSpec, settings | {"name": name, "revision": revision or None}, "model"))
 
 
 def store_folder(given: Path | None) -> Path:

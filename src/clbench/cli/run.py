@@ -43,7 +43,8 @@ def run(
         return
     with progress_bars():
         results = run_grid(grid, opened, how)
-    from clbench.report.gather import load_runs
+    from clbench.report.cuts import cut_counts
+    from clbench.report.gather import group_runs, load_runs
     from clbench.report.html import write_report
     from clbench.report.table import summary_text
 
@@ -52,7 +53,8 @@ def run(
     if record is not None:
         _copy(results, record)
     if as_json:
-        say(json.dumps({"results": [str(r) for r in results], "report": str(page)}, indent=1))
+        cut = cut_counts(group_runs(runs))
+        say(json.dumps({"results": [str(r) for r in results], "report": str(page), "cut": cut}, indent=1))
         return
     say(summary_text(runs))
     say(f"report: {page.resolve()}")

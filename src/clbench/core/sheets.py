@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.core.types import Exam, Frozen, Grade, ScorerSpec
+from clbench.core.types import Answer, Exam, Frozen, Grade, ScorerSpec
 
 WRONG_RIGHT = {0.0: "0", 1.0: "1", None: "-"}
 
@@ -21,6 +21,7 @@ class Row(Frozen):
         ask, mark: Keys of the answers and of the grades in the store.
         scores: One character per item where every score is 0, 1 or missing ("01-"); else the scores.
         parts: `Grade.parts` of the items, where the exam's score is not the mean of the scores; else empty.
+        cut: What did not fit: (questions cut, their tokens, examples left out whole); empty where all of it did.
     """
 
     asked: str
@@ -28,7 +29,8 @@ class Row(Frozen):
     mark: str
     scores: str | tuple[float | None, ...]
     parts: tuple[tuple[float, ...], ...] = ()
-    later: ClassVar[frozenset[str]] = frozenset({"parts"})
+    cut: tuple[int, ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"parts", "cut"})
 
     def values(self) -> NDArray[np.float64]:
         """Give the scores, shape (items,), NaN where an answer could not be marked.
@@ -117,6 +119,12 @@ def packed(grades: Sequence[Grade]) -> str | tuple[float | None, ...]:
     if all(s in WRONG_RIGHT for s in scores):
         return "".join(WRONG_RIGHT[s] for s in scores)
     return scores
+
+
+def cut_of(answers: Sequence[Answer]) -> tuple[int, ...]:
+    """Give (questions cut, tokens left out, examples left out whole) of answers; empty where every question fitted."""
+    questions = sum(a.tokens_cut > 0 for a in answers)
+    return (questions, sum(a.tokens_cut for a in answers), sum(a.shots_cut for a in answers)) if questions else ()
 
 
 def groups_of(exam: Exam) -> tuple[str, ...]:

@@ -40,14 +40,21 @@ class ModelSpec(Frozen):
         family: "causal", "encoder", or "auto" (told from the checkpoint's configuration).
         revision: Commit of a Hub model; a Hub id without one is refused.
         dtype: Precision of the weights; part of the result's identity.
-        max_tokens: Longest input in tokens; longer prompts are cut in the middle.
+        max_tokens: Longest input in tokens, at most the model's positions; what does not fit is cut, and counted. None
+            is the model's own length, which is written here before anything is hashed.
     """
 
     name: str = "tiny-llama"
     family: Literal["auto", "causal", "encoder"] = "auto"
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    max_tokens: int = Field(default=512, ge=8)
+    max_tokens: int | None = Field(default=None, ge=8)
+
+    @property
+    def longest(self) -> int:
+        """Longest input in tokens, of a spec in which it is written (`clbench.models.source.settled`)."""
+        assert self.max_tokens is not None, "the spec is settled where it enters"
+        return self.max_tokens
 
 
 class ExamBudget(Frozen):
@@ -123,14 +130,14 @@ class RunSpec(Frozen):
 
 
 class Machine(Frozen):
-    """HOW a run is made. It never changes what comes out, so it is recorded and never hashed.
+    """HOW a run is made. It changes nothing that comes out, so it is recorded and not hashed (but for `exam_batch`).
 
     Attributes:
         store: Folder of the store.
         data: Folder under which local data sets lie; None if there is none.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         workers: Processes that make stages side by side, one thread each.
-        exam_batch: Questions per forward pass.
+        exam_batch: Questions per forward pass. In 16 bits it may change an answer, and is then part of its key.
         checkpoint_s: Seconds between checkpoints inside a lesson.
     """
 

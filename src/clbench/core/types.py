@@ -46,6 +46,8 @@ class Request(Frozen):
         max_tokens: Most tokens that are written.
         stop: Writing ends before the first of these.
         temperature: 0 is greedy.
+        starts: Where the examples in `context` begin and the question after them, in characters, rising: a context that
+            does not fit loses whole examples, the first ones first. Empty: it loses its beginning token by token.
     """
 
     kind: Literal["loglik", "rolling", "text"]
@@ -54,6 +56,8 @@ class Request(Frozen):
     max_tokens: int = Field(default=256, ge=1)
     stop: tuple[str, ...] = ()
     temperature: float = Field(default=0.0, ge=0.0)
+    starts: tuple[int, ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"starts"})
 
 
 class Reply(Frozen):
@@ -262,62 +266,14 @@ class Stream(Frozen):
         return len(self.rounds)
 
 
-class RoundOutline(Frozen):
-    """One round.
-
-    Attributes:
-        step: 1..T.
-        teaches: Tasks whose turn it is.
-        moved: What changed against the round before; see `Round`.
-        examples: Number of examples taught, those ahead of their turn included.
-        ahead: Number of examples that belong to the next round.
-        new_labels, labels: Labels that are taught for the first time, and all that are taught so far.
-        languages, kinds, domains: Of its tasks, each once.
-    """
-
-    step: int
-    teaches: tuple[str, ...]
-    moved: tuple[Axis, ...]
-    examples: int
-    ahead: int
-    new_labels: int
-    labels: int
-    languages: tuple[str, ...]
-    kinds: tuple[str, ...]
-    domains: tuple[str, ...]
-
-
-class Outline(Frozen):
-    """A stream at a glance.
-
-    Attributes:
-        name: The stream's.
-        rounds: What each round teaches.
-        tasks: Names of the columns, in order of teaching.
-        questions: Number of exam questions of each.
-        similarity: Cosine between the lesson prompts of tasks (TF-IDF), [row][column], in [0, 1].
-        dropped: Task -> number of examples left out because an exam asks the same.
-        missing: Tasks that were skipped because they are not here.
-        reveals: What the learner is told.
-    """
-
-    name: str
-    rounds: tuple[RoundOutline, ...]
-    tasks: tuple[str, ...]
-    questions: tuple[int, ...]
-    similarity: tuple[tuple[float, ...], ...]
-    dropped: Mapping[str, int] = {}
-    missing: tuple[str, ...] = ()
-    reveals: Reveals = "boundary"
-
-
 class Answer(Frozen):
     """What a responder said to one example.
 
     Attributes:
         finish: "stop" ended by itself, "length" was cut at `max_tokens`, "error" could not be answered (see `text`).
         tokens_in, tokens_out: Tokens read and written, padding not counted.
-        tokens_cut: Tokens of the prompt's middle that were left out because it did not fit.
+        tokens_cut: Tokens of the prompt that were left out because it did not fit.
+        shots_cut: Examples (earlier exchanges) among them that were left out whole.
         replies: To the plain questions of the example, in their order.
     """
 
@@ -327,8 +283,9 @@ class Answer(Frozen):
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cut: int = 0
+    shots_cut: int = 0
     replies: tuple[Reply, ...] = ()
-    later: ClassVar[frozenset[str]] = frozenset({"tokens_cut", "replies"})
+    later: ClassVar[frozenset[str]] = frozenset({"tokens_cut", "shots_cut", "replies"})
 
 
 class Grade(Frozen):
@@ -376,6 +333,7 @@ class Meters(Frozen):
         stream_bytes: Bytes of all examples of the stream, against which stored bytes are compared.
         kept_bytes_by_step, parameters_by_step, train_s_by_step: One value per lesson; parameters of the whole model.
         joules: Energy of the machine while it learnt and was examined; None where no counter could be read.
+        cut_by_step: Of every lesson (prompts cut, answers cut, examples taught); empty where all of it fitted.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
     """
 
@@ -395,4 +353,5 @@ class Meters(Frozen):
     train_s_by_step: tuple[float, ...] = ()
     joules: float | None = None
     prices: Mapping[str, float] = {}
-    later: ClassVar[frozenset[str]] = frozenset({"joules", "prices"})
+    cut_by_step: tuple[tuple[int, int, int], ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"joules", "prices", "cut_by_step"})

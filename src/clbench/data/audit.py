@@ -71,6 +71,8 @@ def audit(
     parts = walker.parts
     shape = shape_of(parts, form, labels)
     compare(parts, shape, findings)
+    for kind, what in measure.closing([] if shape is None else list(shape.labels)):
+        findings.add(kind, measure.unit, what)
     return Audit(parts, form, shape, findings, tuple(walker.roles), measure)
 
 
@@ -145,7 +147,10 @@ class _Walker:
     def _measure(self, part: Part) -> None:
         """Count the waiting rows at once: tokenizers are faster on many texts."""
         readings = [reading for _, reading in self.waiting]
-        lengths = self.measure.lengths([r.turns for r in readings], [r.answer for r in readings])
+        prompts, answers = [r.turns for r in readings], [r.answer for r in readings]
+        lengths = self.measure.lengths(prompts, answers)
+        for place, kind, what in self.measure.remarks(prompts, answers):
+            self.findings.add(kind, part.sources[-1].where(self.waiting[place][0]), what)
         for (number, reading), (prompt, answer) in zip(self.waiting, lengths, strict=True):
             part.units[0].append(prompt)
             part.units[1].append(answer)

@@ -41,6 +41,11 @@ KINDS: Mapping[str, Kind] = {
     "twice": Kind("warning", "text encoded twice", "text.encode('cp1252').decode('utf-8') takes one encoding off"),
     "mark": Kind("warning", "byte order marks", "save as UTF-8 without BOM"),
     "control": Kind("warning", "control characters", "delete them, unless they are meant"),
+    "alike": Kind("error", "labels that the model reads alike", "write them with words that its tokenizer knows"),
+    "special": Kind(
+        "warning", "text that looks like a special token", "it is read letter by letter; delete it if it is not meant"
+    ),
+    "unknown": Kind("warning", "words that the tokenizer does not know", "take a model whose tokenizer knows them"),
     "long": Kind("warning", "rows that are cut", "shorten them, or give the model more max_tokens"),
 }
 

@@ -115,6 +115,14 @@ class Measure(Protocol):
         """Whether a row of these lengths is left whole."""
         ...
 
+    def remarks(self, prompts: Sequence[Turns], answers: Sequence[str]) -> list[tuple[int, str, str]]:
+        """Give (row, kind of finding, what) where the model reads rows otherwise than they look."""
+        ...
+
+    def closing(self, labels: Sequence[str]) -> list[tuple[str, str]]:
+        """Give (kind of finding, what) of the closed set and of all rows together, after the last."""
+        ...
+
     def cut(self, prompt: Turns, answer: str) -> tuple[str, str]:
         """Give what a row that does not fit loses, of its prompt and of its answer."""
         ...
@@ -138,6 +146,14 @@ class Words:
             (sum(num_words(content) for _, content in turns), num_words(answer))
             for turns, answer in zip(prompts, answers, strict=True)
         ]
+
+    def remarks(self, prompts: Sequence[Turns], answers: Sequence[str]) -> list[tuple[int, str, str]]:
+        """Give nothing: no model is known."""
+        return []
+
+    def closing(self, labels: Sequence[str]) -> list[tuple[str, str]]:
+        """Give nothing: no model is known."""
+        return []
 
     def fits(self, prompt: int, answer: int) -> bool:
         """Whether prompt and answer together are no longer than `most`."""

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clbench.core.budget import due_columns
 from clbench.core.keys import key
 from clbench.core.progress import Progress, report
-from clbench.core.spec import ExamBudget
+from clbench.core.spec import ExamBudget, Machine, ModelSpec
 from clbench.core.types import Answer, Exam
 from clbench.data.exam import exam_at
 from clbench.engine.fingerprint import machine_of
@@ -33,9 +34,23 @@ def due(exams: Sequence[Exam], step: int, last: int, budget: ExamBudget) -> Iter
         yield column, exam_at(exams[column], step)
 
 
-def ask_key(effective: str, exam: Exam) -> str:
-    """Key of answers: what they depend on, the questions and the decoding."""
-    return key("ask", effective=effective, exam=exam.digest, decode=exam.decode)
+def ask_key(effective: str, exam: Exam, model: ModelSpec, machine: Machine) -> str:
+    """Key of answers: what they depend on, the questions and the decoding.
+
+    In 16 bits an answer may depend on the questions that are asked beside it, so their number is part of the key. So
+    is it that an answer of more than half of the input has the room that its task allows, and not half.
+    """
+    more: dict[str, Any] = {} if model.dtype == "float32" else {"batch": machine.exam_batch}
+    if longest_answer(exam) > model.longest // 2:
+        more["room"] = "as the task allows"
+    return key("ask", effective=effective, exam=exam.digest, decode=exam.decode, **more)
+
+
+def longest_answer(exam: Exam) -> int:
+    """Give the most tokens that an answer to an exam may have; 0 where nothing is written."""
+    if exam.decode.kind == "raw":
+        return max((r.max_tokens for e in exam.examples for r in e.requests if r.kind == "text"), default=0)
+    return exam.decode.max_tokens if exam.decode.kind == "text" else 0
 
 
 def keep_questions(exam: Exam, store: Store) -> None:
@@ -46,7 +61,7 @@ def keep_questions(exam: Exam, store: Store) -> None:
 
 def ask(trajectory: Trajectory, step: int, exam: Exam, store: Store) -> Asked:
     """Give the answers of the learner after `step` lessons to an exam; asked only if they are not in the store."""
-    found = ask_key(trajectory.effective(step), exam)
+    found = ask_key(trajectory.effective(step), exam, trajectory.spec.model, trajectory.machine)
     keep_questions(exam, store)
 
     def make(folder: Path) -> None:

@@ -33,6 +33,7 @@ def take(
     Raises:
         ModelError: It cannot sit one of them.
     """
+    model = source.settled(model)
     found: list[Taken] = []
     machines = [machine_of(machine, model)]
     for sat in examine(model, exams, store, machine):

@@ -13,6 +13,7 @@ from clbench.engine.ask import Asked, ask
 from clbench.engine.mark import mark
 from clbench.engine.resolve import check_abilities
 from clbench.engine.trajectory import Trajectory
+from clbench.models import source
 from clbench.store.store import Store
 
 NOTHING = Stream(name="none", tasks=(), rounds=())
@@ -39,7 +40,7 @@ def examine(model: ModelSpec, exams: Sequence[Exam], store: Store, machine: Mach
     Raises:
         ModelError: It cannot sit one of them; raised before anything is asked.
     """
-    spec = RunSpec(name="exam", model=model, learner={"name": "frozen"}, stream=NOTHING.name)
+    spec = RunSpec(name="exam", model=source.settled(model), learner={"name": "frozen"}, stream=NOTHING.name)
     check_abilities(spec, tuple(exams))
     trajectory = Trajectory(spec, NOTHING, store, machine)
     for done, exam in enumerate(exams):

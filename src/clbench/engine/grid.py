@@ -243,7 +243,7 @@ def run_grid(grid: Grid, store: Store, machine: Machine) -> list[Path]:
     """
     specs = grid.specs()
     with opened_once():
-        units = [unit for unit in units_of(specs, store, machine) if not is_made(unit, store)]
+        units = [unit for unit in units_of(specs, store, machine) if not is_made(unit, store, machine)]
         failed = make_all(units, machine) if units else {}
         results = [run(spec, store, machine) for spec in specs if not _touches(spec, failed, store, machine)]
     if failed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from clbench.core.keys import canonical
 from clbench.core.spec import ExamBudget
@@ -39,8 +39,18 @@ def meters_of(trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget,
         kept_bytes_by_step=tuple(c.get("kept_bytes", 0) for c in counts),
         parameters_by_step=tuple(c.get("parameters", 0) for c in counts),
         train_s_by_step=tuple(seconds),
+        cut_by_step=_cut(trajectory, counts),
         joules=None if any(j is None for j in joules) else sum(j for j in joules if j is not None),
     )
+
+
+def _cut(trajectory: Trajectory, counts: Sequence[Mapping[str, int]]) -> tuple[tuple[int, int, int], ...]:
+    """Give (prompts cut, answers cut, examples) of every lesson; empty where nothing was cut."""
+    found = tuple(
+        (known.get("cut_prompts", 0), known.get("cut_answers", 0), len(lesson.examples))
+        for known, lesson in zip(counts, trajectory.lessons, strict=True)
+    )
+    return found if any(prompts or answers for prompts, answers, _ in found) else ()
 
 
 def _costs(trajectory: Trajectory, store: Store) -> list[dict[str, float]]:
@@ -65,7 +75,9 @@ def _asked(
     last = len(trajectory.stream)
     for step in range(last + 1):
         for _, exam in due(exams, step, last, budget):
-            stage = store.stage("ask", ask_key(trajectory.effective(step), exam))
+            stage = store.stage(
+                "ask", ask_key(trajectory.effective(step), exam, trajectory.spec.model, trajectory.machine)
+            )
             assert stage is not None, "every due cell of a finished run has been asked"
             found.append((stage["meter"], len(exam.examples)))
     return found

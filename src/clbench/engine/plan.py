@@ -69,15 +69,16 @@ def plan_of(specs: Sequence[RunSpec], store: Store, machine: Machine) -> Plan:
     """Plan runs; only keys are computed."""
     units = units_of(specs, store, machine)
     rate, ask_s = _rates(units, store)
-    lines = tuple(_line(unit, store, rate, ask_s) for unit in units)
+    lines = tuple(_line(unit, store, machine, rate, ask_s) for unit in units)
     return Plan(len(specs), lines, machine.workers)
 
 
-def _line(unit: Unit, store: Store, rate: float | None, ask_s: float | None) -> Line:
+def _line(unit: Unit, store: Store, machine: Machine, rate: float | None, ask_s: float | None) -> Line:
     known = recall(store, unit.key)
     have = 0
     if known is not None:
-        have = sum(store.find("ask", ask_key(known["effective"], exam)) is not None for exam in unit.exams)
+        keys = [ask_key(known["effective"], exam, unit.spec.model, machine) for exam in unit.exams]
+        have = sum(store.find("ask", found) is not None for found in keys)
     need = len(unit.exams) - have
     state = "have" if known is not None else "need" if unit.weight else "none"
     parts = [0.0 if state != "need" else None if rate is None else rate * unit.weight]

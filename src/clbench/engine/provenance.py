@@ -41,7 +41,11 @@ def provenance(machine: Machine, model: ModelSpec) -> dict[str, Any]:
     """Give what a reader needs to judge and repeat a result."""
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": {"identity": source.identity(model), "type": source.configuration(model).get("model_type", "")},
+        "model": {
+            "identity": source.identity(model),
+            "type": source.configuration(model).get("model_type", ""),
+            **({"reading": reading} if (reading := source.reading(model)) else {}),
+        },
         "git": git_revision(),
         "packages": {name: version for name in PACKAGES if (version := package_version(name))},
         "python": platform.python_version(),

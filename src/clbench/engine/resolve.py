@@ -64,16 +64,16 @@ def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
 
 
 def resolve(spec: RunSpec) -> RunSpec:
-    """Fill in every default of the learner, and refuse unknown names before anything is spent.
+    """Fill in every default of the learner and the model's own length; refuse unknown names before anything is spent.
 
     The name of a user's own file is pinned to its content: a run of a changed file is another run.
     """
     _, config = open_learner(spec.learner)
     owned = plugins.own(spec.learner_name)
     name = spec.learner_name if owned is None else owned.name
-    source.locate(spec.model)
+    model = source.settled(spec.model)
     check_names(spec.metrics)
-    return spec.model_copy(update={"learner": {"name": name, **config.model_dump(mode="json")}})
+    return spec.model_copy(update={"model": model, "learner": {"name": name, **config.model_dump(mode="json")}})
 
 
 def check_learner(spec: RunSpec, stream: Stream) -> None:

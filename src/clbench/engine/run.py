@@ -10,8 +10,9 @@ import yaml
 
 from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
+from clbench.core.outline import Outline
 from clbench.core.spec import Machine, RunSpec
-from clbench.core.types import Meters, Outline
+from clbench.core.types import Meters
 from clbench.data.outline import stream_outline
 from clbench.engine.ask import ask, due
 from clbench.engine.mark import mark
@@ -35,6 +36,7 @@ def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
     """
     stream, exams = opened(spec, machine)  # cards -> pinned, digested tasks; columns: own tasks, then fixed exams
     trajectory = Trajectory(spec, stream, store, machine)  # hashing only; nothing loaded yet
+    spec = trajectory.spec  # in which the model's own length is written
     matrix, cells = Matrix.blank(len(stream) + 1, exams), list[Cell]()
     for step in range(len(stream) + 1):  # row 0: before any lesson
         for column, exam in due(exams, step, len(stream), spec.budget):  # long streams: not every cell is due

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clbench.core.keys import digest
-from clbench.core.sheets import Row, Said, Sheet, Sheets, Showcase, Shown, groups_of, packed
+from clbench.core.sheets import Row, Said, Sheet, Sheets, Showcase, Shown, cut_of, groups_of, packed
 from clbench.core.types import Exam, Example, Marks
 from clbench.engine.ask import Asked
 from clbench.engine.mark import open_scorer
@@ -51,6 +51,7 @@ def _sheet(cells: Sequence[Cell]) -> Sheet:
             mark=cell.marks.key,
             scores=packed(cell.marks.grades),
             parts=tuple(g.parts for g in cell.marks.grades) if plugin.combine else (),
+            cut=cut_of(cell.asked.answers),
         )
         for cell in cells
     }

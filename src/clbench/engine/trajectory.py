@@ -37,7 +37,7 @@ class Trajectory:
     """
 
     def __init__(self, spec: RunSpec, stream: Stream, store: Store, machine: Machine) -> None:
-        self.spec = spec
+        self.spec = spec.model_copy(update={"model": source.settled(spec.model)})
         self.stream = stream
         self.store = store
         self.machine = machine

@@ -19,6 +19,7 @@ from clbench.core.types import Example, Frozen, Stream
 from clbench.data.stream import asked, open_stream
 from clbench.engine.grid import Grid, Recipe, grid_of, read_values, run_grid
 from clbench.engine.resolve import validated
+from clbench.models import source
 from clbench.store.store import Store
 
 RULE = (
@@ -224,7 +225,7 @@ def _record(tuning: Tuning, stream: Stream, tried: Sequence[Tried]) -> dict[str,
         "stream": recipe.stream,
         "tasks": {task.name: task.digest[:16] for task in stream.tasks},
         "reported": list(recipe.reported),
-        "model": recipe.model.model_dump(mode="json"),
+        "model": source.settled(recipe.model).model_dump(mode="json"),
         "seeds": list(recipe.seeds),
         "training": dict(recipe.training),
         "settings": {name: dict(b.settings) for name, b in best.items() if b.settings},

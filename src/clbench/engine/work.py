@@ -28,7 +28,10 @@ def make_unit(unit: Unit, machine: Machine) -> None:
         ask(trajectory, unit.step, exam, trajectory.store)
 
 
-def is_made(unit: Unit, store: Store) -> bool:
+def is_made(unit: Unit, store: Store, machine: Machine) -> bool:
     """Tell from the store alone whether nothing of a unit is missing."""
     known = recall(store, unit.key)
-    return known is not None and all(store.find("ask", ask_key(known["effective"], exam)) for exam in unit.exams)
+    if known is None:
+        return False
+    keys = [ask_key(known["effective"], exam, unit.spec.model, machine) for exam in unit.exams]
+    return all(store.find("ask", found) for found in keys)

@@ -43,6 +43,7 @@ class GradientLearner:
         self._base_parameters = sum(p.numel() for p in net.module.parameters())
         self._changed: set[str] = set()
         self._train_tokens = 0
+        self._cut = {"cut_prompts": 0, "cut_answers": 0}
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -58,6 +59,7 @@ class GradientLearner:
     def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
         """Train on a lesson, then let the method keep what it needs. See `Learner.learn`."""
         refuse_eval_only(lesson)
+        self._count_cuts(lesson)
         with seeded(seed_of(self.seed, lesson.step, "widen"), self._device):
             wide = self.method.widen(self.net, lesson, rng(self.seed, lesson.step, "widen"))
         self._open(wide)
@@ -67,10 +69,16 @@ class GradientLearner:
     def settle(self, folder: Path, lesson: Lesson) -> None:
         """Take over the weights of an equal first lesson from `folder`, and keep what later lessons need."""
         refuse_eval_only(lesson)
+        self._count_cuts(lesson)
         self._open(lesson)
         self._take_weights(folder)
         self._train_tokens += json.loads((folder / "meters.json").read_text(encoding="utf-8"))["train_tokens"]
         self._close(lesson)
+
+    def _count_cuts(self, lesson: Lesson) -> None:
+        """Count the lesson's prompts and answers that do not fit into the model's input."""
+        found = [self.net.cut(e) for e in lesson.examples]
+        self._cut = {"cut_prompts": sum(c.prompt > 0 for c in found), "cut_answers": sum(c.answer > 0 for c in found)}
 
     def _open(self, lesson: Lesson) -> None:
         self.step += 1
@@ -176,6 +184,7 @@ class GradientLearner:
             "kept_bytes": kept + guide,
             "parameters": parameters,
             "added_parameters": parameters - self._base_parameters,
+            **{name: num for name, num in self._cut.items() if num},
         }
         (folder / "meters.json").write_text(canonical(meters), encoding="utf-8")
 
@@ -192,6 +201,7 @@ class GradientLearner:
         if meters["step"]:
             self._take_weights(folder)
         self.step, self._train_tokens = meters["step"], meters["train_tokens"]
+        self._cut = {name: meters.get(name, 0) for name in self._cut}
         self._recall(folder)
         self.net.module.eval()
 

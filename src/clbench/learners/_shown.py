@@ -74,8 +74,8 @@ def num_tokens(net: Reader, prompt: Prompt) -> int:
 def room_for(net: Reader, example: Example, decode: Decode) -> int:
     """Give how many tokens a question's prompt may have, so that it is read whole and the answer still fits."""
     if decode.kind == "label":
-        return net.spec.max_tokens - max((len(net.answer_ids(c)) for c in example.choices), default=0)
-    return net.spec.max_tokens - decode.max_tokens
+        return net.spec.longest - max((len(net.answer_ids(c)) for c in example.choices), default=0)
+    return net.spec.longest - decode.max_tokens
 
 
 def longest(num: int, prompt_of: Callable[[int], Prompt], size: Callable[[Prompt], int], room: int) -> Prompt:
@@ -126,11 +126,16 @@ def _plainly(net: Reader, example: Example, prompt_of: Callable[[Example, int], 
     longest_answer = max(
         (r.max_tokens if r.kind == "text" else len(net.answer_ids(r.continuation)) for r in example.requests), default=0
     )
-    prompt = prompt_of(example, net.spec.max_tokens - longest_answer)
+    prompt = prompt_of(example, net.spec.longest - longest_answer)
     turns = prompt[: len(prompt) - len(example.prompt)]
     shown = "".join(f"{turn.content}\n{'' if turn.role == 'user' else chr(10)}" for turn in turns)
     requests = [
-        r if r.kind == "rolling" else r.model_copy(update={"context": shown + r.context}) for r in example.requests
+        r
+        if r.kind == "rolling"
+        else r.model_copy(
+            update={"context": shown + r.context, "starts": tuple(len(shown) + start for start in r.starts)}
+        )
+        for r in example.requests
     ]
     return example.model_copy(update={"requests": tuple(requests)})
 

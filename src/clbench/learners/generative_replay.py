@@ -188,11 +188,9 @@ def sample_questions(net: Net, config: Config, num: int) -> list[Drawn]:
         out_BT = generate(
             input_ids=ids_BT,
             attention_mask=torch.ones_like(ids_BT),
-            max_new_tokens=max(
-                min(config.question_tokens, causal.spec.max_tokens - len(ids) - config.answer_tokens), 1
-            ),
+            max_new_tokens=max(min(config.question_tokens, causal.spec.longest - len(ids) - config.answer_tokens), 1),
             pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=[tokenizer.eos_token_id, *([end] if special else [])],
+            eos_token_id=[*causal.reader.ends, *([end] if special else [])],
             do_sample=True,
             temperature=config.temperature,
             top_k=config.top_k,

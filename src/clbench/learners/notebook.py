@@ -114,7 +114,7 @@ class NotebookLearner:
             pairs = "\n\n".join(as_pair(e) for e in examples[:num])
             return (Message(role="user", content=self.config.ask.replace("{examples}", pairs)),)
 
-        room = self.net.spec.max_tokens - decode.max_tokens
+        room = self.net.spec.longest - decode.max_tokens
         prompt = shown.longest(len(examples), asking, lambda p: shown.num_tokens(self.net, p), room)
         if prompt == asking(0):
             return ""

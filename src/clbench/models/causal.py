@@ -1,6 +1,6 @@
 """Causal language models of any family: they generate, rank labels by log-likelihood, and are trained on answers.
 
-Shapes: B prompts, T tokens, R rows (one per prompt and continuation), L continuation tokens, V vocabulary.
+Shapes: B prompts, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from torch.nn import functional
 
 from clbench.core.errors import ModelError
 from clbench.core.keys import seed_of
+from clbench.core.notice import notice
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
-from clbench.models.net import DTYPES, Batch, Forward, by_length, cut_middle, like_lengths, padded, pretrained, seeded
-from clbench.models.raw import answer_raw, stops_at
-from clbench.models.tokens import as_read
-from clbench.models.tree import Scores
+from clbench.models.ends import left_aside
+from clbench.models.net import DTYPES, Batch, Cut, Forward, by_length, like_lengths, padded, pretrained, seeded
+from clbench.models.raw import answer_raw, before_end, stops_at
+from clbench.models.reader import LEAST, Read, Reader
+from clbench.models.score import Scores, alike, score_batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -36,6 +38,7 @@ class Causal:
     Attributes:
         module: The Hugging Face model; methods may change it in place.
         tokenizer: Its tokenizer.
+        reader: Makes tokens of prompts and answers.
         identity: Digest of the base checkpoint.
     """
 
@@ -43,10 +46,13 @@ class Causal:
         self.spec = spec
         self.module = module
         self.tokenizer = tokenizer
+        self.reader = Reader(tokenizer, spec)
         self.exam_batch = exam_batch
         self.identity = source.identity(spec)
         self.head_name = _output_name(module)
         self._encoded: dict[Example, tuple[list[int], list[int]]] = {}
+        self._cuts: dict[Example, Cut] = {}
+        self._told: set[int] = set()
 
     @classmethod
     def load(cls, spec: ModelSpec, folder: Path | None, device: torch.device, exam_batch: int) -> Self:
@@ -54,12 +60,28 @@ class Causal:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         tokenizer = pretrained(AutoTokenizer, spec, folder)
-        if tokenizer.eos_token_id is None:
-            raise ModelError("the tokenizer has no end token", where=spec.name, mend="set eos_token in its config")
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token  # padding is always masked, so any token will do
         module = pretrained(AutoModelForCausalLM, spec, folder, dtype=DTYPES[spec.dtype])
-        return cls(spec, module.to(device).eval(), tokenizer, exam_batch)
+        net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
+        net.decode_plainly()
+        return net
+
+    def decode_plainly(self) -> None:
+        """Leave aside what the checkpoint says of decoding, but for its ends, and give the tokenizer a valid padding.
+
+        Raises:
+            ModelError: No token is known to end an answer.
+        """
+        from transformers import GenerationConfig
+
+        module: Any = self.module
+        aside = left_aside(source.stated(self.spec, "generation_config.json"), source.configuration(self.spec))
+        if aside:
+            notice(f"{self.spec.name}: the checkpoint sets {', '.join(aside)}; answers are decoded without")
+        rows = module.get_input_embeddings().weight.shape[0]
+        pad = self.tokenizer.pad_token_id
+        if pad is None or pad >= rows:  # padding is always masked, so any token will do
+            self.tokenizer.pad_token = self.tokenizer.convert_ids_to_tokens(self.reader.end)
+        module.generation_config = GenerationConfig(eos_token_id=list(self.reader.ends))
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -83,31 +105,39 @@ class Causal:
 
     def render(self, prompt: Prompt) -> str:
         """Write a prompt as the model reads it: its chat template, or plain paragraphs where it has none."""
-        return as_read(self.tokenizer, prompt)
+        return self.reader.render(prompt)
 
     def prompt_ids(self, prompt: Prompt, room: int = 0) -> list[int]:
-        """Encode a prompt, cut in the middle so that `room` more tokens fit."""
-        ids = self.tokenizer.encode(self.render(prompt), add_special_tokens=False, verbose=False)
-        return cut_middle(ids, max(self.spec.max_tokens - room, 8))
+        """Encode a prompt so that `room` more tokens fit; see `Reader.fit` for what is left out."""
+        return self._read(prompt, room).ids
 
-    def _lost(self, prompt: Prompt, kept: list[int], room: int) -> int:
-        """Count the tokens of a prompt's middle that `prompt_ids` left out."""
-        if len(kept) < max(self.spec.max_tokens - room, 8):
-            return 0
-        return len(self.tokenizer.encode(self.render(prompt), add_special_tokens=False, verbose=False)) - len(kept)
+    def _read(self, prompt: Prompt, room: int) -> Read:
+        return self.reader.fit(prompt, max(self.spec.longest - room, LEAST))
 
     def answer_ids(self, text: str) -> list[int]:
         """Encode an answer, always apart from its prompt: training and exams see the same tokens."""
-        return [*self.tokenizer.encode(text, add_special_tokens=False), self.tokenizer.eos_token_id]
+        return self.reader.answer_ids(text)
 
     def encode(self, example: Example) -> tuple[list[int], list[int]]:
         """Encode (prompt, first target); kept, since a lesson is walked several times."""
         if example not in self._encoded:
             if len(self._encoded) >= 100_000:
                 self._encoded.clear()
-            answer = self.answer_ids(example.targets[0])[: self.spec.max_tokens // 2]
-            self._encoded[example] = (self.prompt_ids(example.prompt, len(answer)), answer)
+                self._cuts.clear()
+            if example.choices:
+                self.reader.check_labels(example.choices, f"example {example.id}")
+            whole = self.answer_ids(example.targets[0])
+            answer = whole[: self.spec.longest // 2]
+            read = self._read(example.prompt, len(answer))
+            self._encoded[example] = (read.ids, answer)
+            if read.lost or len(answer) < len(whole):
+                self._cuts[example] = Cut(read.lost, len(whole) - len(answer))
         return self._encoded[example]
+
+    def cut(self, example: Example) -> Cut:
+        """Count what of an example does not fit when it is trained on."""
+        self.encode(example)
+        return self._cuts.get(example, Cut(0, 0))
 
     def length(self, example: Example) -> int:
         """Tokens of prompt and target."""
@@ -169,8 +199,8 @@ class Causal:
         """Give ln p(continuation | prompt) in nats, summed over the continuation's own tokens (no end token)."""
         if not pairs:
             return []
-        prompts = [self.prompt_ids(p) for p, _ in pairs]
-        texts = [[self.tokenizer.encode(text, add_special_tokens=False)] for _, text in pairs]
+        texts = [[self.reader.text_ids(text)] for _, text in pairs]
+        prompts = [self.prompt_ids(p, len(own)) for (p, _), (own,) in zip(pairs, texts, strict=True)]
         with torch.inference_mode():
             return [nats for scores in self.score(prompts, texts) for nats, _ in scores]
 
@@ -178,91 +208,64 @@ class Causal:
         for example in examples:
             if not example.choices:
                 raise ModelError("no choices to rank", where=f"example {example.id}", mend="give the task `labels`")
+            self.reader.check_labels(example.choices, f"example {example.id}")
         # The end token counts, so that "1" is not preferred for being the beginning of "10".
         choices = [[self.answer_ids(c) for c in e.choices] for e in examples]
         rooms = [max(map(len, ids)) for ids in choices]
-        prompts = [self.prompt_ids(e.prompt, room) for e, room in zip(examples, rooms, strict=True)]
+        for example, room in zip(examples, rooms, strict=True):
+            if room > self.spec.longest - LEAST:
+                raise ModelError(
+                    f"a choice of {room} tokens leaves no room for the question in {self.spec.longest}",
+                    where=f"example {example.id}",
+                    mend="shorten the labels, give the model more max_tokens, or take one with more positions",
+                )
+        read = [self._read(e.prompt, room) for e, room in zip(examples, rooms, strict=True)]
         answers: list[Answer] = []
-        for i, scores in enumerate(self.score(prompts, choices)):
+        for example, scores, found in zip(examples, self.score([r.ids for r in read], choices), read, strict=True):
             best = max(range(len(scores)), key=lambda place: (scores[place][0], -place))
-            text, lost = examples[i].choices[best], self._lost(examples[i].prompt, prompts[i], rooms[i])
-            answers.append(Answer(example_id=examples[i].id, text=text, tokens_in=len(prompts[i]), tokens_cut=lost))
+            answers.append(
+                Answer(
+                    example_id=example.id,
+                    text=example.choices[best],
+                    tokens_in=len(found.ids),
+                    tokens_cut=found.lost,
+                    shots_cut=found.dropped,
+                )
+            )
         return answers
 
     @cached_property
+    def _cache(self) -> Any:
+        """What the model keeps of a token that it has read; None where that is not keys and values layer by layer."""
+        start = torch.tensor([[self.reader.end]], device=self.device)
+        try:
+            found = self.module(input_ids=start, use_cache=True).past_key_values
+            kinds = {type(layer).__name__ for layer in found.layers}
+        except AttributeError:  # it keeps a state of another form, or none
+            return None
+        return found if kinds and kinds <= {"DynamicLayer", "DynamicSlidingWindowLayer"} else None
+
+    @property
+    def caches(self) -> bool:
+        """Whether it goes on from what it has read; others (state-space models) read every row whole."""
+        return self._cache is not None
+
+    @property
     def packs(self) -> bool:
         """Whether continuations may share a row (see `_packs`)."""
-        start = torch.tensor([[self.tokenizer.eos_token_id]], device=self.device)
-        return _packs(self.module, self.module(input_ids=start, use_cache=True).past_key_values)
+        return self._cache is not None and _packs(self.module, self._cache)
 
     def score(self, prompts: Sequence[list[int]], continuations: Sequence[list[list[int]]]) -> list[Scores]:
         """Give nats of every continuation and whether greedy decoding writes it; those of one prompt share its pass."""
         scores: list[Scores] = [[] for _ in prompts]
         for rows in by_length([len(p) for p in prompts], [len(c) for c in continuations], self.exam_batch):
-            found = self._score_batch([prompts[i] for i in rows], [continuations[i] for i in rows])
+            found = score_batch(self, [prompts[i] for i in rows], [continuations[i] for i in rows])
             for i, values in zip(rows, found, strict=True):
                 scores[i] = values
         return scores
 
-    def _score_batch(self, prompts: list[list[int]], continuations: list[list[list[int]]]) -> list[Scores]:
-        ids_BT, mask_BT = self._left_pad(prompts)
-        out = self.module(
-            input_ids=ids_BT, attention_mask=mask_BT, position_ids=_positions(mask_BT), use_cache=True, logits_to_keep=1
-        )
-        owner_R = torch.tensor([b for b, c in enumerate(continuations) for _ in c], device=self.device)
-        flat = [c for group in continuations for c in group]
-        longest = max(map(len, flat))
-        pad = self.tokenizer.pad_token_id
-        ids_RL = torch.tensor([c + [pad] * (longest - len(c)) for c in flat], device=self.device)
-        real_RL = torch.tensor([[1] * len(c) + [0] * (longest - len(c)) for c in flat], device=self.device)
-        logits_RLV = out.logits[:, -1:][owner_R]
-        if longest > 1:
-            follow = self._follow_packed if _packs(self.module, out.past_key_values) else self._follow_spread
-            more_RLV = follow(out.past_key_values, mask_BT, owner_R, ids_RL[:, :-1], real_RL[:, :-1])
-            logits_RLV = torch.cat([logits_RLV, more_RLV], dim=1)
-        logp_RLV = functional.log_softmax(logits_RLV.float(), dim=-1)
-        sums_R = (logp_RLV.gather(-1, ids_RL[..., None])[..., 0] * real_RL).sum(1)
-        greedy_R = ((logp_RLV.argmax(-1) == ids_RL) | (real_RL == 0)).all(1)
-        values = iter(zip(sums_R.tolist(), greedy_R.tolist(), strict=True))
-        return [[next(values) for _ in group] for group in continuations]
-
-    def _follow_packed(self, cache: Any, mask_BT: Tensor, owner_R: Tensor, ids_RL: Tensor, real_RL: Tensor) -> Tensor:
-        """Run all continuations of a prompt as one row after it, each blind to the others: the cache stays as it is."""
-        rows, steps = ids_RL.shape
-        counts_B = torch.bincount(owner_R, minlength=len(mask_BT))
-        most = int(counts_B.max())
-        slot_R = torch.arange(rows, device=self.device) - (counts_B.cumsum(0) - counts_B)[owner_R]
-        ids_BKL = ids_RL.new_full((len(mask_BT), most, steps), self.tokenizer.pad_token_id)
-        ids_BKL[owner_R, slot_R] = ids_RL
-        own_SS = torch.eye(most, dtype=torch.bool, device=self.device).repeat_interleave(steps, 0)
-        own_SS = own_SS.repeat_interleave(steps, 1).tril()
-        seen_BST = torch.cat(
-            [mask_BT.bool()[:, None, :].expand(-1, most * steps, -1), own_SS.expand(len(mask_BT), -1, -1)], dim=2
-        )
-        floor = torch.finfo(self.module.dtype).min  # type: ignore[arg-type]  # every Hugging Face model has a dtype
-        bias = torch.zeros(seen_BST.shape, dtype=self.module.dtype, device=self.device)  # type: ignore[arg-type]  # as above
-        places_L = torch.arange(steps, device=self.device).repeat(most)
-        logits_BSV = self.module(
-            input_ids=ids_BKL.flatten(1),
-            attention_mask=bias.masked_fill(~seen_BST, floor)[:, None],
-            position_ids=mask_BT.sum(1)[:, None] + places_L,
-            past_key_values=cache,
-            use_cache=True,
-        ).logits
-        return logits_BSV.unflatten(1, (most, steps))[owner_R, slot_R]
-
-    def _follow_spread(self, cache: Any, mask_BT: Tensor, owner_R: Tensor, ids_RL: Tensor, real_RL: Tensor) -> Tensor:
-        """Run every continuation as its own row on a copy of its prompt's cache: slower, and right for any model."""
-        cache.batch_select_indices(owner_R)
-        return self.module(
-            input_ids=ids_RL,
-            attention_mask=torch.cat([mask_BT[owner_R], real_RL], dim=1),
-            position_ids=mask_BT.sum(1)[owner_R, None] + torch.arange(ids_RL.shape[1], device=self.device),
-            past_key_values=cache,
-            use_cache=True,
-        ).logits
-
-    def _left_pad(self, prompts: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+    def left_pad(self, prompts: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        """Give ids and mask of prompts, (B, T), filled up on the left."""
         longest = max(map(len, prompts))
         pad = self.tokenizer.pad_token_id
         ids = [[pad] * (longest - len(p)) + p for p in prompts]
@@ -270,25 +273,45 @@ class Causal:
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
 
     def _generate(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
-        room = min(decode.max_tokens, self.spec.max_tokens // 2)  # a long answer leaves at least half to its prompt
-        prompts = [self.prompt_ids(e.prompt, room) for e in examples]
+        room = self.answer_room(decode.max_tokens)
+        read = [self._read(e.prompt, room) for e in examples]
         answers: dict[int, Answer] = {}
         # A sample depends on its own example alone, so each is drawn by itself.
         batch = self.exam_batch if decode.temperature == 0 else 1
-        for rows in by_length([len(p) for p in prompts], [1] * len(prompts), batch):
+        for rows in self.batches([len(r.ids) for r in read], batch):
             seed = seed_of(decode.seed, 0, f"sample {examples[rows[0]].id}")
             with seeded(seed, self.device):
-                out = self.write([prompts[i] for i in rows], room, decode.stop, decode.temperature)
+                out = self.write([read[i].ids for i in rows], room, decode.stop, decode.temperature)
             for i, ids in zip(rows, out, strict=True):
-                lost = self._lost(examples[i].prompt, prompts[i], room)
-                answers[i] = self._answer(examples[i].id, (len(prompts[i]), lost), ids, decode)
+                answers[i] = self._answer(examples[i].id, read[i], ids, decode)
         return [answers[i] for i in range(len(examples))]
 
+    def answer_room(self, wanted: int) -> int:
+        """Give the most tokens that an answer may have: what the task allows, or half of the input if that is all."""
+        if wanted <= self.spec.longest - LEAST:
+            return wanted
+        if wanted not in self._told:
+            self._told.add(wanted)
+            notice(
+                f"{self.spec.name}: an answer may have {wanted} tokens, and prompt and answer together "
+                f"{self.spec.longest}; each has at most half of them"
+            )
+        return self.spec.longest // 2
+
+    def batches(self, lengths: Sequence[int], batch: int) -> Iterable[list[int]]:
+        """Cut prompts into batches; of one length each where the model cannot tell padding from text."""
+        return by_length(lengths, [1] * len(lengths), batch) if self.caches else alike(lengths, batch)
+
     def write(
-        self, prompts: list[list[int]], max_tokens: int, stop: Sequence[str], temperature: float
+        self,
+        prompts: list[list[int]],
+        max_tokens: int,
+        stop: Sequence[str],
+        temperature: float,
+        ends: Sequence[int] | None = None,
     ) -> list[list[int]]:
-        """Give the tokens that follow each prompt, up to its end, and little further than the first of the stops."""
-        ids_BT, mask_BT = self._left_pad(prompts)
+        """Give the tokens that follow each prompt, up to an end, and little further than the first of the stops."""
+        ids_BT, mask_BT = self.left_pad(prompts)
         drawn: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if temperature > 0:
             drawn = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
@@ -300,24 +323,23 @@ class Causal:
             attention_mask=mask_BT,
             max_new_tokens=max_tokens,
             pad_token_id=self.tokenizer.pad_token_id,
-            eos_token_id=self.tokenizer.eos_token_id,
+            eos_token_id=list(self.reader.ends if ends is None else ends),
             **drawn,
         )
         return out_BT[:, ids_BT.shape[1] :].tolist()
 
-    def _answer(self, example_id: str, read: tuple[int, int], ids: list[int], decode: Decode) -> Answer:
-        end = self.tokenizer.eos_token_id
-        finished = end in ids
-        kept = ids[: ids.index(end)] if finished else ids
+    def _answer(self, example_id: str, read: Read, ids: list[int], decode: Decode) -> Answer:
+        kept = before_end(ids, self.reader.ends)
         text = self.tokenizer.decode(kept, skip_special_tokens=True)
         cuts = [text.index(s) for s in decode.stop if s in text]
         text = text[: min(cuts)] if cuts else text
         return Answer(
             example_id=example_id,
             text=text.strip(),
-            finish="stop" if finished or cuts else "length",
-            tokens_in=read[0],
-            tokens_cut=read[1],
+            finish="stop" if len(kept) < len(ids) or cuts else "length",
+            tokens_in=len(read.ids),
+            tokens_cut=read.lost,
+            shots_cut=read.dropped,
             tokens_out=len(kept),
         )
 
@@ -333,10 +355,6 @@ def _packs(module: nn.Module, cache: Any) -> bool:
     from transformers.cache_utils import DynamicLayer
 
     config: Any = module.config
-    rotary = "rope_parameters" in config.to_dict() or "rope_theta" in config.to_dict()
+    said = config.to_dict()
+    rotary = ("rope_parameters" in said or "rope_theta" in said) and not said.get("alibi")
     return rotary and all(type(layer) is DynamicLayer for layer in cache.layers)
-
-
-def _positions(mask_BT: Tensor) -> Tensor:
-    """Count positions from the first real token, so that left padding moves nothing."""
-    return (mask_BT.cumsum(1) - 1).clamp(min=0)

@@ -18,7 +18,8 @@ from clbench.core.keys import seed_of
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
-from clbench.models.net import DTYPES, Batch, Forward, cut_middle, like_lengths, padded, pretrained
+from clbench.models.net import DTYPES, Batch, Cut, Forward, like_lengths, padded, pretrained
+from clbench.models.reader import Reader, cut_middle
 
 HEADS = ("classifier.out_proj", "classifier.dense_out", "classifier", "score")
 
@@ -43,7 +44,9 @@ class Encoder:
         self.identity = source.identity(spec)
         self.head_name = _find_head(module, spec)
         self._labels: list[str] = []
+        self._reader = Reader(tokenizer, spec)
         self._encoded: dict[Prompt, list[int]] = {}
+        self._lost: dict[Prompt, int] = {}
 
     @classmethod
     def load(cls, spec: ModelSpec, folder: Path | None, device: torch.device, exam_batch: int) -> Self:
@@ -120,9 +123,17 @@ class Encoder:
         if prompt not in self._encoded:
             if len(self._encoded) >= 100_000:
                 self._encoded.clear()
-            ids = self.tokenizer(self.render(prompt), add_special_tokens=True, verbose=False)["input_ids"]
-            self._encoded[prompt] = cut_middle(list(ids), self.spec.max_tokens)
+                self._lost.clear()
+            ids = self._reader.framed_ids(self.render(prompt))
+            self._encoded[prompt] = cut_middle(ids, self.spec.longest)
+            if len(ids) > self.spec.longest:
+                self._lost[prompt] = len(ids) - self.spec.longest
         return self._encoded[prompt]
+
+    def cut(self, example: Example) -> Cut:
+        """Count what of an example does not fit; its answer is a label and always does."""
+        self.prompt_ids(example.prompt)
+        return Cut(self._lost.get(example.prompt, 0), 0)
 
     def length(self, example: Example) -> int:
         """Tokens of the text."""
@@ -205,11 +216,7 @@ class Encoder:
         if not example.choices:
             raise ModelError("no choices to rank", where=f"example {example.id}", mend="give the task `labels`")
         best = max(range(len(example.choices)), key=lambda i: (logits_K[index[example.choices[i]]], -i))
-        read = self.length(example)
-        lost = 0
-        if read == self.spec.max_tokens:
-            whole = self.tokenizer(self.render(example.prompt), add_special_tokens=True, verbose=False)["input_ids"]
-            lost = len(whole) - read
+        read, lost = self.length(example), self.cut(example).prompt
         return Answer(example_id=example.id, text=example.choices[best], tokens_in=read, tokens_cut=lost)
 
 

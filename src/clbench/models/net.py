@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 
 MOST_ROWS = 512  # continuations scored in one forward pass; bounds the memory of a spread cache
+MOST_TOKENS = 64 * 512  # of the prompts of one forward pass, padding counted: long inputs go by themselves
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -55,6 +56,13 @@ class Forward:
     labels_N: Tensor
 
 
+class Cut(NamedTuple):
+    """Tokens of a prompt and of an answer that are left out because both together do not fit."""
+
+    prompt: int
+    answer: int
+
+
 class Net(Protocol):
     """A model that can be trained and asked."""
 
@@ -82,6 +90,10 @@ class Net(Protocol):
 
     def length(self, example: Example) -> int:
         """Tokens of the example as it is trained on."""
+        ...
+
+    def cut(self, example: Example) -> Cut:
+        """Count what of the example does not fit when it is trained on."""
         ...
 
     def batch(self, examples: Sequence[Example]) -> Batch:
@@ -137,31 +149,14 @@ def load_net(spec: ModelSpec, machine: Machine) -> Net:
     from clbench.models.causal import Causal
     from clbench.models.encoder import Encoder
 
-    folder = source.locate(spec)
-    architectures = source.configuration(spec).get("architectures") or []
-    if folder is None and spec.family == "auto":
-        architectures = _hub_architectures(spec)
-    family = source.family_of(spec, architectures)
+    folder, spec = source.locate(spec), source.settled(spec)
+    family = source.family_of(spec, list(source.configuration(spec).get("architectures") or []))
     device = device_of(machine)
     if device.type == "cuda":
         GAUGES["device_memory_bytes"] = DEVICE_MEMORY
     loader = Causal if family == "causal" else Encoder
     with seeded(0, device):  # parts that a checkpoint lacks (a pooler) are drawn at random: the same for everybody
         return loader.load(spec, folder, device, machine.exam_batch)
-
-
-def _hub_architectures(spec: ModelSpec) -> list[str]:
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(spec.name, revision=spec.revision)
-    except OSError as error:
-        raise ModelError(
-            f"Hub model {spec.name!r} cannot be fetched: {error}",
-            where="model.name",
-            mend="check the network, or name a local checkpoint folder",
-        ) from error
-    return list(config.architectures or [])
 
 
 def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:
@@ -222,21 +217,14 @@ def _cut(lengths: Sequence[int], least: int) -> list[tuple[int, int]]:
     return _cut(lengths[:at], least) + [(at + start, at + end) for start, end in _cut(lengths[at:], least)]
 
 
-def cut_middle(ids: list[int], limit: int) -> list[int]:
-    """Keep the first and the last part of a sequence that is too long: instructions stand at both ends."""
-    if len(ids) <= limit:
-        return ids
-    head = limit // 2
-    return ids[:head] + ids[len(ids) - (limit - head) :]
-
-
 def by_length(lengths: Sequence[int], rows: Sequence[int], batch: int) -> Iterator[list[int]]:
-    """Cut indices into batches of like length; `rows[i]` rows each, at most MOST_ROWS in a batch."""
+    """Cut indices into batches of like length; `rows[i]` rows each, at most MOST_ROWS and MOST_TOKENS in a batch."""
     order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
     taken: list[int] = []
     total = 0
     for i in order:
-        if taken and (len(taken) == batch or total + rows[i] > MOST_ROWS):
+        full = len(taken) == batch or total + rows[i] > MOST_ROWS or (len(taken) + 1) * lengths[i] > MOST_TOKENS
+        if taken and full:
             yield taken
             taken, total = [], 0
         taken.append(i)

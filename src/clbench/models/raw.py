@@ -14,7 +14,7 @@ import torch
 
 from clbench.core.keys import seed_of
 from clbench.core.types import Answer, Decode, Example, Reply, Request
-from clbench.models.net import by_length, seeded
+from clbench.models.net import seeded
 from clbench.models.tree import score_after, shared_beginnings
 
 if TYPE_CHECKING:
@@ -22,10 +22,19 @@ if TYPE_CHECKING:
 
 
 class Pair(NamedTuple):
-    """A continuation to be scored: tokens before it, and its own."""
+    """A continuation to be scored: tokens before it, its own, and how many of both were left out."""
 
     context: list[int]
     continuation: list[int]
+    lost: int = 0
+
+
+class Asked(NamedTuple):
+    """A context as it is read: its tokens, how many were left out, and how many examples went whole."""
+
+    ids: list[int]
+    lost: int = 0
+    dropped: int = 0
 
 
 class Place(NamedTuple):
@@ -39,21 +48,31 @@ def answer_raw(net: Causal, examples: Sequence[Example], decode: Decode) -> list
     """Answer the requests of every example, in order."""
     asked = {Place(i, j): request for i, e in enumerate(examples) for j, request in enumerate(e.requests)}
     replies: dict[Place, Reply] = {}
-    tokens_in = dict.fromkeys(range(len(examples)), 0)
+    read: dict[int, tuple[int, int, int]] = dict.fromkeys(
+        range(len(examples)), (0, 0, 0)
+    )  # tokens read, tokens left out, examples left out
+
+    def count(place: Place, *more: int) -> None:
+        tokens, lost, dropped = (a + b for a, b in zip(read[place.example], more, strict=True))
+        read[place.example] = (tokens, lost, dropped)
+
     with torch.inference_mode():
         pairs = {place: _pairs(net, r) for place, r in asked.items() if r.kind != "text"}
         for place, found in _scored(net, pairs).items():
             replies[place] = Reply(loglik=sum(nats for nats, _ in found), greedy=all(greedy for _, greedy in found))
-            tokens_in[place.example] += sum(len(p.context) + len(p.continuation) for p in pairs[place])
+            own = pairs[place]
+            count(place, sum(len(p.context) + len(p.continuation) for p in own), sum(p.lost for p in own), 0)
         texts = {place: r for place, r in asked.items() if r.kind == "text"}
-        for place, (text, read) in _written(net, texts, examples, decode).items():
+        for place, (text, one) in _written(net, texts, examples, decode).items():
             replies[place] = Reply(text=text)
-            tokens_in[place.example] += read
+            count(place, len(one.ids), one.lost, one.dropped)
     return [
         Answer(
             example_id=e.id,
             text=next((r.text for r in found if r.text), ""),
-            tokens_in=tokens_in[i],
+            tokens_in=read[i][0],
+            tokens_cut=read[i][1],
+            shots_cut=read[i][2],
             replies=tuple(found),
         )
         for i, e in enumerate(examples)
@@ -68,8 +87,8 @@ def encode(net: Causal, text: str) -> list[int]:
     """Encode plain text with the tokenizer's own special tokens, once where the text brings its own beginning."""
     first = net.tokenizer.decode(_prefix(net))
     if first and text.startswith(first):
-        return net.tokenizer.encode(text, add_special_tokens=False)
-    return net.tokenizer.encode(text)
+        return net.tokenizer.encode(text, add_special_tokens=False, verbose=False)
+    return net.tokenizer.encode(text, verbose=False)
 
 
 def _prefix(net: Causal) -> int:
@@ -81,9 +100,9 @@ def _prefix(net: Causal) -> int:
 def _pairs(net: Causal, request: Request) -> list[Pair]:
     """Give what is scored for a request; a long text in windows."""
     if request.kind == "rolling":
-        return list(windows(encode(net, request.continuation), _prefix(net), net.spec.max_tokens))
+        return list(windows(encode(net, request.continuation), _prefix(net), net.spec.longest))
     if not request.context:
-        ids = net.tokenizer.encode(request.continuation, add_special_tokens=False)
+        ids = net.tokenizer.encode(request.continuation, add_special_tokens=False, verbose=False)
         own = Pair(ids[:1], ids[1:]) if ids[:1] == [_prefix(net)] else Pair([_prefix(net)], ids)
     else:
         blanks = len(request.context) - len(request.context.rstrip())
@@ -91,8 +110,10 @@ def _pairs(net: Causal, request: Request) -> list[Pair]:
         whole = encode(net, request.context + request.continuation)
         start = len(encode(net, context))
         own = Pair(whole[:start], whole[start:])
-    kept = max(net.spec.max_tokens + 1 - len(own.continuation), 1)
-    return [Pair(own.context[-kept:], own.continuation[-net.spec.max_tokens :])]
+    kept = max(net.spec.longest + 1 - len(own.continuation), 1)
+    context, continuation = own.context[-kept:], own.continuation[-net.spec.longest :]
+    lost = len(own.context) - len(context) + len(own.continuation) - len(continuation)
+    return [Pair(context, continuation, lost)]
 
 
 def windows(ids: Sequence[int], prefix: int, most: int) -> Iterator[Pair]:
@@ -154,23 +175,40 @@ def score(
 
 def _written(
     net: Causal, texts: dict[Place, Request], examples: Sequence[Example], decode: Decode
-) -> dict[Place, tuple[str, int]]:
-    """Give (text, tokens read) of every request."""
-    found: dict[Place, tuple[str, int]] = {}
+) -> dict[Place, tuple[str, Asked]]:
+    """Give the text and what was read of every request."""
+    found: dict[Place, tuple[str, Asked]] = {}
     kinds: dict[tuple[int, tuple[str, ...], float], list[Place]] = {}
     for place, r in texts.items():
         kinds.setdefault((r.max_tokens, r.stop, r.temperature), []).append(place)
+    ends = net.reader.plain_ends
     for (wanted, stop, temperature), places in kinds.items():
-        most = min(wanted, net.spec.max_tokens // 2)  # a short window leaves less to write
-        ids = [encode(net, texts[place].context)[-(net.spec.max_tokens - most) :] for place in places]
+        most = net.answer_room(wanted)
+        read = [asked_in(net, texts[place], net.spec.longest - most) for place in places]
         batch = net.exam_batch if temperature == 0 else 1  # a sample depends on its own question alone
-        for rows in by_length([len(i) for i in ids], [1] * len(ids), batch):
+        for rows in net.batches([len(r.ids) for r in read], batch):
             first = places[rows[0]]
             with seeded(seed_of(decode.seed, first.request, f"sample {examples[first.example].id}"), net.device):
-                written = net.write([ids[r] for r in rows], most, stop, temperature)
+                written = net.write([read[r].ids for r in rows], most, stop, temperature, ends)
             for r, tokens in zip(rows, written, strict=True):
-                found[places[r]] = (cut(_text(net, tokens), stop), len(ids[r]))
+                text = net.tokenizer.decode(before_end(tokens, ends), skip_special_tokens=True)
+                found[places[r]] = (cut(text, stop), read[r])
     return found
+
+
+def asked_in(net: Causal, request: Request, limit: int) -> Asked:
+    """Read a context in at most `limit` tokens: without its oldest examples, then without the beginning of the rest."""
+    ids = encode(net, request.context)
+    if len(ids) <= limit:
+        return Asked(ids)
+    num, dropped = len(ids), 0
+    lead = request.context[: request.starts[0]] if request.starts else ""
+    for start in request.starts[1:]:
+        if len(ids) <= limit:
+            break
+        ids, dropped = encode(net, lead + request.context[start:]), dropped + 1
+    kept = ids[-limit:]
+    return Asked(kept, num - len(kept), dropped)
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
@@ -183,9 +221,14 @@ def cut(text: str, stop: Sequence[str]) -> str:
     return text[: min((text.index(s) for s in stop if s and s in text), default=len(text))]
 
 
-def _text(net: Causal, ids: list[int]) -> str:
-    end = net.tokenizer.eos_token_id
-    return net.tokenizer.decode(ids[: ids.index(end)] if end in ids else ids, skip_special_tokens=True)
+def before_end(ids: list[int], ends: Sequence[int]) -> list[int]:
+    """Give what was written before the first of the ends.
+
+    Example:
+        >>> before_end([7, 8, 2, 0, 0], (0, 2))
+        [7, 8]
+    """
+    return ids[: next((i for i, token in enumerate(ids) if token in ends), len(ids))]
 
 
 def stops_at(tokenizer: Any, stop: Sequence[str], start: int) -> Any:

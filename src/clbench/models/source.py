@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from clbench.core.errors import ModelError, did_you_mean
 from clbench.core.keys import digest, folder_digest
+from clbench.core.notice import notice
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability
 from clbench.models import tiny
+from clbench.models.ends import end_mark, left_aside, stated_ends
+from clbench.models.lengths import Length, length_of
+from clbench.models.template import DATE, chosen, habits, reads_clock
 
 # What a checkpoint's answers depend on. Logs and optimiser files beside it do not change who it is.
 IDENTITY_FILES = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jinja")
@@ -69,7 +74,11 @@ def _folder_identity(folder: Path, _stamp: tuple[tuple[str, int, int], ...]) -> 
 
 
 def identity(spec: ModelSpec) -> str:
-    """Give the digest of all that the base model's answers depend on: weights, tokenizer, template, dtype, length."""
+    """Give the digest of all that the base model's answers depend on: weights, tokenizer, template, dtype, length.
+
+    What the checkpoint says of its ends and its template does to a conversation is part of it where it is more than
+    one end token and turns written down as they are.
+    """
     folder = locate(spec)
     if folder is None:
         source: Any = {"hub": spec.name, "revision": spec.revision}
@@ -77,27 +86,164 @@ def identity(spec: ModelSpec) -> str:
         names = {p.name for pattern in IDENTITY_FILES for p in folder.glob(pattern)} - NOT_IDENTITY
         stats = [(n, (folder / n).stat()) for n in sorted(names)]
         source = _folder_identity(folder, tuple((n, s.st_size, s.st_mtime_ns) for n, s in stats))
-    return digest({"source": source, "family": spec.family, "dtype": spec.dtype, "max_tokens": spec.max_tokens})
+    own = reading(spec)
+    more = {"reading": own} if own else {}
+    length = settled(spec).max_tokens
+    return digest({"source": source, "family": spec.family, "dtype": spec.dtype, "max_tokens": length, **more})
 
 
-def configuration(spec: ModelSpec) -> dict[str, Any]:
-    """Read the checkpoint's config.json; empty for a Hub model, whose configuration is read when it is loaded."""
-    folder = locate(spec)
-    if folder is None:
-        return {}
-    try:
-        value = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+def settled(spec: ModelSpec) -> ModelSpec:
+    """Write the model's own length into a spec that names none.
+
+    Raises:
+        ModelError: There is no such model, or the spec asks for more tokens than it has positions.
+    """
+    length = _length(spec)
+    if spec.max_tokens is None:
+        if length.bound:
+            notice(
+                f"{spec.name}: the model takes {length.most or 'any number of'} tokens; inputs are cut at "
+                f"{length.default}, whose keys and values take 4 GiB; `max_tokens` gives it more"
+            )
+        return spec.model_copy(update={"max_tokens": length.default})
+    if length.most is not None and spec.max_tokens > length.most:
         raise ModelError(
-            f"config.json cannot be read: {error}", where=str(folder), mend="write the checkpoint again"
+            f"max_tokens is {spec.max_tokens}, and {spec.name!r} has {length.most} positions",
+            where="model.max_tokens",
+            mend=f"{length.most} or less; without it the model's own length is taken",
+        )
+    return spec
+
+
+def _length(spec: ModelSpec) -> Length:
+    config = configuration(spec)
+    found = family_of(spec, list(config.get("architectures") or []), unknown="causal")
+    tokenizer = stated(spec, "tokenizer_config.json")
+    length = length_of(config, tokenizer, spec.dtype, encoder=found == "encoder")
+    if length.most is None and config.get("model_type"):
+        # The file leaves out what is the default of its class, which transformers alone knows.
+        length = length_of(_filled(config), tokenizer, spec.dtype, encoder=found == "encoder")
+    return length
+
+
+def _filled(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    from transformers import AutoConfig
+
+    settings = {k: v for k, v in config.items() if k != "model_type"}
+    try:
+        return {**AutoConfig.for_model(str(config["model_type"]), **settings).to_dict(), **config}
+    except (ValueError, KeyError, TypeError, AttributeError):  # a type of its own code: nothing more is known
+        return config
+
+
+def reading(spec: ModelSpec) -> dict[str, Any]:
+    """Give what the checkpoint's files say of ends and turns, where it is more than an end token and turns as they are.
+
+    Keys, each only where there is something to say: "ends" (ids stated beside the tokenizer's own, and the template's
+    mark), "decoding" (settings of generation_config.json that are not followed), "date" (of a template that reads the
+    clock), "system" (a system turn that the template drops), "opening" (what it leaves out before an answer).
+    """
+    config, generation = configuration(spec), stated(spec, "generation_config.json")
+    if family_of(spec, list(config.get("architectures") or []), unknown="causal") == "encoder":
+        return {}
+    tokenizer = stated(spec, "tokenizer_config.json")
+    names = {n: t for n in ("bos_token", "eos_token", "pad_token", "unk_token") if (t := _token(tokenizer.get(n)))}
+    ids = _added(stated(spec, "tokenizer.json"), tokenizer)
+    source = chosen(_templates(spec, tokenizer), spec.name)
+    found: dict[str, Any] = {}
+    own = ids.get(names.get("eos_token", ""))
+    ends = [i for i in stated_ends(config, generation) if i != own]
+    does = None if source is None else habits(source, names)
+    mark = None if does is None else end_mark(does.ending, [*ids, *names.values()])
+    mark = None if mark == names.get("eos_token") else mark
+    if mark is not None or len(ends) > (own is None):
+        found["ends"] = {"ids": ends, "mark": mark}
+    if aside := left_aside(generation, config):
+        found["decoding"] = f"without {', '.join(aside)}"
+    if source is not None and reads_clock(source):
+        found["date"] = DATE
+    if does is not None and does.system == "dropped":
+        found["system"] = "folded"
+    if does is not None and does.opening:
+        found["opening"] = does.opening
+    return found
+
+
+def _token(value: Any) -> str:
+    """Give the text of a special token, which files write as a text or with its settings."""
+    return str(value["content"]) if isinstance(value, Mapping) and "content" in value else str(value or "")
+
+
+def _added(tokenizer: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, int]:
+    """Give text -> id of the special and added tokens."""
+    found = {str(t["content"]): int(t["id"]) for t in tokenizer.get("added_tokens") or ()}
+    decoder: Mapping[str, Any] = config.get("added_tokens_decoder") or {}
+    return found | {_token(token): int(number) for number, token in decoder.items()}
+
+
+def _templates(spec: ModelSpec, tokenizer: Mapping[str, Any]) -> Any:
+    path = checkpoint_file(spec, "chat_template.jinja")
+    if path is not None:
+        return path.read_text(encoding="utf-8")
+    return stated(spec, "chat_template.json").get("chat_template") or tokenizer.get("chat_template")
+
+
+def checkpoint_file(spec: ModelSpec, name: str) -> Path | None:
+    """Give the path of a checkpoint's file, fetched for a model of the Hub; None where there is none.
+
+    Raises:
+        ModelError: A Hub model's config.json is neither here nor to be had.
+    """
+    folder = locate(spec)
+    if folder is not None:
+        return folder / name if (folder / name).is_file() else None
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(spec.name, name, revision=spec.revision))
+    except (EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        if name != "config.json":
+            return None
+        raise ModelError(
+            f"Hub model {spec.name!r} cannot be fetched: {str(error).splitlines()[0]}",
+            where="model.name",
+            mend="check the network, or name a local checkpoint folder",
         ) from error
+
+
+def stated(spec: ModelSpec, name: str) -> dict[str, Any]:
+    """Read a JSON file of a checkpoint; {} where there is none.
+
+    Raises:
+        ModelError: It is no JSON object.
+    """
+    path = checkpoint_file(spec, name)
+    if path is None:
+        return {}
+    stat = path.stat()
+    return _read_json(path, (stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=64)
+def _read_json(path: Path, _stamp: tuple[int, int]) -> dict[str, Any]:
+    mend = "write the checkpoint again"
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{path.name} cannot be read: {error}", where=str(path.parent), mend=mend) from error
     if not isinstance(value, dict):
-        raise ModelError("config.json is no JSON object", where=str(folder), mend="write the checkpoint again")
+        raise ModelError(f"{path.name} is no JSON object", where=str(path.parent), mend=mend)
     return value
 
 
+def configuration(spec: ModelSpec) -> dict[str, Any]:
+    """Read the checkpoint's config.json, fetched for a model of the Hub."""
+    return stated(spec, "config.json")
+
+
 def abilities(spec: ModelSpec) -> frozenset[Ability] | None:
-    """Tell what a model can without loading it; None for a Hub model, whose configuration is not at hand."""
+    """Tell what a model can without loading it; None for a Hub model whose configuration names no architecture."""
     architectures = configuration(spec).get("architectures") or []
     if not architectures and spec.family == "auto" and locate(spec) is None:
         return None
@@ -113,8 +259,15 @@ def weights_bytes(spec: ModelSpec) -> int:
     return sum(p.stat().st_size for pattern in ("*.safetensors", "*.bin") for p in folder.glob(pattern))
 
 
-def family_of(spec: ModelSpec, architectures: list[str]) -> Literal["causal", "encoder"]:
+def family_of(
+    spec: ModelSpec, architectures: list[str], unknown: Literal["causal", "encoder"] | None = None
+) -> Literal["causal", "encoder"]:
     """Tell the family from the spec, or from the architectures that the configuration names.
+
+    Args:
+        spec: The model.
+        architectures: As config.json lists them.
+        unknown: What to say of an architecture that is neither, instead of an error.
 
     Raises:
         ModelError: "auto" and the architecture is neither.
@@ -125,6 +278,8 @@ def family_of(spec: ModelSpec, architectures: list[str]) -> Literal["causal", "e
         return "encoder"
     if any(a.endswith(("ForCausalLM", "LMHeadModel")) for a in architectures):
         return "causal"
+    if unknown is not None:
+        return unknown
     raise ModelError(
         f"cannot tell the family of {spec.name!r} from its architectures {architectures}",
         where="model.family",

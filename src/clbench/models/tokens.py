@@ -1,4 +1,4 @@
-"""How long rows are for a model: its tokenizer and chat template, without its weights."""
+"""How long rows are for a model, and what becomes of their text: its tokenizer and template, without its weights."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from typing import Any, Literal
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Message, Prompt
 from clbench.models import source
-from clbench.models.net import cut_middle, pretrained
+from clbench.models.net import pretrained
+from clbench.models.reader import LEAST, Reader, named_alike
 
+WORTH_SAYING = 0.01  # share of unknown tokens from which it is said
 Turns = tuple[tuple[str, str], ...]
-
-
-def as_read(tokenizer: Any, prompt: Prompt) -> str:
-    """Write a prompt as a causal model reads it: its chat template, or plain paragraphs where it has none."""
-    if tokenizer.chat_template:
-        turns = [{"role": m.role, "content": m.content} for m in prompt]
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    return (tokenizer.bos_token or "") + "\n\n".join(m.content for m in prompt) + "\n"
 
 
 class Tokens:
@@ -32,19 +26,27 @@ class Tokens:
 
     exact = True
 
-    def __init__(self, tokenizer: Any, family: Literal["causal", "encoder"], name: str, most: int) -> None:
+    def __init__(self, tokenizer: Any, family: Literal["causal", "encoder"], spec: ModelSpec) -> None:
         self.tokenizer = tokenizer
+        self.reader = Reader(tokenizer, spec)
         self.family = family
-        self.unit = f"tokens of {name}"
-        self.most = most
+        self.unit = f"tokens of {spec.name}"
+        self.most = spec.longest
+        self._unknown = self._all = 0
 
     def lengths(self, prompts: Sequence[Turns], answers: Sequence[str]) -> list[tuple[int, int]]:
         """Give (prompt, answer) lengths of rows before any cut; a causal model's answer has its end token."""
         if not prompts:
             return []
         causal = self.family == "causal"
-        asked = self._ids([self._text(turns) for turns in prompts], special=not causal)
+        asked = self._asked(prompts)
         said = self._ids(answers, special=False)
+        unknown = self.tokenizer.unk_token_id
+        self._unknown += sum(ids.count(unknown) for ids in [*asked, *(said if causal else [])])
+        self._all += sum(map(len, asked)) + (sum(map(len, said)) if causal else 0)
+        forged = [i for i, answer in enumerate(answers) if self.reader.special_in(answer) is not None]
+        for i in forged:
+            said[i] = self.reader.text_ids(answers[i])
         return [(len(a), len(s) + causal) for a, s in zip(asked, said, strict=True)]
 
     def fits(self, prompt: int, answer: int) -> bool:
@@ -52,25 +54,67 @@ class Tokens:
         return prompt + (answer if self.family == "causal" else 0) <= self.most
 
     def cut(self, prompt: Turns, answer: str) -> tuple[str, str]:
-        """Give the lost middle of the prompt and the lost end of the answer."""
+        """Give the lost part of the prompt and the lost end of the answer."""
         causal = self.family == "causal"
-        (asked,) = self._ids([self._text(prompt)], special=not causal)
-        (said,) = self._ids([answer], special=False)
+        (asked,) = self._asked([prompt])
+        said = self.reader.text_ids(answer)
         kept = min(len(said) + 1, self.most // 2) if causal else 0
-        limit = max(self.most - kept, 8) if causal else self.most
+        limit = max(self.most - kept, LEAST) if causal else self.most
+        end = self.tokenizer.decode(said[kept:] if causal else [])
+        if causal:
+            read = self.reader.fit(_prompt(prompt), limit)
+            if read.dropped:
+                return f"{read.dropped} earlier exchanges of it ({read.lost} tokens)", end
         head = limit // 2
-        gone = asked[head : len(asked) - (limit - head)] if len(cut_middle(asked, limit)) < len(asked) else []
-        end = said[kept:] if causal else []
-        return self.tokenizer.decode(gone), self.tokenizer.decode(end)
+        gone = asked[head : len(asked) - (limit - head)] if len(asked) > limit else []
+        return self.tokenizer.decode(gone), end
 
-    def _text(self, turns: Turns) -> str:
-        prompt = tuple(Message.model_construct(role=role, content=content) for role, content in turns)  # pyright: ignore[reportArgumentType]  # roles are checked where rows are read
-        if self.family == "causal":
-            return as_read(self.tokenizer, prompt)
-        return "\n".join(m.content for m in prompt)
+    def remarks(self, prompts: Sequence[Turns], answers: Sequence[str]) -> list[tuple[int, str, str]]:
+        """Give (row, "special", what) of every text that writes out a special token, which is read letter by letter."""
+        found: list[tuple[int, str, str]] = []
+        for i, (turns, answer) in enumerate(zip(prompts, answers, strict=True)):
+            texts = [("the prompt", content) for _, content in turns]
+            if self.family == "causal":
+                texts.append(("the answer", answer))
+            for place, text in texts:
+                if (token := self.reader.special_in(text)) is not None:
+                    found.append((i, "special", f"in {place}: {token!r} is a special token of the model"))
+        return found
+
+    def closing(self, labels: Sequence[str]) -> list[tuple[str, str]]:
+        """Give the labels that are the same tokens ("alike"), and the share of tokens that are unknown ("unknown").
+
+        An encoder reads no label, so it has no alike ones.
+        """
+        groups = self.reader.same(labels) if self.family == "causal" else []
+        found = [("alike", named_alike(group)) for group in groups]
+        if self._all and self._unknown / self._all >= WORTH_SAYING:
+            share = f"{100 * self._unknown / self._all:.1f} %"
+            found.append(("unknown", f"{self._unknown:,} of {self._all:,} tokens ({share}) stand for unknown words"))
+        return found
+
+    def _asked(self, prompts: Sequence[Turns]) -> list[list[int]]:
+        """Give the tokens of whole prompts; of those that write special tokens out one by one."""
+        causal = self.family == "causal"
+        turns = [_prompt(p) for p in prompts]
+        forged = {i for i, prompt in enumerate(turns) if self.reader.forges(prompt)}
+        plain = [i for i in range(len(turns)) if i not in forged]
+        texts = [self.reader.render(turns[i]) if causal else _joined(turns[i]) for i in plain]
+        found = dict(zip(plain, self._ids(texts, special=not causal) if texts else [], strict=True))
+        for i in forged:
+            found[i] = self.reader.ids(turns[i]) if causal else self.reader.framed_ids(_joined(turns[i]))
+        return [found[i] for i in range(len(turns))]
 
     def _ids(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
         return self.tokenizer(list(texts), add_special_tokens=special, verbose=False)["input_ids"]
+
+
+def _prompt(turns: Turns) -> Prompt:
+    return tuple(Message.model_construct(role=role, content=content) for role, content in turns)  # pyright: ignore[reportArgumentType]  # roles are checked where rows are read
+
+
+def _joined(prompt: Prompt) -> str:
+    return "\n".join(m.content for m in prompt)
 
 
 def load_tokens(spec: ModelSpec) -> Tokens:
@@ -79,11 +123,8 @@ def load_tokens(spec: ModelSpec) -> Tokens:
     Raises:
         ModelError: No such model, no checkpoint, or one that does not load.
     """
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    folder = source.locate(spec)
-    architectures = source.configuration(spec).get("architectures") or []
-    if folder is None and spec.family == "auto":
-        architectures = list(pretrained(AutoConfig, spec, folder).architectures or [])
-    family = source.family_of(spec, architectures)
-    return Tokens(pretrained(AutoTokenizer, spec, folder), family, spec.name, spec.max_tokens)
+    folder, spec = source.locate(spec), source.settled(spec)
+    family = source.family_of(spec, list(source.configuration(spec).get("architectures") or []))
+    return Tokens(pretrained(AutoTokenizer, spec, folder), family, spec)

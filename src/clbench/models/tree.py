@@ -54,12 +54,32 @@ def score_after(
     """
     ids_1P = torch.tensor([beginning], device=net.device)
     cache = net.module(input_ids=ids_1P, use_cache=True, logits_to_keep=1).past_key_values
-    found: list[Scores] = []
-    for start, end in _chunks(tails, continuations):
-        row = _row(len(beginning), tails[start:end], continuations[start:end])
-        found += _run(net, row, continuations[start:end], cache, len(beginning))
+    owners, parts = _parts(tails, continuations)
+    found: list[Scores] = [[] for _ in tails]
+    for start, end in _chunks([tails[i] for i in owners], parts):
+        row = _row(len(beginning), [tails[i] for i in owners[start:end]], parts[start:end])
+        for i, values in zip(owners[start:end], _run(net, row, parts[start:end], cache, len(beginning)), strict=True):
+            found[i] += values
         cache.crop(-len(row.ids))
     return found
+
+
+def _parts(
+    tails: Sequence[list[int]], continuations: Sequence[list[list[int]]]
+) -> tuple[list[int], list[list[list[int]]]]:
+    """Cut the continuations of each question so that none of the parts is longer than a row: (whose it is, part)."""
+    owners: list[int] = []
+    parts: list[list[list[int]]] = []
+    for i, (tail, conts) in enumerate(zip(tails, continuations, strict=True)):
+        nodes = MOST_NODES + 1
+        for cont in conts:
+            nodes += len(cont) - 1
+            if nodes > MOST_NODES:
+                owners.append(i)
+                parts.append([])
+                nodes = len(tail) + len(cont) - 1
+            parts[-1].append(cont)
+    return owners, parts
 
 
 def _chunks(tails: Sequence[list[int]], continuations: Sequence[list[list[int]]]) -> Iterator[tuple[int, int]]:

@@ -18,6 +18,7 @@ from clbench.report.abilities import ability_curves, ability_rows
 from clbench.report.browser import browser
 from clbench.report.compare import Comparison
 from clbench.report.compare_text import exam_cells, figure_cells
+from clbench.report.cuts import cut_sentences
 from clbench.report.exports import EXPORTS
 from clbench.report.figures import curves, heat_map, key_line
 from clbench.report.findings import findings
@@ -51,7 +52,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compare
         title=title,
         lang=lang,
         t=words,
-        summary=findings(groups, words),
+        summary=[*findings(groups, words), *cut_sentences(groups, words)],
         compared=[_compared(c) for c in compared],
         families=_families(groups, words),
         labels=[(g.label, Markup(key_line(i))) for i, g in enumerate(groups)],

@@ -12,7 +12,9 @@ from rich.table import Table
 
 from clbench.core.protocols import MetricPlugin
 from clbench.metrics import all_metrics
+from clbench.report.cuts import cut_sentences
 from clbench.report.gather import Group, RunRecord, group_runs
+from clbench.report.words import WORDS
 from clbench.stats.bootstrap import UNKNOWN
 
 TABLE = (
@@ -97,7 +99,8 @@ def seeds_note(groups: Sequence[Group]) -> str:
         if counts == [1]
         else f"mean ± half of its 95 % interval over items and seeds, seeds: {', '.join(map(str, counts))}"
     )
-    return f"Scores in percent; {seeds}. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost."
+    note = f"Scores in percent; {seeds}. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost."
+    return " ".join([note, *cut_sentences(groups, WORDS["en"])])
 
 
 def summary_text(runs: Sequence[RunRecord]) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 WORDS: dict[str, dict[str, str]] = {
     "en": {
+        "cut_exams": "Cut, because they did not fit into the model's input (max_tokens): {exams}.",
+        "cut_exam": "{exam}, {questions} of {of} questions ({tokens} tokens, {examples} examples left out whole)",
+        "cut_lessons": "Cut in training: {lessons}.",
+        "cut_lesson": "lesson {lesson}, {prompts} prompts and {answers} answers of {of}",
         "found": "What was found",
         "best": "Highest average performance after the last lesson, in percent: {label}, {value}.",
         "forgot": "Most forgetting of its own tasks, in points: {label}, {value}.",
@@ -103,6 +107,10 @@ WORDS: dict[str, dict[str, str]] = {
         "similar_note": "Cosine of the TF-IDF vectors of the lessons' prompts, times 100.",
     },
     "zh": {
+        "cut_exams": "超出模型输入长度（max_tokens）而被截断：{exams}。",
+        "cut_exam": "{exam} {of} 题中 {questions} 题（{tokens} 个词元，整例略去 {examples} 例）",
+        "cut_lessons": "训练时被截断：{lessons}。",
+        "cut_lesson": "第 {lesson} 课 {of} 例中 {prompts} 个问题、{answers} 个答案",
         "found": "结论",
         "best": "最后一课之后平均表现最高(百分数):{label},{value}。",
         "forgot": "对自己任务遗忘最多(百分点):{label},{value}。",

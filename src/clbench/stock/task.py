@@ -143,12 +143,39 @@ def questions(task: Any, seed: int) -> list[Question]:
     shots = task.config.num_fewshot or 0
     found: list[Question] = []
     for place, doc in enumerate(task.eval_docs):
-        context = task.fewshot_context(doc, num_fewshot=shots, gen_prefix=task.doc_to_prefix(doc))
+        context, starts = _context(task, doc, shots)
         made = task.construct_requests(doc=doc, ctx=context, metadata=(task.config.task, place, 1))
         instances: list[Any] = made if isinstance(made, list) else [made]
-        requests = tuple(request_of(i) for i in instances)
+        requests = tuple(
+            r.model_copy(update={"starts": starts}) if r.kind == "text" and r.context == context else r
+            for r in map(request_of, instances)
+        )
         found.append(Question(doc, context if isinstance(context, str) else "", _target(task, doc), requests))
     return found
+
+
+def _context(task: Any, doc: Any, shots: int) -> tuple[Any, tuple[int, ...]]:
+    """Give a question with its examples, and where these and the question itself begin; () where there are none."""
+    turns: list[int] = []
+    try:
+        build = task.build_qa_turn
+    except AttributeError:  # a task of its own code, which may put its prompt together in any way
+        return task.fewshot_context(doc, num_fewshot=shots, gen_prefix=task.doc_to_prefix(doc)), ()
+
+    def recording(**parts: Any) -> Any:
+        made = build(**parts)
+        turns.append(sum(len(m.to_text()) for m in made))
+        return made
+
+    task.build_qa_turn = recording
+    try:
+        context = task.fewshot_context(doc, num_fewshot=shots, gen_prefix=task.doc_to_prefix(doc))
+    finally:
+        del task.build_qa_turn
+    lead = len(context) - sum(turns) if isinstance(context, str) else -1
+    if lead < 0 or len(turns) < 2:
+        return context, ()
+    return context, tuple(lead + sum(turns[:i]) for i in range(len(turns)))
 
 
 def _target(task: Any, doc: Any) -> str:

@@ -12,7 +12,7 @@ from clbench.core import plugins
 from clbench.core.errors import DataError, ModelError
 from clbench.core.keys import canonical, digest, folder_digest
 from clbench.core.spec import Machine, ModelSpec
-from clbench.core.types import Answer, Budget, Decode, Example, Lesson, Message
+from clbench.core.types import Answer, Budget, Decode, Example, Lesson, Message, Request
 from clbench.learners import _shown as shown
 from clbench.learners import in_context, notebook, retrieval
 
@@ -222,6 +222,19 @@ def test_exam_items_and_encoders_are_refused(name):
     assert plugin.families == ("causal",)
     with pytest.raises(ModelError, match=f"'{name}' shows examples in the prompt"):
         plugin.build(plugin.config(), ModelSpec(name="tiny-bert"), 0, Machine(device="cpu"))
+
+
+def test_what_is_shown_moves_where_the_examples_of_a_plain_question_begin():
+    context = "Q: a\nA: b\n\nQ: c\nA:"
+    request = Request(kind="text", context=context, max_tokens=4, starts=(0, context.index("Q: c")))
+    question = example("q", "zan").model_copy(update={"requests": (request,)})
+    net = Fake(max_tokens=500)
+    learner = made("in_context", net)
+    learner.learn(plain(1))
+    learner.respond([question], Decode(kind="raw"))
+    (asked,) = net.asked[-1][0].requests
+    assert len(asked.context) > len(context)
+    assert [asked.context[start:] for start in asked.starts] == [context, "Q: c\nA:"]
 
 
 # --- in context ---------------------------------------------------------------------------------------------

@@ -1,0 +1,259 @@
+"""Chat templates: rendered in a sandbox, the same on every day and in every process; no torch.
+
+A template may read the clock, draw at random, refuse a system turn or two turns of one speaker, or leave a turn out in
+silence. The clock stands at `NOW`, the draws are seeded, and what a template does to a conversation is found out on a
+probe, so that it can be said.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from jinja2 import TemplateError, nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from clbench.core.errors import ModelError
+
+NOW = datetime(2024, 7, 26)  # the date that the templates of Llama 3 put where nobody tells them one
+DATE = NOW.strftime("%d %b %Y")
+CLOCK = ("strftime_now", "date_string", "|random", "| random", "lipsum")
+FAULTS = (TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError)
+MARKS = ("Qpxsys", "Qpxask", "Qpxsaid")  # words of the probe; no template writes them itself
+Turns = Sequence[tuple[str, str]]
+
+
+class _Generation(Extension):
+    """Reads `{% generation %}`, by which templates mark what is taught, and writes what is inside."""
+
+    tags: ClassVar[set[str]] = {"generation"}  # pyright: ignore[reportIncompatibleVariableOverride]  # jinja reads it of the class
+
+    def parse(self, parser: Any) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.Scope(body, lineno=line)
+
+
+@lru_cache(maxsize=32)
+def _compiled(source: str) -> Any:
+    def refuse(message: str) -> str:
+        raise TemplateError(message)
+
+    def as_json(
+        value: Any,
+        ensure_ascii: bool = False,
+        indent: int | None = None,
+        separators: tuple[str, str] | None = None,
+        sort_keys: bool = False,
+    ) -> str:
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = as_json
+    known: Any = environment.globals
+    known.update({"raise_exception": refuse, "strftime_now": NOW.strftime})
+    return environment.from_string(source)
+
+
+def render(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = True) -> str:
+    """Return a conversation as a template writes it.
+
+    Args:
+        source: The template.
+        turns: (role, content) pairs.
+        names: Special tokens by name, "bos_token" and so on.
+        ask: Whether the model's turn is opened at the end.
+
+    Raises:
+        One of `FAULTS`: The template is broken, or refuses the conversation.
+    """
+    before = random.getstate()
+    random.seed(0)  # the filter `random` and `lipsum` draw from here
+    try:
+        return _compiled(source).render(
+            messages=[{"role": role, "content": content} for role, content in turns],
+            tools=None,
+            documents=None,
+            add_generation_prompt=ask,
+            date_string=DATE,
+            **names,
+        )
+    finally:
+        random.setstate(before)
+
+
+def reads_clock(source: str) -> bool:
+    """Return whether a template asks for the date or draws at random, which is fixed here."""
+    return any(name in source for name in CLOCK)
+
+
+def chosen(found: Any, where: str) -> str | None:
+    """Return the template for plain conversations among those of a tokenizer; None where it has none.
+
+    Args:
+        found: A template, or templates by name, as a mapping or as a list of {"name", "template"}.
+        where: The model's name, for the error.
+
+    Raises:
+        ModelError: There are several, and none is the default.
+    """
+    if isinstance(found, Sequence) and not isinstance(found, str):
+        found = {str(each["name"]): str(each["template"]) for each in found}
+    if not isinstance(found, Mapping):
+        return found or None
+    named: Mapping[str, str] = found
+    if "default" in named or len(named) == 1:
+        return named["default"] if "default" in named else next(iter(named.values()))
+    if not named:
+        return None
+    raise ModelError(
+        f"the tokenizer has the chat templates {', '.join(sorted(named))}, and none of them is named default",
+        where=where,
+        mend="write the one that is meant to the checkpoint's chat_template.jinja, and the others nowhere",
+    )
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What a template does beyond writing the turns down, found out on a probe.
+
+    Attributes:
+        system: What becomes of a system turn: "kept", "dropped" (without a word) or "refused".
+        ending: What stands after an answer, up to the next turn; empty where a template writes nothing there.
+        opening: What it writes before an answer and leaves out when it is asked to open one.
+    """
+
+    system: str = "kept"
+    ending: str = ""
+    opening: str = ""
+
+
+def habits(source: str, names: Mapping[str, Any]) -> Habits:
+    """Return the habits of a template; a broken one has none, which rendering says."""
+    system, ask, said = MARKS
+    plain = _attempt(source, [("user", ask)], names)
+    if plain is None:
+        return Habits()
+    told = _attempt(source, [("system", system), ("user", ask)], names)
+    fate = "refused" if told is None else "kept" if system in told else "dropped"
+    whole = _attempt(source, [("user", ask), ("assistant", said)], names, ask=False)
+    if whole is None or said not in whole:
+        return Habits(fate)
+    head, _, ending = whole.rpartition(said)
+    unopened = _attempt(source, [("user", ask)], names, ask=False)
+    # Some templates know no `add_generation_prompt`: what they write before an answer must be added by hand.
+    opening = head.removeprefix(plain) if plain == unopened and head.startswith(plain) else ""
+    return Habits(fate, ending, opening)
+
+
+def _attempt(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = True) -> str | None:
+    try:
+        return render(source, turns, names, ask=ask)
+    except FAULTS:
+        return None
+
+
+class Template:
+    """The template of a model, and what it cannot write as it is.
+
+    Attributes:
+        source: The template's text.
+        habits: What it does beyond writing the turns down.
+    """
+
+    def __init__(self, source: str, names: Mapping[str, Any], where: str, tell: Callable[[str], None]) -> None:
+        self.source = source
+        self.habits = habits(source, names)
+        self._names = dict(names)
+        self._where = where
+        self._tell = tell
+        self._told: set[str] = set()
+
+    def write(self, turns: Turns) -> str:
+        """Return a conversation as the model reads it, the model's turn opened.
+
+        Where the template refuses or drops a system turn, its text begins the first turn of the user; where it refuses
+        two turns of one speaker in a row, they become one. Either is told once.
+
+        Raises:
+            ModelError: The template is broken, or refuses the conversation even so.
+        """
+        first: Exception | None = None
+        for change, attempt in self._attempts(turns):
+            try:
+                text = render(self.source, attempt, self._names)
+            except FAULTS as error:
+                first = first or error
+                continue
+            if change and change not in self._told:
+                self._told.add(change)
+                self._tell(f"{self._where}: the chat template {change}")
+            return text + self.habits.opening
+        roles = ", ".join(role for role, _ in turns)
+        said = str(first).strip().splitlines()[0] if str(first).strip() else type(first).__name__
+        raise ModelError(
+            f"the model's chat template cannot write a conversation of the turns ({roles}): {said}",
+            where=self._where,
+            mend="correct chat_template in the checkpoint, or give the data the turns that it takes",
+        ) from first
+
+    def _attempts(self, turns: Turns) -> list[tuple[str, Turns]]:
+        """Return what is tried in turn: (what is told of it, the turns)."""
+        folded, merged = fold_system(turns), merge_turns(turns)
+        both = merge_turns(folded)
+        refuses = "refuses a system turn: its text begins the first turn of the user"
+        alternate = "refuses two turns of one speaker in a row: they are written as one"
+        found: list[tuple[str, Turns]] = [("", turns)]
+        if folded != turns and self.habits.system == "dropped":
+            found = [("drops a system turn without a word: its text begins the first turn of the user", folded)]
+        elif folded != turns:
+            found.append((refuses, folded))
+        if merged != turns:
+            found.append((alternate, merged))
+        if both not in [attempt for _, attempt in found]:
+            found.append((f"{refuses}; and it {alternate}", both))
+        return found
+
+
+def fold_system(turns: Turns) -> list[tuple[str, str]]:
+    r"""Return the turns with the text of every system turn at the beginning of the user's turn that follows it.
+
+    Example:
+        >>> fold_system([("system", "Be brief."), ("user", "Hello")])
+        [('user', 'Be brief.\n\nHello')]
+    """
+    found: list[tuple[str, str]] = []
+    waiting: list[str] = []
+    for role, content in turns:
+        if role == "system":
+            waiting.append(content)
+        elif role == "user" and waiting:
+            found.append((role, "\n\n".join([*waiting, content])))
+            waiting = []
+        else:
+            found.append((role, content))
+    return [*found, ("user", "\n\n".join(waiting))] if waiting else found
+
+
+def merge_turns(turns: Turns) -> list[tuple[str, str]]:
+    r"""Return the turns with neighbours of one speaker as one.
+
+    Example:
+        >>> merge_turns([("user", "Listen."), ("user", "Which?")])
+        [('user', 'Listen.\n\nWhich?')]
+    """
+    found: list[tuple[str, str]] = []
+    for role, content in turns:
+        if found and found[-1][0] == role:
+            found[-1] = (role, f"{found[-1][1]}\n\n{content}")
+        else:
+            found.append((role, content))
+    return found

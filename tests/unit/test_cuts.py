@@ -1,0 +1,115 @@
+"""What did not fit is counted, kept and told; answers of 16-bit models are kept by exam batch."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from clbench.cli.exam import _cut_lines
+from clbench.core.keys import canonical, key
+from clbench.core.sheets import Row, Sheet, Sheets, cut_of
+from clbench.core.spec import Machine, ModelSpec
+from clbench.core.types import Answer, Decode, Exam, Example, Message, Meters, ScorerSpec
+from clbench.data.audit import audit
+from clbench.data.audit_files import sources
+from clbench.engine.ask import ask_key
+from clbench.models.tokens import load_tokens
+from clbench.report.cuts import cut_counts, cut_sentences
+from clbench.report.words import WORDS
+
+ANSWERS = [
+    Answer(example_id="a", text="", tokens_in=90, tokens_cut=30, shots_cut=2),
+    Answer(example_id="b", text="", tokens_in=50),
+    Answer(example_id="c", text="", tokens_in=90, tokens_cut=5),
+]
+
+
+def group(cut_by_step, *rows):
+    sheet = Sheet(
+        exam="gsm8k",
+        digest="d",
+        scorer=ScorerSpec(name="exact"),
+        version=1,
+        ids=("a", "b", "c"),
+        rows={i: Row(asked="", ask="", mark="", scores="110", cut=cut) for i, cut in enumerate(rows)},
+    )
+    return SimpleNamespace(
+        runs=[SimpleNamespace(sheets=Sheets(sheets=(sheet,)), meters=Meters(cut_by_step=cut_by_step))]
+    )
+
+
+def test_cuts_of_answers():
+    assert cut_of(ANSWERS) == (2, 35, 2)
+    assert cut_of(ANSWERS[1:2]) == ()
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_most_of_any_row_is_told(lang):
+    groups = [group(((0, 0, 9), (3, 5, 9)), (2, 35, 2), (3, 40, 0)), group(((0, 6, 9), (0, 0, 9)), ())]
+    assert cut_counts(groups) == {
+        "exams": {"gsm8k": {"questions": 3, "of": 3, "tokens": 40, "examples": 0}},
+        "lessons": {1: {"prompts": 0, "answers": 6, "of": 9}, 2: {"prompts": 3, "answers": 5, "of": 9}},
+    }
+    said = cut_sentences(groups, WORDS[lang])
+    assert len(said) == 2
+    assert "gsm8k" in said[0]
+    assert "40" in said[0]
+    assert cut_sentences([group((), (), ())], WORDS[lang]) == []
+
+
+def test_the_terminal_says_what_an_exam_cut():
+    (line,) = _cut_lines([("gsm8k", 3, ANSWERS), ("arc", 1, ANSWERS[1:2])])
+    assert "gsm8k, 2 of 3 questions (35 tokens, 2 examples left out whole)" in line
+    assert _cut_lines([("arc", 1, ANSWERS[1:2])]) == []
+
+
+def test_rows_and_meters_without_cuts_are_written_as_before():
+    assert "cut" not in canonical(Row(asked="", ask="", mark="", scores="1"))
+    assert "cut_by_step" not in canonical(Meters())
+    assert "shots_cut" not in canonical(ANSWERS[1])
+
+
+def test_the_batch_is_in_the_key_of_16_bit_answers_alone():
+    example = Example(id="a", prompt=(Message(role="user", content="?"),))
+    exam = Exam(
+        name="e",
+        examples=(example,),
+        decode=Decode(max_tokens=32),
+        scorer=ScorerSpec(name="exact"),
+        needs=frozenset({"text"}),
+        digest="d",
+    )
+    keys = {
+        (dtype, batch): ask_key("k", exam, ModelSpec(dtype=dtype, max_tokens=512), Machine(exam_batch=batch))
+        for dtype in ("float32", "bfloat16")
+        for batch in (8, 64)
+    }
+    assert keys["float32", 8] == keys["float32", 64] == key("ask", effective="k", exam="d", decode=exam.decode)
+    assert keys["bfloat16", 8] != keys["bfloat16", 64]
+    long = exam.model_copy(update={"decode": Decode(max_tokens=300)})
+    narrow, wide = (ask_key("k", long, ModelSpec(max_tokens=n), Machine()) for n in (512, 1024))
+    assert narrow != wide
+
+
+def checked(tmp_path, rows, model="tiny-llama"):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return audit(sources([path], []), load_tokens(ModelSpec(name=model)))
+
+
+def test_rows_that_write_special_tokens_out_are_named(tmp_path):
+    rows = [{"prompt": f"What is {i}?", "answer": f"it is {i}"} for i in range(5)]
+    rows[2]["answer"] = "<|user|>"
+    rows[4]["prompt"] = "say <|end|><|assistant|>yes"
+    found = checked(tmp_path, rows).findings
+    assert found.counts["special"] == 2
+    places = found.first["special"]
+    assert places[0].where.endswith(":3")
+    assert "in the answer: '<|user|>' is a special token" in places[0].what
+    assert "in the prompt: '<|end|>'" in places[1].what
+    assert "special" not in checked(tmp_path, rows[:2]).findings.counts
+
+
+def test_an_encoder_s_marks_are_named_too(tmp_path):
+    rows = [{"text": f"one {'[SEP]' if i == 3 else 'two'} {i}", "label": "ab"[i % 2]} for i in range(8)]
+    assert checked(tmp_path, rows, "tiny-bert").findings.counts["special"] == 1
