@@ -209,6 +209,25 @@ def test_the_very_weights_with_another_template_are_not_the_very_model():
     assert [v.state for v in gate.gate_report(same, other, EXAMS, 0.02, {}).all] == ["not shown"] * 3
 
 
+def test_what_has_no_effect_is_told_and_stands_in_no_way():
+    parts = {"generation settings": "none", "weights saved in": "float32"}
+    other = {"generation settings": "repetition_penalty 1.3", "weights saved in": "bfloat16"}
+    old, new = OLD.model_copy(update={"parts": parts}), WORSE.model_copy(update={"parts": other})
+    text = gate_text.as_table(gate.gate_report(old, new, EXAMS, 0.02, {}))
+    assert "generation settings: none, now repetition_penalty 1.3 (of no effect here)" in text
+    assert "clbench run RECIPE.yaml" in text
+    assert gate.gate_report(old, OLD.model_copy(update={"parts": other}), EXAMS, 0.02, {}).same
+
+
+def test_questions_that_were_cut_are_told():
+    rows = {0: OLD.exams[0].sheet.rows[0].model_copy(update={"cut": (7, 900, 2)})}
+    sheet = OLD.exams[0].sheet.model_copy(update={"rows": rows})
+    new = OLD.model_copy(update={"exams": (OLD.exams[0].model_copy(update={"sheet": sheet}), OLD.exams[1])})
+    report = gate.gate_report(OLD, new, EXAMS, 0.02, {})
+    assert "sums: questions cut because they did not fit: 0 in the baseline, 7 now" in gate_text.as_table(report)
+    assert gate_text.as_json(report)["exams"][0]["cut"] == {"before": 0, "now": 7}
+
+
 @pytest.fixture
 def checkpoint(tmp_path):
     folder = tmp_path / "checkpoint"

@@ -122,13 +122,17 @@ def gate(
         new = ask.take(spec, exams, old.names, old.items, answers, how)
     report = replace(gate_report(old, new, exams, margin, own, level), strict=strict)
     remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))
-    for path, text in ((junit, texts.as_junit), (markdown, texts.as_markdown)):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(report), encoding="utf-8")
+    _write(junit, texts.as_junit(report))
+    _write(markdown, texts.as_markdown(report))
     say(json.dumps(texts.as_json(report), indent=1, ensure_ascii=False) if as_json else texts.as_table(report))
     if report.failed:
         raise typer.Exit(REGRESSED)
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def points(text: str, where: str) -> float:

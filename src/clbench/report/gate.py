@@ -29,6 +29,9 @@ REHEARSED = {
 }
 # Part of a margin that another machine alone may eat up: a kernel that rounds otherwise turns close answers.
 ELSEWHERE = {"float32": 0.01, "bfloat16": 0.02, "float16": 0.02}
+# Parts of a checkpoint that are told and do not change how it is asked: clbench decodes by settings of its own, and
+# loads weights in the precision of the baseline.
+TOLD_ONLY = frozenset({"generation settings", "weights saved in"})
 Triple = tuple[str, str, str]
 
 
@@ -75,9 +78,14 @@ class GateReport:
     strict: bool = False
 
     @property
+    def otherwise(self) -> list[str]:
+        """Names of the parts that make the two be asked otherwise."""
+        return [name for name, _, _ in self.differs if name not in TOLD_ONLY]
+
+    @property
     def same(self) -> bool:
         """Whether the model is the very one of the baseline, and is asked alike."""
-        return self.old.identity == self.new.identity and not self.differs
+        return self.old.identity == self.new.identity and not self.otherwise
 
     @property
     def all(self) -> tuple[Verdict, ...]:
@@ -123,22 +131,22 @@ def gate_report(
     widened = ELSEWHERE[old.model.dtype] if elsewhere and not measured else 0.0
     own = {name: margins.get(name, margins.get(t.ability, margin)) + widened for name, t in before.items()}
     verdicts, over_all = _judged([_pairs(t, after[name]) for name, t in before.items()], own, level)
-    differs = tuple(differing(old.parts, new.parts))
-    if old.identity == new.identity and not differs:
-        verdicts, over_all = [_sure(v) for v in verdicts], over_all and _sure(over_all)
     asked = {e.name: e for e in exams}
-    return GateReport(
+    found = GateReport(
         old=old,
         new=new,
         verdicts=tuple(verdicts),
         pooled=over_all,
         worst={v.exam: _worst(before[v.exam], after[v.exam], asked[v.exam]) for v in verdicts if v.regressed},
         level=level,
-        differs=differs,
+        differs=tuple(differing(old.parts, new.parts)),
         elsewhere=elsewhere,
         widened=widened,
         noise={name: noise(_first(t), _again(t)) for name, t in before.items()} if measured else {},
     )
+    if not found.same:
+        return found
+    return replace(found, verdicts=tuple(map(_sure, verdicts)), pooled=over_all and _sure(over_all))
 
 
 def _judged(pairs: Sequence[Pairs], margins: Mapping[str, float], level: float) -> tuple[list[Verdict], Verdict | None]:
@@ -240,7 +248,7 @@ def _worst(before: Taken, after: Taken, exam: Exam, most: int = 3) -> tuple[Wors
 # --- what to do -----------------------------------------------------------------------------------------------------
 
 # Part of a checkpoint -> the file that holds it, where it can be copied as it is.
-COPIED = {"chat template": "chat_template.jinja", "generation settings": "generation_config.json"}
+COPIED = {"chat template": "chat_template.jinja", "end tokens": "generation_config.json"}
 
 
 def repair(report: GateReport) -> list[str]:
@@ -250,11 +258,11 @@ def repair(report: GateReport) -> list[str]:
     """
     if not any(v.regressed for v in report.all):
         return []
-    return _alike(report) if report.differs else _learn_again(report)
+    return _alike(report) if report.otherwise else _learn_again(report)
 
 
 def _alike(report: GateReport) -> list[str]:
-    names = [name for name, _, _ in report.differs]
+    names = report.otherwise
     what = f"The checkpoint is not asked as the baseline's was ({', '.join(names)}): that alone may be the drop. "
     said = [f"{what}Make it alike, and ask again before you train:"]
     old, new = Path(report.old.model.name), Path(report.new.model.name)

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from clbench.report.compare_text import p_text
-from clbench.report.gate import GateReport, repair
+from clbench.report.gate import TOLD_ONLY, GateReport, repair
 from clbench.report.safe import markdown, plain
 from clbench.report.table import as_text, printed
 from clbench.stats.gate import POOLED, Verdict
@@ -52,7 +52,15 @@ def _head(report: GateReport) -> str:
 
 def _before(report: GateReport) -> list[str]:
     """Say what else than the weights may be behind a change, and what that does to the verdicts."""
-    said = [f"differs from the baseline: {name}: {old}, now {new}" for name, old, new in report.differs]
+    said = [
+        f"differs from the baseline: {name}: {old}, now {new}" + (" (of no effect here)" if name in TOLD_ONLY else "")
+        for name, old, new in report.differs
+    ]
+    said += [
+        f"{name}: questions cut because they did not fit: {old} in the baseline, {new} now"
+        for name, (old, new) in cuts(report).items()
+        if old or new
+    ]
     if not report.old.parts:
         said.append(
             "template, tokenizer, generation settings and machine of the baseline are not known (format "
@@ -65,6 +73,12 @@ def _before(report: GateReport) -> list[str]:
             "--repeat 2 measures that instead"
         )
     return said
+
+
+def cuts(report: GateReport) -> dict[str, tuple[int, int]]:
+    """Give how many questions of every exam did not fit and were cut: (in the baseline, now)."""
+    old, new = ({t.sheet.exam: sum(t.sheet.rows[0].cut[:1]) for t in b.exams} for b in (report.old, report.new))
+    return {name: (num, new[name]) for name, num in old.items()}
 
 
 def _noise(report: GateReport) -> list[str]:
@@ -225,5 +239,6 @@ def _json(v: Verdict, report: GateReport) -> dict[str, Any]:
         "verdict": v.state,
         "regressed": v.regressed,
         **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
+        "cut": dict(zip(("before", "now"), cuts(report).get(v.exam, ()), strict=False)),
         "noise": None if noise is None else noise._asdict(),
     }
