@@ -9,9 +9,10 @@ import pytest
 from clbench.core.errors import SpecError
 from clbench.core.keys import canonical
 from clbench.core.matrix import Column, Matrix
+from clbench.core.outline import Outline, RoundOutline
 from clbench.core.sheets import Row, Said, Sheet, Sheets, Showcase, Shown, packed
 from clbench.core.spec import RunSpec
-from clbench.core.types import Answer, Example, Grade, Message, Meters, Outline, RoundOutline, ScorerSpec
+from clbench.core.types import Answer, Example, Grade, Message, Meters, ScorerSpec
 from clbench.metrics import compute
 from clbench.report.compare import compare, comparisons, sides_of
 from clbench.report.compare_text import comparison_json, comparison_text

@@ -7,8 +7,9 @@ import pytest
 from clbench.core.errors import DataError
 from clbench.core.keys import canonical
 from clbench.core.matrix import Column, Matrix
+from clbench.core.outline import Outline, RoundOutline
 from clbench.core.spec import HEADLINE, RunSpec
-from clbench.core.types import Meters, Outline, RoundOutline
+from clbench.core.types import Meters
 from clbench.metrics import compute
 from clbench.report.exports import to_csv, to_json, to_latex, to_markdown, to_rows
 from clbench.report.figures import heat_map, ramp

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from clbench.core.types import Outline, RoundOutline, Stream
+from clbench.core.outline import Outline, RoundOutline
+from clbench.core.types import Stream
 from clbench.data.similarity import similarity
 
 

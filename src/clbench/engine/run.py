@@ -10,8 +10,9 @@ import yaml
 
 from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
+from clbench.core.outline import Outline
 from clbench.core.spec import Machine, RunSpec
-from clbench.core.types import Meters, Outline
+from clbench.core.types import Meters
 from clbench.data.outline import stream_outline
 from clbench.engine.ask import ask, due
 from clbench.engine.mark import mark

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from clbench.core.budget import due_columns
 from clbench.core.errors import UserError
 from clbench.core.matrix import Matrix
+from clbench.core.outline import Outline
 from clbench.core.sheets import Row, Sheet, Sheets, Showcase
 from clbench.core.spec import RunSpec
-from clbench.core.types import Grade, Meters, Outline
+from clbench.core.types import Grade, Meters
 from clbench.engine.mark import combined, open_scorer
 from clbench.metrics import compute
 

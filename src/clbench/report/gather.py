@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from clbench.core.errors import DataError
 from clbench.core.matrix import Matrix
+from clbench.core.outline import Outline
 from clbench.core.sheets import Sheets, Showcase
 from clbench.core.spec import RunSpec
-from clbench.core.types import Meters, Outline
+from clbench.core.types import Meters
 from clbench.metrics import all_metrics, compute
 from clbench.report.draws import Floats, figure_draws, matrix_draws
 from clbench.stats.bootstrap import Interval, interval

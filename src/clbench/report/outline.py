@@ -8,7 +8,7 @@ from html import escape
 from rich import box
 from rich.table import Table
 
-from clbench.core.types import Outline, RoundOutline
+from clbench.core.outline import Outline, RoundOutline
 from clbench.report.figures import ramp
 
 CELL, LEFT, TOP = 26, 150, 110
