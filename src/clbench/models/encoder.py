@@ -74,7 +74,7 @@ class Encoder:
         """Say that the head's first rows belong to these labels, and drop the others."""
         head = self._head()
         self._labels = list(labels)
-        bias: Tensor | None = head.bias
+        bias = cast("Tensor | None", head.bias)  # decoders' label heads have none
         self._replace_head(head.weight.detach()[: len(labels)], None if bias is None else bias.detach()[: len(labels)])
 
     @property
@@ -101,7 +101,7 @@ class Encoder:
         # In the model's own type, also in a lesson, in which the head is wider: a row is the same whenever it comes.
         rows_KH = torch.stack([self._new_row(label) for label in new]).to(DTYPES[self.spec.dtype])
         weight_KH = torch.cat([head.weight.detach(), rows_KH.to(head.weight)])
-        bias: Tensor | None = head.bias
+        bias = cast("Tensor | None", head.bias)
         bias_K = None if bias is None else torch.cat([bias.detach(), bias.new_zeros(len(new))])
         self._replace_head(weight_KH, bias_K)
         self._labels += new
@@ -121,7 +121,7 @@ class Encoder:
     def _replace_head(self, weight_KH: Tensor, bias_K: Tensor | None) -> None:
         head = self._head()
         head.weight = nn.Parameter(weight_KH.clone(), requires_grad=head.weight.requires_grad)
-        if bias_K is not None:  # decoders' label heads have none
+        if bias_K is not None:
             head.bias = nn.Parameter(bias_K.clone(), requires_grad=head.bias.requires_grad)
         head.out_features = weight_KH.shape[0]
 

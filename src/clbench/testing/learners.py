@@ -8,10 +8,9 @@ The same suite runs over the shipped learners and over yours (a dotted module pa
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,11 +24,12 @@ from clbench.core.keys import canonical, digest, folder_digest
 from clbench.core.progress import Progress, listener
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
-from clbench.core.types import Budget, Exam, Example, Lesson
+from clbench.core.types import Budget, Exam, Lesson
 from clbench.data.exam import open_exams
 from clbench.data.stream import lessons, open_stream
 from clbench.engine.resolve import open_learner
 from clbench.testing.outcome import Outcome
+from clbench.testing.stored import stored_examples, stored_texts
 
 QUOTE = 12  # characters of a question that are no coincidence
 QUICK = {"lr": 1e-3, "epochs": 1, "batch_size": 8, "warmup": 0.0}
@@ -195,7 +195,7 @@ def _keeps_within_budget(bench: Bench) -> str:
         learner = bench.learner()
         for lesson in bench.lessons[:2]:
             learner.learn(lesson.model_copy(update={"budget": budget}))
-        kept = list(_stored_examples(bench.save(learner)))
+        kept = list(stored_examples(bench.save(learner)))
         if budget.examples is not None and len(kept) > budget.examples:
             return f"it keeps {len(kept)} examples where {budget.examples} are allowed"
         if budget.bytes is not None and len(canonical(kept).encode()) > budget.bytes:
@@ -203,27 +203,13 @@ def _keeps_within_budget(bench: Bench) -> str:
     return ""
 
 
-def _stored_examples(folder: Path) -> Iterator[Example]:
-    """Walk all JSON that was saved and give whatever looks like an example, wherever it hides."""
-    stack: list[Any] = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.rglob("*.json"))]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            if {"id", "prompt", "targets"} <= value.keys():
-                yield Example.model_validate(value)
-            else:
-                stack += list(value.values())
-        elif isinstance(value, list):
-            stack += value
-
-
 def _says_what_it_stores(bench: Bench) -> str:
     learner = bench.taught(2)
     level = bench.plugin.stored(bench.plugin.config.model_validate(bench.settings))
     folder = bench.save(learner)
-    if any(_stored_examples(folder)) and level != "examples":
+    if any(stored_examples(folder)) and level != "examples":
         return f'it keeps examples as they are, and says {_quoted(level)}: write stores="examples" in its PLUGIN'
-    texts = "\n".join(_stored_texts(folder))
+    texts = "\n".join(stored_texts(folder))
     for example in (e for lesson in bench.lessons[:2] for e in lesson.examples):
         question = example.prompt[-1].content
         if len(question) >= QUOTE and question in texts and level not in ("may_quote", "examples"):
@@ -233,22 +219,6 @@ def _says_what_it_stores(bench: Bench) -> str:
 
 def _quoted(level: str | None) -> str:
     return "nothing of what it stores" if level is None else f'stores="{level}"'
-
-
-def _stored_texts(folder: Path) -> Iterator[str]:
-    """Walk all that was saved and give every text in it; what is no JSON is read byte by byte."""
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        data = path.read_bytes()
-        if path.suffix != ".json":
-            yield data.decode("utf-8", errors="ignore")
-            continue
-        stack: list[Any] = [json.loads(data)]
-        while stack:
-            value = stack.pop()
-            if isinstance(value, str):
-                yield value
-            elif isinstance(value, (dict, list)):
-                stack += [*value, *value.values()] if isinstance(value, dict) else value
 
 
 def _unknown_setting_refused(bench: Bench) -> str:

@@ -38,6 +38,10 @@ FAMILIES = (
     "hybrid",
     "in-context",
 )
+HALF = (
+    "A model of 16 bits (`model.dtype`) learns with float32 master copies of what is trained, and answers with weights",
+    "rounded to its own type: [why](adr/0005-sixteen-bits.md). They count as bytes kept.",
+)
 COSTS = Path("bench") / "methods.json"
 
 
@@ -234,6 +238,7 @@ def methods_page(costs: Path = COSTS) -> str:
             lines += [_row(name, *known[name]) for name in members]
     lines += ["", "## Settings of training", "", "Those that all trained methods share.", ""]
     lines += settings_table(Training, Training.model_fields)
+    lines += ["", *HALF]
     return "\n".join([*lines, "", "## Cost", "", *cost_table(costs)]) + "\n"
 
 
