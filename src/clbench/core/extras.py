@@ -11,7 +11,7 @@ from clbench.core.errors import ExtraError
 MODULES: Mapping[str, tuple[str, ...]] = {
     "train": ("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors", "rouge_score", "sacrebleu"),
     "data": ("datasets", "pyarrow"),
-    "abilities": ("lm_eval", "langdetect", "jieba"),
+    "abilities": ("lm_eval", "langdetect", "jieba", "nltk", "punkt"),
     "energy": ("pynvml",),
     "mlflow": ("mlflow",),
     "wandb": ("wandb",),

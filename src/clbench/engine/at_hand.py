@@ -85,20 +85,19 @@ def compared_with_cards(spec: RunSpec, matrix: Matrix, sheets: Sheets, outline: 
 def _against(
     matrix: Matrix, sheets: Sheets, outline: Outline, stream: Stream, exams: tuple[Exam, ...]
 ) -> Iterator[str]:
-    mine = stream_outline(stream)
+    mine, theirs = stream_outline(stream).model_dump(), outline.model_dump()
     for field in ("tasks", "questions", "rounds", "reveals"):
-        if getattr(outline, field) != getattr(mine, field):
+        if theirs[field] != mine[field]:
             yield f"stream: its {field} are not those of the card {stream.name!r}"
     if tuple(e.name for e in exams) != matrix.exams:
         differ = sorted({e.name for e in exams} ^ set(matrix.exams))
         yield f"the columns are not those that the spec asks for: {', '.join(differ) or 'another order'}"
         return
     for exam, column, sheet in zip(exams, matrix.columns, sheets.sheets, strict=False):
-        for field in ("kind", "ability", "taught", "chance"):
-            if getattr(column, field) != getattr(exam, field):
-                yield f"{column.name}: {field} is {getattr(column, field)!r}, by the card {getattr(exam, field)!r}"
-        if column.size != len(exam.examples):
-            yield f"{column.name}: {column.size} questions, by card and budget {len(exam.examples)}"
+        said, due = column.model_dump(), Matrix.blank(1, [exam]).columns[0].model_dump()
+        for field in ("kind", "ability", "taught", "chance", "size"):
+            if said[field] != due[field]:
+                yield f"{column.name}: {field} is {said[field]!r}, by card and budget {due[field]!r}"
         yield from _questions(exam, sheet)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from clbench.core.keys import canonical
-from clbench.core.spec import ExamBudget
-from clbench.core.types import Exam, Meters
-from clbench.engine.ask import ask_key, due
+from clbench.core.types import Meters
+from clbench.engine.sheets import Cell
 from clbench.engine.trajectory import Trajectory
 from clbench.store.store import Store
 
@@ -18,16 +17,17 @@ AT_THE_END = (
 )
 
 
-def meters_of(trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget, store: Store) -> Meters:
+def meters_of(trajectory: Trajectory, cells: Sequence[Cell]) -> Meters:
     """Give what a run cost.
 
     Stages that several runs share count in each of them: a method's cost does not depend on what ran before it.
     """
+    store = trajectory.store
     lessons = [trajectory.memory(k) for k in range(1, len(trajectory.lessons) + 1)]
     counts = [known["counts"] for known in lessons]
     costs = _costs(trajectory, store)
     seconds = [known["wall_s"] for known in costs]
-    asked = _asked(trajectory, exams, budget, store)
+    asked = _asked(cells, store)
     spent = [*costs, *(meter for meter, _ in asked)]
     joules = [meter.get("joules") for meter in spent]
     end = {name: int(counts[-1].get(name, 0)) if counts else 0 for name in AT_THE_END}
@@ -46,6 +46,7 @@ def meters_of(trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget,
         buffer_bytes_by_step=tuple(c.get("buffer_bytes", 0) for c in counts),
         buffer_examples_by_step=tuple(c.get("buffer_examples", 0) for c in counts),
         cut_by_step=_cut(trajectory, counts),
+        reasoning_tokens=sum(answer.tokens_reasoning for cell in cells for answer in cell.asked.answers),
         joules=None if any(j is None for j in joules) else sum(j for j in joules if j is not None),
     )
     return found.model_copy(update=end)
@@ -74,17 +75,11 @@ def _costs(trajectory: Trajectory, store: Store) -> list[dict[str, float]]:
     return costs
 
 
-def _asked(
-    trajectory: Trajectory, exams: Sequence[Exam], budget: ExamBudget, store: Store
-) -> list[tuple[dict[str, float], int]]:
-    """Give (meter, answers) of each cell that is due."""
+def _asked(cells: Sequence[Cell], store: Store) -> list[tuple[dict[str, float], int]]:
+    """Give (meter, answers) of each cell."""
     found: list[tuple[dict[str, float], int]] = []
-    last = len(trajectory.stream)
-    for step in range(last + 1):
-        for _, exam in due(exams, step, last, budget):
-            stage = store.stage(
-                "ask", ask_key(trajectory.effective(step), exam, trajectory.spec.model, trajectory.machine)
-            )
-            assert stage is not None, "every due cell of a finished run has been asked"
-            found.append((stage["meter"], len(exam.examples)))
+    for cell in cells:
+        stage = store.stage("ask", cell.asked.key)
+        assert stage is not None, "every due cell of a finished run has been asked"
+        found.append((stage["meter"], len(cell.asked.answers)))
     return found

@@ -16,7 +16,6 @@ from clbench.engine.sheets import Cell
 from clbench.engine.trajectory import Trajectory
 from clbench.models import source
 from clbench.store.origin import cores, cpu_model, git_revision, gpus, packages, same_code, threads
-from clbench.store.store import Store
 
 # The start of an absolute path or of one in a home, at the beginning of an argument or of a value in it.
 _PRIVATE_PATH = re.compile(r"(?<![^\s=,:\[{'\"])~?/(?!/)[^=,:\]}'\"]*")
@@ -57,8 +56,9 @@ def provenance(machine: Machine, model: ModelSpec, stages: Iterable[Mapping[str,
     }
 
 
-def stages_of(trajectory: Trajectory, cells: Iterable[Cell], store: Store) -> list[Mapping[str, Any]]:
+def stages_of(trajectory: Trajectory, cells: Iterable[Cell]) -> list[Mapping[str, Any]]:
     """Return the stage.json of every answer and grade of a run; of states, which may be gone, what is remembered."""
+    store = trajectory.store
     found: list[Mapping[str, Any]] = []
     for cell in cells:
         both = (store.stage("ask", cell.asked.key), store.stage("mark", cell.marks.key))

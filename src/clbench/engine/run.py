@@ -46,12 +46,10 @@ def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
             marks = mark(asked, exam, spec.judge, store)  # cheap; can be marked again
             matrix = matrix.with_cell(step, column, marks)
             cells.append(Cell(step, exam, asked, marks))
-    thought = sum(answer.tokens_reasoning for cell in cells for answer in cell.asked.answers)
-    meters = meters_of(trajectory, exams, spec.budget, store).model_copy(update={"reasoning_tokens": thought})
+    meters = meters_of(trajectory, cells)
     scores = compute(spec.metrics, matrix, meters, {})
     files = _files(spec, stream_outline(stream), matrix, meters, scores) | _records(cells)
-    found = provenance(machine, spec.model, stages_of(trajectory, cells, store)) | {"learner": trajectory.said}
-    files["provenance.json"] = _kept(found, spec, store)
+    files["provenance.json"] = _provenance(trajectory, cells, machine)
     return store.write_run(spec.name, spec.key, {name: _text(value) for name, value in files.items()})
 
 
@@ -68,8 +66,10 @@ def _files(
     }
 
 
-def _kept(found: Mapping[str, Any], spec: RunSpec, store: Store) -> Mapping[str, Any]:
+def _provenance(trajectory: Trajectory, cells: Sequence[Cell], machine: Machine) -> Mapping[str, Any]:
     """Return the record on file where the same stages stand behind it: looking again does not make a result anew."""
+    spec, store = trajectory.spec, trajectory.store
+    found = provenance(machine, spec.model, stages_of(trajectory, cells)) | {"learner": trajectory.said}
     kept = json.loads(store.run_file(spec.name, spec.key, "provenance.json") or "{}")
     same = isinstance(kept, dict) and all(kept.get(part) == found[part] for part in ("made", "stages", "model"))
     return kept if same else found

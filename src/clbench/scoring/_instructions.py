@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from clbench.core.errors import SpecError
@@ -20,7 +19,6 @@ from clbench.core.errors import SpecError
 Arguments = Mapping[str, Any]
 Check = Callable[[str, Arguments], bool]
 
-PUNKT = Path(__file__).with_name("punkt_english.json")  # the original's model of English sentences, which it fetches
 HAN = re.compile(r"[\u4e00-\u9fff]")
 KANA_OR_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
 # Not between ？ and ！, nor before a closing quotation mark; after that only where a new line or a blank follows.
@@ -34,15 +32,15 @@ def _compared(count: int, relation: str, wanted: int) -> bool:
 
 @lru_cache(maxsize=1)
 def _sentence_tokenizer() -> Any:
+    """Return NLTK's own Punkt with the model of English that the original fetches; a package brings it instead."""
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+    from punkt.data import english
 
-    stated = json.loads(PUNKT.read_text(encoding="utf-8"))
     parameters = PunktParameters()
-    parameters.abbrev_types = set(stated["abbreviations"])
-    parameters.collocations = {(first, second) for first, second in stated["collocations"]}
-    parameters.sent_starters = set(stated["starters"])
-    for flags, words_ in stated["contexts"].items():
-        parameters.ortho_context.update(dict.fromkeys(words_.split(" "), int(flags)))
+    parameters.abbrev_types = set(english.ABBREV_TYPES)
+    parameters.collocations = set(english.COLLOCATIONS)
+    parameters.sent_starters = set(english.SENT_STARTERS)
+    parameters.ortho_context.update(english.ORTHO_CONTEXT)
     return PunktSentenceTokenizer(parameters)
 
 
