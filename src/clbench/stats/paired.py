@@ -106,8 +106,6 @@ def paired_difference(
         >>> [round(v, 3) for v in paired_difference([1, 1, 0, 0] * 25, [1, 0, 0, 0] * 25)]
         [-0.25, -0.343, -0.175, 100]
     """
-    from scipy.stats import norm, t
-
     first, second, places = _pairs(one, two, groups)
     num = first.items
     if num == 0:
@@ -115,17 +113,22 @@ def paired_difference(
     value, tail = second.value - first.value, (1 + level) / 2
     if num == 1:
         return Difference(value, -1.0, 1.0, 1)
-    differences = second.units() - first.units()
-    if first.is_mean and _whole(differences):
+    low, high = _around(value, second.units() - first.units(), places, first.is_mean, tail)
+    return Difference(value, max(-1.0, low), min(1.0, high), num)
+
+
+def _around(value: float, differences: Floats, places: Places | None, mean: bool, tail: float) -> tuple[float, float]:
+    """Give both ends; see `paired_difference`."""
+    from scipy.stats import norm, t
+
+    if mean and _whole(differences):
         # Student's wider tails allow for a variance that was estimated, which the score test does not do.
         effect, freedom = design_effect(differences - differences.mean(), places)
         edge = float(norm.ppf(tail) if math.isinf(freedom) else t.ppf(tail, freedom))
-        low, high = _tango(differences, edge * math.sqrt(effect))
-    else:
-        centre, error = _padded(differences, places)
-        width = float(t.ppf(tail, _freedom(differences, places))) * error
-        low, high = min(centre - width, value), max(centre + width, value)
-    return Difference(value, max(-1.0, low), min(1.0, high), num)
+        return _tango(differences, edge * math.sqrt(effect))
+    centre, error = _padded(differences, places)
+    width = float(t.ppf(tail, _freedom(differences, places))) * error
+    return min(centre - width, value), max(centre + width, value)
 
 
 def mcnemar(gained: int, lost: int) -> float:
@@ -188,6 +191,11 @@ def paired_permutation(
         return 1.0
     if places is None and _whole(sums):
         return mcnemar(int((sums > 0).sum()), int((sums < 0).sum()))
+    return _flipped(sums, draws, seed)
+
+
+def _flipped(sums: Floats, draws: int, seed: int) -> float:
+    """Give the share of patterns of signs whose sum is as far from 0."""
     observed = abs(float(sums.sum())) * (1 - 1e-12)
     if len(sums) <= EXACT:
         bits = (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1
