@@ -6,6 +6,7 @@ import inspect
 import traceback
 from collections.abc import Callable
 from functools import wraps
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Hooks:
         return found
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        hook = getattr(self._method, name)
+        hook = attrgetter(name)(self._method)
 
         @wraps(hook)
         def called(*args: Any, **kwargs: Any) -> Any:

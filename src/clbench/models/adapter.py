@@ -71,7 +71,7 @@ def with_adapter(module: Any, folder: Path | None, spec: ModelSpec) -> Any:
     Raises:
         ModelError: The adapter does not fit the base, or is of a kind that cannot be merged; or a Hub model has one.
     """
-    if folder is None and getattr(module, "peft_config", None):
+    if folder is None and vars(module).get("peft_config"):
         raise ModelError(
             f"Hub model {spec.name!r} holds an adapter beside its base weights",
             where="model.name",
