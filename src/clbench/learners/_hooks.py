@@ -44,7 +44,7 @@ class Hooks:
         return found
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        hook: Callable[..., Any] = attrgetter(name)(self._method)
+        hook = attrgetter(name)(self._method)
 
         @wraps(hook)
         def called(*args: Any, **kwargs: Any) -> Any:
