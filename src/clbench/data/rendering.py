@@ -257,6 +257,8 @@ def _parts(row: Mapping[str, Any], columns: Sequence[str], where: str) -> list[d
             raise DataError(f"there is no column {name!r}", where=where, mend=did_you_mean(name, row))
         if not isinstance(row[name], list):
             raise DataError(f"column {name!r} must be a list: the card has it in `each`", where=where)
+        if any(isinstance(value, str) and not value.strip() for value in row[name]):  # pyright: ignore[reportUnknownVariableType]  # a bare list has no item types
+            raise DataError(f"column {name!r} is empty at one place of its list", where=where)
     lengths = {name: len(row[name]) for name in columns}
     if len(set(lengths.values())) > 1:
         raise DataError(f"lists of different lengths: {lengths}", where=where, mend="`each` pairs them place by place")

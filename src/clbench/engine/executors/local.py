@@ -29,6 +29,7 @@ from clbench.engine.opening import stay_open
 from clbench.engine.schedule import Unit, urgency
 from clbench.engine.work import make_unit
 
+ENDS_S = 5.0  # a broken pool ends its workers; how they ended is known by then
 PRELOAD = ["clbench.models.warm", "clbench.engine.work"]
 
 
@@ -86,7 +87,10 @@ def _make_in_workers(units: Sequence[Unit], machine: Machine) -> dict[str, UserE
         try:
             failed = _dispatch(units, machine, pool, heard)
         except (BrokenProcessPool, EOFError, ConnectionError) as error:
-            raise _broken(workers, [p.exitcode for p in heard.seen - others if p.exitcode]) from error
+            ended = heard.seen - others
+            for process in ended:
+                process.join(timeout=ENDS_S)  # its exit code is known once it has been waited for
+            raise _broken(workers, [p.exitcode for p in ended if p.exitcode]) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
