@@ -173,7 +173,9 @@ def test_answers_that_never_came_are_told(says, tmp_path, monkeypatch):
     )
 
     class Trajectory:
-        spec = type("Spec", (), {"learner_name": "frozen", "model": source.settled(ModelSpec())})
+        spec = type(
+            "Spec", (), {"learner_name": "frozen", "learner_label": "frozen", "model": source.settled(ModelSpec())}
+        )
         machine = Machine()
 
         def effective(self, step):
