@@ -52,7 +52,7 @@ SCALES: dict[str, dict[str, int]] = {
     "nl": {"duizend": 3, "miljoen|mln\\.?": 6, "miljard|mrd\\.?|mld\\.?": 9},
     "sv": {"tusen": 3, "miljon(?:er)?": 6, "miljard(?:er)?": 9},
     "da": {"tusind(?:e)?": 3, "million(?:er)?|mio\\.?": 6, "milliard(?:er)?|mia\\.?": 9},
-    "nb": {"tusen": 3, "million(?:er)?|mill\\.?": 6, "milliard(?:er)?|mrd\\.?": 9},
+    **dict.fromkeys(("nb", "nn", "no"), {"tusen": 3, "million(?:er|ar)?|mill\\.?": 6, "milliard(?:er|ar)?|mrd\\.?": 9}),
     "pl": {"tys\\.?|tysiąc|tysiące|tysięcy": 3, "mln|milion(?:y|ów)?": 6, "mld|miliard(?:y|ów)?": 9},
     "cs": {"tis\\.?|tisíce?": 3, "mil\\.?|milion(?:y|ů)?": 6, "mld\\.?|miliard[ay]?": 9},
     "tr": {"bin": 3, "milyon": 6, "milyar": 9},
@@ -61,7 +61,6 @@ SCALES: dict[str, dict[str, int]] = {
     "uk": {"тис\\.?|тисяч[аі]?": 3, "млн\\.?|мільйон(?:и|ів)?": 6, "млрд\\.?|мільярд(?:и|ів)?": 9},
     "ru": {"тыс\\.?|тысяч[аи]?": 3, "млн\\.?|миллион(?:а|ов)?": 6, "млрд\\.?|миллиард(?:а|ов)?": 9},
 }
-SCALES |= dict.fromkeys(("no", "nn"), SCALES["nb"])
 SHORT = {"mn": 10**6, "m": 10**6, "bn": 10**9, "b": 10**9, "tn": 10**12}  # behind money; 5m alone are five metres
 PERCENT = "percent|per cent|prozent|pour cent|por ciento|per cento|por cento|procent|процент(?:а|ов)?"
 MOST_DIGITS = 40  # what is longer is a runaway answer, and costs time without end
