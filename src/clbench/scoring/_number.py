@@ -52,7 +52,10 @@ SCALES: dict[str, dict[str, int]] = {
     "nl": {"duizend": 3, "miljoen|mln\\.?": 6, "miljard|mrd\\.?|mld\\.?": 9},
     "sv": {"tusen": 3, "miljon(?:er)?": 6, "miljard(?:er)?": 9},
     "da": {"tusind(?:e)?": 3, "million(?:er)?|mio\\.?": 6, "milliard(?:er)?|mia\\.?": 9},
-    **dict.fromkeys(("nb", "nn", "no"), {"tusen": 3, "million(?:er|ar)?|mill\\.?": 6, "milliard(?:er|ar)?|mrd\\.?": 9}),
+    **{
+        key: {"tusen": 3, "million(?:er|ar)?|mill\\.?": 6, "milliard(?:er|ar)?|mrd\\.?": 9}
+        for key in ("nb", "nn", "no")
+    },
     "pl": {"tys\\.?|tysiąc|tysiące|tysięcy": 3, "mln|milion(?:y|ów)?": 6, "mld|miliard(?:y|ów)?": 9},
     "cs": {"tis\\.?|tisíce?": 3, "mil\\.?|milion(?:y|ů)?": 6, "mld\\.?|miliard[ay]?": 9},
     "tr": {"bin": 3, "milyon": 6, "milyar": 9},
