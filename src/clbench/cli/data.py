@@ -95,10 +95,11 @@ def _refuse(wish: Wish, out: Path, found: Sequence[Source], *, given: bool) -> N
     """Refuse what cannot be written before a long file is read, and tell what its name decides."""
     from clbench.core.notice import notice
     from clbench.data.audit_files import TEST, WHOLE
-    from clbench.data.own_task import SHARES, divides, refuse_splits, refuse_taken
+    from clbench.data.own_task import SHARES, divides, refuse_language, refuse_splits, refuse_taken
 
     splits = {s.split for s in found}
     refuse_taken(wish.name, out)
+    refuse_language(wish.language)
     refuse_splits(splits, wish, given=given)
     names = ", ".join(s.path.name for s in found)
     if splits == {TEST} and not divides(splits, wish):

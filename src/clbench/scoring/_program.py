@@ -222,11 +222,18 @@ def _programs(piece: str) -> Iterator[str]:
         lines = form.split("\n")
         done = 0
         for start in [0, *(i for i, line in enumerate(lines) if i and STARTS.match(line))][:MOST_STARTS]:
-            if start >= done and (program := leading(textwrap.dedent("\n".join(lines[start:])).split("\n"))):
+            if start >= done and (program := leading(_block_at(lines, start))):
                 done = start + program.count("\n")  # what stands inside of a program does not begin another one
                 yield program
     for span in re.findall(r"`{1,3}([^`\n]+)`", piece):
         yield leading([span])
+
+
+def _block_at(lines: Sequence[str], start: int) -> list[str]:
+    """Give the lines from one on, to the first that is indented less (prose around code in Markdown), dedented."""
+    width = len(lines[start]) - len(lines[start].lstrip())
+    ends = (i for i in range(start, len(lines)) if lines[i][:width].strip())
+    return textwrap.dedent("\n".join(lines[start : next(ends, len(lines)) if width else len(lines)])).split("\n")
 
 
 def _defining(piece: str, names: frozenset[str]) -> tuple[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -12,6 +13,8 @@ from clbench.core.errors import DataError
 from clbench.data.readers.utf8 import not_utf8
 
 MOST_CHARACTERS = 1 << 24
+# Saved again, the line has the empty values of a row behind it.
+SEPARATED = re.compile(r'"?sep\s?=[ ]?(.)"?(?:\1|\s)*', re.IGNORECASE)
 OTHERS = ";\t|"  # what some programs write instead of a comma
 
 
@@ -41,9 +44,8 @@ def layout(path: Path) -> Layout:
         return Layout("\t", quoted=False)
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline(MOST_CHARACTERS).rstrip("\r\n")
-    said = first.strip('"')
-    if said.lower().startswith("sep=") and len(said) == len("sep=") + 1:
-        return Layout(said[-1], 1)
+    if (said := SEPARATED.fullmatch(first)) is not None:
+        return Layout(said[1], 1)
     found = {d: first.count(d) for d in OTHERS if d in first}
     if "," in first or not found:
         return Layout()
@@ -112,9 +114,9 @@ def _records(file: TextIO, how: Layout) -> Iterator[tuple[int, list[str]]]:
 
 def _unquoted(value: str) -> str:
     """Take off the quotes that spreadsheets put around a whole value; others are part of the text."""
-    if len(value) > 1 and value[0] == value[-1] == '"' and value.count('"') % 2 == 0:
-        return value[1:-1].replace('""', '"')
-    return value
+    if len(value) < 2 or not value[0] == value[-1] == '"' or '"' in value[1:-1].replace('""', ""):
+        return value
+    return value[1:-1].replace('""', '"')
 
 
 def _no_header(where: str, more: str = "") -> DataError:

@@ -29,7 +29,7 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         with pq.ParquetFile(path) as file:
             if twice := [n for n, num in Counter(file.schema_arrow.names).items() if num > 1]:
                 raise DataError(f"column {twice[0]!r} stands twice", where=str(path), mend="rename one of them")
-            how = changes(_features(file.schema_arrow), _upcast(file))
+            how = changes(_features(file.schema_arrow), _upcast(file), file.schema_arrow)
             for batch in file.iter_batches(batch_size=BATCH):
                 for row in batch.to_pylist():
                     number += 1
