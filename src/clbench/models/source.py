@@ -17,7 +17,7 @@ from clbench.core.types import Ability
 from clbench.models import tiny
 from clbench.models.adapter import FILES, check_adapter
 from clbench.models.ends import end_mark, left_aside, stated_ends
-from clbench.models.lengths import Length, length_of
+from clbench.models.lengths import OFFSET, Length, length_of
 from clbench.models.reasoning import mark_of
 from clbench.models.template import DATE, chosen, habits, reads_clock
 
@@ -275,7 +275,7 @@ def check_architecture(spec: ModelSpec) -> None:
 
     Raises:
         ModelError: It reads with an encoder and writes with a decoder; or it reads its answer off the last place of a
-            row, padding or not.
+            row, padding or not; or it is RoBERTa's kin as a decoder.
     """
     found = configuration(spec)
     why = ""
@@ -283,6 +283,11 @@ def check_architecture(spec: ModelSpec) -> None:
         why = "reads with an encoder and writes with a decoder"
     elif found.get("model_type") in LAST_PLACE:
         why = "takes its answer from the last place of a row, where padding stands"
+    elif (
+        found.get("model_type") in OFFSET
+        and family_of(spec, list(found.get("architectures") or []), "encoder") == "causal"
+    ):
+        why = "counts its positions from the padding token on, which generation does not"
     if why:
         raise ModelError(
             f"{spec.name!r} ({found.get('model_type')}) {why}, which is not supported",
