@@ -159,7 +159,8 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
 
     Keys, each only where there is something to say: "ends" (ids stated beside the tokenizer's own, and the template's
     mark), "decoding" (settings of generation_config.json that are not followed), "date" (of a template that reads the
-    clock), "system" (a system turn that the template drops), "opening" (what it leaves out before an answer).
+    clock), "system" (a system turn that the template drops), "opening" (what it leaves out before an answer),
+    "parts" (it reads turns in parts).
     """
     config, generation = configuration(spec), stated(spec, "generation_config.json")
     if family_of(spec, list(config.get("architectures") or []), unknown="causal") == "encoder":
@@ -184,6 +185,8 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
         found["system"] = "folded"
     if does is not None and does.opening:
         found["opening"] = does.opening
+    if does is not None and does.parts:
+        found["parts"] = True
     return found
 
 
