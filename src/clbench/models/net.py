@@ -232,6 +232,12 @@ def like_lengths(mask_BT: Tensor, least: int = 64) -> list[tuple[Tensor, int]]:
     return [(torch.tensor(sorted(rows), device=mask_BT.device), lengths[rows[-1]]) for rows in parts]
 
 
+def same_lengths(mask_BT: Tensor) -> list[tuple[Tensor, int]]:
+    """Part the rows of a right-padded batch so that none is padded; as `like_lengths` else."""
+    lengths = mask_BT.sum(1)
+    return [((lengths == length).nonzero()[:, 0], int(length)) for length in lengths.unique().tolist()]
+
+
 def _cut(lengths: Sequence[int], least: int) -> list[tuple[int, int]]:
     """Cut rising lengths in two where that saves most, and the halves again."""
     num, longest = len(lengths), lengths[-1]

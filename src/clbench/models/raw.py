@@ -100,7 +100,7 @@ def _prefix(net: Causal) -> int:
 def _pairs(net: Causal, request: Request) -> list[Pair]:
     """Give what is scored for a request; a long text in windows."""
     if request.kind == "rolling":
-        return list(windows(encode(net, request.continuation), _prefix(net), net.spec.longest))
+        return list(windows(net.known(encode(net, request.continuation)), _prefix(net), net.spec.longest))
     if not request.context:
         ids = net.tokenizer.encode(request.continuation, add_special_tokens=False, verbose=False)
         own = Pair(ids[:1], ids[1:]) if ids[:1] == [_prefix(net)] else Pair([_prefix(net)], ids)
@@ -110,6 +110,7 @@ def _pairs(net: Causal, request: Request) -> list[Pair]:
         whole = encode(net, request.context + request.continuation)
         start = len(encode(net, context))
         own = Pair(whole[:start], whole[start:])
+    net.known(own.context + own.continuation)
     kept = max(net.spec.longest + 1 - len(own.continuation), 1)
     context, continuation = own.context[-kept:], own.continuation[-net.spec.longest :]
     lost = len(own.context) - len(context) + len(own.continuation) - len(continuation)
@@ -198,7 +199,7 @@ def _written(
 
 def asked_in(net: Causal, request: Request, limit: int) -> Asked:
     """Read a context in at most `limit` tokens: without its oldest examples, then without the beginning of the rest."""
-    ids = encode(net, request.context)
+    ids = net.known(encode(net, request.context))
     if len(ids) <= limit:
         return Asked(ids)
     num, dropped = len(ids), 0
@@ -229,6 +230,16 @@ def before_end(ids: list[int], ends: Sequence[int]) -> list[int]:
         [7, 8]
     """
     return ids[: next((i for i, token in enumerate(ids) if token in ends), len(ids))]
+
+
+def unfilled(ids: list[int], pad: int) -> list[int]:
+    """Give what was written without the padding behind it.
+
+    Example:
+        >>> unfilled([7, 0, 8, 0, 0], 0)
+        [7, 0, 8]
+    """
+    return ids[: next((i for i in range(len(ids), 0, -1) if ids[i - 1] != pad), 0)]
 
 
 def stops_at(tokenizer: Any, stop: Sequence[str], start: int) -> Any:

@@ -17,7 +17,7 @@ from clbench.core.types import Ability
 from clbench.models import tiny
 from clbench.models.adapter import FILES, check_adapter
 from clbench.models.ends import end_mark, left_aside, stated_ends
-from clbench.models.lengths import Length, length_of
+from clbench.models.lengths import OFFSET, Length, length_of
 from clbench.models.reasoning import mark_of
 from clbench.models.template import DATE, chosen, habits, reads_clock
 
@@ -159,7 +159,8 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
 
     Keys, each only where there is something to say: "ends" (ids stated beside the tokenizer's own, and the template's
     mark), "decoding" (settings of generation_config.json that are not followed), "date" (of a template that reads the
-    clock), "system" (a system turn that the template drops), "opening" (what it leaves out before an answer).
+    clock), "system" (a system turn that the template drops), "opening" (what it leaves out before an answer),
+    "parts" (it reads turns in parts).
     """
     config, generation = configuration(spec), stated(spec, "generation_config.json")
     if family_of(spec, list(config.get("architectures") or []), unknown="causal") == "encoder":
@@ -184,6 +185,8 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
         found["system"] = "folded"
     if does is not None and does.opening:
         found["opening"] = does.opening
+    if does is not None and does.parts:
+        found["parts"] = True
     return found
 
 
@@ -275,7 +278,7 @@ def check_architecture(spec: ModelSpec) -> None:
 
     Raises:
         ModelError: It reads with an encoder and writes with a decoder; or it reads its answer off the last place of a
-            row, padding or not.
+            row, padding or not; or it is RoBERTa's kin as a decoder.
     """
     found = configuration(spec)
     why = ""
@@ -283,6 +286,11 @@ def check_architecture(spec: ModelSpec) -> None:
         why = "reads with an encoder and writes with a decoder"
     elif found.get("model_type") in LAST_PLACE:
         why = "takes its answer from the last place of a row, where padding stands"
+    elif (
+        found.get("model_type") in OFFSET
+        and family_of(spec, list(found.get("architectures") or []), "encoder") == "causal"
+    ):
+        why = "counts its positions from the padding token on, which generation does not"
     if why:
         raise ModelError(
             f"{spec.name!r} ({found.get('model_type')}) {why}, which is not supported",
