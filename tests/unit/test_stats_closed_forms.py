@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm, permutation_test, t, ttest_1samp, ttest_rel
 
 from clbench.stats import drift, paired, power, ranks
+from clbench.stats.effect import design_effect
 
 UNIT = st.floats(0, 1, allow_nan=False).map(lambda v: round(v, 3))
 MARK = st.sampled_from([0.0, 1.0])
@@ -79,15 +80,15 @@ def test_copies_of_an_item_add_nothing():
 
 
 def test_design_effect_by_hand():
-    """Groups of 2, 2 and 4 with sums 2, 0 and -3: the cluster-robust variance over the plain one."""
+    """Groups of 2, 2 and 4 with sums 2, 0 and -3: the jackknife's variance over the plain one."""
     differences, groups = np.array([1.0, 1, 0, 0, -1, -1, -1, 0]), [0, 0, 1, 1, 2, 2, 2, 2]
     mean = -1 / 8
-    robust = ((2 - 2 * mean) ** 2 + (2 * mean) ** 2 + (3 + 4 * mean) ** 2) * 3 / 2
+    robust = (((2 - 2 * mean) * 4 / 3) ** 2 + (2 * mean * 4 / 3) ** 2 + ((3 + 4 * mean) * 2) ** 2) * 2 / 3
     plain = ((differences - mean) ** 2).sum()
     size, unseen = (4 + 4 + 16) / 8, 9 / (3 + plain)
     whole = robust + size * unseen
     effect, freedom = whole / (plain + unseen), 2 * (whole / robust) ** 2
-    assert paired.design_effect(differences - mean, np.array(groups)) == pytest.approx((effect, freedom))
+    assert design_effect(differences - mean, np.array(groups)) == pytest.approx((effect, freedom))
     expected = t.cdf(-1 / math.sqrt(5 * effect), freedom)
     assert paired.drop_p(np.zeros(8), differences, groups=groups) == pytest.approx(expected)
 
@@ -95,10 +96,13 @@ def test_design_effect_by_hand():
 def test_graded_groups_by_hand():
     """Groups of 1 and 3 of differences .5 and -.25, 0, .25: w = 1/4, r^2 = .125, n + 2w = 4.5, c = .5 / 4.5."""
     centre = 0.5 / 4.5
-    squares = (0.5 - centre) ** 2 + (0 - 3 * centre) ** 2 + 2 * 0.25 * 0.125
-    error = math.sqrt(squares * 2) / 4.5
+    squares = ((0.5 - centre) * 4 / 3) ** 2 + (3 * centre * 4) ** 2
+    error = math.sqrt(squares / 2 + 2 * 0.25 * 0.125 * 2) / 4.5
+    flips = np.array([4, -2, 0, 2]) / 3  # unit: (.25 + .0625 + .0625) / 1
+    effect, freedom = design_effect(flips - 1 / 3, np.array([0, 1, 1, 1]))
+    score = t.cdf((4 / 3) / math.sqrt(8 / 3 * effect), freedom)
     p = paired.drop_p([0, 0.25, 0, 0], [0.5, 0, 0, 0.25], groups=["a", "b", "b", "b"])
-    assert p == pytest.approx(t.cdf(centre / error, 1))
+    assert p == pytest.approx(max(t.cdf(centre / error, 1), score))
 
 
 @pytest.mark.parametrize("size", [1.0, 0.5])

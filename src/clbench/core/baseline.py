@@ -16,6 +16,7 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import ExamKind, Frozen
 
 FORMAT = 2  # 1 knows neither parts nor machine, and its seal holds the time
+UNKNOWN = "not known"  # a part that the clbench which made a baseline did not look at
 
 
 class Taken(Frozen):
@@ -83,8 +84,7 @@ def differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str,
     """
     if not old or not new:
         return []
-    unknown = "not known"
-    return [(n, old.get(n, unknown), new.get(n, unknown)) for n in {**old, **new} if old.get(n) != new.get(n)]
+    return [(n, old.get(n, UNKNOWN), new.get(n, UNKNOWN)) for n in {**old, **new} if old.get(n) != new.get(n)]
 
 
 def write_baseline(path: Path, baseline: Baseline) -> None:

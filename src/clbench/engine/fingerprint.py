@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,20 @@ IDLE: dict[str, Any] = {
     "forced_eos_token_id": None,
     "remove_invalid_values": False,
 }
+# Fields of config.json that change what the same weights compute.
+ROTARY = re.compile(r"rope|rotary|alibi|position_embedding_type|position_bucket")
+COMPUTING = re.compile(
+    r"_act$|_act_fn$|activation|_eps$|epsilon|sliding|window|scal|multiplier|softcap|tie_word|layer_types"
+    r"|heads$|^n_head$|head_dim|layers$|^n_layer$|experts|topk|top_k_|quantization_config|is_decoder|bidirectional"
+)
 NOT_DECODING = frozenset({"transformers_version", "use_cache", "return_dict_in_generate", *ENDS})
 
 
 def parts_of(model: ModelSpec) -> dict[str, str]:
     """Give what decides how a checkpoint's weights are asked, by its files: name -> value, or digest of a long one.
 
-    Keys are "model class", "weights saved in", "read in", "longest input", "positions", "vocabulary", "chat template",
-    "tokenizer", "special tokens", "end tokens" and "generation settings"; "none" is a part that the checkpoint has not.
+    Keys are "model class", "weights saved in", "read in", "longest input", "positions", "vocabulary", "rotary positions",
+    "computing settings" (activation, norms, heads, windows, ...), "chat template", "tokenizer", "special tokens", "end tokens" and "generation settings"; "none" is a part that the checkpoint has not.
     What a rewritten file changes without effect (order, versions, padding of the last use) is left out. Files of a Hub
     model are those of the local cache; what is not there is not given.
 
@@ -74,6 +81,8 @@ def parts_of(model: ModelSpec) -> dict[str, str]:
         "weights saved in": str(config.get("dtype") or config.get("torch_dtype") or "none"),
         "positions": str(config.get("max_position_embeddings", config.get("n_positions", "none"))),
         "vocabulary": str(config.get("vocab_size", "none")),
+        "rotary positions": _said(_fields(config, ROTARY)),
+        "computing settings": _said(_fields(config, COMPUTING)),
         "chat template": _template(folder, model, tokenizer),
         "tokenizer": _tokenizer(folder, model),
         "special tokens": _said(_marks(folder, model, tokenizer)),
@@ -154,6 +163,12 @@ def _marks(folder: Path | None, model: ModelSpec, tokenizer: Mapping[str, Any]) 
 def _chosen(names: Sequence[str], *places: Mapping[str, Any]) -> dict[str, Any]:
     """Give the named settings; a later place goes before an earlier one."""
     return {n: place[n] for place in places for n in names if place.get(n) is not None}
+
+
+def _fields(config: Mapping[str, Any], names: re.Pattern[str]) -> dict[str, Any]:
+    """Give the fields of these names that say something, older spellings and defaults as this transformers reads them."""
+    whole = source.as_read(config)
+    return {k: v for k, v in whole.items() if names.search(k) and v not in (None, False) and not k.startswith("_")}
 
 
 def _decoding(config: Mapping[str, Any], generation: Mapping[str, Any]) -> dict[str, Any]:

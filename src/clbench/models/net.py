@@ -16,7 +16,7 @@ from clbench.core.gauge import DEVICE, GAUGES, Gauge
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
-from clbench.models.loaded import tell_loaded
+from clbench.models.loaded import refuse_broken, tell_loaded
 
 MOST_ROWS = 512  # continuations scored in one forward pass; bounds the memory of a spread cache
 MOST_TOKENS = 64 * 512  # of the prompts of one forward pass, padding counted: long inputs go by themselves
@@ -172,7 +172,9 @@ def load_net(spec: ModelSpec, machine: Machine) -> Net:
         GAUGES["device_memory_bytes"] = DEVICE_MEMORY
     loader = Causal if family == "causal" else Encoder
     with seeded(0, device):  # parts that a checkpoint lacks (a pooler) are drawn at random: the same for everybody
-        return loader.load(spec, folder, device, machine.exam_batch)
+        net = loader.load(spec, folder, device, machine.exam_batch)
+    refuse_broken(spec, net.module)
+    return net
 
 
 def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:

@@ -145,11 +145,16 @@ def _length(spec: ModelSpec) -> Length:
 
 
 def _filled(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**as_read(config), **config}
+
+
+def as_read(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a configuration with defaults written out and older spellings renewed; itself where its type is unknown."""
     from transformers import AutoConfig
 
     settings = {k: v for k, v in config.items() if k != "model_type"}
     try:
-        return {**AutoConfig.for_model(str(config["model_type"]), **settings).to_dict(), **config}
+        return AutoConfig.for_model(str(config["model_type"]), **settings).to_dict()
     except (ValueError, KeyError, TypeError, AttributeError):  # a type of its own code: nothing more is known
         return config
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clbench.core.baseline import Baseline, Taken, differing
+from clbench.core.baseline import UNKNOWN, Baseline, Taken, differing
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.types import Exam
 from clbench.report.marks import marked_rows
@@ -80,7 +80,7 @@ class GateReport:
     @property
     def otherwise(self) -> list[str]:
         """Names of the parts that make the two be asked otherwise."""
-        return [name for name, _, _ in self.differs if name not in TOLD_ONLY]
+        return [name for name, *both in self.differs if name not in TOLD_ONLY and UNKNOWN not in both]
 
     @property
     def same(self) -> bool:

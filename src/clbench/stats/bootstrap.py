@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clbench.core.keys import rng
+from clbench.stats.effect import UNSEEN
 from clbench.stats.intervals import half_width, wilson_at
-from clbench.stats.paired import UNSEEN, clusters
+from clbench.stats.paired import clusters
 
 Floats = NDArray[np.float64]
 ENOUGH = 60.0  # degrees of freedom that some hundred samples are worth: t is 2.00

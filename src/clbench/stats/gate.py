@@ -367,7 +367,9 @@ def _design(exam: Pairs, change: Difference) -> float:
 
 
 def _needed(change: Difference, margin: float, spread: float, share: float) -> float:
-    """Give the items that would decide, first of all if nothing has changed, else at the change that was seen."""
+    """Give the items that would decide: at the fall that was seen where chance alone hardly makes it, the 95 % interval
+    below 0, else first of all if nothing has changed.
+    """
     from scipy.stats import norm
 
     def items(gap: float) -> float:
@@ -377,6 +379,8 @@ def _needed(change: Difference, margin: float, spread: float, share: float) -> f
 
     if math.isnan(change.value):
         return math.nan
-    if (plain := items(margin)) > change.items:
+    seen = items(margin + change.value if change.value > -margin else -change.value)
+    fell = change.high < 0 and change.value <= -margin
+    if not fell and (plain := items(margin)) > change.items:
         return plain
-    return max(items(margin + change.value if change.value > -margin else -change.value), change.items + 1.0)
+    return max(seen, change.items + 1.0)

@@ -17,16 +17,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.stats.effect import LEAST, Places, design_effect, jackknifed
 from clbench.stats.marked import Marked, marked, side_by_side
 
 Floats = NDArray[np.float64]
-Places = NDArray[np.intp]
 Scores = Marked | Sequence[float] | Floats
 EXACT = 12  # up to 2^12 patterns of signs are counted one by one
 BLOCK = 2**20  # signs drawn at a time: 8 MB
-UNSEEN = 3.0  # items that must differ before clusters are no longer taken to stand and fall together
 SWAPS = 1999  # draws where a rule must be computed anew for each: p is told to within 0.005 near 0.05
-LEAST = 0.05  # clusters may cancel out by luck; a variance below this part of the unclustered one is not believed
 
 
 class Difference(NamedTuple):
@@ -91,7 +89,9 @@ def paired_difference(
         c +- t_{G-1} sqrt(G / (G-1) (sum_c (D_c - c n_c)^2 + 2 w r^2)) / (n + 2 w),   c = sum_c D_c / (n + 2 w)
 
     that is Student's with an item more at +r and one at -r, r the root mean square of the differences that are not 0,
-    each of weight w, the share of those that are. No interval has width 0, however equal the scores. Where an exam has
+    each of weight w, the share of those that are; or Tango's where that reaches further, with differences counted in
+    units of sum d^2 / sum |d|, since few items that all fell show too little of how they vary. Groups of unequal size:
+    `effect.jackknifed`. No interval has width 0, however equal the scores. Where an exam has
     a rule of its own (F1, BLEU), D are differences of the jackknife's pseudo-values (`Marked.units`).
 
     Args:
@@ -121,14 +121,16 @@ def _around(value: float, differences: Floats, places: Places | None, mean: bool
     """Give both ends; see `paired_difference`."""
     from scipy.stats import norm, t
 
+    unit, flips = _in_flips(differences)
+    effect, freedom = design_effect(flips - flips.mean(), places)
+    # Student's wider tails allow for a variance that was estimated, which the score test does not do.
+    edge = float(norm.ppf(tail) if math.isinf(freedom) else t.ppf(tail, freedom))
+    low, high = (unit * end for end in _tango(flips, edge * math.sqrt(effect)))
     if mean and _whole(differences):
-        # Student's wider tails allow for a variance that was estimated, which the score test does not do.
-        effect, freedom = design_effect(differences - differences.mean(), places)
-        edge = float(norm.ppf(tail) if math.isinf(freedom) else t.ppf(tail, freedom))
-        return _tango(differences, edge * math.sqrt(effect))
+        return low, high
     centre, error = _padded(differences, places)
     width = float(t.ppf(tail, _freedom(differences, places))) * error
-    return min(centre - width, value), max(centre + width, value)
+    return min(low, centre - width, value), max(high, centre + width, value)
 
 
 def mcnemar(gained: int, lost: int) -> float:
@@ -261,13 +263,14 @@ def drop_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None
         return float(binom.cdf(gained - 1, gained + lost, 0.5) + 0.5 * binom.pmf(gained, gained + lost, 0.5))
     if len(differences) < 2:
         return 1.0
+    _, flips = _in_flips(differences)
+    effect, freedom = design_effect(flips - flips.mean(), places)
+    score = float(t.cdf(flips.sum() / math.sqrt(np.abs(flips).sum() * effect), min(freedom, 1e9)))
     if whole:
-        effect, freedom = design_effect(differences - differences.mean(), places)
-        statistic = (gained - lost) / math.sqrt((gained + lost) * effect)
-    else:
-        centre, error = _padded(differences, places)
-        statistic, freedom = centre / error, _freedom(differences, places)
-    return float(t.cdf(statistic, min(freedom, 1e9)))
+        return score
+    centre, error = _padded(differences, places)
+    plain = float(t.cdf(centre / error, _freedom(differences, places)))
+    return plain if places is None else max(plain, score)
 
 
 def discordant(one: Scores, two: Scores, *, groups: Sequence[Hashable] | None = None) -> float:
@@ -336,33 +339,20 @@ def _whole(differences: Floats) -> bool:
     return bool(np.isin(differences, (-1.0, 0.0, 1.0)).all())
 
 
+def _in_flips(differences: Floats) -> tuple[float, Floats]:
+    """Give a unit and the differences in it, so that their sum and their sum of squares are those of so many flips.
+
+        unit = sum d^2 / sum |d|
+
+    Right and wrong answers have unit 1.
+    """
+    size = float(np.abs(differences).sum())
+    unit = float((differences**2).sum()) / size if size else 1.0
+    return unit, differences / unit
+
+
 def _freedom(differences: Floats, places: Places | None) -> int:
     return len(differences) - 1 if places is None else int(places.max())
-
-
-def design_effect(apart: Floats, places: Places | None) -> tuple[float, float]:
-    """Return by how much groups raise the variance of a mean, and the degrees of freedom that this is known with.
-
-        D = (R + k w) / (P + w),   w = u^2 / (u + P)
-
-    P sums the squares of the items' deviations, R is G / (G - 1) times the sum of the squared group totals, k the size
-    of a group and u = 3: while few items differ D is drawn towards k, since groups that are all alike tell nothing of
-    how they would part. The degrees are Satterthwaite's, G - 1 for R and many for the rest.
-
-    Without groups: 1, infinity.
-
-    Args:
-        apart: Deviations of the items from their mean.
-        places: The group of each.
-    """
-    if places is None:
-        return 1.0, math.inf
-    plain, sums = float((apart**2).sum()), np.bincount(places, weights=apart)
-    size = float((np.bincount(places) ** 2).sum()) / len(apart)
-    robust = max(LEAST * plain, float((sums**2).sum()) * len(sums) / (len(sums) - 1))
-    unseen = UNSEEN**2 / (UNSEEN + plain)
-    whole = robust + size * unseen
-    return whole / (plain + unseen), (len(sums) - 1) * (whole / robust) ** 2 if robust else math.inf
 
 
 def _padded(differences: Floats, places: Places | None) -> tuple[float, float]:
@@ -374,15 +364,15 @@ def _padded(differences: Floats, places: Places | None) -> tuple[float, float]:
     size = float((differ**2).mean()) if len(differ) else 1.0
     total = len(differences) + 2 * weight
     centre = float(differences.sum()) / total
-    sums, sizes = np.bincount(own, weights=differences), np.bincount(own)
-    least = LEAST * float(((differences - centre) ** 2).sum())
-    squares = max(least, float(((sums - centre * sizes) ** 2).sum())) + 2 * weight * size
-    return centre, math.sqrt(squares * len(sums) / (len(sums) - 1)) / total
+    apart = differences - centre
+    groups = int(own.max()) + 1
+    least = max(LEAST * float((apart**2).sum()) * groups / (groups - 1), jackknifed(apart, own))
+    return centre, math.sqrt(least + 2 * weight * size * groups / (groups - 1)) / total
 
 
-def _tango(differences: Floats, edge: float) -> tuple[float, float]:
+def _tango(flips: Floats, edge: float) -> tuple[float, float]:
     """Give the two values at which the score statistic reaches `edge`."""
-    gained, lost, num = int((differences > 0).sum()), int((differences < 0).sum()), len(differences)
+    gained, lost, num = float(flips[flips > 0].sum()), float(-flips[flips < 0].sum()), len(flips)
 
     def refused(value: float) -> bool:
         linear = (2 * num - gained + lost) * value - gained - lost

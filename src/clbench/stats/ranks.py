@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.stats.paired import UNSEEN
+from clbench.stats.effect import UNSEEN
 
 
 def rank_intervals(

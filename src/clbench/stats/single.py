@@ -8,9 +8,12 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.stats.effect import Places, design_effect
 from clbench.stats.intervals import wilson_at
 from clbench.stats.marked import marked
-from clbench.stats.paired import Places, Scores, clusters, design_effect
+from clbench.stats.paired import Scores, clusters
+
+CROWD = 0.05
 
 
 def score_interval(
@@ -24,8 +27,9 @@ def score_interval(
         n_e = s~ (1 - s~) / V,   V = D (sum_i (u_i - s)^2 + w^2) / n^2
 
     u are the items' scores (pseudo-values where the exam has a rule of its own), s~ = (n s + 1) / (n + 2), w the share
-    of the commonest score unless answers are right or wrong, so that equal scores do not count as sure, and D
-    the design effect of groups (`design_effect`). Student's t with
+    of items in the closest crowd (scores within `CROWD` of each other) unless answers are right or wrong, so that equal
+    scores, or many near 0 and few far from it, do not count as sure, and D the design effect of groups
+    (`design_effect`). Student's t with
     its degrees (n - 1 for graded items) stands for z.
 
     Args:
@@ -61,6 +65,12 @@ def score_interval(
     return score, max(0.0, min(low, score)), min(1.0, max(high, score))
 
 
+def _crowd(units: NDArray[np.float64]) -> float:
+    """Give the largest share of items whose scores lie within `CROWD` of each other."""
+    ordered = np.sort(units)
+    return float((np.searchsorted(ordered, ordered + CROWD, side="right") - np.arange(len(ordered))).max()) / len(units)
+
+
 def _binomial(hits: int, num: int, level: float) -> tuple[float, float]:
     """Give the wider of Wilson's and the mid-p interval."""
     from scipy.stats import norm
@@ -93,7 +103,7 @@ def _worth(
     effect, freedom = design_effect(apart, places)
     freedom = freedom if binary else min(freedom, num - 1)
     if not binary:
-        plain = plain * num / (num - 1) + (float(np.unique(np.round(units, 9), return_counts=True)[1].max()) / num) ** 2
+        plain = plain * num / (num - 1) + _crowd(units) ** 2
     # Right and wrong: s (1 - s) / n is Wilson's own variance, which needs no floor.
     shrunk = min(max((num * score + 1) / (num + 2), 1 / (num + 2)), (num + 1) / (num + 2))
     worth = num / effect if binary else shrunk * (1 - shrunk) * num * num / (effect * plain)
