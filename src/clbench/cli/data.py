@@ -118,7 +118,7 @@ def _measure(model: str | None, max_tokens: int | None) -> Measure:
     if model is None:
         from clbench.data.audit_text import Words
 
-        return Words(512 if max_tokens is None else max_tokens)
+        return Words(max_tokens)
     from clbench.models.tokens import load_tokens
 
     return load_tokens(model_spec(model, max_tokens=max_tokens))

@@ -98,6 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refused(error, mend)
     except KeyboardInterrupt:
         result = STOPPED
+    except SystemExit as error:  # of code that is not ours: its 0 would read as done
+        mend_it = "look for sys.exit in the plug-ins and packages that this run uses; what is finished is kept"
+        return _refused(
+            UserError(f"something that it called ended clbench with exit code {error.code}", mend=mend_it), mend
+        )
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -141,12 +146,17 @@ def _usage(error: Exception) -> int:
         return STOPPED
     if "ClickException" not in kinds:
         raise error
-    sys.stderr.write(f"clbench: {_message(error)}\n  to mend: see `clbench --help`\n")
+    verb = getattr(getattr(error, "cmd", None), "name", None)
+    whole = "clbench" if verb in (None, app.info.name) else f"clbench {verb}"
+    sys.stderr.write(f"clbench: {_message(error)}\n  to mend: see `{whole} --help`\n")
     return 2
 
 
 def _message(error: Exception) -> str:
-    text = str(error) or type(error).__name__
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    shown = getattr(error, "format_message", None)  # names the option or argument that a value was for
+    text = shown() if shown is not None and "BadParameter" in kinds else str(error) or type(error).__name__
+    text = text.replace("Value error, ", "")  # pydantic's, by which typer reads values
     wrong = text.split("'")[1] if text.startswith("No such command '") else ""
     if wrong:
         from clbench.core.errors import did_you_mean
