@@ -77,8 +77,9 @@ def shared() -> tuple[list[str], list[str]]:
 def tried(program: str, level: _sandbox.Level) -> dict[str, object]:
     """Run one program; say what became of it, and what it left or changed outside."""
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
-        tempfile.tempdir = os.path.join(folder, "temporary")
-        os.mkdir(tempfile.tempdir)
+        temporary = Path(folder, "temporary")
+        temporary.mkdir()
+        tempfile.tempdir = str(temporary)
         canary = Path(folder, "canary.txt")
         canary.write_text("untouched")
         server.settimeout(0.02)
@@ -98,7 +99,7 @@ def tried(program: str, level: _sandbox.Level) -> dict[str, object]:
             time.sleep(0.02)
         left = {
             "processes": sorted(children()),
-            "files": sorted([*os.listdir(folder), *os.listdir(tempfile.tempdir)]) != ["canary.txt", "temporary"],
+            "files": {*Path(folder).rglob("*")} != {canary, temporary},
             "canary": canary.read_text() != "untouched",
             "reached": reached,
             "shared": any(shared()),
@@ -113,4 +114,4 @@ if __name__ == "__main__":
     if not _sandbox.holds(level):  # type: ignore[arg-type]
         raise SystemExit(f"no level {level!r} for this user and Python here")
     for name, program in programs(listed).items():
-        print(json.dumps({"name": name, **tried(program, level)}), flush=True)  # type: ignore[arg-type]
+        sys.stdout.write(json.dumps({"name": name, **tried(program, level)}) + "\n")  # type: ignore[arg-type]

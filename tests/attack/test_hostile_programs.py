@@ -28,7 +28,8 @@ def run(level, listed, *, as_user):
     for python in PYTHONS:
         sources = str(Path(clbench.__file__).parents[1])
         # From a folder that anybody may read, without the environment of the tests.
-        program = f"import runpy, sys; sys.argv[1:] = [{level!r}, {listed!r}]; runpy.run_path({str(RUNNER)!r}, run_name='__main__')"
+        program = f"import runpy, sys; sys.argv[1:] = [{level!r}, {listed!r}]; "
+        program += f"runpy.run_path({str(RUNNER)!r}, run_name='__main__')"
         who = {"user": USER, "group": USER, "extra_groups": []} if as_user else {}
         environment = {"PYTHONPATH": sources, "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
         try:

@@ -2,9 +2,9 @@
 
     python -I -S _cell.py LEVEL ROLE MEMORY_BYTES CPU_SECONDS PARENT.NUMBER FILTER GROUPS [READ_END WRITE_END]
 
-LEVEL: see `_doors.py`, which stands beside it. FILTER: the seccomp filter, in hexadecimal digits. GROUPS: open files that
-take the cell into control groups, joined by ",". ROLE "candidate" answers calls; ROLE "judge" runs tests and calls.
-See docs/sandbox.md.
+LEVEL: see `_doors.py`, which stands beside it. FILTER: the seccomp filter, in hexadecimal digits. GROUPS: open files
+that take the cell into control groups, joined by ",". ROLE "candidate" answers calls; ROLE "judge" runs tests and
+calls. See docs/sandbox.md.
 """
 
 from __future__ import annotations
@@ -248,7 +248,6 @@ def main() -> None:
                 os.close(end)
     nothing = os.open("/dev/null", os.O_RDWR) if os.path.exists("/dev/null") else os.memfd_create("nothing")
     doors_beside().shut(level, int(memory), int(seconds), origin, calls, groups)
-    sys.path[:] = [p for p in sys.path if p.startswith(sys.base_prefix)]
     if role == "judge":
         judge(line, nothing)
     else:

@@ -101,7 +101,7 @@ def bind(source: str, target: str) -> None:
 
 
 def become_nobody(number: int) -> None:
-    """Give up all privileges for good; root becomes a user of this cell alone, so that limits per user count it alone."""
+    """Give up all privileges for good; root becomes a user whom limits count for this cell alone."""
     if os.geteuid() == 0:
         os.setgroups([])
         own = 100_000 + number
@@ -119,7 +119,13 @@ def become_nobody(number: int) -> None:
     die_with(0)  # a change of user forgets it
     if 0 in (os.getuid(), os.geteuid(), os.getgid(), os.getegid()):
         raise PermissionError("still root")
-    os.listdir(os.path.dirname(os.__file__))  # without its library, no program runs as it should
+
+
+def keep_library(prefix: int) -> None:
+    """Leave the library of Python in reach, by its open folder where it lies in a home that nobody else may enter."""
+    if not os.access(sys.base_prefix, os.R_OK):
+        sys.path[:] = [f"/proc/self/fd/{prefix}{path.removeprefix(sys.base_prefix)}" for path in sys.path]
+    os.listdir(next(path for path in sys.path if os.path.isdir(path)))  # without it, no program runs as it should
 
 
 def can_fence() -> bool:
@@ -127,14 +133,14 @@ def can_fence() -> bool:
     return libc.syscall(LANDLOCK_CREATE, None, 0, 1) > 0
 
 
-def fence_files() -> None:
-    """Leave only the libraries readable."""
+def fence_files(prefix: int) -> None:
+    """Leave only the libraries readable; `prefix` is the open folder of Python's own."""
     ruleset = checked(libc.syscall(LANDLOCK_CREATE, struct.pack("=Q", ALL_OF_FILES), 8, 0))
-    for path in {os.path.realpath(path) for path in (sys.base_prefix, *LIBRARIES)}:
-        if os.path.isdir(path):
-            place = os.open(path, os.O_PATH)
-            checked(libc.syscall(LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", EXECUTE_AND_READ, place), 0))
-            os.close(place)
+    places = [os.open(path, os.O_PATH) for path in LIBRARIES if os.path.isdir(path)]
+    for place in (prefix, *places):
+        checked(libc.syscall(LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", EXECUTE_AND_READ, place), 0))
+    for place in places:
+        os.close(place)
     checked(libc.syscall(LANDLOCK_RESTRICT, ruleset, 0))
     os.close(ruleset)
 
@@ -163,8 +169,11 @@ def shut(level: str, memory: int, seconds: int, origin: str, calls: str, groups:
     if level == "namespaces":
         separate()
         empty_root()
+    sys.path[:] = [path for path in sys.path if path.startswith(sys.base_prefix)]
+    prefix = os.open(sys.base_prefix, os.O_PATH)
     become_nobody(number)
+    keep_library(prefix)
     if level == "limits" and can_fence():
-        fence_files()
+        fence_files(prefix)
     limit(memory, seconds)
     refuse_calls(bytes.fromhex(calls))

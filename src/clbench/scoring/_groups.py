@@ -61,7 +61,9 @@ def _places() -> Iterator[tuple[Path, dict[str, str]]]:
                     here = mounted / own.lstrip("/")
                     yield from ((place, files) for place in (here, here.parent) if (place / "cgroup.procs").exists())
             elif controllers in ("memory", "pids"):
-                name, value = ("memory.limit_in_bytes", "{memory}") if controllers == "memory" else ("pids.max", "{tasks}")
+                name, value = (
+                    ("memory.limit_in_bytes", "{memory}") if controllers == "memory" else ("pids.max", "{tasks}")
+                )
                 here = ROOT / controllers / own.lstrip("/")
                 yield here if here.is_dir() else ROOT / controllers, {name: value}
 

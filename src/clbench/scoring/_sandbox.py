@@ -110,7 +110,10 @@ def strongest() -> Level:
     if sys.platform != "linux" or os.uname().machine not in _filter.MACHINES:
         return "none"
     levels: tuple[Level, ...] = ("namespaces", "bwrap", "limits")
-    return next((level for level in levels if holds(level)), "none")
+    for level in levels:
+        if holds(level):
+            return level
+    return "none"
 
 
 def holds(level: Level) -> bool:
@@ -143,7 +146,8 @@ def level_to_use() -> Level:
     raise SpecError(
         f"no sandbox can be made here (level {level!r}): model-written programs are not run",
         where="exams of code",
-        mend=f"run on Linux with user namespaces, as root, or with bubblewrap (bwrap) installed; {ALLOW}=1 runs them with limits and a filter of system calls alone",
+        mend="run on Linux with user namespaces, as root, or with bubblewrap (bwrap) installed; "
+        f"{ALLOW}=1 runs them with limits and a filter of system calls alone",
     )
 
 
@@ -284,9 +288,9 @@ def _bubblewrap() -> list[str]:
     command += ["--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--hostname", "cell"]
     places = {os.path.realpath(path): None for path in (sys.base_prefix, *LIBRARIES)}
     for place in places:
-        command += ["--ro-bind", place, place] if os.path.isdir(place) else []
+        command += ["--ro-bind", place, place] if Path(place).is_dir() else []
     for path in LIBRARIES:
-        command += ["--symlink", os.path.realpath(path), path] if os.path.islink(path) else []
+        command += ["--symlink", os.path.realpath(path), path] if Path(path).is_symlink() else []
     for file in (CELL, DOORS):
         command += ["--ro-bind", str(file), f"/cell/{file.name}"]
     command += ["--size", str(DISK_BYTES), "--tmpfs", "/work", "--chdir", "/work", "--remount-ro", "/"]
