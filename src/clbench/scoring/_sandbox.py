@@ -58,9 +58,9 @@ class Limits:
     """What a program may use.
 
     Attributes:
-        seconds: CPU time of each of its processes, > 0; the kernel counts whole seconds, rounded up. A program that
+        seconds: CPU time of its one process, > 0; the kernel counts whole seconds, rounded up. A program that
             does not compute (it sleeps, or waits for what never comes) is ended after `PATIENCE` times that.
-        memory_bytes: Address space of each of its processes.
+        memory_bytes: Address space of its one process, shared pages included.
     """
 
     seconds: float = 5.0
