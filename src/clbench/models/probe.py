@@ -12,6 +12,7 @@ import torch
 
 from clbench.core.errors import ModelError
 from clbench.models import score
+from clbench.models.net import DTYPES
 
 if TYPE_CHECKING:
     from clbench.models.causal import Causal
@@ -67,7 +68,7 @@ def check_causal(net: Causal) -> None:
             net.module(input_ids=torch.tensor([part], device=net.device), use_cache=False).logits[0, 2].float()
             for part in (ids[:3], ids)
         )
-    allowed = SHARE.get(net.module.dtype, SHARE_16) * float(alone_V.std())
+    allowed = SHARE.get(DTYPES[net.spec.dtype], SHARE_16) * float(alone_V.std())
     if float((alone_V - before_V).abs().max()) > allowed:
         raise ModelError(
             f"{type(net.module).__name__} reads what follows a token, so it has seen the answers that it would score",
@@ -81,7 +82,7 @@ def way_of(net: Causal) -> Way:
     ids = few_ids(net)
     prompts = [ids[:4], ids[4:6]]
     said = [[ids[:1], ids[1:4]], [ids[2:5], ids[6:]]]
-    allowed = NATS.get(net.module.dtype, NATS_16)
+    allowed = NATS.get(DTYPES[net.spec.dtype], NATS_16)
     with torch.inference_mode():
         net.way = "whole"
         right = [nats for scores in score.score_batch(net, prompts, said) for nats, _ in scores]
