@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from clbench.core.keys import key
 from clbench.core.types import AnswerRule, Frozen
 
+MOST_NAME = 200  # characters of a name: it names a folder, and a file system takes 255 bytes
 HEADLINE = (
     "average_performance",
     "learning_accuracy",
@@ -110,7 +111,7 @@ class RunSpec(Frozen):
         budget: Which cells are due.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MOST_NAME)
     model: ModelSpec = ModelSpec()
     learner: Mapping[str, Any]
     stream: str
