@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +21,7 @@ from clbench.cli.options import (
     model_spec,
     progress_bars,
     say,
+    say_json,
 )
 from clbench.core.errors import SpecError
 
@@ -124,7 +124,7 @@ def gate(
     remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))
     _write(junit, texts.as_junit(report))
     _write(markdown, texts.as_markdown(report))
-    say(json.dumps(texts.as_json(report), indent=1, ensure_ascii=False) if as_json else texts.as_table(report))
+    say_json(texts.as_json(report)) if as_json else say(texts.as_table(report))
     if report.failed:
         raise typer.Exit(REGRESSED)
 

@@ -30,7 +30,7 @@ from clbench.cli import (
     tune,
     watch,
 )
-from clbench.cli.options import say, stopped_text
+from clbench.cli.options import complain, say, stopped_text
 from clbench.core.errors import UserError
 from clbench.core.extras import explained
 from clbench.core.notice import quiet_libraries
@@ -107,12 +107,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # typer raises the usage errors of its own click, installed or vendored: told by their names.
         return mend if _usage(error) == 2 else STOPPED
     if result == STOPPED:
-        sys.stderr.write(f"clbench: {stopped_text()}\n")
+        complain(stopped_text())
     return result if isinstance(result, int) else 0
 
 
 def _refused(error: UserError, code: int) -> int:
-    sys.stderr.write(f"clbench: {error}\n")
+    complain(str(error))
     return code
 
 
@@ -137,11 +137,11 @@ def _named(error: OSError) -> str:
 def _usage(error: Exception) -> int:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "Abort" in kinds:
-        sys.stderr.write(f"clbench: {stopped_text()}\n")
+        complain(stopped_text())
         return STOPPED
     if "ClickException" not in kinds:
         raise error
-    sys.stderr.write(f"clbench: {_message(error)}\n  to mend: see `clbench --help`\n")
+    complain(f"{_message(error)}\n  to mend: see `clbench --help`")
     return 2
 
 

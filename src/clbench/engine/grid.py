@@ -221,7 +221,9 @@ def _expand(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> list[Run
             _place(values, axis, value)
         if len(name := "-".join(labels)) > MOST_NAME:
             mend = f"at most {MOST_NAME} characters: shorten `name`, or name points of the learner axis with `as:`"
-            raise SpecError(f"a run would be named by {len(name)} characters, {name[:40]!r}...", where="name", mend=mend)
+            raise SpecError(
+                f"a run would be named by {len(name)} characters, {name[:40]!r}...", where="name", mend=mend
+            )
         values["model"] = {"name": values["model"]} if isinstance(values["model"], str) else values["model"]
         values["learner"] = _learner(values.get("learner"), recipe, chosen)
         values["stream"] = streams[str(values["stream"])]

@@ -1,4 +1,4 @@
-"""Scores that are no numbers: an answer that is chosen by them is chosen by nothing, so it is an error and no answer."""
+"""Scores that are no numbers: what is chosen by them is chosen by nothing, so it is an error and no answer."""
 
 from __future__ import annotations
 

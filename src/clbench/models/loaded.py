@@ -51,7 +51,9 @@ def check_loaded(name: str, info: Mapping[str, Any], module: nn.Module) -> None:
         mend = "bring the config.json of these weights back (layers, architecture), or write the checkpoint again"
         raise ModelError(what, where=name, mend=mend)
     if broken := not_finite(module):
-        raise ModelError(f"the checkpoint holds values that are no numbers in {_listed(broken)}", where=name, mend=AGAIN)
+        raise ModelError(
+            f"the checkpoint holds values that are no numbers in {_listed(broken)}", where=name, mend=AGAIN
+        )
     if new:
         notice(f"{name}: not in the checkpoint, so drawn at random, alike in every run: {_listed(new)}")
     if unused:

@@ -26,6 +26,7 @@ from typing import Any, final
 
 from clbench.core.errors import StoreError, UserError
 from clbench.core.keys import digest
+from clbench.core.plain import plain
 from clbench.store.meter import metered
 from clbench.store.stage import (
     STAGE,
@@ -48,7 +49,7 @@ UNWRITABLE = frozenset({errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno
 
 def to_stderr(message: str) -> None:
     """Tell the user on stderr."""
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(plain(message) + "\n")
 
 
 @final
