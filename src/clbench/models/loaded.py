@@ -22,7 +22,7 @@ UNUSED = re.compile(
     r"(?:^|\.)(?:lm_head|cls|pooler|score|classifier|pre_classifier|classification_head|v_head|value_head|qa_outputs"
     r"|vocab_(?:transform|layer_norm|projector)|(?:mask|lm|discriminator|generator)(?:_lm)?_(?:predictions|head)\b.*"
     r"|predictions|embed_out|generator_predictions|logit_scale|mtp)(?:\.|$)"
-    r"|rotary_emb\.|(?:^|\.)(?:position_ids|token_type_ids|masked_bias|attn\.bias|attention\.bias|inv_freq)$"
+    r"|^(?:decoder|head)\.|rotary_emb\.|(?:^|\.)(?:position_ids|token_type_ids|masked_bias|attn\.bias|attention\.bias|inv_freq)$"
 )
 SHOWN = 5
 AGAIN = "download or write the checkpoint again"
