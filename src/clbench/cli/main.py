@@ -34,6 +34,7 @@ from clbench.cli.options import complain, say, stopped_text
 from clbench.core.errors import UserError
 from clbench.core.extras import explained
 from clbench.core.notice import quiet_libraries
+from clbench.core.process import staying
 
 JUDGES = ("gate", "watch")
 STOPPED, CUT_OFF = 130, 141  # by Ctrl-C; by a reader that wants no more, as `| head`
@@ -93,7 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     mend = 3 if given[:1] and given[0] in JUDGES else 2
     try:
-        result = app(args=given, standalone_mode=False)
+        with staying():
+            result = app(args=given, standalone_mode=False)
+    except SystemExit as error:  # of a user's file: what it leaves is no result, whatever its code says
+        what = f"the command was ended from inside (SystemExit: {error.code}), and gave no result"
+        return _refused(UserError(what, mend="look for an exit in the file that is named as a learner"), mend)
     except UserError as error:
         return _refused(error, mend)
     except KeyboardInterrupt:

@@ -26,6 +26,7 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("clbench-report"),
     record: Annotated[Path | None, typer.Option(help="Also copy the result folders here, to be committed.")] = None,
+    limit: Annotated[float | None, typer.Option(help="Most seconds for one lesson with its exams.", min=1)] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be made, and make nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -34,7 +35,7 @@ def run(
     from clbench.store.store import Store
 
     check_models("a run", plan)
-    how = machine(store, data, workers, device)
+    how = machine(store, data, workers, device).model_copy(update={"limit_s": limit})
     grid = load_grid(spec, set_ or [])
     opened = Store(how.store)
     if plan:

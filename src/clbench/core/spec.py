@@ -147,6 +147,7 @@ class Machine(Frozen):
         workers: Processes that make stages side by side, one thread each.
         exam_batch: Questions per forward pass. In 16 bits it may change an answer, and is then part of its key.
         checkpoint_s: Seconds between checkpoints inside a lesson.
+        limit_s: Most seconds that one unit (a lesson and its exams) may take; None sets no limit.
     """
 
     store: Path = Path("clbench-store")
@@ -155,3 +156,4 @@ class Machine(Frozen):
     workers: int = Field(default=1, ge=1)
     exam_batch: int = Field(default=64, ge=1)
     checkpoint_s: float = Field(default=60.0, ge=0.0)
+    limit_s: float | None = Field(default=None, gt=0.0)

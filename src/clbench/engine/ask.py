@@ -12,6 +12,7 @@ from clbench.core.budget import due_columns
 from clbench.core.errors import LearnerError, UserError
 from clbench.core.keys import key
 from clbench.core.notice import notice
+from clbench.core.process import end_copy
 from clbench.core.progress import Progress, report
 from clbench.core.protocols import Learner
 from clbench.core.sheets import unended_reasoning
@@ -99,7 +100,9 @@ def answers_of(learner: Learner, exam: Exam) -> list[Answer]:
         UserError: It cannot; names the exam and, where it is one, the question.
     """
     try:
-        return learner.respond([unanswered(e) for e in exam.examples], exam.decode)
+        found = learner.respond([unanswered(e) for e in exam.examples], exam.decode)
+        end_copy()
+        return found
     except UserError as error:
         if error.where.startswith("example "):
             raise type(error)(error.what, where=f"exam {exam.name}, {error.where}", mend=error.mend) from error

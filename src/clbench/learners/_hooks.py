@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from clbench.core.errors import LessonError, UserError
+from clbench.core.process import end_copy
 from clbench.learners._method import Method
 
 
@@ -54,6 +55,8 @@ class Hooks:
                 raise
             except Exception as error:
                 raise _lesson_error(self._method, name, self.step, error) from error
+            finally:
+                end_copy()
 
         return called
 

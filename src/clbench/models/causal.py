@@ -230,8 +230,7 @@ class Causal:
         prompts = [self.prompt_ids(p, len(own)) for (p, _), (own,) in zip(pairs, texts, strict=True)]
         with torch.inference_mode():
             found = [nats for scores in self.score(prompts, texts) for nats, _ in scores]
-        for place, nats in enumerate(found):
-            check_finite((nats,), self.spec.name, f"text {place}")
+        check_finite(found, self.spec.name, "one of the scored texts")
         return found
 
     def _rank(self, examples: Sequence[Example]) -> list[Answer]:
@@ -343,11 +342,7 @@ class Causal:
         ends: Sequence[int] | None = None,
         watched: Watched | None = None,
     ) -> list[list[int]]:
-        """Give the tokens that follow each prompt, up to an end, and little further than the first of the stops.
-
-        Raises:
-            ModelError: Scores of a row of `watched` are no numbers.
-        """
+        """Give the tokens that follow each prompt, up to an end, and little further than the first of the stops."""
         ids_BT, mask_BT = self.left_pad(prompts)
         drawn: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if temperature > 0:

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from clbench.core.errors import DataError, LessonError, SpecError
+from clbench.core.errors import DataError, LearnerError, LessonError, SpecError
 from clbench.core.keys import canonical, digest, folder_digest
+from clbench.core.process import staying
 from clbench.core.progress import Progress, listener
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
@@ -372,3 +373,18 @@ def check_learner(
             except NotApplicableError as reason:
                 outcomes.append(Outcome(title, skipped=str(reason)))
     return outcomes
+
+
+def contained_check(name: str) -> list[Outcome]:
+    """Check a learner of a user's file in a process that it may not leave unseen.
+
+    Raises:
+        LearnerError: It would end its process.
+        SpecError: There is no such learner.
+    """
+    try:
+        with staying():
+            return check_learner(name)
+    except SystemExit as error:
+        mend = "raise an exception where something is wrong, and return where nothing is"
+        raise LearnerError(f"it ended its process (SystemExit: {error.code})", where=name, mend=mend) from error
