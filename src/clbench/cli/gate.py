@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -24,6 +23,7 @@ from clbench.cli.options import (
     say_json,
 )
 from clbench.core.errors import SpecError
+from clbench.core.scratch import scratch
 
 REGRESSED = 2
 Exams = Annotated[
@@ -113,12 +113,12 @@ def gate(
     exams = [e for e in open_named(old.names, old.items, how.data) if e.name in known]
     ask.check_exams(old, exams)
     check_margins(old, own)
-    with progress_bars(), TemporaryDirectory() as scratch:
+    with progress_bars(), scratch("gate") as folder:
         if repeat:
             same = old.model if unchanged is None else model_spec(unchanged, **old.model.model_dump())
             old = ask.repeat(old, same, exams, how, repeat)
         # New answers are compared with new answers: what the store holds may be of another day or machine.
-        answers = Store(Path(scratch) if repeat else how.store)
+        answers = Store(folder if repeat else how.store)
         new = ask.take(spec, exams, old.names, old.items, answers, how)
     report = replace(gate_report(old, new, exams, margin, own, level), strict=strict)
     remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))

@@ -128,6 +128,9 @@ def _told(error: Exception) -> UserError | None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         mend = "free some space, or write elsewhere; what the store holds is kept, and the same command goes on"
         return UserError("the disk is full", where=_named(error), mend=mend)
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        mend = "raise the limit of your account or batch job, or write elsewhere"
+        return UserError("a file would be larger than the system allows (ulimit -f)", where=_named(error), mend=mend)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         mend = "check that the path is right, that it can be read or written, and that the disk is not full"
         return UserError(error.strerror[:1].lower() + error.strerror[1:], where=_named(error), mend=mend)

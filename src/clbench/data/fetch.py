@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from clbench.data.source import HubSource, PathSource, RowSource, UrlSource
 
 ROOT = "CLBENCH_DATA"
 BLOCK = 1 << 20
+DAY_S = 86_400
 MOST_BYTES = 8 << 30  # of a file that is downloaded
 
 Rows = Iterator[tuple[str, dict[str, Any]]]
@@ -195,7 +197,10 @@ def _download(source: UrlSource, split: str, where: str) -> Path:
     path = cache_folder() / "files" / f"{source.sha256[split]}{suffix}"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent, suffix=suffix)
+        for left in path.parent.glob("draft-*"):  # of a command that was killed a day ago or earlier
+            if time.time() - left.stat().st_mtime > DAY_S:
+                left.unlink(missing_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix="draft-", suffix=suffix)
         os.close(handle)
         try:
             _get(url, Path(draft), where)

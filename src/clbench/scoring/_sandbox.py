@@ -14,7 +14,6 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 from clbench.core.errors import SpecError
+from clbench.core.scratch import new_scratch
 
 Level = Literal["namespaces", "limits", "none"]
 CELL = Path(__file__).with_name("_cell.py")
@@ -126,7 +126,7 @@ def _in_cells(program: str, trial: Trial, limits: Limits, level: Level) -> Outco
     started = time.monotonic()
     asks, answers = os.pipe(), os.pipe()
     cells: list[subprocess.Popen[bytes]] = []
-    place = tempfile.mkdtemp(prefix="clbench-cell-")
+    place = str(new_scratch("cell"))
     try:
         cells.append(_cell(level, "candidate", limits, place, (asks[0], answers[1])))
         task = {"program": program, "before": trial.before, "names": trial.names, "tests": trial.tests}

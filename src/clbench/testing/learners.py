@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from clbench.core.keys import canonical, digest, folder_digest
 from clbench.core.process import staying
 from clbench.core.progress import Progress, listener
 from clbench.core.protocols import Learner, LearnerPlugin
+from clbench.core.scratch import scratch
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Budget, Exam, Lesson
 from clbench.data.exam import open_exams
@@ -365,9 +365,9 @@ def check_learner(
     for title, check in CHECKS.items():
         if only not in (None, title):
             continue
-        with TemporaryDirectory() as scratch:
+        with scratch("check") as folder:
             exam = open_exams((), opened, None)[0]
-            bench = Bench(name, plugin, settings, ModelSpec(name=model), lessons(opened), exam, Path(scratch))
+            bench = Bench(name, plugin, settings, ModelSpec(name=model), lessons(opened), exam, folder)
             try:
                 outcomes.append(Outcome(title, problem=check(bench)))
             except NotApplicableError as reason:
