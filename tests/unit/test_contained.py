@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -219,7 +220,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path, monkeypatch):
     other = tmp_path / "clbench-cell-x"
     other.mkdir()
     assert scratch.sweep() == 1
-    assert not os.path.exists(folder)
+    assert not Path(folder).exists()
     assert other.is_dir()
 
 

@@ -139,7 +139,10 @@ def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -
             heard.seen.update(multiprocessing.active_children())
             _pass_on(heard)
             _watch(heard, limit_s)
-        return future.result()
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            raise error
+    return future.result()
 
 
 def _dispatch(
