@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,10 +16,12 @@ from clbench.cli.options import (
     MaxTokens,
     Model,
     Place,
+    complain,
     machine,
     model_spec,
     progress_bars,
     say,
+    say_json,
 )
 from clbench.core.errors import SpecError, UserError
 
@@ -66,11 +66,11 @@ def exam(
     if not sat and len(broken) < 2:
         raise next(iter(broken.values()), SpecError("there is nothing to sit", where="--suite", mend=LIST))
     if as_json:
-        say(json.dumps([_row(s) for s in sat], indent=1, ensure_ascii=False))
+        say_json([_row(s) for s in sat])
     elif sat:
         say("\n".join(filter(None, (_table(sat), *_notes(sat), _by_length(sat)))))
     for name, error in broken.items():
-        sys.stderr.write(f"clbench: exam {name!r} is left out: {error}\n")
+        complain(f"exam {name!r} is left out: {error}")
     if broken:
         raise typer.Exit(2)
 

@@ -96,7 +96,8 @@ def refuse_taken(name: str, out: Path) -> None:
         SpecError: One of these.
     """
     if not re.fullmatch(NAME, name):
-        raise SpecError(f"{name!r} is no name", where="--task", mend="letters, digits, '.', '_' and '-' only")
+        mend = "at most 200 letters, digits, '.', '_' and '-'"
+        raise SpecError(f"{name[:60]!r} is no name", where="--task", mend=mend)
     if name in list_cards("tasks"):
         raise SpecError(f"{name!r} is a shipped card's name", where="--task", mend="choose another name")
     if out.exists() and not out.is_dir():

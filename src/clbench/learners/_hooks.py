@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import traceback
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -16,6 +15,7 @@ from torch import Tensor
 from clbench.core.errors import LessonError, UserError
 from clbench.core.extras import explained
 from clbench.core.keys import canonical
+from clbench.core.process import end_copy
 from clbench.core.types import Example
 from clbench.learners._method import Method
 
@@ -76,7 +76,6 @@ class Hooks:
 
         @wraps(hook)
         def called(*args: Any, **kwargs: Any) -> Any:
-            process = os.getpid()
             try:
                 return hook(*args, **kwargs)
             except UserError:
@@ -85,8 +84,7 @@ class Hooks:
                 absent = explained(error) if isinstance(error, ImportError) else None
                 raise absent or _lesson_error(self._method, name, self.step, error) from error
             finally:
-                if os.getpid() != process:  # a fork that came out of its hook would make the same results once more
-                    os._exit(1)
+                end_copy()
 
         return called
 

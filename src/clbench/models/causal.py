@@ -22,6 +22,8 @@ from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 from clbench.models.adapter import base_alone, with_adapter
 from clbench.models.ends import left_aside
+from clbench.models.finite import Watched, check_finite
+from clbench.models.loaded import check_vocabulary
 from clbench.models.net import DTYPES, Batch, Cut, Forward, by_length, like_lengths, padded, pretrained, seeded
 from clbench.models.probe import Way, check_causal, check_known, known_rows, way_of
 from clbench.models.raw import answer_raw, before_end, stops_at, unfilled
@@ -69,6 +71,7 @@ class Causal:
         tokenizer = pretrained(AutoTokenizer, spec, folder)
         with base_alone(folder) as base:
             module = pretrained(AutoModelForCausalLM, spec, base, dtype=DTYPES[spec.dtype])
+        check_vocabulary(spec.name, tokenizer, module)
         module = with_adapter(module, folder, spec)
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         net.decode_plainly()
@@ -238,7 +241,9 @@ class Causal:
         texts = [[self.reader.text_ids(text)] for _, text in pairs]
         prompts = [self.prompt_ids(p, len(own)) for (p, _), (own,) in zip(pairs, texts, strict=True)]
         with torch.inference_mode():
-            return [nats for scores in self.score(prompts, texts) for nats, _ in scores]
+            found = [nats for scores in self.score(prompts, texts) for nats, _ in scores]
+        check_finite(found, self.spec.name, "one of the scored texts")
+        return found
 
     def _rank(self, examples: Sequence[Example]) -> list[Answer]:
         for example in examples:
@@ -258,6 +263,7 @@ class Causal:
         read = [self._read(e.prompt, room) for e, room in zip(examples, rooms, strict=True)]
         answers: list[Answer] = []
         for example, scores, found in zip(examples, self.score([r.ids for r in read], choices), read, strict=True):
+            check_finite([nats for nats, _ in scores], self.spec.name, f"example {example.id}")
             best = max(range(len(scores)), key=lambda place: (scores[place][0], -place))
             answers.append(
                 Answer(
@@ -311,7 +317,8 @@ class Causal:
         for rows in self.batches([len(r.ids) for r in read], batch):
             seed = seed_of(decode.seed, 0, f"sample {examples[rows[0]].id}")
             with seeded(seed, self.device):
-                out = self.write([read[i].ids for i in rows], room, decode.stop, decode.temperature)
+                watched = Watched(self.spec.name, [f"example {examples[i].id}" for i in rows])
+                out = self.write([read[i].ids for i in rows], room, decode.stop, decode.temperature, watched=watched)
             for i, ids in zip(rows, out, strict=True):
                 answers[i] = self._answer(examples[i].id, read[i], ids, decode)
         return [answers[i] for i in range(len(examples))]
@@ -339,12 +346,15 @@ class Causal:
         stop: Sequence[str],
         temperature: float,
         ends: Sequence[int] | None = None,
+        watched: Watched | None = None,
     ) -> list[list[int]]:
         """Give the tokens that follow each prompt, up to an end, and little further than the first of the stops."""
         ids_BT, mask_BT = self.left_pad(prompts)
         drawn: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if temperature > 0:
             drawn = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
+        if watched is not None:
+            drawn["logits_processor"] = [watched]
         if stop:
             drawn["stopping_criteria"] = stops_at(self.tokenizer, stop, ids_BT.shape[1])
         generate: Any = self.module.generate

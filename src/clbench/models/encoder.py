@@ -19,6 +19,8 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 from clbench.models.adapter import base_alone, with_adapter
+from clbench.models.finite import check_finite
+from clbench.models.loaded import check_vocabulary
 from clbench.models.net import DTYPES, Batch, Cut, Forward, like_lengths, padded, pretrained, same_lengths
 from clbench.models.probe import SHARE, SHARE_16, TEXT, check_known, known_rows
 from clbench.models.reader import Reader, cut_middle
@@ -68,6 +70,7 @@ class Encoder:
         tokenizer = pretrained(AutoTokenizer, spec, folder)
         with base_alone(folder) as base:
             module = pretrained(AutoModelForSequenceClassification, spec, base, dtype=DTYPES[spec.dtype])
+        check_vocabulary(spec.name, tokenizer, module)
         module = with_adapter(module, folder, spec)
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         known = [str(module.config.id2label[i]) for i in range(module.config.num_labels)]
@@ -212,6 +215,7 @@ class Encoder:
             for rows in self._batches([self.length(e) for e in examples]):
                 logits_BK = self._logits([examples[i] for i in rows], unseen)
                 for i, logits_K in zip(rows, logits_BK.tolist(), strict=True):
+                    check_finite(logits_K, self.spec.name, f"example {examples[i].id}")
                     answers[i] = self._choose(examples[i], logits_K, index)
         return [answers[i] for i in range(len(examples))]
 

@@ -14,6 +14,7 @@ import torch
 
 from clbench.core.keys import seed_of
 from clbench.core.types import Answer, Decode, Example, Reply, Request
+from clbench.models.finite import Watched, check_finite
 from clbench.models.net import seeded
 from clbench.models.tree import score_after, shared_beginnings
 
@@ -59,6 +60,7 @@ def answer_raw(net: Causal, examples: Sequence[Example], decode: Decode) -> list
     with torch.inference_mode():
         pairs = {place: _pairs(net, r) for place, r in asked.items() if r.kind != "text"}
         for place, found in _scored(net, pairs).items():
+            check_finite([nats for nats, _ in found], net.spec.name, f"example {examples[place.example].id}")
             replies[place] = Reply(loglik=sum(nats for nats, _ in found), greedy=all(greedy for _, greedy in found))
             own = pairs[place]
             count(place, sum(len(p.context) + len(p.continuation) for p in own), sum(p.lost for p in own), 0)
@@ -190,7 +192,8 @@ def _written(
         for rows in net.batches([len(r.ids) for r in read], batch):
             first = places[rows[0]]
             with seeded(seed_of(decode.seed, first.request, f"sample {examples[first.example].id}"), net.device):
-                written = net.write([read[r].ids for r in rows], most, stop, temperature, ends)
+                watched = Watched(net.spec.name, [f"example {examples[places[r].example].id}" for r in rows])
+                written = net.write([read[r].ids for r in rows], most, stop, temperature, ends, watched)
             for r, tokens in zip(rows, written, strict=True):
                 text = net.tokenizer.decode(before_end(tokens, ends), skip_special_tokens=True)
                 found[places[r]] = (cut(text, stop), read[r])

@@ -17,14 +17,17 @@ from typing import Any, ClassVar
 
 from jinja2 import TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from clbench.core.errors import ModelError
+from clbench.models.bounds import Bounded
 
 NOW = datetime(2024, 7, 26)  # the date that the templates of Llama 3 put where nobody tells them one
 DATE = NOW.strftime("%d %b %Y")
 CLOCK = ("strftime_now", "date_string", "|random", "| random", "lipsum")
-FAULTS = (TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError)
+FAULTS = (
+    *(TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError),
+    *(RuntimeError, MemoryError, SyntaxError),  # what is nested too deep, too long, or no Python once it is compiled
+)
 MARKS = ("Qpxsys", "Qpxask", "Qpxsaid")  # words of the probe; no template writes them itself
 Turns = Sequence[tuple[str, str]]
 
@@ -54,9 +57,7 @@ def _compiled(source: str) -> Any:
     ) -> str:
         return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
-    )
+    environment = Bounded(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
     environment.filters["tojson"] = as_json
     known: Any = environment.globals
     known.update({"raise_exception": refuse, "strftime_now": NOW.strftime})
@@ -79,7 +80,9 @@ def render(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = T
     before = random.getstate()
     random.seed(0)  # the filter `random` and `lipsum` draw from here
     try:
-        return _compiled(source).render(
+        template = _compiled(source)
+        template.environment.begin()
+        return template.render(
             messages=[{"role": role, "content": _content(text, parts)} for role, text in turns],
             tools=None,
             documents=None,

@@ -111,5 +111,5 @@ def summary_text(runs: Sequence[RunRecord]) -> str:
 def as_text(table: Table) -> str:
     """Give any table as plain text."""
     out = io.StringIO()
-    Console(file=out, width=140, color_system=None).print(table)
+    Console(file=out, width=140, color_system=None, markup=False, emoji=False, highlight=False).print(table)
     return out.getvalue().rstrip("\n")

@@ -14,7 +14,6 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 from clbench.core.errors import SpecError
+from clbench.core.scratch import new_scratch
 from clbench.scoring import _filter, _groups
 
 Level = Literal["namespaces", "bwrap", "limits", "none"]
@@ -161,7 +161,7 @@ def _in_cells(program: str, trial: Trial, limits: Limits, level: Level, *, in_gr
     started = time.monotonic()
     asks, answers = os.pipe(), os.pipe()
     cells: list[subprocess.Popen[bytes]] = []
-    place = tempfile.mkdtemp(prefix="clbench-cell-")
+    place = str(new_scratch("cell"))
     groups = _groups.make(next(_numbers), 2 * limits.memory_bytes + SPARE_BYTES) if in_groups else ()
     try:
         frame = _Frame(level, limits, place, groups)
