@@ -247,7 +247,7 @@ def drop_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None
         >>> round(drop_p([1] * 10 + [0] * 2, [0] * 10 + [1] * 2), 4)
         0.0112
     """
-    from scipy.stats import binom, t
+    from scipy.stats import binom
 
     first, second, places = _pairs(old, new, groups)
     if not first.items:
@@ -261,8 +261,13 @@ def drop_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None
     whole = first.is_mean and _whole(differences)
     if places is None and whole:
         return float(binom.cdf(gained - 1, gained + lost, 0.5) + 0.5 * binom.pmf(gained, gained + lost, 0.5))
-    if len(differences) < 2:
-        return 1.0
+    return _student_p(differences, places, whole) if len(differences) > 1 else 1.0
+
+
+def _student_p(differences: Floats, places: Places | None, whole: bool) -> float:
+    """Give the one-sided p of a drop: of the score statistic with groups, of Student's for graded scores, the larger."""
+    from scipy.stats import t
+
     _, flips = _in_flips(differences)
     effect, freedom = design_effect(flips - flips.mean(), places)
     score = float(t.cdf(flips.sum() / math.sqrt(np.abs(flips).sum() * effect), min(freedom, 1e9)))
