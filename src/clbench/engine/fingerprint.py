@@ -62,7 +62,7 @@ def parts_of(model: ModelSpec) -> dict[str, str]:
     """Give what decides how a checkpoint's weights are asked, by its files: name -> value, or digest of a long one.
 
     Keys are "model class", "weights saved in", "read in", "longest input", "positions", "vocabulary", "rotary
-    positions", "computing settings" (activation, norms, heads, windows, ...), "chat template", "tokenizer", "special
+    positions", "computing settings" (activation, norms, heads, windows), "chat template", "tokenizer", "special
     tokens", "end tokens" and "generation settings"; "none" is a part that the checkpoint has not.
     What a rewritten file changes without effect (order, versions, padding of the last use) is left out. Files of a Hub
     model are those of the local cache; what is not there is not given.
@@ -167,7 +167,7 @@ def _chosen(names: Sequence[str], *places: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fields(config: Mapping[str, Any], names: re.Pattern[str]) -> dict[str, Any]:
-    """Give the fields of these names that say something, older spellings and defaults as transformers reads them."""
+    """Give the fields of these names that say something, older names and defaults as transformers reads them."""
     whole = source.as_read(config)
     return {k: v for k, v in whole.items() if names.search(k) and v not in (None, False) and not k.startswith("_")}
 

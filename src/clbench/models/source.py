@@ -150,7 +150,7 @@ def _filled(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def as_read(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a configuration with defaults written out and older spellings renewed; itself if its type is unknown."""
+    """Return a configuration with defaults written out and older names renewed; itself if its type is unknown."""
     from transformers import AutoConfig
 
     settings = {k: v for k, v in config.items() if k != "model_type"}

@@ -16,7 +16,8 @@ LEAST = 0.05  # clusters may cancel out by luck; a variance below this part of t
 def jackknifed(apart: Floats, places: Places) -> float:
     """Return the jackknife's variance of the sum of deviations from their mean, whole groups left out in turn.
 
-    A large group pulls the mean towards itself: S_c / (1 - n_c / n) is how far its total S_c lies from the others'.
+    A large group pulls the mean towards itself: S_c / (1 - n_c / n) is how far its total S_c
+    lies from the mean of the others.
 
     Example:
         >>> jackknifed(np.array([0.5, -0.5]), np.array([0, 1]))

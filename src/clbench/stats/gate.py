@@ -367,9 +367,9 @@ def _design(exam: Pairs, change: Difference) -> float:
 
 
 def _needed(change: Difference, margin: float, spread: float, share: float) -> float:
-    """Give the items that would decide, at the fall that was seen where chance alone hardly makes it.
+    """Give the items that would decide.
 
-    That is where the 95 % interval lies below 0; else first of all the items it takes if nothing has changed.
+    At the fall that was seen where chance alone hardly makes it (95 % interval below 0), else if nothing has changed.
     """
     from scipy.stats import norm
 

@@ -261,11 +261,11 @@ def drop_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None
     whole = first.is_mean and _whole(differences)
     if places is None and whole:
         return float(binom.cdf(gained - 1, gained + lost, 0.5) + 0.5 * binom.pmf(gained, gained + lost, 0.5))
-    return _drop_of_units(differences, places, whole) if len(differences) > 1 else 1.0
+    return _student_p(differences, places, whole) if len(differences) > 1 else 1.0
 
 
-def _drop_of_units(differences: Floats, places: Places | None, whole: bool) -> float:
-    """Give `drop_p` by Student's statistic: of flips where scores are whole, of what was padded where they are not."""
+def _student_p(differences: Floats, places: Places | None, whole: bool) -> float:
+    """Give the one-sided p of a drop: of the score statistic with groups, of Student's for graded scores, the larger."""
     from scipy.stats import t
 
     _, flips = _in_flips(differences)
