@@ -8,10 +8,10 @@ from clbench.cli.main import main
 @pytest.mark.parametrize(
     ("typed", "code", "named", "verb"),
     [
-        ("exam x --items 0", 2, "'--items'", "clbench exam"),
-        ("run", 2, "'spec'", "clbench run"),
-        ("gate x", 3, "'--baseline'", "clbench gate"),
-        ("list nothing", 2, "for 'what': 'nothing' is not one of", "clbench list"),
+        ("exam x --items 0", 2, "--items: ", "clbench exam"),
+        ("run", 2, "spec is missing", "clbench run"),
+        ("gate x", 3, "--baseline is missing", "clbench gate"),
+        ("list nothing", 2, "what: 'nothing' is not one of", "clbench list"),
         ("exam --nothing", 2, "--nothing", "clbench exam"),
         ("nothing", 2, "'nothing'", "clbench"),
     ],

@@ -150,17 +150,18 @@ def _usage(error: Exception) -> int:
         return STOPPED
     if "ClickException" not in kinds:
         raise error
-    verb = getattr(getattr(error, "cmd", None), "name", None)
-    whole = "clbench" if verb in (None, app.info.name) else f"clbench {verb}"
+    verb = vars(error).get("cmd")
+    whole = "clbench" if verb is None or verb.name in (None, app.info.name) else f"clbench {verb.name}"
     complain(f"{_message(error)}\n  to mend: see `{whole} --help`")
     return 2
 
 
 def _message(error: Exception) -> str:
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    shown = getattr(error, "format_message", None)  # names the option or argument that a value was for
-    text = shown() if shown is not None and "BadParameter" in kinds else str(error) or type(error).__name__
-    text = text.replace("Value error, ", "")  # pydantic's, by which typer reads values
+    text = str(error) or type(error).__name__
+    if (param := vars(error).get("param")) is not None:
+        name = next((opt for opt in param.opts if opt.startswith("--")), param.opts[0])
+        # "Value error" is pydantic's, by which typer reads values.
+        text = f"{name} is missing" if text.startswith("Missing ") else f"{name}: {text.removeprefix('Value error, ')}"
     wrong = text.split("'")[1] if text.startswith("No such command '") else ""
     if wrong:
         from clbench.core.errors import did_you_mean

@@ -264,7 +264,7 @@ class Encoder:
         """Ask with more rows in the head: where it reads every token, the model alone knows what becomes of them."""
         head = self._head()
         more = {f"{self.head_name}.weight": torch.cat([head.weight, rows_KH])}
-        bias: Tensor | None = head.bias
+        bias: Tensor | None = dict(head.named_parameters()).get("bias")
         if bias is not None:
             more[f"{self.head_name}.bias"] = torch.cat([bias, bias.new_zeros(len(rows_KH))])
         given = {"input_ids": ids_BT, "attention_mask": mask_BT}
