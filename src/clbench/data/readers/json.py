@@ -101,6 +101,8 @@ def _object(text: _Text) -> dict[str, Any]:
         start = text.at
         try:
             value, text.at = DECODER.raw_decode(text.left, start)
+            if text.at - start > limits.MOST_ROW:
+                raise limits.row_too_long(text.where())
             return value
         except (ValueError, RecursionError) as error:
             if len(text.left) - start > limits.MOST_ROW:
