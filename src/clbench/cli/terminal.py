@@ -58,7 +58,7 @@ def console() -> Console:
     found = Console(
         width=None if sys.stdout.isatty() else 160, markup=False, emoji=False, highlight=False, safe_box=True
     )
-    found.push_render_hook(_Plain())
+    found.push_render_hook(_Plain())  # pyright: ignore[reportArgumentType]  # its class would be imported for --help too
     return found
 
 

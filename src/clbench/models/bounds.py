@@ -7,6 +7,7 @@ how long it would be.
 
 from __future__ import annotations
 
+import inspect
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -104,8 +105,7 @@ class Bounded(ImmutableSandboxedEnvironment):
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  # as jinja has it
         """Call what a template calls."""
         __self.step()
-        name = getattr(__obj, "__name__", "")
-        owner = getattr(getattr(__obj, "__wrapped__", __obj), "__self__", None)  # the sandbox wraps `format`
+        name, owner = _whose(__obj)
         __self.room(_promised(name, [owner, *args, *kwargs.values()]))
         found = super().call(__context, __obj, *args, **kwargs)
         __self.room(_size(found))
@@ -140,6 +140,15 @@ class _Counting(NodeTransformer):
 
 def _call(name: str, args: list[Any], line: int) -> nodes.Call:
     return nodes.Call(nodes.EnvironmentAttribute(name, lineno=line), args, [], None, None, lineno=line)
+
+
+def _whose(called: Any) -> tuple[str, Any]:
+    """Give the name of what is called, and whose method it is; the sandbox wraps `format`."""
+    try:
+        name = str(called.__name__)
+        return name, inspect.unwrap(called).__self__
+    except AttributeError:
+        return (str(called.__name__), None) if inspect.isroutine(called) else ("", None)
 
 
 def _size(value: Any) -> int:
