@@ -265,7 +265,7 @@ def drop_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None
 
 
 def _student_p(differences: Floats, places: Places | None, whole: bool) -> float:
-    """Give the one-sided p of a drop: of the score statistic, for graded scores of Student's, with groups the larger."""
+    """Give the one-sided p of a drop: of the score statistic with groups, Student's if graded; the larger."""
     from scipy.stats import t
 
     _, flips = _in_flips(differences)
