@@ -119,7 +119,7 @@ def test_who_runs_a_users_file():
 def test_an_exit_from_inside_a_command_is_no_success(monkeypatch, capsys):
     monkeypatch.setattr("clbench.cli.listing.LISTERS", {"tasks": lambda: sys.exit(0)})
     assert main(["list", "tasks"]) == 2
-    assert "ended from inside" in capsys.readouterr().err
+    assert "ended clbench with exit code 0, and gave no result" in capsys.readouterr().err
 
 
 # --- settings and names -------------------------------------------------------------------------------------
@@ -211,12 +211,11 @@ def test_a_traceback_is_plain(capsys):
 def test_what_a_killed_process_left_is_swept(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     code = "import time; from clbench.core.scratch import new_scratch as n; print(n('a'), flush=True); time.sleep(60)"
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    folder = child.stdout.readline().strip()
     monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
-    assert scratch.sweep() == 0  # its process lives
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        folder = child.stdout.readline().strip()
+        assert scratch.sweep() == 0  # its process lives
+        child.send_signal(signal.SIGKILL)
     other = tmp_path / "clbench-cell-x"
     other.mkdir()
     assert scratch.sweep() == 1
