@@ -4,6 +4,7 @@ from clbench.core.baseline import Baseline, Taken
 from clbench.core.sheets import Row, Sheet
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Decode, Exam, Example, Message, ScorerSpec
+from clbench.engine.mark import open_scorer
 
 NUM = 80
 
@@ -13,7 +14,7 @@ def taken(name, right, ability="mathematics", answers=None):
         exam=name,
         digest=f"digest of {name}",
         scorer=ScorerSpec(name="label"),
-        version=1,
+        version=open_scorer("label").version,
         ids=tuple(f"{name}-{i}" for i in range(NUM)),
         rows={0: Row(asked="q", ask="a", mark="m", scores="1" * right + "0" * (NUM - right))},
     )

@@ -194,6 +194,37 @@ def test_a_decoders_label_is_read_at_the_last_token_whatever_the_batch(architect
     assert torch.allclose(unseen, torch.stack([h @ net._new_row("never heard of") for h in hidden]), atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["bos", "mean", "late"])
+def test_a_label_never_seen_is_read_where_the_model_reads_its_labels(pooling, tmp_path):
+    settings = {**WIDE, **ENDS, "num_key_value_heads": 2, "mask_token_id": 3, "classifier_pooling": pooling}
+    folder = save(tmp_path / "a", "EuroBertForSequenceClassification", settings)
+    net = load_net(ModelSpec(name=str(folder), family="encoder"), Machine(device="cpu"))
+    asked = examples_of_lengths()
+    before = net._logits(asked, ["x", "y"])
+    net.grow(["x", "y"])
+    assert torch.allclose(before, net._logits(asked, []), atol=1e-5)
+
+
+def test_a_model_that_mixes_padding_in_reads_texts_of_one_length_together(tmp_path):
+    folder = save(tmp_path / "a", "FNetForSequenceClassification", {**WIDE, "pad_token_id": 0})
+    net = load_net(ModelSpec(name=str(folder)), Machine(device="cpu", exam_batch=8))
+    assert not net.pads
+    net.grow(["x", "y"])
+    asked = examples_of_lengths()
+    alone = torch.cat([net._logits([e], []) for e in asked])
+    assert torch.allclose(net.forward(net.module, net.batch(asked)).logits_NV, alone, atol=1e-5)
+    assert net.respond(asked, Decode(kind="label")) == [net.respond([e], Decode(kind="label"))[0] for e in asked]
+
+
+def examples_of_lengths():
+    return [
+        Example(
+            id=str(i), prompt=(Message(role="user", content="word " * (1 + 3 * i)),), targets=("x",), choices=("x", "y")
+        )
+        for i in range(4)
+    ]
+
+
 def test_padding_that_has_no_embedding_is_another_token(tmp_path):
     folder = save(tmp_path / "m", "BertForMaskedLM", ENCODERS["BertForMaskedLM"], pad_token="<beyond>")
     net = load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))

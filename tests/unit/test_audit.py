@@ -457,3 +457,12 @@ def test_too_few_rows_to_divide(tmp_path):
 def test_no_division(text):
     with pytest.raises(SpecError, match="no division"):
         shares_of(text)
+
+
+def test_without_a_model_nothing_is_said_to_be_cut(tmp_path):
+    path = write(tmp_path / "x.jsonl", [{"prompt": f"{'word ' * 2000}{i}", "answer": str(i)} for i in range(3)])
+    found = checked(path, most=None)
+    assert "long" not in kinds(found)
+    assert "how long a row may be is not known here" in plain(found)
+    assert as_values(found)["max_tokens"] is None
+    assert "of which 512 fit" in plain(checked(path))

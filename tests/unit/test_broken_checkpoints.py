@@ -1,67 +1,113 @@
-"""Checkpoints whose files, not whose knowledge, are at fault: said as what it is."""
+"""Checkpoints that are not whole, hold code, or give scores that are no numbers: errors that name what it is."""
 
 import json
+import os
 import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from clbench.core.baseline import UNKNOWN, differing
 from clbench.core.errors import ModelError
 from clbench.core.spec import Machine, ModelSpec
-from clbench.engine.fingerprint import parts_of
+from clbench.core.types import Decode, Example, Message, Request
+from clbench.models import tiny
 from clbench.models.net import load_net
-from clbench.models.source import locate
+
+
+class Payload:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (self.mark,)
 
 
 @pytest.fixture
-def copied(tmp_path):
-    folder = tmp_path / "copied"
-    shutil.copytree(locate(ModelSpec(name="tiny-llama")), folder)
-    return folder
+def copy(tmp_path):
+    def make(name="tiny-llama"):
+        folder = tmp_path / "m"
+        shutil.copytree(tiny.folder(name), folder)
+        return folder, load_file(folder / "model.safetensors")
+
+    return make
 
 
-def reconfigured(folder, **fields):
+def kept(folder, weights):
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def configured(folder, **changes):
     path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
-    return parts_of(ModelSpec(name=str(folder)))
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-@pytest.mark.parametrize(("value", "dtype"), [(float("nan"), "float32"), (float("inf"), "float32"), (1e6, "float16")])
-def test_weights_that_are_no_numbers_are_named(copied, value, dtype):
-    """The gate called a diverged model "lost: mathematics, ..., learn again with old examples"."""
-    weights = load_file(copied / "model.safetensors")
-    weights["model.norm.weight"] = torch.full_like(weights["model.norm.weight"], value)
-    save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"NaN or infinity.*model\.norm\.weight"):
-        load_net(ModelSpec(name=str(copied), dtype=dtype), Machine(device="cpu"))
+def refused(folder, says):
+    with pytest.raises(ModelError, match=says):
+        load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))
 
 
-def test_what_the_configuration_makes_of_the_same_weights_is_told(copied):
-    before = parts_of(ModelSpec(name=str(copied)))
-    after = reconfigured(copied, rope_parameters={"rope_theta": 5e5, "rope_type": "default"})
-    assert [name for name, *_ in differing(before, after)] == ["rotary positions"]
-    changed = reconfigured(copied, rms_norm_eps=0.1, hidden_act="gelu")
-    assert [name for name, *_ in differing(after, changed)] == ["computing settings"]
+KEY = "model.layers.0.self_attn.q_proj.weight"
 
 
-def test_a_configuration_written_otherwise_does_not_count(copied):
-    """Older names, defaults left out, dropout: nothing of this changes an answer."""
-    before = parts_of(ModelSpec(name=str(copied)))
-    path = copied / "config.json"
-    fields = json.loads(path.read_text())
-    fields |= {
-        "rope_theta": fields.pop("rope_parameters")["rope_theta"],
-        "rope_scaling": None,
-        "attention_dropout": 0.1,
-    }
-    del fields["hidden_act"]
-    path.write_text(json.dumps(fields))
-    assert differing(before, parts_of(ModelSpec(name=str(copied)))) == []
+def test_weights_that_are_missing_unknown_or_no_numbers_are_named(copy):
+    folder, weights = copy()
+    kept(folder, {k: v for k, v in weights.items() if k != KEY})
+    refused(folder, f"lacks 1 weight .{KEY}")
+    kept(folder, weights | {"model.adapter.weight": torch.ones(2)})
+    refused(folder, "holds 1 weight .model.adapter.weight. that this model has no place for")
+    for value in (float("nan"), float("inf")):
+        broken = weights[KEY].clone()
+        broken[3, 5] = value
+        kept(folder, weights | {KEY: broken})
+        refused(folder, f"NaN or infinite values in 1 weight .{KEY}")
+    kept(folder, weights | {"score.weight": torch.ones(2, 128), "model.rotary_emb.inv_freq": torch.ones(16)})
+    load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))  # a head of another task, a buffer of old versions
 
 
-def test_a_part_that_an_older_baseline_does_not_know_is_said_to_be_unknown():
-    assert differing({"tokenizer": "a"}, {"tokenizer": "a", "rotary positions": "b"}) == [
-        ("rotary positions", UNKNOWN, "b")
-    ]
+def test_a_configuration_of_other_weights_is_named(copy):
+    folder, weights = copy()
+    configured(folder, vocab_size=5000)
+    refused(folder, r"model.embed_tokens.weight \(2560, 128\) where \(5000, 128\) is expected")
+    configured(folder, vocab_size=2560, num_hidden_layers=3)
+    refused(folder, r"holds 13 weights .*that this model has no place for|holds \d+ weights")
+    configured(folder, num_hidden_layers=10**9)
+    refused(folder, "config.json says num_hidden_layers: 1000000000")
+    configured(folder, num_hidden_layers=4, vocab_size=100)
+    kept(folder, weights | {"model.embed_tokens.weight": weights["model.embed_tokens.weight"][:100].clone()})
+    refused(folder, "words beyond the 100 rows of the model")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"])
+def test_deep_json_is_refused(copy, name):
+    folder, _ = copy()
+    (folder / name).write_text('{"a":' * 50_000 + "1" + "}" * 50_000)
+    refused(folder, "recursion|nested")
+
+
+def test_a_pickle_with_a_payload_does_not_run(copy, tmp_path):
+    folder, weights = copy()
+    (folder / "model.safetensors").unlink()
+    torch.save({"x": Payload(str(tmp_path / "ran")), **weights}, folder / "pytorch_model.bin")
+    refused(folder, "holds more than tensors .nothing of it was run.")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_scores_that_are_no_numbers_are_no_answers():
+    asked = Message(role="user", content="Which?")
+    plain = Example(id="q1", prompt=(asked,), targets=("a",))
+    label = plain.model_copy(update={"choices": ("a", "b")})
+    requests = (Request(kind="loglik", context="a b", continuation=" c"),)
+    raw = Example(id="q1", prompt=(asked,), targets=("a",), requests=requests)
+    text = raw.model_copy(update={"requests": (Request(kind="text", context="a b", max_tokens=4),)})
+    net = load_net(ModelSpec(name="tiny-llama"), Machine(device="cpu"))
+    with torch.no_grad():
+        net.module.model.norm.weight[0] = float("nan")
+    for example, kind in ((plain, "text"), (label, "label"), (raw, "raw"), (text, "raw")):
+        with pytest.raises(ModelError, match="example q1: a score of model 'tiny-llama' is nan"):
+            net.respond([example], Decode(kind=kind, max_tokens=4))
+    encoder = load_net(ModelSpec(name="tiny-bert"), Machine(device="cpu"))
+    with torch.no_grad():
+        encoder.module.bert.embeddings.LayerNorm.weight[0] = float("nan")
+    with pytest.raises(ModelError, match="example q1: a score"):
+        encoder.respond([label], Decode(kind="label"))

@@ -118,6 +118,9 @@ FORMS = {
     "tabs": FULL.replace("    ", "\t"),
     "tabs and blanks": FULL.replace("        ", "\t"),
     "indented as a whole": INDENTED,
+    "indented between prose": f"Here it is:\n\n{INDENTED}\nThat is all.",
+    "indented between prose without blank lines": f"Here it is:\n{INDENTED}That is all.\n",
+    "indented below a point of a list": f"- Step 1\n\n{INDENTED}\n- Step 2\n",
     "other fences first": f"```bash\npip install x\n```\n```python\nprint('hi')\n```\nthen\n```python\n{FULL}```",
     "usage in a fence after it": f"```python\n{FULL}```\n```python\nprint(total([1]))\n```",
     "usage in the fence": f"```python\n{FULL}\nprint(total([1, 2]))\n```",
@@ -206,10 +209,10 @@ def test_programs_of_the_other_form_are_chosen_by_what_the_tests_call():
 
 @pytest.mark.parametrize("text", ["(" * 10_000, "-" * 9_000 + "1", "a" + "()" * 4_000, "if 1:\n" * 999, "x\n" * 4_000])
 def test_texts_that_trouble_a_parser_are_no_programs(text):
-    started = time.monotonic()
+    started = time.process_time()  # other processes do not count
     program_of(text, TOTAL)
     program_of(f"```\n{text}", MBPP)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_the_program_cannot_bring_its_own_helpers_where_the_question_gives_them():

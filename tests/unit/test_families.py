@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 
+from clbench.core.errors import ModelError
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode, Example, Message, Request
 from clbench.models import tiny
@@ -30,6 +31,17 @@ FAMILIES = {
     "Bloom": {"vocab_size": 2560, "hidden_size": 32, "n_layer": 2, "n_head": 2, **IDS},
     "Falcon": {**SMALL, **IDS, "alibi": True},
     "Mpt": {"vocab_size": 2560, "d_model": 32, "n_layers": 2, "n_heads": 2, "max_seq_len": 128, **IDS},
+    # Decoders of two-part models count places from the row's first, padding or not.
+    "Bart": {
+        "vocab_size": 2560,
+        "d_model": 32,
+        "decoder_layers": 2,
+        "decoder_attention_heads": 2,
+        "decoder_ffn_dim": 64,
+        "max_position_embeddings": 128,
+        "is_encoder_decoder": False,
+        **IDS,
+    },
     "Mamba": {"vocab_size": 2560, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4, **IDS},
 }
 
@@ -144,3 +156,50 @@ def test_a_padding_token_beyond_the_embedding_or_none_changes_nothing(tmp_path, 
     odd = load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))
     assert odd.respond(examples(), Decode(max_tokens=6)) == usual.respond(examples(), Decode(max_tokens=6))
     assert odd.respond(examples(), Decode(kind="label")) == usual.respond(examples(), Decode(kind="label"))
+
+
+def test_padding_behind_a_stop_is_not_counted(tmp_path):
+    net = load_net(ModelSpec(name=str(checkpoint(tmp_path / "a", "Llama", ROPE))), Machine(device="cpu", exam_batch=5))
+    whole = net.respond(examples(), Decode(max_tokens=20))
+    stop = next(a.text[1:3] for a in whole if len(a.text) > 6)
+    asked = Decode(max_tokens=20, stop=(stop,))
+    together = net.respond(examples(), asked)
+    assert together == [net.respond([e], asked)[0] for e in examples()]
+    assert min(a.tokens_out for a in together) < 20
+
+
+def test_a_model_that_reads_what_follows_is_refused(tmp_path):
+    folder = checkpoint(tmp_path / "a", "Llama", ROPE)
+    config = {**SMALL, **IDS, "intermediate_size": 64, "max_position_embeddings": 128}
+    bert = transformers.BertLMHeadModel(transformers.BertConfig(**config, is_decoder=False))
+    bert.save_pretrained(folder)
+    with pytest.raises(ModelError, match="reads what follows a token"):
+        load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))
+    bert.config.is_decoder = True
+    bert.save_pretrained(folder)
+    assert load_net(ModelSpec(name=str(folder)), Machine(device="cpu")).respond(examples(2), Decode(kind="label"))
+
+
+def test_roberta_s_kin_as_decoders_are_refused(tmp_path):
+    folder = checkpoint(tmp_path / "a", "Llama", ROPE)
+    config = transformers.RobertaConfig(**SMALL, **IDS, intermediate_size=64, is_decoder=True)
+    transformers.RobertaForCausalLM(config).save_pretrained(folder)
+    with pytest.raises(ModelError, match="counts its positions from the padding token on"):
+        load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))
+
+
+@pytest.mark.parametrize("what", ["a mark of the template", "a word"])
+def test_tokens_without_an_embedding_are_one_line(tmp_path, what):
+    rows = 2560 if what == "a mark of the template" else 400
+    folder = checkpoint(tmp_path / "a", "Llama", {**ROPE, "vocab_size": rows, "num_key_value_heads": 2})
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    if rows == 2560:
+        tokenizer.add_tokens(["<|turn|>"], special_tokens=True)
+        tokenizer.chat_template = "{% for m in messages %}<|turn|>{{ m.content }}<|end|>{% endfor %}<|turn|>"
+    tokenizer.save_pretrained(folder)
+    net = load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))
+    for decode in (Decode(kind="label"), Decode(max_tokens=4)):
+        with pytest.raises(ModelError, match=f"and the model has {rows} embeddings"):
+            net.respond(examples(), decode)
+    with pytest.raises(ModelError, match="resize_token_embeddings"):
+        net.batch(examples())

@@ -1,8 +1,11 @@
 """A hook that breaks is named by file, class, hook and lesson, and its cause is kept."""
 
+import os
+import sys
+
 import pytest
 
-from clbench.core.errors import DataError, LessonError
+from clbench.core.errors import DataError, ExtraError, LessonError
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode, Example, Lesson, Message
 from clbench.engine.resolve import open_learner
@@ -34,6 +37,8 @@ HEADS = {
     "project": "project(self, net)",
     "finish": "finish(self, net, step)",
     "settle": "settle(self, net, lesson, rng)",
+    "state": "state(self)",
+    "guide": "guide(self)",
 }
 
 
@@ -49,7 +54,7 @@ def written(tmp_path, monkeypatch):
     return learner
 
 
-@pytest.mark.parametrize("hook", HEADS)
+@pytest.mark.parametrize("hook", [name for name in HEADS if name not in ("state", "guide")])
 def test_a_broken_hook_of_a_users_file_is_named(hook, written):
     with pytest.raises(LessonError) as error:
         written(hook).learn(LESSON)
@@ -69,6 +74,47 @@ def test_a_loss_that_nothing_can_descend_is_said(written):
     with pytest.raises(LessonError, match="no gradient reaches") as error:
         written("penalise", "out.loss.detach()").learn(LESSON)
     assert error.value.where == "my_file.py:Broken.penalise, lesson 1"
+
+
+@pytest.mark.parametrize("hook", ["state", "guide"])
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ("3", "it gives int, where values under names are kept"),
+        ("None", "it gives NoneType, where values under names are kept"),
+        ("{3: 'a'}", "it gives dict, where values under names are kept"),
+        ("{'a': 1, 'f': print}", "'f' is a builtin_function_or_method, which cannot be written"),
+        ("{'s': b'x'}", "'s' is a bytes, which cannot be written"),
+        ("{}['nothing']", "KeyError: 'nothing' (line 9 of my_file.py)"),
+    ],
+)
+def test_a_state_that_cannot_be_written_is_named(hook, body, what, written, tmp_path):
+    learner = written(hook, body)
+    learner.learn(LESSON)
+    with pytest.raises(LessonError) as error:
+        learner.save(tmp_path / "state")
+    assert (error.value.what, error.value.where) == (what, f"my_file.py:Broken.{hook}, lesson 1")
+
+
+def test_a_hook_that_ends_the_process_is_named(written):
+    with pytest.raises(LessonError, match="SystemExit: 0") as error:
+        written("settle", "exit(0)").learn(LESSON)
+    assert error.value.where == "my_file.py:Broken.settle, lesson 1"
+
+
+def test_a_package_that_a_hook_lacks_is_named_with_its_extra(written, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ExtraError, match="peft") as error:
+        written("settle", "__import__('peft')").learn(LESSON)
+    assert error.value.mend == 'pip install "clbench[train]"'
+
+
+def test_a_fork_that_comes_out_of_its_hook_ends(written):
+    learner = written("settle", "__import__('os').environ.__setitem__('FORKED', str(__import__('os').fork()))")
+    here = os.getpid()
+    learner.learn(LESSON)
+    assert os.getpid() == here
+    assert os.waitstatus_to_exitcode(os.waitpid(int(os.environ.pop("FORKED")), 0)[1]) == 1
 
 
 def test_a_class_alone_may_say_what_it_stores(written):

@@ -154,7 +154,7 @@ def test_stopped_inside_a_lesson_it_ends_the_same(name, tmp_path):
             learner.learn(second, tmp_path / "progress")
             learner.save(tmp_path / "again")
             continue
-        with pytest.raises(_StoppedError), _stopping(2):
+        with pytest.raises(_StoppedError), _stopping(1):
             learner.learn(second, tmp_path / "progress")
     assert folder_digest(tmp_path / "again") == folder_digest(tmp_path / "whole")
 

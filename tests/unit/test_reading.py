@@ -258,6 +258,50 @@ def test_habits_of_templates():
     assert all(habits(t, NAMES).opening == "" for t in (CHATML, LLAMA3, GEMMA))
 
 
+LLAMA2 = (
+    "{% if messages[0].role == 'system' %}{% set rest = messages[1:] %}{% set told = messages[0].content %}"
+    "{% else %}{% set rest = messages %}{% endif %}{% for m in rest %}"
+    "{% if m.role == 'user' %}{{ bos_token }}[INST] {% if loop.first and told %}<<SYS>>{{ told }}<</SYS>>{% endif %}"
+    "{{ m.content.strip() }} [/INST]{% elif m.role == 'assistant' %} {{ m.content }} {{ eos_token }}{% endif %}"
+    "{% endfor %}"
+)
+PARTS = (
+    "{% for m in messages %}<|{{ m.role }}|>{% for part in m.content %}{% if part.type == 'text' %}{{ part.text }}"
+    "{% endif %}{% endfor %}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+LAST = "<|user|>{{ messages[-1].content }}<|end|><|assistant|>"
+MUTE = "{% for m in messages if m.role != 'assistant' %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
+
+
+def test_a_prompt_ends_where_transformers_ends_it():
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny.folder("tiny-llama"))
+    theirs = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hi"}], tokenize=False, chat_template=LLAMA2, add_generation_prompt=True
+    )
+    names = dict(tokenizer.special_tokens_map)
+    assert Template(LLAMA2, names, "m", print).write([("user", "Hi")]) == theirs == "<|begin|>[INST] Hi [/INST]"
+
+
+def test_a_template_that_reads_parts_gets_parts():
+    assert habits(PARTS, NAMES).parts
+    assert habits(PARTS, NAMES).ending == "<|end|>"
+    assert not habits(CHATML, NAMES).parts
+    text, said = written(PARTS, [("system", "S"), ("user", "Hi")])
+    assert text == "<|system|>S<|end|><|user|>Hi<|end|><|assistant|>"
+    assert said == []
+
+
+def test_a_turn_is_never_left_out_in_silence():
+    shots = [("user", "1"), ("assistant", "2"), ("user", "3")]
+    for source_, turns, lost in ((LAST, shots, "user, assistant"), (MUTE, shots, "assistant")):
+        with pytest.raises(ModelError, match=f"leaves out {len(lost.split())} of them without a word .{lost}"):
+            written(source_, turns)
+    assert written(LAST, [("user", "Hi")])[0] == "<|user|>Hi<|end|><|assistant|>"
+    text, said = written(LLAMA2, [("user", "A"), ("system", "S"), ("user", "B")])
+    assert text == "<s>[INST] A [/INST]<s>[INST] S\n\nB [/INST]"
+    assert len(said) == 1
+
+
 def written(source_, turns):
     said = []
     return Template(source_, NAMES, "m", said.append).write(turns), said

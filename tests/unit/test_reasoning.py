@@ -11,6 +11,7 @@ from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Answer, AnswerRule, Decode, Example, Message, Request
 from clbench.models import source, tiny
 from clbench.models.net import load_net
+from clbench.models.reader import Reader
 from clbench.models.reasoning import decoded, mark_in, mark_of, opening, parted
 
 OPENS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<think>\n"
@@ -35,6 +36,7 @@ def says(net, monkeypatch):
 
         monkeypatch.setattr(net, "write", write)
         monkeypatch.setattr(net.tokenizer, "chat_template", template)
+        monkeypatch.setattr(net, "reader", Reader(net.tokenizer, net.spec))
         monkeypatch.setattr(net, "answer_after", mark)
         return net
 
@@ -171,7 +173,9 @@ def test_answers_that_never_came_are_told(says, tmp_path, monkeypatch):
     )
 
     class Trajectory:
-        spec = type("Spec", (), {"learner_name": "frozen", "model": ModelSpec()})
+        spec = type(
+            "Spec", (), {"learner_name": "frozen", "learner_label": "frozen", "model": source.settled(ModelSpec())}
+        )
         machine = Machine()
 
         def effective(self, step):

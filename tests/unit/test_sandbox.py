@@ -1,6 +1,7 @@
 """Hostile programs: each is contained, and each scores as failed."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from clbench.core.errors import SpecError
-from clbench.scoring import _sandbox
+from clbench.scoring import _doors, _groups, _sandbox
 from clbench.scoring._sandbox import Limits, Outcome, Trial, run_tests, strongest
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "hostile"
@@ -34,13 +35,13 @@ def descendants():
     return found - {os.getpid()}
 
 
-def cells_running():
-    """Cells that this process started, wherever they hang in the tree."""
+def cells_running(starter=None):
+    """Cells that a process (this one) started, wherever they hang in the tree."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if f"\0{os.getpid()}.".encode() in (entry / "cmdline").read_bytes():
+                if f"\0{starter or os.getpid()}.".encode() in (entry / "cmdline").read_bytes():
                     found.append(entry.name)
             except OSError:
                 continue
@@ -156,7 +157,17 @@ def test_nothing_is_left_behind_on_the_disk(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_wall_programs_are_refused_unless_it_is_meant(monkeypatch):
+@pytest.fixture
+def weak(monkeypatch):
+    """Let level "limits" run with a Python that nobody can read: as root, the library must not lie in root's home."""
+    for python in (sys.executable, shutil.which("python3", path="/usr/bin:/usr/local/bin")):
+        monkeypatch.setattr(sys, "executable", python)
+        if python and _sandbox.holds("limits"):
+            return
+    pytest.skip("no Python here that a user without rights can read")
+
+
+def test_without_a_wall_programs_are_refused_unless_it_is_meant(monkeypatch, weak):
     monkeypatch.setattr(_sandbox, "strongest", lambda: "limits")
     monkeypatch.delenv(_sandbox.ALLOW, raising=False)
     with pytest.raises(SpecError, match="no sandbox"):
@@ -169,6 +180,102 @@ def test_without_a_wall_programs_are_refused_unless_it_is_meant(monkeypatch):
     monkeypatch.setattr(_sandbox, "strongest", lambda: "none")
     with pytest.raises(SpecError):
         run_tests("def f(x):\n    return 4\n", TESTS, LIMITS)
+
+
+def test_the_weak_level_runs_as_nobody_writes_nothing_and_starts_nothing(tmp_path, weak):
+    program = f"""
+import os, socket
+def can(do, *args):
+    try:
+        do(*args)
+    except OSError:
+        return False
+    return True
+def f():
+    tries = {{
+        "root": 0 in (os.getuid(), os.geteuid(), os.getgid()),
+        "write": can(open, {str(tmp_path / "new")!r}, "w"),
+        "remove": can(os.rmdir, {str(tmp_path)!r}),
+        "process": can(os.fork),
+        "program": can(os.execv, "/bin/true", ["true"]),
+        "signal": can(os.kill, {os.getpid()}, 0),
+        "network": can(socket.socket),
+        "read": {_doors.can_fence()} and can(open, "/etc/passwd"),
+    }}
+    return [name for name, gone in tries.items() if gone]
+"""
+    outcome = _sandbox._in_cells(program, Trial("", ("f",), ("assert f() == [], f()",)), LIMITS, "limits")
+    assert outcome.passed, outcome.note
+
+
+def test_root_without_namespaces_and_without_a_library_for_nobody_is_refused(monkeypatch):
+    monkeypatch.setattr(_sandbox, "holds", lambda level: False)
+    _sandbox.strongest.cache_clear()
+    try:
+        assert _sandbox.strongest() == "none"
+        with pytest.raises(SpecError, match="no sandbox"):
+            run_tests("def f(x):\n    return 4\n", TESTS, LIMITS)
+    finally:
+        _sandbox.strongest.cache_clear()
+
+
+def test_control_groups_are_made_bounded_and_dropped(tmp_path, monkeypatch):
+    files = {"memory.max": "{memory}", "pids.max": "{tasks}"}
+    monkeypatch.setattr(_groups, "_places", lambda: iter([(tmp_path / "none", files), (tmp_path, files)]))
+    gone = tmp_path / f"{_groups.PREFIX}999999999-1"
+    gone.mkdir()
+    (group,) = _groups.make(7, 1 << 20)
+    assert not gone.exists()
+    assert (group / "memory.max").read_text() == str(1 << 20)
+    assert int((group / "pids.max").read_text()) == _groups.MOST_PROCESSES
+    for file in group.iterdir():  # as the kernel's own do, they go with their folder
+        file.unlink()
+    _groups.drop((group,))
+    assert list(tmp_path.iterdir()) == []
+
+
+@walled
+def test_cells_die_with_the_process_that_started_them():
+    program = "import time\ntime.sleep(1000)\n"
+    starts = (
+        f"from clbench.scoring import _sandbox as s\ns.run_tests({program!r}, s.Trial('', ('f',), ()), s.Limits(300))"
+    )
+    with subprocess.Popen([sys.executable, "-c", starts], start_new_session=True) as starter:
+        until = time.monotonic() + 60
+        while len(cells_running(starter.pid)) < 4 and time.monotonic() < until:  # two cells, each waited for by another
+            time.sleep(0.05)
+        begun = cells_running(starter.pid)
+        starter.kill()
+    until = time.monotonic() + 10
+    while cells_running(starter.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(begun) == 4
+    assert cells_running(starter.pid) == []
+
+
+@walled
+def test_programs_may_have_threads():
+    program = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "def f(x):\n    with ThreadPoolExecutor(4) as pool:\n        return sum(pool.map(int, [x, x]))\n"
+    )
+    outcome = run_tests(program, TESTS, LIMITS)
+    assert outcome.passed, outcome.note
+
+
+@walled
+def test_what_both_cells_use_together_is_bounded_where_groups_can_be_made(monkeypatch):
+    if not _sandbox.grouped("namespaces"):
+        pytest.skip("no control groups can be made here")
+    program = "def f(x):\n    return len(bytes(range(1, 256)) * (x << 18)) and 2 * x\n"  # 128 MB, each page written
+    once = Trial("", ("f",), ("assert f(2) == 4",))
+    assert run_tests(program, once, LIMITS).passed
+    monkeypatch.setattr(_sandbox, "SPARE_BYTES", (64 << 20) - 2 * LIMITS.memory_bytes)
+    ended = run_tests(program, once, LIMITS)
+    assert not ended.passed
+    assert ended.note == _sandbox.GONE
+    for parent, _ in _groups._places():
+        assert list(parent.glob(f"{_groups.PREFIX}{os.getpid()}-*")) == []
 
 
 def test_a_verdict_that_is_no_verdict_is_a_failure():

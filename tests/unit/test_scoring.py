@@ -114,7 +114,7 @@ def test_an_exam_without_a_rule_of_its_own_is_the_mean_of_what_could_be_marked()
     assert combined([], plugin).score is None
 
 
-def test_answers_that_failed_are_no_part_of_a_corpus_score(tmp_path):
+def test_answers_that_failed_count_as_empty_ones_in_a_corpus_score(tmp_path):
     texts = [("PER: Ann", "stop"), ("timeout", "error"), ("LOC: Rome; LOC: Pisa", "stop")]
     answers = tuple(Answer(example_id=str(i), text=t, finish=f) for i, (t, f) in enumerate(texts))
     targets = ("PER: Ann", "PER: Bob; PER: Cid", "LOC: Rome")
@@ -128,8 +128,8 @@ def test_answers_that_failed_are_no_part_of_a_corpus_score(tmp_path):
         digest="d",
     )
     marks = mark(Asked("k" * 32, answers), exam, None, Store(tmp_path))
-    assert [g.score for g in marks.grades] == [1.0, None, pytest.approx(2 / 3)]
-    assert marks.score == pytest.approx(4 / 5)  # 2 * 2 right / (3 said + 2 gold), the failed answer left out
+    assert [g.score for g in marks.grades] == [1.0, 0.0, pytest.approx(2 / 3)]
+    assert marks.score == pytest.approx(4 / 7)  # 2 * 2 right / (3 said + 4 gold), the failed answer said nothing
     assert mark(Asked("k" * 32, answers), exam, None, Store(tmp_path)) == marks  # read back, the same
     matrix = Matrix.blank(1, [exam]).with_cell(0, 0, marks)
     assert (matrix.values[0, 0], matrix.n[0, 0], matrix.ungraded[0, 0]) == (marks.score, 2, 1)
@@ -172,6 +172,12 @@ def test_macro_f1(answers, score):
         ("地名：北京；人名：小明", "人名: 小明; 地名: 北京", 1, (2, 2, 2)),
         ("misc: Phase 1 : Start", "MISC: Phase 1 : Start", 1, (1, 1, 1)),
         ("None.", "none", 1, (0, 0, 0)),
+        ("[PER: Ann Lee; LOC: Rome]", "PER: Ann Lee; LOC: Rome", 1, (2, 2, 2)),
+        ("(PER: Ann Lee); (LOC: Rome)", "PER: Ann Lee; LOC: Rome", 1, (2, 2, 2)),
+        ("– PER: Ann Lee\n+ LOC: Rome\n▪ PER: Bob", "PER: Ann Lee; LOC: Rome; PER: Bob", 1, (3, 3, 3)),
+        ("NUM: -5", "NUM: 5", 0, (0, 1, 1)),
+        ("没有实体。", "none", 1, (0, 0, 0)),
+        ("No entities found.", "none", 1, (0, 0, 0)),
         ("", "none", 0, (0, 0, 0)),
         ("there is nothing", "none", 0, (0, 0, 0)),
         ("None", "LOC: Rome", 0, (0, 0, 1)),
@@ -208,6 +214,9 @@ def test_lists_are_micro_averaged():
         ("Airport | runwayName | 18L/36R", 'Airport | runwayName | "18L/36R"', 1),
         ("北京｜首都｜中国；", "北京 | 首都 | 中国", 1),
         ("a | | c", "a | b | c", 0),
+        ("| Ann | knows | Bob |\n|---|---|---|\n| Bob | age | 3 |", "Ann | knows | Bob; Bob | age | 3", 1),
+        ("| Ann | knows | Bob |", "Ann | knows | Bob", 1),
+        ("[Ann | knows | Bob; Bob | age | 3]", "Ann | knows | Bob; Bob | age | 3", 1),
         ("none", "none", 1),
     ],
 )
@@ -477,3 +486,59 @@ def test_squad_in_chinese_against_the_script_of_cmrc(data_root):
     gaps = [abs(grade("squad", said, target, language="zh").score - cmrc_f1(said, target)) for said, target in pairs]
     assert sum(gap > 1e-12 for gap in gaps) <= 3  # words with odd quotes or dots, which nltk splits otherwise
     assert max(gaps) < 0.1
+
+
+# --- questions that were not answered ---------------------------------------------------------------------------------
+
+
+def _declines(name, settings, targets, **fields):
+    from clbench.engine.mark import graded, open_scorer
+
+    prompt = (Message(role="user", content="q"),)
+    example = Example(id="a", prompt=prompt, targets=targets, **fields)
+    scorer = open_scorer(name).build(settings)
+    answer = Answer(example_id="a", text="I decline", finish="error")
+    return graded(scorer, example, answer), example, scorer
+
+
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        ("exact", ("x",)),
+        ("label", ("x",)),
+        ("macro_f1", ("x",)),
+        ("numeric", ("7",)),
+        ("rouge", ("a b",)),
+        ("bleu", ("a b c d e",)),
+        ("chrf", ("abc",)),
+        ("squad", ("a b",)),
+        ("entity_f1", ("person: a",)),
+        ("edit_similarity", ("abc",)),
+    ],
+)
+def test_what_was_not_answered_counts_nothing_and_is_said(name, targets):
+    choices = ("x", "y") if name in ("label", "macro_f1") else ()
+    grade, _, _ = _declines(name, {}, targets, choices=choices)
+    assert grade.score == 0.0 and grade.declined and "I decline" in grade.note
+
+
+def test_declining_what_would_be_wrong_gains_nothing():
+    """Eight of twelve are declined: the score is that of eight wrong answers, by the exam's own rule too."""
+    from clbench.core.matrix import Matrix
+    from clbench.engine.mark import combined, graded, open_scorer
+
+    for name in ("label", "macro_f1", "bleu"):
+        plugin = open_scorer(name)
+        scorer, prompt = plugin.build({}), (Message(role="user", content="q"),)
+        examples = [
+            Example(id=str(i), prompt=prompt, targets=("x y z u v",), choices=("x y z u v", "b")) for i in range(12)
+        ]
+        right = [Answer(example_id=str(i), text="x y z u v") for i in range(4)]
+        declined = [Answer(example_id=str(i), text="no", finish="error") for i in range(4, 12)]
+        marks = combined([graded(scorer, e, a) for e, a in zip(examples, [*right, *declined], strict=True)], plugin)
+        silent = [Answer(example_id=str(i), text="") for i in range(4, 12)]
+        wrong = combined([graded(scorer, e, a) for e, a in zip(examples, [*right, *silent], strict=True)], plugin)
+        assert marks.score == pytest.approx(wrong.score) and marks.score < 1
+        assert sum(g.declined for g in marks.grades) == 8
+        matrix = Matrix.of([[None]]).with_cell(0, 0, marks)
+        assert (int(matrix.n[0, 0]), int(matrix.ungraded[0, 0])) == (4, 8)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -29,14 +30,17 @@ def make_with(monkeypatch, unit_maker, warm="clbench.core.progress"):
 
 
 def killed(unit, machine):
+    time.sleep(0.5)  # the pool has seen its workers by then
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def crashed(unit, machine):
+    time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGUSR1)
 
 
 def left(unit, machine):
+    time.sleep(0.5)
     os._exit(7)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, say
+from clbench.cli.options import Json, say, say_json
 from clbench.core.errors import SpecError
 
 SIZES = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -51,7 +50,7 @@ def advise(
         ability_drop=None if max_ability_drop is None else points(max_ability_drop, "--max-ability-drop"),
     )
     found = advice.advise(group_runs(runs), limits)
-    say(json.dumps(advice.as_json(found), indent=1, ensure_ascii=False) if as_json else advice.as_table(found))
+    say_json(advice.as_json(found)) if as_json else say(advice.as_table(found))
     if out is not None and found.ranked:
         page = write_page([r for g in found.ranked for r in g.runs], out, "clbench advise", "en")
         if not as_json:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from clbench.cli.options import Data, say
+
+if TYPE_CHECKING:
+    from clbench.testing import Outcome
 
 
 def check(
@@ -25,7 +28,7 @@ def check(
         outcomes = testing.check_card(name, data_root(data), locked=not lock)
     elif kind == "learner":
         need_models("checking a learner")
-        outcomes = testing.check_learner(name)
+        outcomes = _learner(name)
     elif kind == "scorer":
         outcomes = testing.check_scorer(name)
     else:
@@ -41,6 +44,19 @@ def check(
         from clbench.data.lock import write_lock
 
         say(f"locked: {write_lock(name, data_root(data))}")
+
+
+def _learner(name: str) -> list[Outcome]:
+    """Check a learner; a user's own file in a process of its own, which it may end or stop."""
+    from functools import partial
+
+    from clbench import testing
+    from clbench.core.plugins import runs_own
+    from clbench.engine.executors.local import in_worker
+
+    if not runs_own(name):
+        return testing.check_learner(name)
+    return in_worker(partial(testing.contained_check, name), f"check of {name}")
 
 
 def _task_card(name: str) -> str:

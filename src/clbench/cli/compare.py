@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, say
+from clbench.cli.options import Json, say, say_json
 
 
 def compare(
@@ -30,7 +29,7 @@ def compare(
     runs = [run for side in sides for run in side.runs]
     page = write_page(runs, out, "clbench compare", lang, found) if out is not None else None
     if as_json:
-        say(json.dumps([comparison_json(c) for c in found], indent=1, ensure_ascii=False))
+        say_json([comparison_json(c) for c in found])
         return
     say("\n\n".join(comparison_text(c, items) for c in found))
     if page is not None:

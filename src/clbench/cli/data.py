@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, MaxTokens, model_spec, progress_bars, say
+from clbench.cli.options import Json, MaxTokens, complain, model_spec, progress_bars, say, say_json
+from clbench.cli.terminal import console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def data(
         _show(checked, as_json)
     if refused:
         if wish is not None:
-            sys.stderr.write("clbench: nothing was written\n")
+            complain("nothing was written")
         raise typer.Exit(2)
     if wish is not None:
         _add(checked, wish, out, as_json)
@@ -95,10 +95,11 @@ def _refuse(wish: Wish, out: Path, found: Sequence[Source], *, given: bool) -> N
     """Refuse what cannot be written before a long file is read, and tell what its name decides."""
     from clbench.core.notice import notice
     from clbench.data.audit_files import TEST, WHOLE
-    from clbench.data.own_task import SHARES, divides, refuse_splits, refuse_taken
+    from clbench.data.own_task import SHARES, divides, refuse_language, refuse_splits, refuse_taken
 
     splits = {s.split for s in found}
     refuse_taken(wish.name, out)
+    refuse_language(wish.language)
     refuse_splits(splits, wish, given=given)
     names = ", ".join(s.path.name for s in found)
     if splits == {TEST} and not divides(splits, wish):
@@ -117,7 +118,7 @@ def _measure(model: str | None, max_tokens: int | None) -> Measure:
     if model is None:
         from clbench.data.audit_text import Words
 
-        return Words(512 if max_tokens is None else max_tokens)
+        return Words(max_tokens)
     from clbench.models.tokens import load_tokens
 
     return load_tokens(model_spec(model, max_tokens=max_tokens))
@@ -127,7 +128,7 @@ def _show(checked: Audit, as_json: bool) -> None:
     from clbench.data.audit_report import as_values, plain
 
     if as_json:
-        say(json.dumps(as_values(checked), indent=1, ensure_ascii=False))
+        say_json(as_values(checked))
     elif sys.stdout.isatty():
         _show_rich(checked)
     else:
@@ -135,22 +136,21 @@ def _show(checked: Audit, as_json: bool) -> None:
 
 
 def _show_rich(checked: Audit) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from clbench.data.audit_findings import KINDS
     from clbench.data.audit_report import reading_of, tables, verdict
 
-    console = Console()
-    console.print(Text(f"read as {reading_of(checked)}"))
+    drawn = console()
+    drawn.print(Text(f"read as {reading_of(checked)}"))
     if checked.shape is not None:
-        console.print(Text(f"task: {checked.shape.kind}, {checked.shape.why}"))
+        drawn.print(Text(f"task: {checked.shape.kind}, {checked.shape.why}"))
     for table in tables(checked):
         shown = Table(*table.headers)
         for row in table.rows:
             shown.add_row(*map(Text, row))
-        console.print(shown)
+        drawn.print(shown)
     findings = Table("severity", "what", "rows", "where")
     for kind, num in sorted(checked.findings.counts.items(), key=lambda x: KINDS[x[0]].severity):
         places = [f"{f.where}: {f.what}" + (f"; {f.mend}" if f.mend else "") for f in checked.findings.first[kind]]
@@ -164,8 +164,8 @@ def _show_rich(checked: Audit) -> None:
             Text("\n".join([*places, *more, *mend]), overflow="fold"),
         )
     if checked.findings.counts:
-        console.print(findings)
-    console.print(Text(verdict(checked), style="bold"))
+        drawn.print(findings)
+    drawn.print(Text(verdict(checked), style="bold"))
 
 
 def _add(checked: Audit, wish: Wish, out: Path, as_json: bool) -> None:
@@ -188,7 +188,7 @@ def _add(checked: Audit, wish: Wish, out: Path, as_json: bool) -> None:
         write_lock(card, None)
         place = publish(folder, out, wish.name)
     if as_json:
-        say(json.dumps({"card": str(place), "rows": counts, "check": as_values(checked)}, indent=1, ensure_ascii=False))
+        say_json({"card": str(place), "rows": counts, "check": as_values(checked)})
         return
     written = ", ".join(f"{split} {num:,}" for split, num in counts.items())
     say(f"\nwrote {place} and {place.with_suffix('')}{'/'}: {written} rows; checked and locked")

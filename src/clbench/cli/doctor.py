@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -13,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, say, store_folder
+from clbench.cli.options import Data, Json, Place, say, say_json, store_folder
 from clbench.core.extras import install
 
 OWN = ("clbench", "numpy", "scipy", "pydantic")
@@ -55,7 +54,7 @@ def doctor(
     """Tell what clbench finds on this machine, and what is missing."""
     rows = [*_packages(), *_machine(data, store_folder(store))]
     if as_json:
-        say(json.dumps({row.name: asdict(row) for row in rows}, indent=1, ensure_ascii=False))
+        say_json({row.name: asdict(row) for row in rows})
     else:
         for row in rows:
             say(f"{'ok' if row.ok else '--':<3} {row.name:<14} {row.found}{f'; {row.mend}' if row.mend else ''}")

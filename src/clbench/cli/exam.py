@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,10 +16,12 @@ from clbench.cli.options import (
     MaxTokens,
     Model,
     Place,
+    complain,
     machine,
     model_spec,
     progress_bars,
     say,
+    say_json,
 )
 from clbench.core.errors import SpecError, UserError
 
@@ -66,11 +66,11 @@ def exam(
     if not sat and len(broken) < 2:
         raise next(iter(broken.values()), SpecError("there is nothing to sit", where="--suite", mend=LIST))
     if as_json:
-        say(json.dumps([_row(s) for s in sat], indent=1, ensure_ascii=False))
+        say_json([_row(s) for s in sat])
     elif sat:
         say("\n".join(filter(None, (_table(sat), *_notes(sat), _by_length(sat)))))
     for name, error in broken.items():
-        sys.stderr.write(f"clbench: exam {name!r} is left out: {error}\n")
+        complain(f"exam {name!r} is left out: {error}")
     if broken:
         raise typer.Exit(2)
 
@@ -92,7 +92,8 @@ def _row(sat: Sat) -> dict[str, Any]:
         "high": high,
         "chance": sat.exam.chance,
         "items": len(graded),
-        "ungraded": len(sat.marks.grades) - len(graded),
+        "ungraded": sum(g.score is None or g.declined for g in sat.marks.grades),
+        "not_answered": sum(g.declined for g in sat.marks.grades),
         "groups": len(set(groups)) or None,
         "ungraded_why": _why_ungraded(sat),
         "reasoning": dict(zip(("tokens", "unended"), thought_of(sat.asked.answers), strict=False)),
@@ -106,7 +107,7 @@ def _why_ungraded(sat: Sat) -> dict[str, int]:
     """Return why answers have no grade: note -> number of answers."""
     from collections import Counter
 
-    return dict(Counter(g.note[:80] for g in sat.marks.grades if g.score is None).most_common())
+    return dict(Counter(g.note[:80] for g in sat.marks.grades if g.score is None or g.declined).most_common())
 
 
 def _notes(sat: Sequence[Sat]) -> list[str]:
@@ -120,7 +121,7 @@ def _notes(sat: Sequence[Sat]) -> list[str]:
             lines.append(f"{each.exam.name}: {thought[0]} tokens of reasoning, not graded{unended}")
         if why := _why_ungraded(each):
             reasons = "; ".join(f"{num} of {len(each.exam.examples)}: {note}" for note, num in why.items())
-            lines.append(f"{each.exam.name}: not graded are {reasons}")
+            lines.append(f"{each.exam.name}: not graded are {reasons} (what was not answered counts 0)")
     return lines
 
 

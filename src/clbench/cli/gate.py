@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -22,8 +20,10 @@ from clbench.cli.options import (
     model_spec,
     progress_bars,
     say,
+    say_json,
 )
 from clbench.core.errors import SpecError
+from clbench.core.scratch import scratch
 
 REGRESSED = 2
 Exams = Annotated[
@@ -113,18 +113,18 @@ def gate(
     exams = [e for e in open_named(old.names, old.items, how.data) if e.name in known]
     ask.check_exams(old, exams)
     check_margins(old, own)
-    with progress_bars(), TemporaryDirectory() as scratch:
+    with progress_bars(), scratch("gate") as folder:
         if repeat:
             same = old.model if unchanged is None else model_spec(unchanged, **old.model.model_dump())
             old = ask.repeat(old, same, exams, how, repeat)
         # New answers are compared with new answers: what the store holds may be of another day or machine.
-        answers = Store(Path(scratch) if repeat else how.store)
+        answers = Store(folder if repeat else how.store)
         new = ask.take(spec, exams, old.names, old.items, answers, how)
     report = replace(gate_report(old, new, exams, margin, own, level), strict=strict)
     remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))
     _write(junit, texts.as_junit(report))
     _write(markdown, texts.as_markdown(report))
-    say(json.dumps(texts.as_json(report), indent=1, ensure_ascii=False) if as_json else texts.as_table(report))
+    say_json(texts.as_json(report)) if as_json else say(texts.as_table(report))
     if report.failed:
         raise typer.Exit(REGRESSED)
 

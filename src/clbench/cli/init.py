@@ -39,11 +39,13 @@ axes:
 def init(name: Annotated[str, typer.Argument(help="Name of the run; NAME.yaml is written here.")]) -> None:
     """Write a commented run spec."""
     from clbench.core.errors import SpecError
+    from clbench.core.spec import MOST_NAME
 
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or len(name.encode()) > MOST_NAME:
+        mend = f"at most {MOST_NAME} letters, digits, '.', '_' and '-'"
+        raise SpecError(f"{name[:60]!r} is no name", where="NAME", mend=mend)
     path = Path(f"{name}.yaml")
     if path.exists():
         raise SpecError(f"{path} is there already", where="NAME", mend="choose another name, or remove the file")
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise SpecError(f"{name!r} is no name", where="NAME", mend="letters, digits, '.', '_' and '-' only")
     path.write_text(TEXT.format(name=name), encoding="utf-8")
     say(f"wrote {path}; next: clbench run {path} --plan")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 from clbench.cli.options import Data, Place, machine, say
 from clbench.core.errors import DataError, SpecError, UserError
 from clbench.core.notice import notice
+from clbench.core.scratch import scratch
 
 if TYPE_CHECKING:
     import zipfile
@@ -188,11 +188,11 @@ def _unpacked(path: Path) -> Generator[Path]:
         yield path
         return
     try:
-        with tempfile.TemporaryDirectory() as scratch:
+        with scratch("zip") as folder:
             with zipfile.ZipFile(path) as archive:
-                _check_archive(archive, Path(scratch).resolve(), path)
-                archive.extractall(scratch)
-            yield Path(scratch)
+                _check_archive(archive, folder.resolve(), path)
+                archive.extractall(folder)
+            yield folder
     except (zipfile.BadZipFile, RuntimeError, zlib.error, EOFError) as error:
         what = "is no .zip" if isinstance(error, zipfile.BadZipFile) else f"cannot be unpacked: {error}"
         raise DataError(what, where=str(path), mend="name a result folder, or a .zip of some") from None

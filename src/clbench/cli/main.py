@@ -30,10 +30,11 @@ from clbench.cli import (
     tune,
     watch,
 )
-from clbench.cli.options import say, stopped_text
+from clbench.cli.options import complain, say, stopped_text
 from clbench.core.errors import UserError
 from clbench.core.extras import explained
 from clbench.core.notice import quiet_libraries
+from clbench.core.process import staying
 
 JUDGES = ("gate", "watch")
 STOPPED, CUT_OFF = 130, 141  # by Ctrl-C; by a reader that wants no more, as `| head`
@@ -93,7 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     mend = 3 if given[:1] and given[0] in JUDGES else 2
     try:
-        result = app(args=given, standalone_mode=False)
+        with staying():
+            result = app(args=given, standalone_mode=False)
+    except SystemExit as error:  # of code that is not ours: what it leaves is no result, whatever its code says
+        what = f"something that it called ended clbench with exit code {error.code}, and gave no result"
+        mend_it = "look for an exit in the file that is named as a learner, and in plug-ins; what is finished is kept"
+        return _refused(UserError(what, mend=mend_it), mend)
     except UserError as error:
         return _refused(error, mend)
     except KeyboardInterrupt:
@@ -107,12 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # typer raises the usage errors of its own click, installed or vendored: told by their names.
         return mend if _usage(error) == 2 else STOPPED
     if result == STOPPED:
-        sys.stderr.write(f"clbench: {stopped_text()}\n")
+        complain(stopped_text())
     return result if isinstance(result, int) else 0
 
 
 def _refused(error: UserError, code: int) -> int:
-    sys.stderr.write(f"clbench: {error}\n")
+    complain(str(error))
     return code
 
 
@@ -123,6 +129,9 @@ def _told(error: Exception) -> UserError | None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         mend = "free some space, or write elsewhere; what the store holds is kept, and the same command goes on"
         return UserError("the disk is full", where=_named(error), mend=mend)
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        mend = "raise the limit of your account or batch job, or write elsewhere"
+        return UserError("a file would be larger than the system allows (ulimit -f)", where=_named(error), mend=mend)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         mend = "check that the path is right, that it can be read or written, and that the disk is not full"
         return UserError(error.strerror[:1].lower() + error.strerror[1:], where=_named(error), mend=mend)
@@ -137,16 +146,22 @@ def _named(error: OSError) -> str:
 def _usage(error: Exception) -> int:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "Abort" in kinds:
-        sys.stderr.write(f"clbench: {stopped_text()}\n")
+        complain(stopped_text())
         return STOPPED
     if "ClickException" not in kinds:
         raise error
-    sys.stderr.write(f"clbench: {_message(error)}\n  to mend: see `clbench --help`\n")
+    verb = vars(error).get("cmd")
+    whole = "clbench" if verb is None or verb.name in (None, app.info.name) else f"clbench {verb.name}"
+    complain(f"{_message(error)}\n  to mend: see `{whole} --help`")
     return 2
 
 
 def _message(error: Exception) -> str:
     text = str(error) or type(error).__name__
+    if (param := vars(error).get("param")) is not None:
+        name = next((opt for opt in param.opts if opt.startswith("--")), param.opts[0])
+        # "Value error" is pydantic's, by which typer reads values.
+        text = f"{name} is missing" if text.startswith("Missing ") else f"{name}: {text.removeprefix('Value error, ')}"
     wrong = text.split("'")[1] if text.startswith("No such command '") else ""
     if wrong:
         from clbench.core.errors import did_you_mean

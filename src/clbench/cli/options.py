@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Generator
@@ -14,6 +15,7 @@ import typer
 from clbench.cli.terminal import is_dumb
 from clbench.core import notice
 from clbench.core.errors import SpecError
+from clbench.core.plain import plain, plain_json
 from clbench.core.progress import Progress, listener
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def _bars() -> Generator[None]:
     from rich.progress import Progress as Bars
 
     bars = Bars(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -127,7 +129,7 @@ def _bars() -> Generator[None]:
 
     def tell(progress: Progress) -> None:
         _note(progress)
-        name = "[bold]whole[/bold]" if progress.slot == 0 else progress.what
+        name = "whole" if progress.slot == 0 else progress.what
         if progress.slot not in slots or slots[progress.slot][0] != name:
             if progress.slot in slots:
                 bars.remove_task(slots[progress.slot][1])  # pyright: ignore[reportArgumentType]  # rich's TaskID is an int
@@ -175,5 +177,15 @@ def _lines() -> Generator[None]:
 
 
 def say(text: str) -> None:
-    """Write a line of a result on stdout."""
-    sys.stdout.write(text + "\n")
+    """Write a line of a result on stdout; what strangers wrote into it is made plain."""
+    sys.stdout.write(plain(text) + "\n")
+
+
+def say_json(value: Any) -> None:
+    """Write a value on stdout as JSON that reads back as the same and moves no terminal."""
+    sys.stdout.write(plain_json(json.dumps(value, indent=1, ensure_ascii=False)) + "\n")
+
+
+def complain(text: str) -> None:
+    """Write on stderr what went wrong; what strangers wrote into it is made plain."""
+    sys.stderr.write(f"clbench: {plain(text)}\n")

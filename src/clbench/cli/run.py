@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, machine, progress_bars, say
+from clbench.cli.options import Data, Json, Place, machine, progress_bars, say, say_json
 from clbench.core.errors import ExtraError, SpecError
 from clbench.core.extras import need_models
 from clbench.core.notice import notice
@@ -27,6 +26,7 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("clbench-report"),
     record: Annotated[Path | None, typer.Option(help="Also copy the result folders here, to be committed.")] = None,
+    limit: Annotated[float | None, typer.Option(help="Most seconds for one lesson with its exams.", min=1)] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be made, and make nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -35,14 +35,14 @@ def run(
     from clbench.store.store import Store
 
     check_models("a run", plan)
-    how = machine(store, data, workers, device)
+    how = machine(store, data, workers, device).model_copy(update={"limit_s": limit})
     grid = load_grid(spec, set_ or [])
     opened = Store(how.store)
     if plan:
         from clbench.engine.plan import plan_of
 
         table = plan_of(grid.specs(), opened, how)
-        say(json.dumps(table.as_dict(), indent=1) if as_json else table.as_text())
+        say_json(table.as_dict()) if as_json else say(table.as_text())
         return
     with progress_bars():
         results = run_grid(grid, opened, how)
@@ -57,7 +57,7 @@ def run(
         _copy(results, record)
     if as_json:
         cut = cut_counts(group_runs(runs))
-        say(json.dumps({"results": [str(r) for r in results], "report": str(page), "cut": cut}, indent=1))
+        say_json({"results": [str(r) for r in results], "report": str(page), "cut": cut})
         return
     say(summary_text(runs))
     say(f"report: {page.resolve()}")

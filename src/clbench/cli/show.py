@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Data, Json, say
+from clbench.cli.options import Data, Json, say, say_json
+from clbench.cli.terminal import console
 
 if TYPE_CHECKING:
     from clbench.models.net import Net
@@ -23,7 +22,7 @@ def list_(what: Annotated[What, typer.Argument(help="What to list.")], as_json: 
 
     rows = LISTERS[what]()
     if as_json:
-        say(json.dumps({row["name"]: row for row in rows}, indent=1, ensure_ascii=False))
+        say_json({row["name"]: row for row in rows})
         return
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
@@ -60,15 +59,13 @@ def show(
 
 
 def _draw(name: str, root: Path | None) -> None:
-    from rich.console import Console
-
     from clbench.data.outline import stream_outline
     from clbench.data.stream import open_stream
     from clbench.report.outline import outline_table, similarity_table
     from clbench.report.words import WORDS
 
     outline = stream_outline(open_stream(name, root))
-    out = Console(width=None if sys.stdout.isatty() else 160)
+    out = console()
     out.print(outline_table(outline, WORDS["en"]))
     alike = similarity_table(outline, WORDS["en"])
     if alike is not None:

@@ -7,7 +7,15 @@ import io
 import itertools
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from clbench.core.plain import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
 
 # Signs that our own tables are drawn with, as a terminal without them shows them. Everything else may be data, and
 # data is escaped, so that it can still be told what it was.
@@ -31,6 +39,43 @@ def prepare(arguments: Sequence[str]) -> None:
             stream.reconfigure(encoding="ascii", errors=errors)
         else:
             stream.reconfigure(errors=errors)
+    sys.excepthook = _broke
+
+
+def _broke(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
+    """Write a traceback, ours or of a user's file, as Python does; its messages may hold anybody's text."""
+    sys.stderr.write(plain("".join(traceback.format_exception(kind, error, place))))
+
+
+def console() -> Console:
+    """Return where tables are drawn on stdout: what strangers wrote into them is neither markup nor obeyed.
+
+    A console's own signs (colours, links) are added to its segments when these are written, so every segment's text is
+    somebody's text.
+    """
+    from rich.console import Console
+
+    found = Console(
+        width=None if sys.stdout.isatty() else 160, markup=False, emoji=False, highlight=False, safe_box=True
+    )
+    found.push_render_hook(_Plain())  # pyright: ignore[reportArgumentType]  # its class would be imported for --help too
+    return found
+
+
+class _Plain:
+    """A render hook: what is printed is drawn, and the text of every segment made plain."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Drawn(each) for each in renderables]
+
+
+class _Drawn:
+    def __init__(self, inside: ConsoleRenderable) -> None:
+        self._inside = inside
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._inside, options):
+            yield segment if segment.control else segment._replace(text=plain(segment.text))
 
 
 def _asks_for_json(arguments: Sequence[str]) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, machine, progress_bars, say
+from clbench.cli.options import Data, Json, Place, machine, progress_bars, say, say_json
 from clbench.cli.run import Change, check_models
 
 
@@ -42,12 +41,12 @@ def tune(
 
         check_apart(tuning, how)
         table = plan_of(tuning.grid.specs(), opened, how)
-        say(json.dumps(table.as_dict(), indent=1) if as_json else table.as_text())
+        say_json(table.as_dict()) if as_json else say(table.as_text())
         return
     with progress_bars():
         record = tuned(tuning, opened, how)
     write_tuned(record, place, recipe)
-    say(json.dumps(record, indent=1, ensure_ascii=False) if as_json else _table(record))
+    say_json(record) if as_json else say(_table(record))
     if not as_json:
         say(f"written: {place}")
 

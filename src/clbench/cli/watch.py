@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from clbench.cli.options import Json, say
+from clbench.cli.options import Json, say, say_json
 from clbench.core.errors import SpecError
 
 ALARM, NOT_WATCHED = 2, 4
@@ -38,7 +37,7 @@ def watch(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "watch.html").write_text(texts.watch_page(found, rate), encoding="utf-8")
-    say(json.dumps(texts.as_json(found, rate), indent=1) if as_json else texts.as_table(found, rate))
+    say_json(texts.as_json(found, rate)) if as_json else say(texts.as_table(found, rate))
     if out is not None and not as_json:
         say(f"page: {(out / 'watch.html').resolve()}")
     states = {w.state for w in found}

@@ -39,7 +39,7 @@ class Matrix:
     Attributes:
         values: float64 (T+1, E), score over graded answers (their mean, or the scorer's own rule), in [0, 1] or NaN.
         n: int64 (T+1, E), graded answers in each cell.
-        ungraded: int64 (T+1, E), answers that could not be marked.
+        ungraded: int64 (T+1, E), answers that could not be marked, and those never given, which count 0.
         columns: What each column is, own tasks first.
     """
 
@@ -97,11 +97,11 @@ class Matrix:
         return tuple(i for i, c in enumerate(self.columns) if c.kind in kinds)
 
     def with_cell(self, step: int, column: int, marks: Marks) -> Matrix:
-        """Give a copy with one cell filled; ungraded answers are counted, and are no part of the score."""
+        """Give a copy with one cell filled."""
         values, n, ungraded = self.values.copy(), self.n.copy(), self.ungraded.copy()
         values[step, column] = np.nan if marks.score is None else marks.score
-        n[step, column] = sum(g.score is not None for g in marks.grades)
-        ungraded[step, column] = sum(g.score is None for g in marks.grades)
+        n[step, column] = sum(g.score is not None and not g.declined for g in marks.grades)
+        ungraded[step, column] = len(marks.grades) - n[step, column]
         return replace(self, values=values, n=n, ungraded=ungraded)
 
     def to_json(self) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TextIO
 
+from clbench.core.plain import plain
+
 # What libraries would print by themselves: their bars stand beside ours, and what matters of their warnings we say.
 # Whoever sets one of these wins.
 QUIET = {
@@ -33,8 +35,8 @@ listener: ContextVar[Callable[[str], None]] = ContextVar("listener", default=_on
 
 
 def notice(text: str) -> None:
-    """Tell whoever listens, by default stderr: a notice is never lost."""
-    listener.get()(text)
+    """Tell whoever listens, by default stderr: a notice is never lost. What strangers wrote into it is made plain."""
+    listener.get()(plain(text))
 
 
 def quiet_libraries() -> None:

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import multiprocessing
 import re
 import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from clbench.core.cache import first_time
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.keys import file_digest
+from clbench.core.notice import notice
+from clbench.core.process import staying
 
 ROOMS = {"learner": "clbench.learners", "scorer": "clbench.scoring", "metric": "clbench.metrics"}
 
@@ -105,6 +111,14 @@ class Own:
         return f"{self.attribute}@{self.pin}"
 
 
+def runs_own(learner: Any) -> bool:
+    """Tell whether a learner's settings name a user's own file, for itself or for a part of it."""
+    if isinstance(learner, str):
+        return OWN.fullmatch(learner) is not None
+    parts: Any = learner.values() if isinstance(learner, Mapping) else learner
+    return isinstance(learner, (Mapping, list, tuple)) and any(map(runs_own, parts))
+
+
 def own(name: str, where: str = "") -> Own | None:
     """Tell what a name in the form `file.py:Name` points at, without running the file; None for every other name.
 
@@ -137,6 +151,7 @@ def load_own(owned: Own, where: str = "") -> object:
     Raises:
         SpecError: The file does not import, or declares no such thing.
     """
+    _tell_trust(owned)
     module = sys.modules.get(_module_name(owned)) or _run(owned, where)
     declared = {name: value for name, value in vars(module).items() if not name.startswith("_")}
     if owned.attribute not in declared:
@@ -145,6 +160,15 @@ def load_own(owned: Own, where: str = "") -> object:
             f"{owned.path} declares no {owned.attribute!r}", where=where, mend=did_you_mean(owned.attribute, here)
         )
     return declared[owned.attribute]
+
+
+def _tell_trust(owned: Own) -> None:
+    """Say once for each content of a file that it runs with the user's rights; workers leave that to their command."""
+    if multiprocessing.parent_process() is None and first_time("trusted", owned.pin):
+        notice(
+            f"{owned.path}: this file is run, with all your rights and no walls around it; look through what is not "
+            "your own (said once for each content of a file)"
+        )
 
 
 def module_of(owned: Own) -> ModuleType:
@@ -163,7 +187,8 @@ def _run(owned: Own, where: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # before it runs: pydantic looks up the names of annotations there
     try:
-        spec.loader.exec_module(module)
+        with staying():
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever a user's file may raise
         del sys.modules[spec.name]
         raise SpecError(

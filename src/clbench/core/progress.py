@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from clbench.core.plain import plain
 
 T = TypeVar("T")
 
@@ -30,10 +32,10 @@ listener: ContextVar[Callable[[Progress], None] | None] = ContextVar("listener",
 
 
 def report(progress: Progress) -> None:
-    """Tell whoever listens."""
+    """Tell whoever listens; what strangers wrote into its name is made plain."""
     listen = listener.get()
     if listen is not None:
-        listen(progress)
+        listen(replace(progress, what=plain(progress.what)))
 
 
 def track(items: Iterable[T], what: str, *, total: int, done: int = 0) -> Iterator[T]:

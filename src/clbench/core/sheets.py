@@ -23,6 +23,7 @@ class Row(Frozen):
         thought: Tokens of reasoning before the answers, and answers that never came because it did not end; empty
             where nobody reasoned.
         parts: `Grade.parts` of the items, where the exam's score is not the mean of the scores; else empty.
+        declined: Places of the items that were not answered; their scores are 0.
         cut: What did not fit: (questions cut, their tokens, examples left out whole); empty where all of it did.
     """
 
@@ -33,7 +34,8 @@ class Row(Frozen):
     parts: tuple[tuple[float, ...], ...] = ()
     thought: tuple[int, ...] = ()
     cut: tuple[int, ...] = ()
-    later: ClassVar[frozenset[str]] = frozenset({"parts", "thought", "cut"})
+    declined: tuple[int, ...] = ()
+    later: ClassVar[frozenset[str]] = frozenset({"parts", "thought", "cut", "declined"})
 
     def values(self) -> NDArray[np.float64]:
         """Give the scores, shape (items,), NaN where an answer could not be marked.

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from clbench.core.keys import key
 from clbench.core.types import AnswerRule, Frozen
 
+MOST_NAME = 200  # characters of a name: it names a folder, and a file system takes 255 bytes
 HEADLINE = (
     "average_performance",
     "learning_accuracy",
@@ -110,7 +111,7 @@ class RunSpec(Frozen):
         budget: Which cells are due.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MOST_NAME)
     model: ModelSpec = ModelSpec()
     learner: Mapping[str, Any]
     stream: str
@@ -146,6 +147,7 @@ class Machine(Frozen):
         workers: Processes that make stages side by side, one thread each.
         exam_batch: Questions per forward pass. In 16 bits it may change an answer, and is then part of its key.
         checkpoint_s: Seconds between checkpoints inside a lesson.
+        limit_s: Most seconds that one unit (a lesson and its exams) may take; None sets no limit.
     """
 
     store: Path = Path("clbench-store")
@@ -154,3 +156,4 @@ class Machine(Frozen):
     workers: int = Field(default=1, ge=1)
     exam_batch: int = Field(default=64, ge=1)
     checkpoint_s: float = Field(default=60.0, ge=0.0)
+    limit_s: float | None = Field(default=None, gt=0.0)

@@ -17,8 +17,7 @@ class Frozen(BaseModel):
     """A value: immutable, and an unknown field is an error.
 
     Attributes:
-        later: Fields that came after keys were first made; a key leaves them out where they hold their defaults, so
-            that what is in stores and locks stays valid.
+        later: Fields newer than the first keys; keys leave them out at their defaults, so stores and locks stay valid.
     """
 
     later: ClassVar[frozenset[str]] = frozenset()
@@ -313,15 +312,18 @@ class Grade(Frozen):
     """The mark of one answer.
 
     Attributes:
-        score: In [0, 1]; None = could not be marked, which is counted as ungraded and never as 0.
-        parts: Sub-scores (one per rubric, or per component of a scorer), or the counts behind a corpus-level score.
-        note: Why, in words, where that helps a reader.
+        score: In [0, 1]; None = the question could not be marked whatever was said; it is counted as ungraded.
+        declined: No answer was given: it counts 0, since abstaining must not be free, and as ungraded too.
+        parts: Sub-scores, one per rubric or component of a scorer, or the counts behind a corpus-level score.
+        note: Why, in words.
     """
 
     example_id: str
     score: float | None
     parts: tuple[float, ...] = ()
     note: str = ""
+    declined: bool = False
+    later: ClassVar[frozenset[str]] = frozenset({"declined"})
 
 
 class Marks(Frozen):

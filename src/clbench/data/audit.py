@@ -9,7 +9,7 @@ from itertools import islice
 from clbench.core.errors import DataError
 from clbench.data.audit_files import EVERY, Row, Source, followed, walk
 from clbench.data.audit_findings import KINDS, Findings
-from clbench.data.audit_form import Form, Reading, form_of, unescaped
+from clbench.data.audit_form import Form, Reading, form_of, unescaped, unread
 from clbench.data.audit_part import Part, Shape, main_of
 from clbench.data.audit_rows import Labels, compare, shape_of
 from clbench.data.audit_text import Measure, flaws, shown
@@ -93,10 +93,13 @@ def _form(
     if not first:
         return None
     try:
-        return form_of([row for _, row in first], *given, accept)
+        form = form_of([row for _, row in first], *given, accept)
     except RowError as error:
         findings.add(error.kind, first[0][0], error.what, error.mend)
         return None
+    for where, column in unread(form, first):
+        findings.add("unread", where, f"column {column!r}")
+    return form
 
 
 class _Walker:

@@ -16,10 +16,19 @@ Row = Mapping[str, Any]
 TRAIN, VALIDATION, TEST, WHOLE = "train", "validation", "test", "all"
 SPLITS = (TRAIN, VALIDATION, TEST)
 ALIASES = {
-    **dict.fromkeys(("train", "training", "lesson"), TRAIN),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), VALIDATION),
-    **dict.fromkeys(("test", "eval", "exam"), TEST),
+    **dict.fromkeys(("train", "training", "lesson", "训练", "訓練"), TRAIN),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "development", "验证", "驗證", "开发集"), VALIDATION),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation", "exam"), TEST),
+    **dict.fromkeys(("heldout", "holdout", "测试", "測試", "评测", "評測"), TEST),
 }
+ENDINGS = re.compile("(?:set|data|file|split)?s?$")  # of `testset`, `tests`
+HAN = re.compile("|".join(name for name in ALIASES if not name.isascii()))
+NAMELESS = {"", "part", "data", "shard", "file", "chunk", "of"}  # of 0000.parquet: its folder may say the split
+FOREIGN = (
+    (b"version https://git-lfs", "this is a pointer of Git LFS, not the data", "git lfs pull, in the repository"),
+    (b"<!doctype html", "this is a web page, not the data", "download the file itself"),
+    (b"<html", "this is a web page, not the data", "download the file itself"),
+)
 EVERY = 256  # rows between two reports of progress
 
 
@@ -82,14 +91,25 @@ def sources(files: Sequence[Path], named: Sequence[str]) -> list[Source]:
 
 
 def split_of(path: Path) -> str | None:
-    """Tell a split from a file's name, or give None.
+    """Tell a split from a file's name, or from its folder's where the name is a number; or give None.
 
     Example:
-        >>> split_of(Path("news-dev.jsonl")), split_of(Path("news.csv"))
-        ('validation', None)
+        >>> split_of(Path("news-dev.jsonl")), split_of(Path("TestSet.csv")), split_of(Path("测试集.csv"))
+        ('validation', 'test', 'test')
+        >>> split_of(Path("test/0000.parquet")), split_of(Path("news.csv"))
+        ('test', None)
     """
-    known = [ALIASES[part] for part in re.split(r"[^a-z]+", _stem(path).lower()) if part in ALIASES]
+    stem = re.sub("(?<=[a-z])(?=[A-Z])", "-", _stem(path)).lower()
+    words = re.split(r"[^a-z]+", re.sub("(held|hold)[-_ ]out", r"\1out", stem))
+    known = [split for word in words if (split := _alias(word)) is not None]
+    known += [ALIASES[found] for found in HAN.findall(stem)]
+    if not known and set(words) <= NAMELESS and stem.isascii():
+        return ALIASES.get(path.parent.name.lower())
     return known[-1] if known else None
+
+
+def _alias(word: str) -> str | None:
+    return ALIASES.get(word) or ALIASES.get(ENDINGS.sub("", word))
 
 
 def _stem(path: Path) -> str:
@@ -152,14 +172,23 @@ def followed(files: Sequence[Source], doing: str) -> Iterator[tuple[Source, Iter
 
 
 def _foreign(path: Path, suffix: str | None) -> DataError | None:
-    """Recognise UTF-16 at once; read as UTF-8, every line of it would be broken."""
-    if suffix not in (".jsonl", ".json", ".csv", ".tsv"):
-        return None
+    """Recognise at once what is another kind of file: read as what its name says, every line of it would be broken."""
     try:
         with path.open("rb") as file:
-            first = file.read(2)
+            beginning = file.read(512)
     except OSError as error:
         return DataError(f"the file cannot be read: {error.strerror}", where=f"{path}:1")
+    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for begins, what, mend in FOREIGN:
+        if text.startswith(begins):
+            return DataError(what, where=f"{path}:1", mend=mend)
+    if suffix == ".jsonl" and text[:1] == b"[" and text[1:].lstrip()[:1] == b"{":
+        mend = f"name it {_stem(path)}.json, or write one object a line"
+        return DataError("the file is one array, not one object a line", where=f"{path}:1", mend=mend)
+    return _utf16(path, beginning[:2]) if suffix in (".jsonl", ".json", ".csv", ".tsv") else None
+
+
+def _utf16(path: Path, first: bytes) -> DataError | None:
     # Without a byte order mark, ASCII letters show by their other byte: 0.
     found = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}.get(first, "")
     if len(first) == 2 and (first[0] == 0) != (first[1] == 0):

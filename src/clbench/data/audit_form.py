@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ SHOWN = (
 )
 BEFORE = {"question and answers": "context"}  # columns that a form may have besides, before and after its question
 AFTER = {"instruction and output": "input"}
+CONTEXT = ("system", "history", "context", "passage", "input", "choices", "options", "tools", "images", "image")
 ESCAPES = (("\\\\", "\\"), ("\\n", "\n"), ("\\t", "\t"))
 
 
@@ -81,6 +83,11 @@ class Form:
         """The columns that a template uses, each once."""
         return tuple(dict.fromkeys((*self.prompt.fields, *self.target.fields)))
 
+    @property
+    def made_of(self) -> str:
+        """The column of which the columns of the task are made; "" where they are the file's own."""
+        return self.turns or (SQUAD if self.name == "question and answers" and SQUAD in self.accept else "")
+
     def values(self, row: Mapping[str, Any]) -> dict[str, str]:
         """Give the texts of the columns that are used.
 
@@ -113,6 +120,8 @@ class Form:
     def _accepted(self, row: Mapping[str, Any], answer: str) -> tuple[str, ...]:
         found: dict[str, None] = {}
         for column in self.accept:
+            if column not in row and column in self.optional:
+                continue
             if column not in row:
                 raise RowError("column", f"there is no column {column!r}", mend=did_you_mean(column, row))
             found |= dict.fromkeys(answers_of(row[column], column))
@@ -120,7 +129,7 @@ class Form:
 
     def _derived(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Give a row with the column that a known form makes: the first of SQuAD's answers."""
-        if self.name != "question and answers" or SQUAD not in self.accept or SQUAD not in row:
+        if self.made_of != SQUAD or SQUAD not in row:
             return row
         texts = answers_of(row[SQUAD], SQUAD)
         return {**row, "answer": texts[0] if texts else ""}
@@ -168,8 +177,10 @@ def form_of(
         SpecError: A given template is none.
     """
     id_ = "id" if rows and all("id" in row for row in rows) else None
+    lacking = frozenset(column for column in accept if any(column in row for row in rows))
     if prompt is not None and target is not None:
-        return Form("columns", _given("--prompt", prompt), _given("--target", target), id_, accept=tuple(accept))
+        asks, says = _given("--prompt", prompt), _given("--target", target)
+        return Form("columns", asks, says, id_, accept=tuple(accept), optional=lacking)
     counts = {name: sum(set(columns) <= row.keys() for row in rows) for name, columns in KNOWN.items()}
     name = max(counts, key=lambda n: counts[n])
     if counts[name] == 0:
@@ -184,8 +195,9 @@ def form_of(
                 where="--prompt" if prompt is not None else "--target",
                 mend="leave it out; or give both --prompt and --target, for other columns",
             )
-        return Form(name, Template(()), Template(()), id_, turns, tuple(accept))
-    return _by_columns(rows, name, (prompt, target), id_, tuple(accept))
+        return Form(name, Template(()), Template(()), id_, turns, tuple(accept), lacking)
+    found = _by_columns(rows, name, (prompt, target), id_, tuple(accept))
+    return dataclasses.replace(found, optional=found.optional | lacking - set(found.fields))
 
 
 def _by_columns(
@@ -205,6 +217,17 @@ def _by_columns(
     prompt = template.parse(asks) if given[0] is None else _given("--prompt", given[0])
     target = template.parse(says) if given[1] is None else _given("--target", given[1])
     return Form(name, prompt, target, id_, accept=accept, optional=frozenset({more} if more else ()))
+
+
+def unread(form: Form, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, str]]:
+    """Return (where, column) of the first value of each column that adds to a question as a rule, and is not read."""
+    read = {*form.fields, *form.accept, form.turns, *(("system",) if form.turns else ())}
+    found: dict[str, str] = {}
+    for where, row in rows:
+        found |= {
+            c: where for c in CONTEXT if c not in read and c not in found and row.get(c) not in (None, "", [], {})
+        }
+    return [(where, column) for column, where in found.items()]
 
 
 def unescaped(text: str) -> str:

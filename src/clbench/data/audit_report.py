@@ -106,7 +106,11 @@ def plain(audit: Audit) -> str:
             if KINDS[kind].severity == severity:
                 lines += ["", f"{severity}: {KINDS[kind].title} ({num:,})", *_places(audit, kind)]
     if not audit.measure.exact:
-        lines += ["", f"lengths are in words; --model NAME counts tokens, of which {audit.measure.most} fit"]
+        most = audit.measure.most
+        fits = (
+            "and says how many fit; how long a row may be is not known here" if most is None else f"of which {most} fit"
+        )
+        lines += ["", f"lengths are in words; --model NAME counts tokens, {fits}"]
     return "\n".join([*lines, "", verdict(audit)])
 
 

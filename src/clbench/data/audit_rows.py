@@ -83,6 +83,11 @@ def shape_of(parts: dict[str, Part], form: Form | None, labels: Labels) -> Shape
             where="--labels",
             mend="leave it out, or name the column of the labels with --target",
         )
+    if len(counts) == 1 and labels == "from-data":
+        what = f"every row answers '{shown(next(iter(counts)))}': one label is no set of labels"
+        raise SpecError(what, where="--labels", mend="leave it out, or name another column with --target")
+    if len(counts) == 1:  # a set of one would be right whatever is said
+        counts = {}
     few = f"{len(counts)} different answers in {len(part):,} rows"
     if labels == "from-data" and counts:
         return Shape("classification", f"{few}; labels were asked for", counts)
@@ -91,7 +96,8 @@ def shape_of(parts: dict[str, Part], form: Form | None, labels: Labels) -> Shape
             return Shape("classification", f"a column 'label' with {few}", counts)
         if len(part) >= ROWS_PER_LABEL * len(counts):
             return Shape("classification", few, counts)
-    many = f"{len(np.unique(numbers(part.answers))):,} different answers in {len(part):,} rows"
+    num = len(np.unique(numbers(part.answers)))
+    many = f"{num:,} different answer{'s' if num > 1 else ''} in {len(part):,} rows"
     if usual <= SHORT:
         return Shape("qa", f"{many}, most of them at most {SHORT} characters", {})
     return Shape("generation", f"{many}, up to {int(sizes[-1]):,} characters", {})
@@ -105,6 +111,9 @@ def compare(parts: dict[str, Part], shape: Shape | None, findings: Findings) -> 
         _across(parts[a], parts[b], findings)
     for part in parts.values():
         _gaps(part, findings)
+    main = main_of(parts)
+    if main is not None and len(main.labels or {}) == 1 and len(main) > 1:
+        findings.add("single", main.where(0), f"every row answers '{shown(next(iter(main.labels or {})))}'")
     if shape is not None and shape.labels:
         _labels(parts, shape, findings)
 
@@ -168,8 +177,6 @@ def _labels(parts: dict[str, Part], shape: Shape, findings: Findings) -> None:
     taught = part.labels or {}
     commonest, rarest = next(iter(shape.labels)), list(shape.labels)[-1]
     most, least = shape.labels[commonest], shape.labels[rarest]
-    if len(shape.labels) == 1:
-        findings.add("single", part.where(0), f"every row answers '{shown(commonest)}'")
     if most > IMBALANCE * least:
         first = next(first for label, (_, first) in taught.items() if plain_label(label) == rarest)
         what = (

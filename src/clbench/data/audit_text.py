@@ -80,7 +80,7 @@ class Measure(Protocol):
 
     Attributes:
         unit: What is counted, in words: "words", "tokens of tiny-llama".
-        most: Longest row that is not cut.
+        most: Longest row that is not cut; None where no model is known and nobody said one.
         exact: Whether this is what the model counts, or only a guess.
     """
 
@@ -90,8 +90,8 @@ class Measure(Protocol):
         ...
 
     @property
-    def most(self) -> int:
-        """Longest row that is not cut."""
+    def most(self) -> int | None:
+        """Longest row that is not cut, None if not known."""
         ...
 
     @property
@@ -129,7 +129,7 @@ class Words:
     unit = "words"
     exact = False
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self.most = most
 
     def lengths(self, prompts: Sequence[Turns], answers: Sequence[str]) -> list[tuple[int, int]]:
@@ -148,11 +148,13 @@ class Words:
         return []
 
     def fits(self, prompt: int, answer: int) -> bool:
-        """Whether prompt and answer together are no longer than `most`."""
-        return prompt + answer <= self.most
+        """Whether prompt and answer together are no longer than `most`, if there is one."""
+        return self.most is None or prompt + answer <= self.most
 
     def cut(self, prompt: Turns, answer: str) -> tuple[str, str]:
         """Give the lost middle of the prompt and the lost end of the answer: as models cut, in words."""
+        if self.most is None:
+            return "", ""
         text = "\n".join(content for _, content in prompt)
         words, said = list(_WORD.finditer(text)), list(_WORD.finditer(answer))
         kept = min(len(said), self.most // 2)

@@ -90,11 +90,11 @@ def _open_into(
                 found[card.name] = open_exam(card, *how)
         except UserError as error:
             missing[card.name] = error
-    if len(missing) == len(cards):
+    if len(missing) == len(cards) and (broken is None or len(cards) > 1):
         raise next(iter(missing.values()))
     if broken is not None:
-        broken |= {n: error for n, error in missing.items() if not isinstance(error, AbsentError)}
-        missing = {n: error for n, error in missing.items() if isinstance(error, AbsentError)}
+        broken |= {n: e for n, e in missing.items() if len(cards) == 1 or not isinstance(e, AbsentError)}
+        missing = {n: e for n, e in missing.items() if n not in broken}
     if missing:
         _tell_missing(name, missing)
 

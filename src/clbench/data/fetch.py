@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import os
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from clbench.core.cache import cache_folder
 from clbench.core.errors import AbsentError, DataError, did_you_mean, near_paths
 from clbench.core.keys import file_digest
 from clbench.core.notice import notice
@@ -19,8 +21,8 @@ from clbench.data.readers import BY_SUFFIX, hub, open_rows, remarks, saved, stem
 from clbench.data.source import HubSource, PathSource, RowSource, UrlSource
 
 ROOT = "CLBENCH_DATA"
-CACHE = "CLBENCH_CACHE"
 BLOCK = 1 << 20
+DAY_S = 86_400
 MOST_BYTES = 8 << 30  # of a file that is downloaded
 
 Rows = Iterator[tuple[str, dict[str, Any]]]
@@ -184,11 +186,6 @@ def _verify(path: Path, split: str, sha256: Mapping[str, str]) -> None:
         )
 
 
-def _cache() -> Path:
-    named = os.environ.get(CACHE)
-    return Path(named) if named else Path.home() / ".cache" / "clbench"
-
-
 def _download(source: UrlSource, split: str, where: str) -> Path:
     """Give the local copy of a pinned file; it is named by its digest, so it is downloaded once."""
     if split not in source.sha256:
@@ -197,10 +194,13 @@ def _download(source: UrlSource, split: str, where: str) -> Path:
     suffix = suffix_of(url.split("?")[0])
     if suffix is None:
         raise DataError(f"no reader knows {url!r}", where=where, mend="known: " + ", ".join(BY_SUFFIX))
-    path = _cache() / "files" / f"{source.sha256[split]}{suffix}"
+    path = cache_folder() / "files" / f"{source.sha256[split]}{suffix}"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent, suffix=suffix)
+        for left in path.parent.glob("draft-*"):  # of a command that was killed a day ago or earlier
+            if time.time() - left.stat().st_mtime > DAY_S:
+                left.unlink(missing_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix="draft-", suffix=suffix)
         os.close(handle)
         try:
             _get(url, Path(draft), where)

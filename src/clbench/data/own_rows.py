@@ -72,6 +72,12 @@ def others_of(form: Form, row: Mapping[str, object], used: Mapping[str, Any], lo
     return found
 
 
+def replaced_of(form: Form, row: Mapping[str, object], used: Mapping[str, Any]) -> list[str]:
+    """Give the columns of a row that one which the card makes replaces: `answer` beside `answers`, or beside turns."""
+    made = used.keys() if form.turns else {"answer"} if form.made_of else set[str]()
+    return [name for name in made if name in row and name not in (form.id, form.turns, *form.accept)]
+
+
 def _shown(value: Any) -> Any:
     """Give a value as JSON holds it: numbers that are shown by a text of their own are that text."""
     if isinstance(value, (Whole, Real)):

@@ -17,9 +17,9 @@ from typing import TextIO
 import numpy as np
 import yaml
 
-from clbench.core.errors import DataError, SpecError
+from clbench.core.errors import DataError, SpecError, did_you_mean
 from clbench.core.keys import canonical, normal_text, plain_label
-from clbench.core.language import BLANKLESS, told_by_letters
+from clbench.core.language import BLANKLESS, NAMES, codes, told_by_letters
 from clbench.core.notice import notice
 from clbench.core.scorers import depends_on_language
 from clbench.data.audit import Audit
@@ -29,7 +29,7 @@ from clbench.data.audit_part import Part, mark, whole_mark
 from clbench.data.audit_report import written
 from clbench.data.audit_rows import numbers
 from clbench.data.card import list_cards
-from clbench.data.own_rows import accept_column, columns_of, others_of
+from clbench.data.own_rows import accept_column, columns_of, others_of, replaced_of
 from clbench.data.source import NAME
 
 SCORERS = {"classification": "label", "qa": "exact", "generation": "rouge"}
@@ -78,6 +78,17 @@ def shares_of(text: str) -> tuple[int, ...]:
     return tuple(int(p) for p in parts)
 
 
+def refuse_language(name: str | None) -> None:
+    """Refuse a language that no scorer could follow; "code" stands for programs.
+
+    Raises:
+        SpecError: It names none.
+    """
+    if name is not None and name != "code" and not codes(name):
+        mend = f"a code such as en, de or zh, or {did_you_mean(name, NAMES)}"
+        raise SpecError(f"{name!r} is no language", where="--language", mend=mend)
+
+
 def refuse_taken(name: str, out: Path) -> None:
     """Refuse a name that is none, that a shipped card bears, or under which something lies already.
 
@@ -85,7 +96,8 @@ def refuse_taken(name: str, out: Path) -> None:
         SpecError: One of these.
     """
     if not re.fullmatch(NAME, name):
-        raise SpecError(f"{name!r} is no name", where="--task", mend="letters, digits, '.', '_' and '-' only")
+        mend = "at most 200 letters, digits, '.', '_' and '-'"
+        raise SpecError(f"{name[:60]!r} is no name", where="--task", mend=mend)
     if name in list_cards("tasks"):
         raise SpecError(f"{name!r} is a shipped card's name", where="--task", mend="choose another name")
     if out.exists() and not out.is_dir():
@@ -257,6 +269,7 @@ def _write_rows(audit: Audit, split_of: Callable[[str, int], str], folder: Path)
     counts: dict[str, int] = {}
     written: dict[str, set[int]] = {split: set() for split in SPLITS}
     lost: dict[str, int] = {}
+    replaced: dict[str, None] = {}
     sources = [s for part in audit.parts.values() for s in part.sources]
     with ExitStack() as files:
         opened: dict[str, TextIO] = {}
@@ -268,6 +281,7 @@ def _write_rows(audit: Audit, split_of: Callable[[str, int], str], folder: Path)
                     reading = form.read(row)
                     values = columns_of(form, row, reading, audit.roles)
                     kept = others_of(form, row, values, lost)
+                    replaced |= dict.fromkeys(replaced_of(form, row, values))
                 except DataError as error:
                     raise DataError(f"{error.what}: the file changed", where=source.where(number)) from None
                 split = split_of(source.split, mark(normal_text("\n".join(text for _, text in reading.turns))))
@@ -282,6 +296,8 @@ def _write_rows(audit: Audit, split_of: Callable[[str, int], str], folder: Path)
         for file in opened.values():
             file.flush()
             os.fsync(file.fileno())
+    for column in replaced:
+        notice(f"column {column!r} of the files is left out: the task has one of that name, made of {form.made_of}")
     for column, num in lost.items():
         notice(f"column {column!r} holds what JSON cannot in {num:,} rows: it is left out there")
     return counts

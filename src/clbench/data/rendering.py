@@ -216,7 +216,9 @@ class Rendering:
         found: Any = row[self.accept]
         if isinstance(found, Mapping) and "text" in found:  # SQuAD's {text: [...], answer_start: [...]}
             found = found["text"]  # pyright: ignore[reportUnknownVariableType]  # JSON has no types
-        more = _texts([found] if isinstance(found, str) else found, self.accept, where)
+        if found is None or found == "":  # this row has no other answer
+            return []
+        more = _texts(found if isinstance(found, list) else [found], self.accept, where)
         if self.card.labels is not None or self.card.choices is not None:
             more = [plain_label(m) for m in more]
         return [m for m in dict.fromkeys(more) if m != target]
@@ -257,6 +259,8 @@ def _parts(row: Mapping[str, Any], columns: Sequence[str], where: str) -> list[d
             raise DataError(f"there is no column {name!r}", where=where, mend=did_you_mean(name, row))
         if not isinstance(row[name], list):
             raise DataError(f"column {name!r} must be a list: the card has it in `each`", where=where)
+        if any(isinstance(value, str) and not value.strip() for value in row[name]):  # pyright: ignore[reportUnknownVariableType]  # a bare list has no item types
+            raise DataError(f"column {name!r} is empty at one place of its list", where=where)
     lengths = {name: len(row[name]) for name in columns}
     if len(set(lengths.values())) > 1:
         raise DataError(f"lists of different lengths: {lengths}", where=where, mend="`each` pairs them place by place")
@@ -264,6 +268,12 @@ def _parts(row: Mapping[str, Any], columns: Sequence[str], where: str) -> list[d
 
 
 def _texts(value: Any, column: str, where: str) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):  # pyright: ignore[reportUnknownVariableType]  # a bare list has no item types
+    """Give the items of a list as texts, numbers as their file writes them."""
+    try:
+        items: Sequence[Any] = value if isinstance(value, list) else [None]
+        texts = [as_text(item) for item in items]
+    except ValueError:
+        texts = [""]
+    if not all(text.strip() for text in texts):
         raise DataError(f"column {column!r} must be a list of texts, none empty", where=where)
-    return value
+    return texts

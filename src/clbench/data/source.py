@@ -12,7 +12,7 @@ from pydantic import Discriminator, Field, Tag, field_validator
 from clbench.core.types import Frozen
 from clbench.data import template
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"  # it names files, for which a file system takes 255 bytes
 HEX64 = r"^[0-9a-f]{64}$"
 
 Name = Annotated[str, Field(pattern=NAME)]

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.budget import due_columns
-from clbench.core.errors import LearnerError
+from clbench.core.errors import LearnerError, UserError
 from clbench.core.keys import key
 from clbench.core.notice import notice
+from clbench.core.process import end_copy
 from clbench.core.progress import Progress, report
+from clbench.core.protocols import Learner
 from clbench.core.sheets import unended_reasoning
 from clbench.core.spec import ExamBudget, Machine, ModelSpec
 from clbench.core.types import Answer, Exam, Example
@@ -70,7 +72,7 @@ def ask(trajectory: Trajectory, step: int, exam: Exam, store: Store) -> Asked:
     def make(folder: Path) -> None:
         learner = trajectory.at(step)
         started = time.monotonic()
-        answers = learner.respond([unanswered(e) for e in exam.examples], exam.decode)
+        answers = answers_of(learner, exam)
         check_answers(answers, exam, trajectory.spec.learner_label)
         report(Progress(f"{exam.name}: {time.monotonic() - started:.1f} s", len(answers), len(exam.examples)))
         write_jsonl(folder / "answers.jsonl", answers)
@@ -89,6 +91,22 @@ def ask(trajectory: Trajectory, step: int, exam: Exam, store: Store) -> Asked:
     why["machine"] = machine_of(trajectory.machine, trajectory.spec.model)
     folder = store.once("ask", found, make, why)
     return Asked(found, tuple(read_jsonl(folder / "answers.jsonl", Answer)))
+
+
+def answers_of(learner: Learner, exam: Exam) -> list[Answer]:
+    """Let a learner sit an exam, without the right answers.
+
+    Raises:
+        UserError: It cannot; names the exam and, where it is one, the question.
+    """
+    try:
+        found = learner.respond([unanswered(e) for e in exam.examples], exam.decode)
+        end_copy()
+        return found
+    except UserError as error:
+        if error.where.startswith("example "):
+            raise type(error)(error.what, where=f"exam {exam.name}, {error.where}", mend=error.mend) from error
+        raise
 
 
 def unanswered(example: Example) -> Example:

@@ -144,7 +144,8 @@ def _marks(sheets: Sheets) -> Iterator[str]:
     scores: dict[str, object] = {}
     for sheet in sheets.sheets:
         for step, row in sheet.rows.items():
-            if row.mark != key("mark", ask=row.ask, scorer=sheet.scorer, version=sheet.version, judge=None):
+            more = {"declined": "0"} if row.declined else {}
+            if row.mark != key("mark", ask=row.ask, scorer=sheet.scorer, version=sheet.version, judge=None, **more):
                 yield f"{sheet.exam}, row {step}: the key of its grades does not follow from that of its answers"
             if scores.setdefault(row.ask, (row.scores, row.parts)) != (row.scores, row.parts):
                 yield f"{sheet.exam}, row {step}: the same answers have other grades elsewhere"

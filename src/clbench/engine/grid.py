@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from clbench.core.errors import DataError, SpecError, UserError, did_you_mean, near_paths
 from clbench.core.notice import notice
-from clbench.core.spec import HEADLINE, ExamBudget, Machine, ModelSpec, RunSpec
+from clbench.core.spec import HEADLINE, MOST_NAME, ExamBudget, Machine, ModelSpec, RunSpec
 from clbench.core.types import Frozen
 from clbench.data.cardfile import read_text
 from clbench.data.here import card_here
@@ -44,7 +44,7 @@ class Recipe(Frozen):
         about: What the recipe is for, for readers.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MOST_NAME)
     model: ModelSpec = ModelSpec()
     learner: Mapping[str, Any] | str | None = None
     stream: str
@@ -219,10 +219,15 @@ def _expand(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> list[Run
         for axis, value in zip(recipe.axes, point, strict=True):
             labels.append(_label(axis, value))
             _place(values, axis, value)
+        if len(name := "-".join(labels)) > MOST_NAME:
+            mend = f"at most {MOST_NAME} characters: shorten `name`, or name points of the learner axis with `as:`"
+            raise SpecError(
+                f"a run would be named by {len(name)} characters, {name[:40]!r}...", where="name", mend=mend
+            )
         values["model"] = {"name": values["model"]} if isinstance(values["model"], str) else values["model"]
         values["learner"] = _learner(values.get("learner"), recipe, chosen)
         values["stream"] = streams[str(values["stream"])]
-        spec = validated(RunSpec, {**values, "name": "-".join(labels)}, "")
+        spec = validated(RunSpec, {**values, "name": name}, "")
         runs.append(resolve(spec))
     return runs
 

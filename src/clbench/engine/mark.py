@@ -13,12 +13,14 @@ from clbench.core import plugins
 from clbench.core.errors import SpecError
 from clbench.core.extras import explained
 from clbench.core.keys import canonical, key
-from clbench.core.protocols import ScorerPlugin
+from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.spec import ModelSpec
-from clbench.core.types import Exam, Grade, Marks
+from clbench.core.types import Answer, Exam, Example, Grade, Marks, Reply
 from clbench.engine.ask import Asked
 from clbench.store.records import read_jsonl, write_jsonl
 from clbench.store.store import Store
+
+NO_LOGLIK = -1e6  # nats: what was not answered is as unlikely as can be
 
 
 def open_scorer(name: str) -> ScorerPlugin:
@@ -55,15 +57,27 @@ def check_scorers(exams: Iterable[Exam]) -> None:
 def mark(asked: Asked, exam: Exam, judge: ModelSpec | None, store: Store) -> Marks:
     """Give one grade per answer, in order, and the score that they come to."""
     plugin = open_scorer(exam.scorer.name)
-    found = key("mark", ask=asked.key, scorer=exam.scorer, version=plugin.version, judge=judge)
+    more = {"declined": "0"} if any(answer.finish == "error" for answer in asked.answers) else {}
+    found = key("mark", ask=asked.key, scorer=exam.scorer, version=plugin.version, judge=judge, **more)
 
     def make(folder: Path) -> None:
         scorer = plugin.build(exam.scorer.settings)
         pairs = zip(exam.examples, asked.answers, strict=True)
-        write_jsonl(folder / "grades.jsonl", [scorer(example, answer) for example, answer in pairs])
+        write_jsonl(folder / "grades.jsonl", [graded(scorer, example, answer) for example, answer in pairs])
 
     folder = store.once("mark", found, make, {"exam": exam.name, "scorer": exam.scorer.name, "ask": asked.key})
     return combined(read_jsonl(folder / "grades.jsonl", Grade), plugin).model_copy(update={"key": found})
+
+
+def graded(scorer: Scorer, example: Example, answer: Answer) -> Grade:
+    """Grade an answer; a question that was not answered gets what an empty answer adds to its exam, and 0."""
+    grade = scorer(example, answer)
+    if answer.finish != "error":
+        return grade
+    replies = tuple(Reply(loglik=None if r.kind == "text" else NO_LOGLIK) for r in example.requests)
+    empty = scorer(example, answer.model_copy(update={"finish": "length", "text": "", "replies": replies}))
+    score = None if empty.score is None else 0.0
+    return Grade(example_id=example.id, score=score, parts=empty.parts, note=grade.note, declined=True)
 
 
 def combined(grades: Sequence[Grade], plugin: ScorerPlugin) -> Marks:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -38,9 +39,13 @@ def open_learner(learner: Mapping[str, Any]) -> tuple[LearnerPlugin[Any], Any]:
 
 
 def validated(model: type[BaseModel], value: Mapping[str, Any], where: str) -> Any:
-    """Validate a mapping against a model; every mistake becomes one line with the nearest known field."""
+    """Validate a mapping against a model; every mistake becomes one line with the nearest known field.
+
+    Raises:
+        SpecError: A field is unknown, missing or out of range, or a number is not finite: no setting can be that.
+    """
     try:
-        return model.model_validate(dict(value))
+        found = model.model_validate(dict(value))
     except ValidationError as error:
         lines: list[str] = []
         for item in error.errors(include_url=False):
@@ -52,6 +57,22 @@ def validated(model: type[BaseModel], value: Mapping[str, Any], where: str) -> A
             else:
                 lines.append(f"{path}: {item['msg']} (got {str(item['input'])[:60]!r})")
         raise SpecError("\n  ".join(lines), mend="correct the spec, or the --set that changed it") from error
+    if (endless := _not_finite(found.model_dump(), where)) is not None:
+        raise SpecError("a setting is a finite number", where=endless, mend="a large number may do what was meant")
+    return found
+
+
+def _not_finite(value: Any, path: str) -> str | None:
+    """Return the path of the first number that is NaN or infinite, or None."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else path
+    inside: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        inside = value.items()
+    elif isinstance(value, (list, tuple)):
+        inside = enumerate(value)
+    found = (_not_finite(part, f"{path}.{name}" if path else str(name)) for name, part in inside)
+    return next((wrong for wrong in found if wrong is not None), None)
 
 
 def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

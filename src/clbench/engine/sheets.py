@@ -53,6 +53,7 @@ def _sheet(cells: Sequence[Cell]) -> Sheet:
             parts=tuple(g.parts for g in cell.marks.grades) if plugin.combine else (),
             thought=thought_of(cell.asked.answers),
             cut=cut_of(cell.asked.answers),
+            declined=tuple(place for place, g in enumerate(cell.marks.grades) if g.declined),
         )
         for cell in cells
     }

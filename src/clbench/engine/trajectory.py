@@ -10,6 +10,7 @@ from typing import Any
 
 from clbench.core import plugins
 from clbench.core.keys import canonical, digest, folder_digest, key
+from clbench.core.process import end_copy
 from clbench.core.protocols import Learner
 from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Lesson, Stream
@@ -180,6 +181,7 @@ class Trajectory:
             self._live = None  # until the lesson is learnt, it is neither the old state nor the new one
             learner.learn(lesson, self.store.progress("state", self.keys[index]))
         learner.save(folder)
+        end_copy()
         self._live = (index, learner)
 
     def folder(self, index: int) -> Path:

@@ -89,6 +89,8 @@ def _cells(matrix: Matrix, place: int, sheet: Sheet) -> Iterator[str]:
         if len(row.values()) != len(sheet.ids) or (row.parts and len(row.parts) != len(sheet.ids)):
             yield f"{where}: {len(row.values())} scores for {len(sheet.ids)} items"
             continue
+        if any(row.values()[place] > 0 for place in row.declined if place < len(sheet.ids)):
+            yield f"{where}: an item that was not answered has a score"
         if any(not 0 <= value <= 1 for value in row.values() if not math.isnan(value)):
             yield f"{where}: scores outside of 0 to 1"
         try:
@@ -115,7 +117,8 @@ def _again(sheet: Sheet, row: Row) -> tuple[float, int]:
         for i, (name, value) in enumerate(zip(sheet.ids, values, strict=True))
     ]
     marks = combined(grades, known_scorer(sheet.scorer.name))
-    return math.nan if marks.score is None else marks.score, sum(g.score is not None for g in grades)
+    num = sum(g.score is not None and place not in row.declined for place, g in enumerate(grades))
+    return math.nan if marks.score is None else marks.score, num
 
 
 def known_scorer(name: str) -> ScorerPlugin:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from clbench.core.errors import LearnerError
+from clbench.core.process import staying
 from clbench.core.progress import Progress, report
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.ask import ask, ask_key
@@ -20,7 +22,23 @@ def _trajectory(spec_json: str, machine_json: str) -> Trajectory:
 
 
 def make_unit(unit: Unit, machine: Machine) -> None:
-    """Make what is missing of a unit; what the store holds is left as it is."""
+    """Make what is missing of a unit; what the store holds is left as it is.
+
+    Raises:
+        LearnerError: The learner would end the process.
+    """
+    try:
+        with staying():
+            _make(unit, machine)
+    except SystemExit as error:
+        raise LearnerError(
+            f"it ended its process (SystemExit: {error.code}), and gave no result",
+            where=unit.label,
+            mend="raise an exception where something is wrong, and return where nothing is",
+        ) from error
+
+
+def _make(unit: Unit, machine: Machine) -> None:
     trajectory = _trajectory(unit.spec.model_dump_json(), machine.model_dump_json())
     trajectory.effective(unit.step)
     for number, exam in enumerate(unit.exams):

@@ -159,7 +159,9 @@ class PartHeads:
     def _after_head(self, _head_module: nn.Module, inputs: Any, scores_BK: Tensor) -> Tensor:
         if self.switch.part is None:
             return scores_BK
-        return scores_BK + _head(self.net, self.switch.part)(inputs[0])
+        own = _head(self.net, self.switch.part)(inputs[0])
+        # Labels that the part has never seen get rows of the net's head alone.
+        return scores_BK + nn.functional.pad(own, (0, scores_BK.shape[-1] - own.shape[-1]))
 
 
 def _head(net: Net, part: int) -> nn.Linear:

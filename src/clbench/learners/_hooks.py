@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from operator import attrgetter
 from pathlib import Path
@@ -13,6 +13,10 @@ from typing import Any
 from torch import Tensor
 
 from clbench.core.errors import LessonError, UserError
+from clbench.core.extras import explained
+from clbench.core.keys import canonical
+from clbench.core.process import end_copy
+from clbench.core.types import Example
 from clbench.learners._method import Method
 
 
@@ -43,6 +47,30 @@ class Hooks:
             )
         return found
 
+    def state(self) -> Mapping[str, Any]:
+        """Call `state`, and see that it can be written: tensors, examples and JSON values under names."""
+        return self._written("state")
+
+    def guide(self) -> Mapping[str, Any]:
+        """Call `guide`, and see that it can be written, as of `state`."""
+        return self._written("guide")
+
+    def _written(self, hook: str) -> Mapping[str, Any]:
+        found = self.__getattr__(hook)()
+        why = ""
+        if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+            why = f"it gives {type(found).__name__}, where values under names are kept"
+        else:
+            unfit = next((name for name, value in found.items() if not _can_be_written(value)), None)
+            why = "" if unfit is None else f"{unfit!r} is a {type(found[unfit]).__name__}, which cannot be written"
+        if why:
+            raise LessonError(
+                why,
+                where=f"{_place(self._method)}.{hook}, {_when(self.step)}",
+                mend="return a dict of tensors, dicts of tensors, lists of examples, and what JSON can hold",
+            )
+        return found
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         hook = attrgetter(name)(self._method)
 
@@ -52,24 +80,43 @@ class Hooks:
                 return hook(*args, **kwargs)
             except UserError:
                 raise
-            except Exception as error:
-                raise _lesson_error(self._method, name, self.step, error) from error
+            except (Exception, SystemExit) as error:  # who ends the process here would end it as if all were made
+                absent = explained(error) if isinstance(error, ImportError) else None
+                raise absent or _lesson_error(self._method, name, self.step, error) from error
+            finally:
+                end_copy()
 
         return called
 
 
-def _lesson_error(method: Method, hook: str, step: int, error: Exception) -> LessonError:
+def _can_be_written(value: object) -> bool:
+    parts = (
+        list(value.values()) if isinstance(value, Mapping) else list(value) if isinstance(value, list | tuple) else []
+    )
+    if isinstance(value, Tensor) or (parts and all(isinstance(part, Tensor | Example) for part in parts)):
+        return True
+    try:
+        canonical({"value": value})
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _when(step: int) -> str:
+    return f"lesson {step}" if step else "before the first lesson"
+
+
+def _lesson_error(method: Method, hook: str, step: int, error: BaseException) -> LessonError:
     owner, line = _broke_in(method, hook, error)
     first = next((text for text in str(error).splitlines() if text.strip()), "")
-    when = f"lesson {step}" if step else "before the first lesson"
     return LessonError(
         f"{type(error).__name__}: {first}{line}",
-        where=f"{_place(owner)}.{hook}, {when}",
+        where=f"{_place(owner)}.{hook}, {_when(step)}",
         mend="correct this hook; `clbench check learner` runs it over lessons that bring new labels, stops and sleeps",
     )
 
 
-def _broke_in(method: Method, hook: str, error: Exception) -> tuple[Method, str]:
+def _broke_in(method: Method, hook: str, error: BaseException) -> tuple[Method, str]:
     """Give the innermost method whose hook broke (`combine` calls those of its parts), and the line of its file."""
     owner, line = method, ""
     for frame, number in traceback.walk_tb(error.__traceback__):

@@ -10,10 +10,10 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from clbench.core.errors import ModelError
+from clbench.core.scratch import scratch
 from clbench.core.spec import ModelSpec
 
 CONFIG = "adapter_config.json"
@@ -58,11 +58,11 @@ def base_alone(folder: Path | None) -> Generator[Path | None]:
     if folder is None or not (folder / CONFIG).is_file():
         yield folder
         return
-    with TemporaryDirectory() as view:
+    with scratch("base") as view:
         for path in folder.iterdir():
             if path.name not in FILES:
-                (Path(view) / path.name).symlink_to(path.resolve())
-        yield Path(view)
+                (view / path.name).symlink_to(path.resolve())
+        yield view
 
 
 def with_adapter(module: Any, folder: Path | None, spec: ModelSpec) -> Any:

@@ -22,8 +22,11 @@ from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 from clbench.models.adapter import base_alone, with_adapter
 from clbench.models.ends import left_aside
+from clbench.models.finite import Watched, check_finite
+from clbench.models.loaded import check_vocabulary
 from clbench.models.net import DTYPES, Batch, Cut, Forward, by_length, like_lengths, padded, pretrained, seeded
-from clbench.models.raw import answer_raw, before_end, stops_at
+from clbench.models.probe import Way, check_causal, check_known, known_rows, way_of
+from clbench.models.raw import answer_raw, before_end, stops_at, unfilled
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
 from clbench.models.score import Scores, alike, score_batch
@@ -53,6 +56,7 @@ class Causal:
         self.exam_batch = exam_batch
         self.identity = source.identity(spec)
         self.head_name = _output_name(module)
+        self.rows = known_rows(module)
         self.answer_after = spec.answer.after if spec.answer else mark_in(tokenizer.chat_template)
         self._mark = ""  # of the reasoning that is looked for just now
         self._encoded: dict[Example, tuple[list[int], list[int]]] = {}
@@ -67,9 +71,12 @@ class Causal:
         tokenizer = pretrained(AutoTokenizer, spec, folder)
         with base_alone(folder) as base:
             module = pretrained(AutoModelForCausalLM, spec, base, dtype=DTYPES[spec.dtype])
+        check_vocabulary(spec.name, tokenizer, module)
         module = with_adapter(module, folder, spec)
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         net.decode_plainly()
+        check_causal(net)
+        _ = net.way  # found out before a learner changes anything
         return net
 
     def decode_plainly(self) -> None:
@@ -81,12 +88,14 @@ class Causal:
         from transformers import GenerationConfig
 
         module: Any = self.module
+        check_known([self.reader.end], self.rows, self.tokenizer, self.spec.name)
         aside = left_aside(source.stated(self.spec, "generation_config.json"), source.configuration(self.spec))
         if aside:
             notice(f"{self.spec.name}: the checkpoint sets {', '.join(aside)}; answers are decoded without")
-        rows = module.get_input_embeddings().weight.shape[0]
         pad = self.tokenizer.pad_token_id
-        if pad is None or pad >= rows:  # padding is always masked, so any token will do
+        if (
+            pad is None or pad < 0 or (self.rows is not None and pad >= self.rows)
+        ):  # padding is always masked, so any token will do
             self.tokenizer.pad_token = self.tokenizer.convert_ids_to_tokens(self.reader.end)
         module.generation_config = GenerationConfig(eos_token_id=list(self.reader.ends))
 
@@ -119,11 +128,17 @@ class Causal:
         return self._read(prompt, room).ids
 
     def _read(self, prompt: Prompt, room: int) -> Read:
-        return self.reader.fit(prompt, max(self.spec.longest - room, LEAST))
+        read = self.reader.fit(prompt, max(self.spec.longest - room, LEAST))
+        self.known(read.ids)
+        return read
+
+    def known(self, ids: list[int]) -> list[int]:
+        """Return tokens as they are; see `probe.check_known`."""
+        return check_known(ids, self.rows, self.tokenizer, self.spec.name)
 
     def answer_ids(self, text: str) -> list[int]:
         """Encode an answer, always apart from its prompt: training and exams see the same tokens."""
-        return self.reader.answer_ids(text)
+        return self.known(self.reader.answer_ids(text))
 
     def encode(self, example: Example) -> tuple[list[int], list[int]]:
         """Encode (prompt, first target); kept, since a lesson is walked several times."""
@@ -226,7 +241,9 @@ class Causal:
         texts = [[self.reader.text_ids(text)] for _, text in pairs]
         prompts = [self.prompt_ids(p, len(own)) for (p, _), (own,) in zip(pairs, texts, strict=True)]
         with torch.inference_mode():
-            return [nats for scores in self.score(prompts, texts) for nats, _ in scores]
+            found = [nats for scores in self.score(prompts, texts) for nats, _ in scores]
+        check_finite(found, self.spec.name, "one of the scored texts")
+        return found
 
     def _rank(self, examples: Sequence[Example]) -> list[Answer]:
         for example in examples:
@@ -246,6 +263,7 @@ class Causal:
         read = [self._read(e.prompt, room) for e, room in zip(examples, rooms, strict=True)]
         answers: list[Answer] = []
         for example, scores, found in zip(examples, self.score([r.ids for r in read], choices), read, strict=True):
+            check_finite([nats for nats, _ in scores], self.spec.name, f"example {example.id}")
             best = max(range(len(scores)), key=lambda place: (scores[place][0], -place))
             answers.append(
                 Answer(
@@ -259,25 +277,19 @@ class Causal:
         return answers
 
     @cached_property
-    def _cache(self) -> Any:
-        """What the model keeps of a token that it has read; None where that is not keys and values layer by layer."""
-        start = torch.tensor([[self.reader.end]], device=self.device)
-        try:
-            found = self.module(input_ids=start, use_cache=True).past_key_values
-            kinds = {type(layer).__name__ for layer in found.layers}
-        except AttributeError:  # it keeps a state of another form, or none
-            return None
-        return found if kinds and kinds <= {"DynamicLayer", "DynamicSlidingWindowLayer"} else None
+    def way(self) -> Way:
+        """How continuations are scored: in one row, each on a copy of the cache, or every row whole (see `probe`)."""
+        return way_of(self)
 
     @property
     def caches(self) -> bool:
-        """Whether it goes on from what it has read; others (state-space models) read every row whole."""
-        return self._cache is not None
+        """Whether it goes on from what it has read, padded or not; others read every row whole, and none padded."""
+        return self.way != "whole"
 
     @property
     def packs(self) -> bool:
-        """Whether continuations may share a row (see `_packs`)."""
-        return self._cache is not None and _packs(self.module, self._cache)
+        """Whether continuations may share a row."""
+        return self.way == "packed"
 
     def score(self, prompts: Sequence[list[int]], continuations: Sequence[list[list[int]]]) -> list[Scores]:
         """Give nats of every continuation and whether greedy decoding writes it; those of one prompt share its pass."""
@@ -305,7 +317,8 @@ class Causal:
         for rows in self.batches([len(r.ids) for r in read], batch):
             seed = seed_of(decode.seed, 0, f"sample {examples[rows[0]].id}")
             with seeded(seed, self.device):
-                out = self.write([read[i].ids for i in rows], room, decode.stop, decode.temperature)
+                watched = Watched(self.spec.name, [f"example {examples[i].id}" for i in rows])
+                out = self.write([read[i].ids for i in rows], room, decode.stop, decode.temperature, watched=watched)
             for i, ids in zip(rows, out, strict=True):
                 answers[i] = self._answer(examples[i].id, read[i], ids, decode)
         return [answers[i] for i in range(len(examples))]
@@ -333,12 +346,15 @@ class Causal:
         stop: Sequence[str],
         temperature: float,
         ends: Sequence[int] | None = None,
+        watched: Watched | None = None,
     ) -> list[list[int]]:
         """Give the tokens that follow each prompt, up to an end, and little further than the first of the stops."""
         ids_BT, mask_BT = self.left_pad(prompts)
         drawn: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if temperature > 0:
             drawn = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
+        if watched is not None:
+            drawn["logits_processor"] = [watched]
         if stop:
             drawn["stopping_criteria"] = stops_at(self.tokenizer, stop, ids_BT.shape[1])
         generate: Any = self.module.generate
@@ -350,7 +366,9 @@ class Causal:
             eos_token_id=list(self.reader.ends if ends is None else ends),
             **drawn,
         )
-        return out_BT[:, ids_BT.shape[1] :].tolist()
+        rows = out_BT[:, ids_BT.shape[1] :].tolist()
+        # A row that a stop has ended is filled up until the longest ends.
+        return [unfilled(row, self.tokenizer.pad_token_id) for row in rows] if stop else rows
 
     def text_of(self, ids: Sequence[int]) -> str:
         """Return what was written as text, without special tokens but for the mark that ends reasoning."""
@@ -376,13 +394,3 @@ def _output_name(module: nn.Module) -> str:
     """Find the vocabulary layer, which adapters leave alone."""
     output = cast("PreTrainedModel", module).get_output_embeddings()
     return next((name for name, part in module.named_modules() if part is output), "lm_head")
-
-
-def _packs(module: nn.Module, cache: Any) -> bool:
-    """Say whether continuations may share a row: positions are rotary, and attention reaches over the whole row."""
-    from transformers.cache_utils import DynamicLayer
-
-    config: Any = module.config
-    said = config.to_dict()
-    rotary = ("rope_parameters" in said or "rope_theta" in said) and not said.get("alibi")
-    return rotary and all(type(layer) is DynamicLayer for layer in cache.layers)

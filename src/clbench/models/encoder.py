@@ -19,8 +19,12 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 from clbench.models.adapter import base_alone, with_adapter
-from clbench.models.net import DTYPES, Batch, Cut, Forward, like_lengths, padded, pretrained
+from clbench.models.finite import check_finite
+from clbench.models.loaded import check_vocabulary
+from clbench.models.net import DTYPES, Batch, Cut, Forward, like_lengths, padded, pretrained, same_lengths
+from clbench.models.probe import SHARE, SHARE_16, TEXT, check_known, known_rows
 from clbench.models.reader import Reader, cut_middle
+from clbench.models.score import alike
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,6 +42,7 @@ class Encoder:
         module: The Hugging Face model; its last linear layer is the head.
         tokenizer: Its tokenizer.
         identity: Digest of the base checkpoint.
+        pads: Whether texts of other lengths may stand in one batch; else each batch holds texts of one length.
     """
 
     def __init__(self, spec: ModelSpec, module: nn.Module, tokenizer: Any, exam_batch: int) -> None:
@@ -47,9 +52,11 @@ class Encoder:
         self.exam_batch = exam_batch
         self.identity = source.identity(spec)
         self.head_name = _find_head(module, spec)
-        self.padding = _padding(module, tokenizer)
+        self.rows = known_rows(module)
+        self.padding = _padding(module, tokenizer, self.rows)
         # Decoders with a label head look for the last token that is no padding.
         cast("PreTrainedModel", module).config.pad_token_id = self.padding
+        self.pads = True
         self._labels: list[str] = []
         self._reader = Reader(tokenizer, spec)
         self._encoded: dict[Prompt, list[int]] = {}
@@ -63,11 +70,13 @@ class Encoder:
         tokenizer = pretrained(AutoTokenizer, spec, folder)
         with base_alone(folder) as base:
             module = pretrained(AutoModelForSequenceClassification, spec, base, dtype=DTYPES[spec.dtype])
+        check_vocabulary(spec.name, tokenizer, module)
         module = with_adapter(module, folder, spec)
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         known = [str(module.config.id2label[i]) for i in range(module.config.num_labels)]
         named = [] if all(k == f"LABEL_{i}" for i, k in enumerate(known)) else known
         net.adopt_labels(named)
+        net.pads = net.ignores_padding()
         return net
 
     def adopt_labels(self, labels: Sequence[str]) -> None:
@@ -137,7 +146,7 @@ class Encoder:
             if len(self._encoded) >= 100_000:
                 self._encoded.clear()
                 self._lost.clear()
-            ids = self._reader.framed_ids(self.render(prompt))
+            ids = check_known(self._reader.framed_ids(self.render(prompt)), self.rows, self.tokenizer, self.spec.name)
             self._encoded[prompt] = cut_middle(ids, self.spec.longest)
             if len(ids) > self.spec.longest:
                 self._lost[prompt] = len(ids) - self.spec.longest
@@ -178,7 +187,7 @@ class Encoder:
 
     def forward(self, module: nn.Module, batch: Batch) -> Forward:
         """Choose among all labels ever seen, as class-incremental learning asks."""
-        parts = like_lengths(batch.mask_BT)
+        parts = like_lengths(batch.mask_BT) if self.pads else same_lengths(batch.mask_BT)
         found = [
             module(input_ids=batch.ids_BT[rows, :longest], attention_mask=batch.mask_BT[rows, :longest]).logits.float()
             for rows, longest in parts
@@ -202,14 +211,38 @@ class Encoder:
         unseen = sorted({c for e in examples for c in e.choices} - set(index))
         index.update({label: len(self._labels) + i for i, label in enumerate(unseen)})
         answers: dict[int, Answer] = {}
-        order = sorted(range(len(examples)), key=lambda i: (self.length(examples[i]), i))
         with torch.inference_mode():
-            for start in range(0, len(order), self.exam_batch):
-                rows = order[start : start + self.exam_batch]
+            for rows in self._batches([self.length(e) for e in examples]):
                 logits_BK = self._logits([examples[i] for i in rows], unseen)
                 for i, logits_K in zip(rows, logits_BK.tolist(), strict=True):
+                    check_finite(logits_K, self.spec.name, f"example {examples[i].id}")
                     answers[i] = self._choose(examples[i], logits_K, index)
         return [answers[i] for i in range(len(examples))]
+
+    def _batches(self, lengths: Sequence[int]) -> Iterable[list[int]]:
+        if not self.pads:
+            return alike(lengths, self.exam_batch)
+        order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+        return [order[start : start + self.exam_batch] for start in range(0, len(order), self.exam_batch)]
+
+    def ignores_padding(self) -> bool:
+        """Find out on a probe whether padding changes nothing; models without attention (FNet) mix it in."""
+        ids = self._reader.framed_ids(TEXT)
+        with torch.inference_mode():
+            (beside,), (alone,) = (self._read_by_head(rows)[-1:] for rows in ([ids[:8], ids[:4]], [ids[:4]]))
+        beside = beside[: len(alone)] if alone.dim() == 2 else beside  # a decoder's head reads every place
+        return float((beside - alone).abs().max()) <= SHARE.get(alone.dtype, SHARE_16) * float(alone.float().std())
+
+    def _read_by_head(self, prompts: Sequence[list[int]]) -> Tensor:
+        """Give what the head reads, whatever the architecture does before it."""
+        seen_in: list[Tensor] = []
+        hook = self._head().register_forward_pre_hook(lambda _, inputs: seen_in.append(inputs[0]))
+        try:
+            ids_BT, mask_BT = self._pad(prompts)
+            self.module(input_ids=ids_BT, attention_mask=mask_BT)
+        finally:
+            hook.remove()
+        return seen_in[0]
 
     def _logits(self, examples: Sequence[Example], unseen: Sequence[str]) -> Tensor:
         seen_in: list[Tensor] = []
@@ -222,15 +255,20 @@ class Encoder:
             hook.remove()
         if not unseen:
             return logits_BK
-        read = seen_in[0] if seen_in[0].dim() == 2 else self._last(seen_in[0], ids_BT)
-        rows_KH = torch.stack([self._new_row(label) for label in unseen]).to(read)
-        return torch.cat([logits_BK, (read @ rows_KH.T).float()], dim=1)
+        rows_KH = torch.stack([self._new_row(label) for label in unseen]).to(seen_in[0])
+        if seen_in[0].dim() == 2:
+            return torch.cat([logits_BK, (seen_in[0] @ rows_KH.T).float()], dim=1)
+        return self._with_rows(rows_KH, ids_BT, mask_BT)
 
-    def _last(self, hidden_BTH: Tensor, ids_BT: Tensor) -> Tensor:
-        """Give the state at the last token that is no padding, where a decoder's label head is read."""
-        places_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
-        last_B = ((ids_BT != self.padding) * places_T).argmax(-1)
-        return hidden_BTH[torch.arange(len(ids_BT), device=ids_BT.device), last_B]
+    def _with_rows(self, rows_KH: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """Ask with more rows in the head: where it reads every token, the model alone knows what becomes of them."""
+        head = self._head()
+        more = {f"{self.head_name}.weight": torch.cat([head.weight, rows_KH])}
+        bias: Tensor | None = dict(head.named_parameters()).get("bias")
+        if bias is not None:
+            more[f"{self.head_name}.bias"] = torch.cat([bias, bias.new_zeros(len(rows_KH))])
+        given = {"input_ids": ids_BT, "attention_mask": mask_BT}
+        return torch.func.functional_call(self.module, more, (), given).logits.float()
 
     def _choose(self, example: Example, logits_K: list[float], index: dict[str, int]) -> Answer:
         if not example.choices:
@@ -240,15 +278,14 @@ class Encoder:
         return Answer(example_id=example.id, text=example.choices[best], tokens_in=read, tokens_cut=lost)
 
 
-def _padding(module: nn.Module, tokenizer: Any) -> int:
+def _padding(module: nn.Module, tokenizer: Any, rows: int | None) -> int:
     """Choose what stands in for padding: it is masked, and must be an id that the model knows.
 
     Of the tokenizer's own, the configuration's and the end token, the first that has an embedding; else 0.
     """
     model = cast("PreTrainedModel", module)
-    rows = cast("nn.Embedding", model.get_input_embeddings()).num_embeddings
     known = (tokenizer.pad_token_id, model.config.to_dict().get("pad_token_id"), tokenizer.eos_token_id)
-    return next((i for i in known if i is not None and 0 <= i < rows), 0)
+    return next((i for i in known if i is not None and 0 <= i < (rows or i + 1)), 0)
 
 
 def _find_head(module: nn.Module, spec: ModelSpec) -> str:

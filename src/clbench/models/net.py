@@ -16,7 +16,7 @@ from clbench.core.gauge import DEVICE, GAUGES, Gauge
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
-from clbench.models.loaded import refuse_broken, tell_loaded
+from clbench.models.loaded import check_loaded, check_shapes
 
 MOST_ROWS = 512  # continuations scored in one forward pass; bounds the memory of a spread cache
 MOST_TOKENS = 64 * 512  # of the prompts of one forward pass, padding counted: long inputs go by themselves
@@ -172,20 +172,22 @@ def load_net(spec: ModelSpec, machine: Machine) -> Net:
         GAUGES["device_memory_bytes"] = DEVICE_MEMORY
     loader = Causal if family == "causal" else Encoder
     with seeded(0, device):  # parts that a checkpoint lacks (a pooler) are drawn at random: the same for everybody
-        net = loader.load(spec, folder, device, machine.exam_batch)
-    refuse_broken(spec, net.module)
-    return net
+        return loader.load(spec, folder, device, machine.exam_batch)
 
 
 def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:
-    """Call `auto.from_pretrained` on a folder or a pinned Hub id, with a clear error; tell what a model lacked."""
+    """Call `auto.from_pretrained` on a folder or a pinned Hub id, with a clear error.
+
+    Raises:
+        ModelError: It does not load, or its weights are not those of the model (`check_loaded`).
+    """
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours stand on stderr already
     logging.set_verbosity_error()  # what matters of its report we tell
     has_weights = auto.__name__.startswith("AutoModel")
     if has_weights:
-        settings["output_loading_info"] = True
+        settings |= {"output_loading_info": True, "weights_only": True}  # a pickle may hold tensors, and no code
     place = str(folder) if folder is not None else spec.name
     revision: dict[str, Any] = {} if folder is not None else {"revision": spec.revision}
     try:
@@ -193,7 +195,10 @@ def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:
     except ImportError:
         raise
     except Exception as error:  # whatever the library meets in a file that is not what it seems
+        check_shapes(auto, spec.name, folder)
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if type(error).__name__ == "UnpicklingError":
+            first = f"{type(error).__name__}: a file of weights holds more than tensors (nothing of it was run)"
         raise ModelError(
             f"{spec.name!r} does not load: {first}",
             where="model.name",
@@ -202,7 +207,7 @@ def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:
     if not has_weights:
         return found
     module, info = found
-    tell_loaded(spec.name, info)
+    check_loaded(spec.name, info, module)
     return module
 
 
@@ -232,6 +237,12 @@ def like_lengths(mask_BT: Tensor, least: int = 64) -> list[tuple[Tensor, int]]:
     parts = _cut([lengths[row] for row in order], least)
     parts = [order[start:end] for start, end in parts]
     return [(torch.tensor(sorted(rows), device=mask_BT.device), lengths[rows[-1]]) for rows in parts]
+
+
+def same_lengths(mask_BT: Tensor) -> list[tuple[Tensor, int]]:
+    """Part the rows of a right-padded batch so that none is padded; as `like_lengths` else."""
+    lengths = mask_BT.sum(1)
+    return [((lengths == length).nonzero()[:, 0], int(length)) for length in lengths.unique().tolist()]
 
 
 def _cut(lengths: Sequence[int], least: int) -> list[tuple[int, int]]:

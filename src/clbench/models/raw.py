@@ -14,6 +14,7 @@ import torch
 
 from clbench.core.keys import seed_of
 from clbench.core.types import Answer, Decode, Example, Reply, Request
+from clbench.models.finite import Watched, check_finite
 from clbench.models.net import seeded
 from clbench.models.tree import score_after, shared_beginnings
 
@@ -59,6 +60,7 @@ def answer_raw(net: Causal, examples: Sequence[Example], decode: Decode) -> list
     with torch.inference_mode():
         pairs = {place: _pairs(net, r) for place, r in asked.items() if r.kind != "text"}
         for place, found in _scored(net, pairs).items():
+            check_finite([nats for nats, _ in found], net.spec.name, f"example {examples[place.example].id}")
             replies[place] = Reply(loglik=sum(nats for nats, _ in found), greedy=all(greedy for _, greedy in found))
             own = pairs[place]
             count(place, sum(len(p.context) + len(p.continuation) for p in own), sum(p.lost for p in own), 0)
@@ -100,7 +102,7 @@ def _prefix(net: Causal) -> int:
 def _pairs(net: Causal, request: Request) -> list[Pair]:
     """Give what is scored for a request; a long text in windows."""
     if request.kind == "rolling":
-        return list(windows(encode(net, request.continuation), _prefix(net), net.spec.longest))
+        return list(windows(net.known(encode(net, request.continuation)), _prefix(net), net.spec.longest))
     if not request.context:
         ids = net.tokenizer.encode(request.continuation, add_special_tokens=False, verbose=False)
         own = Pair(ids[:1], ids[1:]) if ids[:1] == [_prefix(net)] else Pair([_prefix(net)], ids)
@@ -110,6 +112,7 @@ def _pairs(net: Causal, request: Request) -> list[Pair]:
         whole = encode(net, request.context + request.continuation)
         start = len(encode(net, context))
         own = Pair(whole[:start], whole[start:])
+    net.known(own.context + own.continuation)
     kept = max(net.spec.longest + 1 - len(own.continuation), 1)
     context, continuation = own.context[-kept:], own.continuation[-net.spec.longest :]
     lost = len(own.context) - len(context) + len(own.continuation) - len(continuation)
@@ -189,7 +192,8 @@ def _written(
         for rows in net.batches([len(r.ids) for r in read], batch):
             first = places[rows[0]]
             with seeded(seed_of(decode.seed, first.request, f"sample {examples[first.example].id}"), net.device):
-                written = net.write([read[r].ids for r in rows], most, stop, temperature, ends)
+                watched = Watched(net.spec.name, [f"example {examples[places[r].example].id}" for r in rows])
+                written = net.write([read[r].ids for r in rows], most, stop, temperature, ends, watched)
             for r, tokens in zip(rows, written, strict=True):
                 text = net.tokenizer.decode(before_end(tokens, ends), skip_special_tokens=True)
                 found[places[r]] = (cut(text, stop), read[r])
@@ -198,7 +202,7 @@ def _written(
 
 def asked_in(net: Causal, request: Request, limit: int) -> Asked:
     """Read a context in at most `limit` tokens: without its oldest examples, then without the beginning of the rest."""
-    ids = encode(net, request.context)
+    ids = net.known(encode(net, request.context))
     if len(ids) <= limit:
         return Asked(ids)
     num, dropped = len(ids), 0
@@ -229,6 +233,16 @@ def before_end(ids: list[int], ends: Sequence[int]) -> list[int]:
         [7, 8]
     """
     return ids[: next((i for i, token in enumerate(ids) if token in ends), len(ids))]
+
+
+def unfilled(ids: list[int], pad: int) -> list[int]:
+    """Give what was written without the padding behind it.
+
+    Example:
+        >>> unfilled([7, 0, 8, 0, 0], 0)
+        [7, 0, 8]
+    """
+    return ids[: next((i for i in range(len(ids), 0, -1) if ids[i - 1] != pad), 0)]
 
 
 def stops_at(tokenizer: Any, stop: Sequence[str], start: int) -> Any:

@@ -17,7 +17,7 @@ from clbench.core.types import Ability
 from clbench.models import tiny
 from clbench.models.adapter import FILES, check_adapter
 from clbench.models.ends import end_mark, left_aside, stated_ends
-from clbench.models.lengths import Length, length_of
+from clbench.models.lengths import OFFSET, Length, length_of
 from clbench.models.reasoning import mark_of
 from clbench.models.template import DATE, chosen, habits, reads_clock
 
@@ -26,6 +26,7 @@ IDENTITY_FILES = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jin
 NOT_IDENTITY = frozenset({"pretraining.json", "trainer_state.json", "training_args.bin", "generation_config.json"})
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
+MOST = {"num_hidden_layers": 1000, "n_layer": 1000, "n_layers": 1000, "num_layers": 1000, "vocab_size": 1 << 24}
 LAST_PLACE = frozenset({"xlnet"})
 ENCODER_SUFFIXES = ("ForSequenceClassification", "ForMaskedLM", "ForPreTraining")
 
@@ -155,7 +156,7 @@ def as_read(config: Mapping[str, Any]) -> Mapping[str, Any]:
     settings = {k: v for k, v in config.items() if k != "model_type"}
     try:
         return AutoConfig.for_model(str(config["model_type"]), **settings).to_dict()
-    except (ValueError, KeyError, TypeError, AttributeError):  # a type of its own code: nothing more is known
+    except Exception:  # a type of its own code, or values that its class refuses, which loading says
         return config
 
 
@@ -164,7 +165,8 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
 
     Keys, each only where there is something to say: "ends" (ids stated beside the tokenizer's own, and the template's
     mark), "decoding" (settings of generation_config.json that are not followed), "date" (of a template that reads the
-    clock), "system" (a system turn that the template drops), "opening" (what it leaves out before an answer).
+    clock), "system" (a system turn that the template drops), "opening" (what it leaves out before an answer),
+    "parts" (it reads turns in parts).
     """
     config, generation = configuration(spec), stated(spec, "generation_config.json")
     if family_of(spec, list(config.get("architectures") or []), unknown="causal") == "encoder":
@@ -189,6 +191,8 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
         found["system"] = "folded"
     if does is not None and does.opening:
         found["opening"] = does.opening
+    if does is not None and does.parts:
+        found["parts"] = True
     return found
 
 
@@ -253,7 +257,7 @@ def _read_json(path: Path, _stamp: tuple[int, int]) -> dict[str, Any]:
     mend = "write the checkpoint again"
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ModelError(f"{path.name} cannot be read: {error}", where=str(path.parent), mend=mend) from error
     if not isinstance(value, dict):
         raise ModelError(f"{path.name} is no JSON object", where=str(path.parent), mend=mend)
@@ -280,20 +284,35 @@ def check_architecture(spec: ModelSpec) -> None:
 
     Raises:
         ModelError: It reads with an encoder and writes with a decoder; or it reads its answer off the last place of a
-            row, padding or not.
+            row, padding or not; or it is RoBERTa's kin as a decoder.
     """
     found = configuration(spec)
+    _check_sizes(found, spec.name)
     why = ""
     if found.get("is_encoder_decoder"):
         why = "reads with an encoder and writes with a decoder"
-    elif found.get("model_type") in LAST_PLACE:
+    elif str(found.get("model_type")) in LAST_PLACE:
         why = "takes its answer from the last place of a row, where padding stands"
+    elif (
+        found.get("model_type") in OFFSET
+        and family_of(spec, list(found.get("architectures") or []), "encoder") == "causal"
+    ):
+        why = "counts its positions from the padding token on, which generation does not"
     if why:
         raise ModelError(
             f"{spec.name!r} ({found.get('model_type')}) {why}, which is not supported",
             where="model.name",
             mend="take a causal language model, or an encoder such as BERT, RoBERTa or DeBERTa",
         )
+
+
+def _check_sizes(config: Mapping[str, Any], name: str) -> None:
+    """Refuse a number of layers or words that no checkpoint has: the model would be built layer by layer, for hours."""
+    for field, most in MOST.items():
+        if isinstance(value := config.get(field), int) and not 0 < value <= most:
+            raise ModelError(
+                f"config.json says {field}: {value}", where=name, mend=f"bring the right one back: 1 to {most:,}"
+            )
 
 
 def weights_bytes(spec: ModelSpec) -> int:

@@ -1,8 +1,8 @@
 """Chat templates: rendered in a sandbox, the same on every day and in every process; no torch.
 
-A template may read the clock, draw at random, refuse a system turn or two turns of one speaker, or leave a turn out in
-silence. The clock stands at `NOW`, the draws are seeded, and what a template does to a conversation is found out on a
-probe, so that it can be said.
+A template may read the clock, draw at random, refuse a system turn or two turns of one speaker, leave a turn out in
+silence, or read a turn's text in parts. The clock stands at `NOW`, the draws are seeded, and what a template does to a
+conversation is found out on a probe, so that it can be said.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from typing import Any, ClassVar
 
 from jinja2 import TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from clbench.core.errors import ModelError
+from clbench.models.bounds import Bounded
 
 NOW = datetime(2024, 7, 26)  # the date that the templates of Llama 3 put where nobody tells them one
 DATE = NOW.strftime("%d %b %Y")
 CLOCK = ("strftime_now", "date_string", "|random", "| random", "lipsum")
-FAULTS = (TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError)
+FAULTS = (
+    *(TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError),
+    *(RuntimeError, MemoryError, SyntaxError),  # what is nested too deep, too long, or no Python once it is compiled
+)
 MARKS = ("Qpxsys", "Qpxask", "Qpxsaid")  # words of the probe; no template writes them itself
 Turns = Sequence[tuple[str, str]]
 
@@ -54,16 +57,14 @@ def _compiled(source: str) -> Any:
     ) -> str:
         return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
-    )
+    environment = Bounded(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
     environment.filters["tojson"] = as_json
     known: Any = environment.globals
     known.update({"raise_exception": refuse, "strftime_now": NOW.strftime})
     return environment.from_string(source)
 
 
-def render(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = True) -> str:
+def render(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = True, parts: bool = False) -> str:
     """Return a conversation as a template writes it.
 
     Args:
@@ -71,6 +72,7 @@ def render(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = T
         turns: (role, content) pairs.
         names: Special tokens by name, "bos_token" and so on.
         ask: Whether the model's turn is opened at the end.
+        parts: Whether a turn's text is given as a list of one part, as templates of models that see images read it.
 
     Raises:
         One of `FAULTS`: The template is broken, or refuses the conversation.
@@ -78,8 +80,10 @@ def render(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = T
     before = random.getstate()
     random.seed(0)  # the filter `random` and `lipsum` draw from here
     try:
-        return _compiled(source).render(
-            messages=[{"role": role, "content": content} for role, content in turns],
+        template = _compiled(source)
+        template.environment.begin()
+        return template.render(
+            messages=[{"role": role, "content": _content(text, parts)} for role, text in turns],
             tools=None,
             documents=None,
             add_generation_prompt=ask,
@@ -88,6 +92,10 @@ def render(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = T
         )
     finally:
         random.setstate(before)
+
+
+def _content(text: str, parts: bool) -> Any:
+    return [{"type": "text", "text": text}] if parts else text
 
 
 def reads_clock(source: str) -> bool:
@@ -128,37 +136,56 @@ class Habits:
     Attributes:
         system: What becomes of a system turn: "kept", "dropped" (without a word) or "refused".
         ending: What stands after an answer, up to the next turn; empty where a template writes nothing there.
-        opening: What it writes before an answer and leaves out when it is asked to open one.
+        opening: What it writes before an answer and leaves out when it is asked to open one; blanks alone are left out,
+            as transformers does: they are the beginning of the answer's first word.
+        parts: Whether it reads a turn's text in parts only.
     """
 
     system: str = "kept"
     ending: str = ""
     opening: str = ""
+    parts: bool = False
 
 
 def habits(source: str, names: Mapping[str, Any]) -> Habits:
     """Return the habits of a template; a broken one has none, which rendering says."""
     system, ask, said = MARKS
-    plain = _attempt(source, [("user", ask)], names)
+    user = [("user", ask)]
+    parts = not _writes(source, user, names) and _writes(source, user, names, parts=True)
+
+    def attempt(turns: Turns, ask: bool = True) -> str | None:
+        return _attempt(source, turns, names, ask=ask, parts=parts)
+
+    plain = attempt(user)
     if plain is None:
         return Habits()
-    told = _attempt(source, [("system", system), ("user", ask)], names)
-    fate = "refused" if told is None else "kept" if system in told else "dropped"
-    whole = _attempt(source, [("user", ask), ("assistant", said)], names, ask=False)
+    told = attempt([("system", system), *user])
+    fate = "refused" if told is None else "kept" if _holds(told, system) else "dropped"
+    whole = attempt([*user, ("assistant", said)], ask=False)
     if whole is None or said not in whole:
-        return Habits(fate)
+        return Habits(fate, parts=parts)
     head, _, ending = whole.rpartition(said)
-    unopened = _attempt(source, [("user", ask)], names, ask=False)
     # Some templates know no `add_generation_prompt`: what they write before an answer must be added by hand.
-    opening = head.removeprefix(plain) if plain == unopened and head.startswith(plain) else ""
-    return Habits(fate, ending, opening)
+    opening = head.removeprefix(plain) if plain == attempt(user, ask=False) and head.startswith(plain) else ""
+    return Habits(fate, ending, opening if opening.strip() else "", parts)
 
 
-def _attempt(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = True) -> str | None:
+def _attempt(
+    source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = True, parts: bool = False
+) -> str | None:
     try:
-        return render(source, turns, names, ask=ask)
+        return render(source, turns, names, ask=ask, parts=parts)
     except FAULTS:
         return None
+
+
+def _holds(text: str, mark: str) -> bool:
+    return mark.casefold() in text.casefold()  # some templates change the case
+
+
+def _writes(source: str, turns: Turns, names: Mapping[str, Any], *, parts: bool = False) -> bool:
+    text = _attempt(source, turns, names, parts=parts)
+    return text is not None and all(_holds(text, content) for _, content in turns)
 
 
 class Template:
@@ -176,20 +203,22 @@ class Template:
         self._where = where
         self._tell = tell
         self._told: set[str] = set()
+        self._lost: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def write(self, turns: Turns) -> str:
         """Return a conversation as the model reads it, the model's turn opened.
 
-        Where the template refuses or drops a system turn, its text begins the first turn of the user; where it refuses
-        two turns of one speaker in a row, they become one. Either is told once.
+        Where the template refuses or drops a system turn, its text begins the turn of the user that follows; where it
+        refuses two turns of one speaker in a row, they become one. Either is told once.
 
         Raises:
-            ModelError: The template is broken, or refuses the conversation even so.
+            ModelError: The template is broken, or refuses the conversation even so, or leaves turns of it out.
         """
         first: Exception | None = None
         for change, attempt in self._attempts(turns):
             try:
-                text = render(self.source, attempt, self._names)
+                text = render(self.source, attempt, self._names, parts=self.habits.parts)
+                self._check_whole(attempt)
             except FAULTS as error:
                 first = first or error
                 continue
@@ -204,6 +233,21 @@ class Template:
             where=self._where,
             mend="correct chat_template in the checkpoint, or give the data the turns that it takes",
         ) from first
+
+    def _check_whole(self, turns: Turns) -> None:
+        """Refuse a conversation of which the template leaves turns out without a word, as a probe of its roles shows.
+
+        Raises:
+            ValueError: Names the roles of the turns that are left out.
+        """
+        roles = tuple(role for role, _ in turns)
+        if roles not in self._lost:
+            marks = [f"Qpxturn{i}x" for i in range(len(roles))]
+            found = _attempt(self.source, list(zip(roles, marks, strict=True)), self._names, parts=self.habits.parts)
+            kept = [found is None or _holds(found, mark) for mark in marks]  # refused: it looks at what is said
+            self._lost[roles] = tuple(role for role, stays in zip(roles, kept, strict=True) if not stays)
+        if lost := self._lost[roles]:
+            raise ValueError(f"it leaves out {len(lost)} of them without a word ({', '.join(lost)})")
 
     def _attempts(self, turns: Turns) -> list[tuple[str, Turns]]:
         """Return what is tried in turn: (what is told of it, the turns)."""

@@ -61,6 +61,11 @@ def _before(report: GateReport) -> list[str]:
         for name, (old, new) in cuts(report).items()
         if old or new
     ]
+    said += [
+        f"{name}: questions not answered, which count 0: {old} in the baseline, {new} now"
+        for name, (old, new) in declined(report).items()
+        if old or new
+    ]
     if not report.old.parts:
         said.append(
             "template, tokenizer, generation settings and machine of the baseline are not known (format "
@@ -78,6 +83,12 @@ def _before(report: GateReport) -> list[str]:
 def cuts(report: GateReport) -> dict[str, tuple[int, int]]:
     """Give how many questions of every exam did not fit and were cut: (in the baseline, now)."""
     old, new = ({t.sheet.exam: sum(t.sheet.rows[0].cut[:1]) for t in b.exams} for b in (report.old, report.new))
+    return {name: (num, new[name]) for name, num in old.items()}
+
+
+def declined(report: GateReport) -> dict[str, tuple[int, int]]:
+    """Return how many questions of every exam were not answered: (in the baseline, now)."""
+    old, new = ({t.sheet.exam: len(t.sheet.rows[0].declined) for t in b.exams} for b in (report.old, report.new))
     return {name: (num, new[name]) for name, num in old.items()}
 
 
@@ -240,5 +251,6 @@ def _json(v: Verdict, report: GateReport) -> dict[str, Any]:
         "regressed": v.regressed,
         **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
         "cut": dict(zip(("before", "now"), cuts(report).get(v.exam, ()), strict=False)),
+        "not_answered": dict(zip(("before", "now"), declined(report).get(v.exam, ()), strict=False)),
         "noise": None if noise is None else noise._asdict(),
     }

@@ -18,7 +18,6 @@ from clbench.report.abilities import ability_curves, ability_rows
 from clbench.report.browser import browser
 from clbench.report.compare import Comparison
 from clbench.report.compare_text import exam_cells, figure_cells
-from clbench.report.cuts import cut_sentences
 from clbench.report.exports import EXPORTS
 from clbench.report.figures import curves, heat_map, key_line
 from clbench.report.findings import findings
@@ -26,9 +25,9 @@ from clbench.report.gather import Group, RunRecord, group_runs
 from clbench.report.lengths import length_rows, length_series
 from clbench.report.outline import columns, outline_note, round_cells, similarity_map
 from clbench.report.overview import kept_by_distance, over_orders, profile, ranking, spread, trades
+from clbench.report.remarks import remarks
 from clbench.report.safe import plain
 from clbench.report.table import cell, heading, shown
-from clbench.report.thought import thought_sentences
 from clbench.report.words import WORDS
 
 FAMILIES = {"performance": ("performance",), "stability": ("stability",), "cost": ("efficiency", "cost")}
@@ -53,7 +52,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compare
         title=title,
         lang=lang,
         t=words,
-        summary=[*findings(groups, words), *thought_sentences(groups, words), *cut_sentences(groups, words)],
+        summary=[*findings(groups, words), *remarks(groups, words)],
         compared=[_compared(c) for c in compared],
         families=_families(groups, words),
         labels=[(g.label, Markup(key_line(i))) for i, g in enumerate(groups)],

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
+from clbench.core.plain import plain
 
 # What a spreadsheet takes for the beginning of a formula (OWASP, "CSV injection").
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-# Marks that turn the direction of writing (Unicode Standard Annex 9), with which a text can show what it is not.
-DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -24,26 +22,6 @@ LATEX = {
     "±": r"$\pm$",
     "–": "--",
 }
-
-
-def plain(text: str) -> str:
-    r"""Make control characters and marks that turn the direction of writing visible; line ends stay.
-
-    A terminal would obey escape sequences, and a reader would be misled by text that runs backwards.
-
-    Example:
-        >>> plain("a\x1b[31mred\u202e")
-        'a\\x1b[31mred\\u202e'
-    """
-    return "".join(_named(c) if _hidden(c) else c for c in text)
-
-
-def _hidden(c: str) -> bool:
-    return c in DIRECTION or (unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t")
-
-
-def _named(c: str) -> str:
-    return f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" if ord(c) < 65536 else f"\\U{ord(c):08x}"
 
 
 def csv_cell(text: str) -> str:

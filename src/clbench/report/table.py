@@ -12,9 +12,8 @@ from rich.table import Table
 
 from clbench.core.protocols import MetricPlugin
 from clbench.metrics import all_metrics
-from clbench.report.cuts import cut_sentences
 from clbench.report.gather import Group, RunRecord, group_runs
-from clbench.report.thought import thought_sentences
+from clbench.report.remarks import remarks
 from clbench.report.words import WORDS
 from clbench.stats.bootstrap import UNKNOWN
 
@@ -101,8 +100,7 @@ def seeds_note(groups: Sequence[Group]) -> str:
         else f"mean ± half of its 95 % interval over items and seeds, seeds: {', '.join(map(str, counts))}"
     )
     note = f"Scores in percent; {seeds}. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost."
-    words = WORDS["en"]
-    return " ".join([note, *thought_sentences(groups, words), *cut_sentences(groups, words)])
+    return " ".join([note, *remarks(groups, WORDS["en"])])
 
 
 def summary_text(runs: Sequence[RunRecord]) -> str:
@@ -113,5 +111,5 @@ def summary_text(runs: Sequence[RunRecord]) -> str:
 def as_text(table: Table) -> str:
     """Give any table as plain text."""
     out = io.StringIO()
-    Console(file=out, width=140, color_system=None).print(table)
+    Console(file=out, width=140, color_system=None, markup=False, emoji=False, highlight=False).print(table)
     return out.getvalue().rstrip("\n")

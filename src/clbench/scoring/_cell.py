@@ -1,21 +1,19 @@
 """Runs inside a sandbox cell, by path and without clbench: shut the doors, then run what stands on the standard input.
 
-    python -I -S _cell.py LEVEL ROLE MEMORY_BYTES CPU_SECONDS PARENT.NUMBER [READ_END WRITE_END]
+    python -I -S _cell.py LEVEL ROLE MEMORY_BYTES CPU_SECONDS PARENT.NUMBER FILTER GROUPS [READ_END WRITE_END]
 
-LEVEL "namespaces": own process space, no network, own mounts; the file system is an empty memory disk with the Python
-library bound in, read-only; the user is nobody. LEVEL "limits": resource limits alone. ROLE "candidate" answers calls;
-ROLE "judge" runs tests and calls. See docs/sandbox.md.
+LEVEL: see `_doors.py`, which stands beside it. FILTER: the seccomp filter, in hexadecimal digits. GROUPS: open files
+that take the cell into control groups, joined by ",". ROLE "candidate" answers calls; ROLE "judge" runs tests and
+calls. See docs/sandbox.md.
 """
 
 from __future__ import annotations
 
 import builtins
-import ctypes
 import importlib
+import importlib.util
 import json
 import os
-import resource
-import signal
 import struct
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -24,103 +22,9 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any
 
-CLONE_NEWUSER = 0x10000000
-CLONE_REST = 0x20000 | 0x4000000 | 0x8000000 | 0x20000000 | 0x40000000  # mounts, host name, IPC, processes, network
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
-PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
-LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")
 LONGEST = 4 << 20  # bytes of one message
 MOST_CALLS = 20_000
 DEEPEST = 40
-
-# --- doors --------------------------------------------------------------------------------------------------
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def checked(result: int) -> None:
-    """Raise the error of a failed call."""
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    """Mount something; see the system call of that name."""
-    checked(libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()))
-
-
-def separate() -> None:
-    """Leave every namespace that can be left; what follows goes on as process 1 of the new one."""
-    root = os.geteuid() == 0
-    flags = CLONE_REST if root else CLONE_REST | CLONE_NEWUSER
-    user, group = os.geteuid(), os.getegid()
-    checked(libc.unshare(flags))
-    if not root:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # few imports: it starts faster
-                file.write(text)
-    child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        os._exit(os.waitstatus_to_exitcode(status) & 0x7F)
-
-
-def empty_root() -> None:
-    """Make a memory disk the root, with the libraries bound in."""
-    mount("none", "/", "", MS_REC | MS_PRIVATE)
-    place = "/proc"  # of the old process space, which nobody needs here any more: it is always there
-    mount("cell", place, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,nr_inodes=4k,mode=755")
-    for path in (sys.base_prefix, *LIBRARIES):
-        real = os.path.realpath(path)
-        if os.path.isdir(real):
-            bind(real, place + real)
-        if os.path.islink(path) and not os.path.lexists(place + path):
-            os.makedirs(os.path.dirname(place + path), exist_ok=True)
-            os.symlink(real, place + path)
-    os.mkdir(place + "/work")
-    os.chmod(place + "/work", 0o777)
-    os.mkdir(place + "/old")
-    checked(libc.syscall(PIVOT_ROOT[os.uname().machine], place.encode(), (place + "/old").encode()))
-    os.chdir("/")
-    checked(libc.umount2(b"/old", 2))
-    os.rmdir("/old")
-    mount("cell", "/", "", MS_REMOUNT | MS_NOSUID | MS_NODEV, "size=16m,nr_inodes=4k,mode=755")
-    os.chdir("/work")
-
-
-def bind(source: str, target: str) -> None:
-    """Bind a folder, read-only."""
-    os.makedirs(target, exist_ok=True)
-    mount(source, target, "", MS_BIND | MS_REC)
-    mount("none", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV)
-
-
-def become_nobody(level: str) -> None:
-    """Give up all privileges for good."""
-    if REAL_ROOT and level == "namespaces":
-        own = 100_000 + int(
-            sys.argv[5].split(".")[1]
-        )  # a user of its own for each cell, so that limits per user count it alone
-        os.setgroups([])
-        os.setgid(own)
-        os.setuid(own)
-    for capability in range(64):
-        libc.prctl(24, capability, 0, 0, 0)
-    libc.capset(struct.pack("=Ii", 0x20080522, 0), bytes(24))
-    libc.prctl(38, 1, 0, 0, 0)  # no new privileges
-    libc.prctl(4, 0, 0, 0, 0)  # not to be traced
-    libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # dies with whoever started it
-
-
-def limit(memory: int, seconds: int) -> None:
-    """Set limits that nothing inside can raise again."""
-    limits = {"AS": memory, "CPU": seconds, "FSIZE": 1 << 20, "NOFILE": 64, "CORE": 0, "NPROC": 16, "MEMLOCK": 0}
-    for name, value in limits.items():
-        resource.setrlimit(vars(resource)[f"RLIMIT_{name}"], (value, value))
-
-
-REAL_ROOT = os.geteuid() == 0
 
 # --- messages -----------------------------------------------------------------------------------------------
 # Values cross as JSON with tags; nothing that arrives is ever evaluated or unpickled.
@@ -252,10 +156,9 @@ class Wire:
 # --- roles --------------------------------------------------------------------------------------------------
 
 
-def candidate() -> None:
+def candidate(nothing: int) -> None:
     """Run a program, then answer calls of what it defined."""
     wire = Wire(os.dup(0), os.dup(1))
-    nothing = os.open("/dev/null", os.O_RDWR) if os.path.exists("/dev/null") else os.memfd_create("nothing")
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
     source = wire.receive()
@@ -286,10 +189,10 @@ def done(what: str, space: dict[str, Any], target: Any, args: Any, kwargs: Any) 
     return (space[target] if what == "named" else target)(*args, **kwargs)
 
 
-def judge(line: tuple[int, ...]) -> None:
+def judge(line: tuple[int, ...], nothing: int) -> None:
     """Run the tests of a question against the program in the other cell; the verdict goes to the standard output."""
     home, wire = Wire(os.dup(0), os.dup(1)), Wire(*line)
-    os.dup2(os.open("/dev/null", os.O_RDWR) if os.path.exists("/dev/null") else os.memfd_create("no"), 1)
+    os.dup2(nothing, 1)
     task = home.receive()
     try:
         wire.send(task["program"])
@@ -335,23 +238,29 @@ def named(wire: Wire, name: str) -> Any:
 
 
 def main() -> None:
-    """Shut the doors, say that they are shut, and play the role."""
-    level, role, memory, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    line = tuple(int(end) for end in sys.argv[6:8])
+    """Shut the doors and play the role."""
+    level, role, memory, seconds, origin, calls, joined = sys.argv[1:8]
+    line = tuple(int(end) for end in sys.argv[8:10])
+    groups = tuple(int(group) for group in joined.split(",") if group)
     for end in range(3, 256):
-        if end not in line:
+        if end not in line + groups:
             with suppress(OSError):
                 os.close(end)
-    if level == "namespaces":
-        separate()
-        empty_root()
-    become_nobody(level)
-    limit(memory, seconds)
-    sys.path[:] = [p for p in sys.path if p.startswith(sys.base_prefix)]
+    nothing = os.open("/dev/null", os.O_RDWR) if os.path.exists("/dev/null") else os.memfd_create("nothing")
+    doors_beside().shut(level, int(memory), int(seconds), origin, calls, groups)
     if role == "judge":
-        judge(line)
+        judge(line, nothing)
     else:
-        candidate()
+        candidate(nothing)
+
+
+def doors_beside() -> Any:
+    """Load `_doors.py` by its place: no package is at hand here."""
+    form = importlib.util.spec_from_file_location("_doors", os.path.join(os.path.dirname(__file__), "_doors.py"))
+    assert form is not None and form.loader is not None
+    doors = importlib.util.module_from_spec(form)
+    form.loader.exec_module(doors)
+    return doors
 
 
 if __name__ == "__main__":

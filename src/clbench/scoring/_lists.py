@@ -11,21 +11,25 @@ from clbench.scoring._settings import unmarkable
 from clbench.scoring._text import composed, fold, unwrapped
 
 Items = Counter[tuple[str, ...]]
-NONE = frozenset({"none", "no entities", "no triples", "无", "没有"})
+NOTHING = ("entities", "triples", "entities found", "triples found")
+NOTHING_ZH = ("无", "無", "没有", "沒有", "无实体", "没有实体", "无三元组", "没有三元组")
+NONE = frozenset(("none", *(f"no {what}" for what in NOTHING), *NOTHING_ZH))
 SEPARATOR = re.compile(r"[;；\n]")
 MARKER = re.compile(
-    r"\s*(?:(?:[-*•]+|\d{1,3}[.)])\s+|\d{1,3}[．）、]\s*)"
+    r"\s*(?:(?:[-*•+·–—▪●◦‣]+|\d{1,3}[.)])\s+|\d{1,3}[．）、]\s*)"
 )  # what a model puts before the points of a list
 
 
 def pieces(text: str) -> Iterator[str]:
     """Split a list at `;` and line ends (full-width ones too), without markers of points and what is around.
 
+    Brackets or quotes around the whole list, or around one of its points, do not matter.
+
     Example:
         >>> list(pieces("- PER: Ann；2. LOC: Rome"))
         ['PER: Ann', 'LOC: Rome']
     """
-    for piece in SEPARATOR.split(composed(text)):
+    for piece in SEPARATOR.split(unwrapped(composed(text))):
         yield unwrapped(MARKER.sub("", piece, count=1) if MARKER.match(piece) else piece)
 
 

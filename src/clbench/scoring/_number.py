@@ -45,11 +45,23 @@ SCALES: dict[str, dict[str, int]] = {
         "mrd\\.?": 9,
         "billion(?:en)?": 12,
     },
-    "fr": {"mille": 3, "millions?": 6, "milliards?": 9, "billions?": 12},
+    "fr": {"mille|milliers?": 3, "millions?": 6, "milliards?": 9, "billions?": 12},
     "es": {"mil millones": 9, "mil": 3, "millón|millones": 6, "billón|billones": 12},
-    "it": {"mila": 3, "milione|milioni": 6, "miliardo|miliardi": 9},
+    "it": {"mila": 3, "milione|milioni|mln\\.?": 6, "miliardo|miliardi|mld\\.?": 9},
     "pt": {"mil milhões": 9, "mil": 3, "milhão|milhões": 6, "bilhão|bilhões": 9},
-    "nl": {"duizend": 3, "miljoen": 6, "miljard": 9},
+    "nl": {"duizend": 3, "miljoen|mln\\.?": 6, "miljard|mrd\\.?|mld\\.?": 9},
+    "sv": {"tusen": 3, "miljon(?:er)?": 6, "miljard(?:er)?": 9},
+    "da": {"tusind(?:e)?": 3, "million(?:er)?|mio\\.?": 6, "milliard(?:er)?|mia\\.?": 9},
+    **{
+        key: {"tusen": 3, "million(?:er|ar)?|mill\\.?": 6, "milliard(?:er|ar)?|mrd\\.?": 9}
+        for key in ("nb", "nn", "no")
+    },
+    "pl": {"tys\\.?|tysiąc|tysiące|tysięcy": 3, "mln|milion(?:y|ów)?": 6, "mld|miliard(?:y|ów)?": 9},
+    "cs": {"tis\\.?|tisíce?": 3, "mil\\.?|milion(?:y|ů)?": 6, "mld\\.?|miliard[ay]?": 9},
+    "tr": {"bin": 3, "milyon": 6, "milyar": 9},
+    "id": {"ribu": 3, "juta": 6, "miliar": 9, "triliun": 12},
+    "vi": {"nghìn|ngàn": 3, "triệu": 6, "tỷ|tỉ": 9},
+    "uk": {"тис\\.?|тисяч[аі]?": 3, "млн\\.?|мільйон(?:и|ів)?": 6, "млрд\\.?|мільярд(?:и|ів)?": 9},
     "ru": {"тыс\\.?|тысяч[аи]?": 3, "млн\\.?|миллион(?:а|ов)?": 6, "млрд\\.?|миллиард(?:а|ов)?": 9},
 }
 SHORT = {"mn": 10**6, "m": 10**6, "bn": 10**9, "b": 10**9, "tn": 10**12}  # behind money; 5m alone are five metres
@@ -82,7 +94,14 @@ FORMS = (
     (re.compile(r"\^[{(]([-+]?\d+)[)}]"), r"^\1"),
     (re.compile(rf"(?<=[{LETTER}])\^[-+]?\d+"), ""),  # the 2 of m² is no number
     (re.compile(r"(?<=[=(:])\s*-\s(?=[\d.])"), "-"),
-    (re.compile(r"(^|\b(?:is|was|be|equals|to|at|of|ist|war) |[=:(]\s*)(?:minus|negative) (?=[\d.])"), r"\1-"),
+    (
+        re.compile(
+            r"(^|\b(?:is|was|be|equals|to|at|of|ist|war|beträgt|est|était|vaut|es|era|è|é|vale|är|er|to|jest|равно|равен|это)"
+            r" |[=:(]\s*)(?:minus|negative|moins|menos|meno|минус) (?=[\d.])"
+        ),
+        r"\1-",
+    ),
+    (re.compile(r"(?<!\d)(?:マイナス|氷点下|마이너스|영하)\s?(?=\d)"), "-"),
 )
 
 

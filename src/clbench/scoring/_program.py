@@ -31,7 +31,7 @@ MOST_STARTS = 200  # lines at which a program is looked for in one piece of text
 FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})(.*)$")
 QUOTE = re.compile(r"^[ \t]*>[ \t]?")
 ENDS = re.compile(r"<\|(?:im_end|endoftext|eot_id|end|end_of_text|eom_id)\|>|</s>|<end_of_turn>|<｜end▁of▁sentence｜>")
-THOUGHT = re.compile(r"(?s).*(?:</(?:think|thinking|thought|reasoning)>|\[/THINK\])")
+THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]")
 THINKS = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\])")
 _TAG = r"(?:\[/?(?:PYTHON|CODE|BEGIN|ANSWER|DONE)\]|</?(?:code|python|answer)>)"
 TAGS = re.compile(rf"^[ \t]*{_TAG}|{_TAG}(?=[ \t]*$)", re.MULTILINE | re.IGNORECASE)
@@ -128,7 +128,7 @@ def _is_stub(node: Bound) -> bool:
 
 def plain(text: str) -> str:
     """Take off what is no part of an answer's code, and write line ends and fences in one way."""
-    text = THOUGHT.sub("", text, count=1)
+    text = text[max((found.end() for found in THOUGHT.finditer(text)), default=0) :]
     if THINKS.match(text):  # cut off before it came to an answer
         return ""
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
@@ -222,11 +222,18 @@ def _programs(piece: str) -> Iterator[str]:
         lines = form.split("\n")
         done = 0
         for start in [0, *(i for i, line in enumerate(lines) if i and STARTS.match(line))][:MOST_STARTS]:
-            if start >= done and (program := leading(textwrap.dedent("\n".join(lines[start:])).split("\n"))):
+            if start >= done and (program := leading(_block_at(lines, start))):
                 done = start + program.count("\n")  # what stands inside of a program does not begin another one
                 yield program
     for span in re.findall(r"`{1,3}([^`\n]+)`", piece):
         yield leading([span])
+
+
+def _block_at(lines: Sequence[str], start: int) -> list[str]:
+    """Give the lines from one on, to the first that is indented less (prose around code in Markdown), dedented."""
+    width = len(lines[start]) - len(lines[start].lstrip())
+    ends = (i for i in range(start, len(lines)) if lines[i][:width].strip())
+    return textwrap.dedent("\n".join(lines[start : next(ends, len(lines)) if width else len(lines)])).split("\n")
 
 
 def _defining(piece: str, names: frozenset[str]) -> tuple[int, str]:

@@ -14,7 +14,6 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,15 +24,32 @@ from pathlib import Path
 from typing import Literal
 
 from clbench.core.errors import SpecError
+from clbench.core.scratch import new_scratch
+from clbench.scoring import _filter, _groups
 
-Level = Literal["namespaces", "limits", "none"]
+Level = Literal["namespaces", "bwrap", "limits", "none"]
 CELL = Path(__file__).with_name("_cell.py")
+LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
+DOORS = CELL.with_name("_doors.py")
 ALLOW = "CLBENCH_WEAK_SANDBOX"
 LONGEST = 1 << 20  # bytes of a verdict
 PATIENCE = 3  # times the limit that a program may spend neither computing nor waiting for a processor
 LAST = 60  # times the limit after which it is ended in any case
 LOOK_S = 0.25
 GONE = "the program ended, or was ended, before its tests were done"
+SPARE_BYTES = 64 << 20  # of both cells together, beyond their address space: memory disks, and the kernel's own
+DISK_BYTES = 16 << 20
+# What stands around a program, asked from inside; the rest (network, capabilities) nothing inside can ask for.
+INSIDE = """
+import os
+def f():
+    disk = os.statvfs("/work")
+    seen = [p for p in ("/proc", "/sys", "/dev", "/tmp", "/run", "/etc/passwd") if os.path.exists(p)]
+    return os.getpid(), os.getuid() * os.getgid() > 0, disk.f_blocks * disk.f_frsize, os.getcwd(), seen
+def g():
+    return os.getuid() * os.getgid() > 0
+"""
+WALLS = f"assert f() == (1, True, {DISK_BYTES}, '/work', []), f()"
 _numbers = count(os.getpid() % 50_000)
 
 
@@ -42,9 +58,9 @@ class Limits:
     """What a program may use.
 
     Attributes:
-        seconds: CPU time of each of its processes, > 0; the kernel counts whole seconds, rounded up. A program that
+        seconds: CPU time of its one process, > 0; the kernel counts whole seconds, rounded up. A program that
             does not compute (it sleeps, or waits for what never comes) is ended after `PATIENCE` times that.
-        memory_bytes: Address space of each of its processes.
+        memory_bytes: Address space of its one process, shared pages included.
     """
 
     seconds: float = 5.0
@@ -90,15 +106,32 @@ class Outcome:
 
 @lru_cache(maxsize=1)
 def strongest() -> Level:
-    """Try what this host offers: "namespaces", "limits" (weak: no wall around files and network), or "none"."""
-    if sys.platform != "linux":
+    """Try what this host offers, the strongest first; "none" where nothing holds what its level promises."""
+    if sys.platform != "linux" or os.uname().machine not in _filter.MACHINES:
         return "none"
-    probe = Trial("", ("f",), ("assert f() == 1",))
-    levels: tuple[Level, ...] = ("namespaces", "limits")
+    levels: tuple[Level, ...] = ("namespaces", "bwrap", "limits")
     for level in levels:
-        if _in_cells("def f():\n    return 1\n", probe, Limits(), level).passed:
+        if holds(level):
             return level
     return "none"
+
+
+def holds(level: Level) -> bool:
+    """Ask whether a level can be made here, by a look from inside."""
+    if level == "bwrap" and (os.geteuid() == 0 or not shutil.which("bwrap")):
+        return False  # root that may not make namespaces itself gets none of bwrap either, and would stay root
+    probe = Trial("", ("f", "g"), ("assert g()" if level == "limits" else WALLS,))
+    return _in_cells(INSIDE, probe, Limits(), level).passed
+
+
+@lru_cache(maxsize=4)
+def grouped(level: Level) -> bool:
+    """Try whether cells can be put into control groups here."""
+    number = next(_numbers)
+    groups = _groups.make(number, SPARE_BYTES)
+    _groups.drop(groups)
+    probe = Trial("", ("g",), ("assert g()",))
+    return bool(groups) and _in_cells(INSIDE, probe, Limits(), level, in_groups=True).passed
 
 
 def level_to_use() -> Level:
@@ -108,30 +141,34 @@ def level_to_use() -> Level:
         SpecError: There is no wall around a program here, and nobody has said that this is meant.
     """
     level = strongest()
-    if level == "namespaces" or (level == "limits" and os.environ.get(ALLOW) == "1"):
+    if level in ("namespaces", "bwrap") or (level == "limits" and os.environ.get(ALLOW) == "1"):
         return level
     raise SpecError(
         f"no sandbox can be made here (level {level!r}): model-written programs are not run",
         where="exams of code",
-        mend=f"run on Linux with user namespaces, or as root; {ALLOW}=1 runs them with resource limits alone",
+        mend="run on Linux with user namespaces, as root, or with bubblewrap (bwrap) installed; "
+        f"{ALLOW}=1 runs them with limits and a filter of system calls alone",
     )
 
 
 def run_tests(program: str, trial: Trial, limits: Limits) -> Outcome:
     """Run a program against its tests; raises as `level_to_use` does."""
-    return _in_cells(program, trial, limits, level_to_use())
+    level = level_to_use()
+    return _in_cells(program, trial, limits, level, in_groups=grouped(level))
 
 
-def _in_cells(program: str, trial: Trial, limits: Limits, level: Level) -> Outcome:
+def _in_cells(program: str, trial: Trial, limits: Limits, level: Level, *, in_groups: bool = False) -> Outcome:
     started = time.monotonic()
     asks, answers = os.pipe(), os.pipe()
     cells: list[subprocess.Popen[bytes]] = []
-    place = tempfile.mkdtemp(prefix="clbench-cell-")
+    place = str(new_scratch("cell"))
+    groups = _groups.make(next(_numbers), 2 * limits.memory_bytes + SPARE_BYTES) if in_groups else ()
     try:
-        cells.append(_cell(level, "candidate", limits, place, (asks[0], answers[1])))
+        frame = _Frame(level, limits, place, groups)
+        cells.append(_cell(frame, "candidate", (asks[0], answers[1])))
         task = {"program": program, "before": trial.before, "names": trial.names, "tests": trial.tests}
         body = json.dumps(task).encode()
-        judge = _cell(level, "judge", limits, place, (subprocess.PIPE, subprocess.PIPE), (answers[0], asks[1]))
+        judge = _cell(frame, "judge", (subprocess.PIPE, subprocess.PIPE), (answers[0], asks[1]))
         cells.append(judge)
         for end in (*asks, *answers):
             os.close(end)
@@ -147,6 +184,7 @@ def _in_cells(program: str, trial: Trial, limits: Limits, level: Level) -> Outco
     finally:
         for cell in cells:
             _end(cell)
+        _groups.drop(groups)
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -205,31 +243,65 @@ def _spent(cell: subprocess.Popen[bytes]) -> float:
     return 0.0
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """What both cells of a trial share."""
+
+    level: Level
+    limits: Limits
+    place: str
+    groups: tuple[Path, ...]
+
+
 def _cell(
-    level: Level, role: str, limits: Limits, place: str, ends: tuple[int, int], line: tuple[int, int] | None = None
+    frame: _Frame, role: str, ends: tuple[int, int], line: tuple[int, int] | tuple[()] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start a cell in a session of its own, in `place`, with an empty environment.
+    """Start a cell in a session of its own, in a folder of its own, with an empty environment.
 
     `ends` are its standard input and output, `line` the ends of the judge's line to the program.
     """
-    python = os.path.realpath(sys.executable)
-    arguments = [level, role, str(limits.memory_bytes), str(limits.cpu_seconds), f"{os.getpid()}.{next(_numbers)}"]
-    arguments += [str(end) for end in line or ()]
-    return subprocess.Popen(
-        [python, "-I", "-S", str(CELL), *arguments],
-        stdin=ends[0],
-        stdout=ends[1],
-        stderr=subprocess.DEVNULL,
-        env={},
-        start_new_session=True,
-        cwd=place,
-        pass_fds=line or (),
-    )
+    calls = _filter.program(os.uname().machine, walled=frame.level != "limits").hex()
+    gates = [os.open(group / "cgroup.procs", os.O_WRONLY) for group in frame.groups]
+    numbers = (frame.limits.memory_bytes, frame.limits.cpu_seconds, f"{os.getpid()}.{next(_numbers)}")
+    arguments = [frame.level, role, *(str(number) for number in numbers), calls, ",".join(str(gate) for gate in gates)]
+    cell, wall = (Path("/cell", CELL.name), _bubblewrap()) if frame.level == "bwrap" else (CELL, [])
+    python = [os.path.realpath(sys.executable), "-I", "-S", str(cell)]
+    try:
+        return subprocess.Popen(
+            [*wall, *python, *arguments, *(str(end) for end in line)],
+            stdin=ends[0],
+            stdout=ends[1],
+            stderr=subprocess.DEVNULL,
+            env={},
+            start_new_session=True,
+            cwd=frame.place,
+            pass_fds=(*line, *gates),
+        )
+    finally:
+        for gate in gates:
+            os.close(gate)
+
+
+def _bubblewrap() -> list[str]:
+    """Give the command that makes the walls of level "namespaces" with bubblewrap (0.8 or later)."""
+    command = [shutil.which("bwrap") or "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--as-pid-1"]
+    command += ["--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--hostname", "cell"]
+    places = {os.path.realpath(path): None for path in (sys.base_prefix, *LIBRARIES)}
+    for place in places:
+        command += ["--ro-bind", place, place] if Path(place).is_dir() else []
+    for path in LIBRARIES:
+        command += ["--symlink", os.path.realpath(path), path] if Path(path).is_symlink() else []
+    for file in (CELL, DOORS):
+        command += ["--ro-bind", str(file), f"/cell/{file.name}"]
+    command += ["--size", str(DISK_BYTES), "--tmpfs", "/work", "--chdir", "/work", "--remount-ro", "/"]
+    return [*command, "--"]
 
 
 def _end(cell: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(cell.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError, PermissionError):
+        cell.kill()
     cell.wait()
     for pipe in (cell.stdin, cell.stdout):
         if pipe is not None:

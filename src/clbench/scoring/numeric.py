@@ -6,12 +6,13 @@ Numbers are read as the language writes them (setting `language`, filled in from
   is a comma (German, French, Spanish, Russian, ...): `1.234,5`, `16,00 €`, `1 234`. In every language: `1'234`,
   `1_234`, groups with thin or hard blanks, and what two different marks or a repeated one decide (`1.234,5`,
   `1,234,567`); a point that can group nothing (`3.5`) is decimal. `3,5` in English is no number, and not two either.
-- Signs: `-3`, `−3`, `–3`, `minus 3`, `+3`, `-$5`; a sign counts only where no letter or digit stands before it (`7-5`
-  and `3–5` hold two numbers each), and no blank behind it unless `=`, `(` or `:` is before it. Digits that follow a
-  letter are no number (`CO2`).
+- Signs: `-3`, `−3`, `–3`, `minus 3` (`moins 3`, `menos 3`, `минус 3`, `マイナス3`), `+3`, `-$5`; a sign counts only
+  where no letter or digit stands before it (`7-5` and `3–5` hold two numbers each), and no blank behind it unless `=`,
+  `(` or `:` is before it. Digits that follow a letter are no number (`CO2`).
 - Powers and fractions: `1e-3`, `10^5`, `10⁵`, `1.5 × 10^5`, `3/4`, `1 3/4`, `½`, `\frac{3}{4}`; the 2 of `m²` is none.
-- Sizes: `1 million` (English, German, French, Spanish, Italian, Portuguese, Dutch, Russian words, of their own long
-  or short scale), `5k` and `$5m` in English; `3.5万`, `1亿2000万`, `5百万` and the Korean 만, 억 in every language.
+- Sizes: `1 million` (English, German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish, Norwegian, Polish,
+  Czech, Turkish, Indonesian, Vietnamese, Russian and Ukrainian words, of their own long or short scale), `5k` and `$5m`
+  in English; `3.5万`, `1亿2000万`, `5百万` and the Korean 만, 억 in every language.
 - Percentages: `25%` equals both 25 and 0.25, since data sets write either.
 - Chinese numerals, in a text without figures, where they would otherwise be mistaken for articles: 三万五千, 二〇二四,
   百分之五, 三点五, 五分之三, 零下五; 一定 or 十分 (words) and 三四 (three or four) are no numbers.

@@ -10,7 +10,6 @@ import importlib.util
 import logging
 import random
 import re
-import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ import yaml
 from jinja2 import TemplateError
 
 from clbench.core.errors import AbsentError, DataError, did_you_mean
+from clbench.core.scratch import scratch
 from clbench.core.types import Reply, Request
 from clbench.stock.rows import drop, hold
 
@@ -142,8 +142,8 @@ def opened(name: str, splits: Splits | None, changes: Mapping[str, Any]) -> Gene
         text += f"custom_dataset: !function clbench.stock.rows.held\ndataset_kwargs: {{rows: {token}}}\n"
         hold(token, splits)
     try:
-        with tempfile.TemporaryDirectory() as place, untouched():
-            path = Path(place) / "overlay.yaml"
+        with scratch("overlay") as place, untouched():
+            path = place / "overlay.yaml"
             path.write_text(text, encoding="utf-8")
             yield next(iter(TaskManager(include_defaults=False).load(str(path))["tasks"].values()))
     except (DataError, GeneratorExit):

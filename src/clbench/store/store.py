@@ -26,6 +26,7 @@ from typing import Any, final
 
 from clbench.core.errors import StoreError, UserError
 from clbench.core.keys import digest
+from clbench.core.plain import plain
 from clbench.store.meter import metered
 from clbench.store.stage import (
     STAGE,
@@ -48,7 +49,7 @@ UNWRITABLE = frozenset({errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno
 
 def to_stderr(message: str) -> None:
     """Tell the user on stderr."""
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(plain(message) + "\n")
 
 
 @final
@@ -269,6 +270,9 @@ def _told(error: Exception, folder: Path) -> StoreError | None:
     if number in FULL or os.strerror(errno.ENOSPC) in str(error):
         mend = "free some space (`clbench store gc` drops states that can be made again), then run the same command"
         return StoreError("the disk is full; what is finished is kept", where=str(folder), mend=mend)
+    if number == errno.EFBIG or os.strerror(errno.EFBIG) in str(error):
+        mend = "raise the limit of your account or batch job, then run the same command"
+        return StoreError("a file would be larger than the system allows (ulimit -f)", where=str(folder), mend=mend)
     if not isinstance(error, OSError) or number not in UNWRITABLE:
         return None
     # A file of the work's own, outside the store, is not the store's fault.

@@ -14,15 +14,16 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from clbench.core.errors import DataError, LessonError, SpecError
+from clbench.core.errors import DataError, LearnerError, LessonError, SpecError
 from clbench.core.keys import canonical, digest, folder_digest
+from clbench.core.process import staying
 from clbench.core.progress import Progress, listener
 from clbench.core.protocols import Learner, LearnerPlugin
+from clbench.core.scratch import scratch
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Budget, Exam, Lesson
 from clbench.data.exam import open_exams
@@ -364,11 +365,26 @@ def check_learner(
     for title, check in CHECKS.items():
         if only not in (None, title):
             continue
-        with TemporaryDirectory() as scratch:
+        with scratch("check") as folder:
             exam = open_exams((), opened, None)[0]
-            bench = Bench(name, plugin, settings, ModelSpec(name=model), lessons(opened), exam, Path(scratch))
+            bench = Bench(name, plugin, settings, ModelSpec(name=model), lessons(opened), exam, folder)
             try:
                 outcomes.append(Outcome(title, problem=check(bench)))
             except NotApplicableError as reason:
                 outcomes.append(Outcome(title, skipped=str(reason)))
     return outcomes
+
+
+def contained_check(name: str) -> list[Outcome]:
+    """Check a learner of a user's file in a process that it may not leave unseen.
+
+    Raises:
+        LearnerError: It would end its process.
+        SpecError: There is no such learner.
+    """
+    try:
+        with staying():
+            return check_learner(name)
+    except SystemExit as error:
+        mend = "raise an exception where something is wrong, and return where nothing is"
+        raise LearnerError(f"it ended its process (SystemExit: {error.code})", where=name, mend=mend) from error

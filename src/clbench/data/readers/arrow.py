@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from clbench.data.readers.numbers import named
+from clbench.data.readers.numbers import named, real
 
 Change = Callable[[Any], Any]
 WIDEST = 2.0**53  # the last of the whole numbers that a decimal holds without a gap
@@ -41,14 +41,31 @@ def decimals(schema: Any) -> list[str]:
     return [field.name for field in schema if pa.types.is_floating(field.type)]
 
 
-def changes(features: Mapping[str, Any], upcast: Sequence[str]) -> dict[str, Change]:
+def narrow(schema: Any) -> dict[str, Change]:
+    """Return what shows decimals of 16 and 32 bits as they were written: 0.1, not 0.10000000149011612."""
+    import numpy as np
+    import pyarrow as pa
+
+    kinds = ((pa.types.is_float16, np.float16), (pa.types.is_float32, np.float32))
+    return {f.name: _shortest(kind) for f in schema for holds, kind in kinds if holds(f.type)}
+
+
+def _shortest(kind: Callable[[float], object]) -> Change:
+    def change(value: Any) -> Any:
+        return None if value is None or math.isnan(value) else real(str(kind(float(value))))
+
+    return change
+
+
+def changes(features: Mapping[str, Any], upcast: Sequence[str], schema: Any) -> dict[str, Change]:
     """Return column -> what is done to its values before they are read.
 
     Args:
         features: Column -> what `datasets` says of it, as its JSON; empty where it says nothing.
         upcast: Columns of whole numbers that are stored as decimals.
+        schema: Of the table, as pyarrow gives it.
     """
-    found: dict[str, Change] = dict.fromkeys(upcast, _whole)
+    found: dict[str, Change] = narrow(schema) | dict.fromkeys(upcast, _whole)
     return found | {name: how for name, feature in features.items() if (how := _namer(feature)) is not None}
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from clbench.core.errors import DataError
+from clbench.data.readers import limits
 from clbench.data.readers.utf8 import not_utf8
 
 MOST_CHARACTERS = 1 << 24
+# Saved again, the line has the empty values of a row behind it.
+SEPARATED = re.compile(r'"?sep\s?=[ ]?(.)"?(?:\1|\s)*', re.IGNORECASE)
 OTHERS = ";\t|"  # what some programs write instead of a comma
 
 
@@ -41,9 +46,8 @@ def layout(path: Path) -> Layout:
         return Layout("\t", quoted=False)
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline(MOST_CHARACTERS).rstrip("\r\n")
-    said = first.strip('"')
-    if said.lower().startswith("sep=") and len(said) == len("sep=") + 1:
-        return Layout(said[-1], 1)
+    if (said := SEPARATED.fullmatch(first)) is not None:
+        return Layout(said[1], 1)
     found = {d: first.count(d) for d in OTHERS if d in first}
     if "," in first or not found:
         return Layout()
@@ -78,7 +82,7 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 file.readline()
             header: list[str] | None = None
             waiting: list[tuple[int, list[str]]] = []  # empty rows, which are none if nothing follows
-            for number, values in _records(file, how):
+            for number, values in _records(file, how, str(path)):
                 line = number + how.skipped
                 if header is None:
                     header = _header(values, f"{path}:{line}")
@@ -99,22 +103,36 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError(f"the file cannot be read: {error}", where=str(path)) from None
 
 
-def _records(file: TextIO, how: Layout) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, values) of every line that is not blank."""
+def _records(file: TextIO, how: Layout, where: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, values) of every line that is not blank.
+
+    Raises:
+        DataError: A row, of one line or of many, is longer than `limits.MOST_ROW`.
+    """
+    read = [0]  # characters of the row that is being read
+
+    def counted() -> Iterator[str]:
+        for line in limits.bounded_lines(file, where):
+            read[0] += len(line)
+            if read[0] > limits.MOST_ROW:
+                raise limits.row_too_long(where)
+            yield line
+
     if how.quoted:
-        reader = csv.reader(file, delimiter=how.delimiter, strict=True)
+        reader = csv.reader(counted(), delimiter=how.delimiter, strict=True)
     else:
-        reader = csv.reader(file, delimiter=how.delimiter, quoting=csv.QUOTE_NONE)
+        reader = csv.reader(counted(), delimiter=how.delimiter, quoting=csv.QUOTE_NONE)
     for values in reader:
+        read[0] = 0
         if values:
             yield reader.line_num, values if how.quoted else [_unquoted(v) for v in values]
 
 
 def _unquoted(value: str) -> str:
     """Take off the quotes that spreadsheets put around a whole value; others are part of the text."""
-    if len(value) > 1 and value[0] == value[-1] == '"' and value.count('"') % 2 == 0:
-        return value[1:-1].replace('""', '"')
-    return value
+    if len(value) < 2 or not value[0] == value[-1] == '"' or '"' in value[1:-1].replace('""', ""):
+        return value
+    return value[1:-1].replace('""', '"')
 
 
 def _no_header(where: str, more: str = "") -> DataError:
@@ -124,7 +142,7 @@ def _no_header(where: str, more: str = "") -> DataError:
 def _header(values: Sequence[str], where: str) -> list[str]:
     """Return the names of the columns; spreadsheets write empty ones at the end, which are none."""
     names = list(reversed(list(itertools.dropwhile(lambda name: not name.strip(), reversed(values)))))
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = next((name for name, num in Counter(names).items() if num > 1), None)
     if not names or twice is not None:
         raise _no_header(where, f": {twice!r} stands twice" if twice else "")
     return names

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.errors import DataError
+from clbench.data.readers import limits
 from clbench.data.readers.jsonl import DECODER, mend_of
 from clbench.data.readers.utf8 import not_utf8
 
@@ -30,7 +31,8 @@ class _Text:
 
     def more(self) -> bool:
         """Read on; False at the end of the file."""
-        chunk = self.file.read(CHUNK)
+        # An unfinished row is parsed again with all that follows, so twice as much is read each time.
+        chunk = self.file.read(max(CHUNK, len(self.left) - self.at))
         # What has been parsed is dropped once a chunk; once a row would copy the chunk for every row of it.
         self.left = self.left[self.at :] + chunk
         self.at = 0
@@ -99,8 +101,12 @@ def _object(text: _Text) -> dict[str, Any]:
         start = text.at
         try:
             value, text.at = DECODER.raw_decode(text.left, start)
+            if text.at - start > limits.MOST_ROW:
+                raise limits.row_too_long(text.where())
             return value
         except (ValueError, RecursionError) as error:
+            if len(text.left) - start > limits.MOST_ROW:
+                raise limits.row_too_long(text.where()) from None
             if _may_be_cut(error, len(text.left)) and text.more():
                 continue
             what = (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
 from clbench.core.errors import DataError
+from clbench.data.readers import limits
 from clbench.data.readers.numbers import real, whole
 from clbench.data.readers.utf8 import other_encoding
 
@@ -93,8 +94,12 @@ def lines(path: Path, raw: IO[bytes] | None = None) -> Iterator[tuple[int, bytes
     number = 0
     try:
         with raw or path.open("rb") as opened, _unpacked(opened, path.suffix) as file:
-            for line in file:
+            total = 0
+            for line in limits.bounded_lines(file, str(path)):
                 number += 1
+                total += len(line)
+                if file is not opened and total > limits.MOST_UNPACKED:
+                    raise limits.too_much(f"{path}:{number}")
                 text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
                 if text.strip():
                     yield number, text

@@ -29,7 +29,7 @@ def rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def rows_of(found: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (where:row N, row) of an open data set."""
-    how = changes(found.features.to_dict(), _upcast(found))
+    how = changes(found.features.to_dict(), _upcast(found), found.data.table.schema)
     number = 0
     try:
         for number, row in enumerate(found, start=1):
@@ -61,7 +61,9 @@ def _opened(folder: Path) -> Any:
         ) from None
     try:
         found = datasets.load_from_disk(str(folder))
-    except (OSError, ValueError, KeyError) as error:
+    except IndexError:  # of a split without files
+        raise DataError("the saved data set holds no rows", where=str(folder)) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the saved data set cannot be read: {error}", where=str(folder)) from None
     if not isinstance(found, datasets.Dataset):
         raise DataError("this folder holds several splits, one was expected", where=str(folder))

@@ -7,6 +7,16 @@ from pathlib import Path
 
 from clbench.core.errors import DataError
 
+# Encoding -> (first, last) leading byte of its frequent characters, and the least that follows.
+LEVELS = {
+    "GB18030": (0xB0, 0xD7, 0xA1),
+    "BIG5": (0xA4, 0xC6, 0x40),
+    "SHIFT_JIS": (0x88, 0x97, 0x40),
+    "EUC-KR": (0xB0, 0xC8, 0xA1),
+}
+KANA = re.compile("[\u3041-\u30ff]")
+IN_A_ROW = re.compile("[\u3041-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{2}")
+
 
 def first_bad(path: Path) -> tuple[int, int, bytes] | None:
     """Give (line, byte of the file, the line) of the first byte that is no UTF-8, lines from 1 and bytes from 0.
@@ -43,29 +53,46 @@ def other_encoding(line: bytes, name: str = "") -> str:
     """
     if line[:2] in (b"\xff\xfe", b"\xfe\xff"):
         found = "UTF-16"
-    elif _chinese(line):
-        found = "GB18030"
+    elif names := _eastern(line):
+        found = names
     elif _western(line):
         found = "Windows-1252"
     else:
         return ""
-    return f"it reads as {found}: iconv -f {found.upper()} -t UTF-8 {name}".rstrip()
+    first = found.partition(" ")[0].upper()
+    return f"it reads as {found}: iconv -f {first} -t UTF-8 {name}".rstrip()
 
 
-def _chinese(line: bytes) -> bool:
+def _eastern(line: bytes) -> str:
+    """Name the encodings of East Asian text that a line may have, by how many of its characters are frequent ones.
+
+    Two bytes of Western text may make one rare character: there must be two in a row, or a frequent one of GB 2312.
+    """
+    shares = {name: _share(line, name) for name in LEVELS}
+    best = max(shares.values())
+    return " or ".join(name for name, share in shares.items() if share and share >= 0.9 * best)
+
+
+def _share(line: bytes, encoding: str) -> float:
     try:
-        text = line.decode("gb18030")
+        text = line.decode(encoding)
     except UnicodeDecodeError:
-        return False
-    # Two bytes of Western text may make a rare Chinese character; Chinese text has characters in a row or common ones.
-    return bool(re.search("[\u4e00-\u9fff]{2}", text)) or any(_common(c) for c in text)
+        return 0.0
+    letters = [c for c in text if not c.isascii() and c.isalpha()]
+    frequent = sum(_frequent(c, encoding) for c in letters) / max(len(letters), 1)
+    if IN_A_ROW.search(text) is not None:
+        return max(frequent, 0.01)
+    return frequent if encoding == "GB18030" else 0.0
 
 
-def _common(character: str) -> bool:
+def _frequent(character: str, encoding: str) -> bool:
+    """Whether a character is of the first level of its set: frequent Chinese ones, kana, Korean syllables."""
+    first, last, least = LEVELS[encoding]
     try:
-        return "\u4e00" <= character <= "\u9fff" and character.encode("gb2312")[0] < 0xD8
+        code = character.encode(encoding)
     except UnicodeEncodeError:
         return False
+    return (len(code) == 2 and first <= code[0] <= last and code[1] >= least) or bool(KANA.match(character))
 
 
 def _western(line: bytes) -> bool:

@@ -13,23 +13,43 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.process import BaseProcess
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
-from clbench.core import notice
+from clbench.core import notice, plugins
 from clbench.core.errors import UserError, WorkerError
 from clbench.core.extras import explained
+from clbench.core.process import leave
 from clbench.core.progress import Progress, listener, report
 from clbench.core.spec import Machine
 from clbench.engine.opening import stay_open
 from clbench.engine.schedule import Unit, urgency
 from clbench.engine.work import make_unit
 
+ENDS_S = 5.0  # a broken pool ends its workers; how they ended is known by then
+SILENCE_S = 600.0  # without a word of a worker, before its user is told
+T = TypeVar("T")
 PRELOAD = ["clbench.models.warm", "clbench.engine.work"]
+
+
+class _Began(NamedTuple):
+    """Said by a worker that begins something."""
+
+    process: int
+    label: str
+
+
+class _Ended(NamedTuple):
+    """Said by a worker that has done it."""
+
+    process: int
 
 
 @dataclass(frozen=True)
@@ -40,11 +60,17 @@ class _Heard:
         told: The queue of their progress and notices.
         seen: Processes that were seen alive; the pool forgets them when it breaks.
         said: Notices that were passed on.
+        who: Process -> the label of what it does.
+        since: Process -> when it began that, and when it was last heard of, in seconds of the clock.
+        quiet: Processes of which it was said that nothing is heard of them.
     """
 
     told: Any
     seen: set[BaseProcess] = field(default_factory=set)
     said: set[str] = field(default_factory=set)
+    who: dict[int, str] = field(default_factory=dict)
+    since: dict[int, tuple[float, float]] = field(default_factory=dict)
+    quiet: set[int] = field(default_factory=set)
 
 
 def make_all(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
@@ -53,7 +79,8 @@ def make_all(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
     Returns:
         By unit key, why a unit could not be made; what hangs on such a unit is left out. All else is made.
     """
-    if machine.workers == 1 or len(units) < 2:
+    apart = machine.limit_s is not None or any(plugins.runs_own(u.spec.learner) for u in units if u.spec)
+    if not apart and (machine.workers == 1 or len(units) < 2):
         return _make_here(units, machine)
     return _make_in_workers(units, machine)
 
@@ -75,23 +102,50 @@ def _make_here(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
 
 
 def _make_in_workers(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
+    workers = min(machine.workers, len(units))
+    with _pool(workers) as (pool, heard):
+        return _dispatch(units, machine, pool, heard)
+
+
+@contextmanager
+def _pool(workers: int) -> Generator[tuple[ProcessPoolExecutor, _Heard]]:
+    """Open workers; however one of them ends, it is told."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     heard = _Heard(context.Queue())
-    workers = min(machine.workers, len(units))
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_open_worker, initargs=(heard.told, os.getpid())
-    ) as pool:
+    given = (heard.told, os.getpid(), str(Path.cwd()))
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_open_worker, initargs=given) as pool:
         try:
-            failed = _dispatch(units, machine, pool, heard)
+            yield pool, heard
         except (BrokenProcessPool, EOFError, ConnectionError) as error:
-            raise _broken(workers, [p.exitcode for p in heard.seen - others if p.exitcode]) from error
+            ended = heard.seen - others
+            for process in ended:
+                process.join(timeout=ENDS_S)  # its exit code is known once it has been waited for
+            # A process that ended with 0 has broken the pool too: it had not done its work.
+            raise _broken(workers, [p.exitcode for p in ended if p.exitcode is not None]) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     _pass_on(heard)  # what workers told last comes when they have ended
-    return failed
+
+
+def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -> T:
+    """Call a function in a process of its own, and give what it returns; it is pickled, and so is the result.
+
+    Raises:
+        WorkerError: The process ended, or took longer than the limit.
+    """
+    with _pool(1) as (pool, heard):
+        future = pool.submit(_called, work, label)
+        while not wait([future], timeout=0.2).done:
+            heard.seen.update(multiprocessing.active_children())
+            _pass_on(heard)
+            _watch(heard, limit_s)
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            raise error
+    return future.result()
 
 
 def _dispatch(
@@ -121,6 +175,7 @@ def _dispatch(
             else:
                 open_keys.discard(unit.key)
         _pass_on(heard)
+        _watch(heard, machine.limit_s)
         report(Progress("units", len(units) - len(waiting) - len(running), len(units), slot=0))
     return failed
 
@@ -133,15 +188,44 @@ def _pass_on(heard: _Heard) -> None:
         except queue.Empty:
             return
         if isinstance(one, Progress):
+            began = heard.since.get(one.slot, (time.monotonic(), 0.0))[0]
+            heard.since[one.slot] = (began, time.monotonic())
+            heard.quiet.discard(one.slot)
             report(one)
+        elif isinstance(one, _Began):
+            heard.who[one.process] = one.label
+            heard.since[one.process] = (time.monotonic(), time.monotonic())
+        elif isinstance(one, _Ended):
+            heard.since.pop(one.process, None)
         elif one not in heard.said:
             heard.said.add(one)
             notice.notice(one)
 
 
+def _watch(heard: _Heard, limit_s: float | None) -> None:
+    """Tell of workers that say nothing for long, and end what takes longer than the limit.
+
+    Raises:
+        WorkerError: Something did; all workers are ended, what is finished is kept.
+    """
+    now = time.monotonic()
+    for process, (began, last) in heard.since.items():
+        label = heard.who.get(process, "a worker")
+        if now - last > SILENCE_S and process not in heard.quiet:
+            heard.quiet.add(process)
+            mend = "" if limit_s else "; `--limit SECONDS` would end it"
+            notice.notice(f"{label}: nothing heard for {SILENCE_S / 60:.0f} minutes, and it still runs{mend}")
+        if limit_s is not None and now - began > limit_s:
+            for each in heard.seen:
+                if each.pid in heard.who:
+                    each.kill()
+            mend = "look for a loop without an end in its hooks, or give it a longer --limit; what is finished is kept"
+            raise WorkerError(f"it takes longer than {limit_s:g} seconds, and was ended", where=label, mend=mend)
+
+
 def _broken(workers: int, codes: Sequence[int]) -> WorkerError:
     """Say how a pool broke: by the exit code of the worker that ended first; the others were told to end (SIGTERM)."""
-    codes = [c for c in codes if c != -signal.SIGTERM] or list(codes)
+    codes = [c for c in codes if c not in (0, -signal.SIGTERM)] or [c for c in codes if c == 0] or list(codes)
     where, kept = f"--workers {workers}", "what is finished is kept"
     if not codes:
         mend = f"run the same command with --workers 1, which makes everything in this process; {kept}"
@@ -150,6 +234,9 @@ def _broken(workers: int, codes: Sequence[int]) -> WorkerError:
         mend = f"run the same command again with fewer workers; {kept}"
         return WorkerError("a worker was killed, perhaps because memory ran out", where=where, mend=mend)
     how = f"by {signal.Signals(-codes[0]).name}" if codes[0] < 0 else f"with exit code {codes[0]}"
+    if workers == 1:
+        mend = f"look in the learner's file for what ends a process; {kept}"
+        return WorkerError(f"a worker ended {how} before its work was done", where=where, mend=mend)
     mend = f"run the same command with --workers 1, which shows where it happens; {kept}"
     return WorkerError(f"a worker ended {how}; what it said stands above", where=where, mend=mend)
 
@@ -158,15 +245,30 @@ _label = ""
 _unable: list[UserError] = []  # why this worker cannot work
 
 
+_tell: list[Callable[[object], None]] = []
+
+
 def _work(unit: Unit, machine: Machine) -> None:
+    _called(partial(make_unit, unit, machine), unit.label)
+
+
+def _called(work: Callable[[], T], label: str) -> T:
     global _label
     if _unable:
         raise _unable[0]
-    _label = unit.label
-    make_unit(unit, machine)
+    _label = label
+    for tell in _tell:
+        tell(_Began(os.getpid(), label))
+    try:
+        return work()
+    finally:
+        for tell in _tell:
+            tell(_Ended(os.getpid()))
 
 
-def _open_worker(told: Any, parent: int) -> None:
+def _open_worker(told: Any, parent: int, folder: str) -> None:
+    os.chdir(folder)  # paths of a recipe count from where the command was given
+    _tell[:] = [told.put]
     notice.quiet_libraries()
     try:
         _single_thread()
@@ -201,7 +303,7 @@ def _end_with(parent: int) -> None:
         try:
             os.kill(parent, 0)
         except OSError:
-            os._exit(1)
+            leave(1)
 
 
 def _single_thread() -> None:

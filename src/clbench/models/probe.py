@@ -1,0 +1,117 @@
+"""What a model does with tokens, found out on a few of them when it is loaded, since its files do not say it.
+
+It decides how the model may be asked. One with absolute positions that does not see padding gives other answers in a
+batch than alone; one that reads what follows a token has seen the answer that it is scored on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from clbench.core.errors import ModelError
+from clbench.models import score
+from clbench.models.net import DTYPES
+
+if TYPE_CHECKING:
+    from clbench.models.causal import Causal
+
+Way = Literal["packed", "spread", "whole"]
+TEXT = "The first question, which is the longer one of the two."
+NATS = {torch.float32: 2e-3, torch.float64: 2e-3}  # by which sums over three tokens may differ; in 16 bits far more
+NATS_16 = 0.5
+SHARE = {torch.float32: 1e-3, torch.float64: 1e-3}  # of the spread of the scores that what follows may move them by
+SHARE_16 = 0.5
+FAULTS = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, IndexError)
+
+
+def known_rows(module: Any) -> int | None:
+    """Return how many tokens a model has embeddings for; None where it keeps them in another form."""
+    try:
+        return int(module.get_input_embeddings().weight.shape[0])
+    except (RuntimeError, AttributeError, IndexError):  # the library refuses where it finds no table
+        return None
+
+
+def check_known(ids: list[int], rows: int | None, tokenizer: Any, where: str) -> list[int]:
+    """Return tokens as they are.
+
+    Raises:
+        ModelError: One of them has no embedding: the tokenizer is another model's, or got tokens of its own.
+    """
+    if rows is None or not ids or max(ids) < rows:
+        return ids
+    token = tokenizer.convert_ids_to_tokens(max(ids))
+    raise ModelError(
+        f"the tokenizer writes {token!r} as {max(ids)}, and the model has {rows} embeddings",
+        where=where,
+        mend="call resize_token_embeddings on the model and save it, or take the tokenizer that belongs to it",
+    )
+
+
+def few_ids(net: Causal) -> list[int]:
+    """Return seven tokens that the model knows."""
+    found = [i for i in net.reader.text_ids(TEXT) if net.rows is None or i < net.rows] or [0]
+    return (found * 7)[:7]
+
+
+def check_causal(net: Causal) -> None:
+    """Refuse a model that reads what stands after a token.
+
+    Raises:
+        ModelError: It is an encoder whose file does not say `is_decoder`, or a decoder without its mask.
+    """
+    ids = few_ids(net)
+    with torch.inference_mode():
+        alone_V, before_V = (
+            net.module(input_ids=torch.tensor([part], device=net.device), use_cache=False).logits[0, 2].float()
+            for part in (ids[:3], ids)
+        )
+    allowed = SHARE.get(DTYPES[net.spec.dtype], SHARE_16) * float(alone_V.std())
+    if float((alone_V - before_V).abs().max()) > allowed:
+        raise ModelError(
+            f"{type(net.module).__name__} reads what follows a token, so it has seen the answers that it would score",
+            where=net.spec.name,
+            mend="say `family: encoder`, or `is_decoder: true` in config.json if it was trained as a decoder",
+        )
+
+
+def way_of(net: Causal) -> Way:
+    """Return the fastest way in which continuations are scored as they are when every row is read whole."""
+    ids = few_ids(net)
+    prompts = [ids[:4], ids[4:6]]
+    said = [[ids[:1], ids[1:4]], [ids[2:5], ids[6:]]]
+    allowed = NATS.get(DTYPES[net.spec.dtype], NATS_16)
+    with torch.inference_mode():
+        net.way = "whole"
+        right = [nats for scores in score.score_batch(net, prompts, said) for nats, _ in scores]
+        for way in _ways(net):
+            net.way = way
+            try:
+                found = [nats for scores in score.score_batch(net, prompts, said) for nats, _ in scores]
+            except FAULTS:
+                continue
+            if all(abs(a - b) <= allowed for a, b in zip(found, right, strict=True)):
+                return way
+    return "whole"
+
+
+def _ways(net: Causal) -> tuple[Way, ...]:
+    """Return what the model's cache and configuration allow, the fastest first.
+
+    It goes on from what it has read where it keeps that as keys and values, layer by layer; continuations share a row
+    where positions are rotary and attention reaches over the whole row.
+    """
+    start = torch.tensor([[net.reader.end]], device=net.device)
+    try:
+        layers = list(net.module(input_ids=start, use_cache=True).past_key_values.layers)
+    except (AttributeError, TypeError, ValueError):  # it keeps a state of another form, or none
+        return ()
+    kinds = {type(layer).__name__ for layer in layers}
+    if not kinds or not kinds <= {"DynamicLayer", "DynamicSlidingWindowLayer"}:
+        return ()
+    config: Any = net.module.config
+    said = config.to_dict()
+    rotary = ("rope_parameters" in said or "rope_theta" in said) and not said.get("alibi")
+    return ("packed", "spread") if rotary and kinds == {"DynamicLayer"} else ("spread",)

@@ -1,0 +1,232 @@
+"""Users' files that end, copy or stop their process; names and settings out of bounds; what a terminal is shown."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from clbench.cli import terminal
+from clbench.cli.main import main
+from clbench.cli.options import say, say_json
+from clbench.core import notice, plugins, process, progress, scratch
+from clbench.core.errors import LearnerError, SpecError, WorkerError
+from clbench.core.spec import Machine
+from clbench.engine import work
+from clbench.engine.executors import local
+from clbench.engine.grid import load_grid
+from clbench.engine.schedule import Unit
+from clbench.learners._hooks import Hooks
+from clbench.learners._method import Method
+
+HOSTILE = "a\x1b[31m\x1b]8;;http://e\x07b\u202ec\x9b[bold]\x7f"
+SEEN = "a\\x1b[31m\\x1b]8;;http://e\\x07b\\u202ec\\x9b[bold]\\x7f"
+
+
+# --- users' files -------------------------------------------------------------------------------------------
+
+
+def unit(key="k"):
+    return Unit(key=key, spec=None, step=0, label="Mine lesson 1", needs=None, weight=1)
+
+
+@pytest.mark.parametrize("way", [sys.exit, lambda: os._exit(0), lambda: os._exit(3)])
+def test_a_learner_that_exits_is_an_error(monkeypatch, way):
+    monkeypatch.setattr(work, "_make", lambda unit, machine: way())
+    with pytest.raises(LearnerError, match="Mine lesson 1: it ended its process"):
+        work.make_unit(unit(), Machine())
+    assert os._exit is process.leave
+
+
+def in_workers(monkeypatch, how, limit_s=60.0):
+    """Run the real pool, forked here so that workers see the stand-in."""
+    import multiprocessing
+
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(fork, "set_forkserver_preload", lambda modules: None, raising=False)
+    monkeypatch.setattr(local.multiprocessing, "get_context", lambda method: fork)
+    monkeypatch.setattr(local, "make_unit", how)
+    monkeypatch.setattr(local, "_single_thread", lambda: None)
+    return local.make_all([unit("a")], Machine(limit_s=limit_s))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_worker_that_ends_with_0_has_not_done_its_work(monkeypatch):
+    with pytest.raises(WorkerError, match="a worker ended with exit code 0 before its work was done"):
+        in_workers(monkeypatch, lambda unit, machine: process.leave(0))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_silence_is_told_and_the_limit_ends_it(monkeypatch):
+    monkeypatch.setattr(local, "SILENCE_S", 0.3)
+    heard = []
+    token = notice.listener.set(heard.append)
+    try:
+        with pytest.raises(WorkerError, match="Mine lesson 1: it takes longer than 2 seconds, and was ended"):
+            in_workers(monkeypatch, lambda unit, machine: time.sleep(60), limit_s=2.0)
+    finally:
+        notice.listener.reset(token)
+    assert [text for text in heard if text.startswith("Mine lesson 1: nothing heard for")]
+
+
+def test_a_copy_that_comes_back_from_a_hook_is_ended(tmp_path):
+    class Forks(Method):
+        def penalise(self, net, batch, out):
+            os.fork()
+            return out
+
+    mark = tmp_path / "came-back"
+    with process.staying():
+        Hooks(Forks()).penalise(None, None, 1)
+        with mark.open("a") as file:
+            file.write("x")
+    time.sleep(0.5)
+    assert mark.read_text() == "x"
+
+
+def test_a_file_is_told_of_once_for_each_content(monkeypatch, tmp_path):
+    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "mine.py"
+    heard = []
+    token = notice.listener.set(heard.append)
+    try:
+        for text in ("X = 1", "X = 1", "X = 2"):
+            path.write_text(text)
+            plugins.load_own(plugins.own(f"{path}:X"))
+    finally:
+        notice.listener.reset(token)
+    assert len(heard) == 2
+    assert "with all your rights" in heard[0]
+
+
+def test_a_file_that_exits_when_it_is_read_is_no_success(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("import os\nos._exit(0)\n")
+    with pytest.raises(SpecError, match="does not import: SystemExit"):
+        plugins.load_own(plugins.own(f"{path}:X"))
+
+
+def test_who_runs_a_users_file():
+    assert plugins.runs_own({"name": "a.py:B", "lr": 1})
+    assert plugins.runs_own({"name": "combine", "methods": [{"name": "a.py:B"}, "sft"]})
+    assert not plugins.runs_own({"name": "sft", "lr": 1e-3})
+
+
+def test_an_exit_from_inside_a_command_is_no_success(monkeypatch, capsys):
+    monkeypatch.setattr("clbench.cli.listing.LISTERS", {"tasks": lambda: sys.exit(0)})
+    assert main(["list", "tasks"]) == 2
+    assert "ended clbench with exit code 0, and gave no result" in capsys.readouterr().err
+
+
+# --- settings and names -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("learner: {name: sft, lr: .inf}", "learner.lr: a setting is a finite number"),
+    ("learner: {name: sft, lr: .nan}", "learner.lr"),
+    ("learner: {name: sft, lr: 'inf'}", "learner.lr"),
+    ("learner: sft\ntraining: {weight_decay: .inf}", "training.weight_decay"),
+    ("learner: {name: ewc, strength: .inf}", "learner.strength"),
+    ("learner: sft\naxes: {learner.lr: [1e-3, .inf]}", "axes.learner.lr.1"),
+    ("learner: {name: combine, methods: [{name: lora, lr: .inf}, replay]}", "learner.methods.0.lr"),
+    (f"axes: {{learner: [{{name: sft, as: {'b' * 220}}}]}}", "characters"),
+])  # fmt: skip
+def test_what_no_run_can_take_is_refused_before_it(tmp_path, text, says):
+    (tmp_path / "r.yaml").write_text(f"name: a\nstream: worlds-tiny\n{text}\n")
+    with pytest.raises(SpecError, match=says):
+        load_grid(tmp_path / "r.yaml")
+
+
+def test_long_names_are_refused_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.yaml").write_text(f"name: {'a' * 250}\nstream: worlds-tiny\nlearner: sft\n")
+    (tmp_path / "a.csv").write_text("text,label\nx,y\n")
+    long = "b" * 250
+    for line in (["run", "r.yaml"], ["init", long], ["data", "add", "a.csv", "--task", long], ["show", "c" * 5000]):
+        assert main(line) == 2
+        assert "Traceback" not in capsys.readouterr().err
+
+
+# --- what a terminal is shown --------------------------------------------------------------------------------
+
+
+def test_nothing_of_a_stranger_reaches_the_terminal_as_it_is(capsys):
+    say(HOSTILE)
+    notice.notice(HOSTILE)
+    assert main(["show", HOSTILE]) == 2
+    assert main([HOSTILE]) == 2
+    said = capsys.readouterr()
+    assert SEEN in said.out
+    assert said.err.count("\\x1b[31m") >= 3
+    for text in (said.out, said.err):
+        assert not set(text) & set("\x1b\x07\x9b\x7f\u202e")
+
+
+def test_json_reads_back_as_the_same(capsys):
+    say_json({HOSTILE: [HOSTILE]})
+    said = capsys.readouterr().out
+    assert json.loads(said) == {HOSTILE: [HOSTILE]}
+    assert not set(said) & set("\x1b\x07\x9b\x7f\u202e")
+
+
+def test_progress_is_plain():
+    heard = []
+    token = progress.listener.set(heard.append)
+    try:
+        progress.report(progress.Progress(HOSTILE, 1, 2))
+    finally:
+        progress.listener.reset(token)
+    assert heard[0].what == SEEN
+
+
+def test_tables_take_text_for_text(monkeypatch, capsys):
+    from rich.table import Table
+
+    from clbench.report.table import as_text
+
+    table = Table("[/red]head", caption="[link=http://e]x[/link]")
+    table.add_row(HOSTILE + " :smile:")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    terminal.console().print(table)
+    say(as_text(table))
+    said = capsys.readouterr().out
+    assert said.count("[/red]head") == said.count(":smile:") == 2
+    assert not set(said) & set("\x07\x9b\x7f\u202e")
+    assert "\x1b]8" not in said
+
+
+def test_a_traceback_is_plain(capsys):
+    error = ValueError(HOSTILE)
+    terminal._broke(ValueError, error, None)
+    assert SEEN in capsys.readouterr().err
+
+
+# --- what killed commands leave ------------------------------------------------------------------------------
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    code = "import time; from clbench.core.scratch import new_scratch as n; print(n('a'), flush=True); time.sleep(60)"
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        folder = child.stdout.readline().strip()
+        assert scratch.sweep() == 0  # its process lives
+        child.send_signal(signal.SIGKILL)
+    other = tmp_path / "clbench-cell-x"
+    other.mkdir()
+    assert scratch.sweep() == 1
+    assert not Path(folder).exists()
+    assert other.is_dir()
+
+
+def test_a_file_larger_than_allowed_is_told(tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(27, os.strerror(27))
+
+    monkeypatch.setattr("clbench.cli.listing.LISTERS", {"tasks": full})
+    assert main(["list", "tasks"]) == 2
+    assert "ulimit -f" in capsys.readouterr().err

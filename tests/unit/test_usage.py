@@ -1,0 +1,34 @@
+"""What is typed wrongly is told by option and verb, and code that ends the process never looks like success."""
+
+import pytest
+
+from clbench.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "named", "verb"),
+    [
+        ("exam x --items 0", 2, "--items: ", "clbench exam"),
+        ("run", 2, "spec is missing", "clbench run"),
+        ("gate x", 3, "--baseline is missing", "clbench gate"),
+        ("list nothing", 2, "what: 'nothing' is not one of", "clbench list"),
+        ("exam --nothing", 2, "--nothing", "clbench exam"),
+        ("nothing", 2, "'nothing'", "clbench"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_its_verb(capsys, typed, code, named, verb):
+    assert main(typed.split()) == code
+    said = capsys.readouterr().err
+    assert named in said
+    assert said.endswith(f"  to mend: see `{verb} --help`\n")
+    assert "Value error" not in said
+
+
+@pytest.mark.parametrize("code", [0, None, 3])
+def test_code_that_ends_the_process_is_an_error(capsys, monkeypatch, code):
+    def ends(_name):
+        raise SystemExit(code)
+
+    monkeypatch.setattr("clbench.cli.doctor.say", ends)
+    assert main(["doctor", "--json"]) == 2
+    assert f"ended clbench with exit code {code}" in capsys.readouterr().err
