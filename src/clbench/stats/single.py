@@ -27,9 +27,9 @@ def score_interval(
         n_e = s~ (1 - s~) / V,   V = D (sum_i (u_i - s)^2 + w^2) / n^2
 
     u are the items' scores (pseudo-values where the exam has a rule of its own), s~ = (n s + 1) / (n + 2), w the share
-    of items in the closest crowd (scores within `CROWD` of each other) unless answers are right or wrong, so that equal
-    scores, or many near 0 and few far from it, do not count as sure, and D the design effect of groups
-    (`design_effect`). Student's t with
+    of the commonest score, or of scores within `CROWD` of 0 or of 1 if that is more, unless answers are right or wrong,
+    so that equal scores, or many near an end and few far from it, do not count as sure, and D the design effect of
+    groups (`design_effect`). Student's t with
     its degrees (n - 1 for graded items) stands for z.
 
     Args:
@@ -66,9 +66,9 @@ def score_interval(
 
 
 def _crowd(units: NDArray[np.float64]) -> float:
-    """Give the largest share of items whose scores lie within `CROWD` of each other."""
-    ordered = np.sort(units)
-    return float((np.searchsorted(ordered, ordered + CROWD, side="right") - np.arange(len(ordered))).max()) / len(units)
+    """Give the share of items with the commonest score, or within `CROWD` of an end of the scale, whichever is more."""
+    same = np.unique(np.round(units, 9), return_counts=True)[1].max()
+    return float(max(same, (units <= CROWD).sum(), (units >= 1 - CROWD).sum())) / len(units)
 
 
 def _binomial(hits: int, num: int, level: float) -> tuple[float, float]:
