@@ -28,7 +28,7 @@ def says(net, monkeypatch):
     """A net that writes what it is told, up to the first stop, as `write` promises."""
 
     def told(script, *, template=HIDES, mark="</think>", ended=True):
-        def write(prompts, max_tokens, stop=(), temperature=0.0, *_):
+        def write(prompts, max_tokens, stop=(), temperature=0.0, *_, **__):
             text = script[: min((script.index(s) + len(s) for s in stop if s in script), default=len(script))]
             ids = net.tokenizer.encode(text, add_special_tokens=False)
             whole = [*ids, net.tokenizer.eos_token_id] if ended and text == script else ids
