@@ -29,6 +29,6 @@ def test_code_that_ends_the_process_is_an_error(capsys, monkeypatch, code):
     def ends(_name):
         raise SystemExit(code)
 
-    monkeypatch.setattr("clbench.cli.doctor.say", ends)
+    monkeypatch.setattr("clbench.cli.doctor.say_json", ends)
     assert main(["doctor", "--json"]) == 2
     assert f"ended clbench with exit code {code}" in capsys.readouterr().err
