@@ -206,7 +206,7 @@ def test_compare_advise_and_leaderboard_on_real_runs(tmp_path, capsys):
     assert main(["advise", store, "--no-stored-data"]) == 0
     said = capsys.readouterr().out
     assert "Recommended: sft" in said
-    assert "excluded: replay: it stores users' examples" in said
+    assert "excluded: replay: it keeps users' examples" in said
     assert main(["leaderboard", "verify", store]) == 0
     assert capsys.readouterr().out.count("every figure follows from its records") == 3
     assert main(["compare", str(sft)]) == 2
