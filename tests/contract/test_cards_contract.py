@@ -187,9 +187,9 @@ def test_unverified_cards_without_data_are_refused_with_what_was_tried(name, mon
 
 
 def test_unverified_cards_are_listed_as_such():
-    from clbench.cli.show import _tasks
+    from clbench.cli.listing import line_of, tasks
 
-    listed = dict(_tasks())
+    listed = {str(row["name"]): line_of("tasks", row) for row in tasks()}
     assert [n for n, about in listed.items() if about.startswith("unverified: ")] == UNVERIFIED
     assert UNVERIFIED
 

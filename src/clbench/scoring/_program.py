@@ -342,7 +342,9 @@ def _unbound(source: str) -> set[str]:
     if tree is None:
         return set()
     read: set[str] = set()
-    todo = [symtable.symtable(source, "program", "exec")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd escapes in strings
+        todo = [symtable.symtable(source, "program", "exec")]
     while todo:
         table = todo.pop()
         read |= {s.get_name() for s in table.get_symbols() if s.is_referenced() and s.is_global()}

@@ -16,7 +16,6 @@ import ast
 import builtins
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
@@ -66,9 +65,8 @@ def trial_of(check: Mapping[str, Any], solutions: Sequence[str] = ()) -> Trial:
 
 def _defined(source: str) -> list[str]:
     """Give the functions that a program defines at its top level."""
-    with suppress(SyntaxError, ValueError):
-        return [n.name for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
-    return []
+    tree = parsed(source)
+    return [n.name for n in tree.body if isinstance(n, ast.FunctionDef)] if tree else []
 
 
 def program_of(text: str, check: Mapping[str, Any]) -> str:
