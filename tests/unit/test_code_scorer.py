@@ -252,3 +252,8 @@ def test_reference_solutions_pass_and_others_fail(name, every, data_root):
     assert sum(g.score for g in swapped) <= 1  # another question's solution
     assert all(trial_of(json.loads(e.check)).tests for e in asked)
     assert all(program_of(e.targets[0], json.loads(e.check)).strip() for e in asked)
+
+
+def test_an_odd_escape_in_a_string_is_no_error():
+    text = "```python\nimport re\n```\n```python\ndef f(w):\n    return re.match('\\w', w)\n```"
+    assert "import re" in program_of(text, {"prompt": "", "entry_point": "f", "test": ""})
