@@ -100,7 +100,7 @@ def told_by_letters(texts: Iterable[str]) -> str:
     """Return the language that texts seem to be in; "en" stands for every language of Latin letters.
 
     Example:
-        >>> told_by_letters(["今天 iPhone"]), told_by_letters(["東京タワーの高さ"]), told_by_letters(["guten Tag"])
+        >>> told_by_letters(["今天我用 iPhone"]), told_by_letters(["東京タワーの高さ"]), told_by_letters(["guten Tag"])
         ('zh', 'ja', 'en')
     """
     letters = Counter(script(c) for text in texts for c in text if c.isalpha())

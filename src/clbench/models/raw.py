@@ -125,8 +125,8 @@ def windows(ids: Sequence[int], prefix: int, most: int) -> Iterator[Pair]:
     Source: the rolling windows of lm-evaluation-harness (context_len 1).
 
     Example:
-        >>> list(windows([1, 2, 3, 4, 5], 0, 3))
-        [Pair(context=[0], continuation=[1, 2, 3]), Pair(context=[2, 3], continuation=[4, 5])]
+        >>> [(context, continuation) for context, continuation, _ in windows([1, 2, 3, 4, 5], 0, 3)]
+        [([0], [1, 2, 3]), ([2, 3], [4, 5])]
     """
     done = 0
     while done < len(ids):

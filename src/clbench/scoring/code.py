@@ -74,7 +74,7 @@ def program_of(text: str, check: Mapping[str, Any]) -> str:
 
     Example:
         >>> check = {"prompt": "import math\ndef half(x):\n    'Halve.'\n", "entry_point": "half", "test": ""}
-        >>> program_of("return x / 2\n\nprint(half(3))", check).rstrip().splitlines()[-1]
+        >>> program_of("    return x / 2\n\nprint(half(3))", check).rstrip().splitlines()[-1]
         '    return x / 2'
         >>> program_of("Here:\n```python\ndef half(x):\n    return x / 2\n```", check).splitlines()
         ['import math', 'def half(x):', '    return x / 2']

@@ -282,7 +282,7 @@ def gpt2():
     made = learner("progressive_prompts", length=3)
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=2560, n_positions=128, n_embd=16, n_layer=2, n_head=2, eos_token_id=2)
-    made.net = causal.Causal(ModelSpec(), GPT2LMHeadModel(config).eval(), made.net.tokenizer, 16)
+    made.net = causal.Causal(ModelSpec(max_tokens=128), GPT2LMHeadModel(config).eval(), made.net.tokenizer, 16)
     return made
 
 
@@ -313,8 +313,8 @@ def test_prompts_are_read_before_the_text_in_training_ranking_and_generation(fam
         for answer in map(net.answer_ids, texts):
             logp = in_full(made, prompts, ids + answer)[len(ids) - 1 : -1].log_softmax(-1)
             expected.append(logp.gather(-1, torch.tensor(answer)[:, None]).sum().item())
-    for packs in (True, False) if family != "gpt2" else (False,):
-        monkeypatch.setattr(causal, "_packs", lambda *_, _packs=packs: _packs)
+    for way in ("packed", "spread") if family != "gpt2" else ("spread",):
+        monkeypatch.setitem(vars(net), "way", way)
         with torch.inference_mode():
             scores = net.score([net.prompt_ids(e.prompt) for e in asked], [[net.answer_ids(t) for t in texts]] * 3)
         assert [nats for row in scores for nats, _ in row] == pytest.approx(expected, abs=2e-3)

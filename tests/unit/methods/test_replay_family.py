@@ -20,6 +20,7 @@ from clbench.core.types import Budget, Example, Lesson, Message
 from clbench.learners import agem, derpp, generative_replay, replay, selective_replay
 from clbench.learners._memory import Ranked, Sample, choose, equal_room, mixed, reservoir, size
 from clbench.models.net import Batch, Forward, seeded
+from clbench.models.reader import Reader
 
 pytestmark = pytest.mark.xdist_group("methods")
 
@@ -522,6 +523,7 @@ def test_a_template_that_hides_the_turn_is_refused(dreamer):
 
 def test_a_model_without_a_template_writes_paragraphs(dreamer, monkeypatch):
     monkeypatch.setattr(dreamer.net.tokenizer, "chat_template", None)
+    monkeypatch.setattr(dreamer.net, "reader", Reader(dreamer.net.tokenizer, dreamer.net.spec))
     with seeded(0, dreamer._device):
         drawn = generative_replay.sample_questions(dreamer.net, dreamer.method.config, 8)
     assert generative_replay.frame(dreamer.net) == ("<|begin|>", "\n")
