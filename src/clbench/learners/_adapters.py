@@ -75,7 +75,7 @@ def adaptable(net: Net, targets: str | tuple[str, ...]) -> list[str]:
     """
     names = targets_in(net, targets)
     module: Any = net.module
-    config = getattr(module, "config", None)  # a user's own module may have none
+    config = vars(module).get("config")  # a user's own module may have none
     if targets == "all-linear" and config is not None and config.model_type in SCANNING:
         inside = [name for name in names if name.endswith(".out_proj")]
         names = [name for name in names if name not in inside]
