@@ -168,6 +168,23 @@ def test_padding_behind_a_stop_is_not_counted(tmp_path):
     assert min(a.tokens_out for a in together) < 20
 
 
+def test_a_padding_token_that_is_a_word_shortens_no_answer(tmp_path):
+    usual = load_net(ModelSpec(name=str(checkpoint(tmp_path / "a", "Llama", ROPE))), Machine(device="cpu"))
+    written = usual.write([usual.prompt_ids(e.prompt) for e in examples()], 20, ("never written",), 0.0, (2,))
+    word = next(row[-1] for row in written if row[-1] != 2)  # the very word that an answer ends with
+    folder = checkpoint(tmp_path / "b", "Llama", ROPE)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = tokenizer.convert_ids_to_tokens(word)
+    tokenizer.save_pretrained(folder)
+    odd = load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))
+    assert odd.tokenizer.pad_token_id == word
+    for asked in (Decode(max_tokens=20, stop=("never written",)), Decode(max_tokens=20), Decode(kind="label")):
+        ours, theirs = (net.respond(examples(), asked) for net in (odd, usual))
+        assert [(a.tokens_out, a.finish) for a in ours] == [(a.tokens_out, a.finish) for a in theirs]
+    # Being special, the word itself is not printed, as transformers decodes; in ranking it is not written at all.
+    assert [a.text for a in ours] == [a.text for a in theirs]
+
+
 def test_a_model_that_reads_what_follows_is_refused(tmp_path):
     folder = checkpoint(tmp_path / "a", "Llama", ROPE)
     config = {**SMALL, **IDS, "intermediate_size": 64, "max_position_embeddings": 128}

@@ -287,6 +287,8 @@ def test_settings_of_exact():
         (("mW", "MW"), "mW", "mW", 1),
         (("mW", "MW"), " mW\n", "mW", 1),
         (("mW", "MW"), "mw", "mW", 0),  # it may be either
+        (("mW", "MW"), "ｍＷ", "mW", 1),  # width folds, and its case tells which
+        (("mW", "MW"), "ＭＷ", "mW", 0),
         (("m2", "m²", "m³"), "m2", "m²", 0),
         (("m2", "m²", "m³"), "m²", "m²", 1),
         (("m2", "m²", "m³"), "ｍ²", "m²", 1),
@@ -309,6 +311,7 @@ def test_an_answer_outside_the_choices():
     assert grade("label", "mw", "mW", choices=("mW", "MW")).note == "no such label"
     assert grade("label", "yes.", "yes", choices=("yes", "no")).score == 0
     assert grade("exact", "yes.", "yes", choices=("yes", "no")).score == 1
+    assert [grade("exact", "**mW**.", target, choices=("mW", "MW")).score for target in ("mW", "MW")] == [1, 0]
     assert grade("exact", "Peking", "Beijing", "Peking", choices=("Beijing", "Rome")).score == 1  # accepted besides
 
 

@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from clbench.core.errors import DataError, SpecError
+from clbench.core.errors import AbsentError, DataError, SpecError
 from clbench.data import fetch
 from clbench.data.card import load_task_card
 from clbench.data.cardfile import read_text, read_value
@@ -78,19 +78,37 @@ def test_redirects_stay_on_the_web(to):
     assert fetch._WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, "https://b.org/x") is not None
 
 
+class Endless(io.RawIOBase):
+    """A reply that goes on for ever."""
+
+    length = None
+    block = b"x" * 1000
+
+    def read1(self, size=-1):
+        return self.block
+
+
+class Opener:
+    """Gives it for every address."""
+
+    def open(self, url, timeout):
+        return Endless()
+
+
 def test_a_download_that_does_not_end_is_given_up(tmp_path, monkeypatch):
-    class Endless(io.RawIOBase):
-        def read(self, size=-1):
-            return b"x" * 1000
-
-    class Opener:
-        def open(self, url, timeout):
-            return Endless()
-
     monkeypatch.setattr(fetch.urllib.request, "build_opener", lambda *_: Opener())
     monkeypatch.setattr(fetch, "MOST_BYTES", 10_000)
     with pytest.raises(DataError, match="more than 10,000 bytes"):
         fetch._get("https://example.org/x", tmp_path / "draft", "card.yaml")
+
+
+def test_a_server_that_sends_next_to_nothing_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch.urllib.request, "build_opener", lambda *_: Opener())
+    clock = iter(range(10_000))  # a second for each block of 1,000 bytes
+    monkeypatch.setattr(fetch.time, "monotonic", lambda: float(next(clock)))
+    with pytest.raises(AbsentError, match="1,000 bytes a second"):
+        fetch._get("https://example.org/x", tmp_path / "draft", "card.yaml")
+    assert (tmp_path / "draft").stat().st_size == 60_000
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ from gate_builders import OLD, taken
 from clbench.cli.main import main
 from clbench.core.baseline import Baseline
 from clbench.core.keys import canonical
+from clbench.core.matrix import Matrix
 from clbench.core.sheets import Row
 from clbench.core.spec import ModelSpec
 from clbench.core.types import ScorerSpec
+from clbench.metrics.average import average_by_lesson
 from clbench.report import watch, watch_text
 from clbench.stats.marked import Marked
 from clbench.store.history import history, remember
@@ -199,3 +201,23 @@ def test_an_exam_with_a_rule_of_its_own_is_watched_by_it(tmp_path):
     sat("c", low, 0.0)
     found = watch.watched(watch.gate_series(history(tmp_path / "s")), 5, 0.05)[0]
     assert found.series.values == (0.0, 0.83, 0.0)
+
+
+@pytest.mark.parametrize(("forgotten", "rings"), [(0.0, False), (0.06, True)])
+def test_harder_tasks_are_no_decline_and_forgetting_is(forgotten, rings):
+    """The first tasks are learnt to 90 %, the later ones to 40 %: AP falls in every round though nothing is lost."""
+    tasks, rng = 12, np.random.default_rng(5)
+    learnt = [0.9] * 5 + [0.4] * 7
+    rows = [
+        [learnt[i] - forgotten * max(k - 5, 0) * (i < 5) + rng.normal(0, 0.01) for i in range(tasks)]
+        for k in range(1, tasks + 1)
+    ]
+    matrix = Matrix.of([[0.2] * tasks, *rows])
+    values, changes = tuple(average_by_lesson(matrix)), watch.changes_since_learnt(matrix)
+    assert values[-1] < values[0] - 0.1
+    assert changes[0] == 0
+    assert changes[-1] == pytest.approx(np.mean([rows[-1][i] - rows[i][i] for i in range(tasks)]))
+    names = tuple(map(str, range(1, tasks + 1)))
+    (found,) = watch.watched([watch.Series("run", "own tasks", values, 10_000, names, changes=changes)], 5, 0.05)
+    assert (found.declined is not None) is rings
+    assert found.target == pytest.approx(np.mean(values[:5]))

@@ -15,6 +15,7 @@ from clbench.core.extras import need_models
 from clbench.core.notice import notice
 
 Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
+Limit = Annotated[float | None, typer.Option(help="Most seconds for one lesson with its exams.", min=1)]
 
 
 def run(
@@ -26,7 +27,7 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("clbench-report"),
     record: Annotated[Path | None, typer.Option(help="Also copy the result folders here, to be committed.")] = None,
-    limit: Annotated[float | None, typer.Option(help="Most seconds for one lesson with its exams.", min=1)] = None,
+    limit: Limit = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be made, and make nothing.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from clbench.cli.options import Data, Json, Place, machine, progress_bars, say, say_json
-from clbench.cli.run import Change, check_models
+from clbench.cli.run import Change, Limit, check_models
 
 
 def tune(
@@ -19,6 +19,7 @@ def tune(
     store: Place = None,
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each [default: cores].")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    limit: Limit = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the choice is written [default: tuned.yaml beside the recipe].")
     ] = None,
@@ -31,7 +32,7 @@ def tune(
     from clbench.store.store import Store
 
     check_models("tuning", plan)
-    how = machine(store, data, workers, device)
+    how = machine(store, data, workers, device).model_copy(update={"limit_s": limit})
     place = out or recipe.parent / "tuned.yaml"
     check_place(place)
     tuning = load_tuning(recipe, set_ or [])

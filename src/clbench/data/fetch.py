@@ -16,6 +16,7 @@ from clbench.core.cache import cache_folder
 from clbench.core.errors import AbsentError, DataError, did_you_mean, near_paths
 from clbench.core.keys import file_digest
 from clbench.core.notice import notice
+from clbench.core.progress import Progress, report
 from clbench.data.card import Card, OnDisk
 from clbench.data.readers import BY_SUFFIX, hub, open_rows, remarks, saved, stem_of, suffix_of
 from clbench.data.source import HubSource, PathSource, RowSource, UrlSource
@@ -24,6 +25,7 @@ ROOT = "CLBENCH_DATA"
 BLOCK = 1 << 20
 DAY_S = 86_400
 MOST_BYTES = 8 << 30  # of a file that is downloaded
+PATIENCE_S, SLOWEST = 60.0, 10_000  # a server that sends fewer bytes a second than this on the average, after a minute
 
 Rows = Iterator[tuple[str, dict[str, Any]]]
 
@@ -221,14 +223,19 @@ class _WebOnly(urllib.request.HTTPRedirectHandler):
 
 
 def _get(url: str, draft: Path, where: str) -> None:
-    done = 0
+    done, began = 0, time.monotonic()
+    mend = "split the file, or put it into a folder and name that with `source: {path: ...}`"
     try:
-        with urllib.request.build_opener(_WebOnly).open(url, timeout=60) as reply, draft.open("wb") as file:
-            while block := reply.read(BLOCK):
+        with urllib.request.build_opener(_WebOnly).open(url, timeout=PATIENCE_S) as reply, draft.open("wb") as file:
+            whole = reply.length or 0
+            while block := reply.read1(BLOCK):
                 done += len(block)
+                spent = time.monotonic() - began
                 if done > MOST_BYTES:
-                    mend = "split the file, or put it into a folder and name that with `source: {path: ...}`"
                     raise DataError(f"{url} has more than {MOST_BYTES:,} bytes", where=where, mend=mend)
+                if spent > PATIENCE_S and done < spent * SLOWEST:
+                    raise AbsentError(f"{url} sends {done / spent:,.0f} bytes a second", where=where, mend=mend)
                 file.write(block)
+                report(Progress(f"downloading {url.rpartition('/')[2]}", done, max(whole, done)))
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise AbsentError(f"{url} cannot be downloaded: {error}", where=where, mend="check the network") from None

@@ -26,7 +26,7 @@ from clbench.models.finite import Watched, check_finite
 from clbench.models.loaded import check_vocabulary
 from clbench.models.net import DTYPES, Batch, Cut, Forward, by_length, like_lengths, padded, pretrained, seeded
 from clbench.models.probe import Way, check_causal, check_known, known_rows, way_of
-from clbench.models.raw import answer_raw, before_end, stops_at, unfilled
+from clbench.models.raw import answer_raw, before_end, stops_at
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
 from clbench.models.score import Scores, alike, score_batch
@@ -318,7 +318,8 @@ class Causal:
             seed = seed_of(decode.seed, 0, f"sample {examples[rows[0]].id}")
             with seeded(seed, self.device):
                 watched = Watched(self.spec.name, [f"example {examples[i].id}" for i in rows])
-                out = self.write([read[i].ids for i in rows], room, decode.stop, decode.temperature, watched=watched)
+                prompts = [read[i].ids for i in rows]
+                out = self.write(prompts, room, decode.stop, decode.temperature, self.reader.ends, watched)
             for i, ids in zip(rows, out, strict=True):
                 answers[i] = self._answer(examples[i].id, read[i], ids, decode)
         return [answers[i] for i in range(len(examples))]
@@ -345,10 +346,14 @@ class Causal:
         max_tokens: int,
         stop: Sequence[str],
         temperature: float,
-        ends: Sequence[int] | None = None,
+        ends: Sequence[int],
         watched: Watched | None = None,
     ) -> list[list[int]]:
-        """Give the tokens that follow each prompt, up to an end, and little further than the first of the stops."""
+        """Give the tokens that follow each prompt, little further than the first of the stops.
+
+        A row that is done before the longest is filled up with the first of the ends: the checkpoint's own padding may
+        be a word.
+        """
         ids_BT, mask_BT = self.left_pad(prompts)
         drawn: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if temperature > 0:
@@ -362,13 +367,11 @@ class Causal:
             input_ids=ids_BT,
             attention_mask=mask_BT,
             max_new_tokens=max_tokens,
-            pad_token_id=self.tokenizer.pad_token_id,
-            eos_token_id=list(self.reader.ends if ends is None else ends),
+            pad_token_id=ends[0],
+            eos_token_id=list(ends),
             **drawn,
         )
-        rows = out_BT[:, ids_BT.shape[1] :].tolist()
-        # A row that a stop has ended is filled up until the longest ends.
-        return [unfilled(row, self.tokenizer.pad_token_id) for row in rows] if stop else rows
+        return out_BT[:, ids_BT.shape[1] :].tolist()
 
     def text_of(self, ids: Sequence[int]) -> str:
         """Return what was written as text, without special tokens but for the mark that ends reasoning."""

@@ -184,7 +184,7 @@ def _written(
     kinds: dict[tuple[int, tuple[str, ...], float], list[Place]] = {}
     for place, r in texts.items():
         kinds.setdefault((r.max_tokens, r.stop, r.temperature), []).append(place)
-    ends = net.reader.plain_ends
+    ends = net.reader.plain_ends or net.reader.ends
     for (wanted, stop, temperature), places in kinds.items():
         most = net.answer_room(wanted)
         read = [asked_in(net, texts[place], net.spec.longest - most) for place in places]
@@ -233,16 +233,6 @@ def before_end(ids: list[int], ends: Sequence[int]) -> list[int]:
         [7, 8]
     """
     return ids[: next((i for i, token in enumerate(ids) if token in ends), len(ids))]
-
-
-def unfilled(ids: list[int], pad: int) -> list[int]:
-    """Give what was written without the padding behind it.
-
-    Example:
-        >>> unfilled([7, 0, 8, 0, 0], 0)
-        [7, 0, 8]
-    """
-    return ids[: next((i for i in range(len(ids), 0, -1) if ids[i - 1] != pad), 0)]
 
 
 def stops_at(tokenizer: Any, stop: Sequence[str], start: int) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.core.matrix import Matrix
 from clbench.core.sheets import Row
 from clbench.metrics.average import average_by_lesson
 from clbench.report.abilities import LABELS, ability_curves
@@ -38,6 +39,9 @@ class Series:
         rows: What the same items came to in every round; None where they are not on record.
         groups: What each item belongs to; None is nothing shared.
         failed: Places of the rounds in which the gate found it worse.
+        changes: What is summed up for a slow decline, one per round, in [-1, 1]; () is the values themselves. For own
+            tasks, whose average is over more tasks in every round: the mean change since each was learnt, so that
+            a harder task is no decline.
     """
 
     source: str
@@ -48,6 +52,12 @@ class Series:
     rows: tuple[Marked | None, ...] = ()
     groups: Sequence[Hashable] | None = None
     failed: frozenset[int] = frozenset()
+    changes: tuple[float, ...] = ()
+
+    @property
+    def summed(self) -> tuple[float, ...]:
+        """What is summed up for a slow decline."""
+        return self.changes or self.values
 
 
 @dataclass(frozen=True)
@@ -117,9 +127,21 @@ def run_series(runs: Sequence[RunRecord]) -> list[Series]:
         own = matrix.select("own")
         items = int(matrix.n[-1, own].sum())
         rows, groups = _rows(run, [matrix.columns[m].name for m in own])
-        values = tuple(average_by_lesson(matrix))
-        found.append(Series(run.spec.name, "own tasks", values, items, rounds, rows, groups))
+        values, changes = tuple(average_by_lesson(matrix)), changes_since_learnt(matrix)
+        found.append(Series(run.spec.name, "own tasks", values, items, rounds, rows, groups, changes=changes))
     return found
+
+
+def changes_since_learnt(matrix: Matrix) -> tuple[float, ...]:
+    """Give, for rows 1..T, the mean of R[k, i] - R[t_i, i] over the tasks i that were taught so far; NaN if unknown."""
+    own = matrix.select("own")
+    taught = np.array([matrix.columns[m].taught or 0 for m in own])
+    found: list[float] = []
+    for step in range(1, matrix.num_lessons + 1):
+        known = [m for m, t in zip(own, taught, strict=True) if t <= step]
+        change = matrix.values[step, known] - matrix.values[taught[taught <= step], known]
+        found.append(float(np.nanmean(change)) if not np.isnan(change).all() else math.nan)
+    return tuple(found)
 
 
 def _rows(run: RunRecord, exams: Sequence[str]) -> tuple[tuple[Marked | None, ...], list[Hashable] | None]:
@@ -246,16 +268,16 @@ def _lacking(series: Series, refs: Sequence[int], first: int) -> int:
 def _watch(
     series: Series, refs: tuple[int, ...], first: int, falls: tuple[tuple[float, ...], float], slow: tuple[float, float]
 ) -> Watched:
-    start = np.array([series.values[k] for k in refs])
-    target = float(start.mean()) if len(start) else math.nan
+    start = np.array([series.summed[k] for k in refs])
+    target = float(np.mean([series.values[k] for k in refs])) if refs else math.nan
     noise = math.sqrt(max(target * (1 - target), 0.0) / max(series.items, 1)) if len(start) else math.nan
     deviation = max(float(start.std(ddof=1)) if len(start) > 1 else 0.0, noise, 1e-3) if len(start) else math.nan
     begins = refs[-1] + 1 if refs else 0
     lacking = _lacking(series, refs, first)
     drift = None
     if not lacking:
-        rest = series.values[begins:]
-        drift = cusum(rest, target, deviation, limit_at(slow[0], len(rest), first, slow[1]), slow[1])
+        rest = series.summed[begins:]
+        drift = cusum(rest, float(start.mean()), deviation, limit_at(slow[0], len(rest), first, slow[1]), slow[1])
     num = sum(not math.isnan(v) for v in series.values)
     return Watched(
         series=series,

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from clbench.core.types import Example
+from clbench.scoring._text import fold
 
 Fold = Callable[[str], str]
+
+
+@lru_cache(maxsize=8)
+def folds(*, case_sensitive: bool, strip_punctuation: bool) -> tuple[Fold, ...]:
+    """Return how an answer is folded, from the strictest way to the loosest: with its case, then without."""
+    loosest = partial(fold, case_sensitive=case_sensitive, strip_punctuation=strip_punctuation)
+    if case_sensitive:
+        return (loosest,)
+    return (partial(fold, case_sensitive=True, strip_punctuation=strip_punctuation), loosest)
 
 
 def identity(text: str) -> str:
@@ -16,17 +26,18 @@ def identity(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def named(example: Example, text: str, fold: Fold) -> str | None:
+def named(example: Example, text: str, ways: tuple[Fold, ...]) -> str | None:
     """Return what a text stands for; None where that cannot be told, because several choices equal it when folded.
 
-    It is a choice (as `identity` writes it) that it equals, else the only one that equals it when both are folded,
-    else the folded text itself.
+    It is a choice (as `identity` writes it) that it equals, else the only one that equals it when both are folded in
+    the first of the ways that finds any, else the text as the last way folds it.
     """
     if identity(text) in identities(example.choices):
         return identity(text)
-    folded = fold(text)
-    same = _by_folded(example.choices, fold).get(folded, ())
-    return folded if not same else same[0] if len(same) == 1 else None
+    for way in ways:
+        if same := _by_folded(example.choices, way).get(way(text), ()):
+            return same[0] if len(same) == 1 else None
+    return ways[-1](text)
 
 
 @lru_cache(maxsize=64)
@@ -36,14 +47,14 @@ def identities(choices: tuple[str, ...]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=64)
-def _by_folded(choices: tuple[str, ...], fold: Fold) -> dict[str, list[str]]:
+def _by_folded(choices: tuple[str, ...], way: Fold) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for choice in sorted(identities(choices)):
-        found.setdefault(fold(choice), []).append(choice)
+        found.setdefault(way(choice), []).append(choice)
     return found
 
 
-def accepted(example: Example, said: str, fold: Fold) -> bool:
+def accepted(example: Example, said: str, ways: tuple[Fold, ...]) -> bool:
     """Tell whether an answer stands for what a target stands for."""
-    answer = named(example, said, fold)
-    return answer is not None and answer in {named(example, target, fold) for target in example.targets}
+    answer = named(example, said, ways)
+    return answer is not None and answer in {named(example, target, ways) for target in example.targets}

@@ -29,7 +29,8 @@ All other signs are a part of the answer, at its ends as well: + - ~ ≈ < > = %
 nothing is not stripped: `{}` and `[]`, `?` and `!` differ.
 
 Where the question offers choices, an answer stands for the choice that it equals but for blanks at its ends, else for
-the only one that it equals when folded: choices that differ in case alone (mW, MW) stay two answers.
+the only one that it equals when folded, with its case first: choices that differ in case alone (mW, MW) stay two
+answers, and `mW.` is the first of them.
 
 Settings: `case_sensitive` (default false); `strip_punctuation` (default true): the rules on marks, quotes and brackets.
 """
@@ -37,26 +38,24 @@ Settings: `case_sensitive` (default false); `strip_punctuation` (default true): 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._choice import accepted
+from clbench.scoring._choice import accepted, folds
 from clbench.scoring._settings import settings_of, unmarkable
-from clbench.scoring._text import fold
 
 DEFAULTS: dict[str, Any] = {"case_sensitive": False, "strip_punctuation": True}
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
     """Make the scorer: 1 if the answer equals a target, else 0."""
-    alike = partial(fold, **settings_of("exact", settings, DEFAULTS))
+    ways = folds(**settings_of("exact", settings, DEFAULTS))
 
     def mark(example: Example, answer: Answer) -> Grade:
         if (grade := unmarkable(example, answer)) is not None:
             return grade
-        right = accepted(example, answer.text, alike)
+        right = accepted(example, answer.text, ways)
         return Grade(example_id=example.id, score=float(right))
 
     return mark

@@ -2,22 +2,21 @@
 
 Where the question offers choices they are compared by identity, form C of Unicode and blanks apart: `mW` and `MW`, `m2`
 and `m²` are two labels each. An answer that is no choice to the letter stands for the only one that it equals but for
-case, width and the like (the rules of `exact` without those on punctuation); if it equals several it is wrong.
+width and the like, else for the only one that it equals but for case too (the rules of `exact` without those on
+punctuation); if it equals several it is wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._choice import accepted, identities, named
+from clbench.scoring._choice import accepted, folds, identities, named
 from clbench.scoring._settings import settings_of, unmarkable
-from clbench.scoring._text import fold
 
-alike = partial(fold, case_sensitive=False, strip_punctuation=False)
+WAYS = folds(case_sensitive=False, strip_punctuation=False)
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
@@ -27,8 +26,8 @@ def build(settings: Mapping[str, Any]) -> Scorer:
     def mark(example: Example, answer: Answer) -> Grade:
         if (grade := unmarkable(example, answer)) is not None:
             return grade
-        right = accepted(example, answer.text, alike)
-        known = not example.choices or named(example, answer.text, alike) in identities(example.choices)
+        right = accepted(example, answer.text, WAYS)
+        known = not example.choices or named(example, answer.text, WAYS) in identities(example.choices)
         return Grade(example_id=example.id, score=float(right), note="" if known or right else "no such label")
 
     return mark

@@ -37,8 +37,8 @@ def build(settings: Mapping[str, Any]) -> Scorer:
         if grade.score is None:
             return grade
         # What equals several choices is an answer of its own: no label bears the name of a blank.
-        said = named(example, answer.text, label.alike) or " "
-        right = said if grade.score else named(example, example.targets[0], label.alike) or example.targets[0]
+        said = named(example, answer.text, label.WAYS) or " "
+        right = said if grade.score else named(example, example.targets[0], label.WAYS) or example.targets[0]
         return grade.model_copy(update={"parts": (_number(right), _number(said))})
 
     return mark
