@@ -280,7 +280,7 @@ def exam_rows(rng, runs: int) -> Iterator[Line]:
         yield "the same, called a fall by the gate's test at 5 %", called, (0.0, 0.06)
         yield f"paired difference, {what}, 10 % lost only", pairs(rng, runs, groups, size, 0.1, 0.0)[0], few
     for items in (30, 100, 400):
-        score, change, called = own_rule(rng, max(runs // 2, 20), items)
+        score, change, called = own_rule(rng, runs, items)
         yield f"entity F1 of {items} items", score, WANTED
         yield f"difference of two equal entity F1, {items} items", change, WANTED
         yield "the same, called different by swapping at 5 %", called, (0.0, 0.07)
