@@ -22,7 +22,7 @@ from clbench.cli.options import (
     say,
     say_json,
 )
-from clbench.core.errors import SpecError
+from clbench.core.errors import DataError, SpecError
 from clbench.core.scratch import scratch
 
 REGRESSED = 2
@@ -154,13 +154,10 @@ def points(text: str, where: str) -> float:
 def _margins(path: Path | None) -> dict[str, float]:
     if path is None:
         return {}
-    import yaml
+    from clbench.data.cardfile import read_text
 
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        first = str(error).splitlines()[0]
-        raise SpecError(f"cannot be read: {first}", where=str(path), mend="a mapping, for example mmlu: 1pp") from None
-    if not isinstance(found, dict):
-        raise SpecError("is no mapping", where=str(path), mend="for example mmlu: 1pp")
+        found = read_text(path).values
+    except DataError as error:
+        raise SpecError(error.what, where=error.where, mend="a mapping, for example mmlu: 1pp") from None
     return {str(name): points(str(value), f"{path} {name}") for name, value in found.items()}

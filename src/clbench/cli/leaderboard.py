@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from clbench.cli.options import Data, Place, machine, say
-from clbench.core.errors import DataError, SpecError, UserError
+from clbench.cli.submissions import contained, results, unpacked
+from clbench.core.errors import DataError, UserError
 from clbench.core.notice import notice
-from clbench.core.scratch import scratch
 
 if TYPE_CHECKING:
-    import zipfile
-
-    from clbench.core.spec import Machine
+    from clbench.core.spec import Machine, RunSpec
     from clbench.report.gather import RunRecord
 
 FAILED = 2
-LARGEST = 500_000_000  # bytes of an unpacked submission
-MOST_FILES = 20_000
 BLIND = (
-    "Records that fit together do not show that a model gave these answers: only asking again does "
-    "(--rerun N, for results of shipped models, learners and streams)."
+    "Not seen of any result: that this model, with these settings and this seed, gave these answers (only asking again "
+    "shows it: --rerun N, for results of shipped models, learners and streams), and its times, sizes, tokens, machine "
+    "and versions beyond what fits together."
 )
-T = TypeVar("T")
 
 
 def leaderboard(
@@ -48,11 +43,11 @@ def leaderboard(
     bad = 0
     for path in paths:
         try:
-            with _unpacked(path) as folder:
+            with unpacked(path) as folder:
                 bad += _verified(folder, rerun, where)
-        except UserError as error:
+        except (UserError, OSError) as error:
             bad += 1
-            say(f"{path.name}: CANNOT BE READ\n  {error.what}")
+            say(f"{path.name or path}: CANNOT BE READ\n  {error.what if isinstance(error, UserError) else error}")
     say(BLIND)
     if bad:
         raise typer.Exit(FAILED)
@@ -64,14 +59,14 @@ def _build(paths: Sequence[Path], out: Path, title: str, where: Machine) -> None
 
     read: list[RunRecord] = []
     for path in paths:
-        for folder, found in _results(path):
+        for folder, found in results(path):
             if isinstance(found, str):
                 notice(f"{folder} is left out: {found}")
             else:
                 read.append(found)
     if not read:
         raise DataError("there is no result to show", where=" ".join(map(str, paths)), mend="see the notices above")
-    wrong = {run.folder: found for run in read if (found := _problems(run, where)[0])}
+    wrong = {run.folder: found for run in read if (found := [*_problems(run, where)[0], *_copied(run, read)])}
     runs = distinct(read, wrong)
     rows = entries(runs, wrong)
     ranked = sum(row.rank is not None for row in rows)
@@ -82,7 +77,7 @@ def _build(paths: Sequence[Path], out: Path, title: str, where: Machine) -> None
 def _verified(folder: Path, rerun: int, where: Machine) -> int:
     """Verify all results of a submission; return how many of them do not fit or cannot be read."""
     bad = 0
-    found = list(_results(folder))
+    found = list(results(folder))
     runs = [run for _, run in found if not isinstance(run, str)]
     for place, run in found:
         if isinstance(run, str):
@@ -90,7 +85,7 @@ def _verified(folder: Path, rerun: int, where: Machine) -> int:
             say(f"{place.name}: CANNOT BE READ\n  {run}")
             continue
         problems, unseen = _problems(run, where)
-        problems += _twice(run, runs)
+        problems += [*_twice(run, runs), *_copied(run, runs)]
         again = _again(run, rerun, where) if rerun and not problems else []
         problems += [text for same, text in again if not same]
         bad += bool(problems)
@@ -100,56 +95,31 @@ def _verified(folder: Path, rerun: int, where: Machine) -> int:
     return bad
 
 
-def _results(path: Path) -> Iterator[tuple[Path, RunRecord | str]]:
-    """Read every result under a path by itself: one that is broken says why, and stops no other."""
-    from clbench.report.gather import read_runs
-
-    for place in _places(path):
-        folders = [place] if (place / "spec.yaml").is_file() else sorted(p.parent for p in place.glob("*/spec.yaml"))
-        for folder in folders or sorted(p.parent for p in place.glob("runs/*/spec.yaml")) or [place]:
-            loaded = _contained(lambda folder=folder: read_runs([folder])[0])
-            yield folder, loaded
-
-
-def _contained(work: Callable[[], T]) -> T | str:
-    """Do something with a stranger's files; return the reason where it does not work out, whatever it raises."""
-    try:
-        return work()
-    except UserError as error:
-        return error.what
-    except (Exception, SystemExit) as error:
-        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-
-
-def _places(folder: Path) -> list[Path]:
-    """Give the folders that hold results directly: `results/` has one folder a recipe, with the runs in it."""
-    if (folder / "spec.yaml").is_file() or any(folder.glob("*/spec.yaml")) or any(folder.glob("runs/*/spec.yaml")):
-        return [folder]
-    return sorted({p.parent.parent for p in folder.glob("*/*/spec.yaml")}) or [folder]
-
-
 def _problems(run: RunRecord, where: Machine) -> tuple[list[str], list[str]]:
     """Return what does not fit, and what could not be seen."""
-    found = _contained(lambda: _compared(run, where))
+    found = contained(lambda: _compared(run, where))
     return ([f"cannot be verified: {found}"], []) if isinstance(found, str) else found
 
 
 def _compared(run: RunRecord, where: Machine) -> tuple[list[str], list[str]]:
     import json
 
-    from clbench.engine.at_hand import compared, compared_with_cards
+    from clbench.engine.at_hand import compared
+    from clbench.engine.by_card import compared_with_cards
+    from clbench.engine.claim import Claim
+    from clbench.engine.told import untold
     from clbench.engine.verify import problems, strays
 
     asked = json.loads((run.folder / "scores.json").read_text(encoding="utf-8"))
     scores = {name: run.scores[name] for name in asked if name in run.scores}
+    claim = Claim(run.spec, run.matrix, run.sheets, run.outline, run.showcase, run.meters, run.provenance)
     found = problems(run.spec, run.matrix, run.sheets, scores, run.meters)
-    found += strays(run.matrix, run.sheets, run.outline, run.showcase)
-    found += compared(run.spec, run.matrix, run.sheets, run.outline, run.meters, run.provenance)
-    cards = compared_with_cards(run.spec, run.matrix, run.sheets, run.outline, where.data)
+    found += [*strays(run.matrix, run.sheets, run.outline, run.showcase), *untold(claim)]
+    near, cards = compared(claim), compared_with_cards(claim, where.data)
     # The folder's name holds the key of the spec, so an edited spec does not fit its name.
     if not run.folder.name.endswith(run.spec.key[:8]):
         found.insert(0, f"spec: its key is {run.spec.key[:8]}, the folder is of another spec")
-    return [*found, *cards.problems], list(cards.unseen)
+    return [*found, *near.problems, *cards.problems], [*near.unseen, *cards.unseen]
 
 
 def _twice(run: RunRecord, runs: Sequence[RunRecord]) -> list[str]:
@@ -159,53 +129,33 @@ def _twice(run: RunRecord, runs: Sequence[RunRecord]) -> list[str]:
     return [f"the same run as {', '.join(sorted(others))}: one seed under several names"] if others else []
 
 
+def _copied(run: RunRecord, runs: Sequence[RunRecord]) -> list[str]:
+    """Say where trained weights gave the same answers under two seeds: one run was handed in as several."""
+    mine = _trained_answers(run)
+    like = [r for r in runs if r.spec.seed != run.spec.seed and _but_seed(r) == _but_seed(run)]
+    copies = [r for r in like if mine & _trained_answers(r)]
+    return [f"seed {run.spec.seed} has answers of seed {r.spec.seed} ({r.folder.name})" for r in copies[:3]]
+
+
+def _but_seed(run: RunRecord) -> RunSpec:
+    return run.spec.model_copy(update={"name": "x", "seed": 0})
+
+
+def _trained_answers(run: RunRecord) -> set[str]:
+    """Return the keys of the answers that trained weights gave; none of a learner that is not trained."""
+    if not run.meters.train_tokens:
+        return set()
+    return {row.ask for sheet in run.sheets.sheets for step, row in sheet.rows.items() if step}
+
+
 def _again(run: RunRecord, num: int, where: Machine) -> list[tuple[bool, str]]:
     """Ask some cells again; return for each whether all of its items agree, and a line that says so."""
     from clbench.engine.rerun import asked_again
 
     seed = secrets.randbelow(2**31)  # nobody may foresee which cells are asked
-    found = _contained(lambda: list(asked_again(run.spec, run.matrix, run.sheets, where, num, seed)))
+    found = contained(lambda: list(asked_again(run.spec, run.matrix, run.sheets, where, num, seed)))
     if isinstance(found, str):
         return [(True, f"not asked again: {found}")]
     return [
         (a.equal == a.items, f"row {a.step}, {a.exam}: asked again, {a.equal} of {a.items} items agree") for a in found
     ]
-
-
-@contextmanager
-def _unpacked(path: Path) -> Generator[Path]:
-    """Give the folder of a submission; a .zip is unpacked into a folder that is removed afterwards.
-
-    Raises:
-        DataError: It is no archive, encrypted, too large, of too many files, or names files outside of itself.
-    """
-    import zipfile
-    import zlib
-
-    if not path.exists():
-        raise SpecError("there is no such file or folder", where=str(path), mend="name a result folder or a .zip")
-    if path.is_dir():
-        yield path
-        return
-    try:
-        with scratch("zip") as folder:
-            with zipfile.ZipFile(path) as archive:
-                _check_archive(archive, folder.resolve(), path)
-                archive.extractall(folder)
-            yield folder
-    except (zipfile.BadZipFile, RuntimeError, zlib.error, EOFError) as error:
-        what = "is no .zip" if isinstance(error, zipfile.BadZipFile) else f"cannot be unpacked: {error}"
-        raise DataError(what, where=str(path), mend="name a result folder, or a .zip of some") from None
-
-
-def _check_archive(archive: zipfile.ZipFile, scratch: Path, path: Path) -> None:
-    members = archive.infolist()
-    if len(members) > MOST_FILES:
-        raise DataError(f"holds {len(members):,} files, more than {MOST_FILES:,}", where=str(path))
-    if sum(info.file_size for info in members) > LARGEST:
-        raise DataError(f"unpacks to more than {LARGEST:,} bytes", where=str(path), mend="submit results alone")
-    for info in members:
-        if info.flag_bits & 1:
-            raise DataError("is encrypted", where=str(path), mend="zip it anew without a password")
-        if not (scratch / info.filename).resolve().is_relative_to(scratch):
-            raise DataError(f"holds {info.filename!r}, which leads out of it", where=str(path), mend="zip it anew")

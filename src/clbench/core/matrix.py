@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clbench.core.types import Exam, ExamKind, Frozen, Marks
+
+MOST_CELLS = 4_000_000
 
 
 class Column(Frozen):
@@ -116,13 +119,36 @@ class Matrix:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Matrix:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: It is something else.
+        """
         columns = tuple(Column.model_validate(c) for c in data["columns"])
-        values = [[np.nan if v is None else v for v in row] for row in data["values"]]
+        values = [[np.nan if v is None else number(v) for v in row] for row in data["values"]]
         shape = (len(values), len(columns))
+        if math.prod(shape) > MOST_CELLS:
+            raise ValueError(f"{math.prod(shape):,} cells, more than {MOST_CELLS:,}")
         return cls(
             np.array(values, dtype=np.float64).reshape(shape),
-            np.array(data["n"], dtype=np.int64).reshape(shape),
-            np.array(data["ungraded"], dtype=np.int64).reshape(shape),
+            np.array([[_count(v) for v in row] for row in data["n"]], dtype=np.int64).reshape(shape),
+            np.array([[_count(v) for v in row] for row in data["ungraded"]], dtype=np.int64).reshape(shape),
             columns,
         )
+
+
+def number(value: object) -> float:
+    """Return a number out of JSON as it is: neither a text nor a truth value, which Python would also take for one.
+
+    Raises:
+        ValueError: It is none, or none that is finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{str(value)[:40]!r} is no number")
+    return float(value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
+        raise ValueError(f"{str(value)[:40]!r} is no count")
+    return value

@@ -68,6 +68,17 @@ def load(kind: str, name: str, attribute: str, where: str = "") -> object:
     return vars(module)[attribute]
 
 
+def load_known(kind: str, name: str, attribute: str, where: str = "") -> object:
+    """Give the declaration of a plug-in that ships or is installed: what a result names must not choose an import.
+
+    Raises:
+        SpecError: There is none of that name here.
+    """
+    if name not in names(kind):
+        raise SpecError(f"{kind} {name!r} is not known here", where=where, mend=did_you_mean(name, names(kind)))
+    return load(kind, name, attribute, where)
+
+
 def _module(kind: str, name: str, where: str) -> ModuleType:
     if "." not in name and name in names(kind):
         return importlib.import_module(_installed(kind).get(name, f"{ROOMS[kind]}.{name}"))
@@ -117,6 +128,14 @@ def runs_own(learner: Any) -> bool:
         return OWN.fullmatch(learner) is not None
     parts: Any = learner.values() if isinstance(learner, Mapping) else learner
     return isinstance(learner, (Mapping, list, tuple)) and any(map(runs_own, parts))
+
+
+def all_known(learner: Any) -> bool:
+    """Tell whether every learner that some settings name, for itself or for a part, ships or is installed."""
+    if isinstance(learner, Mapping):
+        named = learner.get("name")
+        return (named is None or named in names("learner")) and all(map(all_known, learner.values()))
+    return all(map(all_known, learner)) if isinstance(learner, (list, tuple)) else not runs_own(learner)
 
 
 def own(name: str, where: str = "") -> Own | None:

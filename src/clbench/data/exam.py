@@ -157,6 +157,14 @@ def named(name: str) -> list[ExamCard]:
     return found
 
 
+@lru_cache(maxsize=1)
+def shipped_exams() -> frozenset[str]:
+    """Return every name that stands for exams that ship with clbench: cards, suites, suites in full, tasks."""
+    shipped = list_cards("exams")
+    suites = {suite for name in shipped for suite in load_exam_card(name).suites}
+    return frozenset({*shipped, *suites, *(f"{suite}{WHOLE}" for suite in suites), *list_cards("tasks")})
+
+
 def _at(path: str) -> ExamCard:
     """Load the user's card of an exam, or of a task, whose exam it then is."""
     return _of_task(load_task_card(path)) if _is_task(path) else load_exam_card(path)

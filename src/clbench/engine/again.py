@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from clbench.core.progress import Progress, report
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Decode, Exam, Grade
+from clbench.engine.ask import answers_of, check_answers
 from clbench.engine.examine import NOTHING
 from clbench.engine.mark import open_scorer
 from clbench.engine.resolve import check_abilities
@@ -34,7 +35,8 @@ def ask_again(
     for done, (number, exam) in enumerate((k, exam) for k in range(1, times + 1) for exam in exams):
         report(Progress("exams asked again", done, total, slot=0))
         scorer = open_scorer(exam.scorer.name).build(exam.scorer.settings)
-        answers = learner.respond(exam.examples, _reseeded(exam.decode, number))
+        again = exam.model_copy(update={"decode": _reseeded(exam.decode, number)})
+        check_answers(answers := answers_of(learner, again), again, spec.learner_label)
         yield exam, tuple(scorer(example, answer) for example, answer in zip(exam.examples, answers, strict=True))
     report(Progress("exams asked again", total, total, slot=0))
 

@@ -1,128 +1,71 @@
-"""Compare a stranger's result with what is at hand here: cards, keys, names and clocks. Nothing of it is run.
+"""Compare a stranger's result with what is at hand here: keys, names and clocks. Nothing of it is run.
 
-Whether a model gave the answers on record cannot be told from the record; `clbench.engine.rerun` asks again.
+Cards are compared in `clbench.engine.by_card`. Whether a model gave the answers on record cannot be told from the
+record; `clbench.engine.rerun` asks again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from clbench.core import plugins
 from clbench.core.errors import UserError
-from clbench.core.keys import digest, key
+from clbench.core.keys import key
 from clbench.core.matrix import Matrix
-from clbench.core.notice import listener
 from clbench.core.outline import Outline
-from clbench.core.sheets import Sheet, Sheets
-from clbench.core.spec import Machine, RunSpec
-from clbench.core.types import Exam, Meters, Stream
-from clbench.data.card import list_cards
-from clbench.data.exam import exam_at, open_exams
-from clbench.data.outline import stream_outline
-from clbench.data.stream import open_stream
-from clbench.engine.ask import ask_key
-from clbench.engine.verify import known_scorer
+from clbench.core.protocols import LearnerPlugin
+from clbench.core.sheets import Sheets
+from clbench.core.spec import RunSpec
+from clbench.core.types import Meters
+from clbench.engine.claim import Claim, Compared
+from clbench.engine.resolve import open_learner
 from clbench.metrics import all_metrics
-from clbench.models import source, tiny
 
 CORE_FLOPS = 3e11  # of one processor core in a second: two 512-bit units that multiply and add at 4.5 GHz
 GPU_FLOPS = 1e16  # of one accelerator, several times the fastest there is
 FASTEST_ANSWER_S = 1e-6
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What came of it.
-
-    Attributes:
-        problems: What does not fit what is at hand.
-        unseen: What could not be compared, and why.
-    """
-
-    problems: tuple[str, ...]
-    unseen: tuple[str, ...]
-
-
-def compared(
-    spec: RunSpec, matrix: Matrix, sheets: Sheets, outline: Outline, meters: Meters, provenance: Mapping[str, Any]
-) -> list[str]:
-    """Return what does not fit keys, known names and clocks; see `compared_with_cards` for the cards."""
-    problems = [*_names(spec), *_ungraded(matrix), *_marks(sheets), *_counts(matrix, outline, meters)]
-    problems += _clock(meters, provenance)
-    return problems
+def compared(claim: Claim) -> Compared:
+    """Return what does not fit keys, known names, settings and clocks; see `compared_with_cards` for the cards."""
+    spec, matrix, meters = claim.spec, claim.matrix, claim.meters
+    problems = [*_names(spec), *_ungraded(matrix), *_marks(claim.sheets), *_counts(matrix, claim.outline, meters)]
+    problems += _clock(meters, claim.provenance)
+    if not plugins.all_known(spec.learner):
+        return Compared(
+            tuple(problems), ("the learner, or a part of it, is not one that ships: its settings are not read",)
+        )
+    wrong, unseen = _learner(claim)
+    return Compared((*problems, *wrong), tuple(unseen))
 
 
-def compared_with_cards(spec: RunSpec, matrix: Matrix, sheets: Sheets, outline: Outline, data: Path | None) -> Compared:
-    """Compare columns, questions, scorers and guess rates with the shipped cards that the spec names.
-
-    A name that is no shipped card is never opened: a stranger's spec must not choose which files are read.
-    """
-    shipped = {*list_cards("streams"), *list_cards("exams")}
-    if spec.stream not in shipped:
-        return Compared((), (f"stream {spec.stream!r} is not a shipped card: its questions are its author's own",))
-    if strange := [name for name in spec.exams if "/" in name or name.endswith((".yaml", ".yml"))]:
-        return Compared((), (f"exams {', '.join(strange)} are not shipped cards",))
-    said: list[str] = []
-    token = listener.set(said.append)
+def _learner(claim: Claim) -> tuple[list[str], list[str]]:
+    """Compare settings with those that the learner takes, every default written out, and what it says of itself."""
     try:
-        stream = open_stream(spec.stream, data)
-        exams = open_exams(spec.exams, stream, spec.budget.items, data)
+        plugin, config = open_learner(claim.spec.learner)
     except UserError as error:
-        return Compared((), (f"the questions of {spec.stream!r} are not at hand ({error.what}): give --data",))
-    finally:
-        listener.reset(token)
-    problems = list(_against(matrix, sheets, outline, stream, exams))
-    if spec.model.name in tiny.NAMES and spec.model.dtype == "float32":
-        problems += _row_0(spec, sheets, exams)
-    else:
-        said.append(f"model {spec.model.name!r} ({spec.model.dtype}): whether row 0 is its own is not seen")
-    return Compared(tuple(problems), tuple(said))
+        return [f"learner: {error.what}"], []
+    written = {k: v for k, v in claim.spec.learner.items() if k != "name"}
+    if written != (due := config.model_dump(mode="json")):
+        differ = sorted(k for k in written.keys() | due.keys() if written.get(k) != due.get(k) or k not in written)
+        return [f"learner: its settings are not written as they are run: {', '.join(differ)}"], []
+    return _said(plugin, config, claim)
 
 
-def _against(
-    matrix: Matrix, sheets: Sheets, outline: Outline, stream: Stream, exams: tuple[Exam, ...]
-) -> Iterator[str]:
-    mine, theirs = stream_outline(stream).model_dump(), outline.model_dump()
-    for field in ("tasks", "questions", "rounds", "reveals"):
-        if theirs[field] != mine[field]:
-            yield f"stream: its {field} are not those of the card {stream.name!r}"
-    if tuple(e.name for e in exams) != matrix.exams:
-        differ = sorted({e.name for e in exams} ^ set(matrix.exams))
-        yield f"the columns are not those that the spec asks for: {', '.join(differ) or 'another order'}"
-        return
-    for exam, column, sheet in zip(exams, matrix.columns, sheets.sheets, strict=False):
-        said, due = column.model_dump(), Matrix.blank(1, [exam]).columns[0].model_dump()
-        for field in ("kind", "ability", "taught", "chance", "size"):
-            if said[field] != due[field]:
-                yield f"{column.name}: {field} is {said[field]!r}, by card and budget {due[field]!r}"
-        yield from _questions(exam, sheet)
-
-
-def _questions(exam: Exam, sheet: Sheet) -> Iterator[str]:
-    if sheet.ids != tuple(e.id for e in exam.examples):
-        yield f"{exam.name}: other items than the card's"
-    if sheet.scorer != exam.scorer:
-        yield f"{exam.name}: graded by {sheet.scorer.name}, by the card {exam.scorer.name} with its settings"
-    elif sheet.version != (here := known_scorer(exam.scorer.name).version):
-        yield f"{exam.name}: graded by version {sheet.version} of {sheet.scorer.name}, here is version {here}"
-    for step, row in sheet.rows.items():
-        if row.asked != exam_at(exam, step).digest:
-            yield f"{exam.name}, row {step}: other questions than the card's"
-            return
-
-
-def _row_0(spec: RunSpec, sheets: Sheets, exams: tuple[Exam, ...]) -> Iterator[str]:
-    """Compare the keys of row 0 with those of the untouched model, a shipped one in float32."""
-    model = source.settled(spec.model)
-    base = digest([source.identity(model), {}])
-    for exam, sheet in zip(exams, sheets.sheets, strict=False):
-        row, asked = sheet.rows.get(0), exam_at(exam, 0)
-        key_here = ask_key(base, asked, model, Machine())
-        if row is not None and row.asked == asked.digest and row.ask != key_here:
-            yield f"{sheet.exam}, row 0: its answers are not those of the untouched model"
+def _said(plugin: LearnerPlugin[Any], config: Any, claim: Claim) -> tuple[list[str], list[str]]:
+    said = claim.provenance.get("learner")
+    if not isinstance(said, Mapping):  # an older record
+        return [], []
+    if said.get("version") != plugin.version:
+        return [], [
+            f"{claim.spec.learner_name} is of version {said.get('version')!r}, here is version {plugin.version}"
+        ]
+    if said.get("stores") != plugin.stored(config) or set(said) != {"version", "stores"}:
+        return [
+            f"provenance: {claim.spec.learner_name} stores {plugin.stored(config)!r}, not {said.get('stores')!r}"
+        ], []
+    return [], []
 
 
 def _names(spec: RunSpec) -> Iterator[str]:
@@ -158,8 +101,6 @@ def _counts(matrix: Matrix, outline: Outline, meters: Meters) -> Iterator[str]:
     taught = sum(r.examples for r in outline.rounds)
     if meters.examples_used != taught:
         yield f"meters: {meters.examples_used} examples used, the stream teaches {taught}"
-    if min(meters.train_s, meters.exam_s, *meters.train_s_by_step, *meters.exam_latency_s, 0.0) < 0:
-        yield "meters: a time is negative"
 
 
 def _clock(meters: Meters, provenance: Mapping[str, Any]) -> Iterator[str]:

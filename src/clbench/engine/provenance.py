@@ -41,8 +41,8 @@ def provenance(machine: Machine, model: ModelSpec, stages: Iterable[Mapping[str,
             "type": source.configuration(model).get("model_type", ""),
             **({"reading": reading} if (reading := source.reading(model)) else {}),
         },
-        "git": _one(o["origin"].get("code") for o in made_by),
-        "packages": _one(o["origin"].get("packages", {}) for o in made_by) or {},
+        "git": one_of_all(o["origin"].get("code") for o in made_by),
+        "packages": one_of_all(o["origin"].get("packages", {}) for o in made_by) or {},
         "stages": made_by,
         "recorded": {"git": git_revision(), "packages": packages()},
         "python": platform.python_version(),
@@ -86,8 +86,8 @@ def foreign(made_by: Iterable[Mapping[str, Any]], here: Mapping[str, Any]) -> in
     return sum(o["made"] for o in made_by if not same_code(o["origin"], here))
 
 
-def _one(values: Iterable[Any]) -> Any:
-    """Return the value that all have, None where they differ."""
+def one_of_all(values: Iterable[Any]) -> Any:
+    """Return the value that all have, None where they differ or there is none."""
     found = list(values)
     return found[0] if found and all(value == found[0] for value in found) else None
 

@@ -15,7 +15,7 @@ from clbench.core.matrix import Matrix
 from clbench.core.sheets import Sheets
 from clbench.core.spec import Machine, RunSpec
 from clbench.data.card import list_cards
-from clbench.data.exam import exam_at
+from clbench.data.exam import exam_at, shipped_exams
 from clbench.engine.ask import ask
 from clbench.engine.mark import mark
 from clbench.engine.schedule import open_run
@@ -75,9 +75,9 @@ def asked_again(
 def _refuse_strange(spec: RunSpec) -> None:
     strange = {
         "model": spec.model.name not in tiny.NAMES,
-        "learner": spec.learner_name not in plugins.names("learner"),
+        "learner": not plugins.all_known(spec.learner),
         "stream": spec.stream not in list_cards("streams"),
-        "exams": any("/" in name or name.endswith((".yaml", ".yml")) for name in spec.exams),
+        "exams": not shipped_exams().issuperset(spec.exams),
     }
     if found := [field for field, is_strange in strange.items() if is_strange]:
         raise SpecError(

@@ -26,6 +26,8 @@ from clbench.engine.trajectory import Trajectory
 from clbench.metrics import compute
 from clbench.store.store import Store
 
+OF_STAGES = ("made", "stages", "model", "git", "packages", "learner")  # parts of a provenance that follow from stages
+
 
 def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
     """Run a model through a stream, examine it after every lesson, and record what came out.
@@ -71,7 +73,7 @@ def _provenance(trajectory: Trajectory, cells: Sequence[Cell], machine: Machine)
     spec, store = trajectory.spec, trajectory.store
     found = provenance(machine, spec.model, stages_of(trajectory, cells)) | {"learner": trajectory.said}
     kept = json.loads(store.run_file(spec.name, spec.key, "provenance.json") or "{}")
-    same = isinstance(kept, dict) and all(kept.get(part) == found[part] for part in ("made", "stages", "model"))
+    same = isinstance(kept, dict) and all(kept.get(part) == found[part] for part in OF_STAGES)
     return kept if same else found
 
 

@@ -71,7 +71,6 @@ def _sheet(cells: Sequence[Cell]) -> Sheet:
 
 def _shown(cells: Sequence[Cell]) -> list[Shown]:
     exam = cells[0].exam
-    order = sorted(range(len(exam.examples)), key=lambda i: digest(exam.examples[i].id))[:SHOWN]
     return [
         Shown(
             exam=exam.name,
@@ -88,8 +87,13 @@ def _shown(cells: Sequence[Cell]) -> list[Shown]:
                 for cell in cells
             },
         )
-        for i in order
+        for i in chosen(exam)
     ]
+
+
+def chosen(exam: Exam) -> list[int]:
+    """Return the places of the items that are shown in full, by hash of their ids."""
+    return sorted(range(len(exam.examples)), key=lambda i: digest(exam.examples[i].id))[:SHOWN]
 
 
 def question(example: Example) -> str:

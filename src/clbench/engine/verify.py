@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 
 from clbench.core import plugins
 from clbench.core.budget import due_columns
-from clbench.core.errors import SpecError, UserError, did_you_mean
+from clbench.core.errors import UserError
 from clbench.core.matrix import Matrix
 from clbench.core.outline import Outline
 from clbench.core.protocols import ScorerPlugin
 from clbench.core.sheets import Row, Sheet, Sheets, Showcase
 from clbench.core.spec import RunSpec
 from clbench.core.types import Grade, Meters
-from clbench.engine.mark import combined, open_scorer
+from clbench.engine.mark import combined
 from clbench.metrics import compute
 
 TOLERANCE = 1e-9
@@ -127,10 +127,9 @@ def known_scorer(name: str) -> ScorerPlugin:
     Raises:
         SpecError: There is none of that name.
     """
-    if name not in plugins.names("scorer"):
-        mend = did_you_mean(name, plugins.names("scorer"))
-        raise SpecError(f"scorer {name!r} is not known here", where="scorer.name", mend=mend)
-    return open_scorer(name)
+    found = plugins.load_known("scorer", name, "PLUGIN", where="scorer.name")
+    assert isinstance(found, ScorerPlugin), "the contract suite opens all that ship"
+    return found
 
 
 def _figures(spec: RunSpec, matrix: Matrix, scores: Mapping[str, float], meters: Meters) -> Iterator[str]:

@@ -71,10 +71,12 @@ def _any(values: list[bool | None]) -> bool | None:
 
 
 def _stores(learner: Mapping[str, Any]) -> Stores | None:
-    """Ask the plug-in of a learner of the package or of an installed one; a user's own file is not run."""
+    """Ask the plug-in of a learner of the package or of an installed one; nothing else is imported or run."""
     try:
-        plugin = plugins.load("learner", str(learner.get("name", "")), "PLUGIN")
+        plugin = plugins.load_known("learner", str(learner.get("name", "")), "PLUGIN")
         if not isinstance(plugin, LearnerPlugin):
+            return None
+        if not plugins.all_known(learner):
             return None
         parts = [p if isinstance(p, Mapping) else {"name": p} for p in learner.get("parts") or ()]
         settings = {k: v for k, v in {**learner, "parts": parts}.items() if k in plugin.config.model_fields}

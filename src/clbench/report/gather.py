@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from clbench.core.errors import DataError, near_paths
-from clbench.core.matrix import Matrix
+from clbench.core.matrix import Matrix, number
 from clbench.core.notice import notice
 from clbench.core.outline import Outline
 from clbench.core.sheets import Sheets, Showcase
@@ -35,6 +36,7 @@ FILES = (
     "provenance.json",
 )
 LARGEST = 200_000_000  # bytes of one file of a result
+BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError, ArithmeticError, OSError)
 NO_SHEETS, NO_ITEMS = Sheets(sheets=()), Showcase(items=())
 NO_MATRIX = Matrix.of([[]])
 BOUNDS = ("gap_to_joint", "gain_over_frozen", "normalised_ap", "intransigence")
@@ -181,10 +183,14 @@ def _content(run: RunRecord) -> object:
 def _load(folder: Path) -> RunRecord:
     try:
         for name in FILES:
-            if (size := (folder / name).stat().st_size) > LARGEST:
-                raise DataError(f"{name} has {size:,} bytes; more than {LARGEST:,} are not read", where=str(folder))
+            seen = (folder / name).stat()
+            if not stat.S_ISREG(seen.st_mode):  # a pipe or a device has no end
+                raise DataError(f"{name} is no file", where=str(folder), mend="run the same spec again")
+            if seen.st_size > LARGEST:
+                what = f"{name} has {seen.st_size:,} bytes; more than {LARGEST:,} are not read"
+                raise DataError(what, where=str(folder))
         texts = {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
-        scores = {k: math.nan if v is None else float(v) for k, v in json.loads(texts["scores.json"]).items()}
+        scores = {k: math.nan if v is None else number(v) for k, v in json.loads(texts["scores.json"]).items()}
         meters = Meters.model_validate_json(texts["meters.json"])
         return RunRecord(
             folder=folder,
@@ -193,16 +199,41 @@ def _load(folder: Path) -> RunRecord:
             matrix=Matrix.from_json(json.loads(texts["matrix.json"])),
             scores={**metered(meters), **scores},
             meters=meters,
-            provenance=json.loads(texts["provenance.json"]),
+            provenance=read_provenance(json.loads(texts["provenance.json"])),
             sheets=Sheets.model_validate_json(texts["items.json"]),
             showcase=Showcase.model_validate(json.loads(texts["examples.json"])),
         )
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
         raise DataError(f"{missing} is missing", where=str(folder), mend="run the same spec again") from None
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError, OSError) as error:
+    except BROKEN as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"the result is broken: {first}", where=str(folder), mend="run the same spec again") from None
+
+
+# What stands in a provenance, by type; None where clbench did not know. Older records lack some of it.
+TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("model", "packages", "recorded", "machine", "threads", "learner"), dict),
+    **dict.fromkeys(("gpus", "arguments", "stages"), list),
+    **dict.fromkeys(("made", "python", "platform", "cpu"), str),
+    "git": (dict, type(None)),
+    "cores": int,
+}
+
+
+def read_provenance(value: Any) -> dict[str, Any]:
+    """Return a provenance as it was read, if its parts have the types that readers of it rely on.
+
+    Raises:
+        ValueError: Names the first part that has not.
+    """
+    if not isinstance(value, dict):
+        raise ValueError("provenance.json is no mapping")
+    wrong = [part for part, kind in TYPES.items() if part in value and not isinstance(value[part], kind)]
+    texts = [part for part in ("gpus", "arguments") if not all(isinstance(v, str) for v in value.get(part, []))]
+    if wrong or texts:
+        raise ValueError(f"provenance.json: {[*wrong, *texts][0]} is not what clbench writes")
+    return value
 
 
 def metered(meters: Meters) -> dict[str, float]:

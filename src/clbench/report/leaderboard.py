@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clbench.core.budget import due_columns
+from clbench.core.errors import DataError
 from clbench.core.keys import digest
+from clbench.core.notice import notice
 from clbench.metrics import all_metrics
 from clbench.report.facts import SAID, facts
 from clbench.report.gather import Group, RunRecord, group_runs
@@ -26,6 +30,7 @@ from clbench.stats.bootstrap import UNKNOWN
 
 FIGURES = (*TABLE, "train_flops")
 FILES = ("spec.yaml", "stream.json", "matrix.json", "items.json", "scores.json", "meters.json", "provenance.json")
+OLD = ("pages", "runs")  # folders of a site, made anew
 WEIGHTS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -55,7 +60,10 @@ def entries(runs: Sequence[RunRecord], wrong: Mapping[Path, Sequence[str]]) -> l
         runs: All results.
         wrong: Folder -> what does not fit in that result; see `clbench.engine.verify`.
     """
-    found = [_entry(group, wrong) for group in group_runs(runs)]
+    right, edited = ([r for r in runs if (r.folder in wrong) is is_wrong] for is_wrong in (False, True))
+    # What does not fit stands by itself: it must not take the other seeds of its method out of the ranking.
+    groups = [*group_runs(right), *(group for run in edited for group in group_runs([run]))]
+    found = _told_apart([_entry(group, wrong) for group in groups])
     ranked: dict[tuple[str, str], list[Entry]] = {}
     for entry in found:
         if not entry.why_not:
@@ -63,6 +71,16 @@ def entries(runs: Sequence[RunRecord], wrong: Mapping[Path, Sequence[str]]) -> l
     places = {e.id: place for members in ranked.values() for place, e in enumerate(sorted(members, key=_ap), start=1)}
     placed = [Entry(e.id, e.group, e.why_not, e.missing, places.get(e.id)) for e in found]
     return sorted(placed, key=lambda e: (_scenario(e.group), e.rank is None, e.rank or 0, e.group.label))
+
+
+def _told_apart(found: Sequence[Entry]) -> list[Entry]:
+    """Give every row a page of its own, also where edited results stand beside true ones of the same spec."""
+    seen: Counter[str] = Counter()
+    told: list[Entry] = []
+    for entry in found:
+        seen[entry.id] += 1
+        told.append(replace(entry, id=f"{entry.id}-{seen[entry.id]}") if seen[entry.id] > 1 else entry)
+    return told
 
 
 def _ap(entry: Entry) -> float:
@@ -114,23 +132,24 @@ def unpinned(run: RunRecord) -> list[str]:
 def build_site(rows: Sequence[Entry], site: Path, title: str) -> Path:
     """Write the site into a folder of its own; give the path of its first page.
 
-    Every row has a page (matrices, items, spec, command) and the files of its runs beside it.
+    Every row has a page (matrices, items, spec, command) and the files of its runs beside it. A row that cannot be
+    drawn is left out with a notice: what one result holds stops no other.
+
+    Raises:
+        DataError: The folder holds `pages` or `runs` that are no site's: they would be lost.
     """
-    for old in ("pages", "runs"):
+    if not (site / "leaderboard.json").is_file() and (foreign := [n for n in OLD if (site / n).exists()]):
+        what = f"holds {' and '.join(foreign)}, and is no site that clbench has written"
+        raise DataError(what, where=str(site), mend="name another folder with --out")
+    for old in OLD:
         shutil.rmtree(site / old, ignore_errors=True)
     (site / "pages").mkdir(parents=True)
-    for row in rows:
-        page = site / "pages" / f"{row.id}.html"
-        page.write_text(html_report(row.group.runs, f"{row.group.label} · {_scenario(row.group)[0]}"), encoding="utf-8")
-        for run in row.group.runs:
-            target = site / "runs" / run.folder.name
-            target.mkdir(parents=True, exist_ok=True)
-            for name in FILES:
-                shutil.copyfile(run.folder / name, target / name)
+    folders: set[str] = set()
+    drawn = [(row, found) for row in rows if (found := _drawn(row, site, folders)) is not None]
+    shown, values = [found[0] for _, found in drawn], [found[1] for _, found in drawn]
     environment = Environment(
         loader=PackageLoader("clbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    shown = [_shown(row) for row in rows]
     text = environment.get_template("leaderboard.html.jinja").render(
         title=title,
         figures=[(all_metrics()[n].symbol, all_metrics()[n].better, _about(n)) for n in FIGURES],
@@ -138,10 +157,34 @@ def build_site(rows: Sequence[Entry], site: Path, title: str) -> Path:
         choices={field: sorted({str(row[field]) for row in shown}) for field in FILTERS},
     )
     (site / "index.html").write_text(plain(text), encoding="utf-8")
-    (site / "leaderboard.json").write_text(
-        json.dumps([_values(row) for row in rows], indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    (site / "leaderboard.json").write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return site / "index.html"
+
+
+def _drawn(row: Entry, site: Path, folders: set[str]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Write a row's page and files; give it as texts and as values, or None where it cannot be drawn."""
+    try:
+        html = html_report(row.group.runs, f"{row.group.label} · {_scenario(row.group)[0]}")
+        places = [_place(run, folders) for run in row.group.runs]
+        found = _shown(row, places), _values(row, places)
+    except Exception as error:
+        notice(f"{row.group.label} is left out, since it cannot be drawn: {type(error).__name__}: {str(error)[:200]}")
+        return None
+    (site / "pages" / f"{row.id}.html").write_text(html, encoding="utf-8")
+    for run, place in zip(row.group.runs, places, strict=True):
+        target = site / "runs" / place
+        target.mkdir(parents=True)
+        for name in FILES:
+            shutil.copyfile(run.folder / name, target / name)
+    return found
+
+
+def _place(run: RunRecord, taken: set[str]) -> str:
+    """Return a name for the files of a run that no other has: two submissions may call theirs alike."""
+    tries = (f"{run.folder.name}-{k}" if k else run.folder.name for k in itertools.count())
+    name = next(n for n in tries if n not in taken)
+    taken.add(name)
+    return name
 
 
 FILTERS = ("scenario", "kind", "model", "size", "family", "told", "stores")
@@ -151,7 +194,7 @@ def _about(name: str) -> str:
     return " ".join((all_metrics()[name].compute.__doc__ or "").split())
 
 
-def _shown(row: Entry) -> dict[str, Any]:
+def _shown(row: Entry, places: Sequence[str]) -> dict[str, Any]:
     """Give a row as texts."""
     group, known = row.group, facts(row.group.runs[0].spec.learner, row.group.runs[0].provenance)
     first = group.runs[0]
@@ -181,10 +224,10 @@ def _shown(row: Entry) -> dict[str, Any]:
         "runs": [
             (
                 plain(r.spec.name),
-                r.folder.name,
+                place,
                 plain(" ".join(["clbench", *map(str, r.provenance.get("arguments", []))])),
             )
-            for r in group.runs
+            for r, place in zip(group.runs, places, strict=True)
         ],
     }
 
@@ -204,7 +247,7 @@ def _size(parameters: Sequence[int]) -> str:
     return f"{value / size:.3g}{name}"
 
 
-def _values(row: Entry) -> dict[str, Any]:
+def _values(row: Entry, places: Sequence[str]) -> dict[str, Any]:
     spec = row.group.runs[0].spec
     scores = {n: row.group.scores.get(n, math.nan) for n in FIGURES}
     return {
@@ -218,5 +261,5 @@ def _values(row: Entry) -> dict[str, Any]:
         "missing_cells": row.missing[0],
         "due_cells": row.missing[1],
         "out_of_ranking": list(row.why_not),
-        "runs": [r.folder.name for r in row.group.runs],
+        "runs": list(places),
     }

@@ -19,7 +19,7 @@ from clbench.stats.marked import Marked, by_repeating, mean_rule
 def rule_of(scorer: str) -> Weigh:
     """Return how a scorer makes the score of an exam; the mean for one that is not installed here."""
     try:
-        plugin = plugins.load("scorer", scorer, "PLUGIN", where="scorer.name")
+        plugin = plugins.load_known("scorer", scorer, "PLUGIN", where="scorer.name")
     except UserError:
         return mean_rule
     if not isinstance(plugin, ScorerPlugin) or plugin.combine is None:

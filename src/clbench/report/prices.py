@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
-from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.errors import DataError, SpecError, did_you_mean
+from clbench.data.cardfile import read_text
 from clbench.report.gather import RunRecord, metered
 
 KNOWN = ("machine_hour", "kilowatt_hour", "labelled_example")
@@ -22,10 +21,10 @@ def read_prices(path: Path) -> dict[str, float]:
     """
     mend = f"a mapping of {', '.join(KNOWN)} to numbers"
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpecError(f"cannot be read: {str(error).splitlines()[0]}", where=str(path), mend=mend) from None
-    if not isinstance(found, dict) or not found:
+        found = read_text(path).values
+    except DataError as error:
+        raise SpecError(error.what, where=error.where, mend=mend) from None
+    if not found:
         raise SpecError("is no price table", where=str(path), mend=mend)
     prices: dict[str, float] = {}
     for name, price in found.items():

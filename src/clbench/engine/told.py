@@ -1,0 +1,134 @@
+"""Does what a result tells of its own making fit together: rows, meters and provenance, against its cells."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from clbench.core.sheets import Row, Sheet
+from clbench.core.types import Meters
+from clbench.engine.claim import Claim
+from clbench.engine.provenance import one_of_all
+from clbench.engine.verify import known_scorer
+
+BY_STEP = ("train_s_by_step", "kept_bytes_by_step", "parameters_by_step")
+LATER_BY_STEP = ("buffer_bytes_by_step", "buffer_examples_by_step", "cut_by_step")  # results may be older than these
+ROUNDED_S = 1e-8  # an answer's seconds are written with nine digits
+MOST_CORES = 4096
+
+
+def untold(claim: Claim) -> list[str]:
+    """Say what does not fit together; see `clbench.engine.verify.problems` for cells and figures."""
+    found = [text for sheet in claim.sheets.sheets for text in _sheet(sheet)]
+    return [*found, *_finite(claim.meters), *_by_step(claim.meters), *_exams(claim), *_provenance(claim)]
+
+
+def _sheet(sheet: Sheet) -> Iterator[str]:
+    for name, values in (("groups", sheet.groups), ("lengths", sheet.lengths)):
+        if values and len(values) != len(sheet.ids):
+            yield f"{sheet.exam}: {len(values)} {name} for {len(sheet.ids)} items"
+    if any(length < 0 for length in sheet.lengths):
+        yield f"{sheet.exam}: a question of negative length"
+    for step, row in sheet.rows.items():
+        if why := _row(row, len(sheet.ids), sheet):
+            yield f"{sheet.exam}, row {step}: {why}"
+
+
+def _row(row: Row, num: int, sheet: Sheet) -> str:
+    if list(row.declined) != sorted(set(row.declined) & set(range(num))):
+        return "the items that were not answered are not places in order, each once"
+    for name, counts, most in (("thought", row.thought, 2), ("cut", row.cut, 3)):
+        if counts and (len(counts) != most or min(counts) < 0):
+            return f"{name} are not {most} counts"
+    if row.parts and known_scorer(sheet.scorer.name).combine is None:
+        return f"parts of scores, which {sheet.scorer.name} does not give"
+    return ""
+
+
+def _finite(meters: Meters) -> Iterator[str]:
+    for name, value in meters.model_dump().items():
+        numbers = _numbers(value)
+        if not all(math.isfinite(number) for number in numbers):
+            yield f"meters: {name} is not finite"
+        elif any(number < 0 for number in numbers):
+            yield f"meters: {name} is negative"
+    if meters.prices:
+        yield "meters: prices are those of whoever reads a result, and stand in none"
+    if meters.forward_tokens > meters.train_tokens:
+        yield f"meters: {meters.forward_tokens} tokens without a gradient among {meters.train_tokens}"
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, (int, float)):
+        return [value]
+    parts: Sequence[Any] = list(value.values()) if isinstance(value, Mapping) else value or ()
+    return [number for part in parts for number in _numbers(part)]
+
+
+def _by_step(meters: Meters) -> Iterator[str]:
+    told = meters.model_dump()
+    lessons = len(meters.train_s_by_step)
+    for name in (*BY_STEP, *LATER_BY_STEP):
+        if len(told[name]) != lessons and (told[name] or name in BY_STEP):
+            yield f"meters: {name} has {len(told[name])} values for {lessons} lessons"
+    if meters.buffer_bytes_by_step and meters.buffer_bytes_by_step[-1] != meters.buffer_bytes:
+        yield f"meters: buffer_bytes is {meters.buffer_bytes}, after the last lesson {meters.buffer_bytes_by_step[-1]}"
+    for step, (stored, kept) in enumerate(zip(meters.buffer_bytes_by_step, meters.kept_bytes_by_step, strict=False), 1):
+        if stored > kept:
+            yield f"meters: {stored} bytes of examples among {kept} that are kept after lesson {step}"
+    if meters.parameters_by_step and meters.added_parameters > meters.parameters_by_step[-1]:
+        yield f"meters: {meters.added_parameters} parameters added, {meters.parameters_by_step[-1]} in the whole model"
+
+
+def _exams(claim: Claim) -> Iterator[str]:
+    """Compare the time of exams, cell by cell, with their whole, and reasoning with that of the rows."""
+    meters, answers = claim.meters, (claim.matrix.n + claim.matrix.ungraded).flatten()
+    asked = answers[answers > 0].tolist()
+    if len(meters.exam_latency_s) != len(asked):
+        yield f"meters: exam_latency_s has {len(meters.exam_latency_s)} values for {len(asked)} cells"
+    else:
+        seconds = sum(each * num for each, num in zip(meters.exam_latency_s, asked, strict=True))
+        if not abs(seconds - meters.exam_s) <= ROUNDED_S * sum(asked):
+            yield f"meters: exam_s is {meters.exam_s:.6f}, its cells took {seconds:.6f}"
+    rows = itertools.chain.from_iterable(sheet.rows.values() for sheet in claim.sheets.sheets)
+    reasoning = sum(row.thought[0] for row in rows if row.thought)
+    if meters.reasoning_tokens != reasoning:
+        yield f"meters: {meters.reasoning_tokens} tokens of reasoning, the rows have {reasoning}"
+
+
+def _provenance(claim: Claim) -> Iterator[str]:
+    told = claim.provenance
+    if not 1 <= told.get("cores", 1) <= MOST_CORES or len(told.get("gpus", ())) > MOST_CORES:
+        yield "provenance: no machine has so many cores or accelerators"
+    if "made" in told and not _is_past(told["made"]):
+        yield f"provenance: made at {told.get('made')!r}, which is no moment that has been"
+    if "stages" not in told:  # an older record, of which reports say so
+        return
+    whole = [
+        isinstance(s, dict) and isinstance(s.get("origin"), dict) and _is_num(s.get("made")) for s in told["stages"]
+    ]
+    if not all(whole) or not whole:
+        yield "provenance: its stages do not say what they were made by"
+        return
+    made = sum(stage["made"] for stage in told["stages"])
+    cells = int(((claim.matrix.n + claim.matrix.ungraded) > 0).sum())
+    if made != (due := 2 * cells + len(claim.meters.train_s_by_step)):
+        yield f"provenance: {made} stages, where {cells} cells and its lessons make {due}"
+    origins = [stage["origin"] for stage in told["stages"]]
+    for name, part in (("git", "code"), ("packages", "packages")):
+        if (told.get(name) or None) != (one_of_all(o.get(part) for o in origins) or None):
+            yield f"provenance: its {name} is not that of its stages"
+
+
+def _is_num(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_past(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text) <= datetime.now(UTC) + timedelta(days=1)
+    except (ValueError, TypeError):  # no time, or one of no zone
+        return False
