@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clbench.core.types import Exam, ExamKind, Frozen, Marks
 
-MOST_CELLS = 4_000_000
+MOST_CELLS = 1_000_000
 
 
 class Column(Frozen):

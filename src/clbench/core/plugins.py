@@ -132,10 +132,16 @@ def runs_own(learner: Any) -> bool:
 
 def all_known(learner: Any) -> bool:
     """Tell whether every learner that some settings name, for itself or for a part, ships or is installed."""
-    if isinstance(learner, Mapping):
-        named = learner.get("name")
-        return (named is None or named in names("learner")) and all(map(all_known, learner.values()))
-    return all(map(all_known, learner)) if isinstance(learner, (list, tuple)) else not runs_own(learner)
+    return not runs_own(learner) and set(learners_in(learner)) <= set(names("learner"))
+
+
+def learners_in(learner: Any) -> list[str]:
+    """Return the names of learners in some settings, for itself and for its parts."""
+    inside: Any = learner.values() if isinstance(learner, Mapping) else learner
+    if not isinstance(learner, (Mapping, list, tuple)):
+        return []
+    named = [str(learner["name"])] if isinstance(learner, Mapping) and "name" in learner else []
+    return named + [name for part in inside for name in learners_in(part)]
 
 
 def own(name: str, where: str = "") -> Own | None:

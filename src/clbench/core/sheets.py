@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from clbench.core.types import Answer, Exam, Frozen, Grade, ScorerSpec
 
 WRONG_RIGHT = {0.0: "0", 1.0: "1", None: "-"}
+MARKS = frozenset(WRONG_RIGHT.values())
 
 
 class Row(Frozen):
@@ -36,6 +39,14 @@ class Row(Frozen):
     cut: tuple[int, ...] = ()
     declined: tuple[int, ...] = ()
     later: ClassVar[frozenset[str]] = frozenset({"parts", "thought", "cut", "declined"})
+
+    @field_validator("scores")
+    @classmethod
+    def _are_scores(cls, scores: str | tuple[float | None, ...]) -> str | tuple[float | None, ...]:
+        fit = set(scores) <= MARKS if isinstance(scores, str) else all(s is None or math.isfinite(s) for s in scores)
+        if not fit:
+            raise ValueError("scores are one of 0, 1 and - per item, or a number or null per item")
+        return scores
 
     def values(self) -> NDArray[np.float64]:
         """Give the scores, shape (items,), NaN where an answer could not be marked.

@@ -41,14 +41,14 @@ def compared(claim: Claim) -> Compared:
 
 
 def _learner(claim: Claim) -> tuple[list[str], list[str]]:
-    """Compare settings with those that the learner takes, every default written out, and what it says of itself."""
+    """Compare settings with those that the learner takes, and what is told of it with what it says of itself."""
     try:
         plugin, config = open_learner(claim.spec.learner)
     except UserError as error:
         return [f"learner: {error.what}"], []
-    written = {k: v for k, v in claim.spec.learner.items() if k != "name"}
-    if written != (due := config.model_dump(mode="json")):
-        differ = sorted(k for k in written.keys() | due.keys() if written.get(k) != due.get(k) or k not in written)
+    due = config.model_dump(mode="json")
+    # Settings that came later are not written; they stood at their defaults.
+    if differ := sorted(name for name, value in claim.spec.learner.items() if name != "name" and due[name] != value):
         return [f"learner: its settings are not written as they are run: {', '.join(differ)}"], []
     return _said(plugin, config, claim)
 
@@ -69,8 +69,9 @@ def _said(plugin: LearnerPlugin[Any], config: Any, claim: Claim) -> tuple[list[s
 
 
 def _names(spec: RunSpec) -> Iterator[str]:
-    if "@" not in spec.learner_name and spec.learner_name not in plugins.names("learner"):
-        yield f"learner {spec.learner_name!r} is not known here"
+    strange = [n for n in plugins.learners_in(spec.learner) if "@" not in n and n not in plugins.names("learner")]
+    for name in dict.fromkeys(strange):
+        yield f"learner {name!r} is not known here"
     for name in sorted(set(spec.metrics) - set(all_metrics())):
         yield f"figure {name!r} is not known here"
 

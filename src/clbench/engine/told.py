@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +17,7 @@ BY_STEP = ("train_s_by_step", "kept_bytes_by_step", "parameters_by_step")
 LATER_BY_STEP = ("buffer_bytes_by_step", "buffer_examples_by_step", "cut_by_step")  # results may be older than these
 ROUNDED_S = 1e-8  # an answer's seconds are written with nine digits
 MOST_CORES = 4096
+MOST = 2**62  # of anything that is counted
 
 
 def untold(claim: Claim) -> list[str]:
@@ -30,8 +30,8 @@ def _sheet(sheet: Sheet) -> Iterator[str]:
     for name, values in (("groups", sheet.groups), ("lengths", sheet.lengths)):
         if values and len(values) != len(sheet.ids):
             yield f"{sheet.exam}: {len(values)} {name} for {len(sheet.ids)} items"
-    if any(length < 0 for length in sheet.lengths):
-        yield f"{sheet.exam}: a question of negative length"
+    if not all(0 <= length < MOST for length in sheet.lengths):
+        yield f"{sheet.exam}: a question of a length that no text has"
     for step, row in sheet.rows.items():
         if why := _row(row, len(sheet.ids), sheet):
             yield f"{sheet.exam}, row {step}: {why}"
@@ -51,8 +51,8 @@ def _row(row: Row, num: int, sheet: Sheet) -> str:
 def _finite(meters: Meters) -> Iterator[str]:
     for name, value in meters.model_dump().items():
         numbers = _numbers(value)
-        if not all(math.isfinite(number) for number in numbers):
-            yield f"meters: {name} is not finite"
+        if not all(number < MOST for number in numbers):  # NaN is less than nothing
+            yield f"meters: {name} is no number that was measured"
         elif any(number < 0 for number in numbers):
             yield f"meters: {name} is negative"
     if meters.prices:

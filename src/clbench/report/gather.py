@@ -192,9 +192,12 @@ def _load(folder: Path) -> RunRecord:
         texts = {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
         scores = {k: math.nan if v is None else number(v) for k, v in json.loads(texts["scores.json"]).items()}
         meters = Meters.model_validate_json(texts["meters.json"])
+        spec = RunSpec.model_validate(read_text(folder / "spec.yaml").values)
+        if not spec.learner.get("name"):
+            raise ValueError("spec.yaml names no learner")
         return RunRecord(
             folder=folder,
-            spec=RunSpec.model_validate(read_text(folder / "spec.yaml").values),
+            spec=spec,
             outline=Outline.model_validate_json(texts["stream.json"]),
             matrix=Matrix.from_json(json.loads(texts["matrix.json"])),
             scores={**metered(meters), **scores},

@@ -62,8 +62,8 @@ def entries(runs: Sequence[RunRecord], wrong: Mapping[Path, Sequence[str]]) -> l
     """
     right, edited = ([r for r in runs if (r.folder in wrong) is is_wrong] for is_wrong in (False, True))
     # What does not fit stands by itself: it must not take the other seeds of its method out of the ranking.
-    groups = [*group_runs(right), *(group for run in edited for group in group_runs([run]))]
-    found = _told_apart([_entry(group, wrong) for group in groups])
+    found = [_entry(group, wrong) for group in group_runs(right)]
+    found = _told_apart([*found, *(entry for run in edited for entry in _alone(run, wrong))])
     ranked: dict[tuple[str, str], list[Entry]] = {}
     for entry in found:
         if not entry.why_not:
@@ -71,6 +71,15 @@ def entries(runs: Sequence[RunRecord], wrong: Mapping[Path, Sequence[str]]) -> l
     places = {e.id: place for members in ranked.values() for place, e in enumerate(sorted(members, key=_ap), start=1)}
     placed = [Entry(e.id, e.group, e.why_not, e.missing, places.get(e.id)) for e in found]
     return sorted(placed, key=lambda e: (_scenario(e.group), e.rank is None, e.rank or 0, e.group.label))
+
+
+def _alone(run: RunRecord, wrong: Mapping[Path, Sequence[str]]) -> list[Entry]:
+    """Make the row of one edited result; none where its values are so odd that no figure can be made of them."""
+    try:
+        return [_entry(group, wrong) for group in group_runs([run])]
+    except Exception as error:
+        notice(f"{run.folder} is left out: {type(error).__name__}: {str(error)[:200]}")
+        return []
 
 
 def _told_apart(found: Sequence[Entry]) -> list[Entry]:
