@@ -1,6 +1,7 @@
 """Forged submissions: each is named; a true one passes, also where some of its cells are asked again."""
 
 import json
+import os
 import shutil
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from clbench.cli.main import main
 from clbench.core.keys import key
 from clbench.core.sheets import Sheets
 from clbench.core.spec import Machine, RunSpec
+from clbench.data import exam as exams
 from clbench.engine.grid import load_grid, run_grid
 from clbench.metrics import compute
 from clbench.report.gather import load_runs
@@ -60,6 +62,14 @@ def renamed_scorer(name):
     return change("items.json", lambda v: sheet(v)["scorer"].update(name=name))
 
 
+def as_forged(item, sheets):
+    """Let an item in full say what its forged score needs."""
+    sheet = sheets.named(item["exam"])
+    for step, said in item["said"].items():
+        score = sheet.rows[int(step)].values()[sheet.ids.index(item["id"])]
+        said.update(score=None if np.isnan(score) else score, text=item["expected"][0] if score else "#")
+
+
 def consistent(folder, flip):
     """Change items and make everything that follows from them anew: matrix, figures, keys of the grades."""
     (record,) = load_runs([folder])
@@ -74,7 +84,7 @@ def consistent(folder, flip):
             matrix["ungraded"][step][place] = int(np.isnan(row.values()).sum())
     for name, value in (("items.json", sheets), ("matrix.json", matrix)):
         (folder / name).write_text(json.dumps(value), encoding="utf-8")
-    (folder / "examples.json").write_text('{"items": []}', encoding="utf-8")
+    change("examples.json", lambda v: [as_forged(item, made) for item in v["items"]])(folder)
     from clbench.core.matrix import Matrix
 
     scores = compute(record.spec.metrics, Matrix.from_json(matrix), record.meters, {})
@@ -94,6 +104,12 @@ def declined(sheets):
 
 def other_mark(v):
     sheet(v)["rows"]["2"]["mark"] = "0" * 32
+
+
+def linked(path, folder):
+    other = folder.parent.parent / "elsewhere.json"
+    path.rename(other)
+    path.symlink_to(other)
 
 
 def bomb(folder):
@@ -148,6 +164,79 @@ FORGED = {
     "memory": (change("meters.json", lambda v: v.update(peak_memory_bytes=7)), "does not hold the model"),
     "answers": (change("meters.json", lambda v: v.update(exam_answers=3)), "3 answers, the matrix has"),
     "examples used": (change("meters.json", lambda v: v.update(examples_used=3)), "3 examples used"),
+    "stages that were never made": (
+        change("provenance.json", lambda v: v["stages"][0].update(made=v["stages"][0]["made"] + 1)),
+        "stages, where",
+    ),
+    "a commit that its stages do not have": (
+        change("provenance.json", lambda v: v.update(git={"commit": "0" * 40, "dirty": False})),
+        "its git is not that of its stages",
+    ),
+    "packages that its stages do not have": (
+        change("provenance.json", lambda v: v["packages"].update(torch="9.9")),
+        "its packages is not that of its stages",
+    ),
+    "a time to come": (change("provenance.json", lambda v: v.update(made="9999-01-01T00:00:00+00:00")), "no moment"),
+    "another model under the name": (
+        change("provenance.json", lambda v: v["model"].update(identity="0" * 64)),
+        "the model is not the shipped tiny-llama",
+    ),
+    "what is kept of users' data": (
+        change("provenance.json", lambda v: v["learner"].update(stores="examples")),
+        "sft stores 'none'",
+    ),
+    "a machine without end": (change("provenance.json", lambda v: v.update(cores=10**6)), "so many cores"),
+    "a setting that there is not": (change("spec.yaml", lambda v: v["learner"].update(magic=1)), "learner.magic"),
+    "a part that nobody knows": (
+        change("spec.yaml", lambda v: v.update(learner={"name": "combine", "parts": [{"name": "venv.__main__"}]})),
+        "'venv.__main__' is not known here",
+    ),
+    "groups of items": (change("items.json", lambda v: sheet(v).update(groups=["x"] * 8)), "groups of items"),
+    "the digest of the questions": (change("items.json", lambda v: sheet(v).update(digest="0" * 64)), "the digest of"),
+    "lengths for others": (change("items.json", lambda v: sheet(v).update(lengths=[1])), "1 lengths for 8 items"),
+    "places that are none": (
+        change("items.json", lambda v: sheet(v)["rows"]["2"].update(declined=[-1])),
+        "are not places in order",
+    ),
+    "an answer that does not earn its score": (
+        change("examples.json", lambda v: [s.update(text="#") for i in v["items"] for s in i["said"].values()]),
+        "its answer has another score",
+    ),
+    "what was expected": (change("examples.json", lambda v: v["items"][0].update(expected=["x"])), "is not the card's"),
+    "items in full left out": (change("examples.json", lambda v: v["items"].pop()), "its hash chooses"),
+    "time of exams": (change("meters.json", lambda v: v.update(exam_s=0.0)), "its cells took"),
+    "no time at all": (change("meters.json", lambda v: v.update(exam_latency_s=[])), "has 0 values"),
+    "time that is no number": (
+        lambda f: (f / "meters.json").write_text(
+            (f / "meters.json").read_text(encoding="utf-8").replace('"exam_s":', '"exam_s":NaN,"was":'),
+            encoding="utf-8",
+        ),
+        "CANNOT BE READ|no number that was measured",
+    ),
+    "bytes of the stream": (change("meters.json", lambda v: v.update(stream_bytes=10**9)), "bytes of the stream"),
+    "values for other lessons": (change("meters.json", lambda v: v["kept_bytes_by_step"].append(0)), "4 values for 3"),
+    "prices": (change("meters.json", lambda v: v.update(prices={"machine_hour": 0.0})), "stand in none"),
+    "tokens without a gradient": (
+        change("meters.json", lambda v: v.update(forward_tokens=10**9)),
+        "without a gradient",
+    ),
+    "likeness of tasks": (
+        change("stream.json", lambda v: v["similarity"][0].__setitem__(1, 0.5)),
+        "similarity of tasks",
+    ),
+    "dropped examples": (change("stream.json", lambda v: v.update(dropped={"x": 1})), "dropped are not those"),
+    "half a count": (change("matrix.json", lambda v: v["n"][1].__setitem__(0, 8.9)), "no count"),
+    "a score in words": (change("scores.json", lambda v: v.update(bwt="0.5")), "no number"),
+    "a number beyond all": (change("scores.json", lambda v: v.update(bwt=10**400)), "CANNOT BE READ"),
+    "scores in letters": (
+        change("items.json", lambda v: sheet(v)["rows"]["1"].update(scores="xxxxxxxx")),
+        "CANNOT BE READ",
+    ),
+    "a spec without a learner": (change("spec.yaml", lambda v: v.update(learner={})), "names no learner"),
+    "provenance of odd types": (change("provenance.json", lambda v: v.update(arguments=5)), "arguments is not what"),
+    "a provenance that is a list": (lambda f: (f / "provenance.json").write_text("[]"), "no mapping"),
+    "a link": (lambda f: linked(f / "meters.json", f), "is a link"),
+    "a pipe": (lambda f: ((f / "meters.json").unlink(), os.mkfifo(f / "meters.json")), "is no file"),
     "declined items": (lambda f: consistent(f, declined), "declared ungraded"),
     "a ragged matrix": (change("matrix.json", lambda v: v["values"][1].pop()), "CANNOT BE READ"),
     "odd types": (change("matrix.json", lambda v: v["values"].__setitem__(1, {"a": []})), "CANNOT BE READ"),
@@ -181,7 +270,7 @@ def test_a_true_result_passes_and_its_cells_agree_when_asked_again(honest, tmp_p
     assert main(["leaderboard", "verify", str(folder), "--rerun", "3", *store]) == 0
     said = capsys.readouterr().out
     assert said.count("asked again, 8 of 8 items agree") == 3
-    assert "do not show that a model gave these answers" in said
+    assert "Not seen of any result: that this model" in said
 
 
 def test_a_forgery_that_fits_together_is_seen_only_by_asking_again(honest, tmp_path, capsys):
@@ -203,19 +292,39 @@ def test_one_seed_under_two_names_is_seen(honest, tmp_path, capsys):
     assert "one seed under several names" in capsys.readouterr().out
 
 
+def test_answers_of_one_seed_under_another_are_seen(honest, tmp_path, capsys):
+    copied(honest, tmp_path)
+    spec = yaml.safe_load((honest / "spec.yaml").read_text(encoding="utf-8"))
+    other = RunSpec.model_validate({**spec, "seed": 1})
+    change("spec.yaml", lambda v: v.update(seed=1))(copied(honest, tmp_path, f"honest-{other.key[:8]}"))
+    assert main(["leaderboard", "verify", str(tmp_path / "submitted")]) == 2
+    assert capsys.readouterr().out.count("has answers of seed") == 2
+
+
 def test_nothing_of_a_stranger_is_opened_or_run(honest, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "evil.py").write_text("raise SystemExit(0)\n", encoding="utf-8")
     (tmp_path / "evil.yaml").write_text("name: evil\ntasks: [x]\n", encoding="utf-8")
-    for field, value in (("stream", "evil.yaml"), ("learner", {"name": "evil.py:M"}), ("exams", ["./evil.yaml"])):
-        folder = copied(honest, tmp_path / field)
-        change("spec.yaml", lambda v, f=field, w=value: v.update({f: w}))(folder)
-        assert main(["leaderboard", "verify", str(folder), "--rerun", "1"]) == 2
+    hostile = [("stream", "evil.yaml"), ("learner", {"name": "evil.py:M"}), ("exams", ["./evil.yaml"])]
+    hostile += [("exams", ["evil"]), ("exams", ["harness:evil"]), ("learner", {"name": "venv.__main__"})]
+    hostile += [("learner", {"name": "combine", "parts": [{"name": name}]}) for name in ("evil.py:M", "venv.__main__")]
+    opened, named = set(), exams.named
+    monkeypatch.setattr(exams, "named", lambda name: opened.add(name) or named(name))
+    modules = set(sys.modules)
+    for place, (field, value) in enumerate(hostile):
+        folder = copied(honest, tmp_path / f"s{place}")
+        spec = {**yaml.safe_load((folder / "spec.yaml").read_text(encoding="utf-8")), field: value}
+        change("spec.yaml", lambda v, s=spec: v.update(s))(folder)
+        folder = folder.rename(folder.parent / f"honest-{RunSpec.model_validate(spec).key[:8]}")
+        main(["leaderboard", "verify", str(folder), "--rerun", "1"])
+        assert main(["leaderboard", "build", str(folder), "-o", str(tmp_path / "site")]) == 0
+        assert "venv.__main__" not in set(sys.modules) - modules, value
+    assert opened == {"mini_arithmetic"}
     assert not (tmp_path / "clbench-store").exists()
 
 
-def zipped(path, write):
-    with zipfile.ZipFile(path, "w") as archive:
+def zipped(path, write, how=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", how) as archive:
         write(archive)
     return path
 
@@ -234,6 +343,62 @@ def test_archives_are_bounded(tmp_path, capsys):
     said = capsys.readouterr().out
     for text in ("20,001 files", "encrypted", "is no .zip"):
         assert text in said
+
+
+def test_odd_archives_stop_no_other(honest, tmp_path, capsys):
+    def whole(archive):
+        for file in honest.iterdir():
+            archive.write(file, f"r/{honest.name}/{file.name}")
+
+    odd = {
+        "long.zip": lambda a: a.writestr("r/" + "n" * 300, ""),
+        "both.zip": lambda a: (a.writestr("r", ""), a.writestr("r/x", "")),
+        "twice.zip": lambda a: (whole(a), a.writestr(f"r/./{honest.name}/meters.json", "{}")),
+        "out.zip": lambda a: a.writestr("../x", ""),
+        "root.zip": lambda a: a.writestr("/x", ""),
+        "inner.zip": lambda a: a.write(zipped(tmp_path / "result.zip", whole), "result.zip"),
+    }
+    paths = [zipped(tmp_path / name, write) for name, write in odd.items()]
+    broken = zipped(tmp_path / "lzma.zip", whole, zipfile.ZIP_LZMA)
+    data = bytearray(broken.read_bytes())
+    data[120:4000] = bytes(3880)
+    broken.write_bytes(data)
+    good = zipped(tmp_path / "good.zip", whole)
+    assert main(["leaderboard", "verify", *map(str, [*paths, broken, good])]) == 2
+    said = capsys.readouterr().out
+    assert said.count("CANNOT BE READ") == len(paths) + 1
+    assert f"{honest.name}: every figure follows" in said
+
+
+def test_a_result_is_told_by_its_folder_also_from_within(honest, monkeypatch, capsys):
+    monkeypatch.chdir(honest)
+    assert main(["leaderboard", "verify", "."]) == 0
+    assert f"{honest.name}: every figure follows" in capsys.readouterr().out
+
+
+def test_an_edited_seed_does_not_take_the_others_out_of_the_ranking(honest, tmp_path, capsys):
+    copied(honest, tmp_path)
+    spec = yaml.safe_load((honest / "spec.yaml").read_text(encoding="utf-8"))
+    forged = copied(honest, tmp_path, f"honest-{RunSpec.model_validate({**spec, 'seed': 5}).key[:8]}")
+    change("spec.yaml", lambda v: v.update(seed=5))(forged)
+    change("matrix.json", lambda v: v["values"][3].__setitem__(0, 0.99))(forged)
+    rows_of = lambda v: [row for each in v["sheets"] for row in each["rows"].values()]  # noqa: E731
+    change("items.json", lambda v: [row.update(ask="0" * 32) for row in rows_of(v)])(forged)
+    other = shutil.copytree(forged, tmp_path / "submitted" / "other" / "runs" / forged.name)
+    site = tmp_path / "site"
+    paths = [str(tmp_path / "submitted"), str(other.parent.parent)]
+    assert main(["leaderboard", "build", *paths, "-o", str(site)]) == 0
+    rows = json.loads((site / "leaderboard.json").read_text(encoding="utf-8"))
+    assert sorted(str(row["rank"]) for row in rows) == ["1", "None"]
+    assert [row["seeds"] for row in rows if row["rank"] == 1] == [[0]]
+    assert len(list((site / "pages").iterdir())) == len({row["id"] for row in rows}) == 2
+
+
+def test_a_site_is_not_written_over_something_else(honest, tmp_path):
+    (tmp_path / "store" / "runs").mkdir(parents=True)
+    (tmp_path / "store" / "runs" / "mine").write_text("x", encoding="utf-8")
+    assert main(["leaderboard", "build", str(honest), "-o", str(tmp_path / "store")]) == 2
+    assert (tmp_path / "store" / "runs" / "mine").exists()
 
 
 def test_a_bad_submission_never_stops_the_board(honest, tmp_path, capsys):

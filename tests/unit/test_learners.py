@@ -193,6 +193,15 @@ def test_a_broken_checkpoint_is_passed_over(tmp_path):
     assert _checkpoint.latest(tmp_path) is None
 
 
+@pytest.mark.parametrize("text", ["[1]", "5", "[" * 100_000, '{"check": 1}', "null", '{"check": {}, "files": []}'])
+def test_a_checkpoint_of_odd_json_is_passed_over(tmp_path, text):
+    from clbench.learners import _checkpoint
+
+    (tmp_path / "step-1").mkdir()
+    (tmp_path / "step-1" / "meta.json").write_text(text)
+    assert _checkpoint.latest(tmp_path) is None
+
+
 def test_schedule_shows_every_example_once_an_epoch_in_like_lengths():
     lengths = np.random.default_rng(0).integers(1, 200, 300).tolist()
     batches = schedule(lengths, Training(epochs=2, batch_size=8, bucket=8), rng(0, 1, "order"))

@@ -327,6 +327,16 @@ def test_the_site_links_spec_command_and_matrix(results, tmp_path, capsys):
 # --- prices, trackers, Parquet ---------------------------------------------------------------------------------------
 
 
+def test_prices_are_read_as_yaml_1_2_says_and_without_aliases(tmp_path):
+    table = tmp_path / "prices.yaml"
+    table.write_text("machine_hour: 010\n")
+    assert read_prices(table) == {"machine_hour": 10.0}
+    for text in ("machine_hour: 1:30", "machine_hour: &a 1", "{}", "x", "machine_hour: 1\nmachine_hour: 2"):
+        table.write_text(text + "\n")
+        with pytest.raises(SpecError):
+            read_prices(table)
+
+
 def test_money_comes_from_a_price_table(tmp_path):
     table = tmp_path / "prices.yaml"
     table.write_text("{machine_hour: 36, labelled_example: 0.5}")

@@ -414,6 +414,28 @@ def test_a_run_is_recorded_and_equal_files_are_left_alone(store):
     assert leftovers(store) == []
 
 
+def test_a_record_of_which_a_file_is_a_folder_or_a_loop_is_written_anew(store):
+    run = store.write_run("demo", KEY, {"matrix.json": "[0]"})
+    (run / "matrix.json").unlink()
+    (run / "matrix.json").mkdir()
+    store.write_run("demo", KEY, {"matrix.json": "[0]"})
+    assert (run / "matrix.json").read_text() == "[0]"
+    (run / "matrix.json").unlink()
+    (run / "matrix.json").symlink_to("matrix.json")
+    store.write_run("demo", KEY, {"matrix.json": "[0]"})
+    assert (run / "matrix.json").read_text() == "[0]"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1]", '{"a": [1], "b": {"c": 1}}', "x", None])
+def test_damaged_parents_stop_no_gc(store, text):
+    for name in (KEY, KEY[::-1]):
+        store.once("state", name, lambda folder: (folder / "x").write_text("x"), {"parent": None})
+    path = store.folder / "parents.json"
+    path.mkdir() if text is None else path.write_text(text)
+    assert len(collect(store, []).dropped) == 2
+    assert json.loads(path.read_text())[KEY] is None
+
+
 def test_a_failed_record_leaves_the_old_one(store, monkeypatch):
     run = store.write_run("demo", KEY, {"matrix.json": "[0]"})
     with monkeypatch.context() as patch:

@@ -123,7 +123,7 @@ def _json(folder: Path | None, model: ModelSpec, name: str) -> dict[str, Any] | 
         return None
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
+    except (ValueError, OSError, RecursionError):
         return {"unreadable": file_digest(path)}  # that it differs is all there is to say
     return value if isinstance(value, dict) else {"unreadable": file_digest(path)}
 

@@ -205,13 +205,13 @@ def _expand(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> list[Run
     base = {field: written[field] for field in RunSpec.model_fields if field != "name"}
     for axis, points in recipe.axes.items():
         _check_axis(axis, points)
-    named = {str(s) for s in recipe.axes.get("stream", (recipe.stream,))}
-    streams = {name: card_here("streams", name) for name in sorted(named)}
     num = math.prod(map(len, recipe.axes.values()))
     if num > MOST_RUNS:
         raise SpecError(
             f"{num:,} runs, more than {MOST_RUNS:,}", where="axes", mend="leave out values, or write several recipes"
         )
+    named = {str(s) for s in recipe.axes.get("stream", (recipe.stream,))}
+    streams = {name: card_here("streams", name) for name in sorted(named)}
     runs: list[RunSpec] = []
     for point in itertools.product(*recipe.axes.values()):
         values: dict[str, Any] = dict(base)

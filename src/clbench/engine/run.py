@@ -72,7 +72,10 @@ def _provenance(trajectory: Trajectory, cells: Sequence[Cell], machine: Machine)
     """Return the record on file where the same stages stand behind it: looking again does not make a result anew."""
     spec, store = trajectory.spec, trajectory.store
     found = provenance(machine, spec.model, stages_of(trajectory, cells)) | {"learner": trajectory.said}
-    kept = json.loads(store.run_file(spec.name, spec.key, "provenance.json") or "{}")
+    try:
+        kept = json.loads(store.run_file(spec.name, spec.key, "provenance.json") or "{}")
+    except (ValueError, RecursionError):  # damaged: it is written anew
+        return found
     same = isinstance(kept, dict) and all(kept.get(part) == found[part] for part in OF_STAGES)
     return kept if same else found
 

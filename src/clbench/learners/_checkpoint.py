@@ -64,10 +64,10 @@ def latest(progress: Path) -> tuple[Point, Path] | None:
             check = meta.pop("check")
             names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
             whole = folder_digest(folder, [n for n in names if n != "meta.json"])
-        except (OSError, ValueError, KeyError):
+            if check == digest(meta) and meta["files"] == whole:
+                return Point(meta["index"], meta["train_tokens"], meta["forward_tokens"]), folder
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             continue
-        if check == digest(meta) and meta["files"] == whole:
-            return Point(meta["index"], meta["train_tokens"], meta["forward_tokens"]), folder
     return None
 
 

@@ -57,7 +57,7 @@ def mark_of(spec: ModelSpec, folder: Path | None) -> str:
 def _template(text: str) -> Any:
     try:
         stated = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # whoever loads the tokenizer says so
     return stated.get("chat_template") if isinstance(stated, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # JSON has no types
 

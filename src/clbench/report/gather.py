@@ -233,9 +233,10 @@ def read_provenance(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("provenance.json is no mapping")
     wrong = [part for part, kind in TYPES.items() if part in value and not isinstance(value[part], kind)]
-    texts = [part for part in ("gpus", "arguments") if not all(isinstance(v, str) for v in value.get(part, []))]
-    if wrong or texts:
-        raise ValueError(f"provenance.json: {[*wrong, *texts][0]} is not what clbench writes")
+    lists = [] if wrong else ["gpus", "arguments"]
+    wrong += [part for part in lists if not all(isinstance(v, str) for v in value.get(part, []))]
+    if wrong:
+        raise ValueError(f"provenance.json: {wrong[0]} is not what clbench writes")
     return value
 
 

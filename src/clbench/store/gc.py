@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clbench.core.keys import canonical
-from clbench.store.stage import here, is_newer, read_stage
+from clbench.store.stage import LOST, here, is_newer, read_stage
 from clbench.store.store import Store
 
 STALE_S = 86_400.0
@@ -82,9 +82,15 @@ def _parents(store: Store) -> dict[str, str | None]:
     """Give the parents of states that were there before; empty if that is not known."""
     try:
         found = json.loads((store.folder / PARENTS).read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    except OSError as error:
+        if error.errno in LOST:
+            return {}
+        raise
+    if not isinstance(found, dict):
+        return {}
+    return {state: parent for state, parent in found.items() if parent is None or isinstance(parent, str)}
 
 
 def _leftovers(store: Store) -> list[Path]:

@@ -110,7 +110,7 @@ def history(store: Path) -> list[Passed]:
     for number, line in enumerate(lines[:-1], start=1):
         try:
             passed = _passed(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             raise StoreError("is no entry of the history", where=f"{path}:{number}", mend="delete the line") from None
         if found and found[-1].identity == passed.identity:  # examined again, in more exams or with another verdict
             last = found.pop()

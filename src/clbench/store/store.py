@@ -29,6 +29,7 @@ from clbench.core.keys import digest
 from clbench.core.plain import plain
 from clbench.store.meter import metered
 from clbench.store.stage import (
+    LOST,
     STAGE,
     Stamps,
     Verdict,
@@ -179,6 +180,8 @@ class Store:
         """
         with self._draft("write") as draft:
             (draft / name).write_text(text, encoding="utf-8", newline="\n")
+            if (self.folder / name).is_dir():  # it is no file of the store's: it goes aside, not over
+                _move(self.folder / name, self.folder / "broken" / f"{name}-{time.time_ns()}")
             (draft / name).replace(self.folder / name)
 
     def drop(self, folder: Path) -> None:
@@ -256,9 +259,14 @@ def _move(source: Path, target: Path) -> bool:
 
 def _holds(folder: Path, files: Mapping[str, str]) -> bool:
     """Tell whether a folder holds these files and no others."""
-    if not folder.is_dir() or {p.name for p in folder.iterdir()} != set(files):
-        return False
-    return all((folder / name).read_bytes() == text.encode() for name, text in files.items())
+    try:
+        if {p.name for p in folder.iterdir()} != set(files):
+            return False
+        return all((folder / name).read_bytes() == text.encode() for name, text in files.items())
+    except OSError as error:
+        if error.errno in LOST:
+            return False
+        raise
 
 
 def _told(error: Exception, folder: Path) -> StoreError | None:
