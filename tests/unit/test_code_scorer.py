@@ -257,3 +257,38 @@ def test_reference_solutions_pass_and_others_fail(name, every, data_root):
 def test_an_odd_escape_in_a_string_is_no_error():
     text = "```python\nimport re\n```\n```python\ndef f(w):\n    return re.match('\\w', w)\n```"
     assert "import re" in program_of(text, {"prompt": "", "entry_point": "f", "test": ""})
+
+
+AREA = "def area(r):\n    return math.pi * r * r\n"
+OWN = {
+    "dataclass": "from dataclasses import dataclass\n@dataclass\nclass P:\n    r: float\n",
+    "text as a hint": "from dataclasses import dataclass\n@dataclass\nclass P:\n    r: 'float'\n",
+    "hints are types": "def f(x: int): ...\nassert f.__annotations__ == {'x': int}\n",
+    "chosen by hint": "from functools import singledispatch\n@singledispatch\ndef f(x): ...\n@f.register\n"
+    "def _(x: list): return 1\nassert f([]) == 1\n",
+}
+
+
+@pytest.mark.parametrize("form", OWN)
+def test_a_program_is_a_module_of_its_own(form):
+    """Hints are what they are written as, whatever this package has imported from the future, and are looked up."""
+    assert score(HUMAN, f"```python\n{OWN[form]}{AREA}```").score == 1.0
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "◁think▷def area(r): return 0◁/think▷",
+        "<|START_THINKING|>def area(r): return 0<|END_THINKING|>",
+        "<seed:think>def area(r): return 0</seed:think>",
+        "<|channel|>analysis<|message|>def area(r): return 0<|end|><|start|>assistant<|channel|>final<|message|>",
+    ],
+)
+def test_reasoning_of_every_known_mark_is_no_program(before):
+    assert score(HUMAN, f"{before}```python\n{AREA}```").score == 1.0
+    assert score(HUMAN, before.partition("def")[0] + AREA).score == 0.0
+
+
+def test_a_notebook_session():
+    typed = AREA.rstrip().split("\n")
+    assert score(HUMAN, "\n".join([f"In [1]: {typed[0]}", f"   ...: {typed[1]}", "", "Out[1]: 3"])).score == 1.0

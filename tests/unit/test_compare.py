@@ -18,7 +18,7 @@ from clbench.report.compare import compare, comparisons, sides_of
 from clbench.report.compare_text import comparison_json, comparison_text
 from clbench.report.gather import RunRecord, group_runs
 from clbench.report.html import html_report
-from clbench.stats.bootstrap import difference_of
+from clbench.stats.bootstrap import difference_of, possible
 from clbench.store.records import write_jsonl
 from clbench.store.store import Store
 
@@ -149,6 +149,8 @@ def test_seeds_are_paired(tmp_path):
     unpaired = difference_of([0.5, 0.9, 0.7], [], [0.6, 1.0], [])
     assert unpaired[0].low < 0 < unpaired[0].high
     assert math.isnan(difference_of([0.5], [], [0.6], [])[1])
+    wide = difference_of([0.1, 0.9], [], [0.9, 0.1], [])[0]
+    assert wide.high > 1 and tuple(possible(wide, (0.0, 1.0))) == (-1.0, 1.0)
 
 
 @pytest.mark.parametrize(

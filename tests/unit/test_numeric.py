@@ -186,6 +186,61 @@ READ = {
     "ja": {"３万５千": "35000", "三千円": "3000", "1,234": "1234", "マイナス5": "-5", "答えはマイナス5です": "-5"},
     "ko": {"영하 5도": "-5", "3만 5천": "35000", "2억": "200000000"},
 }
+MORE = {
+    "en": {
+        "Rs.500": "500",
+        "EUR5": "5",
+        "-₿5": "-5",
+        "1⁄2": "1/2",
+        "1∕2": "1/2",
+        "5 thousands": "5000",
+        "$3 mn": "3000000",
+        "\\frac34": "3/4",
+        "-\\frac{3}{4}": "-3/4",
+        "\\dfrac{-3}{4}": "-3/4",
+        "3 \\frac{1}{4}": "13/4",
+    },
+    "de": {"CHF1’234.50": "1234.5", "5 Tsd.": "5000"},
+    "sv": {"kr500": "500"},
+    "id": {"Rp1.500.000": "1500000"},
+    "tr": {"-₺5": "-5"},
+    "ar": {
+        "٣٫٥": "3.5",
+        "١٬٢٣٤٫٥": "1234.5",
+        "-٣٫٥": "-3.5",
+        "3.5 مليون": "3500000",
+        "3 آلاف": "3000",
+    },
+    "fa": {"۳٫۵": "3.5", "۲ هزار": "2000"},
+    "he": {"3 מיליון": "3000000"},
+    "hi": {"5 लाख": "500000", "५ करोड़": "50000000", "5 हज़ार": "5000", "2.5 lakh": "250000"},
+    "bn": {"৫ লাখ": "500000"},
+    "th": {"5 ล้านบาท": "5000000", "3 พัน": "3000", "2 แสนล้าน": "200000000000"},
+    "ja": {
+        "千五百": "1500",
+        "百": "100",
+        "三千百五十": "3150",
+        "三百二": "302",
+        "三万五": "30005",
+        "2兆円": "2000000000000",
+    },
+    "ko": {"2조": "2000000000000", "5천만": "50000000"},
+    "ro": {"3 milioane": "3000000"},
+    "hu": {"3 millió": "3000000"},
+    "fi": {"3 miljoonaa": "3000000"},
+    "el": {"3 εκατομμύρια": "3000000"},
+}
+PERCENTAGES = {
+    "zh": "百分之25",
+    "tr": "%25",
+    "ar": "٪٢٥",
+    "fa": "۲۵ درصد",
+    "hi": "25 प्रतिशत",
+    "th": "ร้อยละ 25",
+    "ja": "25パーセント",
+    "ko": "25퍼센트",
+    "he": "25 אחוזים",
+}
 UNREAD = {
     "en": [
         "3,5",
@@ -298,6 +353,25 @@ def test_chinese_numerals_against_an_independent_writer():
         30050,
     ]:
         assert whole(written(n)) == n, written(n)
+
+
+@pytest.mark.parametrize(("language", "text", "value"), [(k, t, v) for k, row in MORE.items() for t, v in row.items()])
+def test_marks_money_and_sizes_of_more_languages(language, text, value):
+    assert number(text, -1, language) == (Fraction(value),)
+
+
+@pytest.mark.parametrize(("language", "text"), PERCENTAGES.items())
+def test_percentages_of_more_languages_have_two_readings(language, text):
+    assert number(text, -1, language) == (Fraction(25), Fraction(1, 4))
+
+
+def test_one_in_a_thousand_has_two_readings():
+    assert number("5‰", -1) == (Fraction(5), Fraction(1, 200))
+
+
+@pytest.mark.parametrize(("language", "text"), [("zh", "2兆"), ("zh", "二兆"), ("zh", "千五百"), ("ar", "٣،٥")])
+def test_what_is_read_in_one_language_is_not_guessed_in_another(language, text):
+    assert number(text, -1, language) == ()
 
 
 def test_percentages_have_two_readings():

@@ -182,6 +182,11 @@ def test_macro_f1(answers, score):
         ("there is nothing", "none", 0, (0, 0, 0)),
         ("None", "LOC: Rome", 0, (0, 0, 1)),
         ("LOC: Rome", "none", 0, (0, 1, 0)),
+        ("**PER:** Ann Lee\n**LOC:** Rome", "PER: Ann Lee; LOC: Rome", 1, (2, 2, 2)),
+        ("(1) PER: Ann\n（2）LOC: Rome\n③ LOC: Oslo", "PER: Ann; LOC: Rome; LOC: Oslo", 1, (3, 3, 3)),
+        ("PER: Ann؛ LOC: Rome", "PER: Ann; LOC: Rome", 1, (2, 2, 2)),
+        ("PER: 2**3; NUM: **", "PER: 23; NUM: **", 0.5, (1, 2, 2)),
+        ("なし", "none", 1, (0, 0, 0)),
     ],
 )
 def test_entity_f1(said, target, score, parts):

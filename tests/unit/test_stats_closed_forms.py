@@ -80,14 +80,14 @@ def test_copies_of_an_item_add_nothing():
 
 
 def test_design_effect_by_hand():
-    """Groups of 2, 2 and 4 with sums 2, 0 and -3: the jackknife's variance over the plain one."""
+    """Groups of 2, 2 and 4 with sums 2, 0 and -3: the jackknife's variance over the plain one; worth 8/3 groups."""
     differences, groups = np.array([1.0, 1, 0, 0, -1, -1, -1, 0]), [0, 0, 1, 1, 2, 2, 2, 2]
     mean = -1 / 8
     robust = (((2 - 2 * mean) * 4 / 3) ** 2 + (2 * mean * 4 / 3) ** 2 + ((3 + 4 * mean) * 2) ** 2) * 2 / 3
     plain = ((differences - mean) ** 2).sum()
     size, unseen = (4 + 4 + 16) / 8, 9 / (3 + plain)
     whole = robust + size * unseen
-    effect, freedom = whole / (plain + unseen), 2 * (whole / robust) ** 2
+    effect, freedom = whole / (plain + unseen), (8 / 3 - 1) * (whole / robust) ** 2
     assert design_effect(differences - mean, np.array(groups)) == pytest.approx((effect, freedom))
     expected = t.cdf(-1 / math.sqrt(5 * effect), freedom)
     assert paired.drop_p(np.zeros(8), differences, groups=groups) == pytest.approx(expected)

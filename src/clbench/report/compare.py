@@ -16,7 +16,7 @@ from clbench.metrics import all_metrics
 from clbench.report import originals
 from clbench.report.gather import Group, RunRecord, group_runs, load_runs
 from clbench.report.marks import marked_rows
-from clbench.stats.bootstrap import Interval, difference_of
+from clbench.stats.bootstrap import Interval, difference_of, possible
 from clbench.stats.marked import Marked
 from clbench.stats.paired import Difference, discordant, holm, paired_difference, paired_permutation
 from clbench.stats.power import items_needed, seeds_needed
@@ -220,9 +220,13 @@ def _figures(one: Group, two: Group) -> tuple[FigureChange, ...]:
     found = [(n, *difference_of(*one.by_seed(n), *two.by_seed(n))) for n in names]
     p_values = [p if is_hypothesis(n) else math.nan for n, _, p in found]
     return tuple(
-        FigureChange(name, one.scores[name], two.scores[name], change, p, corrected)
+        FigureChange(name, one.scores[name], two.scores[name], possible(change, _range(name)), p, corrected)
         for (name, change, _), p, corrected in zip(found, p_values, holm(p_values), strict=True)
     )
+
+
+def _range(name: str) -> tuple[float, float]:
+    return all_metrics()[name].low, all_metrics()[name].high
 
 
 # --- exams and items --------------------------------------------------------------------------------------------

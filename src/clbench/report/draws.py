@@ -45,8 +45,8 @@ def matrix_draws(matrix: Matrix, sheets: Sheets) -> MatrixDraws | None:
     """Draw R; None where the items of a column are not on record.
 
     All rows of a column see the same sample of its items, and so do all runs that sit the same exam. Each exam's score
-    is computed anew by its own rule. Deviations are stretched by sqrt(G / (G - 1)), G independent items or groups:
-    a sample of few is less varied than what it was drawn from.
+    is computed anew by its own rule. Deviations are stretched by sqrt(G / (G - 1)), G independent items, or the
+    effective number of groups, n^2 / sum n_c^2: a sample of few is less varied than what it was drawn from.
     """
     found = {s.exam: s for s in sheets.sheets}
     if any(name not in found for name in matrix.exams):
@@ -58,8 +58,10 @@ def matrix_draws(matrix: Matrix, sheets: Sheets) -> MatrixDraws | None:
         sheet = found[name]
         places = clusters(sheet.groups or None, len(sheet.ids))
         counts = np.ones(len(sheet.ids)) if places is None else np.bincount(places)
-        about[:, place] = len(sheet.ids), len(counts) - 1, float((counts**2).sum()) / max(len(sheet.ids), 1)
-        stretch = math.sqrt(len(counts) / max(len(counts) - 1, 1))
+        size = float((counts**2).sum()) / max(len(sheet.ids), 1)
+        worth = len(sheet.ids) / size if size else 0.0  # a few large groups are worth no more than themselves
+        about[:, place] = len(sheet.ids), max(worth - 1, 1), size
+        stretch = math.sqrt(max(worth, 1.5) / max(worth - 1, 0.5))
         asked = {step: row.ask for step, row in sheet.rows.items()}
         for step, ask in asked.items():
             same[step, place] = min(k for k, other in asked.items() if other == ask)

@@ -156,15 +156,21 @@ class Wire:
 # --- roles --------------------------------------------------------------------------------------------------
 
 
+def room(name: str) -> dict[str, Any]:
+    """Give the names of a new module that is at hand: `dataclass` and type hints look up where a class was made."""
+    sys.modules[name] = made = type(sys)(name)
+    return vars(made)
+
+
 def candidate(nothing: int) -> None:
     """Run a program, then answer calls of what it defined."""
     wire = Wire(os.dup(0), os.dup(1))
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
     source = wire.receive()
-    space: dict[str, Any] = {"__name__": "program"}
+    space = room("program")
     try:
-        exec(compile(source, "program.py", "exec"), space)
+        exec(compile(source, "program.py", "exec", dont_inherit=True), space)
         names = sorted(k for k, v in space.items() if callable(v) and not k.startswith("__"))
         modules = sorted(k for k, v in space.items() if isinstance(v, type(sys)) and v.__name__ == k)
         wire.send(["value", [names, modules]])
@@ -200,11 +206,11 @@ def judge(line: tuple[int, ...], nothing: int) -> None:
         if kind != "value":
             home.send({"passed": False, "note": str(defined)[:300]})
             return
-        space: dict[str, Any] = {"__name__": "tests"}
-        exec(compile(task["before"], "given.py", "exec"), space)
-        space |= theirs(wire, defined, {*vars(builtins), *space} - set(task["names"]))
+        space = room("tests")
+        exec(compile(task["before"], "given.py", "exec", dont_inherit=True), space)
+        space.update(theirs(wire, defined, {*vars(builtins), *space} - set(task["names"])))
         for test in task["tests"]:
-            exec(compile(test, "tests.py", "exec"), space)
+            exec(compile(test, "tests.py", "exec", dont_inherit=True), space)
         home.send({"passed": True, "note": ""})
     except BaseException as error:
         home.send({"passed": False, "note": f"{type(error).__name__}: {error}"[:300]})

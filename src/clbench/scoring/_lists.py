@@ -13,10 +13,11 @@ from clbench.scoring._text import composed, fold, unwrapped
 Items = Counter[tuple[str, ...]]
 NOTHING = ("entities", "triples", "entities found", "triples found")
 NOTHING_ZH = ("无", "無", "没有", "沒有", "无实体", "没有实体", "无三元组", "没有三元组")
-NONE = frozenset(("none", *(f"no {what}" for what in NOTHING), *NOTHING_ZH))
-SEPARATOR = re.compile(r"[;；\n]")
+NOTHING_ELSE = ("keine", "aucun", "aucune", "ninguno", "ninguna", "なし", "없음", "لا يوجد", "कोई नहीं", "ไม่มี")
+NONE = frozenset(("none", *(f"no {what}" for what in NOTHING), *NOTHING_ZH, *NOTHING_ELSE))
+SEPARATOR = re.compile(r"[;；؛\n]")
 MARKER = re.compile(
-    r"\s*(?:(?:[-*•+·–—▪●◦‣]+|\d{1,3}[.)])\s+|\d{1,3}[．）、]\s*)"
+    r"\s*(?:(?:[-*•+·–—▪●◦‣]+|\d{1,3}[.)])\s+|(?:\d{1,3}[．）、]|\(\d{1,3}\)|（\d{1,3}）|[①-⑳])\s*)"
 )  # what a model puts before the points of a list
 
 

@@ -10,9 +10,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from clbench.core.language import CODES
+from clbench.core.language import BLANKLESS, CODES
 from clbench.scoring import _hanzi
 from clbench.scoring._settings import clip
 
@@ -23,13 +23,14 @@ COMMA = frozenset(
 )
 POINT_GROUPS = frozenset("bs ca da de el es eu gl hr id is it mk nl pt ro sl sq sr tr vi".split())
 INDIAN = frozenset("en hi bn gu kn ml mr ne or pa ta te ur si".split())  # 12,34,567
+_in_form = partial(unicodedata.normalize, "NFKC")
 # Words of size that follow figures; long and short scale by language.
-SCALES: dict[str, dict[str, int]] = {
+_words: dict[str, dict[str, int]] = {
     "en": {
         "hundred thousand": 5,
         "hundred million": 8,
-        "hundred": 2,
-        "thousand": 3,
+        "hundreds?": 2,
+        "thousands?": 3,
         "lakhs?": 5,
         "millions?": 6,
         "crores?": 7,
@@ -37,7 +38,7 @@ SCALES: dict[str, dict[str, int]] = {
         "trillions?": 12,
     },
     "de": {
-        "tausend": 3,
+        "tausend|tsd\\.?": 3,
         "millionen": 6,
         "million": 6,
         "mio\\.?": 6,
@@ -62,19 +63,41 @@ SCALES: dict[str, dict[str, int]] = {
     "id": {"ribu": 3, "juta": 6, "miliar": 9, "triliun": 12},
     "vi": {"nghìn|ngàn": 3, "triệu": 6, "tỷ|tỉ": 9},
     "uk": {"тис\\.?|тисяч[аі]?": 3, "млн\\.?|мільйон(?:и|ів)?": 6, "млрд\\.?|мільярд(?:и|ів)?": 9},
+    "ro": {"mii": 3, "mil\\.|milioane": 6, "mld\\.?|miliarde": 9},
+    "hu": {"ezer": 3, "millió": 6, "milliárd": 9},
+    "fi": {"tuhatta": 3, "milj\\.?|miljoonaa": 6, "mrd\\.?|miljardia": 9},
+    "el": {"χιλιάδες": 3, "εκατ\\.|εκατομμύρι(?:α|ο)": 6, "δισ\\.|δισεκατομμύρι(?:α|ο)": 9},
+    "ar": {"[أا]لف|آلاف": 3, "مليون|ملايين": 6, "مليار(?:ات)?|بليون": 9, "تريليون": 12},
+    "fa": {"هزار": 3, "م[یي]ل[یي]ون": 6, "م[یي]ل[یي]ارد": 9},
+    "he": {"אלף|אלפים": 3, "מיליון": 6, "מיליארד": 9},
+    "hi": {"लाख करोड़": 12, "हज़ार|हजार": 3, "लाख": 5, "करोड़": 7, "अरब": 9},
+    "mr": {"हजार": 3, "लाख": 5, "कोटी": 7},
+    "bn": {"হাজার": 3, "লাখ|লক্ষ": 5, "কোটি": 7},
+    "ur": {"ہزار": 3, "لاکھ": 5, "کروڑ": 7, "ارب": 9},
+    "th": {"พันล้าน": 9, "หมื่นล้าน": 10, "แสนล้าน": 11, "พัน": 3, "หมื่น": 4, "แสน": 5, "ล้าน": 6},
     "ru": {"тыс\\.?|тысяч[аи]?": 3, "млн\\.?|миллион(?:а|ов)?": 6, "млрд\\.?|миллиард(?:а|ов)?": 9},
 }
+# Languages of India write lakh and crore in Latin letters too; forms are those that texts are brought into.
+_words.update({key: _words.get(key, {}) | _words["en"] for key in INDIAN - {"en"}})
+SCALES = {key: {_in_form(word): power for word, power in words.items()} for key, words in _words.items()}
 SHORT = {"mn": 10**6, "m": 10**6, "bn": 10**9, "b": 10**9, "tn": 10**12}  # behind money; 5m alone are five metres
-PERCENT = "percent|per cent|prozent|pour cent|por ciento|per cento|por cento|procent|процент(?:а|ов)?"
+PERCENT = _in_form(
+    "percent|per cent|prozent|pour cent|por ciento|per cento|por cento|procent|prosent(?:tia)?|persen|phần trăm"
+    "|százalék|процент(?:а|ов)?|τοις εκατό|(?:في |ب)الم(?:ئة|ائة)|درصد|فیصد|אחוז(?:ים)?|प्रतिशत|फ़ीसदी|फीसदी|শতাংশ"
+)
+PERCENT_JOINED = _in_form("パーセント|퍼센트|เปอร์เซ็นต์")  # in scripts that need no blank before it
+PERCENT_BEFORE = _in_form("%|百分之|ร้อยละ|yüzde")  # %25 in Turkish, 百分之25
+MONEY = "rp|rs|rm|kr|chf|usd|eur|gbp|jpy|cny|rmb|inr|idr|myr|sek|nok|dkk"  # Rp1.500
 MOST_DIGITS = 40  # what is longer is a runaway answer, and costs time without end
 MOST_POWER = 4000  # digits of a power
 OPEN = "\x1e"  # a blank that groups, or parts two numbers: nobody can tell
 GROUP = f",.'_\u2009{OPEN}"  # marks inside a number; a thin blank stands for every blank that groups
+CURRENCY = "[$¢£¤¥֏؋৳฿₠-₿]"
 LETTER = "A-Za-zÀ-ɏͰ-ϿЀ-ӿ_"
 
 TOKEN = re.compile(
     rf"""(?<![{LETTER}\d.^])
-    (?:(?<![)\]])(?P<sign>[-+]))?(?P<money>(?:us|hk|nt|[ac])?[$€£¥₹₩₽]\s?(?P<inner>[-+])?)?(?P<root>√\s?|\\sqrt\{{?)?
+    (?:(?<![)\]])(?P<sign>[-+]))?(?P<money>(?:(?:us|hk|nt|[ac])?{CURRENCY}\s?|(?:{MONEY})\.?)(?P<inner>[-+])?)?(?P<root>√\s?|\\sqrt\{{?)?
     (?: (?P<odd>\d+(?::\d+)+ | \d{{1,4}}(?P<sep>[-/.])\d{{1,2}}(?P=sep)\d{{1,4}}(?![\d,]))
       | (?P<over>\d+(?:[{GROUP}]\d+)*)\s?/\s?(?P<under>\d+(?:[{GROUP}]\d+)*)
       | (?P<value>[.,]?\d+(?:[{GROUP}]\d+)*)
@@ -85,9 +108,16 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 FIGURES = re.compile(r"\d")
-SIGNS = str.maketrans({"\u2044": "/", "\u2012": "-", "\u2013": "-", "\u2212": "-", "’": "'"})
+END = r"(?![^\W\d_])"  # of a word; \b sees an end before the marks of Indian letters
+SIGNS = str.maketrans(
+    {"\u2044": "/", "\u2215": "/", "\u066a": "%", "\u2012": "-", "\u2013": "-", "\u2212": "-", "’": "'"}
+)
 FORMS = (
-    (re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}"), r" \1/\2"),
+    (re.compile(r"\\[cdt]?frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))"), r" \1\2/\3\4"),
+    (re.compile(r"\\[cdt]?frac\s*\{\s*-\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}"), r" -\1/\2"),
+    (re.compile(r"(?<![\d)\]}])-\s+(?=\d+/\d)"), "-"),  # of -\frac{3}{4}
+    (re.compile(r"(?<=\d) {2,}(?=\d+/\d)"), " "),
+    (re.compile(rf"(?<!\d)(?<!\d\s)(?:{PERCENT_BEFORE})\s?([-+]?\d+(?:[.,'٬٫]\d+)*)"), r"\1%"),
     (re.compile(r"\{,\}"), ","),  # LaTeX's comma without a blank
     (re.compile(r"\\,"), "\x1f"),  # and its thin blank
     (re.compile(r"\\(?=[%$])"), ""),
@@ -105,6 +135,7 @@ FORMS = (
 )
 
 
+ARABIC_COMMA = re.compile(r"(?<=\d)،(?=\d)")
 BLANKS = re.compile(rf"(?<![\d.,'{LETTER}])(?<!\d[ \x1f])\d{{1,3}}(?:[ \x1f]\d{{3}})+(?!\d)")
 
 
@@ -136,7 +167,7 @@ def numbers(text: str, language: str) -> list[Found]:
     """
     text = _plain(text, language)
     if not FIGURES.search(text):
-        return [Found(written, values) for written, values in _hanzi.numerals(text)]
+        return [Found(written, values) for written, values in _hanzi.numerals(text, language)]
     tail = _tail(language)
     found: list[Found] = []
     start = 0
@@ -151,14 +182,14 @@ def numbers(text: str, language: str) -> list[Found]:
 
 def _found(match: re.Match[str], mixed: re.Match[str] | None, after: re.Match[str] | None, language: str) -> Found:
     written = (match if mixed is None else mixed).group().strip().replace("\u2009", " ").replace(OPEN, " ")
-    value = _hanzi.mixed(mixed.group()) if mixed else _value(match, language)
+    value = _hanzi.mixed(mixed.group(), language) if mixed else _value(match, language)
     if value is None:
         return Found(written, ())
     value *= -1 if "-" in (match["sign"], match["inner"]) else 1
     if after is None:
         return Found(written, (value,))
     if after["percent"]:
-        return Found(written, (value, value / 100))
+        return Found(written, (value, value / (1000 if "‰" in after["percent"] else 100)))
     if after["short"]:
         return Found(written, (value * (SHORT[after["short"]] if match["money"] else 1),))
     word = after["scale"]
@@ -170,8 +201,10 @@ def _found(match: re.Match[str], mixed: re.Match[str] | None, after: re.Match[st
 def _tail(language: str) -> re.Pattern[str]:
     """Return what may follow figures: a percent sign, a word of size, the 5k and $5m of English."""
     scales = "|".join(SCALES.get(language, {})) or "(?!)"
-    short = rf"(?:k|(?P<short>{'|'.join(SHORT)}))(?![\w/])" if language == "en" else "(?P<short>(?!))"
-    return re.compile(rf"(?P<percent>\s?%|\s(?:{PERCENT})\b)|\s?(?P<scale>{scales})\b|{short}")
+    short = rf"(?:k|\s?(?P<short>{'|'.join(SHORT)}))(?![\w/])" if language == "en" else "(?P<short>(?!))"
+    percent = rf"\s?[%‰]|\s(?:{PERCENT}){END}|\s?(?:{PERCENT_JOINED})"
+    end = "" if language in BLANKLESS else END
+    return re.compile(rf"(?P<percent>{percent})|\s?(?P<scale>{scales}){end}|{short}")
 
 
 def _plain(text: str, language: str) -> str:
@@ -180,6 +213,7 @@ def _plain(text: str, language: str) -> str:
     text = re.sub("[⁺⁻]?[⁰¹²³⁴-⁹]+", lambda m: "^" + _level(m.group()), re.sub("[₀-₉]+", "", text))
     text = re.sub(r"(?<!\d)(\d{1,3}(?:，\d{3})+)(?!\d)", lambda m: m.group().replace("，", ","), text)
     text = re.sub(r"[\u2009\u202f\u00a0](?=\d{3}(?!\d))", "\x1f", re.sub("[，、]", ", ", text))
+    text = ARABIC_COMMA.sub(",", text.replace("\u066c", "\x1f")).replace("\u066b", "," if language in COMMA else ".")
     text = unicodedata.normalize("NFKC", text).translate(SIGNS).lower()
     for pattern, instead in FORMS:
         text = pattern.sub(instead, text)

@@ -31,13 +31,17 @@ MOST_STARTS = 200  # lines at which a program is looked for in one piece of text
 FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})(.*)$")
 QUOTE = re.compile(r"^[ \t]*>[ \t]?")
 ENDS = re.compile(r"<\|(?:im_end|endoftext|eot_id|end|end_of_text|eom_id)\|>|</s>|<end_of_turn>|<｜end▁of▁sentence｜>")
-THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]")
-THINKS = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\])")
+THOUGHT = re.compile(
+    r"</(?:seed:)?(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷|<\|END_THINKING\|>|<\|channel\|>final<\|message\|>"
+)
+THINKS = re.compile(
+    r"\s*(?:<(?:seed:)?(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷|<\|START_THINKING\|>|<\|channel\|>analysis)"
+)
 _TAG = r"(?:\[/?(?:PYTHON|CODE|BEGIN|ANSWER|DONE)\]|</?(?:code|python|answer)>)"
 TAGS = re.compile(rf"^[ \t]*{_TAG}|{_TAG}(?=[ \t]*$)", re.MULTILINE | re.IGNORECASE)
 CODE = re.compile(r"^(?:def|class|import|from|async|return|@\w|if|for|while|with|try|\w+[ \t]*=)(?![\w-])")
 STARTS = re.compile(r"^[ \t]*(?:def|class|import|from|async|@|\w+[ \t]*(?::[^=\n]+)?=)")
-SESSION = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?: |$)")
+SESSION = re.compile(r"^[ \t]*(?:>>>|\.\.\.:?|In \[\d*\]:)(?: |$)")
 Bound = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -207,7 +211,7 @@ def _code_of_info(info: str, mark: str) -> str:
 
 
 def _sessions(piece: str) -> str:
-    """Give the lines that were typed at a prompt (`>>>`), without it; empty where there are none."""
+    """Give the lines that were typed at a prompt (`>>>`, `In [1]:`), without it; empty where there are none."""
     lines = [SESSION.sub("", line) for line in piece.split("\n") if SESSION.match(line)]
     return "\n".join(lines)
 

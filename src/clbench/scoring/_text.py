@@ -15,19 +15,20 @@ INVISIBLE = re.compile(
 )
 ALIKE = str.maketrans(
     {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"), **dict.fromkeys("‘’‛′", "'"), **dict.fromkeys("“”‟″", '"')}
+    | dict.fromkeys("\u2044\u2215", "/")
 )
 APART = ("<super>", "<sub>", "<fraction>", "<circle>")  # forms that say more than the letter or digit in them
 SUBSCRIPT = re.compile(r"(?<=[^\W\d_])[₀-₉]+(?![\d₀-₉])")
 PLAIN_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 FRACTION = re.compile("(\\d?)([¼-¾⅐-⅞↉])")
 
-MARKS = ".,;:!?…。，、；：！？．｡､،؛؟۔।—"  # that end a sentence, or a part of one
+MARKS = ".,;:!?…⋯‥。，、；：！？．｡､،؛؟۔।॥—‼⁇⁈⁉։።၊။។៕།︒﹒﹐﹔﹕﹖﹗"  # that end a sentence, or a part of one
 OPENING = "¿¡"
 LEADING = "。，、；：！？…—｡､،؛"  # that are stripped from the beginning without a blank behind them
 FACTORIAL = re.compile(r"[\dA-Za-zΑ-ω)\]]$")  # 5!, n!, (n+1)!, if the text holds no words
 WORD = re.compile(r"[^\W\d_]{2}")
 DECIMAL = re.compile(r"\d[.,]\d{1,40}$")  # 0.333...: digits that go on
-DOTS = re.compile(r"\.{3}|…")
+DOTS = re.compile(r"\.{3}|[…⋯]")
 MOST_LAYERS = 8  # of quotes and brackets
 BRACKETS = {"(": ")", "[": "]", "{": "}", "（": "）", "［": "］", "｛": "｝"}
 PAIRS = (
@@ -55,7 +56,7 @@ def normal(text: str) -> str:
     """
     text = INVISIBLE.sub("", text)
     if not text.isascii():
-        text = FRACTION.sub(_fraction, text)
+        text = FRACTION.sub(_fraction, text.translate(ALIKE))
         text = SUBSCRIPT.sub(lambda m: m.group().translate(PLAIN_DIGITS), text)
         text = unicodedata.normalize("NFC", "".join(map(_one_form, text)).translate(ALIKE))
     return " ".join(text.split())

@@ -4,11 +4,11 @@ Example: `PER: John Smith; LOC: Paris`. Repeated mentions are repeated. The type
 span may hold colons; it must hold no `;` and no line end (write a comma). Types and spans are compared as `exact`
 compares answers: case, width, blanks, sentence marks and paired quotes and brackets do not matter; `-5` is not `5`.
 
-An answer is read in the same way, line ends counting as `;`, markers of list points dropped; what has no `type:
-span` form is passed over. The score of one answer is the F1 of its multiset of (type, span) with the best
-target's. Where the target is `none`, an answer scores 1 if it says none (`none`, `no entities`, `无`, `没有`),
-else 0. The score of the exam is the micro-F1, 2 right / (said + gold), over all graded answers. Both are in [0,
-1], high is good. `parts` are (right, said, gold).
+An answer is read in the same way, line ends counting as `;`, markers of list points and of bold types dropped; what has
+no `type: span` form is passed over. The score of one answer is the F1 of its multiset of (type, span) with the best
+target's. Where the target is `none`, an answer scores 1 if it says none (`none`, `no entities`, `无`, `没有`, or the
+word alone in a few more languages), else 0. The score of the exam is the micro-F1, 2 right / (said + gold), over all
+graded answers. Both are in [0, 1], high is good. `parts` are (right, said, gold).
 
 Source: Tjong Kim Sang and De Meulder 2003 (CoNLL-2003: exact match of type and span, micro-F1). The positions
 of mentions are not known from a text, so equal mentions are compared as a multiset.
@@ -16,6 +16,7 @@ of mentions are not known from a text, so equal mentions are compared as a multi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +25,8 @@ from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.scoring import _weighing
 from clbench.scoring._lists import Items, grade, micro_f1, pieces, plain
 from clbench.scoring._settings import settings_of
+
+BOLD = re.compile(r"\s*(\*{1,3}|_{2})")
 
 
 def read(text: str) -> Items:
@@ -36,6 +39,8 @@ def read(text: str) -> Items:
     found: Items = Counter()
     for piece in pieces(text):
         kind, _, span = piece.replace("：", ":").partition(":")
+        if (bold := BOLD.match(kind)) and span.startswith(bold[1]):  # **PER:** Ann Lee
+            kind, span = kind[bold.end() :], span[len(bold[1]) :]
         if kind.strip() and span.strip():
             found[plain(kind), plain(span)] += 1
     return found

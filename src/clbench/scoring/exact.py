@@ -15,7 +15,7 @@ Both texts are brought into one form, by these rules and no others:
     curved quotes are straight                      `it’s`, `it's`                   `x'`, `x`
     case, unless `case_sensitive`                   `Paris`, `PARIS`                 `Maße`, `Masse`
     sentence marks at the end: . , ; : ! ? … — and  `C++.`, `C++`; `no。`, `no`      `0.33...`, `0.33`
-      the Chinese, Arabic, Hindi ones; no factorial `5！`, `5`; `GPT-4!`, `GPT-4`    `5!`, `5`; `n!`, `n`
+      those of other scripts; no factorial          `5！`, `5`; `GPT-4!`, `GPT-4`    `5!`, `5`; `n!`, `n`
     sentence marks at the beginning, before a blank `: yes`, `yes`; `，是`, `是`     `.5`, `5`; `.NET`, `NET`
       or if they are Chinese; ... and ¿ ¡           `¿Qué?`, `Qué`                   `!x`, `x`; `:x`, `x`
     a pair of quotes around all of it: "" '' ‘’ “”  `“yes”`, `yes`                   `x"`, `x`

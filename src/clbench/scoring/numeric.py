@@ -9,19 +9,23 @@ Numbers are read as the language writes them (setting `language`, filled in from
 - Signs: `-3`, `−3`, `–3`, `minus 3` (`moins 3`, `menos 3`, `минус 3`, `マイナス3`), `+3`, `-$5`; a sign counts only
   where no letter or digit stands before it (`7-5` and `3–5` hold two numbers each), and no blank behind it unless `=`,
   `(` or `:` is before it. Digits that follow a letter are no number (`CO2`).
-- Powers and fractions: `1e-3`, `10^5`, `10⁵`, `1.5 × 10^5`, `3/4`, `1 3/4`, `½`, `\frac{3}{4}`; the 2 of `m²` is none.
+- Powers and fractions: `1e-3`, `10^5`, `10⁵`, `1.5 × 10^5`, `3/4`, `1 3/4`, `½`, `\frac{3}{4}`, `\frac34`; the 2 of
+  `m²` is none.
 - Sizes: `1 million` (English, German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish, Norwegian, Polish,
-  Czech, Turkish, Indonesian, Vietnamese, Russian and Ukrainian words, of their own long or short scale), `5k` and `$5m`
-  in English; `3.5万`, `1亿2000万`, `5百万` and the Korean 만, 억 in every language.
-- Percentages: `25%` equals both 25 and 0.25, since data sets write either.
+  Czech, Romanian, Hungarian, Finnish, Greek, Turkish, Indonesian, Vietnamese, Russian, Ukrainian, Arabic, Persian,
+  Hebrew, Hindi, Marathi, Bengali, Urdu and Thai words, of their own long or short scale), `5k` and `$5m` in English;
+  `3.5万`, `1亿2000万`, `5百万` and the Korean 만, 억 in every language; 兆 and 조 in Japanese and Korean.
+- Digits of every script; `٣٫٥` and `١٬٢٣٤` with Arabic marks. Money: `$5`, `Rp1.500`, `-₺5`.
+- Percentages: `25%`, `%25`, `25 प्रतिशत`, `百分之25` equal both 25 and 0.25, since data sets write either; `5‰` alike.
 - Chinese numerals, in a text without figures, where they would otherwise be mistaken for articles: 三万五千, 二〇二四,
-  百分之五, 三点五, 五分之三, 零下五; 一定 or 十分 (words) and 三四 (three or four) are no numbers.
+  百分之五, 三点五, 五分之三, 零下五; 一定 or 十分 (words) and 三四 (three or four) are no numbers. In Japanese
+  千五百 is 1,500, and 三百二 is 302 (in Chinese it is short for 320).
 
 What looks like a number and cannot be read in one way only is not guessed: `3,5` and `1 234` in English (`1 000` is
-read), `1.234` in French, dates, clock times and ratios (`3:00`), versions (`1.2.3`), roots and multiples of π, 5兆,
-more than 40 digits. If the place that is asked for (the last, the first) holds such a one, the answer scores 0 with a
-note. A target whose place holds none that can be read (`Friday` in NumGLUE; `3:00`) is compared as text, as `exact`
-does.
+read), `1.234` in French, dates, clock times and ratios (`3:00`), versions (`1.2.3`), roots and multiples of π, 5兆
+in Chinese, more than 40 digits. If the place that is asked for (the last, the first) holds such a one, the answer
+scores 0 with a note. A target whose place holds none that can be read (`Friday` in NumGLUE; `3:00`) is compared as
+text, as `exact` does.
 
 Settings: `which`: "last" (default) or "first"; `tolerance`: largest absolute difference that is still equal,
 default 0 (values are compared as exact fractions); `language`: a code, default "en"; `targets`: that of the targets

@@ -8,8 +8,8 @@ The order of triples is free, the order within one is not.
 An answer is read in the same way, line ends counting as `;`, markers of list points and the bars around a row of a
 table dropped; what has not exactly three fields is passed over. The score of one answer is the F1 of its multiset of
 triples with the best target's. Where the target is `none`, an answer scores 1 if it says none (`none`, `no triples`,
-`无`, `没有`), else 0. The score of the exam is the micro-F1, 2 right / (said + gold), over all graded answers. Both are
-in [0, 1], high is good. `parts` are (right, said, gold).
+`无`, `没有`, or the word alone in a few more languages), else 0. The score of the exam is the micro-F1,
+2 right / (said + gold), over all graded answers. Both are in [0, 1], high is good. `parts` are (right, said, gold).
 
 Source: exact-match triple F1 as in the WebNLG 2020 challenge (Castro Ferreira et al. 2020) and Zeng et al.
 2018.
@@ -36,7 +36,7 @@ def read(text: str) -> Items:
     """
     found: Items = Counter()
     for piece in pieces(text.replace("_", " ")):
-        row = piece.replace("｜", "|").strip()
+        row = piece.replace("｜", "|").replace("│", "|").strip()
         row = row[1:-1] if len(row) > 1 and row[0] == row[-1] == "|" else row  # of a table
         fields = tuple(plain(field) for field in row.split("|"))
         if len(fields) == 3 and all(fields) and not set(row) <= set("|-: "):

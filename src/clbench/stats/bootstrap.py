@@ -287,6 +287,17 @@ def difference_of(
     return found, 2 * float(t.sf(abs(centre) / math.sqrt(whole), degrees))
 
 
+def possible(found: Interval, bounds: tuple[float, float]) -> Interval:
+    """Return the interval of a difference within what a figure of this range can differ by.
+
+    Example:
+        >>> possible(Interval(-0.2, 1.4), (0.0, 1.0))
+        Interval(low=-0.2, high=1.0)
+    """
+    most = bounds[1] - bounds[0]
+    return Interval(max(found.low, -most), min(found.high, most))
+
+
 def _over_seeds(one: Sequence[float], two: Sequence[float]) -> tuple[float, float]:
     """Give the standard error of the difference over seeds and its degrees of freedom; NaN with single seeds."""
     if len(one) == len(two):

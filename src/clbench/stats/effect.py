@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 UNSEEN = 3.0  # items that must differ before clusters are no longer taken to stand and fall together
+CROWD = 0.05  # so near to an end of the scale, or to no difference, scores are taken for the same
 LEAST = 0.05  # clusters may cancel out by luck; a variance below this part of the unclustered one is not believed
 
 
@@ -27,19 +28,48 @@ def jackknifed(apart: Floats, places: Places) -> float:
     return float(((sums / (1 - part)) ** 2).sum()) * (len(sums) - 1) / len(sums)
 
 
+def common(apart: Floats, places: Places) -> tuple[float, float]:
+    """Return (variance of the sum of deviations if all groups hold together alike, effective number of groups).
+
+        P (1 + (k - 1) r) G* / (G* - 1),   r = 1 - MSW / (P / n),   k = sum n_c^2 / n,   G* = n / k
+
+    P sums the squares of the n deviations, MSW is their mean square within groups, r the correlation within groups,
+    k the size of the group that an item is in, in the mean. For groups of one size it is the jackknife's variance. With
+    a few large groups among many small ones that rests on the large ones alone, and is far too small while none of
+    them differs; r is known from all.
+
+    Source: Kish 1965 (design effect); Fisher 1925 (analysis of variance, for r); Carter, Schnepel & Steigerwald 2017,
+    "Asymptotic behavior of a t-test robust to cluster heterogeneity" (G*).
+
+    Example:
+        >>> common(np.array([0.5, 0.5, -0.5, -0.5]), np.array([0, 0, 1, 1]))
+        (4.0, 2.0)
+    """
+    sizes, num = np.bincount(places), len(apart)
+    plain = float((apart**2).sum())
+    size = float((sizes**2).sum()) / num
+    effective = num / size
+    if not plain:
+        return 0.0, effective
+    within = plain - float((np.bincount(places, weights=apart) ** 2 / sizes).sum())
+    alike = 1 - within * num / ((num - len(sizes)) * plain) if num > len(sizes) else 0.0
+    return max(0.0, plain * (1 + (size - 1) * alike)) * effective / (effective - 1), effective
+
+
 def design_effect(apart: Floats, places: Places | None) -> tuple[float, float]:
     """Return by how much groups raise the variance of a mean, and the degrees of freedom that this is known with.
 
         D = (R + k w) / (P + w),   w = u^2 / (u + P)
 
     P sums the squares of the items' deviations, R those of the group totals, each as far as it lies from the mean of
-    the other groups (the jackknife's variance: G / (G - 1) times their sum where groups are of one size), k the size of
-    a group and u = 3: while few items differ D is drawn towards k, since groups that are all alike tell nothing of
-    how they would part. The degrees are Satterthwaite's, G - 1 for R and many for the rest.
+    the other groups (the jackknife's variance: G / (G - 1) times their sum where groups are of one size), or what
+    `common` says if that is more, k the size of a group and u = 3: while few items differ D is drawn towards k, since
+    groups that are all alike tell nothing of how they would part. The degrees are Satterthwaite's, G* - 1 for R and
+    many for the rest; G* = n / k is the number of groups where they are of one size.
 
     Without groups: 1, infinity.
 
-    Source: Kish 1965; Bell & McCaffrey 2002 for groups of unequal size.
+    Source: Kish 1965; Bell & McCaffrey 2002 and Carter et al. 2017 for groups of unequal size.
 
     Args:
         apart: Deviations of the items from their mean.
@@ -47,9 +77,9 @@ def design_effect(apart: Floats, places: Places | None) -> tuple[float, float]:
     """
     if places is None:
         return 1.0, math.inf
-    plain, groups = float((apart**2).sum()), int(places.max()) + 1
-    size = float((np.bincount(places) ** 2).sum()) / len(apart)
-    robust = max(LEAST * plain, jackknifed(apart, places))
+    plain = float((apart**2).sum())
+    alike, effective = common(apart, places)
+    robust = max(LEAST * plain, jackknifed(apart, places), alike)
     unseen = UNSEEN**2 / (UNSEEN + plain)
-    whole = robust + size * unseen
-    return whole / (plain + unseen), (groups - 1) * (whole / robust) ** 2 if robust else math.inf
+    whole = robust + len(apart) / effective * unseen
+    return whole / (plain + unseen), max(1.0, effective - 1) * (whole / robust) ** 2 if robust else math.inf

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.stats.effect import LEAST, Places, design_effect, jackknifed
+from clbench.stats.effect import CROWD, LEAST, Places, common, design_effect, jackknifed
 from clbench.stats.marked import Marked, marked, side_by_side
 
 Floats = NDArray[np.float64]
@@ -89,10 +89,12 @@ def paired_difference(
         c +- t_{G-1} sqrt(G / (G-1) (sum_c (D_c - c n_c)^2 + 2 w r^2)) / (n + 2 w),   c = sum_c D_c / (n + 2 w)
 
     that is Student's with an item more at +r and one at -r, r the root mean square of the differences that are not 0,
-    each of weight w, the share of those that are; or Tango's where that reaches further, with differences counted in
+    each of weight w, the share of those that are (or within `CROWD` of 0, if most are: where answers are worded
+    anew, none that is lost may be among the items); or Tango's where that reaches further, with differences counted in
     units of sum d^2 / sum |d|, since few items that all fell show too little of how they vary. Groups of unequal size:
-    `effect.jackknifed`. No interval has width 0, however equal the scores. Where an exam has
-    a rule of its own (F1, BLEU), D are differences of the jackknife's pseudo-values (`Marked.units`).
+    `effect.jackknifed` and `effect.common`, t with their effective number. No interval has width 0, however equal the
+    scores. Where an exam has a rule of its own (F1, BLEU), D are differences of the jackknife's pseudo-values
+    (`Marked.units`).
 
     Args:
         one: Scores, in [0, 1], or `Marked`; a pair with NaN in it is left out.
@@ -128,7 +130,7 @@ def _around(value: float, differences: Floats, places: Places | None, mean: bool
     low, high = (unit * end for end in _tango(flips, edge * math.sqrt(effect)))
     if mean and _whole(differences):
         return low, high
-    centre, error = _padded(differences, places)
+    centre, error = _padded(differences, places, CROWD)
     width = float(t.ppf(tail, _freedom(differences, places))) * error
     return min(low, centre - width, value), max(high, centre + width, value)
 
@@ -356,14 +358,16 @@ def _in_flips(differences: Floats) -> tuple[float, Floats]:
     return unit, differences / unit
 
 
-def _freedom(differences: Floats, places: Places | None) -> int:
-    return len(differences) - 1 if places is None else int(places.max())
+def _freedom(differences: Floats, places: Places | None) -> float:
+    return len(differences) - 1 if places is None else max(1.0, common(differences, places)[1] - 1)
 
 
-def _padded(differences: Floats, places: Places | None) -> tuple[float, float]:
+def _padded(differences: Floats, places: Places | None, crowd: float = 0.0) -> tuple[float, float]:
     """Give centre and standard error of the mean difference with the two items more that `paired_difference` names."""
     own = np.arange(len(differences)) if places is None else places
-    differ = differences[differences != 0]
+    same = np.abs(differences) <= crowd
+    # Where most answers are worded anew, they show as little of what a lost item loses as equal ones do.
+    differ = differences[~same] if same.mean() > 0.5 else differences[differences != 0]
     weight = 1.0 if np.ptp(differences) == 0 else 1 - len(differ) / len(differences)
     # Where nothing differs, one item may still turn from wrong to right.
     size = float((differ**2).mean()) if len(differ) else 1.0
@@ -371,7 +375,7 @@ def _padded(differences: Floats, places: Places | None) -> tuple[float, float]:
     centre = float(differences.sum()) / total
     apart = differences - centre
     groups = int(own.max()) + 1
-    least = max(LEAST * float((apart**2).sum()) * groups / (groups - 1), jackknifed(apart, own))
+    least = max(LEAST * float((apart**2).sum()) * groups / (groups - 1), jackknifed(apart, own), common(apart, own)[0])
     return centre, math.sqrt(least + 2 * weight * size * groups / (groups - 1)) / total
 
 

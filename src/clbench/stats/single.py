@@ -8,12 +8,10 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.stats.effect import Places, design_effect
+from clbench.stats.effect import CROWD, Places, design_effect
 from clbench.stats.intervals import wilson_at
 from clbench.stats.marked import marked
 from clbench.stats.paired import Scores, clusters
-
-CROWD = 0.05
 
 
 def score_interval(
