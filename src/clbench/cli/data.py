@@ -171,6 +171,7 @@ def _show_rich(checked: Audit) -> None:
 def _add(checked: Audit, wish: Wish, out: Path, as_json: bool) -> None:
     from clbench import testing
     from clbench.core.errors import DataError
+    from clbench.core.notice import renamed
     from clbench.data.audit_report import as_values
     from clbench.data.lock import write_lock
     from clbench.data.own_task import draft, publish, refuse_clash, write_task
@@ -180,12 +181,13 @@ def _add(checked: Audit, wish: Wish, out: Path, as_json: bool) -> None:
         with progress_bars():
             counts = write_task(checked, wish, folder)
         card = str(folder / f"{wish.name}.yaml")
-        for outcome in testing.check_card(card, None, locked=False):
-            if outcome.problem:
-                # The draft's path would name a file that is gone when the message is read.
-                what = outcome.problem.replace(str(folder), str(out))
-                raise DataError(f"the new card fails '{outcome.check}': {what}", where=wish.name)
-        write_lock(card, None)
+        # The draft's path would name a file that is gone when the message is read.
+        with renamed(str(folder), str(out)):
+            for outcome in testing.check_card(card, None, locked=False):
+                if outcome.problem:
+                    what = outcome.problem.replace(str(folder), str(out))
+                    raise DataError(f"the new card fails '{outcome.check}': {what}", where=wish.name)
+            write_lock(card, None)
         place = publish(folder, out, wish.name)
     if as_json:
         say_json({"card": str(place), "rows": counts, "check": as_values(checked)})

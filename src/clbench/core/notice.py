@@ -6,7 +6,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TextIO
 
@@ -37,6 +38,25 @@ listener: ContextVar[Callable[[str], None]] = ContextVar("listener", default=_on
 def notice(text: str) -> None:
     """Tell whoever listens, by default stderr: a notice is never lost. What strangers wrote into it is made plain."""
     listener.get()(plain(text))
+
+
+@contextmanager
+def renamed(old: str, new: str) -> Generator[None]:
+    """Tell the notices of a block once each, with `new` for `old`: the place where what they speak of will lie."""
+    tell = listener.get()
+    told: set[str] = set()
+
+    def once(text: str) -> None:
+        text = text.replace(old, new)
+        if text not in told:
+            told.add(text)
+            tell(text)
+
+    token = listener.set(once)
+    try:
+        yield
+    finally:
+        listener.reset(token)
 
 
 def quiet_libraries() -> None:

@@ -97,8 +97,8 @@ def _form(
     except RowError as error:
         findings.add(error.kind, first[0][0], error.what, error.mend)
         return None
-    for where, column in unread(form, first):
-        findings.add("unread", where, f"column {column!r}")
+    for where, what in unread(form, first):
+        findings.add("unread", where, what)
     return form
 
 

@@ -28,7 +28,17 @@ FOREIGN = (
     (b"version https://git-lfs", "this is a pointer of Git LFS, not the data", "git lfs pull, in the repository"),
     (b"<!doctype html", "this is a web page, not the data", "download the file itself"),
     (b"<html", "this is a web page, not the data", "download the file itself"),
+    (b"pk\x03\x04", "this is a ZIP archive, as Excel's workbooks are", "unpack it; of a workbook save the sheet as CSV (UTF-8)"),
+    (b"\xd0\xcf\x11\xe0", "this is a workbook of Excel", "save the sheet as CSV (UTF-8)"),
+    (b"\x1f\x8b", "this is packed by gzip", "name it .jsonl.gz if it holds JSON Lines, or unpack it"),
+    (b"\xfd7zxz", "this is packed by xz", "name it .jsonl.xz if it holds JSON Lines, or unpack it"),
+    (b"bzh", "this is packed by bzip2", "unpack it"),
+    (b"\x28\xb5\x2f\xfd", "this is packed by zstd", "unpack it"),
+    (b"par1", "this is Parquet", "name it .parquet"),
+    (b"arrow1", "this is an Arrow file", "write it as Parquet"),
+    (b"%pdf", "this is a PDF document, not the data", "take the text out of it first"),
 )
+PACKED = {".jsonl.gz", ".jsonl.xz", ".parquet"}
 EVERY = 256  # rows between two reports of progress
 
 
@@ -178,6 +188,8 @@ def _foreign(path: Path, suffix: str | None) -> DataError | None:
             beginning = file.read(512)
     except OSError as error:
         return DataError(f"the file cannot be read: {error.strerror}", where=f"{path}:1")
+    if suffix in PACKED:  # their readers say what is no such file
+        return None
     text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for begins, what, mend in FOREIGN:
         if text.startswith(begins):
@@ -185,13 +197,15 @@ def _foreign(path: Path, suffix: str | None) -> DataError | None:
     if suffix == ".jsonl" and text[:1] == b"[" and text[1:].lstrip()[:1] == b"{":
         mend = f"name it {_stem(path)}.json, or write one object a line"
         return DataError("the file is one array, not one object a line", where=f"{path}:1", mend=mend)
-    return _utf16(path, beginning[:2]) if suffix in (".jsonl", ".json", ".csv", ".tsv") else None
+    return _utf16(path, beginning[:4]) if suffix in (".jsonl", ".json", ".csv", ".tsv") else None
 
 
 def _utf16(path: Path, first: bytes) -> DataError | None:
     # Without a byte order mark, ASCII letters show by their other byte: 0.
-    found = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}.get(first, "")
-    if len(first) == 2 and (first[0] == 0) != (first[1] == 0):
+    found = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}.get(first[:2], "")
+    if first in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        found = "UTF-32"
+    elif len(first) > 1 and (first[0] == 0) != (first[1] == 0):
         found = "UTF-16BE" if first[0] == 0 else "UTF-16LE"
     if not found:
         return None
@@ -207,11 +221,12 @@ def _lines(source: Source, tell: Callable[[int], None]) -> Iterator[tuple[int, R
         raw = source.path.open("rb")
     except OSError as error:
         raise DataError(f"the file cannot be read: {error.strerror}", where=f"{source.path}:1") from None
+    where = f"{source.path}:0"  # the line is told where one is broken
     for count, (number, line) in enumerate(jsonl.lines(source.path, raw)):
         if count % EVERY == 0:
             tell(raw.tell())
         try:
-            yield number, jsonl.parsed(line, "")
+            yield number, jsonl.parsed(line, where)
         except DataError as error:
             yield number, DataError(error.what, where=source.where(number), mend=error.mend)
 

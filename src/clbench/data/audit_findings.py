@@ -54,7 +54,7 @@ KINDS: Mapping[str, Kind] = {
     "control": Kind("warning", "control characters", "delete them, unless they are meant"),
     "blank": Kind("note", "rows with an empty column in the prompt, where another one is not", ""),
     "unread": Kind(
-        "note", "columns that may belong to the question, and are not in the prompt", "name them in --prompt"
+        "note", "what may belong to the question, and is not read", "name columns in --prompt"
     ),
     "reader": Kind("note", "files that are read in a way of their own", ""),
     "escape": Kind("note", "line breaks and tabs in templates", "write \\\\n for the two characters"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,12 +12,20 @@ from typing import Any, NamedTuple
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.data import template
 from clbench.data.audit_text import Turns
-from clbench.data.audit_turns import LISTED, RowError, answers_of, conversation, is_blank, named
+from clbench.data.audit_turns import (
+    CHOSEN,
+    LISTED,
+    RowError,
+    answers_of,
+    conversation,
+    is_blank,
+    named,
+    unread_keys,
+)
 from clbench.data.columns import as_text
 from clbench.data.template import Template
 
 SQUAD = "answers"  # SQuAD's column; its first text is the answer, the others are accepted
-CHOSEN = "chosen"
 KNOWN = {
     "messages": ("messages",),
     "conversations": ("conversations",),
@@ -219,15 +227,20 @@ def _by_columns(
     return Form(name, prompt, target, id_, accept=accept, optional=frozenset({more} if more else ()))
 
 
-def unread(form: Form, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, str]]:
-    """Return (where, column) of the first value of each column that adds to a question as a rule, and is not read."""
+def unread(form: Form, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, str]]:
+    """Return (where, what) of the first value of each column that adds to a question as a rule, and is not read.
+
+    So it does for keys of a conversation's turns, such as `weight`, `reasoning_content` and `tool_calls`.
+    """
     read = {*form.fields, *form.accept, form.turns, *(("system",) if form.turns else ())}
     found: dict[str, str] = {}
     for where, row in rows:
         found |= {
             c: where for c in CONTEXT if c not in read and c not in found and row.get(c) not in (None, "", [], {})
         }
-    return [(where, column) for column, where in found.items()]
+    keys = {key: where for where, row in reversed(rows) for key in unread_keys(row, form.turns)} if form.turns else {}
+    said = [(where, f"column {column!r}") for column, where in found.items()]
+    return said + [(where, f"{key!r} of the turns in {form.turns!r}") for key, where in keys.items()]
 
 
 def unescaped(text: str) -> str:

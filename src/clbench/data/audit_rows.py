@@ -20,7 +20,10 @@ from clbench.data.audit_part import LONGEST_LABEL, MOST_LABELS, Part, Shape, mai
 from clbench.data.audit_text import shown
 
 Labels = Literal["auto", "from-data", "none"]
-MISSING = frozenset({"nan", "NaN", "NAN", "null", "NULL", "None", "<NA>", "NaT", "#N/A", "undefined"})
+MISSING = frozenset(
+    "nan NaN NAN null NULL None <NA> NaT #N/A undefined inf -inf Infinity -Infinity "
+    "#REF! #DIV/0! #VALUE! #NAME? #NUM! #NULL!".split()
+)
 DECIMAL = re.compile(r"-?\d+\.0", re.ASCII)
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 U64 = npt.NDArray[np.uint64]
@@ -210,7 +213,8 @@ def _alike(parts: dict[str, Part], findings: Findings) -> None:
 
 
 def _as_number(text: str) -> str:
-    """Give one text for all ways to write a number: 1, 01, 1.0, +1."""
+    """Give one text for all ways to write a number: 1, 01, 1.0, +1; -1 with a hyphen or a minus sign."""
+    text = text.replace("\u2212", "-")
     if not NUMBER.fullmatch(text):
         return text
     number = float(text)

@@ -18,6 +18,9 @@ SPEAKERS = {
     "developer": "system",
 }
 FORMS = (("role", "content"), ("from", "value"))
+CHOSEN = "chosen"  # the column of a preference's better answer
+ASKS = frozenset(name for name, role in SPEAKERS.items() if role == "user")
+NAMES = frozenset({"id", "name", "index", "type"})  # keys of a turn that say nothing of its text
 LISTED = "a card's `columns:` makes a text of a list and `choices:` ranks its items, see docs/cards.md"
 
 
@@ -35,7 +38,7 @@ class RowError(DataError):
 
 def named(value: object) -> str:
     """Say what a value is, in words."""
-    known = {"list": "a list", "dict": "an object", "bytes": "bytes", "NoneType": "nothing"}
+    known = {"str": "a text", "list": "a list", "dict": "an object", "bytes": "bytes", "NoneType": "nothing"}
     return known.get(type(value).__name__, f"a value of type {type(value).__name__}")
 
 
@@ -53,7 +56,8 @@ def is_blank(text: str) -> bool:
 def conversation(row: Mapping[str, Any], column: str) -> tuple[Turns, str]:
     """Give the turns before the answer, and the answer: the last turn, which must be the assistant's.
 
-    A text column `system` beside the turns goes before them, unless they begin with a system turn of their own.
+    A text column `system` beside the turns goes before them, unless they begin with a system turn of their own; so does
+    a column `prompt`, a text or turns, where the turns are `chosen` ones that begin with the answer.
 
     Raises:
         RowError: There is no such conversation.
@@ -62,8 +66,9 @@ def conversation(row: Mapping[str, Any], column: str) -> tuple[Turns, str]:
         raise RowError("column", f"there is no column {column!r}", mend=did_you_mean(column, row))
     found: Any = row[column]
     if not isinstance(found, (list, tuple)):
-        raise RowError("type", f"column {column!r} holds {named(found)}, where a list of turns must stand")
-    written: Sequence[Any] = found
+        mend = "write the list itself, as json.loads gives it" if isinstance(found, str) else ""
+        raise RowError("type", f"column {column!r} holds {named(found)}, where a list of turns must stand", mend=mend)
+    written: Sequence[Any] = [*_asked(row, found), *found] if column == CHOSEN else found
     turns = tuple(_turn(number, turn) for number, turn in enumerate(written, start=1))
     if not turns:
         raise RowError("empty", f"column {column!r} is empty")
@@ -77,6 +82,25 @@ def conversation(row: Mapping[str, Any], column: str) -> tuple[Turns, str]:
     if isinstance(system, str) and not is_blank(system) and turns[0][0] != "system":
         turns = (("system", system), *turns)
     return turns[:-1], turns[-1][1]
+
+
+def _asked(row: Mapping[str, Any], chosen: Sequence[Any]) -> Sequence[Any]:
+    """Give the turns of a column `prompt`, where the chosen ones do not hold the question themselves."""
+    prompt: Any = row.get("prompt")
+    if any(isinstance(turn, Mapping) and turn.get("role", turn.get("from")) in ASKS for turn in chosen):
+        return ()
+    if isinstance(prompt, str):
+        return () if is_blank(prompt) else ({"role": "user", "content": prompt},)
+    return prompt if isinstance(prompt, (list, tuple)) else ()  # pyright: ignore[reportUnknownVariableType]  # JSON has no types
+
+
+def unread_keys(row: Mapping[str, Any], column: str) -> list[str]:
+    """Give the keys of a conversation's turns that hold something and are not read, each once."""
+    found: Any = row.get(column)
+    turns: Sequence[Any] = found if isinstance(found, (list, tuple)) else ()
+    read = {key for form in FORMS for key in form} | NAMES
+    keys = [key for turn in turns if isinstance(turn, Mapping) for key in turn if turn[key] not in (None, "", [], {})]
+    return list(dict.fromkeys(str(key) for key in keys if key not in read))
 
 
 def _turn(number: int, turn: Any) -> tuple[str, str]:

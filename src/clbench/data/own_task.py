@@ -296,6 +296,8 @@ def _write_rows(audit: Audit, split_of: Callable[[str, int], str], folder: Path)
         for file in opened.values():
             file.flush()
             os.fsync(file.fileno())
+    if form.turns and len(audit.roles) > 1:
+        notice("the conversations have turns of different roles: what stands before an answer is one text, `user: ...`")
     for column in replaced:
         notice(f"column {column!r} of the files is left out: the task has one of that name, made of {form.made_of}")
     for column, num in lost.items():

@@ -18,6 +18,8 @@ MOST_CHARACTERS = 1 << 24
 # Saved again, the line has the empty values of a row behind it.
 SEPARATED = re.compile(r'"?sep\s?=[ ]?(.)"?(?:\1|\s)*', re.IGNORECASE)
 OTHERS = ";\t|"  # what some programs write instead of a comma
+APART = re.compile(r'[ \t]+"[^"]*"?[ \t]*')  # of `a, "b"` and, cut at its comma, of `a, "b, c"`
+IN_QUOTES = re.compile(r'"(?:[^"]|"")*"')
 
 
 class Layout(NamedTuple):
@@ -37,19 +39,22 @@ class Layout(NamedTuple):
 def layout(path: Path) -> Layout:
     """Tell the layout of a file from its name and its first line.
 
-    A `sep=` line says the delimiter. Without one it is a comma, unless the header holds none and another.
+    A `sep=` line says the delimiter. Without one it is a tab in a .tsv file, else a comma, unless the header holds none
+    outside of quotes and another.
 
     Raises:
         UnicodeDecodeError, OSError: The file cannot be read.
     """
-    if path.name.lower().endswith(".tsv"):
-        return Layout("\t", quoted=False)
+    tabs = path.name.lower().endswith(".tsv")
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline(MOST_CHARACTERS).rstrip("\r\n")
     if (said := SEPARATED.fullmatch(first)) is not None:
         return Layout(said[1], 1)
-    found = {d: first.count(d) for d in OTHERS if d in first}
-    if "," in first or not found:
+    names = IN_QUOTES.sub("", first)
+    found = {d: names.count(d) for d in OTHERS if d in names}
+    if tabs and ("\t" in found or not (found or "," in names)):
+        return Layout("\t", quoted=False)
+    if "," in names or not found:
         return Layout()
     return Layout(max(found, key=lambda d: found[d]))
 
@@ -61,8 +66,9 @@ def remarks(path: Path) -> list[str]:
     except (UnicodeDecodeError, OSError):  # reading its rows says so
         return []
     said = [f"the line sep={how.delimiter} is no row"] if how.skipped else []
-    if how.quoted and how.delimiter != ",":
-        said.append(f"values are set apart by {how.delimiter!r}, not by a comma")
+    usual, name = ("\t", "a tab") if path.name.lower().endswith(".tsv") else (",", "a comma")
+    if how.delimiter != usual:
+        said.append(f"values are set apart by {how.delimiter!r}, not by {name}")
     return said
 
 
@@ -70,7 +76,8 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (file:line, row), the line being the row's last; blank lines are no rows, nor are empty rows at the end.
 
     Raises:
-        DataError: The file cannot be read, has a column twice, or a row has too few or too many values.
+        DataError: The file cannot be read, has a column twice, or a row has too few or too many values, or is the
+            line of the columns once more.
     """
     # The module's own limit of 131,072 characters is shorter than a long document.
     csv.field_size_limit(MOST_CHARACTERS)
@@ -82,8 +89,9 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 file.readline()
             header: list[str] | None = None
             waiting: list[tuple[int, list[str]]] = []  # empty rows, which are none if nothing follows
-            for number, values in _records(file, how, str(path)):
+            for number, values, text in _records(file, how, str(path)):
                 line = number + how.skipped
+                _refuse_apart(values, text, how, f"{path}:{line}")
                 if header is None:
                     header = _header(values, f"{path}:{line}")
                     continue
@@ -92,8 +100,8 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     for at, record in waiting:
                         yield f"{path}:{at}", _row(header, record, f"{path}:{at}", how)
                     waiting.clear()
-            if header is None:
-                raise _no_header(f"{path}:1")
+            if header is None and how.skipped:
+                raise _no_header(f"{path}:{how.skipped + 1}")
     except UnicodeDecodeError:
         raise not_utf8(path) from None
     except csv.Error as error:
@@ -103,18 +111,20 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError(f"the file cannot be read: {error}", where=str(path)) from None
 
 
-def _records(file: TextIO, how: Layout, where: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, values) of every line that is not blank.
+def _records(file: TextIO, how: Layout, where: str) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Yield (line, values, the lines as they are) of every row that is not blank.
 
     Raises:
         DataError: A row, of one line or of many, is longer than `limits.MOST_ROW`.
     """
-    read = [0]  # characters of the row that is being read
+    read: list[str] = []  # lines of the row that is being read
 
     def counted() -> Iterator[str]:
+        length = 0
         for line in limits.bounded_lines(file, where):
-            read[0] += len(line)
-            if read[0] > limits.MOST_ROW:
+            length = len(line) + (length if read else 0)
+            read.append(line)
+            if length > limits.MOST_ROW:
                 raise limits.row_too_long(where)
             yield line
 
@@ -123,9 +133,25 @@ def _records(file: TextIO, how: Layout, where: str) -> Iterator[tuple[int, list[
     else:
         reader = csv.reader(counted(), delimiter=how.delimiter, quoting=csv.QUOTE_NONE)
     for values in reader:
-        read[0] = 0
         if values:
-            yield reader.line_num, values if how.quoted else [_unquoted(v) for v in values]
+            yield reader.line_num, values if how.quoted else [_unquoted(v) for v in values], read
+        read.clear()
+
+
+def _refuse_apart(values: Sequence[str], lines: Sequence[str], how: Layout, where: str) -> None:
+    """Refuse `a, "b"`: by the letter its quotes are part of the value, and nobody means that.
+
+    Raises:
+        DataError: A blank stands between a delimiter and a quote.
+    """
+    found = next((v for v in values if how.quoted and APART.fullmatch(v)), None)
+    if found is None:
+        return
+    mark = re.escape(how.delimiter)
+    whole = re.sub(f'(?:(?<={mark})|^)"(?:[^"]|"")*"', "", "".join(lines))  # a blank inside of quotes is meant
+    if re.search(f'(?:{mark}|^)[ \\t]+"', whole):
+        mend = "delete the blank: with it, the quotes are part of the value"
+        raise DataError(f"a blank stands before the quote of {found.strip()[:40]}", where=where, mend=mend)
 
 
 def _unquoted(value: str) -> str:
@@ -154,7 +180,13 @@ def _row(header: Sequence[str], values: Sequence[str], where: str, how: Layout) 
         values.pop()
     if len(values) != len(header):
         mend = "put a value that holds a comma or a line break in double quotes"
+        if len(values) < len(header):
+            mend = "every row has a value for every column, an empty one too; one with a line break stands in quotes"
         if not how.quoted:
             mend = "a value of a .tsv file holds neither a tab nor a line break"
         raise DataError(f"{len(values)} values for {len(header)} columns", where=where, mend=mend)
+    if len(header) > 1 and [v.removeprefix("\ufeff") for v in values] == list(header):
+        raise DataError(
+            "the line of the columns stands here once more", where=where, mend="delete it: two files were joined"
+        )
     return dict(zip(header, values, strict=True))

@@ -73,7 +73,10 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _rows(text: _Text) -> Iterator[tuple[str, dict[str, Any]]]:
-    if text.peek() != "[":
+    first = text.peek()
+    if not first:
+        return
+    if first != "[":
         raise DataError(
             "a .json file is one array of objects",
             where=f"{text.path}:1",

@@ -45,10 +45,14 @@ DECODER = json.JSONDecoder(parse_constant=no_constant, parse_float=real, parse_i
 _MEND = {
     "Expecting property name": "names and texts stand in double quotes, and no comma before '}'",
     "Expecting value": "texts stand in double quotes; true, false and null do not",
-    "Expecting ',' delimiter": 'a quote inside a text is written \\"',
+    "Expecting ',' delimiter": 'a quote inside a text is written \\"; a number has no 0 before it, no _ and no 0x',
     "Unterminated string": "the row is cut off, or a line break inside a text is not written \\n",
-    "Extra data": "one object a line",
+    "Extra data": "one object a line, with no comma after it, and a line feed at its end",
+    "Invalid control character": "inside a text a line break is written \\n, a tab \\t, others as \\u0000",
     "NaN": "write null, or leave the row out",
+    "Infinity": 'write a text, such as "inf", or leave the row out',
+    "-Infinity": 'write a text, such as "-inf", or leave the row out',
+    "maximum recursion": "it is nested too deeply: write what is inside as one text",
     TWICE: "keep one of them, or give the other a name of its own",
 }
 
@@ -68,7 +72,8 @@ def parsed(line: bytes, where: str) -> dict[str, Any]:
         value: Any = DECODER.decode(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         what = f"invalid UTF-8 (byte {error.start} of the line)"
-        raise DataError(what, where=where, mend=other_encoding(line)) from None
+        name = Path(where.rpartition(":")[0]).name
+        raise DataError(what, where=where, mend=other_encoding(line, name if name.endswith(".jsonl") else "")) from None
     except json.JSONDecodeError as error:
         # The decoder's own "line 1" would contradict the line of the file.
         what = f"broken JSON: {error.msg} (column {error.colno})"

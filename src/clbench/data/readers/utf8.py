@@ -15,6 +15,19 @@ LEVELS = {
     "EUC-KR": (0xB0, 0xC8, 0xA1),
 }
 KANA = re.compile("[\u3041-\u30ff]")
+# Encoding -> the ten or so letters that make up most of a text in its languages.
+ALPHABETS = {
+    "WINDOWS-1251": "оеаинтсрвлкмдпу",
+    "KOI8-R": "оеаинтсрвлкмдпу",
+    "CP866": "оеаинтсрвлкмдпу",
+    "ISO-8859-5": "оеаинтсрвлкмдпу",
+    "WINDOWS-1253": "αιοντεσηρπκυλςμό",
+    "WINDOWS-1255": "יוהלאתרמבשנםעחד",
+    "WINDOWS-1256": "اليمنرتوبةعدسفهك",
+    "CP874": "านรอกเงมยลวด่้ตทส",
+}
+WORD = re.compile(b"[\x80-\xff]{4}")  # four in a row: no Latin text has so many letters with accents side by side
+INSIDE = re.compile("[^\\W\\d_][\u00a1-\u00bf][^\\W\\d_]")
 IN_A_ROW = re.compile("[\u3041-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{2}")
 
 
@@ -51,9 +64,13 @@ def other_encoding(line: bytes, name: str = "") -> str:
         >>> other_encoding("déjà".encode("cp1252"))
         'it reads as Windows-1252: iconv -f WINDOWS-1252 -t UTF-8'
     """
-    if line[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if line[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        found = "UTF-32"
+    elif line[:2] in (b"\xff\xfe", b"\xfe\xff"):
         found = "UTF-16"
     elif names := _eastern(line):
+        found = names
+    elif names := _alphabets(line):
         found = names
     elif _western(line):
         found = "Windows-1252"
@@ -95,9 +112,27 @@ def _frequent(character: str, encoding: str) -> bool:
     return (len(code) == 2 and first <= code[0] <= last and code[1] >= least) or bool(KANA.match(character))
 
 
+def _alphabets(line: bytes) -> str:
+    """Name the encodings of text in another alphabet than the Latin one, by the frequent letters of their languages."""
+    if WORD.search(line) is None:
+        return ""
+    shares = {name: _frequency(line, name, letters) for name, letters in ALPHABETS.items()}
+    best = max(shares, key=lambda name: shares[name])
+    return best if shares[best] > 0.4 else ""
+
+
+def _frequency(line: bytes, encoding: str, letters: str) -> float:
+    try:
+        found = [c for c in line.decode(encoding) if not c.isascii()]
+    except UnicodeDecodeError:
+        return 0.0
+    return sum(c in letters for c in found) / max(len(found), 1)
+
+
 def _western(line: bytes) -> bool:
+    """Whether it is Western text: accents among Latin letters, and no sign such as `³` where a letter must stand."""
     try:
         text = line.decode("cp1252")
     except UnicodeDecodeError:
         return False
-    return any(c.isalpha() and not c.isascii() for c in text)
+    return WORD.search(line) is None and INSIDE.search(text) is None and any(c.isalpha() and c > "\x7f" for c in text)
