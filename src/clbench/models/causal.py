@@ -29,7 +29,7 @@ from clbench.models.probe import Way, check_causal, check_known, known_rows, way
 from clbench.models.raw import answer_raw, before_end, stops_at
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
-from clbench.models.score import Scores, alike, score_batch
+from clbench.models.score import Scores, alike, in_batches, score_batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -294,7 +294,7 @@ class Causal:
     def score(self, prompts: Sequence[list[int]], continuations: Sequence[list[list[int]]]) -> list[Scores]:
         """Give nats of every continuation and whether greedy decoding writes it; those of one prompt share its pass."""
         scores: list[Scores] = [[] for _ in prompts]
-        for rows in by_length([len(p) for p in prompts], [len(c) for c in continuations], self.exam_batch):
+        for rows in in_batches(self, prompts, continuations):
             found = score_batch(self, [prompts[i] for i in rows], [continuations[i] for i in rows])
             for i, values in zip(rows, found, strict=True):
                 scores[i] = values

@@ -6,6 +6,7 @@ batch than alone; one that reads what follows a token has seen the answer that i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -23,6 +24,7 @@ NATS = {torch.float32: 2e-3, torch.float64: 2e-3}  # by which sums over three to
 NATS_16 = 0.5
 SHARE = {torch.float32: 1e-3, torch.float64: 1e-3}  # of the spread of the scores that what follows may move them by
 SHARE_16 = 0.5
+RESCALED = frozenset({"dynamic", "longrope"})  # kinds of rotary positions whose scale is that of the longest row
 FAULTS = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, IndexError)
 
 
@@ -57,17 +59,24 @@ def few_ids(net: Causal) -> list[int]:
 
 
 def check_causal(net: Causal) -> None:
-    """Refuse a model that reads what stands after a token.
+    """Refuse a model that reads what stands after a token, or does not read at all.
 
     Raises:
-        ModelError: It is an encoder whose file does not say `is_decoder`, or a decoder without its mask.
+        ModelError: Its parts do not fit each other; or it is an encoder whose file does not say `is_decoder`, or a decoder without its mask.
     """
     ids = few_ids(net)
-    with torch.inference_mode():
-        alone_V, before_V = (
-            net.module(input_ids=torch.tensor([part], device=net.device), use_cache=False).logits[0, 2].float()
-            for part in (ids[:3], ids)
-        )
+    try:
+        with torch.inference_mode():
+            alone_V, before_V = (
+                net.module(input_ids=torch.tensor([part], device=net.device), use_cache=False).logits[0, 2].float()
+                for part in (ids[:3], ids)
+            )
+    except FAULTS as error:
+        raise ModelError(
+            f"{type(net.module).__name__} does not read seven tokens: {str(error).splitlines()[0]}",
+            where=net.spec.name,
+            mend="correct its config.json (numbers of heads, sizes); or its code does not suit this transformers",
+        ) from error
     allowed = SHARE.get(DTYPES[net.spec.dtype], SHARE_16) * float(alone_V.std())
     if float((alone_V - before_V).abs().max()) > allowed:
         raise ModelError(
@@ -101,8 +110,13 @@ def _ways(net: Causal) -> tuple[Way, ...]:
     """Return what the model's cache and configuration allow, the fastest first.
 
     It goes on from what it has read where it keeps that as keys and values, layer by layer; continuations share a row
-    where positions are rotary and attention reaches over the whole row.
+    where positions are rotary and attention reaches over the whole row. Where the longest row of a pass sets the scale
+    of all its positions, rows of one length are read whole.
     """
+    config: Any = net.module.config
+    said = config.to_dict()
+    if _rescales(said, net.spec.longest):
+        return ()
     start = torch.tensor([[net.reader.end]], device=net.device)
     try:
         layers = list(net.module(input_ids=start, use_cache=True).past_key_values.layers)
@@ -111,7 +125,16 @@ def _ways(net: Causal) -> tuple[Way, ...]:
     kinds = {type(layer).__name__ for layer in layers}
     if not kinds or not kinds <= {"DynamicLayer", "DynamicSlidingWindowLayer"}:
         return ()
-    config: Any = net.module.config
-    said = config.to_dict()
     rotary = ("rope_parameters" in said or "rope_theta" in said) and not said.get("alibi")
     return ("packed", "spread") if rotary and kinds == {"DynamicLayer"} else ("spread",)
+
+
+def _rescales(config: Mapping[str, Any], longest: int) -> bool:
+    """Return whether rows of up to `longest` tokens may change the scale of rotary positions (longrope, dynamic)."""
+    stated: Any = config.get("rope_parameters") or {}
+    parts = [part for part in (stated, *stated.values()) if isinstance(part, Mapping)]
+    for part in parts:
+        first = part.get("original_max_position_embeddings") or config.get("max_position_embeddings")
+        if part.get("rope_type") in RESCALED and isinstance(first, int) and longest > first:
+            return True
+    return False

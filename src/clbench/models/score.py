@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from clbench.models.net import MOST_ROWS, MOST_TOKENS
+from clbench.models.net import MOST_ROWS, MOST_TOKENS, by_length
 
 if TYPE_CHECKING:
     from clbench.models.causal import Causal
@@ -33,6 +33,40 @@ class Rows(NamedTuple):
     owner: Tensor
     ids: Tensor
     real: Tensor
+
+
+def in_batches(
+    net: Causal, prompts: Sequence[list[int]], continuations: Sequence[list[list[int]]]
+) -> Iterator[list[int]]:
+    """Cut prompts into batches of like length.
+
+    Where continuations have rows of their own, the widest prompt and the widest continuation of a batch, which stand
+    side by side, also have no more places than the model: some have tables or masks of just so many.
+    """
+    for rows in by_length([len(p) for p in prompts], [len(c) for c in continuations], net.exam_batch):
+        yield from fitting(rows, prompts, continuations, net.spec.longest) if net.way == "spread" else (rows,)
+
+
+def fitting(
+    rows: Sequence[int], prompts: Sequence[list[int]], continuations: Sequence[list[list[int]]], most: int
+) -> Iterator[list[int]]:
+    """Cut a batch so that no part is wider than `most`; a continuation's last token is never read.
+
+    Example:
+        >>> list(fitting([0, 1], [[1], [1, 2, 3]], [[[4, 5, 6]], [[4]]], 4))
+        [[0], [1]]
+    """
+    taken: list[int] = []
+    before = after = 0
+    for row in rows:
+        prompt, longest = len(prompts[row]), max(map(len, continuations[row]), default=0)
+        if taken and max(before, prompt) + max(after, longest) - 1 > most:
+            yield taken
+            taken, before, after = [], 0, 0
+        taken.append(row)
+        before, after = max(before, prompt), max(after, longest)
+    if taken:
+        yield taken
 
 
 def score_batch(net: Causal, prompts: list[list[int]], continuations: Sequence[list[list[int]]]) -> list[Scores]:
@@ -148,7 +182,8 @@ def _whole(net: Causal, prompts: list[list[int]], continuations: Sequence[list[l
     rows = [(b, prompts[b], c) for b, group in enumerate(continuations) for c in group]
     found: dict[int, tuple[float, bool]] = {}
     for members in alike([len(p) + len(c) for _, p, c in rows], net.exam_batch):
-        ids_RT = torch.tensor([rows[r][1] + rows[r][2] for r in members], device=net.device)
+        # What follows the last token is not asked for: read, it would stand one place beyond a full window.
+        ids_RT = torch.tensor([(rows[r][1] + rows[r][2])[:-1] for r in members], device=net.device)
         logp_RTV = net.module(input_ids=ids_RT, use_cache=False).logits.float().log_softmax(-1)
         for r, logp_TV in zip(members, logp_RTV, strict=True):
             _, prompt, own = rows[r]
