@@ -28,6 +28,8 @@ FOREIGN = (
     (b"version https://git-lfs", "this is a pointer of Git LFS, not the data", "git lfs pull, in the repository"),
     (b"<!doctype html", "this is a web page, not the data", "download the file itself"),
     (b"<html", "this is a web page, not the data", "download the file itself"),
+)
+OTHER_KINDS = (
     (b"pk\x03\x04", "this is a ZIP archive, as Excel's workbooks are", "unpack it; of a workbook save the sheet as CSV (UTF-8)"),
     (b"\xd0\xcf\x11\xe0", "this is a workbook of Excel", "save the sheet as CSV (UTF-8)"),
     (b"\x1f\x8b", "this is packed by gzip", "name it .jsonl.gz if it holds JSON Lines, or unpack it"),
@@ -38,7 +40,7 @@ FOREIGN = (
     (b"arrow1", "this is an Arrow file", "write it as Parquet"),
     (b"%pdf", "this is a PDF document, not the data", "take the text out of it first"),
 )
-PACKED = {".jsonl.gz", ".jsonl.xz", ".parquet"}
+PACKED = frozenset({".jsonl.gz", ".jsonl.xz", ".parquet"})  # their readers say what is no such file
 EVERY = 256  # rows between two reports of progress
 
 
@@ -188,10 +190,8 @@ def _foreign(path: Path, suffix: str | None) -> DataError | None:
             beginning = file.read(512)
     except OSError as error:
         return DataError(f"the file cannot be read: {error.strerror}", where=f"{path}:1")
-    if suffix in PACKED:  # their readers say what is no such file
-        return None
     text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for begins, what, mend in FOREIGN:
+    for begins, what, mend in (*FOREIGN, *(() if suffix in PACKED else OTHER_KINDS)):
         if text.startswith(begins):
             return DataError(what, where=f"{path}:1", mend=mend)
     if suffix == ".jsonl" and text[:1] == b"[" and text[1:].lstrip()[:1] == b"{":

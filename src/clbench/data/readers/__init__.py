@@ -39,7 +39,6 @@ WAYS = {
     ".feather": "write it as Parquet",
     ".pkl": "write it as JSON Lines or Parquet: a pickle is a program that would run",
     ".pickle": "write it as JSON Lines or Parquet: a pickle is a program that would run",
-    ".txt": "name it .csv, .tsv or .jsonl, as its lines are",
     ".arrow": "name the folder that save_to_disk wrote, or write it as Parquet",
 }
 """Endings that no reader knows -> the way in."""

@@ -100,8 +100,8 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     for at, record in waiting:
                         yield f"{path}:{at}", _row(header, record, f"{path}:{at}", how)
                     waiting.clear()
-            if header is None and how.skipped:
-                raise _no_header(f"{path}:{how.skipped + 1}")
+            if header is None:
+                raise _no_header(f"{path}:1")
     except UnicodeDecodeError:
         raise not_utf8(path) from None
     except csv.Error as error:
