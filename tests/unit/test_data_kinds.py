@@ -41,6 +41,12 @@ def test_another_kind_of_file_is_told_by_its_first_bytes(tmp_path, name, beginni
     assert found.mend
 
 
+def test_a_column_may_have_the_name_of_a_kind_of_file(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("PAR1,answer\nq,a\n", encoding="utf-8")
+    assert not audit(sources([path], []), Words(), prompt="{PAR1}", target="{answer}").findings.counts
+
+
 @pytest.mark.parametrize(
     ("text", "encoding", "said"),
     [

@@ -28,18 +28,19 @@ FOREIGN = (
     (b"version https://git-lfs", "this is a pointer of Git LFS, not the data", "git lfs pull, in the repository"),
     (b"<!doctype html", "this is a web page, not the data", "download the file itself"),
     (b"<html", "this is a web page, not the data", "download the file itself"),
+    (b"%pdf-", "this is a PDF document, not the data", "take the text out of it first"),
 )
 OTHER_KINDS = (
-    (b"pk\x03\x04", "this is a ZIP archive, as Excel's workbooks are", "unpack it; of a workbook save the sheet as CSV (UTF-8)"),
+    (b"PK\x03\x04", "this is a ZIP archive, as workbooks of Excel are", "save the sheet as CSV (UTF-8), or unpack it"),
     (b"\xd0\xcf\x11\xe0", "this is a workbook of Excel", "save the sheet as CSV (UTF-8)"),
     (b"\x1f\x8b", "this is packed by gzip", "name it .jsonl.gz if it holds JSON Lines, or unpack it"),
-    (b"\xfd7zxz", "this is packed by xz", "name it .jsonl.xz if it holds JSON Lines, or unpack it"),
-    (b"bzh", "this is packed by bzip2", "unpack it"),
+    (b"\xfd7zXZ", "this is packed by xz", "name it .jsonl.xz if it holds JSON Lines, or unpack it"),
+    (b"BZh", "this is packed by bzip2", "unpack it"),
     (b"\x28\xb5\x2f\xfd", "this is packed by zstd", "unpack it"),
-    (b"par1", "this is Parquet", "name it .parquet"),
-    (b"arrow1", "this is an Arrow file", "write it as Parquet"),
-    (b"%pdf", "this is a PDF document, not the data", "take the text out of it first"),
+    (b"PAR1", "this is Parquet", "name it .parquet"),
+    (b"ARROW1", "this is an Arrow file", "write it as Parquet"),
 )
+UNSEEN = re.compile(b"[\x00-\x08\x0e-\x1f\x80-\xff]")  # a column may be called PAR1
 PACKED = frozenset({".jsonl.gz", ".jsonl.xz", ".parquet"})  # their readers say what is no such file
 EVERY = 256  # rows between two reports of progress
 
@@ -191,9 +192,11 @@ def _foreign(path: Path, suffix: str | None) -> DataError | None:
     except OSError as error:
         return DataError(f"the file cannot be read: {error.strerror}", where=f"{path}:1")
     text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for begins, what, mend in (*FOREIGN, *(() if suffix in PACKED else OTHER_KINDS)):
-        if text.startswith(begins):
-            return DataError(what, where=f"{path}:1", mend=mend)
+    others = OTHER_KINDS if suffix not in PACKED and UNSEEN.search(beginning) else ()
+    for start, kinds in ((text, FOREIGN), (beginning, others)):
+        for begins, what, mend in kinds:
+            if start.startswith(begins):
+                return DataError(what, where=f"{path}:1", mend=mend)
     if suffix == ".jsonl" and text[:1] == b"[" and text[1:].lstrip()[:1] == b"{":
         mend = f"name it {_stem(path)}.json, or write one object a line"
         return DataError("the file is one array, not one object a line", where=f"{path}:1", mend=mend)
