@@ -1,4 +1,4 @@
-"""Data files that are not what their names say, or not written as they should be: right, or one line with the way in."""
+"""Data files that are not what their names say, or are written otherwise: right, or one line with the way in."""
 
 import gzip
 import json
@@ -121,7 +121,9 @@ def test_chosen_answers_alone_follow_their_prompt(tmp_path):
     path = tmp_path / "a.jsonl"
     said = [{"role": "assistant", "content": "a"}]
     asked = [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]
-    rows = [{"prompt": p, "chosen": c, "rejected": said} for p, c in ((asked, said), ("q", said), ("p", [*asked, *said]))]
+    rows = [
+        {"prompt": p, "chosen": c, "rejected": said} for p, c in ((asked, said), ("q", said), ("p", [*asked, *said]))
+    ]
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     form = checked(path).form
     assert form is not None

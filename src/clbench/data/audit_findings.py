@@ -53,9 +53,7 @@ KINDS: Mapping[str, Kind] = {
     "mark": Kind("warning", "byte order marks", "save as UTF-8 without BOM"),
     "control": Kind("warning", "control characters", "delete them, unless they are meant"),
     "blank": Kind("note", "rows with an empty column in the prompt, where another one is not", ""),
-    "unread": Kind(
-        "note", "what may belong to the question, and is not read", "name columns in --prompt"
-    ),
+    "unread": Kind("note", "what may belong to the question, and is not read", "name columns in --prompt"),
     "reader": Kind("note", "files that are read in a way of their own", ""),
     "escape": Kind("note", "line breaks and tabs in templates", "write \\\\n for the two characters"),
     "alike": Kind("error", "labels that the model reads alike", "write them with words that its tokenizer knows"),

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import plain_label
+from clbench.data.readers.utf8 import other_encoding
 
 MOST_BYTES = 1_000_000
 M = TypeVar("M", bound=BaseModel)
@@ -121,7 +122,9 @@ def read_text(path: Path) -> CardText:
     except OSError as error:
         raise DataError(f"the card cannot be read: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError as error:
-        raise DataError(f"the card is not UTF-8 (byte {error.start})", where=str(path)) from None
+        line = error.object.split(b"\n")[error.object[: error.start].count(b"\n")]
+        mend = other_encoding(line, path.name)
+        raise DataError(f"the card is not UTF-8 (byte {error.start})", where=str(path), mend=mend) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""

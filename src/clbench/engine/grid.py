@@ -16,7 +16,7 @@ from clbench.core.notice import notice
 from clbench.core.spec import HEADLINE, MOST_NAME, ExamBudget, Machine, ModelSpec, RunSpec
 from clbench.core.types import Frozen
 from clbench.data.cardfile import read_text
-from clbench.data.here import card_here
+from clbench.data.here import card_here, sort_of
 from clbench.engine.changes import apply_change
 from clbench.engine.executors.local import make_all
 from clbench.engine.opening import opened_once
@@ -29,6 +29,13 @@ from clbench.store.origin import origin
 from clbench.store.store import Store
 
 MOST_RUNS = 10_000
+IN_A_RUN = "`clbench init my-run` writes a recipe: name it there under "
+NO_RECIPE = {
+    "tasks": ("a task's card", f"{IN_A_RUN}`tasks:` of a stream, or under `exams:`"),
+    "streams": ("a stream's card", f"{IN_A_RUN}`stream:`"),
+    "exams": ("an exam's card", f"{IN_A_RUN}`exams:`; or clbench exam MODEL --exam FILE"),
+    "models": ("a recipe of models", "clbench pretrain FILE makes them"),
+}
 
 
 class Recipe(Frozen):
@@ -179,15 +186,20 @@ def read_values(path: Path | str, sets: Sequence[str] = ()) -> dict[str, Any]:
     """Read a YAML file of fields and values, and change some of them; see `load_grid`.
 
     Raises:
-        SpecError: The file is missing or malformed, or a change cannot be made.
+        SpecError: The file is missing, malformed or a card, or a change cannot be made.
     """
     values = _read(Path(path))
+    if (how := NO_RECIPE.get(sort_of(values))) is not None:
+        what, mend = how
+        raise SpecError(f"this is {what}, not a recipe", where=str(path), mend=mend)
     for change in sets:
         apply_change(values, change)
     return values
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        raise SpecError("this is a folder, not a recipe", where=str(path), mend="name the YAML file in it")
     if not path.exists():
         near = sorted(str(p) for p in [*Path().glob("*.yaml"), *Path("recipes").glob("*.yaml")])
         mend = near_paths(path) if path.parent != Path() else did_you_mean(str(path), near)
