@@ -1,10 +1,13 @@
 """Token lengths and cuts without weights equal those of the model itself."""
 
+import json
+
 import pytest
 
 from clbench.core.errors import ModelError
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Example, Message
+from clbench.models import tiny
 from clbench.models.net import load_net
 from clbench.models.tokens import load_tokens
 
@@ -65,3 +68,32 @@ def test_a_long_answer_loses_its_end():
 def test_no_such_model():
     with pytest.raises(ModelError, match="did you mean 'tiny-llama'"):
         load_tokens(ModelSpec(name="tiny-lama"))
+
+
+def copied(folder, **changes):
+    """Write the shipped model's configuration and tokenizer with changes to either; nothing here needs weights."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny.folder("tiny-llama"))
+    for name in ("bos_token", "unk_token"):
+        if name in changes:
+            tokenizer.add_special_tokens({name: changes.pop(name)})
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(folder)
+    config = json.loads((tiny.folder("tiny-llama") / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, **changes}), encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(b"")
+    return load_tokens(ModelSpec(name=str(folder)))
+
+
+def test_a_beginning_that_is_called_unknown_too_is_no_unknown_word(tmp_path):
+    end = load_tokens(ModelSpec(name="tiny-llama")).tokenizer.eos_token
+    tokens = copied(tmp_path, bos_token=end, unk_token=end)
+    tokens.lengths(TURNS[:2], ANSWERS[:2])
+    assert tokens.tokenizer.unk_token_id == tokens.tokenizer.bos_token_id
+    assert tokens.closing([]) == []
+
+
+def test_a_model_that_is_not_supported_is_told_as_such(tmp_path):
+    with pytest.raises(ModelError, match="reads with an encoder and writes with a decoder"):
+        copied(tmp_path, is_encoder_decoder=True, architectures=["T5ForConditionalGeneration"])

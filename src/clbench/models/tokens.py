@@ -32,6 +32,9 @@ class Tokens:
         self.family = family
         self.unit = f"tokens of {spec.name}"
         self.most = spec.longest
+        # GPT-2's kind calls its end token unknown too: it knows every byte, and its prompts begin with that token.
+        ends = (tokenizer.bos_token_id, tokenizer.eos_token_id)
+        self._unk = None if tokenizer.unk_token_id in ends else tokenizer.unk_token_id
         self._unknown = self._all = 0
 
     def lengths(self, prompts: Sequence[Turns], answers: Sequence[str]) -> list[tuple[int, int]]:
@@ -41,8 +44,7 @@ class Tokens:
         causal = self.family == "causal"
         asked = self._asked(prompts)
         said = self._ids(answers, special=False)
-        unknown = self.tokenizer.unk_token_id
-        self._unknown += sum(ids.count(unknown) for ids in [*asked, *(said if causal else [])])
+        self._unknown += sum(ids.count(self._unk) for ids in [*asked, *(said if causal else [])])
         self._all += sum(map(len, asked)) + (sum(map(len, said)) if causal else 0)
         forged = [i for i, answer in enumerate(answers) if self.reader.special_in(answer) is not None]
         for i in forged:
@@ -121,10 +123,11 @@ def load_tokens(spec: ModelSpec) -> Tokens:
     """Load a model's tokenizer, and nothing else of it.
 
     Raises:
-        ModelError: No such model, no checkpoint, or one that does not load.
+        ModelError: No such model, no checkpoint, one that does not load, or of a kind that is not supported.
     """
     from transformers import AutoTokenizer
 
+    source.check_architecture(spec)
     folder, spec = source.locate(spec), source.settled(spec)
     family = source.family_of(spec, list(source.configuration(spec).get("architectures") or []))
     return Tokens(pretrained(AutoTokenizer, spec, folder), family, spec)
