@@ -68,9 +68,7 @@ def other_encoding(line: bytes, name: str = "") -> str:
         found = "UTF-32"
     elif line[:2] in (b"\xff\xfe", b"\xfe\xff"):
         found = "UTF-16"
-    elif names := _eastern(line):
-        found = names
-    elif names := _alphabets(line):
+    elif (names := _eastern(line)) or (names := _alphabets(line)):
         found = names
     elif _western(line):
         found = "Windows-1252"
