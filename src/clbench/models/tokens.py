@@ -33,8 +33,8 @@ class Tokens:
         self.unit = f"tokens of {spec.name}"
         self.most = spec.longest
         # GPT-2's kind calls its end token unknown too: it knows every byte, and its prompts begin with that token.
-        ends = (tokenizer.bos_token_id, tokenizer.eos_token_id)
-        self._unk = None if tokenizer.unk_token_id in ends else tokenizer.unk_token_id
+        none = (None, tokenizer.bos_token_id, tokenizer.eos_token_id)
+        self._unk = -1 if tokenizer.unk_token_id in none else int(tokenizer.unk_token_id)
         self._unknown = self._all = 0
 
     def lengths(self, prompts: Sequence[Turns], answers: Sequence[str]) -> list[tuple[int, int]]:
