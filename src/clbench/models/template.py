@@ -58,7 +58,7 @@ def _compiled(source: str) -> Any:
         return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
     environment = Bounded(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
-    environment.filters["tojson"] = as_json
+    environment.filters["tojson"] = environment.guarded("tojson", as_json)
     known: Any = environment.globals
     known.update({"raise_exception": refuse, "strftime_now": NOW.strftime})
     return environment.from_string(source)
