@@ -59,8 +59,12 @@ def in_workers(monkeypatch, how, limit_s=60.0):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_worker_that_ends_with_0_has_not_done_its_work(monkeypatch):
+    def leaves(unit, machine):
+        time.sleep(0.5)  # the pool has seen its worker by then
+        process.leave(0)
+
     with pytest.raises(WorkerError, match="a worker ended with exit code 0 before its work was done"):
-        in_workers(monkeypatch, lambda unit, machine: process.leave(0))
+        in_workers(monkeypatch, leaves)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
