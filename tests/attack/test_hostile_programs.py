@@ -14,7 +14,7 @@ from clbench.scoring import _doors
 
 pytestmark = pytest.mark.attack
 RUNNER = Path(__file__).with_name("hostile.py")
-LISTS = ("calls", "files", "bombs", "forged")
+LISTS = ("calls", "files", "bombs", "forged", "unaware")
 USER = 12_345
 PYTHONS = [python for python in (sys.executable, shutil.which("python3", path="/usr/bin:/usr/local/bin")) if python]
 # What level "limits" promises only where the kernel has Landlock.
@@ -60,5 +60,5 @@ def test_hostile_programs_are_contained_and_none_passes(level, as_user, listed):
     assert [row for row in rows if row["passed"] or row["bad"] or not row["note"]] == []
 
 
-def test_there_are_a_hundred_and_more():
-    assert sum((RUNNER.parent / "programs" / f"{listed}.txt").read_text().count("### ") for listed in LISTS) > 100
+def test_there_are_a_hundred_and_fifty():
+    assert sum((RUNNER.parent / "programs" / f"{listed}.txt").read_text().count("### ") for listed in LISTS) > 150

@@ -111,3 +111,31 @@ def test_scores_that_are_no_numbers_are_no_answers():
         encoder.module.bert.embeddings.LayerNorm.weight[0] = float("nan")
     with pytest.raises(ModelError, match="example q1: a score"):
         encoder.respond([label], Decode(kind="label"))
+
+
+def test_nobody_is_asked_whether_code_of_a_checkpoint_may_run(copy, monkeypatch):
+    folder, _ = copy()
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda *text: asked.append(text) or "y")
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.T", None]}}))
+    (folder / "evil.py").write_text("raise SystemExit('it ran')")
+    refused(folder, "does not load")
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"model_type": ["llama"]}, "says model_type or architectures"),
+        ({"architectures": 5}, "says model_type or architectures"),
+        (
+            {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
+            "does not load: .*bitsandbytes",
+        ),
+    ],
+)
+def test_odd_values_of_a_configuration_are_told(copy, changes, says):
+    folder, _ = copy()
+    configured(folder, **changes)
+    refused(folder, says)

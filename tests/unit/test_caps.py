@@ -12,7 +12,42 @@ from clbench.models import bounds
 from clbench.models.template import FAULTS, render
 
 GROWS = "{% set n = namespace(a='aaaaaaaa') %}{% for i in range(99) %}{% set n.a = HOW %}{% endfor %}{{ n.a }}"
+ALIAS = "{% set n = namespace(a=FIRST, b=FIRST) %}{% for i in range(45) %}{% set n.a = HOW %}{% endfor %}LAST"
+PAIRS = [
+    ("['x']", "[n.a, n.a]", "{{ n.a }}"),
+    ("['x']", "[n.a, n.a]", "{{ 'a' ~ n.a }}"),
+    ("['x']", "[n.a, n.a]", "{{ n.a|string|length }}"),
+    ("['x']", "[n.a, n.a]", "{{ n.a|tojson }}"),
+    ("['x']", "[n.a, n.a]", "{{ '%s' % (n.a,) }}"),
+    ("['x']", "[n.a, n.a]", "{{ '{}'.format(n.a) }}"),
+    ("['x']", "[n.a, n.a]", "{{ [n.a]|join }}"),
+    ("['x']", "[n.a, n.a]{% set n.b = [n.b, n.b] %}", "{{ n.a == n.b or n.a in [n.b] }}"),
+    ("('x',)", "(n.a, n.a)", "{{ {n.a: 1}|length }}"),
+    ("{'x': 1}", "{'a': n.a, 'b': n.a}", "{{ n.a }}"),
+    ("{'x': 1}", "dict(a=n.a, b=n.a)", "{{ n.a }}"),
+    ("1", "namespace(a=n.a, b=n.a)", "{{ n.a }}"),
+    ("['x']", "[{'a': n.a, 'b': n.a}.values()]", "{{ n.a }}"),
+    ("[1]", "n.a * 100", "{{ [n.a] * 100000 }}"),
+]
 EXPLODING = [
+    *[
+        ALIAS.replace("FIRST", first).replace("HOW %}", how if "%}" in how else f"{how} %}}").replace("LAST", last)
+        for first, how, last in PAIRS
+    ],
+    "{{ messages|tojson(indent=900000000) }}",
+    "{{ (range(9000)|list)|tojson(separators=('x' * 1000000, 'y')) }}",
+    "{{ '{:>{w}}'.format(1, w=900000000)|length }}",
+    "{{ '{:>{w}}'.format(1, w='900000000')|length }}",
+    "{{ 1.5|round(30000000, 'ceil') }}",
+    "{{ (('a ' * 100000)|wordwrap(1, True, 'x' * 1000000))|length }}",
+    "{{ (('a\n' * 100000)|indent('x' * 1000000))|length }}",
+    "{{ (1).to_bytes(900000000, 'little')|length }}",
+    "{{ ('\u00e9a' * 1000000).encode('idna')|length }}",
+    "{{ strftime_now('%c' * 4000000)|length }}",
+    "{{ (('f' * 8000000)|int(0, 16)) // 3 }}",
+    "{{ ('a' * 1000000).translate({97: 'b' * 1000000})|length }}",
+    "{{ ([[1]] * 100000)|sum(start=[])|length }}",
+    "{{ ('<!---->' * 1000000)|striptags }}",
     "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
     "{{ 'a' * 10**10 }}",
     "{{ 'a'.ljust(10**12) }}",
@@ -47,6 +82,25 @@ def test_long_conversations_are_within_the_bounds():
     source = "{% for m in messages %}{{ '<' + m.role + '>' ~ m['content'] | trim }}{% endfor %}{{ '>' * 3 }}"
     turns = [("user", "x" * 200_000), ("assistant", "y")] * 10
     assert render(source, turns, {}) == "".join(f"<{role}>{text}" for role, text in turns) + ">>>"
+
+
+def test_looking_up_for_ever_ends(monkeypatch):
+    monkeypatch.setattr(bounds, "MOST_SECONDS", 0.2)
+    with pytest.raises(FAULTS, match=r"more than 0\.2 seconds"):
+        render("{{ (range(100000)|map(attribute='a.' * 400000 ~ 'a', default=1))|list|length }}", [("user", "hi")], {})
+
+
+def test_what_templates_do_with_lists_and_numbers_goes_on():
+    source = (
+        "{% set ns = namespace(seen=[], first=messages[0]) %}"
+        "{% for m in messages[1:] %}{% set ns.seen = ns.seen + [m.role] %}{% endfor %}"
+        "{{ ns.seen|join(',') }} {{ [1, {'a': (2, 3)}]|tojson }} {{ {'b': 1}|tojson(indent=2)|length }} "
+        "{{ ns.first == {'role': 'user', 'content': 'hi'} }} {{ 'user' in ns.seen }} {{ 2.345|round(1) }} "
+        "{{ '{:>4}|{}'.format(7, 'x') }} {{ '%s-%d' % ('a', 3) }} {{ '12'|int + 1 }} "
+        "{% for a, b in [(1, 2)] %}{{ b }}{% endfor %}"
+    )
+    written = render(source, [("user", "hi"), ("assistant", "ho"), ("user", "he")], {})
+    assert written == 'assistant,user [1, {"a": [2, 3]}] 12 True True 2.3    7|x a-3 13 2'
 
 
 @pytest.fixture

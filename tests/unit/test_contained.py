@@ -1,10 +1,12 @@
 """Users' files that end, copy or stop their process; names and settings out of bounds; what a terminal is shown."""
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,13 +16,14 @@ from clbench.cli import terminal
 from clbench.cli.main import main
 from clbench.cli.options import say, say_json
 from clbench.core import notice, plugins, process, progress, scratch
-from clbench.core.errors import LearnerError, SpecError, WorkerError
-from clbench.core.spec import Machine
+from clbench.core.errors import LearnerError, LessonError, SpecError, WorkerError
+from clbench.core.spec import Machine, RunSpec
 from clbench.engine import work
 from clbench.engine.executors import local
 from clbench.engine.grid import load_grid
 from clbench.engine.schedule import Unit
 from clbench.learners._hooks import Hooks
+from clbench.learners._made import new_method
 from clbench.learners._method import Method
 
 HOSTILE = "a\x1b[31m\x1b]8;;http://e\x07b\u202ec\x9b[bold]\x7f"
@@ -56,8 +59,12 @@ def in_workers(monkeypatch, how, limit_s=60.0):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_worker_that_ends_with_0_has_not_done_its_work(monkeypatch):
+    def leaves(unit, machine):
+        time.sleep(0.5)  # the pool has seen its worker by then
+        process.leave(0)
+
     with pytest.raises(WorkerError, match="a worker ended with exit code 0 before its work was done"):
-        in_workers(monkeypatch, lambda unit, machine: process.leave(0))
+        in_workers(monkeypatch, leaves)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -71,6 +78,121 @@ def test_silence_is_told_and_the_limit_ends_it(monkeypatch):
     finally:
         notice.listener.reset(token)
     assert [text for text in heard if text.startswith("Mine lesson 1: nothing heard for")]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_worker_that_ends_says_what_it_was_at(monkeypatch):
+    def leaves(unit, machine):
+        time.sleep(0.5)  # what it began is told by then
+        process.leave(3)
+
+    with pytest.raises(WorkerError) as error:
+        in_workers(monkeypatch, leaves)
+    assert error.value.where == "Mine lesson 1"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_thread_that_never_ends_does_not_hold_the_command(monkeypatch):
+    monkeypatch.setattr(local, "ENDS_S", 0.5)
+    began = time.monotonic()
+    assert in_workers(monkeypatch, lambda unit, machine: threading.Thread(target=time.sleep, args=(40,)).start()) == {}
+    assert time.monotonic() - began < 20
+
+
+class OddError(BaseException):
+    def __str__(self):
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OddError(), "OddError: (its text cannot be had)"),
+        (GeneratorExit("x"), "GeneratorExit: x"),
+        (MemoryError(), "MemoryError: "),
+        (ValueError("\n\nyes\nno"), "ValueError: yes"),
+        (ValueError("x" * 10**6), f"ValueError: {'x' * 300}..."),
+        (BaseExceptionGroup("g", [KeyboardInterrupt()]), "BaseExceptionGroup: g (1 sub-exception)"),
+    ],
+)
+def test_whatever_a_hook_or_an_init_raises_is_told(error, said):
+    class Mine(Method):
+        def __init__(self, config):
+            if config:
+                raise error
+
+        def mix(self, batch, rng):
+            raise error
+
+    with pytest.raises(LessonError) as told:
+        Hooks(Mine(None)).mix([], None)
+    assert (told.value.what.partition(" (line")[0], told.value.where) == (
+        said,
+        "test_contained.py:Mine.mix, before the first lesson",
+    )
+    with pytest.raises(LearnerError) as told:
+        new_method(Mine, "settings")
+    assert (told.value.what, told.value.where) == (said, "test_contained.py:Mine.__init__")
+    with pytest.raises(LearnerError, match="a list comes out, which is no Method"):
+        new_method(list, ())
+
+
+@pytest.mark.parametrize("rate", [-1.0, 0, float("nan"), float("inf"), "x", None])
+def test_a_rate_is_a_number_above_0(rate):
+    class Mine(Method):
+        def speed(self, name):
+            return rate
+
+    with pytest.raises(LessonError, match=r"Mine\.speed, before the first lesson: it gives"):
+        Hooks(Mine()).speed("weight")
+    assert Hooks(Method()).speed("weight") == 1.0
+
+
+def test_what_a_users_learner_breaks_is_told_and_what_ours_does_is_a_bug(monkeypatch):
+    def broken(unit, machine):
+        raise TypeError("no")
+
+    monkeypatch.setattr(work, "_make", broken)
+    spec = RunSpec(name="a", learner={"name": "mine.py:Mine"}, stream="worlds")
+    with pytest.raises(LearnerError, match="Mine lesson 1: TypeError: no"):
+        work.make_unit(dataclasses.replace(unit(), spec=spec), Machine())
+    with pytest.raises(TypeError):
+        work.make_unit(
+            dataclasses.replace(unit(), spec=spec.model_copy(update={"learner": {"name": "sft"}})), Machine()
+        )
+
+
+ENTERED = "import sys; sys.argv[0] = 'clbench'; from clbench.cli.main import entry; entry()"
+RECIPE = "name: a\nmodel: {name: tiny-llama}\nstream: worlds\naxes: {learner: [{name: 'mine.py:Mine'}]}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "code"),
+    [
+        ("import ctypes; ctypes.CDLL(None)._exit(0)", "mine.py: the process ended with exit code 0 while", 2),
+        ("import os; os.execv('/bin/true', ['true'])", "mine.py: the process ended with exit code 0 while", 2),
+        ("import os; os.kill(os.getpid(), 9)", "mine.py: the process was killed", 2),
+        ("import ctypes; ctypes.string_at(0)", "mine.py: the process ended by SIGSEGV", 2),
+        ("import os, signal; os.kill(os.getppid(), signal.SIGTERM); import time; time.sleep(9)", "stopped", 130),
+        ("import atexit, os, sys; atexit.register(os._exit, 0); sys.exit(0)", "does not import: SystemExit: 0", 2),
+        ("import os; os.fork(); raise ValueError('once')", "does not import: ValueError: once", 2),
+        ("import threading as t, time; t.Thread(target=time.sleep, args=(50,)).start(); x", "NameError", 2),
+    ],
+)
+def test_a_file_that_ends_the_command_that_reads_it_is_no_success(tmp_path, text, said, code):
+    (tmp_path / "mine.py").write_text(text)
+    (tmp_path / "a.yaml").write_text(RECIPE)
+    command = [sys.executable, "-c", ENTERED, "run", "a.yaml", "--store", "store", "--plan"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=40, check=False)
+    assert (done.returncode, done.stderr.count(said)) == (code, 1), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_takes_long_to_be_read_is_told_of(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(plugins, "LONG_S", 0.1)
+    (tmp_path / "mine.py").write_text("import time\ntime.sleep(0.6)\nX = 1\n")
+    assert plugins.load_own(plugins.own(f"{tmp_path}/mine.py:X")) == 1
+    assert "it is still being read" in capsys.readouterr().err
 
 
 def test_a_copy_that_comes_back_from_a_hook_is_ended(tmp_path):

@@ -13,6 +13,7 @@ import typer
 
 from clbench.cli import (
     advise,
+    beside,
     check,
     compare,
     data,
@@ -181,6 +182,7 @@ def entry() -> None:
     terminal.prepare(sys.argv[1:])
     quiet_libraries()
     signal.signal(signal.SIGTERM, _stop)  # a batch system's end is a stop as Ctrl-C is
+    beside.watch(broken=3 if sys.argv[1:2] and sys.argv[1] in JUDGES else 2)
     try:
         code = main()
         sys.stdout.flush()
@@ -188,4 +190,7 @@ def entry() -> None:
         # What is still buffered would raise again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = CUT_OFF
-    sys.exit(code)
+    except BaseException:
+        beside.told(1)
+        raise
+    sys.exit(beside.told(code))

@@ -76,6 +76,24 @@ class LearnerError(UserError):
     """A learner does not do what its contract says, for example answers other questions than it was asked."""
 
 
+MOST_SAID = 300  # characters of an error's own text that are passed on
+
+
+def said_of(error: BaseException) -> str:
+    """Give the kind of an error and the first line that it says, short; also of one whose text cannot be had.
+
+    Example:
+        >>> said_of(ValueError("no"))
+        'ValueError: no'
+    """
+    try:
+        text = str(error)
+        first = next((line for line in text.splitlines() if line.strip()), "")
+    except Exception:  # an error of a user's file may break in its own text
+        first = "(its text cannot be had)"
+    return f"{type(error).__name__}: {first[:MOST_SAID]}{'...' if len(first) > MOST_SAID else ''}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Say which known names are near `name`, or which there are.
 

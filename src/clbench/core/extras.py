@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable, Mapping
 
-from clbench.core.errors import ExtraError
+from clbench.core.errors import ExtraError, said_of
 
 # Extra -> the modules that clbench imports of it.
 MODULES: Mapping[str, tuple[str, ...]] = {
@@ -53,14 +53,15 @@ def need_models(what: str) -> None:
 
 def explained(error: ImportError) -> ExtraError | None:
     """Return what to tell the user of an import that failed, or None where it is no module of an extra."""
-    root = (error.name or "").partition(".")[0]
+    root = error.name.partition(".")[0] if isinstance(error.name, str) else ""
     found = next((extra for extra, modules in MODULES.items() if root in modules), None)
     if found is None:
         return None
     if not _is_here(root):
         return ExtraError(f"this needs {_listed([root])}", mend=install(found))
-    first = str(error).strip().splitlines()[0]
-    return ExtraError(f"{root} is installed and does not import: {first}", mend=f"install it anew: {install(found)}")
+    return ExtraError(
+        f"{root} is installed and does not import: {said_of(error)}", mend=f"install it anew: {install(found)}"
+    )
 
 
 def _listed(modules: list[str]) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import multiprocessing
+import os
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +23,10 @@ from types import ModuleType
 from typing import Any
 
 from clbench.core.cache import first_time
-from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.errors import SpecError, did_you_mean, said_of
 from clbench.core.keys import file_digest
 from clbench.core.notice import notice
-from clbench.core.process import staying
+from clbench.core.process import a_file_is_run, leave, staying
 
 ROOMS = {"learner": "clbench.learners", "scorer": "clbench.scoring", "metric": "clbench.metrics"}
 
@@ -93,6 +95,8 @@ def _module(kind: str, name: str, where: str) -> ModuleType:
 
 # --- a user's own file --------------------------------------------------------------------------------------
 
+MODULE = "clbench_own_"  # before the names of modules made of files
+LONG_S = 60.0  # a file that takes longer to be read is told of
 DIGITS = 16  # hex digits of a file's digest that stand in a name
 OWN = re.compile(rf"(?P<path>.+\.py)(?::(?P<attribute>[^:@]*)(?:@(?P<pin>[0-9a-f]{{{DIGITS}}}))?)?")
 
@@ -177,6 +181,7 @@ def load_own(owned: Own, where: str = "") -> object:
         SpecError: The file does not import, or declares no such thing.
     """
     _tell_trust(owned)
+    a_file_is_run(owned.path.as_posix())
     module = sys.modules.get(_module_name(owned)) or _run(owned, where)
     declared = {name: value for name, value in vars(module).items() if not name.startswith("_")}
     if owned.attribute not in declared:
@@ -202,7 +207,7 @@ def module_of(owned: Own) -> ModuleType:
 
 
 def _module_name(owned: Own) -> str:
-    return f"clbench_own_{owned.path.stem}_{owned.pin}"
+    return f"{MODULE}{owned.path.stem}_{owned.pin}"
 
 
 def _run(owned: Own, where: str) -> ModuleType:
@@ -211,23 +216,42 @@ def _run(owned: Own, where: str) -> ModuleType:
     assert spec.loader is not None, "as above"
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # before it runs: pydantic looks up the names of annotations there
+    home = os.getpid()
+    long = threading.Timer(
+        LONG_S, notice, [f"{owned.path}: it is still being read, for {LONG_S:.0f} s; Ctrl-C ends it"]
+    )
+    long.daemon = True
+    long.start()
     try:
         with staying():
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever a user's file may raise
-        del sys.modules[spec.name]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a user's file may raise
+        sys.modules.pop(spec.name, None)
         raise SpecError(
-            f"{owned.path} does not import: {type(error).__name__}: {error}",
+            f"{owned.path} does not import: {said_of(error)}",
             where=_line(owned.path, error) or where,
             mend="`python FILE` shows the same; what it imports must be installed, since its folder is not searched",
         ) from error
+    finally:
+        long.cancel()
+        if os.getpid() != home:  # a copy that came out of the file would do the same work once more
+            leave(1)
     return module
 
 
 def _line(path: Path, error: BaseException) -> str:
     """Give the line of the user's file on which an import broke, "" where it is another file's."""
     if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}"
+        return f"{error.filename or path}:{error.lineno}" if error.lineno else str(path)
     own_file = path.resolve()
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == own_file]
     return f"{path}:{lines[-1]}" if lines else ""
+
+
+def own_line(error: BaseException) -> str:
+    """Give the innermost line of a user's file that an error came through, as ` (line 7 of mine.py)`; "" if none."""
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    own = [(f, line) for f, line in frames if str(f.f_globals.get("__name__")).startswith(MODULE)]
+    return "".join(f" (line {line} of {Path(f.f_code.co_filename).name})" for f, line in own[-1:])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 leave = os._exit  # the real one, kept before a file can be run
 _home: list[int] = []  # process that must not be left just now
+_first_file: list[Callable[[str], None]] = []
 
 
 def _held(code: int) -> None:
@@ -36,3 +37,19 @@ def end_copy() -> None:
     """End this process if it is a copy that a file has made with `os.fork` and let run on: its work is being done."""
     if _home and os.getpid() != _home[-1]:
         leave(0)
+
+
+def before_a_file(call: Callable[[str], None]) -> None:
+    """Have a function called, with the file's name, before this process runs a user's file for the first time."""
+    _first_file[:] = [call]
+
+
+def a_file_is_run(path: str) -> None:
+    """Say that a user's file is about to be run in this process, see `before_a_file`."""
+    while _first_file:
+        _first_file.pop()(path)
+
+
+def move_home() -> None:
+    """Let this process take the place of the one that it was copied from: it is now what must not be left."""
+    _home[:] = [os.getpid() for _ in _home]

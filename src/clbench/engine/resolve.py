@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from clbench.core import plugins
-from clbench.core.errors import ModelError, SpecError, did_you_mean
+from clbench.core.errors import ModelError, SpecError, UserError, did_you_mean, said_of
 from clbench.core.protocols import LearnerPlugin
 from clbench.core.spec import RunSpec
 from clbench.core.types import Exam, Stream
@@ -35,7 +35,15 @@ def open_learner(learner: Mapping[str, Any]) -> tuple[LearnerPlugin[Any], Any]:
             f"{learner['name']!r} declares no LearnerPlugin", where="learner.name", mend="see CONTRIBUTING.md"
         )
     settings = {k: v for k, v in learner.items() if k != "name"}
-    return plugin, validated(plugin.config, settings, "learner")
+    if owned is None:
+        return plugin, validated(plugin.config, settings, "learner")
+    try:
+        return plugin, validated(plugin.config, settings, "learner")
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # of a validator of the user's own
+        mend = "correct its Config: a validator raises ValueError where a setting is wrong"
+        raise SpecError(f"its settings break: {said_of(error)}", where=str(owned.path), mend=mend) from error
 
 
 def validated(model: type[BaseModel], value: Mapping[str, Any], where: str) -> Any:

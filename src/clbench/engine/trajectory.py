@@ -16,6 +16,7 @@ from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Lesson, Stream
 from clbench.data.stream import lessons, merged
 from clbench.engine.resolve import open_learner
+from clbench.learners._made import new_method
 from clbench.learners._method import answers_with_net
 from clbench.learners._training import LOOP
 from clbench.models import source
@@ -108,7 +109,7 @@ class Trajectory:
     def _with_net(self) -> bool:
         if self.plugin.answers is not None:
             return self.plugin.answers == "net"
-        return self.plugin.method is not None and answers_with_net(self.plugin.method(self.config))
+        return self.plugin.method is not None and answers_with_net(new_method(self.plugin.method, self.config))
 
     def index(self, step: int) -> int:
         """Tell which state stands in row `step` of the matrix."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from clbench.core.errors import LearnerError
+from clbench.core import plugins
+from clbench.core.errors import LearnerError, UserError, said_of
 from clbench.core.process import staying
 from clbench.core.progress import Progress, report
 from clbench.core.spec import Machine, RunSpec
@@ -25,7 +26,7 @@ def make_unit(unit: Unit, machine: Machine) -> None:
     """Make what is missing of a unit; what the store holds is left as it is.
 
     Raises:
-        LearnerError: The learner would end the process.
+        LearnerError: The learner would end the process; or it is of a user's own file, and something breaks.
     """
     try:
         with staying():
@@ -35,6 +36,16 @@ def make_unit(unit: Unit, machine: Machine) -> None:
             f"it ended its process (SystemExit: {error.code}), and gave no result",
             where=unit.label,
             mend="raise an exception where something is wrong, and return where nothing is",
+        ) from error
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if not plugins.runs_own(unit.spec.learner):
+            raise
+        raise LearnerError(
+            f"{said_of(error)}{plugins.own_line(error)}",
+            where=unit.label,
+            mend="look at what its hooks give; `clbench check learner` runs it over small lessons",
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import math
 import os
 import traceback
 from collections.abc import Callable, Mapping
@@ -13,11 +13,12 @@ from typing import Any
 
 from torch import Tensor
 
-from clbench.core.errors import LessonError, UserError
+from clbench.core.errors import LessonError, UserError, said_of
 from clbench.core.extras import explained
 from clbench.core.keys import canonical
 from clbench.core.process import leave
 from clbench.core.types import Example
+from clbench.learners._made import place_of
 from clbench.learners._method import Method
 
 
@@ -43,10 +44,21 @@ class Hooks:
         if why:
             raise LessonError(
                 why,
-                where=f"{_place(self._method)}.penalise, lesson {self.step}",
+                where=f"{place_of(self._method)}.penalise, lesson {self.step}",
                 mend="return a loss made of out.loss; if it is, this method does not fit this kind of model",
             )
         return found
+
+    def speed(self, name: str) -> float:
+        """Call `speed`, and see that it gives a finite number above 0: others would unlearn, or end in NaN."""
+        found: object = self.__getattr__("speed")(name)
+        if isinstance(found, (int, float)) and 0 < found < math.inf:
+            return float(found)
+        raise LessonError(
+            f"it gives {str(found)[:50]!r} for {name}, where a multiple of the learning rate is a number above 0",
+            where=f"{place_of(self._method)}.speed, {_when(self.step)}",
+            mend="to leave a parameter as it is, set its requires_grad to False in prepare",
+        )
 
     def state(self) -> Mapping[str, Any]:
         """Call `state`, and see that it can be written: tensors, examples and JSON values under names."""
@@ -67,7 +79,7 @@ class Hooks:
         if why:
             raise LessonError(
                 why,
-                where=f"{_place(self._method)}.{hook}, {_when(self.step)}",
+                where=f"{place_of(self._method)}.{hook}, {_when(self.step)}",
                 mend="return a dict of tensors, dicts of tensors, lists of examples, and what JSON can hold",
             )
         return found
@@ -80,9 +92,9 @@ class Hooks:
             home = os.getpid()
             try:
                 return hook(*args, **kwargs)
-            except UserError:
+            except (UserError, KeyboardInterrupt):
                 raise
-            except (Exception, SystemExit) as error:  # who ends the process here would end it as if all were made
+            except BaseException as error:  # also SystemExit: it would end the process as if all were made
                 absent = explained(error) if isinstance(error, ImportError) else None
                 raise absent or _lesson_error(self._method, name, self.step, error) from error
             finally:
@@ -111,10 +123,9 @@ def _when(step: int) -> str:
 
 def _lesson_error(method: Method, hook: str, step: int, error: BaseException) -> LessonError:
     owner, line = _broke_in(method, hook, error)
-    first = next((text for text in str(error).splitlines() if text.strip()), "")
     return LessonError(
-        f"{type(error).__name__}: {first}{line}",
-        where=f"{_place(owner)}.{hook}, {_when(step)}",
+        f"{said_of(error)}{line}",
+        where=f"{place_of(owner)}.{hook}, {_when(step)}",
         mend="correct this hook; `clbench check learner` runs it over lessons that bring new labels, stops and sleeps",
     )
 
@@ -129,12 +140,3 @@ def _broke_in(method: Method, hook: str, error: BaseException) -> tuple[Method, 
                 owner = own
             line = f" (line {number} of {Path(frame.f_code.co_filename).name})"
     return owner, line
-
-
-def _place(method: Method) -> str:
-    """Give `my_file.py:MyL2` of a method."""
-    kind = type(method)
-    try:
-        return f"{Path(inspect.getfile(kind)).name}:{kind.__name__}"
-    except (TypeError, OSError):
-        return kind.__name__

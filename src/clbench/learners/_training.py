@@ -16,6 +16,7 @@ from clbench.core.errors import DataError
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Frozen, Lesson
+from clbench.learners._made import new_method
 
 if TYPE_CHECKING:
     from clbench.learners._method import Method
@@ -116,7 +117,7 @@ def plugin(
     """
 
     def build(config: Any, model: ModelSpec, seed: int, machine: Machine) -> Learner:
-        return trained(config, method(config), model, seed, machine)
+        return trained(config, new_method(method, config), model, seed, machine)
 
     settle = settle_copy if first_lesson_as is not None else None
     return LearnerPlugin(

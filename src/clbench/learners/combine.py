@@ -38,6 +38,7 @@ from clbench.core.protocols import LEVELS, Learner, LearnerPlugin, Stores
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Answer, Budget, Decode, Example, Lesson
 from clbench.learners._kept import examples_in
+from clbench.learners._made import new_method
 from clbench.learners._method import Method
 from clbench.learners._training import Training, plugin, trained
 
@@ -65,7 +66,9 @@ class Config(Training):
     def _each_by_its_own_config(cls, parts: tuple[Part, ...]) -> tuple[Part, ...]:
         opened = [_open(part, f"learner.parts[{i}]") for i, part in enumerate(parts)]
         names = [str(part["name"]) for part in parts]
-        refuse_conflicts(names, [found.method(config) for found, config in opened if found.method is not None])
+        refuse_conflicts(
+            names, [new_method(found.method, config) for found, config in opened if found.method is not None]
+        )
         return tuple(
             {
                 "name": name,
@@ -252,7 +255,7 @@ def method_of(config: Config) -> Combined:
     for i, part in enumerate(config.parts):
         found, own = _open(part, f"learner.parts[{i}]")
         assert found.method is not None, "refused by _open"
-        methods.append(found.method(found.config.model_validate({**own.model_dump(), **training})))
+        methods.append(new_method(found.method, found.config.model_validate({**own.model_dump(), **training})))
     return Combined(methods)
 
 

@@ -81,7 +81,7 @@ def check_shapes(auto: Any, name: str, folder: Path | None) -> None:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         with torch.device("meta"):
             wanted = {key: tuple(v.shape) for key, v in auto.from_config(config).state_dict().items()}
         there = dict(_headers(folder))

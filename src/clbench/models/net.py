@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from clbench.core.errors import ModelError, SpecError
+from clbench.core.extras import explained
 from clbench.core.gauge import DEVICE, GAUGES, Gauge
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
@@ -191,10 +192,11 @@ def pretrained(auto: Any, spec: ModelSpec, folder: Any, **settings: Any) -> Any:
     place = str(folder) if folder is not None else spec.name
     revision: dict[str, Any] = {} if folder is not None else {"revision": spec.revision}
     try:
-        found = auto.from_pretrained(place, **revision, **settings)
-    except ImportError:
-        raise
+        # Where it is not said, transformers asks at the terminal whether code of the checkpoint may run.
+        found = auto.from_pretrained(place, trust_remote_code=False, **revision, **settings)
     except Exception as error:  # whatever the library meets in a file that is not what it seems
+        if isinstance(error, ImportError) and explained(error) is not None:
+            raise
         check_shapes(auto, spec.name, folder)
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if type(error).__name__ == "UnpicklingError":

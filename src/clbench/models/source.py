@@ -265,8 +265,18 @@ def _read_json(path: Path, _stamp: tuple[int, int]) -> dict[str, Any]:
 
 
 def configuration(spec: ModelSpec) -> dict[str, Any]:
-    """Read the checkpoint's config.json, fetched for a model of the Hub."""
-    return stated(spec, "config.json")
+    """Read the checkpoint's config.json, fetched for a model of the Hub.
+
+    Raises:
+        ModelError: It is no JSON object, or what it says of its kind is no text.
+    """
+    found = stated(spec, "config.json")
+    named: Any = found.get("architectures") or []
+    kinds = [*named, found.get("model_type") or ""] if isinstance(named, list) else [None]
+    if not all(isinstance(kind, str) for kind in kinds):
+        what = "config.json says model_type or architectures in a form that is no text and no list of texts"
+        raise ModelError(what, where=spec.name, mend="write the checkpoint again")
+    return found
 
 
 def abilities(spec: ModelSpec) -> frozenset[Ability] | None:

@@ -19,7 +19,7 @@ from jinja2 import TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
 
 from clbench.core.errors import ModelError
-from clbench.models.bounds import Bounded
+from clbench.models.bounds import Bounded, TooMuchError
 
 NOW = datetime(2024, 7, 26)  # the date that the templates of Llama 3 put where nobody tells them one
 DATE = NOW.strftime("%d %b %Y")
@@ -58,7 +58,7 @@ def _compiled(source: str) -> Any:
         return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
     environment = Bounded(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
-    environment.filters["tojson"] = as_json
+    environment.filters["tojson"] = environment.guarded("tojson", as_json)
     known: Any = environment.globals
     known.update({"raise_exception": refuse, "strftime_now": NOW.strftime})
     return environment.from_string(source)
@@ -148,7 +148,14 @@ class Habits:
 
 
 def habits(source: str, names: Mapping[str, Any]) -> Habits:
-    """Return the habits of a template; a broken one has none, which rendering says."""
+    """Return the habits of a template; a broken one, or one without an end, has none, which rendering says."""
+    try:
+        return _habits(source, names)
+    except TooMuchError:
+        return Habits()
+
+
+def _habits(source: str, names: Mapping[str, Any]) -> Habits:
     system, ask, said = MARKS
     user = [("user", ask)]
     parts = not _writes(source, user, names) and _writes(source, user, names, parts=True)
@@ -175,6 +182,8 @@ def _attempt(
 ) -> str | None:
     try:
         return render(source, turns, names, ask=ask, parts=parts)
+    except TooMuchError:
+        raise  # another try would take as long
     except FAULTS:
         return None
 
@@ -221,6 +230,8 @@ class Template:
                 self._check_whole(attempt)
             except FAULTS as error:
                 first = first or error
+                if isinstance(error, TooMuchError):
+                    break
                 continue
             if change and change not in self._told:
                 self._told.add(change)

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from clbench.core.errors import DataError, LearnerError, LessonError, SpecError
+from clbench.core import plugins
+from clbench.core.errors import DataError, LearnerError, LessonError, SpecError, UserError, said_of
 from clbench.core.keys import canonical, digest, folder_digest
 from clbench.core.process import staying
 from clbench.core.progress import Progress, listener
@@ -379,7 +380,7 @@ def contained_check(name: str) -> list[Outcome]:
     """Check a learner of a user's file in a process that it may not leave unseen.
 
     Raises:
-        LearnerError: It would end its process.
+        LearnerError: It would end its process, or breaks where no check looks for it.
         SpecError: There is no such learner.
     """
     try:
@@ -388,3 +389,8 @@ def contained_check(name: str) -> list[Outcome]:
     except SystemExit as error:
         mend = "raise an exception where something is wrong, and return where nothing is"
         raise LearnerError(f"it ended its process (SystemExit: {error.code})", where=name, mend=mend) from error
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        what = f"{said_of(error)}{plugins.own_line(error)}"
+        raise LearnerError(what, where=name, mend="correct what it gives or raises there") from error

@@ -33,7 +33,7 @@ from clbench.engine.opening import stay_open
 from clbench.engine.schedule import Unit, urgency
 from clbench.engine.work import make_unit
 
-ENDS_S = 5.0  # a broken pool ends its workers; how they ended is known by then
+ENDS_S = 5.0  # in which workers end that are told to, or whose pool is broken
 SILENCE_S = 600.0  # without a word of a worker, before its user is told
 T = TypeVar("T")
 PRELOAD = ["clbench.models.warm", "clbench.engine.work"]
@@ -115,19 +115,31 @@ def _pool(workers: int) -> Generator[tuple[ProcessPoolExecutor, _Heard]]:
     heard = _Heard(context.Queue())
     others = set(multiprocessing.active_children())
     given = (heard.told, os.getpid(), str(Path.cwd()))
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_open_worker, initargs=given) as pool:
-        try:
-            yield pool, heard
-        except (BrokenProcessPool, EOFError, ConnectionError) as error:
-            ended = heard.seen - others
-            for process in ended:
-                process.join(timeout=ENDS_S)  # its exit code is known once it has been waited for
-            # A process that ended with 0 has broken the pool too: it had not done its work.
-            raise _broken(workers, [p.exitcode for p in ended if p.exitcode is not None]) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_open_worker, initargs=given)
+    try:
+        yield pool, heard
+    except (BrokenProcessPool, EOFError, ConnectionError) as error:
+        ended = heard.seen - others
+        for process in ended:
+            process.join(timeout=ENDS_S)  # its exit code is known once it has been waited for
+        _pass_on(heard)  # what they had begun
+        # A process that ended with 0 has broken the pool too: it had not done its work.
+        codes = [(p.exitcode, heard.who.get(p.pid or 0, "")) for p in ended if p.exitcode is not None]
+        raise _broken(workers, codes) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        _end(heard.seen - others)
     _pass_on(heard)  # what workers told last comes when they have ended
+
+
+def _end(workers: set[BaseProcess]) -> None:
+    """Wait for workers that have nothing to do any more; what a file has started in one may never let it end."""
+    until = time.monotonic() + ENDS_S
+    for process in workers:
+        process.join(timeout=max(until - time.monotonic(), 0))
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -> T:
@@ -138,6 +150,7 @@ def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -
     """
     with _pool(1) as (pool, heard):
         future = pool.submit(_called, work, label)
+        heard.seen.update(multiprocessing.active_children())
         while not wait([future], timeout=0.2).done:
             heard.seen.update(multiprocessing.active_children())
             _pass_on(heard)
@@ -223,17 +236,24 @@ def _watch(heard: _Heard, limit_s: float | None) -> None:
             raise WorkerError(f"it takes longer than {limit_s:g} seconds, and was ended", where=label, mend=mend)
 
 
-def _broken(workers: int, codes: Sequence[int]) -> WorkerError:
-    """Say how a pool broke: by the exit code of the worker that ended first; the others were told to end (SIGTERM)."""
-    codes = [c for c in codes if c not in (0, -signal.SIGTERM)] or [c for c in codes if c == 0] or list(codes)
-    where, kept = f"--workers {workers}", "what is finished is kept"
-    if not codes:
+def _broken(workers: int, ended: Sequence[tuple[int, str]]) -> WorkerError:
+    """Say how a pool broke: by the exit code of the worker that ended first, and what it was at.
+
+    The others were told to end (SIGTERM).
+    """
+    first = [one for one in ended if one[0] not in (0, -signal.SIGTERM)] or [one for one in ended if one[0] == 0]
+    kept = "what is finished is kept"
+    if not ended:
         mend = f"run the same command with --workers 1, which makes everything in this process; {kept}"
-        return WorkerError("no worker could be started; what it said stands above", where=where, mend=mend)
-    if codes[0] == -signal.SIGKILL:
+        return WorkerError(
+            "no worker could be started; what it said stands above", where=f"--workers {workers}", mend=mend
+        )
+    code, label = (first or list(ended))[0]
+    where = label or f"--workers {workers}"
+    if code == -signal.SIGKILL:
         mend = f"run the same command again with fewer workers; {kept}"
         return WorkerError("a worker was killed, perhaps because memory ran out", where=where, mend=mend)
-    how = f"by {signal.Signals(-codes[0]).name}" if codes[0] < 0 else f"with exit code {codes[0]}"
+    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     if workers == 1:
         mend = f"look in the learner's file for what ends a process; {kept}"
         return WorkerError(f"a worker ended {how} before its work was done", where=where, mend=mend)
