@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clbench.cli import main as cli
 from clbench.cli import terminal
 from clbench.cli.main import main
 from clbench.core import notice
@@ -175,3 +176,16 @@ def test_an_interrupt_says_what_is_kept(monkeypatch, capsys):
     monkeypatch.setattr("clbench.data.show.find", stops)
     assert main(["show", "worlds"]) == 130
     assert "clbench: stopped; 11 of 28 units are kept, and the same command goes on" in capsys.readouterr().err
+
+
+def test_help_into_a_closed_pipe_is_no_error_of_a_learner(monkeypatch, capsys):
+    def printed(**_):
+        try:
+            raise BrokenPipeError
+        except OSError:
+            sys.exit(1)  # as click does
+
+    monkeypatch.setattr(cli, "app", printed)
+    with pytest.raises(BrokenPipeError):
+        cli.main(["advise", "--help"])
+    assert capsys.readouterr().err == ""

@@ -98,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with staying():
             result = app(args=given, standalone_mode=False)
     except SystemExit as error:  # of code that is not ours: what it leaves is no result, whatever its code says
+        if isinstance(error.__context__, BrokenPipeError):  # click makes an exit of it
+            raise error.__context__ from None
         what = f"something that it called ended clbench with exit code {error.code}, and gave no result"
         mend_it = "look for an exit in the file that is named as a learner, and in plug-ins; what is finished is kept"
         return _refused(UserError(what, mend=mend_it), mend)
