@@ -13,6 +13,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binom
@@ -35,19 +36,32 @@ SHARES = (0.02, 0.1, 0.5, 0.9, 0.98)
 WANTED = (0.93, 0.97)
 CAREFUL = (0.93, 1.0)  # so few items or groups that nothing lies between too little and more than enough
 CALLED = (0.0, 0.05)
+ZIPF = 0  # in place of a size: groups of unequal size
 
 
-def chances(rng, groups: int, size: int, share: float, alike: float) -> np.ndarray:
-    """Draw the chance of every item, shape (groups * size,): the same within a group, with this correlation."""
-    if size == 1 or share == 0:
-        return np.full(groups * size, share)
+class Parts(NamedTuple):
+    """Groups of an exam: how many, items of each (ZIPF: most of one or two, a few of dozens), correlation within."""
+
+    groups: int
+    size: int
+    alike: float = 0.1
+
+    def drawn(self, rng) -> np.ndarray:
+        """Give how many items each group has."""
+        return np.minimum(rng.zipf(1.5, self.groups), 60) if self.size == ZIPF else np.full(self.groups, self.size)
+
+
+def chances(rng, each: np.ndarray, share: float, alike: float) -> np.ndarray:
+    """Draw the chance of every item, shape (items,): the same within a group, with this correlation."""
+    if each.max() == 1 or share == 0:
+        return np.full(each.sum(), share)
     weight = (1 - alike) / alike
-    return np.repeat(rng.beta(share * weight, (1 - share) * weight, size=groups), size)
+    return np.repeat(rng.beta(share * weight, (1 - share) * weight, size=len(each)), each)
 
 
-def names(groups: int, size: int) -> tuple[str, ...]:
+def names(each: np.ndarray) -> tuple[str, ...]:
     """Give the group of every item; none where each stands for itself."""
-    return tuple(str(i // size) for i in range(groups * size)) if size > 1 else ()
+    return tuple(map(str, np.repeat(np.arange(len(each)), each))) if each.max() > 1 else ()
 
 
 # --- one exam -------------------------------------------------------------------------------------------------------
@@ -63,31 +77,32 @@ def exact(items: int) -> tuple[float, float]:
     return float(covered.min()), float(covered.mean())
 
 
-def one_score(rng, runs: int, groups: int, size: int, alike: float = 0.1) -> tuple[float, float]:
+def one_score(rng, runs: int, parts: Parts) -> tuple[float, float]:
     """Give (lowest, mean) coverage of one score over SHARES, with groups."""
     found = []
     for share in SHARES:
         hits = 0
         for _ in range(runs):
-            scores = (rng.random(groups * size) < chances(rng, groups, size, share, alike)).astype(float)
-            _, low, high = score_interval(scores, groups=names(groups, size))
+            each = parts.drawn(rng)
+            scores = (rng.random(each.sum()) < chances(rng, each, share, parts.alike)).astype(float)
+            _, low, high = score_interval(scores, groups=names(each))
             hits += low - 1e-12 <= share <= high + 1e-12
         found.append(hits / runs)
     return min(found), float(np.mean(found))
 
 
-def pairs(rng, runs: int, groups: int, size: int, lost: float, gained: float) -> tuple[float, float]:
+def pairs(rng, runs: int, parts: Parts, lost: float, gained: float) -> tuple[float, float]:
     """Give the coverage of a paired difference, and how often the gate's test calls a fall at 5 %."""
     hits = called = 0
     for _ in range(runs):
-        fall = chances(rng, groups, size, lost, 0.1)
-        rise = chances(rng, groups, size, gained, 0.1)
-        draw = rng.random(groups * size)
+        each = parts.drawn(rng)
+        fall, rise = chances(rng, each, lost, parts.alike), chances(rng, each, gained, parts.alike)
+        draw = rng.random(each.sum())
         change = np.where(draw < fall, -1.0, np.where(draw > 1 - rise, 1.0, 0.0))
         one, two = (change < 0).astype(float), (change > 0).astype(float)
-        found = paired_difference(one, two, groups=names(groups, size) or None)
+        found = paired_difference(one, two, groups=names(each) or None)
         hits += found.low <= gained - lost <= found.high
-        called += drop_p(one, two, groups=names(groups, size) or None) <= 0.05
+        called += drop_p(one, two, groups=names(each) or None) <= 0.05
     return hits / runs, called / runs
 
 
@@ -118,8 +133,8 @@ def own_rule(rng, runs: int, items: int) -> tuple[float, float, float]:
 # --- figures --------------------------------------------------------------------------------------------------------
 
 
-def record(tasks: list[np.ndarray], groups: tuple[str, ...], tag: str) -> tuple[Matrix, Sheets]:
-    """Make a run's matrix and item records from the scores of its tasks, shape (rows, items) each."""
+def record(tasks: list[np.ndarray], groups: list[tuple[str, ...]], tag: str) -> tuple[Matrix, Sheets]:
+    """Make a run's matrix and item records from the scores of its tasks, shape (rows, items) each, and their groups."""
     rows = len(tasks[0])
     columns = tuple(Column(name=f"t{i}", taught=min(i + 1, rows - 1)) for i in range(len(tasks)))
     counts = np.array([[t.shape[1] for t in tasks]] * rows)
@@ -130,7 +145,7 @@ def record(tasks: list[np.ndarray], groups: tuple[str, ...], tag: str) -> tuple[
             digest=f"{tag} {i}",
             scorer=ScorerSpec(name="exact"),
             ids=tuple(map(str, range(t.shape[1]))),
-            groups=groups,
+            groups=groups[i],
             rows={
                 k: Row.model_construct(ask=str(k), scores="".join("01"[int(v)] for v in row), parts=())
                 for k, row in enumerate(t)
@@ -141,18 +156,19 @@ def record(tasks: list[np.ndarray], groups: tuple[str, ...], tag: str) -> tuple[
     return matrix, Sheets.model_construct(sheets=sheets)
 
 
-def average(rng, runs: int, exams: int, groups: int, size: int, share: float) -> tuple[float, float]:
+def average(rng, runs: int, exams: int, parts: Parts, share: float) -> tuple[float, float]:
     """Give the coverage of AP over exams, and how often two equal runs' AP are called different at 5 %."""
     hits = called = 0
     for run in range(runs):
-        chance = [chances(rng, groups, size, share, 0.2) for _ in range(exams)]
+        each = [parts.drawn(rng) for _ in range(exams)]
+        chance = [chances(rng, num, share, parts.alike) for num in each]
         first = [(rng.random(len(c)) < c).astype(float) for c in chance]
         again = [
             np.where(rng.random(len(c)) < 0.4, rng.random(len(c)) < c, f) for c, f in zip(chance, first, strict=True)
         ]
         found = []
         for last in (first, again):
-            matrix, sheets = record([np.stack([0 * x, x]) for x in last], names(groups, size), f"{run}")
+            matrix, sheets = record([np.stack([0 * x, x]) for x in last], [names(num) for num in each], f"{run}")
             drawn = figure_draws(matrix, matrix_draws(matrix, sheets), [AP])
             found.append(([all_metrics()[AP].compute(matrix)], [drawn[AP]]))
         low, high = interval(*found[0], (0.0, 1.0))
@@ -194,7 +210,7 @@ def figures(rng, runs: int, fall: float, groups: int, size: int, tasks: int = 5)
             difficulty = shared if size == 1 else (shared + own) / np.sqrt(2)
             chance = sigmoid(level[:, task, None] - difficulty)
             scores.append((rng.random(chance.shape) < chance).astype(float))
-        matrix, sheets = record(scores, names(groups, size), f"figures {run}")
+        matrix, sheets = record(scores, [names(np.full(groups, size))] * tasks, f"figures {run}")
         drawn = figure_draws(matrix, matrix_draws(matrix, sheets), list(plugins))
         for name, plugin in plugins.items():
             low, high = interval([plugin.compute(matrix)], [drawn[name]], (plugin.low, plugin.high))
@@ -214,7 +230,7 @@ def seeds(rng, runs: int, num: int = 3, deviation: float = 0.4, tasks: int = 5, 
         for _ in range(num):
             chance = sigmoid((level + deviation * rng.standard_normal())[:, None] - difficulty)
             last = (rng.random(chance.shape) < chance).astype(float)
-            matrix, sheets = record([np.stack([0 * x, x]) for x in last], (), f"seeds {run}")
+            matrix, sheets = record([np.stack([0 * x, x]) for x in last], [()] * tasks, f"seeds {run}")
             values.append(float(last.mean()))
             draws.append(figure_draws(matrix, matrix_draws(matrix, sheets), [AP])[AP])
         low, high = interval(values, draws, (0.0, 1.0))
@@ -269,16 +285,16 @@ def exam_rows(rng, runs: int) -> Iterator[Line]:
         yield f"one score, {items} items: lowest over shares of 2 to 98 %, summed exactly", low, (0.925, 1.0)
         yield f"one score, {items} items: mean over shares", mean, wanted
     for groups, size in ((3, 30), (5, 8), (10, 30), (30, 4), (100, 4)):
-        low, mean = one_score(rng, runs, groups, size)
+        low, mean = one_score(rng, runs, Parts(groups, size))
         yield f"one score, {groups} groups of {size}: lowest of shares 2, 10, 50, 90, 98 %", low, (0.92, 1.0)
         yield f"one score, {groups} groups of {size}: mean over shares", mean, CAREFUL if groups < 100 else WANTED
     for groups, size in ((10, 1), (30, 1), (100, 1), (400, 1), (3, 30), (5, 8), (10, 30), (30, 4), (100, 4)):
         what = f"{groups} groups of {size}" if size > 1 else f"{groups} items"
         few = CAREFUL if groups < 100 else WANTED
-        covered, called = pairs(rng, runs, groups, size, 0.15, 0.15)
+        covered, called = pairs(rng, runs, Parts(groups, size), 0.15, 0.15)
         yield f"paired difference, {what}, 15 % lost and 15 % gained", covered, few
         yield "the same, called a fall by the gate's test at 5 %", called, (0.0, 0.06)
-        yield f"paired difference, {what}, 10 % lost only", pairs(rng, runs, groups, size, 0.1, 0.0)[0], few
+        yield f"paired difference, {what}, 10 % lost only", pairs(rng, runs, Parts(groups, size), 0.1, 0.0)[0], few
     for items in (30, 100, 400):
         score, change, called = own_rule(rng, runs, items)
         yield f"entity F1 of {items} items", score, WANTED
@@ -291,7 +307,7 @@ def figure_rows(rng, runs: int) -> Iterator[Line]:
     for exams, groups, size in ((1, 10, 1), (4, 10, 1), (20, 10, 1), (4, 100, 1), (4, 3, 16), (20, 3, 16), (4, 10, 4)):
         what = f"{groups} groups of {size}" if size > 1 else f"{groups} items"
         for share in (0.5, 0.98):
-            covered, called = average(rng, runs, exams, groups, size, share)
+            covered, called = average(rng, runs, exams, Parts(groups, size, 0.2), share)
             bounds = CAREFUL if share > 0.9 or size > 1 or exams == 1 else WANTED
             yield f"AP over {exams} exams of {what}, {100 * share:.0f} % right", covered, bounds
             yield "the same, equal runs called different at 5 %", called, (0.0, 0.07)
@@ -301,6 +317,23 @@ def figure_rows(rng, runs: int) -> Iterator[Line]:
             for name, covered in figures(rng, runs, fall, groups, size).items():
                 yield f"{all_metrics()[name].symbol}, 5 tasks of {what}, {how}", covered, (0.92, 1.0)
     yield "AP over 3 seeds, 5 exams of 100 items", seeds(rng, 3 * runs), WANTED
+
+
+def uneven_rows(rng, runs: int) -> Iterator[Line]:
+    """Yield the rows of groups of unequal size."""
+    what = "30 groups of Zipf's sizes"
+    for alike in (0.2, 0.6):
+        parts = Parts(30, ZIPF, alike)
+        low, mean = one_score(rng, runs, parts)
+        yield f"one score, {what}, correlation {alike}: lowest of shares 2, 10, 50, 90, 98 %", low, (0.92, 1.0)
+        yield "the same: mean over shares", mean, CAREFUL
+        covered, called = pairs(rng, runs, parts, 0.15, 0.15)
+        yield f"paired difference, {what}, correlation {alike}, 15 % lost and 15 % gained", covered, CAREFUL
+        yield "the same, called a fall by the gate's test at 5 %", called, (0.0, 0.06)
+        for exams in (4, 20):
+            covered, called = average(rng, max(runs // 3, 20), exams, parts, 0.5)
+            yield f"AP over {exams} exams of {what}, correlation {alike}, 50 % right", covered, CAREFUL
+            yield "the same, equal runs called different at 5 %", called, (0.0, 0.07)
 
 
 def gate_rows(rng, runs: int) -> Iterator[Line]:
@@ -321,6 +354,7 @@ def rows(runs: int, seed: int) -> Iterator[Line]:
     yield from exam_rows(rng, runs)
     yield from figure_rows(rng, max(runs // 3, 20))
     yield from gate_rows(rng, runs)
+    yield from uneven_rows(np.random.default_rng(seed + 1), runs)
 
 
 def main() -> int:

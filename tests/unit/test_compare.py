@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,6 +131,23 @@ def test_figures_and_exams_that_differ_are_told_from_those_that_do_not(pair):
     assert exams["rules"].p == 1.0
     assert exams["rules"].change.low < 0 < exams["rules"].change.high, "no difference is seen, and not surely none"
     assert ("learner.name", "sft", "replay") in found.settings
+
+
+def test_the_very_same_answers_leave_no_doubt_and_equal_ones_do():
+    """Answers with one key in the store were given once: a run beside itself, or two that share their rows."""
+    one, two = run("sft", cells(10)), run("replay", cells(10))
+    shared = one.sheets.sheets
+    same = replace(two, sheets=one.sheets)
+    found = compare(*groups([one, same]))
+    assert {(f.change, f.p) for f in found.figures} == {((0.0, 0.0), 1.0)}
+    assert {(e.change.low, e.change.high, e.p) for e in found.exams} == {(0.0, 0.0, 1.0)}
+    equal = compare(*groups([one, two]))
+    assert all(f.change.low < 0 < f.change.high for f in equal.figures)
+    assert all(e.change.low < 0 < e.change.high for e in equal.exams)
+    partly = replace(two, sheets=Sheets(sheets=(*two.sheets.sheets[:2], shared[2])))
+    figures = {f.name: f.change for f in compare(*groups([one, partly])).figures}
+    assert figures["general_ability_delta"] == (0.0, 0.0), "the sums are the very same"
+    assert figures["average_performance"].low < 0 < figures["average_performance"].high
 
 
 def test_seeds_are_paired(tmp_path):

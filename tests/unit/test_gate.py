@@ -28,7 +28,10 @@ def test_a_baseline_is_read_back_and_an_edited_one_is_refused(tmp_path):
     assert read_baseline(path) == OLD
     assert read_baseline(path, OLD.seal[:10]) == OLD
     with pytest.raises(DataError, match="does not bear the seal 0000"):
-        read_baseline(path, "0000")
+        read_baseline(path, "0" * 16)
+    for no_seal in ("", OLD.seal[:3]):  # such as a variable of CI that is not set
+        with pytest.raises(DataError, match="is no seal"):
+            read_baseline(path, no_seal)
     text = path.read_text()
     path.write_text(text.replace('"scores":"1111', '"scores":"0111'))
     with pytest.raises(DataError, match="was edited"):
@@ -168,9 +171,33 @@ def test_history_keeps_every_other_checkpoint(tmp_path):
     with (tmp_path / "gates.jsonl").open("a") as f:
         f.write('{"cut')
     assert len(history(tmp_path)) == 3, "a line that was cut short is left out"
+    remember(tmp_path, WORSE)
+    assert [p.model for p in history(tmp_path)] == ["old", "new", "old", "new"], "and what follows does not hang on it"
     (tmp_path / "gates.jsonl").write_text('{"model": 1}\n')
     with pytest.raises(StoreError, match="no entry of the history"):
         history(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"model":"new"', b'"model":"\xff"'),
+        (b'"scores":"1', b'"scores":"11'),
+        (b'"groups":[]', b'"groups":["a","b"]'),
+        (b'"scores":{"programs":[0.625,80]', b'"scores":{"programs":[NaN,80]'),
+        (b'"scores":{"programs":[0.625,80]', b'"scores":{"programs":[0.625,0]'),
+    ],
+)
+def test_a_damaged_line_of_the_history_is_named(tmp_path, old, new):
+    for each in (OLD, WORSE):
+        remember(tmp_path, each)
+    path = tmp_path / "gates.jsonl"
+    first, second, _ = path.read_bytes().split(b"\n")
+    assert old in second
+    path.write_bytes(first + b"\n" + second.replace(old, new, 1) + b"\n")
+    with pytest.raises(StoreError, match="is no entry of the history") as caught:
+        history(tmp_path)
+    assert str(caught.value).startswith(f"{path}:2")
 
 
 def series(values, items=400):

@@ -80,6 +80,19 @@ def test_blindness_is_the_least_that_no_flip_shows():
     assert gate.blindness(OLD, 0.2) == []
 
 
+def test_blindness_counts_groups_and_not_their_items():
+    """Ten groups of eight that stand and fall together show as little as ten items do: what the gate then says."""
+    groups = tuple(str(i // 8) for i in range(80))
+    sheet = OLD.exams[0].sheet.model_copy(update={"groups": groups})
+    grouped = OLD.model_copy(update={"exams": (OLD.exams[0].model_copy(update={"sheet": sheet}),)})
+    said = "\n".join(gate.blindness(grouped, 0.1))
+    edge = blind_below(10)
+    assert f"sums (80 items in 10 groups: {100 * edge:.1f})" in said
+    assert "in as many groups where items belong together" in said
+    assert worse_p(Pairs("x", *flipped(0, 0, 80), groups), edge) == pytest.approx(0.05, rel=1e-2)
+    assert gate.blindness(grouped, edge + 0.01) == []
+
+
 def test_a_fall_of_the_margin_is_rarely_called_not_worse():
     rng, wrong, alarms = np.random.default_rng(5), 0, 0
     for _ in range(150):

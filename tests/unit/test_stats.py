@@ -258,13 +258,13 @@ def test_one_score_holds_the_truth_as_often_as_it_says(bench):
         assert lowest > 0.925
         assert 0.94 < mean < 0.975
     for groups, size in ((3, 30), (10, 30)):
-        lowest, _ = bench.one_score(np.random.default_rng(1), 100, groups, size)
+        lowest, _ = bench.one_score(np.random.default_rng(1), 100, bench.Parts(groups, size))
         assert lowest > 0.95 - 4 * math.sqrt(0.05 * 0.95 / 100)
 
 
 @pytest.mark.parametrize(("groups", "size"), [(30, 1), (3, 30), (10, 30), (30, 4)])
 def test_paired_differences_hold_the_truth_as_often_as_they_say(bench, groups, size):
-    covered, called = bench.pairs(np.random.default_rng(2), 300, groups, size, 0.15, 0.15)
+    covered, called = bench.pairs(np.random.default_rng(2), 300, bench.Parts(groups, size), 0.15, 0.15)
     assert covered > 0.95 - 3 * math.sqrt(0.05 * 0.95 / 300)
     assert called < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
 
@@ -273,10 +273,17 @@ def test_paired_differences_hold_the_truth_as_often_as_they_say(bench, groups, s
     ("exams", "groups", "size", "share"), [(4, 10, 1, 0.98), (4, 10, 1, 0.5), (4, 3, 16, 0.5), (10, 3, 16, 0.98)]
 )
 def test_figures_of_few_items_and_groups_hold_the_truth(bench, exams, groups, size, share):
-    covered, called = bench.average(np.random.default_rng(3), 80, exams, groups, size, share)
+    covered, called = bench.average(np.random.default_rng(3), 80, exams, bench.Parts(groups, size, 0.2), share)
     slack = 3 * math.sqrt(0.05 * 0.95 / 80)
     assert covered > 0.95 - slack
     assert called < 0.05 + slack
+
+
+def test_figures_of_groups_of_unequal_size_hold_the_truth(bench):
+    """Sizes by Zipf's law, correlation 0.6: 86 to 92 % of intervals did, as samples show the few large groups alone."""
+    covered, called = bench.average(np.random.default_rng(1), 120, 4, bench.Parts(30, bench.ZIPF, 0.6), 0.5)
+    assert covered > 0.94
+    assert called < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 120)
 
 
 def test_all_right_is_no_certainty():

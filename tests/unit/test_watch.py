@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ from gate_builders import OLD, taken
 from clbench.cli.main import main
 from clbench.core.baseline import Baseline
 from clbench.core.keys import canonical
-from clbench.core.matrix import Matrix
-from clbench.core.sheets import Row
-from clbench.core.spec import ModelSpec
-from clbench.core.types import ScorerSpec
+from clbench.core.matrix import Column, Matrix
+from clbench.core.outline import Outline
+from clbench.core.sheets import Row, Sheet, Sheets
+from clbench.core.spec import ModelSpec, RunSpec
+from clbench.core.types import Meters, ScorerSpec
 from clbench.metrics.average import average_by_lesson
 from clbench.report import watch, watch_text
+from clbench.report.gather import RunRecord
 from clbench.stats.marked import Marked
 from clbench.store.history import history, remember
 
@@ -221,3 +224,57 @@ def test_harder_tasks_are_no_decline_and_forgetting_is(forgotten, rings):
     (found,) = watch.watched([watch.Series("run", "own tasks", values, 10_000, names, changes=changes)], 5, 0.05)
     assert (found.declined is not None) is rings
     assert found.target == pytest.approx(np.mean(values[:5]))
+
+
+def grown(asked):
+    """Make a run of a model that stays as it is, in which three tasks have more choices in later rows, or not."""
+    rng, rounds = np.random.default_rng(8), 4
+    columns = tuple(Column(name=f"t{i}", taught=i + 1, size=ITEMS) for i in range(3))
+    sheets, values = [], np.full((rounds, 3), np.nan)
+    for i, column in enumerate(columns):
+        rows = {}
+        for k in range(rounds):
+            share = 0.9 / (1 + max(k, i + 1))
+            right = rng.random(ITEMS) < (share if asked(k, i) else 0.45)
+            values[k, i] = right.mean()
+            scores = "".join("01"[int(r)] for r in right)
+            rows[k] = Row(asked=f"{max(k, i + 1)}" if asked(k, i) else "q", ask=f"{k}", mark="m", scores=scores)
+        ids = tuple(map(str, range(ITEMS)))
+        scorer = ScorerSpec(name="label")
+        sheets.append(Sheet(exam=column.name, digest=column.name, scorer=scorer, version=1, ids=ids, rows=rows))
+    counts = np.full(values.shape, ITEMS)
+    return RunRecord(
+        folder=Path(),
+        spec=RunSpec(name="run", learner={"name": "frozen"}, stream="classes"),
+        outline=Outline(name="classes", rounds=(), tasks=(), questions=(), similarity=()),
+        matrix=Matrix(values, counts, np.zeros_like(counts), columns),
+        scores={},
+        meters=Meters(),
+        provenance={},
+        sheets=Sheets(sheets=tuple(sheets)),
+    )
+
+
+def test_questions_that_get_more_choices_are_no_fall():
+    """A model that is left alone answers fewer of them right in every row; there is nothing to compare it with."""
+    (found,) = watch.watched(watch.run_series([grown(lambda _k, _i: True)]), 2, 0.05)
+    assert found.series.values[-1] < found.series.values[0] - 0.15
+    assert (found.rang, found.asked_anew, found.state) == (None, True, "not watched")
+    assert found.series.changes == (0.0, 0.0, 0.0)
+    assert "1 not watched, since every round asks otherwise" in watch_text.summary([found], 0.05)
+    assert "not watched: asks otherwise" in watch_text.as_table([found], 0.05)
+    assert "not watched: every round asks otherwise" in watch_text.watch_page([found], 0.05)
+    assert watch_text.as_json([found], 0.05)["series"][0]["asked_anew"] is True
+
+
+def test_tasks_beside_those_with_more_choices_are_watched():
+    run = grown(lambda _k, i: i == 1)
+    sheet = run.sheets.sheets[0]
+    lost = sheet.model_copy(
+        update={"rows": {**sheet.rows, 3: sheet.rows[3].model_copy(update={"scores": "0" * ITEMS})}}
+    )
+    (quiet,) = watch.watched(watch.run_series([run]), 2, 0.05)
+    assert (quiet.rang, quiet.asked_anew) == (None, False)
+    fallen = replace(run, sheets=Sheets(sheets=(lost, *run.sheets.sheets[1:])))
+    (found,) = watch.watched(watch.run_series([fallen]), 2, 0.05)
+    assert found.fell == 2

@@ -121,10 +121,10 @@ def gate(
         answers = Store(folder if repeat else how.store)
         new = ask.take(spec, exams, old.names, old.items, answers, how)
     report = replace(gate_report(old, new, exams, margin, own, level), strict=strict)
-    remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))
+    say_json(texts.as_json(report)) if as_json else say(texts.as_table(report))
     _write(junit, texts.as_junit(report))
     _write(markdown, texts.as_markdown(report))
-    say_json(texts.as_json(report)) if as_json else say(texts.as_table(report))
+    remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))
     if report.failed:
         raise typer.Exit(REGRESSED)
 

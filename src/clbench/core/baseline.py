@@ -16,6 +16,7 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import ExamKind, Frozen
 
 FORMAT = 2  # 1 knows neither parts nor machine, and its seal holds the time
+SHORTEST = 8  # characters of a seal that tell it from others
 UNKNOWN = "not known"  # a part that the clbench which made a baseline did not look at
 
 
@@ -98,10 +99,12 @@ def read_baseline(path: Path, seal: str | None = None) -> Baseline:
 
     Args:
         path: The file.
-        seal: The seal that it must bear, where the caller keeps that apart from the file; its beginning will do.
+        seal: The seal that it must bear, where the caller keeps that apart from the file; its beginning, of
+            `SHORTEST` characters or more, will do.
 
     Raises:
-        DataError: It is missing, no baseline, of a newer format, was changed, or bears another seal.
+        DataError: It is missing, no baseline, of a newer format, was changed, or bears another seal; or
+            what it must bear is no seal.
     """
     again = "make it anew with `clbench baseline`"
     try:
@@ -114,6 +117,9 @@ def read_baseline(path: Path, seal: str | None = None) -> Baseline:
         raise DataError(f"format {found.format} is newer than this clbench", where=str(path), mend="update clbench")
     if found.sealed().seal != found.seal:
         raise DataError("the baseline was edited: its seal does not fit its content", where=str(path), mend=again)
+    if seal is not None and len(seal) < SHORTEST:
+        what = f"{seal!r} is no seal: {SHORTEST} or more of its characters are wanted"
+        raise DataError(what, where="--seal", mend="is the variable that holds it empty? `clbench baseline` told it")
     if seal is not None and not found.seal.startswith(seal):
         mend = f"the file bears {found.seal[:16]}; use the right file, or the seal that `clbench baseline` told"
         raise DataError(f"the baseline does not bear the seal {seal[:16]}", where=str(path), mend=mend)

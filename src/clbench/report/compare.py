@@ -14,7 +14,7 @@ from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.sheets import Sheet
 from clbench.metrics import all_metrics
 from clbench.report import originals
-from clbench.report.gather import Group, RunRecord, group_runs, load_runs
+from clbench.report.gather import Group, RunRecord, group_runs, load_runs, seed_order
 from clbench.report.marks import marked_rows
 from clbench.stats.bootstrap import Interval, difference_of, possible
 from clbench.stats.marked import Marked
@@ -255,7 +255,7 @@ def _exams(one: Group, two: Group) -> tuple[ExamChange, ...]:
             exam=name,
             one=a.value,
             two=b.value,
-            change=paired_difference(a, b, groups=groups),
+            change=_change(a, b, groups, certain=_very_same(one, two, name)),
             p=p,
             adjusted=corrected,
             gained=int((b.means > a.means).sum()),
@@ -264,6 +264,16 @@ def _exams(one: Group, two: Group) -> tuple[ExamChange, ...]:
         )
         for (name, a, b, groups), p, corrected in zip(found, p_values, holm(p_values), strict=True)
     )
+
+
+def _very_same(one: Group, two: Group, exam: str) -> bool:
+    """Tell whether both sides' last rows are the very same answers, and not only equal ones: other items would be."""
+    asks = [[r.sheets.named(exam).rows[g.mean.num_lessons].ask for r in seed_order(g.runs)] for g in (one, two)]
+    return asks[0] == asks[1] and all(asks[0])
+
+
+def _change(one: Marked, two: Marked, groups: Sequence[str] | None, *, certain: bool) -> Difference:
+    return Difference(0.0, 0.0, 0.0, one.items) if certain else paired_difference(one, two, groups=groups)
 
 
 def _flips(one: RunRecord, two: RunRecord, most: int) -> Iterator[Flip]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,12 @@ from clbench.core.matrix import Matrix
 from clbench.core.sheets import Sheet, Sheets
 from clbench.metrics import all_metrics
 from clbench.report.marks import marked_rows
-from clbench.stats.bootstrap import ENOUGH, Samples, item_weights, row_draws
+from clbench.stats.bootstrap import ENOUGH, Samples, Uneven, item_weights, row_draws
+from clbench.stats.effect import Places
 from clbench.stats.paired import clusters
 
 DRAWS = 200
+NUDGE = 1e-6  # step of a cell that shows how steeply a figure goes with it
 ALONE = 8  # samples in which one exam alone is drawn anew, to see how much of a figure hangs on it
 Floats = NDArray[np.float64]
 
@@ -32,6 +34,9 @@ class MatrixDraws:
         sizes: Items of a group of each exam, 1 without groups, shape (E,).
         same: Rows of an exam with one number are the very same answers, shape (T+1, E): what was not taught again
             cannot differ.
+        answers: What tells the answers of every exam, row by row; empty where it is not known.
+        uneven: By place of an exam whose groups are of unequal size: (what each item adds to the cell of every row,
+            shape (T+1, items), 0 where not asked; the group of each item).
     """
 
     values: Floats
@@ -39,6 +44,8 @@ class MatrixDraws:
     freedom: Floats
     sizes: Floats
     same: NDArray[np.int64]
+    answers: tuple[tuple[str, ...], ...] = ()
+    uneven: Mapping[int, tuple[Floats, Places]] = field(default_factory=dict[int, tuple[Floats, Places]])
 
 
 def matrix_draws(matrix: Matrix, sheets: Sheets) -> MatrixDraws | None:
@@ -47,6 +54,7 @@ def matrix_draws(matrix: Matrix, sheets: Sheets) -> MatrixDraws | None:
     All rows of a column see the same sample of its items, and so do all runs that sit the same exam. Each exam's score
     is computed anew by its own rule. Deviations are stretched by sqrt(G / (G - 1)), G independent items, or the
     effective number of groups, n^2 / sum n_c^2: a sample of few is less varied than what it was drawn from.
+    What samples of groups of unequal size do not show is added afterwards (`Uneven`).
     """
     found = {s.exam: s for s in sheets.sheets}
     if any(name not in found for name in matrix.exams):
@@ -54,6 +62,7 @@ def matrix_draws(matrix: Matrix, sheets: Sheets) -> MatrixDraws | None:
     rows, columns = matrix.values.shape
     drawn = np.full((DRAWS, rows, columns), np.nan)
     about, same = np.zeros((3, columns)), np.tile(np.arange(rows)[:, None], columns)
+    uneven: dict[int, tuple[Floats, Places]] = {}
     for place, name in enumerate(matrix.exams):
         sheet = found[name]
         places = clusters(sheet.groups or None, len(sheet.ids))
@@ -66,7 +75,21 @@ def matrix_draws(matrix: Matrix, sheets: Sheets) -> MatrixDraws | None:
         for step, ask in asked.items():
             same[step, place] = min(k for k, other in asked.items() if other == ask)
         drawn[:, :, place] = matrix.values[:, place] + stretch * _deviations(sheet, rows)
-    return MatrixDraws(drawn, about[0], about[1], about[2], same)
+        if places is not None and counts.min() < counts.max():
+            uneven[place] = _parts(sheet, rows), places
+    answers = tuple(tuple(row.ask for _, row in sorted(found[name].rows.items())) for name in matrix.exams)
+    return MatrixDraws(drawn, about[0], about[1], about[2], same, answers, uneven)
+
+
+def _parts(sheet: Sheet, rows: int) -> Floats:
+    """Give what each item adds to the exam's score in every row, less the mean, shape (rows, items)."""
+    found = np.zeros((rows, len(sheet.ids)))
+    for step, row in sheet.rows.items():
+        side = marked_rows([row], sheet.scorer.name)
+        if side.known.any():
+            units = side.only(side.known).units()
+            found[step, side.known] = (units - units.mean()) / len(units)
+    return found
 
 
 def _deviations(sheet: Sheet, rows: int) -> Floats:
@@ -123,7 +146,26 @@ def samples_of(
         freedom=about.freedom,
         sizes=about.sizes,
         steps=steps,
+        uneven=_uneven(matrices, drawn, figure, whole),
+        answers=about.answers if len(matrices) == 1 else (),
     )
+
+
+def _uneven(
+    matrices: Sequence[Matrix], drawn: Sequence[MatrixDraws], figure: Callable[[Sequence[Floats]], float], whole: float
+) -> dict[int, Uneven]:
+    """Give what the items of exams with groups of unequal size add to a figure: by its slopes in their cells."""
+    found: dict[int, Uneven] = {}
+    for exam, (first, places) in drawn[0].uneven.items():
+        parts = np.zeros(first.shape[1])
+        for number, each in enumerate(drawn):
+            for row in np.unique(each.same[:, exam]):
+                changed = [m.values for m in matrices]
+                changed[number] = changed[number].copy()
+                changed[number][each.same[:, exam] == row, exam] += NUDGE  # the very same answers move together
+                parts += float(np.nan_to_num((figure(changed) - whole) / NUDGE)) * each.uneven[exam][0][row]
+        found[exam] = Uneven(parts, places)
+    return found
 
 
 def linear_samples(matrix: Matrix, drawn: MatrixDraws, factors: Floats) -> tuple[float, Samples]:
@@ -139,7 +181,12 @@ def linear_samples(matrix: Matrix, drawn: MatrixDraws, factors: Floats) -> tuple
     by_exam = np.where(used, drawn.values * factors, 0.0).sum(axis=1)
     steps = np.abs(factors).max(axis=0) / np.maximum(drawn.items, 1)
     alone = np.nan_to_num(by_exam[:ALONE] - whole)
-    return float(whole.sum()), Samples(by_exam.sum(axis=1), alone, drawn.items, drawn.freedom, drawn.sizes, steps)
+    uneven = {
+        exam: Uneven((parts * factors[:, exam, None]).sum(axis=0), places)
+        for exam, (parts, places) in drawn.uneven.items()
+    }
+    found = Samples(by_exam.sum(axis=1), alone, drawn.items, drawn.freedom, drawn.sizes, steps, uneven, drawn.answers)
+    return float(whole.sum()), found
 
 
 def _like(matrix: Matrix, values: Floats) -> Matrix:

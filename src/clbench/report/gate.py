@@ -11,11 +11,13 @@ import numpy as np
 
 from clbench.core.baseline import UNKNOWN, Baseline, Taken, differing
 from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.sheets import Sheet
 from clbench.core.types import Exam
 from clbench.report.marks import marked_rows
 from clbench.report.originals import seen
 from clbench.stats.gate import Noise, Pairs, Verdict, blind_below, judged, noise, plainest, pooled
 from clbench.stats.marked import Marked
+from clbench.stats.paired import clusters, paired_difference
 
 # What is rehearsed where an ability has regressed: names of the generators of `rehearsal`.
 REHEARSED = {
@@ -211,13 +213,14 @@ def blindness(baseline: Baseline, margin: float, level: float = 0.05) -> list[st
         Lines for the user; none where every exam may show it.
     """
     family = len(baseline.exams) + (len(baseline.exams) > 1)
-    sizes = {t.sheet.exam: int(np.isfinite(t.sheet.rows[0].values()).sum()) for t in baseline.exams}
-    least = {name: blind_below(items, family, level) for name, items in sizes.items()}
-    blind = [f"{name} ({sizes[name]} items: {100 * low:.1f})" for name, low in least.items() if low >= margin]
+    least = {t.sheet.exam: _blind(t.sheet, level / max(family, 1)) for t in baseline.exams}
+    blind = [f"{_size(t.sheet)}: {100 * low:.1f})" for t in baseline.exams if (low := least[t.sheet.exam]) >= margin]
     if not blind:
         return []
     square = blind_below(1, family, level) / (1 - blind_below(1, family, level))
-    needed = f"{np.ceil(square * (1 - margin) / margin):.0f} items" if margin > 0 else "no number of items"
+    needed = f"{np.ceil(square * (1 - margin) / margin):,.0f} items" if margin > 0 else "no number of items"
+    if margin > 0 and any(t.sheet.groups for t in baseline.exams):
+        needed += ", in as many groups where items belong together,"
     cannot = (
         f"warning: these exams cannot show that less than {100 * margin:g} points are lost, even if no answer changes: "
         f"the points from which they can are {', '.join(blind)}."
@@ -226,6 +229,25 @@ def blindness(baseline: Baseline, margin: float, level: float = 0.05) -> list[st
         cannot,
         f'  {needed} can: take more (--items, --exams), or a larger --max-drop; the gate says "not shown" until then.',
     ]
+
+
+def _marked(sheet: Sheet) -> tuple[int, list[str] | None]:
+    """Give how many items were marked, and their groups."""
+    places = np.flatnonzero(np.isfinite(sheet.rows[0].values()))
+    return len(places), [sheet.groups[i] for i in places] if sheet.groups else None
+
+
+def _blind(sheet: Sheet, share: float) -> float:
+    """Give how far a score may have fallen though no answer changed: what the gate says of that, at this level."""
+    num, groups = _marked(sheet)
+    same = np.zeros(num)
+    return -paired_difference(same, same, groups=groups, level=1 - 2 * share).low if num else 1.0
+
+
+def _size(sheet: Sheet) -> str:
+    num, groups = _marked(sheet)
+    parted = clusters(groups, num)
+    return f"{sheet.exam} ({num} items" + ("" if parted is None else f" in {parted.max() + 1} groups")
 
 
 def _worst(before: Taken, after: Taken, exam: Exam, most: int = 3) -> tuple[Worst, ...]:

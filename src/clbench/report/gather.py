@@ -98,8 +98,13 @@ class Group:
 
     def by_seed(self, name: str) -> tuple[list[float], list[Samples]]:
         """Give a figure of every run, by seed, and its bootstrap samples, as far as items are on record."""
-        runs = sorted(self.runs, key=lambda r: r.spec.seed)
+        runs = seed_order(self.runs)
         return [r.scores.get(name, math.nan) for r in runs], [r.draws[name] for r in runs if name in r.draws]
+
+
+def seed_order(runs: Iterable[RunRecord]) -> list[RunRecord]:
+    """Give runs in the order of their seeds."""
+    return sorted(runs, key=lambda r: r.spec.seed)
 
 
 def load_runs(paths: Sequence[Path]) -> list[RunRecord]:
@@ -354,4 +359,8 @@ def _mean_draws(runs: Sequence[RunRecord]) -> tuple[Matrix, MatrixDraws] | None:
         return None
     first = runs[0].matrix
     mean = Matrix(np.mean([r.matrix.values for r in runs], axis=0), first.n, first.ungraded, first.columns)
-    return mean, replace(drawn[0], values=np.mean([d.values for d in drawn], axis=0))
+    uneven = {
+        exam: (np.mean([d.uneven[exam][0] for d in drawn], axis=0), places)
+        for exam, (_, places) in drawn[0].uneven.items()
+    }
+    return mean, replace(drawn[0], values=np.mean([d.values for d in drawn], axis=0), uneven=uneven)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clbench.core.matrix import Matrix
-from clbench.core.sheets import Row
+from clbench.core.sheets import Row, Sheets
 from clbench.metrics.average import average_by_lesson
 from clbench.report.abilities import LABELS, ability_curves
-from clbench.report.gather import RunRecord
+from clbench.report.gather import NO_SHEETS, RunRecord
 from clbench.report.marks import marked_rows
 from clbench.stats.drift import Drift, cusum, limit_at
 from clbench.stats.gate import POOLED, apart_p, fall_p, plainest
@@ -42,6 +42,8 @@ class Series:
         changes: What is summed up for a slow decline, one per round, in [-1, 1]; () is the values themselves. For own
             tasks, whose average is over more tasks in every round: the mean change since each was learnt, so that
             a harder task is no decline.
+        asked: Number of the way in which every item was asked in every round, shape (items,) each; () where each was
+            asked alike. Where labels grow, an item has more choices later on: these answers are not compared.
     """
 
     source: str
@@ -53,6 +55,7 @@ class Series:
     groups: Sequence[Hashable] | None = None
     failed: frozenset[int] = frozenset()
     changes: tuple[float, ...] = ()
+    asked: tuple[NDArray[np.int64], ...] = ()
 
     @property
     def summed(self) -> tuple[float, ...]:
@@ -88,6 +91,11 @@ class Watched:
     more_to_drift: int
 
     @property
+    def asked_anew(self) -> bool:
+        """Whether no two rounds asked the same, so that nothing can be compared, however many come."""
+        return bool(self.series.asked) and not self.more_to_fall and all(math.isnan(p) for p in self.falls)
+
+    @property
     def declined(self) -> int | None:
         """Place of the round in which the alarm for a slow decline rang; None if it did not."""
         return None if self.drift is None or self.drift.alarm is None else self.begins + self.drift.alarm
@@ -104,10 +112,10 @@ class Watched:
 
     @property
     def state(self) -> str:
-        """Is "alarm"; else "not watched" where rounds are lacking for a fall or a slow decline; else "quiet"."""
+        """Is "alarm"; "not watched" where rounds are lacking for a fall or a slow decline, or all ask anew; "quiet"."""
         if self.rang is not None:
             return "alarm"
-        return "not watched" if self.more_to_fall or self.more_to_drift else "quiet"
+        return "not watched" if self.more_to_fall or self.more_to_drift or self.asked_anew else "quiet"
 
 
 def run_series(runs: Sequence[RunRecord]) -> list[Series]:
@@ -121,46 +129,68 @@ def run_series(runs: Sequence[RunRecord]) -> list[Series]:
                 for c in (matrix.columns[m] for m in matrix.select("general", "instruction", "long_context"))
                 if (c.ability or LABELS[c.kind]) == curve.ability
             ]
-            rows, groups = _rows(run, exams)
+            rows, groups, _ = _rows(run, exams)
             name, values = curve.ability, curve.scores[1:]
             found.append(Series(run.spec.name, name, values, curve.items[-1], rounds, rows, groups))
         own = matrix.select("own")
         items = int(matrix.n[-1, own].sum())
-        rows, groups = _rows(run, [matrix.columns[m].name for m in own])
-        values, changes = tuple(average_by_lesson(matrix)), changes_since_learnt(matrix)
-        found.append(Series(run.spec.name, "own tasks", values, items, rounds, rows, groups, changes=changes))
+        rows, groups, asked = _rows(run, [matrix.columns[m].name for m in own])
+        values, changes = tuple(average_by_lesson(matrix)), changes_since_learnt(matrix, run.sheets)
+        found.append(
+            Series(run.spec.name, "own tasks", values, items, rounds, rows, groups, changes=changes, asked=asked)
+        )
     return found
 
 
-def changes_since_learnt(matrix: Matrix) -> tuple[float, ...]:
-    """Give, for rows 1..T, the mean of R[k, i] - R[t_i, i] over the tasks i that were taught so far; NaN if unknown."""
+def changes_since_learnt(matrix: Matrix, sheets: Sheets = NO_SHEETS) -> tuple[float, ...]:
+    """Give, for rows 1..T, the mean of R[k, i] - R[t_i, i] over the tasks i that were taught so far; NaN if unknown.
+
+    Tasks that row k asks otherwise than row t_i, as the sheets tell (more choices, where labels grow), are left out.
+    """
+    ways = {(s.exam, step): row.asked for s in sheets.sheets for step, row in s.rows.items()}
     own = matrix.select("own")
     taught = np.array([matrix.columns[m].taught or 0 for m in own])
     found: list[float] = []
     for step in range(1, matrix.num_lessons + 1):
-        known = [m for m, t in zip(own, taught, strict=True) if t <= step]
-        change = matrix.values[step, known] - matrix.values[taught[taught <= step], known]
+        alike = [ways.get((matrix.columns[m].name, k)) for m, t in zip(own, taught, strict=True) for k in (step, t)]
+        there = (taught <= step) & np.array([a == b for a, b in zip(alike[::2], alike[1::2], strict=True)], dtype=bool)
+        known = np.array(own, dtype=np.intp)[there]
+        change = matrix.values[step, known] - matrix.values[taught[there], known]
         found.append(float(np.nanmean(change)) if not np.isnan(change).all() else math.nan)
     return tuple(found)
 
 
-def _rows(run: RunRecord, exams: Sequence[str]) -> tuple[tuple[Marked | None, ...], list[Hashable] | None]:
-    """Give the items of some exams in every row from 1 on, and their groups; a task not yet taught has no scores."""
+def _rows(
+    run: RunRecord, exams: Sequence[str]
+) -> tuple[tuple[Marked | None, ...], list[Hashable] | None, tuple[NDArray[np.int64], ...]]:
+    """Give the items of some exams in every row from 1 on, their groups, and in which of the ways they were asked.
+
+    A task not yet taught has no scores.
+    """
     matrix, sheets = run.matrix, [s for s in run.sheets.sheets if s.exam in exams]
     if len(sheets) < len(exams) or not sheets:
-        return (), None
+        return (), None, ()
     taught = {c.name: c.taught or 0 for c in matrix.columns}
     arrays: list[Floats] = []
+    ways: list[NDArray[np.int64]] = []
     for sheet in sheets:
         array = np.full((matrix.num_lessons + 1, len(sheet.ids)), np.nan)
+        way, order = np.zeros(array.shape, dtype=np.int64), list(dict.fromkeys(r.asked for r in sheet.rows.values()))
         for step, row in sheet.rows.items():
+            way[step] = order.index(row.asked)
             if step >= taught[sheet.exam]:
                 array[step] = _items(row, sheet.scorer.name)
         arrays.append(array[1:])
+        ways.append(way[1:])
     groups: list[Hashable] | None = None
     if any(s.groups for s in sheets):
         groups = [(s.exam, s.groups[k] if s.groups else k) for s in sheets for k in range(len(s.ids))]
-    return tuple(Marked(row[None]) for row in np.concatenate(arrays, axis=1)), groups
+    asked = np.concatenate(ways, axis=1)
+    return (
+        tuple(Marked(row[None]) for row in np.concatenate(arrays, axis=1)),
+        groups,
+        tuple(asked) if asked.any() else (),
+    )
 
 
 def _items(row: Row, scorer: str) -> Floats:
@@ -249,13 +279,21 @@ def _begun(series: Series, first: int, share: float) -> tuple[tuple[int, ...], l
 
 def _fall(series: Series, refs: Sequence[int], place: int) -> float:
     rows = series.rows or (None,) * len(series.values)
-    now, before = rows[place], [rows[k] for k in refs]
+    now, before = rows[place], [_as_in(series, k, place) for k in refs]
     known = [row for row in before if row is not None]
     if now is not None and known:
         parts = tuple(p for row in known for p in row.parts)
         old = replace(known[0], scores=np.concatenate([row.scores for row in known]), parts=parts)
         return fall_p(old, now, groups=series.groups)
     return apart_p(float(np.mean([series.values[k] for k in refs])), series.values[place], series.items)
+
+
+def _as_in(series: Series, ref: int, place: int) -> Marked | None:
+    """Give what was marked in a round, without the items that another one asked otherwise."""
+    row = series.rows[ref] if series.rows else None
+    if row is None or not series.asked:
+        return row
+    return replace(row, scores=np.where(series.asked[ref] == series.asked[place], row.scores, np.nan))
 
 
 def _lacking(series: Series, refs: Sequence[int], first: int) -> int:

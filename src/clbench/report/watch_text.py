@@ -16,6 +16,7 @@ from clbench.report.safe import plain
 from clbench.report.table import as_text
 from clbench.report.watch import Watched
 
+ANEW = "asks otherwise"
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -32,10 +33,12 @@ def sparkline(values: Sequence[float]) -> str:
 def summary(found: Sequence[Watched], rate: float) -> str:
     """Say in one sentence or two what rings, and what is not watched yet."""
     rings, idle = sum(w.rang is not None for w in found), [w for w in found if w.more_to_fall]
-    slow = [w for w in found if w.more_to_drift]
+    slow = [w for w in found if w.more_to_drift and not w.asked_anew]
     said = [f"{rings} of {len(found)} series ring."]
     if idle:
         said.append(f"{len(idle)} not watched at all: {_rounds(max(w.more_to_fall for w in idle))}.")
+    if anew := sum(w.asked_anew for w in found):
+        said.append(f"{anew} not watched, since every round {ANEW}.")
     if slow:
         said.append(f"{len(slow)} not watched for a slow decline: {_rounds(max(w.more_to_drift for w in slow))}.")
     said.append(f"If nothing changes, any of them rings with a chance of {100 * rate:g} % at most.")
@@ -49,6 +52,8 @@ def _rounds(more: int) -> str:
 def _told(place: int | None, lacking: int, watched: Watched) -> str:
     if place is not None:
         return f"ROUND {watched.series.rounds[place]}"
+    if watched.asked_anew:
+        return f"not watched: {ANEW}"
     return f"not watched: {_rounds(lacking)}" if lacking else "–"
 
 
@@ -58,7 +63,7 @@ def as_table(found: Sequence[Watched], rate: float) -> str:
         "Percent. Fall: a round lies below the first ones (paired test over the same items, after Holm's correction "
         "over all rounds and series). Slow decline: how far the score lies below its first rounds, summed up (CUSUM, "
         "in deviations), is above the limit (simulated). Each may ring with half of the rate. Rounds that failed, in "
-        "the gate or here, are none of the first ones."
+        "the gate or here, are none of the first ones. Where labels grow, questions with more choices are not compared."
     )
     table = Table(box=box.SIMPLE_HEAD, caption=note, caption_justify="left")
     for head in ("of", "what", "rounds", "trend", "at first", "last", "fall", "sum", "limit", "slow decline"):
@@ -101,6 +106,7 @@ def as_json(found: Sequence[Watched], rate: float) -> dict[str, Any]:
                 "target": number(w.target),
                 "deviation": number(w.deviation),
                 "state": w.state,
+                "asked_anew": w.asked_anew,
                 "alarm": w.alarm,
                 "fall": {"alarm": name(w, w.fell), "p": [number(p) for p in w.falls], "more_rounds": w.more_to_fall},
                 "decline": {
@@ -153,6 +159,8 @@ def _known(watched: Watched) -> str:
     """Say what is lacking, or how far the sum is from its limit."""
     if watched.more_to_fall:
         return f"not watched: {_rounds(watched.more_to_fall)}"
+    if watched.asked_anew:
+        return f"not watched: every round {ANEW}"
     if watched.drift is None:
         return f"slow decline not watched: {_rounds(watched.more_to_drift)}"
     return f"sum {watched.drift.sums[-1]:.1f}, limit {watched.drift.limit:.1f}"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clbench.core.keys import rng
-from clbench.stats.effect import UNSEEN
+from clbench.stats.effect import UNSEEN, Places, robust
 from clbench.stats.intervals import half_width, wilson_at
 from clbench.stats.paired import clusters
 
@@ -72,6 +72,26 @@ def row_draws(scores: Floats, weights: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
+class Uneven:
+    """What the items of one exam add to a figure, where their groups are of unequal size.
+
+    Attributes:
+        parts: The item's deviation from the mean times what the exam counts for, shape (items,).
+        places: The group of each.
+    """
+
+    parts: Floats
+    places: Places
+
+    def lacking(self) -> float:
+        """Return by how much samples of whole groups understate the variance: see `clbench.stats.effect.robust`."""
+        apart = self.parts - self.parts.mean()
+        wanted, worth = robust(apart, self.places)
+        seen = float((np.bincount(self.places, weights=apart) ** 2).sum())
+        return max(0.0, wanted - seen * max(worth, 1.5) / max(worth - 1, 0.5))
+
+
+@dataclass(frozen=True)
 class Samples:
     """A figure in bootstrap samples of the items of its E exams, and how much each exam has to say in it.
 
@@ -82,6 +102,8 @@ class Samples:
         freedom: Independent items or groups of each exam, less 1, shape (E,).
         sizes: Items of a group of each exam, 1 without groups, shape (E,).
         steps: The most that one item of each exam changes the figure, shape (E,).
+        uneven: Of each exam whose groups are of unequal size, by its place.
+        answers: What tells the answers behind each exam: equal ones are the very same; empty is not known.
     """
 
     values: Floats
@@ -90,6 +112,8 @@ class Samples:
     freedom: Floats
     sizes: Floats
     steps: Floats
+    uneven: Mapping[int, Uneven] = field(default_factory=dict[int, Uneven])
+    answers: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def of(cls, values: Floats) -> Samples:
@@ -122,16 +146,33 @@ def _mean(draws: Sequence[Drawn]) -> Samples:
         first.freedom,
         first.sizes,
         np.mean([f.steps for f in found], axis=0),
+        _summed(found, 1 / len(found)),
+        tuple(tuple(name for one in each for name in one) for each in zip(*(f.answers for f in found), strict=False)),
     )
 
 
+def _summed(found: Sequence[Samples], *factors: float) -> dict[int, Uneven]:
+    """Add up what items add to each of several figures of the same exams; one factor stands for all."""
+    times = factors if len(factors) == len(found) else factors * len(found)
+    return {
+        exam: replace(first, parts=sum(k * f.uneven[exam].parts for k, f in zip(times, found, strict=True)))
+        for exam, first in found[0].uneven.items()
+        if all(exam in f.uneven and len(f.uneven[exam].parts) == len(first.parts) for f in found)
+    }
+
+
 def _less(two: Samples, one: Samples) -> Samples:
-    """Give the samples of a difference."""
+    """Give the samples of a difference. An exam of which both hold the very same answers cannot make one."""
     values = two.values - one.values
     if two.alone.shape != one.alone.shape:
         return Samples.of(values)
     least = np.minimum(two.freedom, one.freedom)
-    return Samples(values, two.alone - one.alone, two.items, least, two.sizes, np.maximum(two.steps, one.steps))
+    steps = np.maximum(two.steps, one.steps)
+    for exam, (mine, theirs) in enumerate(zip(one.answers, two.answers, strict=False)):
+        if mine == theirs and all(mine):
+            steps[exam] = 0.0
+    uneven = _summed([one, two], -1.0, 1.0)
+    return Samples(values, two.alone - one.alone, two.items, least, two.sizes, steps, uneven)
 
 
 @dataclass(frozen=True)
@@ -154,16 +195,20 @@ def _spread(samples: Samples, value: float) -> _Spread | None:
     if len(values) < 2 or math.isnan(value):
         return None
     bias = float(values.mean()) - value
-    found = float(((values - value) ** 2).mean())
+    seen = float(((values - value) ** 2).mean())
+    lacking = np.zeros(len(samples.steps))
+    for exam, uneven in samples.uneven.items():
+        lacking[exam] = uneven.lacking()
+    found = seen + float(lacking.sum())
     counts = samples.steps > 0
     items = samples.items[counts]
     total = float(items.sum())
     step = math.sqrt(float((samples.steps[counts] ** 2 * items).sum()) / total) if total else 0.0
     size = float((samples.sizes[counts] * items).sum()) / total if total else 1.0
-    unseen = UNSEEN / (UNSEEN + found / step**2) if step else 0.0
+    unseen = UNSEEN / (UNSEEN + seen / step**2) if step else 0.0
     group = 1 + (size - 1) * unseen
     least = step**2 * unseen * group
-    shares = (samples.alone**2).mean(axis=0)[counts]
+    shares = ((samples.alone**2).mean(axis=0) + lacking)[counts]
     freedom = ENOUGH
     if found > 0 and shares.sum() > 0:
         degrees = float(shares.sum() ** 2 / (shares**2 / np.maximum(samples.freedom[counts], 1.0)).sum())

@@ -56,6 +56,19 @@ def common(apart: Floats, places: Places) -> tuple[float, float]:
     return max(0.0, plain * (1 + (size - 1) * alike)) * effective / (effective - 1), effective
 
 
+def robust(apart: Floats, places: Places) -> tuple[float, float]:
+    """Return (variance of the sum of deviations from their mean, effective number of groups): the largest that is told.
+
+    That is the jackknife's, or what `common` says if that is more, or the part `LEAST` of what items alone would have.
+
+    Example:
+        >>> robust(np.array([0.5, 0.5, -0.5, -0.5]), np.array([0, 0, 1, 1]))
+        (4.0, 2.0)
+    """
+    alike, effective = common(apart, places)
+    return max(LEAST * float((apart**2).sum()), jackknifed(apart, places), alike), effective
+
+
 def design_effect(apart: Floats, places: Places | None) -> tuple[float, float]:
     """Return by how much groups raise the variance of a mean, and the degrees of freedom that this is known with.
 
@@ -78,8 +91,7 @@ def design_effect(apart: Floats, places: Places | None) -> tuple[float, float]:
     if places is None:
         return 1.0, math.inf
     plain = float((apart**2).sum())
-    alike, effective = common(apart, places)
-    robust = max(LEAST * plain, jackknifed(apart, places), alike)
+    clustered, effective = robust(apart, places)
     unseen = UNSEEN**2 / (UNSEEN + plain)
-    whole = robust + len(apart) / effective * unseen
-    return whole / (plain + unseen), max(1.0, effective - 1) * (whole / robust) ** 2 if robust else math.inf
+    whole = clustered + len(apart) / effective * unseen
+    return whole / (plain + unseen), max(1.0, effective - 1) * (whole / clustered) ** 2 if clustered else math.inf

@@ -90,8 +90,14 @@ def remember(
     value = {"model": taken.model.name, "identity": taken.identity, "made": taken.made, "scores": scores}
     line = canonical(value | {"sheets": sheets, "regressed": sorted(regressed)})
     store.mkdir(parents=True, exist_ok=True)
-    with (store / FILE).open("a", encoding="utf-8", newline="\n") as f:
-        f.write(line + "\n")
+    with (store / FILE).open("ab") as f:
+        f.truncate(_whole(store / FILE))
+        f.write(line.encode() + b"\n")
+
+
+def _whole(path: Path) -> int:
+    """Give the bytes up to the end of the last line that is not cut short: what comes after it is no entry."""
+    return path.read_bytes().rfind(b"\n") + 1
 
 
 def history(store: Path) -> list[Passed]:
@@ -105,11 +111,12 @@ def history(store: Path) -> list[Passed]:
     path = store / FILE
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_bytes().split(b"\n")
     found: list[Passed] = []
+    sizes: dict[str, int] = {}  # questions -> how many they are
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            passed = _passed(json.loads(line))
+            passed = _passed(json.loads(line.decode()), sizes)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             raise StoreError("is no entry of the history", where=f"{path}:{number}", mend="delete the line") from None
         if found and found[-1].identity == passed.identity:  # examined again, in more exams or with another verdict
@@ -120,16 +127,22 @@ def history(store: Path) -> list[Passed]:
     return found
 
 
-def _passed(value: Mapping[str, Any]) -> Passed:
+def _passed(value: Mapping[str, Any], sizes: dict[str, int]) -> Passed:
+    """Read a line; raises ValueError and the like where it cannot be one, or differs in length from rows before it."""
     sheets = value.get("sheets", {})
     sittings: dict[str, Sitting] = {}
     for name, (score, items) in value["scores"].items():
         more = sheets.get(name)
+        if not (0 <= float(score) <= 1 and int(items) > 0):
+            raise ValueError(f"{score} of {items} items is no score")
         if more is None:
             sittings[str(name)] = Sitting(float(score), int(items))
         else:
             row, groups = Row.model_validate(more["row"]), tuple(map(str, more["groups"]))
             asked, scorer = str(more["digest"]), str(more["scorer"])
+            size = sizes.setdefault(asked, len(row.values()))
+            if not len(row.values()) == size == len(groups or row.scores):
+                raise ValueError(f"{len(row.values())} scores of {size} items")
             sittings[str(name)] = Sitting(float(score), int(items), asked, row, groups, scorer)
     regressed = frozenset(map(str, value.get("regressed", ())))
     return Passed(str(value["model"]), str(value["identity"]), str(value["made"]), sittings, regressed)
