@@ -16,7 +16,7 @@ from clbench.core.spec import RunSpec
 from clbench.core.types import Answer, Example, Grade, Message, Meters, ScorerSpec
 from clbench.metrics import compute
 from clbench.report.compare import compare, comparisons, sides_of
-from clbench.report.compare_text import comparison_json, comparison_text
+from clbench.report.compare_text import comparison_json, comparison_text, exam_rows
 from clbench.report.gather import RunRecord, group_runs
 from clbench.report.html import html_report
 from clbench.stats.bootstrap import difference_of, possible
@@ -148,6 +148,19 @@ def test_the_very_same_answers_leave_no_doubt_and_equal_ones_do():
     figures = {f.name: f.change for f in compare(*groups([one, partly])).figures}
     assert figures["general_ability_delta"] == (0.0, 0.0), "the sums are the very same"
     assert figures["average_performance"].low < 0 < figures["average_performance"].high
+
+
+def test_an_exam_that_one_run_could_not_mark_is_named(pair):
+    one, two = pair
+    sheet = two.sheets.sheets[1]
+    lost = sheet.model_copy(update={"rows": {**sheet.rows, 2: sheet.rows[2].model_copy(update={"scores": "-" * NUM})}})
+    sheets = (two.sheets.sheets[0], lost, two.sheets.sheets[2])
+    found = compare(*groups([one, replace(two, sheets=Sheets(sheets=sheets))]))
+    assert [e.exam for e in found.exams] == ["facts", "sums"]
+    assert found.left_out == ("rules",)
+    assert "in the last row of every run: rules." in comparison_text(found, 1)
+    assert comparison_json(found)["left_out"] == ["rules"]
+    assert exam_rows(found)[2] == ["rules", *"–" * 8]
 
 
 def test_seeds_are_paired(tmp_path):

@@ -91,6 +91,12 @@ class Comparison:
     seeds: tuple[int, int]
     separate: tuple[float, float]
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the exams of which no item was marked in the last row of every run."""
+        compared = {e.exam for e in self.exams}
+        return tuple(s.exam for s in self.one.runs[0].sheets.sheets if s.exam not in compared)
+
 
 def sides_of(paths: Sequence[Path], only: Sequence[str] = ()) -> list[Group]:
     """Give what is compared: a result folder is a side, and so are the runs of one method in a folder of several.

@@ -26,6 +26,7 @@ def comparison_text(found: Comparison, flips: int) -> str:
     parts += [f"  {field}: {plain(a)} -> {plain(b)}" for field, a, b in found.settings]
     parts.append(as_text(_figures(found, one, two)))
     parts.append(as_text(_exams(found, one, two)))
+    parts += [said for said in (left_out(found),) if said]
     parts.append(_separating(found))
     sure = [e.exam for e in found.exams if e.adjusted <= SURE]
     for name in sure if flips else ():
@@ -79,8 +80,8 @@ def _exams(found: Comparison, one: str, two: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, caption=NOTE, caption_justify="left")
     for head in ("exam, last row", one, two, "change", "95 %", "p", "p, Holm", "gained", "lost"):
         table.add_column(head, justify="left" if head.startswith("exam") else "right", no_wrap=True)
-    for each in found.exams:
-        table.add_row(*exam_cells(each))
+    for row in exam_rows(found):
+        table.add_row(*row)
     return table
 
 
@@ -91,6 +92,12 @@ NOTE = (
 )
 
 
+def exam_rows(found: Comparison) -> list[list[str]]:
+    """Give the texts of every row; dashes for an exam that is not compared."""
+    rows = [exam_cells(e) for e in found.exams]
+    return rows + [[plain(name), *["–"] * 8] for name in found.left_out]
+
+
 def exam_cells(each: ExamChange) -> list[str]:
     """Give the texts of a row: exam, both scores, change, interval, p, Holm's p, items gained and lost."""
     change = each.change
@@ -98,6 +105,12 @@ def exam_cells(each: ExamChange) -> list[str]:
     values = [printed(each.one, "score"), printed(each.two, "score"), _print(change.value, "score")]
     p_values = [p_text(each.p), p_text(each.adjusted) + star(each.adjusted)]
     return [plain(each.exam), *values, interval, *p_values, str(each.gained), str(each.lost)]
+
+
+def left_out(found: Comparison) -> str:
+    """Say which exams are not compared; empty where all are."""
+    names = ", ".join(map(plain, found.left_out))
+    return f"Not compared, since no item of them was marked in the last row of every run: {names}." if names else ""
 
 
 def _separating(found: Comparison) -> str:
@@ -148,6 +161,7 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
             }
             for e in found.exams
         ],
+        "left_out": list(found.left_out),
         "flips": [f.__dict__ for f in found.flips],
         "separate": {"items_per_exam": number(found.separate[0]), "seeds": number(found.separate[1])},
     }

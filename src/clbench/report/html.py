@@ -17,7 +17,7 @@ from clbench.metrics import all_metrics
 from clbench.report.abilities import ability_curves, ability_rows
 from clbench.report.browser import browser
 from clbench.report.compare import Comparison
-from clbench.report.compare_text import exam_cells, figure_cells
+from clbench.report.compare_text import exam_rows, figure_cells
 from clbench.report.exports import EXPORTS
 from clbench.report.figures import curves, heat_map, key_line
 from clbench.report.findings import findings
@@ -86,7 +86,7 @@ def _compared(found: Comparison) -> dict[str, Any]:
         "two": found.two.label,
         "settings": found.settings,
         "figures": [figure_cells(f) for f in found.figures],
-        "exams": [exam_cells(e) for e in found.exams],
+        "exams": exam_rows(found),
         "flips": [
             (f, plain(f.question), plain(" | ".join(f.expected)), plain(f.one), plain(f.two)) for f in found.flips
         ],
