@@ -312,3 +312,19 @@ def test_the_simulation_says_so_where_a_figure_is_out(bench, monkeypatch, capsys
     monkeypatch.setattr(sys, "argv", ["intervals.py", "--check"])
     assert bench.main() == 1
     assert "| x | 50.0 % | 93 to 97 % ! |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seeds", [(1, 1), (2, 2), (3, 3), (3, 2)])
+def test_p_and_interval_of_a_difference_never_disagree(seeds):
+    rng = np.random.default_rng(sum(seeds))
+    for shift in (0.0, 0.05, 0.15, 0.3):
+        sides = []
+        for num, move in zip(seeds, (0.0, shift), strict=True):
+            rows = np.clip(rng.random((num, 40)) + move, 0, 1).round()
+            values = row_draws(rows, item_weights("one exam", 40, 200)).T
+            one = np.ones(1)
+            draws = [Samples(v, v[:50, None], 40 * one, 39 * one, one, one / 40) for v in values]
+            sides += [[float(row.mean()) for row in rows], draws]
+        (low, high), p = difference_of(*sides)
+        assert (p <= 0.05) == (not low <= 0 <= high)
+        assert 0 < p <= 1

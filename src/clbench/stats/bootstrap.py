@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from clbench.stats.paired import clusters
 
 Floats = NDArray[np.float64]
 ENOUGH = 60.0  # degrees of freedom that some hundred samples are worth: t is 2.00
+LEAST_P = 1e-9  # smaller ones are not told apart
 SHARE = (0.0, 1.0)
 ANY = (-math.inf, math.inf)
 
@@ -288,8 +289,8 @@ def difference_of(
     """Give the 95 % interval of the difference two - one of a figure, and the two-sided p of "there is none".
 
     Items are paired: both sides' samples of an exam are the same. Seeds are paired in order where there are equally
-    many, else they are taken as independent (Welch). Both parts add up as in `interval`; p comes from Student's t with
-    Satterthwaite's degrees of freedom over seeds and exams.
+    many, else they are taken as independent (Welch). Both parts add up as in `interval`; p is 1 - the highest level at
+    which the interval leaves 0 out, so that the two never disagree.
 
     Args:
         one: The figure of each seed of the first side.
@@ -300,7 +301,7 @@ def difference_of(
     Returns:
         NaN where neither other items nor other seeds are known.
 
-    Source: Satterthwaite 1946; Welch 1947.
+    Source: Welch 1947; of p: Cox & Hinkley 1974, ch. 7 (tests and intervals are each other's inverse).
 
     Example:
         >>> found, p = difference_of([0.5, 0.6, 0.7], [], [0.6, 0.9, 0.9], [])
@@ -317,19 +318,30 @@ def difference_of(
     if math.isnan(value) or (spread is None and math.isnan(error)):
         return UNKNOWN, math.nan
     seeds = 0.0 if math.isnan(error) else error
-    half = seeds * float(t.ppf(0.975, freedom)) if seeds else 0.0
-    centre, items = value, Interval(value, value)
-    parts = [(seeds**2, freedom)]
-    if spread is not None:
-        centre = value - spread.bias
-        items = _ends(spread, centre, ANY)
-        parts.append((spread.variance, spread.freedom))
-    whole = sum(v for v, _ in parts)
-    found = _joined(centre, items, half)
-    if whole == 0:
-        return found, 1.0 if value == 0 else math.nan
-    degrees = whole**2 / sum(v * v / f for v, f in parts)
-    return found, 2 * float(t.sf(abs(centre) / math.sqrt(whole), degrees))
+    centre = value if spread is None else value - spread.bias
+
+    def at(level: float) -> Interval:
+        half = seeds * float(t.ppf((1 + level) / 2, freedom)) if seeds else 0.0
+        items = Interval(value, value) if spread is None else _ends(spread, centre, ANY, level)
+        return _joined(centre, items, half)
+
+    if not seeds and (spread is None or not spread.variance):
+        return at(0.95), 1.0 if value == 0 else math.nan
+    return at(0.95), _without(at, centre)
+
+
+def _without(at: Callable[[float], Interval], centre: float) -> float:
+    """Give 1 - the highest level at which an interval around `centre` leaves 0 out."""
+    from scipy.optimize import root_scalar
+
+    def beyond(level: float) -> float:
+        return at(level).low if centre > 0 else -at(level).high
+
+    if beyond(0.0) <= 0:
+        return 1.0
+    if beyond(1 - LEAST_P) > 0:
+        return LEAST_P
+    return 1 - float(root_scalar(beyond, bracket=(0.0, 1 - LEAST_P), method="brentq").root)
 
 
 def possible(found: Interval, bounds: tuple[float, float]) -> Interval:
