@@ -1,14 +1,18 @@
 """No learner gets another's answers from the store: what one store holds is what each learner says by itself."""
 
+import gc
+import sys
+from types import FunctionType, ModuleType
+
 import pytest
 
 from clbench.core import plugins
 from clbench.core.errors import LearnerError
 from clbench.core.spec import Machine, RunSpec
-from clbench.core.types import Answer
+from clbench.core.types import Answer, Example
 from clbench.data.exam import open_exams
 from clbench.data.stream import open_stream
-from clbench.engine.ask import ask, check_answers, unanswered
+from clbench.engine.ask import answers_of, ask, check_answers, unanswered
 from clbench.engine.resolve import resolve
 from clbench.engine.trajectory import Trajectory
 from clbench.store.store import Store
@@ -75,6 +79,53 @@ def test_an_edited_file_is_asked_again_and_row_0_is_the_untouched_model(stream, 
         rows = said(spec_of("own.py:Sayer"), stream, tmp_path / "store")
         assert rows[0] == frozen[0]
         assert set(rows[1]) == set(rows[2]) == {word}
+
+
+HELPED = """\
+import os
+import sys
+
+from clbench.learners._method import Method
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+
+class Helped(Method):
+    def answer(self, net, examples, decode):
+        import said_by_helper
+
+        return [a.model_copy(update={"text": said_by_helper.WORD}) for a in net.respond(examples, decode)]
+"""
+
+
+def test_an_edited_module_beside_the_file_is_asked_again(stream, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "own.py").write_text(HELPED, encoding="utf-8")
+    for word in ("first", "other"):
+        (tmp_path / "said_by_helper.py").write_text(f"WORD = {word!r}\n", encoding="utf-8")
+        rows = said(spec_of("own.py:Helped"), stream, tmp_path / "store")
+        assert set(rows[1]) == set(rows[2]) == {word}
+
+
+def test_from_what_it_is_given_an_answerer_reaches_no_target(stream, tmp_path):
+    store = Store(tmp_path)
+    exam = open_exams((), stream, None)[0]
+    learner = Trajectory(spec_of("sft"), stream, store, Machine(store=tmp_path, device="cpu")).at(1)
+    given = []
+    monkey = learner.net.respond
+    learner.net.respond = lambda examples, decode: given.append((examples, decode)) or monkey(examples, decode)
+    answers_of(learner, exam)
+    del learner.net.respond
+    waiting, seen = [*given[0], learner.net, learner.method], set()
+    closed = (ModuleType, type, FunctionType, str, bytes, int, float)
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in seen and not isinstance(one, closed):
+            seen.add(id(one))
+            waiting += gc.get_referents(one)
+            assert not (isinstance(one, Example) and one.id in {e.id for e in exam.examples} and one.targets)
+    assert len(seen) > len(exam.examples)
 
 
 def test_whoever_answers_sees_no_target(stream, tmp_path, monkeypatch):

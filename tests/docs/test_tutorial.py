@@ -37,7 +37,7 @@ def test_with_its_promises_it_passes_the_whole_suite(here, capsys):
     (here / "my_file.py").write_text(CLASS + PROMISE)
     assert main(CHECK) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 16
+    assert len(lines) == 17
     assert {line.split()[0] for line in lines} == {"ok"}
 
 

@@ -282,6 +282,52 @@ def test_a_forgery_that_fits_together_is_seen_only_by_asking_again(honest, tmp_p
     assert "items agree" in capsys.readouterr().out
 
 
+KINDS = {
+    "in-context": ("tiny-llama", "worlds-tiny", "{name: retrieval, num: 4}"),
+    "encoder": ("tiny-bert", "worlds-labels", "{name: replay, epochs: 1, lr: 1.0e-3}"),
+}
+EDITS = [
+    *(("spec.yaml", path, value) for path, value in [("seed", 7), ("learner.name", "sft"), ("budget.items", 7)]),
+    *(("stream.json", path, value) for path, value in [("name", "x"), ("questions.0", 1), ("rounds.1.labels", 99)]),
+    *(("matrix.json", path, value) for path, value in [("values.1.0", 0.99), ("n.2.1", 7), ("columns.0.size", 7)]),
+    *(("items.json", f"sheets.0.{path}", value) for path, value in [("ids.1", "x"), ("version", 9), ("exam", "x")]),
+    *(("items.json", f"sheets.1.rows.2.{path}", value) for path, value in [("scores", "1" * 8), ("ask", "0" * 32)]),
+    *(("scores.json", path, 0.99) for path in ("average_performance", "bwt")),
+    *(("meters.json", path, 10**7) for path in ("train_s", "kept_bytes", "exam_answers", "buffer_examples_by_step.0")),
+    *(("meters.json", path, 10**7) for path in ("stream_bytes", "exam_s", "state_bytes", "buffer_bytes_by_step.1")),
+    ("provenance.json", "learner.stores", "none"),
+    ("provenance.json", "model.identity", "0" * 64),
+    ("examples.json", "items.0.expected.0", "x"),
+    ("examples.json", "items.0.question", "x"),
+]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def of_a_kind(request, tmp_path_factory):
+    model, stream, learner = KINDS[request.param]
+    folder = tmp_path_factory.mktemp("kinds")
+    text = f"name: k\nmodel: {model}\nstream: {stream}\nlearner: {learner}\nbudget: {{items: 8, policy: seen}}\n"
+    (folder / "true.yaml").write_text(text, encoding="utf-8")
+    machine = Machine(store=folder / "store", device="cpu")
+    (result,) = run_grid(load_grid(folder / "true.yaml"), Store(machine.store), machine)
+    return result
+
+
+def test_results_of_other_kinds_pass_and_every_edit_of_one_field_is_named(of_a_kind, tmp_path, capsys):
+    assert main(["leaderboard", "verify", str(of_a_kind)]) == 0, capsys.readouterr().out
+    for number, (name, path, value) in enumerate(EDITS):
+        *parents, last = path.split(".")
+
+        def edit(whole, parents=parents, last=last, value=value):
+            for part in parents:
+                whole = whole[int(part) if isinstance(whole, list) else part]
+            whole[int(last) if isinstance(whole, list) else last] = value
+
+        folder = copied(of_a_kind, tmp_path / str(number))
+        change(name, edit)(folder)
+        assert main(["leaderboard", "verify", str(folder)]) == 2, (name, path)
+
+
 def test_one_seed_under_two_names_is_seen(honest, tmp_path, capsys):
     copied(honest, tmp_path)
     spec = yaml.safe_load((honest / "spec.yaml").read_text(encoding="utf-8"))

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from clbench.core.errors import DataError, ExtraError, LessonError
+from clbench.core.errors import DataError, ExtraError, LearnerError, LessonError
 from clbench.core.spec import Machine, ModelSpec
-from clbench.core.types import Decode, Example, Lesson, Message
+from clbench.core.types import Decode, Exam, Example, Lesson, Message, ScorerSpec
+from clbench.engine.ask import answers_of
 from clbench.engine.resolve import open_learner
 from clbench.learners._hooks import Hooks
 from clbench.learners._method import Method
@@ -143,3 +144,63 @@ def test_of_parts_the_one_that_broke_is_named():
 def test_what_a_hook_says_to_the_user_stays_as_it_is():
     with pytest.raises(DataError, match="said already"):
         Hooks(Part()).answer(None, EXAMPLES, Decode())
+
+
+ANSWERS = {
+    "reversed": ("found[::-1]", "answer 0 is to '3', the question is '0'"),
+    "twice": ("[found[0], *found[:-1]]", "answer 1 is to '0', the question is '1'"),
+    "missing": ("found[:-1]", "3 answers to 4 questions"),
+    "extra": ("[*found, found[0]]", "5 answers to 4 questions"),
+    "nothing": ("None", "it gives NoneType, where a list of answers is wanted"),
+    "by id": ("{a.example_id: a for a in found}", "it gives dict, where"),
+    "a generator": ("(a for a in found)", "it gives generator, where"),
+    "nothings": ("[None for a in found]", "answer 0 is a NoneType, not an Answer"),
+    "texts": ("[a.text for a in found]", "answer 0 is a str, not an Answer"),
+    "other ids": (
+        "[a.model_copy(update={'example_id': 'x'}) for a in found]",
+        "answer 0 is to 'x', the question is '0'",
+    ),
+    "a number": ("[a.model_copy(update={'text': 3}) for a in found]", "answer 0, to '0': text is int '3'"),
+    "no text": ("[type(a).model_construct(example_id=a.example_id) for a in found]", "to '0': text is missing"),
+    "half a character": ("[a.model_copy(update={'text': chr(0xD800)}) for a in found]", "to '0': it cannot be written"),
+}
+DECODE = Decode(kind="text", max_tokens=2)
+ANSWERING = """
+from clbench.learners._method import Method
+
+
+class Broken(Method):
+    def answer(self, net, examples, decode):
+        found = net.respond(examples, decode)
+        return {body}
+"""
+
+
+def answering(folder, body):
+    (folder / "my_file.py").write_text(ANSWERING.format(body=body), encoding="utf-8")
+    plugin, config = open_learner({"name": "my_file.py:Broken"})
+    return plugin.build(config, ModelSpec(), 0, Machine(device="cpu"))
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_answers_that_do_not_fit_their_questions_are_named_by_file_hook_and_lesson(case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    body, why = ANSWERS[case]
+    learner = answering(tmp_path, body)
+    with pytest.raises(LearnerError) as error:
+        learner.respond(EXAMPLES, DECODE)
+    assert why in error.value.what
+    assert error.value.where == "my_file.py:Broken.answer, before the first lesson"
+    scorer = ScorerSpec(name="exact")
+    exam = Exam(name="x", examples=EXAMPLES, decode=DECODE, scorer=scorer, needs=frozenset({"text"}), digest="x")
+    with pytest.raises(LearnerError) as error:
+        answers_of(learner, exam)
+    assert error.value.where == "exam x, my_file.py:Broken.answer, before the first lesson"
+
+
+def test_fitting_answers_pass_also_as_a_tuple_and_a_wrong_field_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = answering(tmp_path, "tuple(found)").respond(EXAMPLES, DECODE)
+    assert [a.example_id for a in found] == [e.id for e in EXAMPLES]
+    with pytest.raises(LessonError, match=r"ValidationError: Answer\.text: Input should be a valid string"):
+        answering(tmp_path, "[type(a)(example_id='0', text=None) for a in found]").respond(EXAMPLES, DECODE)

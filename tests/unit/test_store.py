@@ -311,6 +311,39 @@ def test_what_stands_in_place_of_a_stage_or_file_is_set_aside_and_made_again(sto
     assert Store(store.folder, told).find("ask", KEY) == made
 
 
+PLACES = ("ask", f"ask/{KEY[:2]}", "drafts", "progress", f"progress/ask-{KEY}", "broken", "runs")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("put", [Path.touch, _loop, _dangling], ids=["file", "loop", "dangling"])
+def test_what_stands_in_place_of_the_stores_own_folders_is_set_aside_and_made_again(store, told, put, place):
+    store.once("ask", KEY, writes("first"), {})
+    store.write_run("r", "key", {"a": "b"})
+    path = store.folder / place
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.parent.mkdir(exist_ok=True)
+    put(path)
+    fresh = Store(store.folder, told)
+    if place == "broken":
+        (store.place("ask", KEY) / "answers.jsonl").write_text("damaged")
+    assert (fresh.once("ask", KEY, writes("first"), {}) / "answers.jsonl").read_text() == "first"
+    fresh.progress("ask", KEY).mkdir(parents=True, exist_ok=True)
+    assert (fresh.write_run("r", "key", {"a": "c"}) / "a").read_text() == "c"
+    assert sum("stands where the store keeps its own" in text for text in told) == 1
+    assert path.is_dir()
+    assert any(os.path.lexists(p) for p in [*store.folder.glob("broken/*"), *store.folder.glob("broken-*")])
+
+
+def test_a_link_to_a_folder_elsewhere_holds_a_part_of_the_store(store, told, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    store.folder.mkdir(exist_ok=True)
+    (store.folder / "ask").symlink_to(tmp_path / "elsewhere")
+    store.once("ask", KEY, writes("first"), {})
+    assert (tmp_path / "elsewhere" / KEY[:2] / KEY / "answers.jsonl").read_text() == "first"
+    assert not told
+
+
 def test_the_default_notice_goes_to_stderr(tmp_path, capsys):
     store = Store(tmp_path)
     truncate(store.once("ask", KEY, writes("abc"), {}))

@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from importlib.metadata import entry_points
@@ -22,9 +22,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from clbench.core import beside
 from clbench.core.cache import first_time
 from clbench.core.errors import SpecError, did_you_mean, said_of
-from clbench.core.keys import file_digest
+from clbench.core.keys import digest, file_digest
 from clbench.core.notice import notice
 from clbench.core.process import a_file_is_run, leave, staying
 
@@ -108,12 +109,14 @@ class Own:
     Attributes:
         path: The file, from the current folder.
         attribute: Name of what it declares.
-        pin: Digest of the file's content.
+        pin: Digest of its content: of the file, and of the modules of its folder that it imports.
+        parts: Those modules, by their paths from the folder in which it finds them.
     """
 
     path: Path
     attribute: str
     pin: str
+    parts: Mapping[str, Path] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
@@ -122,7 +125,7 @@ class Own:
 
     @property
     def identity(self) -> str:
-        """Give what stands for it in keys: the content of the file, wherever it lies."""
+        """Give what stands for it in keys: its content, wherever it lies."""
         return f"{self.attribute}@{self.pin}"
 
 
@@ -164,14 +167,23 @@ def own(name: str, where: str = "") -> Own | None:
         raise SpecError(f"there is no file {found['path']!r}", where=where, mend=mend)
     if not found["attribute"]:
         raise SpecError(f"{name!r} names a file and nothing in it", where=where, mend=f"write {path}:ClassName")
-    pin = file_digest(path)[:DIGITS]
+    parts = beside.modules_beside(path)
+    pin = _pin(path, parts)
     if found["pin"] not in (None, pin):
+        also = f", with the modules beside it that it imports ({', '.join(sorted(parts)[:5])})," if parts else ""
         raise SpecError(
-            f"{path} is no longer the file that this name means: its digest is {pin}, not {found['pin']}",
+            f"{path}{also} is no longer the file that this name means: its digest is {pin}, not {found['pin']}",
             where=where,
             mend=f"bring the old file back, or write {path}:{found['attribute']} to take it as it is now",
         )
-    return Own(path, found["attribute"], pin)
+    return Own(path, found["attribute"], pin, parts)
+
+
+def _pin(path: Path, parts: Mapping[str, Path]) -> str:
+    whole = file_digest(path)  # of a file that stands alone its own digest, as `sha256sum` gives it
+    if parts:
+        whole = digest([whole, {name: file_digest(part) for name, part in parts.items()}])
+    return whole[:DIGITS]
 
 
 def load_own(owned: Own, where: str = "") -> object:
@@ -201,6 +213,21 @@ def _tell_trust(owned: Own) -> None:
         )
 
 
+def _tell_strangers(owned: Own, before: frozenset[str]) -> None:
+    """Say once which modules a file has imported that no result is known by."""
+    found = beside.strangers(before, owned.parts)
+    if found and multiprocessing.parent_process() is None and first_time("imported", owned.pin):
+        notice(
+            f"{owned.path} imports {', '.join(found)}, neither installed nor found in its folder by an import "
+            "statement: results are not known by it, so what is in the store stays when it is edited"
+        )
+
+
+def learners_used(owned: Own) -> list[str]:
+    """Name the shipped learners that a user's file imports, for example to subclass one."""
+    return sorted(set(shipped("learner")) & set(beside.learners_used(owned.path)))
+
+
 def module_of(owned: Own) -> ModuleType:
     """Give the module that `load_own` has made of a file."""
     return sys.modules[_module_name(owned)]
@@ -215,6 +242,8 @@ def _run(owned: Own, where: str) -> ModuleType:
     assert spec is not None, "a path that ends with .py has a loader"
     assert spec.loader is not None, "as above"
     module = importlib.util.module_from_spec(spec)
+    beside.make_room(owned.path, owned.parts)
+    before = frozenset(sys.modules)
     sys.modules[spec.name] = module  # before it runs: pydantic looks up the names of annotations there
     home = os.getpid()
     long = threading.Timer(
@@ -222,6 +251,8 @@ def _run(owned: Own, where: str) -> ModuleType:
     )
     long.daemon = True
     long.start()
+    # Python takes compiled text for current by its second and its size: an edit within the second would not be seen.
+    sys.dont_write_bytecode, kept = True, sys.dont_write_bytecode
     try:
         with staying():
             spec.loader.exec_module(module)
@@ -236,8 +267,10 @@ def _run(owned: Own, where: str) -> ModuleType:
         ) from error
     finally:
         long.cancel()
+        sys.dont_write_bytecode = kept
         if os.getpid() != home:  # a copy that came out of the file would do the same work once more
             leave(1)
+    _tell_strangers(owned, before)
     return module
 
 

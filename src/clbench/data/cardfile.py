@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import plain_label
+from clbench.core.strict import turned_into_number
 from clbench.data.readers.utf8 import other_encoding
 
 MOST_BYTES = 1_000_000
@@ -161,7 +162,12 @@ def validated(model: type[M], text: CardText, nested: Mapping[str, type[BaseMode
         DataError: One message for all that is wrong, each with its line, field path and nearest known field.
     """
     try:
-        return model.model_validate(text.values, context={"path": text.path})
+        card = model.model_validate(text.values, context={"path": text.path})
+        if (turned := turned_into_number(text.values, card.model_dump(), "")) is None:
+            return card
+        loc = tuple(int(part) if part.isdigit() else part for part in turned[0].split("."))
+        what = f"a number or a switch is wanted, not {turned[1]!r:.60}"
+        raise DataError(what, where=text.where(loc), mend="write 1000, not 1_000; true and false are switches alone")
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
     first = found[0]

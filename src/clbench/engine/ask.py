@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.budget import due_columns
-from clbench.core.errors import LearnerError, UserError
+from clbench.core.errors import LearnerError, LessonError, UserError
 from clbench.core.keys import key
 from clbench.core.notice import notice
 from clbench.core.process import end_copy
@@ -21,6 +21,7 @@ from clbench.core.types import Answer, Exam, Example
 from clbench.data.exam import exam_at
 from clbench.engine.fingerprint import machine_of
 from clbench.engine.trajectory import Trajectory
+from clbench.learners._answers import FITTING, unfit_answers
 from clbench.store.records import read_jsonl, write_jsonl
 from clbench.store.store import Store
 
@@ -97,14 +98,14 @@ def answers_of(learner: Learner, exam: Exam) -> list[Answer]:
     """Let a learner sit an exam, without the right answers.
 
     Raises:
-        UserError: It cannot; names the exam and, where it is one, the question.
+        UserError: It cannot; names the exam and, where it is one, the question, or the hook that breaks.
     """
     try:
         found = learner.respond([unanswered(e) for e in exam.examples], exam.decode)
         end_copy()
         return found
     except UserError as error:
-        if error.where.startswith("example "):
+        if error.where.startswith("example ") or isinstance(error, LearnerError | LessonError):
             raise type(error)(error.what, where=f"exam {exam.name}, {error.where}", mend=error.mend) from error
         raise
 
@@ -114,21 +115,16 @@ def unanswered(example: Example) -> Example:
     return example.model_copy(update={"targets": (), "check": "", "rubric": ()})
 
 
-def check_answers(answers: Sequence[object], exam: Exam, learner: str) -> None:
+def check_answers(answers: Sequence[Answer], exam: Exam, learner: str) -> None:
     """Refuse answers that are not one per question, in their order: they would be graded as answers to others.
 
     Raises:
         LearnerError: Names the learner and the first question that is not answered in its place.
     """
-    where, mend = f"{learner}, exam {exam.name}", "give one Answer per example, in their order, with its example_id"
-    if len(answers) != len(exam.examples):
-        raise LearnerError(f"{len(answers)} answers to {len(exam.examples)} questions", where=where, mend=mend)
-    for place, (example, answer) in enumerate(zip(exam.examples, answers, strict=True)):
-        if not isinstance(answer, Answer):
-            raise LearnerError(f"answer {place} is a {type(answer).__name__}, not an Answer", where=where, mend=mend)
-        if answer.example_id != example.id:
-            what = f"answer {place} is to {answer.example_id!r}, the question is {example.id!r}"
-            raise LearnerError(what, where=where, mend=mend)
+    where, mend = f"{learner}, exam {exam.name}", FITTING
+    if why := unfit_answers(answers, exam.examples):
+        raise LearnerError(why, where=where, mend=mend)
+    for example, answer in zip(exam.examples, answers, strict=True):
         if exam.decode.kind == "raw" and len(answer.replies) != len(example.requests):
             what = f"{len(answer.replies)} replies to the {len(example.requests)} requests of {example.id!r}"
             raise LearnerError(what, where=where, mend=mend)

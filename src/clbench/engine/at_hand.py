@@ -6,6 +6,7 @@ record; `clbench.engine.rerun` asks again.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -102,6 +103,11 @@ def _counts(matrix: Matrix, outline: Outline, meters: Meters) -> Iterator[str]:
     taught = sum(r.examples for r in outline.rounds)
     if meters.examples_used != taught:
         yield f"meters: {meters.examples_used} examples used, the stream teaches {taught}"
+    taught_by_step = list(itertools.accumulate(r.examples for r in outline.rounds))
+    if len(taught_by_step) == len(meters.buffer_examples_by_step):  # not of a learner that is taught at once
+        for step, (most, kept) in enumerate(zip(taught_by_step, meters.buffer_examples_by_step, strict=True), 1):
+            if kept > most:
+                yield f"meters: {kept} examples kept after lesson {step}, {most} were taught until then"
 
 
 def _clock(meters: Meters, provenance: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from clbench.core import plugins
 from clbench.core.errors import ModelError, SpecError, UserError, did_you_mean, said_of
 from clbench.core.protocols import LearnerPlugin
 from clbench.core.spec import RunSpec
+from clbench.core.strict import turned_into_number
 from clbench.core.types import Exam, Stream
 from clbench.engine.own import open_own
 from clbench.metrics import check_names
@@ -50,7 +51,8 @@ def validated(model: type[BaseModel], value: Mapping[str, Any], where: str) -> A
     """Validate a mapping against a model; every mistake becomes one line with the nearest known field.
 
     Raises:
-        SpecError: A field is unknown, missing or out of range, or a number is not finite: no setting can be that.
+        SpecError: A field is unknown, missing or out of range; a number is written as a text or a switch; or it is not
+            finite, which no setting can be.
     """
     try:
         found = model.model_validate(dict(value))
@@ -65,6 +67,10 @@ def validated(model: type[BaseModel], value: Mapping[str, Any], where: str) -> A
             else:
                 lines.append(f"{path}: {item['msg']} (got {str(item['input'])[:60]!r})")
         raise SpecError("\n  ".join(lines), mend="correct the spec, or the --set that changed it") from error
+    if (turned := turned_into_number(value, found.model_dump(), where)) is not None:
+        path, given = turned
+        mend = "write it as YAML 1.2 does, without quotes: 1000, not 1_000; true and false stand for switches alone"
+        raise SpecError(f"a number or a switch is wanted, not {given!r:.60}", where=path, mend=mend)
     if (endless := _not_finite(found.model_dump(), where)) is not None:
         raise SpecError("a setting is a finite number", where=endless, mend="a large number may do what was meant")
     return found

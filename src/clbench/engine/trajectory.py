@@ -39,6 +39,11 @@ def effective_of(known: Mapping[str, Any], answerer: str) -> str:
     return digest([known["effective"], answerer]) if answerer else str(known["effective"])
 
 
+def _version(learner: str) -> int:
+    plugin, _ = open_learner({"name": learner})
+    return plugin.version
+
+
 class Trajectory:
     """A learner on its way through a stream.
 
@@ -82,13 +87,15 @@ class Trajectory:
             )
         return tuple(keys)
 
-    @property
+    @cached_property
     def _learner(self) -> dict[str, Any]:
         owned = plugins.own(self.spec.learner_name)
         name = self.spec.learner_name if owned is None else owned.identity
         # Versions of the package's own learners follow the training loop; others cannot know of it.
         loop = {} if name in plugins.shipped("learner") else {"loop": LOOP}
-        return {"name": name, "config": self.config, "version": self.plugin.version, **loop}
+        of_others = {} if owned is None else {used: _version(used) for used in plugins.learners_used(owned)}
+        uses = {"uses": of_others} if of_others else {}
+        return {"name": name, "config": self.config, "version": self.plugin.version, **loop, **uses}
 
     @property
     def said(self) -> dict[str, Any]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from torch import Tensor
 
-from clbench.core.errors import LessonError, UserError, said_of
+from clbench.core.errors import LearnerError, LessonError, UserError, said_of
 from clbench.core.extras import explained
 from clbench.core.keys import canonical
 from clbench.core.process import leave
-from clbench.core.types import Example
+from clbench.core.types import Answer, Decode, Example
+from clbench.learners._answers import FITTING, unfit_answers
 from clbench.learners._made import place_of
 from clbench.learners._method import Method
 
@@ -67,6 +69,21 @@ class Hooks:
     def guide(self) -> Mapping[str, Any]:
         """Call `guide`, and see that it can be written, as of `state`."""
         return self._written("guide")
+
+    def answer(self, net: Any, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Call `answer`, and see that it gives one Answer to each question, in their order.
+
+        Raises:
+            LearnerError: It does not; says what it gives instead.
+        """
+        found = self.__getattr__("answer")(net, examples, decode)
+        if why := unfit_answers(found, examples):
+            raise LearnerError(
+                why,
+                where=f"{place_of(self._method)}.answer, {_when(self.step)}",
+                mend=FITTING,
+            )
+        return list(found)
 
     def _written(self, hook: str) -> Mapping[str, Any]:
         found = self.__getattr__(hook)()
@@ -123,8 +140,12 @@ def _when(step: int) -> str:
 
 def _lesson_error(method: Method, hook: str, step: int, error: BaseException) -> LessonError:
     owner, line = _broke_in(method, hook, error)
+    said = said_of(error)
+    if isinstance(error, ValidationError):  # its first line counts only
+        one = error.errors(include_url=False)[0]
+        said = f"ValidationError: {error.title}.{'.'.join(map(str, one['loc']))}: {one['msg']}"
     return LessonError(
-        f"{said_of(error)}{line}",
+        f"{said}{line}",
         where=f"{place_of(owner)}.{hook}, {_when(step)}",
         mend="correct this hook; `clbench check learner` runs it over lessons that bring new labels, stops and sleeps",
     )

@@ -111,9 +111,11 @@ def verify(folder: Path, kind: str, key: str) -> Verdict | None:
     """
     try:
         inode = folder.lstat().st_ino  # of the entry itself: a link that leads nowhere is set aside, not what it names
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if not _is_folder(folder):
+    except OSError as error:
+        if error.errno in LOST:  # it is not there, or something above it is no folder
+            return None
+        raise
+    if not is_folder(folder):
         return Verdict("something that is not a folder stands in its place", inode, {})
     stage = read_stage(folder)
     if stage is None:
@@ -144,7 +146,8 @@ def _problem(path: Path, expected: Mapping[str, Any]) -> str:
         raise
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder at a path, or a link that leads to one."""
     try:
         return path.is_dir()
     except OSError as error:  # a loop of links

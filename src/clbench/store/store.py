@@ -34,6 +34,7 @@ from clbench.store.stage import (
     Stamps,
     Verdict,
     here,
+    is_folder,
     read_stage,
     stamps_of,
     sync,
@@ -126,7 +127,9 @@ class Store:
 
     def progress(self, kind: str, key: str) -> Path:
         """Tell where a long stage may keep checkpoints; they outlive a kill and go when the stage is finished."""
-        return self.folder / "progress" / f"{kind}-{key}"
+        folder = self.folder / "progress" / f"{kind}-{key}"
+        self._clear_way(folder)
+        return folder
 
     def stage(self, kind: str, key: str) -> dict[str, Any] | None:
         """Give the stage.json of a finished stage: its files, what it is, and what making it cost."""
@@ -212,6 +215,7 @@ class Store:
     def _draft(self, name: str) -> Generator[Path]:
         draft = self.folder / "drafts" / f"{name}-{here()}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
+            self._clear_way(draft.parent)
             draft.mkdir(parents=True)
             yield draft
         except Exception as error:
@@ -225,6 +229,7 @@ class Store:
     def _publish(self, draft: Path, target: Path) -> bool:
         """Move a finished draft to its place; False if another one stands there."""
         # The parent is not forced onto the disk: a power cut may take the newest stages back, never break one.
+        self._clear_way(target.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             draft.rename(target)
@@ -234,8 +239,34 @@ class Store:
             return False
         return True
 
+    def _clear_way(self, folder: Path) -> None:
+        """Set aside what stands where one of the store's own folders should: a file, or a link that leads nowhere.
+
+        A link to a folder elsewhere stays: whoever made it keeps a part of the store on another disk.
+        """
+        inside = folder.relative_to(self.folder)
+        for place in [self.folder / above for above in (*list(inside.parents)[-2::-1], inside)]:
+            if not os.path.lexists(place) or is_folder(place):  # in this order: others make folders meanwhile
+                continue
+            name = "-".join(place.relative_to(self.folder).parts)
+            aside = self.folder / "broken" / f"{name}-{time.time_ns()}"
+            if place.name == "broken":
+                aside = self.folder / aside.name
+            else:
+                self._clear_way(aside.parent)
+            if not _move(place, aside):
+                continue  # another process has done it
+            if is_folder(aside):  # and made the folder since we looked: what we moved is the good one
+                _move(aside, place)
+            else:
+                self.notice(
+                    f"{place}: something that is not a folder stands where the store keeps its own; it is set aside "
+                    f"as {aside}, and what it should hold is made again when it is needed"
+                )
+
     def _set_aside(self, folder: Path, verdict: Verdict, message: str) -> None:
         target = self.folder / "broken" / f"{folder.parent.parent.name}-{folder.name}-{time.time_ns()}"
+        self._clear_way(target.parent)
         if not _move(folder, target):
             return  # another process has done it
         if target.lstat().st_ino != verdict.inode:

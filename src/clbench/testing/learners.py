@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,14 +22,15 @@ from clbench.core.errors import DataError, LearnerError, LessonError, SpecError,
 from clbench.core.keys import canonical, digest, folder_digest
 from clbench.core.process import staying
 from clbench.core.progress import Progress, listener
-from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.scratch import scratch
-from clbench.core.spec import Machine, ModelSpec
-from clbench.core.types import Budget, Exam, Lesson
+from clbench.core.spec import ModelSpec
+from clbench.core.types import Budget, Lesson
 from clbench.data.exam import open_exams
 from clbench.data.stream import lessons, open_stream
 from clbench.engine.resolve import open_learner
+from clbench.testing.bench import Bench
 from clbench.testing.outcome import Outcome
+from clbench.testing.outside import nothing_held_outside
 from clbench.testing.stored import stored_examples, stored_texts
 
 QUOTE = 12  # characters of a question that are no coincidence
@@ -39,54 +39,6 @@ QUICK = {"lr": 1e-3, "epochs": 1, "batch_size": 8, "warmup": 0.0}
 
 class NotApplicableError(Exception):
     """Raised by a check that has nothing to say about a learner."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A learner under test with a small stream.
-
-    Attributes:
-        plugin, settings: The learner and the settings it is tested with.
-        lessons, exam: What it is taught and asked.
-        scratch: A folder for its states.
-    """
-
-    name: str
-    plugin: LearnerPlugin[Any]
-    settings: Mapping[str, Any]
-    model: ModelSpec
-    lessons: tuple[Lesson, ...]
-    exam: Exam
-    scratch: Path
-    machine: Machine = field(default_factory=lambda: Machine(checkpoint_s=0.0, device="cpu"))
-
-    def learner(self, name: str | None = None, seed: int = 0, **changes: Any) -> Learner:
-        """Make a fresh learner, this one or another by name, with changed settings."""
-        if name is None:
-            plugin, config = self.plugin, self.plugin.config.model_validate({**self.settings, **changes})
-        else:
-            plugin, _ = open_learner({"name": name})
-            known = {k: v for k, v in self.settings.items() if k in plugin.config.model_fields}
-            config = plugin.config.model_validate({**known, **changes})
-        return plugin.build(config, self.model, seed, self.machine)
-
-    def state(self, learner: Learner, *parts: str) -> str:
-        """Save a learner and give the digest of its state, or of some parts of it ("answers", "keeps")."""
-        folder = self.save(learner)
-        return digest([folder_digest(folder / part) for part in parts or ("",)])
-
-    def save(self, learner: Learner) -> Path:
-        """Save a learner into a new folder."""
-        folder = self.scratch / f"state-{len(list(self.scratch.iterdir()))}"
-        learner.save(folder)
-        return folder
-
-    def taught(self, num: int = 2, **settings: Any) -> Learner:
-        """Make a learner that has learnt the first `num` lessons."""
-        learner = self.learner(**settings)
-        for lesson in self.lessons[:num]:
-            learner.learn(lesson)
-        return learner
 
 
 def _answers_in_order(bench: Bench) -> str:
@@ -320,7 +272,9 @@ def _learning_does_something(bench: Bench) -> str:
     return "" if any((bench.save(learner) / "answers").glob("*")) else "two lessons leave no trace in its answers"
 
 
+# What is kept outside comes first: it shows best in a process in which the learner has not yet worked.
 CHECKS: dict[str, Callable[[Bench], str]] = {
+    "nothing kept outside of it": nothing_held_outside,
     "answers in order": _answers_in_order,
     "asking changes nothing": _asking_changes_nothing,
     "sleep changes nothing": _sleep_changes_nothing,
