@@ -13,7 +13,6 @@ import typer
 
 from clbench.cli import (
     advise,
-    beside,
     check,
     compare,
     data,
@@ -21,6 +20,7 @@ from clbench.cli import (
     exam,
     gate,
     gather,
+    guard,
     init,
     leaderboard,
     pretrain,
@@ -184,7 +184,7 @@ def entry() -> None:
     terminal.prepare(sys.argv[1:])
     quiet_libraries()
     signal.signal(signal.SIGTERM, _stop)  # a batch system's end is a stop as Ctrl-C is
-    beside.watch(broken=3 if sys.argv[1:2] and sys.argv[1] in JUDGES else 2)
+    guard.watch(broken=3 if sys.argv[1:2] and sys.argv[1] in JUDGES else 2)
     try:
         code = main()
         sys.stdout.flush()
@@ -193,6 +193,6 @@ def entry() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = CUT_OFF
     except BaseException:
-        beside.told(1)
+        guard.told(1)
         raise
-    sys.exit(beside.told(code))
+    sys.exit(guard.told(code))

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from clbench.core import beside
+from clbench.core import imports
 from clbench.core.cache import first_time
 from clbench.core.errors import SpecError, did_you_mean, said_of
 from clbench.core.keys import digest, file_digest
@@ -167,7 +167,7 @@ def own(name: str, where: str = "") -> Own | None:
         raise SpecError(f"there is no file {found['path']!r}", where=where, mend=mend)
     if not found["attribute"]:
         raise SpecError(f"{name!r} names a file and nothing in it", where=where, mend=f"write {path}:ClassName")
-    parts = beside.modules_beside(path)
+    parts = imports.modules_beside(path)
     pin = _pin(path, parts)
     if found["pin"] not in (None, pin):
         also = f", with the modules beside it that it imports ({', '.join(sorted(parts)[:5])})," if parts else ""
@@ -215,7 +215,7 @@ def _tell_trust(owned: Own) -> None:
 
 def _tell_strangers(owned: Own, before: frozenset[str]) -> None:
     """Say once which modules a file has imported that no result is known by."""
-    found = beside.strangers(before, owned.parts)
+    found = imports.strangers(before, owned.parts)
     if found and multiprocessing.parent_process() is None and first_time("imported", owned.pin):
         notice(
             f"{owned.path} imports {', '.join(found)}, neither installed nor found in its folder by an import "
@@ -225,7 +225,7 @@ def _tell_strangers(owned: Own, before: frozenset[str]) -> None:
 
 def learners_used(owned: Own) -> list[str]:
     """Name the shipped learners that a user's file imports, for example to subclass one."""
-    return sorted(set(shipped("learner")) & set(beside.learners_used(owned.path)))
+    return sorted(set(shipped("learner")) & set(imports.learners_used(owned.path)))
 
 
 def module_of(owned: Own) -> ModuleType:
@@ -242,7 +242,7 @@ def _run(owned: Own, where: str) -> ModuleType:
     assert spec is not None, "a path that ends with .py has a loader"
     assert spec.loader is not None, "as above"
     module = importlib.util.module_from_spec(spec)
-    beside.make_room(owned.path, owned.parts)
+    imports.make_room(owned.path, owned.parts)
     before = frozenset(sys.modules)
     sys.modules[spec.name] = module  # before it runs: pydantic looks up the names of annotations there
     home = os.getpid()

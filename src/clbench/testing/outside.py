@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from clbench.core import plugins
-from clbench.core.beside import file_of
+from clbench.core.imports import file_of
 from clbench.core.keys import canonical, digest
 from clbench.core.protocols import LearnerPlugin
 from clbench.testing.bench import Bench

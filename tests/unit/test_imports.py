@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from clbench.core import beside, plugins
+from clbench.core import imports, plugins
 from clbench.core.errors import SpecError
 from clbench.core.keys import file_digest
 from clbench.engine.resolve import open_learner
@@ -27,7 +27,7 @@ class Mine(Method):
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(beside, "_claims", {})
+    monkeypatch.setattr(imports, "_claims", {})
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
