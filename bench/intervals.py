@@ -9,6 +9,7 @@ summed exactly. Intervals come from the same functions as those of reports, by w
 from __future__ import annotations
 
 import argparse
+import itertools
 import platform
 import sys
 import time
@@ -37,6 +38,7 @@ WANTED = (0.93, 0.97)
 CAREFUL = (0.93, 1.0)  # so few items or groups that nothing lies between too little and more than enough
 CALLED = (0.0, 0.05)
 ZIPF = 0  # in place of a size: groups of unequal size
+ASKED = itertools.count()  # no two rows are the very same answers
 
 
 class Parts(NamedTuple):
@@ -147,7 +149,7 @@ def record(tasks: list[np.ndarray], groups: list[tuple[str, ...]], tag: str) -> 
             ids=tuple(map(str, range(t.shape[1]))),
             groups=groups[i],
             rows={
-                k: Row.model_construct(ask=str(k), scores="".join("01"[int(v)] for v in row), parts=())
+                k: Row.model_construct(ask=str(next(ASKED)), scores="".join("01"[int(v)] for v in row), parts=())
                 for k, row in enumerate(t)
             },
         )

@@ -69,7 +69,7 @@ def test_specs(here, capsys, mistake):
 
 ARGUMENTS = {
     "missing file": (["run", "nowhere.yaml"], "no recipe"),
-    "a folder for a file": (["run", "."], "cannot be read"),
+    "a folder for a file": (["run", "."], "this is a folder, not a recipe"),
     "bad --set": (["run", "good.yaml", "--set", "seed"], "no change"),
     "bad value of --set": (["run", "good.yaml", "--set", "seed=[1"], "no YAML value"),
     "unknown --set": (["run", "good.yaml", "--set", "learner.epocs=2", "--plan"], "did you mean 'epochs'"),

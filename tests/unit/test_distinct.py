@@ -57,8 +57,9 @@ def test_every_reader_counts_a_run_once(stores, capsys):
     rows = [len(_figures(load_runs([stores / n]))["figure"]) for n in ("one", "three")]
     assert rows[0] == rows[1]
     assert main(["leaderboard", "build", three, "--out", str(stores / "site")]) == 0
-    (row,) = json.loads((stores / "site" / "leaderboard.json").read_text())
-    assert row["seeds"] == [0, 1]
+    rows = json.loads((stores / "site" / "leaderboard.json").read_text())
+    # What a test has written does not verify, so each seed has a row of its own.
+    assert sorted(seed for row in rows for seed in row["seeds"]) == [0, 1]
     capsys.readouterr()
     assert main(["watch", three, "--json", "--only", "a"]) in (0, 2, 4)
     assert {s["source"] for s in json.loads(capsys.readouterr().out)["series"]} == {"a"}
