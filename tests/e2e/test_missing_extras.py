@@ -92,7 +92,7 @@ def test_modules_are_told_by_their_extra():
     assert explained(ModuleNotFoundError("no", name="somebody.elses")) is None
     broken = explained(ImportError("libx.so: cannot open\nmore", name="torch"))
     assert broken is not None
-    assert "torch is installed and does not import: libx.so: cannot open" in str(broken)
+    assert "torch is installed and does not import: ImportError: libx.so: cannot open" in str(broken)
 
 
 def test_what_cannot_load_a_model_is_refused(monkeypatch):
