@@ -18,6 +18,7 @@ from clbench.data import exam as exams
 from clbench.engine.grid import load_grid, run_grid
 from clbench.metrics import compute
 from clbench.report.gather import load_runs
+from clbench.store import origin
 from clbench.store.store import Store
 
 pytestmark = pytest.mark.xdist_group("runs")
@@ -38,7 +39,11 @@ def honest(tmp_path_factory):
     folder = tmp_path_factory.mktemp("honest")
     (folder / "true.yaml").write_text(RECIPE, encoding="utf-8")
     machine = Machine(store=folder / "store", device="cpu")
-    (result,) = run_grid(load_grid(folder / "true.yaml"), Store(machine.store), machine)
+    with pytest.MonkeyPatch.context() as patch:  # a checkout that is being worked on would not be ranked
+        patch.setattr(origin, "git_revision", lambda: {"commit": "c" * 40, "dirty": False})
+        origin._unchanging.cache_clear()
+        (result,) = run_grid(load_grid(folder / "true.yaml"), Store(machine.store), machine)
+    origin._unchanging.cache_clear()
     return result
 
 
@@ -169,7 +174,7 @@ FORGED = {
         "stages, where",
     ),
     "a commit that its stages do not have": (
-        change("provenance.json", lambda v: v.update(git={"commit": "0" * 40, "dirty": False})),
+        change("provenance.json", lambda v: v.update(git={"commit": "a" * 40, "dirty": False})),
         "its git is not that of its stages",
     ),
     "packages that its stages do not have": (

@@ -34,7 +34,8 @@ def results(path: Path) -> Iterator[tuple[Path, RunRecord | str]]:
                 raise DataError(what, where=str(folder), mend="hand in the files themselves")
         return read_runs([folder])[0]
 
-    path = path.resolve()  # a result is told by the name of its folder, also where that is called `.`
+    # A result is told by the name of its folder, also where that is called `.`; a link that leads nowhere has no other.
+    path = path.resolve() if path.exists() else path.absolute()
     for place in _places(path):
         folders = [place] if (place / "spec.yaml").is_file() else sorted(p.parent for p in place.glob("*/spec.yaml"))
         for folder in folders or sorted(p.parent for p in place.glob("runs/*/spec.yaml")) or [place]:
