@@ -1,3 +1,4 @@
+import shutil
 from collections import Counter
 from itertools import pairwise
 
@@ -218,3 +219,29 @@ def test_rate_rises_and_falls():
     assert all(a < b for a, b in pairwise(rates[:5]))
     assert all(a > b for a, b in pairwise(rates[5:]))
     assert rates[-1] > 0
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_checkpoint_that_another_process_replaces_while_it_is_read(tmp_path, monkeypatch, left):
+    from clbench.learners import _checkpoint
+
+    def at(value):
+        params = {"w": torch.full((2,), float(value), requires_grad=True)}
+        return params, torch.optim.AdamW(params.values())
+
+    _checkpoint.write(tmp_path, _checkpoint.Point(1, 10, 0), *at(1), {})
+    load = _checkpoint.load_tensors
+
+    def robbed(path, device):
+        monkeypatch.setattr(_checkpoint, "load_tensors", load)
+        if left:
+            _checkpoint.write(tmp_path, _checkpoint.Point(2, 20, 0), *at(2), {})  # which drops the older one
+        else:
+            shutil.rmtree(tmp_path)
+        return load(path, device)
+
+    monkeypatch.setattr(_checkpoint, "load_tensors", robbed)
+    params, optimizer = at(0)
+    found = _checkpoint.resume(tmp_path, params, optimizer)
+    assert (found and found[0].index) == (2 if left else None)
+    assert params["w"].tolist() == ([2.0, 2.0] if left else [0.0, 0.0])

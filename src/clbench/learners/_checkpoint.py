@@ -71,10 +71,33 @@ def latest(progress: Path) -> tuple[Point, Path] | None:
     return None
 
 
+def resume(
+    progress: Path, params: dict[str, Tensor], optimizer: torch.optim.Optimizer
+) -> tuple[Point, dict[str, Any]] | None:
+    """Take over the newest whole checkpoint; give where it stands and the method's state, None where there is none.
+
+    Another process that learns the same lesson may put a newer one in its place while it is read, or clear them all.
+
+    Raises:
+        StoreError: It is whole and cannot be read, or is another model's.
+    """
+    while (found := latest(progress)) is not None:
+        point, folder = found
+        try:
+            return point, read(folder, params, optimizer)
+        except (StoreError, OSError):
+            if latest(progress) == found:
+                raise
+    return None
+
+
 def read(folder: Path, params: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Take over a checkpoint's weights and optimiser state; give the method's state."""
+    """Take over a checkpoint's weights and optimiser state, all or nothing; give the method's state."""
     device = next(iter(params.values())).device
     weights = load_tensors(folder / "weights.safetensors", device)
+    # AdamW counts its steps on the CPU, whatever the device of the weights.
+    stored = load_tensors(folder / "optimizer.safetensors", torch.device("cpu"))
+    state = load_state(folder / "keeps", device)
     if set(weights) != set(params):
         raise StoreError(
             "belongs to another model", where=str(folder), mend="delete the folder; the lesson starts anew"
@@ -84,10 +107,9 @@ def read(folder: Path, params: dict[str, Tensor], optimizer: torch.optim.Optimiz
             param.copy_(weights[name])
     described = optimizer.state_dict()
     moments: dict[int, dict[str, Tensor]] = {}
-    # AdamW counts its steps on the CPU, whatever the device of the weights.
-    for name, value in load_tensors(folder / "optimizer.safetensors", torch.device("cpu")).items():
+    for name, value in stored.items():
         i, _, field = name.partition(".")
         moments.setdefault(int(i), {})[field] = value
     described["state"] = moments
     optimizer.load_state_dict(described)
-    return load_state(folder / "keeps", device)
+    return state

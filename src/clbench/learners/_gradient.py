@@ -176,11 +176,11 @@ class GradientLearner:
         return float(loss.detach())
 
     def _resume(self, progress: Path | None, params: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
-        found = _checkpoint.latest(progress) if progress is not None else None
+        found = _checkpoint.resume(progress, params, optimizer) if progress is not None else None
         if found is None:
             return 0
-        point, folder = found
-        self._hooks.restore(_checkpoint.read(folder, params, optimizer))
+        point, state = found
+        self._hooks.restore(state)
         self._passes.start_from(point.train_tokens, point.forward_tokens)
         return point.index
 
