@@ -82,13 +82,16 @@ def test_silence_is_told_and_the_limit_ends_it(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_worker_that_ends_says_what_it_was_at(monkeypatch):
-    def leaves(unit, machine):
-        time.sleep(0.5)  # what it began is told by then
-        process.leave(3)
-
     with pytest.raises(WorkerError) as error:
-        in_workers(monkeypatch, leaves)
+        in_workers(monkeypatch, lambda unit, machine: process.leave(3))
     assert error.value.where == "Mine lesson 1"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_worker_that_ends_before_it_is_seen_is_told(monkeypatch):
+    monkeypatch.setattr(local.multiprocessing, "active_children", list)
+    with pytest.raises(WorkerError, match="Mine lesson 1: a worker ended before its work was done"):
+        in_workers(monkeypatch, lambda unit, machine: process.leave(3))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 import time
@@ -57,7 +56,8 @@ class _Heard:
     """What is known of the workers.
 
     Attributes:
-        told: The queue of their progress and notices.
+        told: The queue of their progress and notices; written by the thread that speaks, so that what a worker began
+            is told before anything can end it.
         seen: Processes that were seen alive; the pool forgets them when it breaks.
         said: Notices that were passed on.
         who: Process -> the label of what it does.
@@ -112,7 +112,7 @@ def _pool(workers: int) -> Generator[tuple[ProcessPoolExecutor, _Heard]]:
     """Open workers; however one of them ends, it is told."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    heard = _Heard(context.Queue())
+    heard = _Heard(context.SimpleQueue())
     others = set(multiprocessing.active_children())
     given = (heard.told, os.getpid(), str(Path.cwd()))
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_open_worker, initargs=given)
@@ -125,7 +125,8 @@ def _pool(workers: int) -> Generator[tuple[ProcessPoolExecutor, _Heard]]:
         _pass_on(heard)  # what they had begun
         # A process that ended with 0 has broken the pool too: it had not done its work.
         codes = [(p.exitcode, heard.who.get(p.pid or 0, "")) for p in ended if p.exitcode is not None]
-        raise _broken(workers, codes) from error
+        gone = [(None, label) for label in heard.who.values()]  # workers that ended before they were seen
+        raise _broken(workers, codes or gone) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         _end(heard.seen - others)
@@ -195,11 +196,8 @@ def _dispatch(
 
 def _pass_on(heard: _Heard) -> None:
     """Pass on what workers told: progress, and notices, each once however many workers had it."""
-    while True:
-        try:
-            one = heard.told.get_nowait()
-        except queue.Empty:
-            return
+    while not heard.told.empty():
+        one = heard.told.get()
         if isinstance(one, Progress):
             began = heard.since.get(one.slot, (time.monotonic(), 0.0))[0]
             heard.since[one.slot] = (began, time.monotonic())
@@ -236,8 +234,8 @@ def _watch(heard: _Heard, limit_s: float | None) -> None:
             raise WorkerError(f"it takes longer than {limit_s:g} seconds, and was ended", where=label, mend=mend)
 
 
-def _broken(workers: int, ended: Sequence[tuple[int, str]]) -> WorkerError:
-    """Say how a pool broke: by the exit code of the worker that ended first, and what it was at.
+def _broken(workers: int, ended: Sequence[tuple[int | None, str]]) -> WorkerError:
+    """Say how a pool broke: by the exit code (None: not known) of the worker that ended first, and what it was at.
 
     The others were told to end (SIGTERM).
     """
@@ -253,12 +251,14 @@ def _broken(workers: int, ended: Sequence[tuple[int, str]]) -> WorkerError:
     if code == -signal.SIGKILL:
         mend = f"run the same command again with fewer workers; {kept}"
         return WorkerError("a worker was killed, perhaps because memory ran out", where=where, mend=mend)
-    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    how = ""
+    if code is not None:
+        how = f" by {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}"
     if workers == 1:
         mend = f"look in the learner's file for what ends a process; {kept}"
-        return WorkerError(f"a worker ended {how} before its work was done", where=where, mend=mend)
+        return WorkerError(f"a worker ended{how} before its work was done", where=where, mend=mend)
     mend = f"run the same command with --workers 1, which shows where it happens; {kept}"
-    return WorkerError(f"a worker ended {how}; what it said stands above", where=where, mend=mend)
+    return WorkerError(f"a worker ended{how}; what it said stands above", where=where, mend=mend)
 
 
 _label = ""
