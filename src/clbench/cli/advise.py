@@ -27,7 +27,12 @@ def advise(
         Literal["unknown", "known", "any"], typer.Option(help="Whether a question comes with its task.")
     ] = "any",
     stream: Annotated[str | None, typer.Option(help="Where runs are of several streams: which.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write an HTML report of the methods that are left.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write an HTML report of the methods that are left: a folder, or a file that ends in .html."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Recommend a method from measured results: what keeps to the limits, the front, what was excluded and why."""

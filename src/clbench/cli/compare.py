@@ -15,7 +15,10 @@ def compare(
     against: Annotated[str | None, typer.Option(help="The side that all others are compared with.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Compare these sides only (repeatable).")] = None,
     items: Annotated[int, typer.Option(min=0, help="Flipped items shown of each exam that differs, each way.")] = 2,
-    out: Annotated[Path | None, typer.Option(help="Also write an HTML report with the comparison here.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Also write an HTML report with the comparison: a folder, or a file that ends in .html."),
+    ] = None,
     lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of that report.")] = "en",
     as_json: Json = False,
 ) -> None:

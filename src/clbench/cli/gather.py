@@ -12,7 +12,9 @@ from clbench.cli.options import progress_bars, say
 
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Result folders, or folders that hold some.")],
-    out: Annotated[Path, typer.Option(help="Folder of the HTML report, or of Parquet files.")] = Path("clbench-report"),
+    out: Annotated[
+        Path, typer.Option(help="Folder of the HTML report (or its file, that ends in .html), or of Parquet files.")
+    ] = Path("clbench-report"),
     format_: Annotated[
         Literal["html", "table", "csv", "json", "latex", "markdown", "rows", "parquet"],
         typer.Option("--format", help="html and parquet write files, the others print."),

@@ -25,7 +25,9 @@ def run(
     store: Place = None,
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each [default: cores].")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("clbench-report"),
+    out: Annotated[Path, typer.Option(help="Folder of the report, or its file, that ends in .html.")] = Path(
+        "clbench-report"
+    ),
     record: Annotated[Path | None, typer.Option(help="Also copy the result folders here, to be committed.")] = None,
     limit: Limit = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be made, and make nothing.")] = False,

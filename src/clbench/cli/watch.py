@@ -18,13 +18,16 @@ def watch(
     first: Annotated[int, typer.Option(min=2, help="Rounds that say how it was.")] = 5,
     rate: Annotated[float, typer.Option(min=1e-4, max=0.5, help="False-alarm rate over all series and rounds.")] = 0.05,
     only: Annotated[list[str] | None, typer.Option(help="Watch these runs only (repeatable).")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the trends as an HTML page here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the trends as an HTML page: a folder, or a file that ends in .html.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show every ability's trend; ring where one falls: exit 0 quiet, 2 alarm, 4 too few rounds, 3 usage, 1 error."""
     from clbench.report import watch as made
     from clbench.report import watch_text as texts
     from clbench.report.gather import distinct, read_runs
+    from clbench.report.html import page_at
     from clbench.store.history import history
 
     passed = history(path) if path.is_dir() else []
@@ -34,12 +37,12 @@ def watch(
     if not series:
         raise SpecError("there is nothing to watch", where=str(path), mend="name a store with runs or gates")
     found = made.watched(series, first, rate)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "watch.html").write_text(texts.watch_page(found, rate), encoding="utf-8")
     say_json(texts.as_json(found, rate)) if as_json else say(texts.as_table(found, rate))
-    if out is not None and not as_json:
-        say(f"page: {(out / 'watch.html').resolve()}")
+    if out is not None:
+        page = page_at(out, "watch.html")
+        page.write_text(texts.watch_page(found, rate), encoding="utf-8")
+        if not as_json:
+            say(f"page: {page.resolve()}")
     states = {w.state for w in found}
     if code := ALARM if "alarm" in states else NOT_WATCHED if "not watched" in states else 0:
         raise typer.Exit(code)

@@ -200,19 +200,25 @@ def _definitions(groups: Sequence[Group]) -> list[tuple[str, str]]:
     return [(all_metrics()[n].symbol, _about(n)) for n in names]
 
 
+def page_at(out: Path, name: str) -> Path:
+    """Return where a page goes, and make its folder: `out` itself if it ends in .html, else `name` inside of it."""
+    page = out if out.suffix.lower() in (".html", ".htm") else out / name
+    page.parent.mkdir(parents=True, exist_ok=True)
+    return page
+
+
 def write_page(
-    runs: Sequence[RunRecord], folder: Path, title: str, lang: str, compared: Sequence[Comparison] = ()
+    runs: Sequence[RunRecord], out: Path, title: str, lang: str, compared: Sequence[Comparison] = ()
 ) -> Path:
-    """Write report.html alone; give its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    page = folder / "report.html"
+    """Write the page alone, to a file that ends in .html or as report.html into a folder. Return its path."""
+    page = page_at(out, "report.html")
     page.write_text(html_report(runs, title, lang, compared), encoding="utf-8")
     return page
 
 
-def write_report(runs: Sequence[RunRecord], folder: Path, title: str, lang: str = "en") -> Path:
-    """Write report.html and the table as CSV, JSON, LaTeX and Markdown; give the path of the page."""
-    page = write_page(runs, folder, title, lang)
+def write_report(runs: Sequence[RunRecord], out: Path, title: str, lang: str = "en") -> Path:
+    """Write the page, and beside it the table as CSV, JSON, LaTeX and Markdown. Return the path of the page."""
+    page = write_page(runs, out, title, lang)
     for name, export in EXPORTS.items():
-        (folder / f"summary.{SUFFIX[name]}").write_text(export(runs), encoding="utf-8")
+        page.with_name(f"summary.{SUFFIX[name]}").write_text(export(runs), encoding="utf-8")
     return page
