@@ -7,17 +7,17 @@ import pytest
 from scipy import stats
 
 from clbench.core.matrix import Matrix
-from clbench.report.gather import group_runs, load_runs
-from clbench.testing.measured import gains, measured_lines
+from clbench.testing.measured import gains, measured, measured_lines
 from clbench.testing.methods import describe
 
+pytestmark = pytest.mark.xdist_group("measured")  # grouping the results takes seconds: once in one process
 RESULTS = Path(__file__).parents[2] / "results" / "methods"
 ISOLATED = ("separate", "lora_per_task", "adapters", "progressive", "progressive_prompts")
 
 
 @pytest.fixture(scope="module")
 def groups():
-    return {group.label: group for group in group_runs(load_runs([RESULTS]))}
+    return measured(RESULTS)
 
 
 def score(groups, name, figure="average_performance"):

@@ -10,6 +10,7 @@ from clbench.testing.tables import PLACE, TABLED, filled
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from test_report import RUNS, folder_of  # the runs that the report's own tests are made of
 
+pytestmark = pytest.mark.xdist_group("measured")
 ROOT = Path(__file__).parents[2]
 
 

@@ -61,7 +61,7 @@ def gain_over_frozen(matrix: Matrix, frozen: Matrix) -> float:
 
 def _difference(one: Matrix, two: Matrix) -> float:
     """Give AP of one - AP of two; NaN where their tasks differ."""
-    names = ({m.exams[i] for i, _ in own(m)} for m in (one, two))
+    names = ({m.columns[i].name for i, _ in own(m)} for m in (one, two))
     return average_performance(one) - average_performance(two) if next(names) == next(names) else math.nan
 
 

@@ -14,6 +14,7 @@ from clbench.core.keys import rng
 from clbench.stats.effect import UNSEEN, Places, robust
 from clbench.stats.intervals import half_width, wilson_at
 from clbench.stats.paired import clusters
+from clbench.stats.quantiles import normal_quantile, t_quantile
 
 Floats = NDArray[np.float64]
 ENOUGH = 60.0  # degrees of freedom that some hundred samples are worth: t is 2.00
@@ -219,10 +220,8 @@ def _spread(samples: Samples, value: float) -> _Spread | None:
 
 def _ends(spread: _Spread, value: float, bounds: tuple[float, float], level: float = 0.95) -> Interval:
     """Give the interval over items of a figure whose bias has been taken off."""
-    from scipy.stats import t
-
     tail = (1 + level) / 2
-    edge = float(t.ppf(tail, spread.freedom))
+    edge = t_quantile(tail, spread.freedom)
     if bounds == SHARE and 0 < spread.step < 0.5:
         inside, num = min(max(value, 0.0), 1.0), 1 / spread.step
         shrunk = (num * inside + 1) / (num + 2)
@@ -239,10 +238,8 @@ def _above(value: float, spread: _Spread, tail: float) -> float:
 
     A change of D takes at least |D| / effect items, whatever the sample shows: so in Tango's score interval.
     """
-    from scipy.stats import norm, t
-
-    edge = float(norm.ppf(tail))
-    plain = value + float(t.ppf(tail, spread.freedom)) * math.sqrt(spread.variance)
+    edge = normal_quantile(tail)
+    plain = value + t_quantile(tail, spread.freedom) * math.sqrt(spread.variance)
     each = spread.step * spread.group
     root = edge**4 * each**2 / 4 + edge**2 * each * value
     return max(plain, value + edge**2 * each / 2 + math.sqrt(root)) if root > 0 else plain
@@ -308,8 +305,6 @@ def difference_of(
         >>> [round(v, 3) for v in found], round(p, 3)
         ([-0.048, 0.448], 0.074)
     """
-    from scipy.stats import t
-
     value = float(np.mean(two)) - float(np.mean(one))
     error, freedom = _over_seeds(one, two)
     spread = None
@@ -321,7 +316,7 @@ def difference_of(
     centre = value if spread is None else value - spread.bias
 
     def at(level: float) -> Interval:
-        half = seeds * float(t.ppf((1 + level) / 2, freedom)) if seeds else 0.0
+        half = seeds * t_quantile((1 + level) / 2, freedom) if seeds else 0.0
         items = Interval(value, value) if spread is None else _ends(spread, centre, ANY, level)
         return _joined(centre, items, half)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clbench.stats.marked import Marked, marked
 from clbench.stats.paired import Difference, Scores, clusters, drop_p, holm, paired_difference
 from clbench.stats.power import drop_seen
+from clbench.stats.quantiles import normal_quantile
 
 Floats = NDArray[np.float64]
 State = Literal["regressed", "not worse", "not shown"]
@@ -321,9 +322,7 @@ def blind_below(items: int, exams: int = 1, level: float = 0.05) -> float:
         >>> round(blind_below(64), 3), round(blind_below(64, exams=8), 3)
         (0.041, 0.089)
     """
-    from scipy.stats import norm
-
-    square = float(norm.ppf(1 - level / max(exams, 1))) ** 2
+    square = normal_quantile(1 - level / max(exams, 1)) ** 2
     return square / (items + square)
 
 
@@ -371,11 +370,10 @@ def _needed(change: Difference, margin: float, spread: float, share: float) -> f
 
     At the fall that was seen where chance alone hardly makes it (95 % interval below 0), else if nothing has changed.
     """
-    from scipy.stats import norm
 
     def items(gap: float) -> float:
-        edge = float(norm.ppf(1 - share))
-        normal = spread * ((edge + float(norm.ppf(0.8))) / gap) ** 2 if gap > 0 else math.inf
+        edge = normal_quantile(1 - share)
+        normal = spread * ((edge + normal_quantile(0.8)) / gap) ** 2 if gap > 0 else math.inf
         return float(np.ceil(max(normal, edge**2 * (1 - gap) / gap))) if gap > 0 else math.inf
 
     if math.isnan(change.value):

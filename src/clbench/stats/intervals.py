@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from clbench.stats.quantiles import normal_quantile, t_quantile
+
 
 def half_width(values: Sequence[float], level: float = 0.95) -> float:
     """Give half the width of Student's t interval for the mean of independent values.
@@ -28,9 +30,8 @@ def half_width(values: Sequence[float], level: float = 0.95) -> float:
     """
     if len(values) < 2:
         return math.nan
-    from scipy.stats import t
 
-    quantile = float(t.ppf((1 + level) / 2, len(values) - 1))
+    quantile = t_quantile((1 + level) / 2, len(values) - 1)
     return quantile * float(np.std(values, ddof=1)) / math.sqrt(len(values))
 
 
@@ -54,9 +55,8 @@ def wilson(score: float | None, num: int, level: float = 0.95) -> tuple[float | 
     """
     if score is None or num == 0:
         return None, None
-    from scipy.stats import norm
 
-    return wilson_at(score, num, float(norm.ppf((1 + level) / 2)))
+    return wilson_at(score, num, normal_quantile((1 + level) / 2))
 
 
 def wilson_at(score: float, num: float, edge: float) -> tuple[float, float]:
@@ -113,11 +113,10 @@ def risk_ratio(one: float, num_one: int, two: float, num_two: int, level: float 
     """
     if math.isnan(one + two) or two == 0 or not num_one or not num_two:
         return math.nan, math.nan, math.nan
-    from scipy.stats import norm
 
     hits_1, hits_2 = max(one * num_one, 0.5), two * num_two
     middle = math.log(hits_1 / num_one / two)
-    width = float(norm.ppf((1 + level) / 2)) * math.sqrt(1 / hits_1 - 1 / num_one + 1 / hits_2 - 1 / num_two)
+    width = normal_quantile((1 + level) / 2) * math.sqrt(1 / hits_1 - 1 / num_one + 1 / hits_2 - 1 / num_two)
     return one / two, min(one / two, math.exp(middle - width)), math.exp(middle + width)
 
 

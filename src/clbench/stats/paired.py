@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from clbench.stats.effect import CROWD, LEAST, Places, common, design_effect, jackknifed
 from clbench.stats.marked import Marked, marked, side_by_side
+from clbench.stats.quantiles import t_quantile
 
 Floats = NDArray[np.float64]
 Scores = Marked | Sequence[float] | Floats
@@ -121,17 +122,15 @@ def paired_difference(
 
 def _around(value: float, differences: Floats, places: Places | None, mean: bool, tail: float) -> tuple[float, float]:
     """Give both ends; see `paired_difference`."""
-    from scipy.stats import norm, t
-
     unit, flips = _in_flips(differences)
     effect, freedom = design_effect(flips - flips.mean(), places)
     # Student's wider tails allow for a variance that was estimated, which the score test does not do.
-    edge = float(norm.ppf(tail) if math.isinf(freedom) else t.ppf(tail, freedom))
+    edge = t_quantile(tail, freedom)
     low, high = (unit * end for end in _tango(flips, edge * math.sqrt(effect)))
     if mean and _whole(differences):
         return low, high
     centre, error = _padded(differences, places, CROWD)
-    width = float(t.ppf(tail, _freedom(differences, places))) * error
+    width = t_quantile(tail, _freedom(differences, places)) * error
     return min(low, centre - width, value), max(high, centre + width, value)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from clbench.stats.quantiles import normal_quantile, t_quantile
+
 MOST_SEEDS = 10_000  # nobody trains more
 
 
@@ -32,7 +34,7 @@ def power_of(difference: float, discordant: float, items: int, *, level: float =
 
     share = max(discordant, abs(difference), 1e-12)
     rest = max(share - difference**2, 1e-12)
-    edge = float(norm.ppf(1 - level / 2)) * math.sqrt(share)
+    edge = normal_quantile(1 - level / 2) * math.sqrt(share)
     return float(norm.cdf((abs(difference) * math.sqrt(items) - edge) / math.sqrt(rest)))
 
 
@@ -56,13 +58,11 @@ def items_needed(difference: float, discordant: float, *, power: float = 0.8, le
         >>> items_needed(0.05, 0.15), items_needed(0.0, 0.15)
         (469.0, inf)
     """
-    from scipy.stats import norm
-
     if difference == 0:
         return math.inf
     share = max(discordant, abs(difference))
-    edge = float(norm.ppf(1 - level / 2)) * math.sqrt(share)
-    wanted = float(norm.ppf(power)) * math.sqrt(max(share - difference**2, 0.0))
+    edge = normal_quantile(1 - level / 2) * math.sqrt(share)
+    wanted = normal_quantile(power) * math.sqrt(max(share - difference**2, 0.0))
     return float(math.ceil(((edge + wanted) / difference) ** 2))
 
 
@@ -86,9 +86,7 @@ def drop_seen(discordant: float, items: int, *, power: float = 0.8, level: float
         >>> round(drop_seen(0.15, 400), 3)
         0.048
     """
-    from scipy.stats import norm
-
-    return float(norm.ppf(1 - level) + norm.ppf(power)) * math.sqrt(discordant / items) if items else math.inf
+    return (normal_quantile(1 - level) + normal_quantile(power)) * math.sqrt(discordant / items) if items else math.inf
 
 
 def seeds_needed(difference: float, deviation: float, *, power: float = 0.8, level: float = 0.05) -> float:
@@ -112,7 +110,7 @@ def seeds_needed(difference: float, deviation: float, *, power: float = 0.8, lev
         >>> seeds_needed(5.0, 5.0), seeds_needed(0.0, 1.0)
         (10.0, inf)
     """
-    from scipy.stats import nct, t
+    from scipy.stats import nct
 
     if difference == 0:
         return math.inf
@@ -120,7 +118,7 @@ def seeds_needed(difference: float, deviation: float, *, power: float = 0.8, lev
         return 2.0
 
     def enough(n: int) -> bool:
-        edge, shift = float(t.ppf(1 - level / 2, n - 1)), abs(difference) * math.sqrt(n) / deviation
+        edge, shift = t_quantile(1 - level / 2, n - 1), abs(difference) * math.sqrt(n) / deviation
         # Far beyond the edge scipy's noncentral t loses its digits, and the answer is plain.
         return shift > edge + 40 or float(nct.sf(edge, n - 1, shift)) >= power
 

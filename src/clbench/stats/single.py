@@ -12,6 +12,7 @@ from clbench.stats.effect import CROWD, Places, design_effect
 from clbench.stats.intervals import wilson_at
 from clbench.stats.marked import marked
 from clbench.stats.paired import Scores, clusters
+from clbench.stats.quantiles import normal_quantile, t_quantile
 
 
 def score_interval(
@@ -71,9 +72,7 @@ def _crowd(units: NDArray[np.float64]) -> float:
 
 def _binomial(hits: int, num: int, level: float) -> tuple[float, float]:
     """Give the wider of Wilson's and the mid-p interval."""
-    from scipy.stats import norm
-
-    low, high = wilson_at(hits / num, num, float(norm.ppf((1 + level) / 2)))
+    low, high = wilson_at(hits / num, num, normal_quantile((1 + level) / 2))
     return min(low, _mid_p_low(hits, num, level)), max(high, 1 - _mid_p_low(num - hits, num, level))
 
 
@@ -94,7 +93,6 @@ def _mid_p_low(hits: int, num: int, level: float) -> float:
 def _worth(
     units: NDArray[np.float64], score: float, places: Places | None, binary: bool, level: float
 ) -> tuple[float, float]:
-    from scipy.stats import t
 
     num, apart = len(units), units - units.mean()
     plain = float((apart**2).sum())
@@ -106,4 +104,4 @@ def _worth(
     shrunk = min(max((num * score + 1) / (num + 2), 1 / (num + 2)), (num + 1) / (num + 2))
     worth = num / effect if binary else shrunk * (1 - shrunk) * num * num / (effect * plain)
     inside = min(max(score, 0.0), 1.0)
-    return wilson_at(inside, worth, float(t.ppf((1 + level) / 2, min(freedom, 1e9))))
+    return wilson_at(inside, worth, t_quantile((1 + level) / 2, min(freedom, 1e9)))

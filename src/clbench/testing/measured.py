@@ -45,9 +45,13 @@ class Gain:
         return "helps" if self.mean > 0 else "hurts"
 
 
-@lru_cache
 def measured(results: Path = RESULTS) -> Mapping[str, Group]:
     """Give learner -> its runs; none where there are no results."""
+    return _measured(results.resolve())
+
+
+@lru_cache
+def _measured(results: Path) -> Mapping[str, Group]:
     return {g.label: g for g in group_runs(load_runs([results]))} if results.is_dir() else {}
 
 
