@@ -12,7 +12,7 @@ from clbench.core.errors import ModelError
 from clbench.core.spec import Machine, ModelSpec
 from clbench.engine.fingerprint import parts_of
 from clbench.models.net import load_net
-from clbench.models.source import locate
+from clbench.models.source import identity, locate, weights_bytes
 
 
 @pytest.fixture
@@ -65,3 +65,52 @@ def test_a_part_that_an_older_baseline_does_not_know_is_said_to_be_unknown():
     assert differing({"tokenizer": "a"}, {"tokenizer": "a", "rotary positions": "b"}) == [
         ("rotary positions", UNKNOWN, "b")
     ]
+
+
+def split(folder, target, delta=0.0):
+    """Write the weights in two files, the second one where `target` says."""
+    weights = load_file(locate(ModelSpec(name="tiny-llama")) / "model.safetensors")
+    (folder / "model.safetensors").unlink(missing_ok=True)
+    first = sorted(weights)[: len(weights) // 2]
+    (folder / target).parent.mkdir(exist_ok=True)
+    parts = {"a.safetensors": {k: weights[k] for k in first}}
+    parts[target] = {k: weights[k] + delta for k in weights if k not in first}
+    for name, part in parts.items():
+        save_file(part, folder / name, metadata={"format": "pt"})
+    where = {key: name for name, part in parts.items() for key in part}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    return ModelSpec(name=str(folder))
+
+
+def test_weights_in_a_folder_below_are_part_of_who_it_is(copied):
+    """Two models took each other's answers: only files at the top were looked at."""
+    first = identity(split(copied, "shards/b.safetensors"))
+    assert identity(split(copied, "shards/b.safetensors", 0.5)) != first
+    assert identity(split(copied, "shards/b.safetensors")) == first
+    assert weights_bytes(ModelSpec(name=str(copied))) > 4e6
+
+
+@pytest.mark.parametrize("target", ["../b.safetensors", "{above}/b.safetensors"])
+def test_an_index_that_leads_out_of_the_checkpoint_is_refused(copied, target):
+    spec = split(copied, target.format(above=copied.parent))
+    with pytest.raises(ModelError, match="leads out of the checkpoint"):
+        identity(spec)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": {"a": 1}}', '{"weight_map": []}'])
+def test_an_index_that_says_nothing_is_refused(copied, text):
+    (copied / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(ModelError, match=r"model\.safetensors\.index\.json"):
+        locate(ModelSpec(name=str(copied)))
+        identity(ModelSpec(name=str(copied)))
+
+
+def test_a_template_in_its_own_folder_is_part_of_who_it_is(copied):
+    text = (copied / "chat_template.jinja").read_text()
+    (copied / "chat_template.jinja").unlink()
+    folder = copied / "additional_chat_templates"
+    folder.mkdir()
+    (folder / "default.jinja").write_text(text)
+    first = identity(ModelSpec(name=str(copied)))
+    (folder / "default.jinja").write_text("Now: " + text)
+    assert identity(ModelSpec(name=str(copied))) != first

@@ -118,7 +118,7 @@ def _compared(run: RunRecord, where: Machine) -> tuple[list[str], list[str]]:
     near, cards = compared(claim), compared_with_cards(claim, where.data)
     # The folder's name holds the key of the spec, so an edited spec does not fit its name.
     if not run.folder.name.endswith(run.spec.key[:8]):
-        found.insert(0, f"spec: its key is {run.spec.key[:8]}, the folder is of another spec")
+        found.insert(0, f"spec: its key is {run.spec.key[:8]}, the folder is of another spec, or was renamed")
     return [*found, *near.problems, *cards.problems], [*near.unseen, *cards.unseen]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from clbench.core.errors import DataError, SpecError, UserError
+from clbench.core.notice import notice
 from clbench.core.scratch import scratch
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 LARGEST = 500_000_000  # bytes of a submission, packed or not
 MOST_FILES = 20_000
+DEEPEST = 8  # levels of folders in which results are looked for
+MARKS = ("spec.yaml", "scores.json", "matrix.json")  # what holds one of these is meant as a result
+RUNS = "runs"
+NO_RESULTS = frozenset({"state", "effective", "exam", "ask", "mark", "drafts", "progress", "broken"})  # of a store
 # What unpacking a damaged or an odd archive may raise: names that are too long, a file where a folder is needed, ...
 UNPACKING = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError, LookupError)
 T = TypeVar("T")
@@ -36,10 +41,8 @@ def results(path: Path) -> Iterator[tuple[Path, RunRecord | str]]:
 
     # A result is told by the name of its folder, also where that is called `.`; a link that leads nowhere has no other.
     path = path.resolve() if path.exists() else path.absolute()
-    for place in _places(path):
-        folders = [place] if (place / "spec.yaml").is_file() else sorted(p.parent for p in place.glob("*/spec.yaml"))
-        for folder in folders or sorted(p.parent for p in place.glob("runs/*/spec.yaml")) or [place]:
-            yield folder, contained(lambda folder=folder: read(folder))
+    for folder in list(_folders(path)) or [path]:
+        yield folder, contained(lambda folder=folder: read(folder))
 
 
 def contained(work: Callable[[], T]) -> T | str:
@@ -52,11 +55,21 @@ def contained(work: Callable[[], T]) -> T | str:
         return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
 
 
-def _places(folder: Path) -> list[Path]:
-    """Give the folders that hold results directly: `results/` has one folder a recipe, with the runs in it."""
-    if (folder / "spec.yaml").is_file() or any(folder.glob("*/spec.yaml")) or any(folder.glob("runs/*/spec.yaml")):
-        return [folder]
-    return sorted({p.parent.parent for p in folder.glob("*/*/spec.yaml")}) or [folder]
+def _folders(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """Give the folders that hold results, at or below one: `results/` has one folder a recipe, with the runs in it."""
+    if any((folder / name).exists() for name in MARKS):
+        yield folder
+        return
+    if not folder.is_dir() or (folder.is_symlink() and depth):  # a link may lead round
+        return
+    below = sorted(part for part in folder.iterdir() if part.is_dir())
+    if any(part.name == RUNS for part in below):  # a store: what it sets aside, or has not finished, is no result
+        below = [part for part in below if part.name not in NO_RESULTS]
+    if depth == DEEPEST and below:
+        notice(f"{folder}: folders below it are not looked at, {DEEPEST} levels down")
+        return
+    for part in below:
+        yield from _folders(part, depth + 1)
 
 
 @contextmanager
@@ -74,8 +87,11 @@ def unpacked(path: Path) -> Generator[Path]:
         return
     if not path.is_file() or path.stat().st_size > LARGEST:
         raise DataError(f"is no file of at most {LARGEST:,} bytes", where=str(path), mend="hand in results alone")
-    with scratch("zip") as folder:
+    with scratch("zip") as place:
+        # Files at the root are of a result that was packed without its folder: the archive may bear its name.
+        folder = place / path.stem
         try:
+            folder.mkdir()
             with zipfile.ZipFile(path) as archive:
                 _check_archive(archive, folder.resolve(), path)
                 archive.extractall(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -11,9 +12,10 @@ from pydantic import ValidationError
 
 from clbench.core.errors import DataError, near_paths
 from clbench.core.keys import canonical, digest
-from clbench.core.sheets import Sheet
+from clbench.core.sheets import Row, Sheet
 from clbench.core.spec import ModelSpec
 from clbench.core.types import ExamKind, Frozen
+from clbench.core.whole import write_whole
 
 FORMAT = 2  # 1 knows neither parts nor machine, and its seal holds the time
 SHORTEST = 8  # characters of a seal that tell it from others
@@ -89,9 +91,9 @@ def differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str,
 
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
-    """Write a sealed baseline, in place of whatever is there."""
+    """Write a sealed baseline, in place of whatever is there, which stays where this does not work out."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(canonical(baseline.sealed()) + "\n", encoding="utf-8")
+    write_whole(path, canonical(baseline.sealed()) + "\n")
 
 
 def read_baseline(path: Path, seal: str | None = None) -> Baseline:
@@ -117,6 +119,8 @@ def read_baseline(path: Path, seal: str | None = None) -> Baseline:
         raise DataError(f"format {found.format} is newer than this clbench", where=str(path), mend="update clbench")
     if found.sealed().seal != found.seal:
         raise DataError("the baseline was edited: its seal does not fit its content", where=str(path), mend=again)
+    if why := _unfit(found):
+        raise DataError(f"the baseline does not fit together: {why}", where=str(path), mend=again)
     if seal is not None and len(seal) < SHORTEST:
         what = f"{seal!r} is no seal: {SHORTEST} or more of its characters are wanted"
         raise DataError(what, where="--seal", mend="is the variable that holds it empty? `clbench baseline` told it")
@@ -124,3 +128,35 @@ def read_baseline(path: Path, seal: str | None = None) -> Baseline:
         mend = f"the file bears {found.seal[:16]}; use the right file, or the seal that `clbench baseline` told"
         raise DataError(f"the baseline does not bear the seal {seal[:16]}", where=str(path), mend=mend)
     return found
+
+
+def _unfit(baseline: Baseline) -> str:
+    """Say what no baseline has that was taken; "" where there is nothing."""
+    names = [t.sheet.exam for t in baseline.exams]
+    if not names:
+        return "it holds no exam, so nothing can be compared"
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        return f"exam {twice[0]!r} is there twice"
+    if baseline.format < 1:
+        return f"there has been no format {baseline.format}"
+    return next((f"exam {t.sheet.exam!r}: {why}" for t in baseline.exams if (why := _odd(t))), "")
+
+
+def _odd(taken: Taken) -> str:
+    sheet, num = taken.sheet, len(taken.sheet.ids)
+    wrong = {
+        "it has no items, or one twice": not num or len(set(sheet.ids)) < num,
+        f"guessing gives {taken.chance}": not 0 <= taken.chance <= 1,
+        f"{len(sheet.groups)} groups for {num} items": bool(sheet.groups) and len(sheet.groups) != num,
+        "it is not there once, with one row of scores": list(sheet.rows) != [0],
+    }
+    first = next((why for why, holds in wrong.items() if holds), "")
+    return first or _odd_row(sheet.rows[0], num)
+
+
+def _odd_row(row: Row, num: int) -> str:
+    if len(row.scores) != num or len(row.parts) not in (0, num):
+        return f"{len(row.scores)} scores and {len(row.parts)} parts for {num} items"
+    if any(not 0 <= value <= 1 for value in row.values().tolist() if not math.isnan(value)):
+        return "scores outside of 0 to 1"
+    return "" if set(row.declined) <= set(range(num)) else "items are declined that it does not have"

@@ -46,13 +46,36 @@ class _Named:
     learners: frozenset[str] = frozenset()
 
 
-def modules_beside(path: Path) -> dict[str, Path]:
+def modules_beside(path: Path, root: Path | None = None) -> dict[str, Path]:
     """Find the modules at or below a file's folder that it imports, and those that these import, and so on.
+
+    Args:
+        path: The file.
+        root: Folder in which its imports are found, where that is not its own: of a module of a package, the one that
+            holds the package.
 
     Returns:
         Path from the folder in which the import finds it -> the file; the file itself is left out.
     """
-    return {name: file for name, file in _walk(path) if file != path.absolute()}
+    return {name: file for name, file in _walk(path, root) if file != path.absolute()}
+
+
+def code_of(module: ModuleType) -> str:
+    """Return the digest of what a module from outside is made of: its package, or its file.
+
+    With it, unless it is installed, the modules beside these that it imports.
+    """
+    top = sys.modules[module.__name__.partition(".")[0]]
+    homes = [Path(text).absolute() for text in vars(top).get("__path__", ())]
+    files = {f"{home.name}/{part.relative_to(home).as_posix()}": part for home in homes for part in _inside(home)}
+    if (own := vars(module).get("__file__")) is not None:
+        path = Path(own).absolute()
+        root = homes[0].parent if homes else path.parent
+        if not homes:
+            files[path.name] = path
+        if not _is_installed(module.__name__, path):
+            files |= modules_beside(path, root)
+    return digest({name: file_digest(file) for name, file in files.items()})
 
 
 def learners_used(path: Path) -> frozenset[str]:
@@ -61,19 +84,19 @@ def learners_used(path: Path) -> frozenset[str]:
     return frozenset(name for file in files for name in _named(file).learners)
 
 
-def _walk(path: Path) -> Iterator[tuple[str, Path]]:
+def _walk(path: Path, root: Path | None = None) -> Iterator[tuple[str, Path]]:
     home = path.absolute()
-    folders = list(dict.fromkeys([home.parent, home.resolve().parent]))
+    folders = [root] if root is not None else list(dict.fromkeys([home.parent, home.resolve().parent]))
     waiting, seen = [home], {home}
     while waiting:
         file = waiting.pop()
         named = _named(file)
         folders += [f for base in folders[:2] for text in named.folders if _is_below(f := base / text, base)]
-        for root, part in _found(named, file, folders):
+        for base, part in _found(named, file, folders):
             if part not in seen:
                 seen.add(part)
                 waiting.append(part)
-                yield part.relative_to(root).as_posix(), part
+                yield part.relative_to(base).as_posix(), part
 
 
 def _is_below(folder: Path, base: Path) -> bool:
@@ -98,9 +121,7 @@ def _files_of(root: Path, parts: list[str]) -> Iterator[Path]:
     for depth, part in enumerate(parts):
         folder = root / part
         if (folder / "__init__.py").is_file():
-            for inside, below, names in os.walk(folder):
-                below[:] = [b for b in below if not b.startswith(".") and b != "__pycache__"]
-                yield from (Path(inside, n) for n in sorted(names) if n.endswith(tuple(all_suffixes())))
+            yield from _inside(folder)
             return
         module = next((f for s in all_suffixes() if (f := root / f"{part}{s}").is_file()), None)
         if module is not None:
@@ -109,6 +130,13 @@ def _files_of(root: Path, parts: list[str]) -> Iterator[Path]:
         if not folder.is_dir() or depth == len(parts) - 1:
             return
         root = folder
+
+
+def _inside(package: Path) -> Iterator[Path]:
+    """Give the modules of a package and of those within it."""
+    for inside, below, names in os.walk(package):
+        below[:] = [b for b in below if not b.startswith(".") and b != "__pycache__"]
+        yield from (Path(inside, n) for n in sorted(names) if n.endswith(tuple(all_suffixes())))
 
 
 def _named(path: Path) -> _Named:

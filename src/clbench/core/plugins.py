@@ -15,7 +15,7 @@ import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -27,7 +27,7 @@ from clbench.core.cache import first_time
 from clbench.core.errors import SpecError, did_you_mean, said_of
 from clbench.core.keys import digest, file_digest
 from clbench.core.notice import notice
-from clbench.core.process import a_file_is_run, leave, staying
+from clbench.core.process import a_file_is_run, in_its_folder, leave, staying
 
 ROOMS = {"learner": "clbench.learners", "scorer": "clbench.scoring", "metric": "clbench.metrics"}
 
@@ -72,13 +72,13 @@ def load(kind: str, name: str, attribute: str, where: str = "") -> object:
 
 
 def load_known(kind: str, name: str, attribute: str, where: str = "") -> object:
-    """Give the declaration of a plug-in that ships or is installed: what a result names must not choose an import.
+    """Give the declaration of a plug-in that ships or is installed: results and cards must not choose an import.
 
     Raises:
         SpecError: There is none of that name here.
     """
     if name not in names(kind):
-        raise SpecError(f"{kind} {name!r} is not known here", where=where, mend=did_you_mean(name, names(kind)))
+        raise SpecError(f"there is no {kind} {name!r}", where=where, mend=did_you_mean(name, names(kind)))
     return load(kind, name, attribute, where)
 
 
@@ -92,6 +92,15 @@ def _module(kind: str, name: str, where: str) -> ModuleType:
             if error.name is None or not name.startswith(error.name):
                 raise
     raise SpecError(f"there is no {kind} {name!r}", where=where, mend=did_you_mean(name, names(kind)))
+
+
+@cache
+def code_of(kind: str, name: str) -> str:
+    """Return the digest of the code of a plug-in that does not ship with clbench, "" for one that does.
+
+    Who edits a module of their own may not raise its version, so keys of what it makes hold its content.
+    """
+    return "" if name in shipped(kind) else imports.code_of(_module(kind, name, ""))
 
 
 # --- a user's own file --------------------------------------------------------------------------------------
@@ -254,7 +263,7 @@ def _run(owned: Own, where: str) -> ModuleType:
     # Python takes compiled text for current by its second and its size: an edit within the second would not be seen.
     sys.dont_write_bytecode, kept = True, sys.dont_write_bytecode
     try:
-        with staying():
+        with staying(), in_its_folder():
             spec.loader.exec_module(module)
     except KeyboardInterrupt:
         raise

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 leave = os._exit  # the real one, kept before a file can be run
 _home: list[int] = []  # process that must not be left just now
@@ -31,6 +32,21 @@ def staying() -> Generator[None]:
         _home.pop()
         if not _home:
             os._exit = leave
+
+
+@contextmanager
+def in_its_folder() -> Generator[None]:
+    """Go back to the folder in which this process works, if a file has left it: relative paths would mean others."""
+    try:
+        here = Path.cwd()
+    except OSError:  # it is no more
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.chdir(here)
 
 
 def end_copy() -> None:

@@ -54,5 +54,5 @@ def doubt(scorer: ScorerSpec, examples: Iterable[Example], name: str, where: str
 
 
 def _plugin(scorer: ScorerSpec, where: str) -> ScorerPlugin | None:
-    found = plugins.load("scorer", scorer.name, "PLUGIN", where=f"{where} scorer.name".strip())
+    found = plugins.load_known("scorer", scorer.name, "PLUGIN", where=f"{where} scorer.name".strip())
     return found if isinstance(found, ScorerPlugin) else None

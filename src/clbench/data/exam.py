@@ -195,12 +195,12 @@ def _stock_card(text: str) -> ExamCard:
         values[key] = int(value) if value.isdigit() else value
     try:
         source = HarnessSource.model_validate(values)
+        return ExamCard(name=task, source=source)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = f"{STOCK}{text}"
         mend = "harness:TASK@fewshot=5,metric=acc_norm,items=100"
         raise DataError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}", where=where, mend=mend) from None
-    return ExamCard(name=task, source=source)
 
 
 def _own(task: Task, stream: Stream, items: int | None) -> Exam:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from clbench.core.whole import write_whole
 from clbench.data.card import Lock, load_task_card
 from clbench.data.fetch import pinned
 from clbench.data.source import HubSource
@@ -29,7 +30,7 @@ def write_lock(name_or_path: str, data: Path | None) -> str:
     kept = re.sub(
         r"(?m)^(?:lock:.*\n(?:[ \t]+.*\n)*|unverified:.*\n)", "", text if text.endswith("\n") else text + "\n"
     )
-    card.path.write_text(f"{kept}{line}\n", encoding="utf-8")
+    write_whole(card.path, f"{kept}{line}\n")
     return line
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from clbench.core import plugins
 from clbench.core.errors import UserError
-from clbench.core.keys import key
 from clbench.core.matrix import Matrix
 from clbench.core.outline import Outline
 from clbench.core.protocols import LearnerPlugin
@@ -20,6 +19,7 @@ from clbench.core.sheets import Sheets
 from clbench.core.spec import RunSpec
 from clbench.core.types import Meters
 from clbench.engine.claim import Claim, Compared
+from clbench.engine.mark import mark_key
 from clbench.engine.resolve import open_learner
 from clbench.metrics import all_metrics
 
@@ -88,9 +88,11 @@ def _marks(sheets: Sheets) -> Iterator[str]:
     """Follow the keys: grades hang on answers, and equal answers have equal grades."""
     scores: dict[str, object] = {}
     for sheet in sheets.sheets:
+        if sheet.scorer.name not in plugins.names("scorer"):  # its key would hold its code: nothing is imported for it
+            yield f"{sheet.exam}: scorer {sheet.scorer.name!r} is not known here"
+            continue
         for step, row in sheet.rows.items():
-            more = {"declined": "0"} if row.declined else {}
-            if row.mark != key("mark", ask=row.ask, scorer=sheet.scorer, version=sheet.version, judge=None, **more):
+            if row.mark != mark_key(row.ask, sheet.scorer, sheet.version, None, declined=bool(row.declined)):
                 yield f"{sheet.exam}, row {step}: the key of its grades does not follow from that of its answers"
             if scores.setdefault(row.ask, (row.scores, row.parts)) != (row.scores, row.parts):
                 yield f"{sheet.exam}, row {step}: the same answers have other grades elsewhere"

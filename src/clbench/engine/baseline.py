@@ -120,6 +120,8 @@ def check_exams(baseline: Baseline, exams: Sequence[Exam]) -> None:
         if exam is None:
             raise DataError(f"exam {sheet.exam!r} of the baseline is not here", where="--baseline", mend=mend)
         version = open_scorer(exam.scorer.name).version
+        if sheet.ids != tuple(example.id for example in exam.examples):
+            raise DataError(f"exam {sheet.exam!r} has other items than the baseline's", where="--baseline", mend=mend)
         if exam.digest != sheet.digest:
             digests = f"{exam.digest[:12]}, not {sheet.digest[:12]}"
             what = f"exam {sheet.exam!r} asks other questions than the baseline's ({digests})"

@@ -15,7 +15,7 @@ from clbench.core.extras import explained
 from clbench.core.keys import canonical, key
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.spec import ModelSpec
-from clbench.core.types import Answer, Exam, Example, Grade, Marks, Reply
+from clbench.core.types import Answer, Exam, Example, Grade, Marks, Reply, ScorerSpec
 from clbench.engine.ask import Asked
 from clbench.store.records import read_jsonl, write_jsonl
 from clbench.store.store import Store
@@ -24,12 +24,12 @@ NO_LOGLIK = -1e6  # nats: what was not answered is as unlikely as can be
 
 
 def open_scorer(name: str) -> ScorerPlugin:
-    """Give a scorer's plug-in.
+    """Give the plug-in of a scorer that ships or is installed: a card must not choose what is imported.
 
     Raises:
         SpecError: There is none of that name.
     """
-    plugin = plugins.load("scorer", name, "PLUGIN", where="scorer.name")
+    plugin = plugins.load_known("scorer", name, "PLUGIN", where="scorer.name")
     if not isinstance(plugin, ScorerPlugin):
         raise SpecError(f"{name!r} declares no ScorerPlugin", where="scorer.name", mend="see CONTRIBUTING.md")
     return plugin
@@ -54,11 +54,19 @@ def check_scorers(exams: Iterable[Exam]) -> None:
         _check_scorer(exam.scorer.name, canonical(exam.scorer.settings))
 
 
+def mark_key(ask: str, scorer: ScorerSpec, version: int, judge: ModelSpec | None, *, declined: bool) -> str:
+    """Return the key of grades: whose answers, and what marks them; of a scorer from outside also its code."""
+    more = {"declined": "0"} if declined else {}
+    if code := plugins.code_of("scorer", scorer.name):
+        more["code"] = code
+    return key("mark", ask=ask, scorer=scorer, version=version, judge=judge, **more)
+
+
 def mark(asked: Asked, exam: Exam, judge: ModelSpec | None, store: Store) -> Marks:
     """Give one grade per answer, in order, and the score that they come to."""
     plugin = open_scorer(exam.scorer.name)
-    more = {"declined": "0"} if any(answer.finish == "error" for answer in asked.answers) else {}
-    found = key("mark", ask=asked.key, scorer=exam.scorer, version=plugin.version, judge=judge, **more)
+    declined = any(answer.finish == "error" for answer in asked.answers)
+    found = mark_key(asked.key, exam.scorer, plugin.version, judge, declined=declined)
 
     def make(folder: Path) -> None:
         scorer = plugin.build(exam.scorer.settings)

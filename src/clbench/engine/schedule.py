@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from clbench.core import plugins
 from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Exam, Lesson, Stream
 from clbench.engine.ask import due
@@ -78,7 +79,7 @@ def _add(units: dict[str, Unit], trajectory: Trajectory, step: int, exams: tuple
     name = trajectory.spec.learner_label
     units[found] = Unit(
         key=found,
-        spec=trajectory.spec,
+        spec=trajectory.spec if index or not trajectory.plugin.starts_as_base else _untouched(trajectory.spec),
         step=step,
         label=f"{name} lesson {index}" if index else "untouched model",
         needs=needs,
@@ -86,6 +87,11 @@ def _add(units: dict[str, Unit], trajectory: Trajectory, step: int, exams: tuple
         answerer=trajectory.answerer(step),
         exams=exams,
     )
+
+
+def _untouched(spec: RunSpec) -> RunSpec:
+    """Return the run that asks the base model alone, where a run's learner is a user's file: row 0 does without it."""
+    return spec.model_copy(update={"learner": {"name": "frozen"}}) if plugins.runs_own(spec.learner) else spec
 
 
 def _passes(trajectory: Trajectory, lesson: Lesson) -> int:

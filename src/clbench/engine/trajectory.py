@@ -44,6 +44,12 @@ def _version(learner: str) -> int:
     return plugin.version
 
 
+def _code(learner: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digests of the modules from outside that a learner, or a part of it, is named by."""
+    named = [name for name in plugins.learners_in(learner) if not plugins.runs_own(name)]
+    return {name: found for name in named if (found := plugins.code_of("learner", name))}
+
+
 class Trajectory:
     """A learner on its way through a stream.
 
@@ -95,7 +101,8 @@ class Trajectory:
         loop = {} if name in plugins.shipped("learner") else {"loop": LOOP}
         of_others = {} if owned is None else {used: _version(used) for used in plugins.learners_used(owned)}
         uses = {"uses": of_others} if of_others else {}
-        return {"name": name, "config": self.config, "version": self.plugin.version, **loop, **uses}
+        code = {"code": found} if (found := _code(self.spec.learner)) else {}
+        return {"name": name, "config": self.config, "version": self.plugin.version, **loop, **uses, **code}
 
     @property
     def said(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pydantic import Field
 from clbench.core.errors import SpecError
 from clbench.core.spec import ExamBudget, Machine, ModelSpec
 from clbench.core.types import Example, Frozen, Stream
+from clbench.core.whole import write_whole
 from clbench.data.stream import asked, open_stream
 from clbench.engine.grid import Grid, Recipe, grid_of, read_values, run_grid
 from clbench.engine.resolve import validated
@@ -268,7 +269,7 @@ def write_tuned(record: Mapping[str, Any], path: Path, recipe: Path) -> None:
     check_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True, width=120)
-    path.write_text(f"# Made by: clbench tune {recipe.as_posix()}\n{text}", encoding="utf-8")
+    write_whole(path, f"# Made by: clbench tune {recipe.as_posix()}\n{text}")
 
 
 def check_place(path: Path) -> None:

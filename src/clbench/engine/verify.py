@@ -48,6 +48,9 @@ def _stream(matrix: Matrix, outline: Outline) -> Iterator[str]:
     if tuple(c.name for c in own) != outline.tasks:
         yield "the own tasks of the matrix are not those of the stream"
         return
+    if len(outline.questions) != len(own):
+        yield f"the stream has {len(own)} tasks, and counts the questions of {len(outline.questions)}"
+        return
     for column, questions in zip(own, outline.questions, strict=True):
         taught = next((r.step for r in outline.rounds if column.name in r.teaches), None)
         if column.taught != taught:
@@ -168,7 +171,7 @@ def _shown(sheets: Sheets, showcase: Showcase) -> Iterator[str]:
         for step, said in item.said.items():
             row = sheet.rows.get(step)
             score = math.nan if said.score is None else said.score
-            if row is None or not _same(float(row.values()[place]), score):
+            if row is None or place >= len(row.scores) or not _same(float(row.values()[place]), score):
                 yield f"examples: {item.exam} {item.id}, row {step}: its score is not that of the items"
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from clbench.core.errors import LearnerError, LessonError, UserError, said_of
 from clbench.core.extras import explained
 from clbench.core.keys import canonical
-from clbench.core.process import leave
+from clbench.core.process import in_its_folder, leave
 from clbench.core.types import Answer, Decode, Example
 from clbench.learners._answers import FITTING, unfit_answers
 from clbench.learners._made import place_of
@@ -108,7 +108,8 @@ class Hooks:
         def called(*args: Any, **kwargs: Any) -> Any:
             home = os.getpid()
             try:
-                return hook(*args, **kwargs)
+                with in_its_folder():
+                    return hook(*args, **kwargs)
             except (UserError, KeyboardInterrupt):
                 raise
             except BaseException as error:  # also SystemExit: it would end the process as if all were made

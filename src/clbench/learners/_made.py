@@ -11,7 +11,7 @@ from typing import Any
 
 from clbench.core.errors import LearnerError, UserError, said_of
 from clbench.core.plugins import own_line
-from clbench.core.process import leave
+from clbench.core.process import in_its_folder, leave
 from clbench.learners._method import Method
 
 
@@ -23,7 +23,8 @@ def new_method(make: Callable[[Any], object], config: Any) -> Method:
     """
     home = os.getpid()
     try:
-        found = make(config)
+        with in_its_folder():
+            found = make(config)
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:

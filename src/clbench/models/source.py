@@ -17,13 +17,11 @@ from clbench.core.types import Ability
 from clbench.models import tiny
 from clbench.models.adapter import FILES, check_adapter
 from clbench.models.ends import end_mark, left_aside, stated_ends
+from clbench.models.files import identity_files, shards
 from clbench.models.lengths import OFFSET, Length, length_of
 from clbench.models.reasoning import mark_of
 from clbench.models.template import DATE, chosen, habits, reads_clock
 
-# What a checkpoint's answers depend on. Logs and optimiser files beside it do not change who it is.
-IDENTITY_FILES = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jinja")
-NOT_IDENTITY = frozenset({"pretraining.json", "trainer_state.json", "training_args.bin", "generation_config.json"})
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 MOST = {"num_hidden_layers": 1000, "n_layer": 1000, "n_layers": 1000, "num_layers": 1000, "vocab_size": 1 << 24}
@@ -80,7 +78,7 @@ def _check_folder(folder: Path, spec: ModelSpec) -> None:
             where="model.name",
             mend="name the folder that `save_pretrained` wrote",
         )
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")) and not shards(folder):
         raise ModelError(
             f"{folder} holds no weights (*.safetensors or *.bin)", where="model.name", mend="finish the download"
         )
@@ -101,8 +99,7 @@ def identity(spec: ModelSpec) -> str:
     if folder is None:
         source: Any = {"hub": spec.name, "revision": spec.revision}
     else:
-        names = {p.name for pattern in IDENTITY_FILES for p in folder.glob(pattern)} - NOT_IDENTITY
-        names -= FILES if spec.adapter == "ignore" else set()
+        names = identity_files(folder) - (FILES if spec.adapter == "ignore" else set())
         stats = [(n, (folder / n).stat()) for n in sorted(names)]
         source = _folder_identity(folder, tuple((n, s.st_size, s.st_mtime_ns) for n, s in stats))
     own, mark = reading(spec), mark_of(spec, folder)
@@ -330,7 +327,8 @@ def weights_bytes(spec: ModelSpec) -> int:
     folder = locate(spec)
     if folder is None:
         return 0
-    return sum(p.stat().st_size for pattern in ("*.safetensors", "*.bin") for p in folder.glob(pattern))
+    here = {p for pattern in ("*.safetensors", "*.bin") for p in folder.glob(pattern)}
+    return sum(p.stat().st_size for p in here | {folder / name for name in shards(folder)} if p.is_file())
 
 
 def family_of(

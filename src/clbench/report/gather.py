@@ -195,6 +195,8 @@ def _load(folder: Path) -> RunRecord:
                 what = f"{name} has {seen.st_size:,} bytes; more than {LARGEST:,} are not read"
                 raise DataError(what, where=str(folder))
         texts = {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
+        for name in texts.keys() - {"spec.yaml"}:  # which of two values is read would depend on who reads
+            json.loads(texts[name], object_pairs_hook=_once)
         scores = {k: math.nan if v is None else number(v) for k, v in json.loads(texts["scores.json"]).items()}
         meters = Meters.model_validate_json(texts["meters.json"])
         spec = RunSpec.model_validate(read_text(folder / "spec.yaml").values)
@@ -217,6 +219,12 @@ def _load(folder: Path) -> RunRecord:
     except BROKEN as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"the result is broken: {first}", where=str(folder), mend="run the same spec again") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    names = [key for key, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} is written twice")
 
 
 # What stands in a provenance, by type; None where clbench did not know. Older records lack some of it.

@@ -20,6 +20,7 @@ from clbench.core.errors import DataError
 from clbench.core.keys import digest
 from clbench.core.notice import notice
 from clbench.metrics import all_metrics
+from clbench.models import tiny
 from clbench.report.facts import SAID, facts
 from clbench.report.gather import Group, RunRecord, group_runs
 from clbench.report.html import html_report
@@ -43,7 +44,8 @@ class Entry:
         group: Its runs.
         why_not: Why it is out of the ranking; empty if it is in.
         missing: (cells that are due and not there, cells that are due).
-        rank: Within its scenario and model, by AP; None out of the ranking.
+        rank: Among rows of its scenario and model that were asked the same, by AP; None out of the ranking.
+        asked: Digest of what its own tasks asked, and of the model, where others of its scenario and model differ.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Entry:
     why_not: tuple[str, ...]
     missing: tuple[int, int]
     rank: int | None = None
+    asked: str = ""
 
 
 def entries(runs: Sequence[RunRecord], wrong: Mapping[Path, Sequence[str]]) -> list[Entry]:
@@ -64,13 +67,17 @@ def entries(runs: Sequence[RunRecord], wrong: Mapping[Path, Sequence[str]]) -> l
     # What does not fit stands by itself: it must not take the other seeds of its method out of the ranking.
     found = [_entry(group, wrong) for group in group_runs(right)]
     found = _told_apart([*found, *(entry for run in edited for entry in _alone(run, wrong))])
-    ranked: dict[tuple[str, str], list[Entry]] = {}
+    ranked: dict[tuple[str, str], dict[str, list[Entry]]] = {}
     for entry in found:
         if not entry.why_not:
-            ranked.setdefault(_scenario(entry.group), []).append(entry)
-    places = {e.id: place for members in ranked.values() for place, e in enumerate(sorted(members, key=_ap), start=1)}
-    placed = [Entry(e.id, e.group, e.why_not, e.missing, places.get(e.id)) for e in found]
-    return sorted(placed, key=lambda e: (_scenario(e.group), e.rank is None, e.rank or 0, e.group.label))
+            ranked.setdefault(_scenario(entry.group), {}).setdefault(_asked(entry.group.runs[0]), []).append(entry)
+    places: dict[str, tuple[int, str]] = {}
+    for alike in ranked.values():
+        for asked, members in alike.items():
+            told = asked if len(alike) > 1 else ""
+            places |= {e.id: (place, told) for place, e in enumerate(sorted(members, key=_ap), start=1)}
+    placed = [replace(e, rank=places[e.id][0], asked=places[e.id][1]) if e.id in places else e for e in found]
+    return sorted(placed, key=lambda e: (_scenario(e.group), e.rank is None, e.asked, e.rank or 0, e.group.label))
 
 
 def _alone(run: RunRecord, wrong: Mapping[Path, Sequence[str]]) -> list[Entry]:
@@ -101,6 +108,18 @@ def _scenario(group: Group) -> tuple[str, str]:
     return spec.stream, spec.model.name
 
 
+def _asked(run: RunRecord) -> str:
+    """Return a digest of what AP rests on: the questions of the own tasks, all or some of them, and whose model it is.
+
+    Two cards of one name, exams cut to a few questions, and two checkpoints of one path cannot be compared.
+    """
+    digests = {sheet.exam: sheet.digest for sheet in run.sheets.sheets}
+    own = [(c.name, c.size, digests.get(c.name, "")) for c in run.matrix.columns if c.kind == "own"]
+    model = run.provenance.get("model")
+    known = model.get("identity") if isinstance(model, dict) and run.spec.model.name not in tiny.NAMES else None
+    return digest([own, known])[:8]
+
+
 def _entry(group: Group, wrong: Mapping[Path, Sequence[str]]) -> Entry:
     spec = group.runs[0].spec
     missing, due = missing_cells(group.runs)
@@ -110,6 +129,8 @@ def _entry(group: Group, wrong: Mapping[Path, Sequence[str]]) -> Entry:
         why += [f"{run.spec.name}: {text}" for text in unpinned(run)]
     if missing:
         why.append(f"{missing} of {due} cells that are due are missing")
+    if len(set(map(_asked, group.runs))) > 1:
+        why.append("its seeds were asked different questions, or are of different models")
     if math.isnan(group.scores.get("average_performance", math.nan)):
         why.append("its average performance is not known")
     same = spec.model_copy(update={"seed": 0, "name": "x"})
@@ -219,7 +240,7 @@ def _shown(row: Entry, places: Sequence[str]) -> dict[str, Any]:
         "id": row.id,
         "rank": row.rank,
         "label": plain(group.label),
-        "scenario": plain(first.spec.stream),
+        "scenario": plain(first.spec.stream + (f" (asked otherwise: {row.asked})" if row.asked else "")),
         "model": plain(first.spec.model.name),
         "kind": plain(_kind(first)),
         "size": _size(first.meters.parameters_by_step),
@@ -264,6 +285,7 @@ def _values(row: Entry, places: Sequence[str]) -> dict[str, Any]:
         "rank": row.rank,
         "learner": dict(spec.learner),
         "stream": spec.stream,
+        "asked": row.asked,
         "model": spec.model.model_dump(mode="json"),
         "seeds": sorted(r.spec.seed for r in row.group.runs),
         "scores": {n: None if math.isnan(v) else v for n, v in scores.items()},

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from clbench.core.errors import AbsentError, DataError, did_you_mean
 from clbench.core.scratch import scratch
 from clbench.core.types import Reply, Request
 from clbench.stock.rows import drop, hold
+from clbench.stock.trust import check_changes, check_marking
 
 Splits = Mapping[str, Sequence[Mapping[str, Any]]]
 KINDS: dict[str, str] = {"loglikelihood": "loglik", "loglikelihood_rolling": "rolling", "generate_until": "text"}
@@ -114,9 +116,11 @@ def function_of(task: str, name: str) -> Callable[[str], str]:
         raise DataError(f"stock task {task!r} has no utils.py", where="prepare", mend="leave `prepare` out")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: Any = vars(module).get(name)
-    if not callable(found):
-        raise DataError(f"{file} has no function {name!r}", where="prepare", mend=did_you_mean(name, vars(module)))
+    # Its own alone: what it imports may do anything with a text.
+    own = {n: f for n, f in vars(module).items() if isinstance(f, FunctionType) and f.__module__ == module.__name__}
+    if name not in own:
+        raise DataError(f"{file} has no function {name!r}", where="prepare", mend=did_you_mean(name, own))
+    found = own[name]
     return lambda text: str(found(text))
 
 
@@ -131,8 +135,10 @@ def opened(name: str, splits: Splits | None, changes: Mapping[str, Any]) -> Gene
 
     Raises:
         AbsentError: There is no such task, or its data cannot be fetched.
-        DataError: It cannot read the rows.
+        DataError: It cannot read the rows; or see `clbench.stock.trust`.
     """
+    check_changes(changes, name)
+    check_marking(file_of(name))
     from lm_eval.tasks import TaskManager
 
     token = uuid4().hex

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -82,17 +84,37 @@ def remember(
             scores[sheet.exam] = [(by_rule or {}).get(sheet.exam, float(there.mean())), len(there)]
             known = {"digest": sheet.digest, "row": sheet.rows[0], "groups": sheet.groups}
             sheets[sheet.exam] = known | {"scorer": sheet.scorer.name}
-    before = history(store)
-    if before and before[-1].identity == taken.identity:
-        last = before[-1]
-        if all(last.scores.get(n) == tuple(v) for n, v in scores.items()) and last.regressed >= set(regressed):
-            return
     value = {"model": taken.model.name, "identity": taken.identity, "made": taken.made, "scores": scores}
     line = canonical(value | {"sheets": sheets, "regressed": sorted(regressed)})
+
+    def is_said() -> bool:
+        last = history(store)[-1:]
+        same = [p for p in last if p.identity == taken.identity and p.regressed >= set(regressed)]
+        return any(all(p.scores.get(n) == tuple(v) for n, v in scores.items()) for p in same)
+
+    if is_said():  # a store that cannot be written will do
+        return
     store.mkdir(parents=True, exist_ok=True)
-    with (store / FILE).open("ab") as f:
+    with (store / FILE).open("ab") as f, _alone(f):
+        if is_said():
+            return
         f.truncate(_whole(store / FILE))
         f.write(line.encode() + b"\n")
+
+
+@contextmanager
+def _alone(file: BinaryIO) -> Generator[None]:
+    """Keep other commands from adding to a file meanwhile: what one has half written is no line that was cut short."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:  # a file system that knows no locks
+        yield
+        return
+    try:
+        yield
+        file.flush()
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _whole(path: Path) -> int:

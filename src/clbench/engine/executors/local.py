@@ -79,10 +79,32 @@ def make_all(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
     Returns:
         By unit key, why a unit could not be made; what hangs on such a unit is left out. All else is made.
     """
-    apart = machine.limit_s is not None or any(plugins.runs_own(u.spec.learner) for u in units if u.spec)
-    if not apart and (machine.workers == 1 or len(units) < 2):
+    groups = _apart(units)
+    if list(groups) == [()] and machine.limit_s is None and (machine.workers == 1 or len(units) < 2):
         return _make_here(units, machine)
-    return _make_in_workers(units, machine)
+    failed: dict[str, UserError] = {}
+    before = 0
+    for group in groups.values():
+        with _pool(min(machine.workers, len(group))) as (pool, heard):
+            _dispatch(group, machine, pool, heard, failed, lambda made, before=before: _tell_made(before + made, units))
+        before += len(group)
+    return failed
+
+
+def _tell_made(made: int, units: Sequence[Unit]) -> None:
+    report(Progress("units", made, len(units), slot=0))
+
+
+def _apart(units: Sequence[Unit]) -> dict[tuple[str, ...], list[Unit]]:
+    """Share out units by the users' files that run in them, those without any first: no process sees another's file.
+
+    What a file changes for its whole process (a library's defaults, a patched function) reaches no other answers.
+    """
+    found: dict[tuple[str, ...], list[Unit]] = {}
+    for unit in units:
+        named = plugins.learners_in(unit.spec.learner) if unit.spec else []
+        found.setdefault(tuple(sorted({name for name in named if plugins.runs_own(name)})), []).append(unit)
+    return dict(sorted(found.items()))
 
 
 def _make_here(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
@@ -99,12 +121,6 @@ def _make_here(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
             failed[unit.key] = error
     report(Progress("units", len(units), len(units), slot=0))
     return failed
-
-
-def _make_in_workers(units: Sequence[Unit], machine: Machine) -> dict[str, UserError]:
-    workers = min(machine.workers, len(units))
-    with _pool(workers) as (pool, heard):
-        return _dispatch(units, machine, pool, heard)
 
 
 @contextmanager
@@ -163,13 +179,17 @@ def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -
 
 
 def _dispatch(
-    units: Sequence[Unit], machine: Machine, pool: ProcessPoolExecutor, heard: _Heard
-) -> dict[str, UserError]:
+    units: Sequence[Unit],
+    machine: Machine,
+    pool: ProcessPoolExecutor,
+    heard: _Heard,
+    failed: dict[str, UserError],
+    tell: Callable[[int], None],
+) -> None:
     hangs = urgency(units)
     waiting = sorted(units, key=lambda u: -hangs[u.key])
     open_keys = {u.key for u in units}  # what is not in it was in the store before
     running: dict[Future[None], Unit] = {}
-    failed: dict[str, UserError] = {}
     while waiting or running:
         for unit in [u for u in waiting if u.needs in failed]:
             failed[unit.key] = failed[str(unit.needs)]
@@ -190,8 +210,7 @@ def _dispatch(
                 open_keys.discard(unit.key)
         _pass_on(heard)
         _watch(heard, machine.limit_s)
-        report(Progress("units", len(units) - len(waiting) - len(running), len(units), slot=0))
-    return failed
+        tell(len(units) - len(waiting) - len(running))
 
 
 def _pass_on(heard: _Heard) -> None:

@@ -1,0 +1,57 @@
+"""Which files of a checkpoint folder its answers depend on: those that loaders read, also below the folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from clbench.core.errors import ModelError
+
+# Logs and optimiser files beside them do not change who it is.
+PATTERNS = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jinja")
+VOCABULARIES = ("*.spm", "*.codes", "*.tiktoken", "*.tokenizer", "*.vocab", "*.v3")  # of older and rarer tokenizers
+BELOW = "additional_chat_templates/*.jinja"
+NOT_IDENTITY = frozenset({"pretraining.json", "trainer_state.json", "training_args.bin", "generation_config.json"})
+INDEXES = ("*.safetensors.index.json", "*.bin.index.json")
+
+
+def identity_files(folder: Path) -> set[str]:
+    """Return the files that answers depend on, by their paths from the folder: weights, tokenizer, templates.
+
+    Raises:
+        ModelError: See `shards`.
+    """
+    found = {p.name for pattern in (*PATTERNS, *VOCABULARIES) for p in folder.glob(pattern)} - NOT_IDENTITY
+    below = {p.relative_to(folder).as_posix() for p in folder.glob(BELOW)}
+    return found | below | {name for name in shards(folder) if (folder / name).is_file()}
+
+
+def shards(folder: Path) -> frozenset[str]:
+    """Return the files of weights that a checkpoint's indexes name.
+
+    Raises:
+        ModelError: An index cannot be read, or names a file outside of the folder.
+    """
+    indexes = [path for pattern in INDEXES for path in sorted(folder.glob(pattern)) if path.is_file()]
+    stats = [(path, path.stat()) for path in indexes]
+    return frozenset(name for path, s in stats for name in _named(path, (s.st_size, s.st_mtime_ns)))
+
+
+@lru_cache(maxsize=64)
+def _named(path: Path, _stamp: tuple[int, int]) -> frozenset[str]:
+    where, mend = str(path.parent), "write the checkpoint again"
+    try:
+        stated: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise ModelError(f"{path.name} cannot be read: {error}", where=where, mend=mend) from error
+    named: Any = stated.get("weight_map") if isinstance(stated, dict) else None
+    if not isinstance(named, Mapping) or not all(isinstance(file, str) and file for file in named.values()):
+        raise ModelError(f"{path.name} does not say which file holds which weights", where=where, mend=mend)
+    for file in set(named.values()):
+        if "\\" in file or PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
+            what = f"{path.name} names {file!r}, which leads out of the checkpoint"
+            raise ModelError(what, where=where, mend="put all files of weights into the folder, and name them there")
+    return frozenset(PurePosixPath(file).as_posix() for file in named.values())
