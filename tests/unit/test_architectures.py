@@ -36,6 +36,7 @@ CAUSAL = {
     },
     "PhiForCausalLM": {**WIDE, **ENDS},
     "Gemma2ForCausalLM": {**WIDE, **ENDS, "num_key_value_heads": 1, "head_dim": 16},
+    "OpenAIGPTLMHeadModel": {"vocab_size": 2560, "n_embd": 32, "n_layer": 2, "n_head": 2},
     "MptForCausalLM": {"vocab_size": 2560, "d_model": 32, "n_layers": 2, "n_heads": 2, "max_seq_len": 512},
     "Qwen2MoeForCausalLM": {
         **WIDE,

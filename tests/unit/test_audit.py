@@ -215,6 +215,22 @@ def test_ids_are_unique_within_a_split(tmp_path):
     assert found.findings.first["id"][0][:2] == (f"{tmp_path / 'train.jsonl'}:5", "the id of line 3")
 
 
+@pytest.mark.parametrize(
+    ("labels", "alike"),
+    [
+        (("1234567", "1234568"), 0),  # six digits were compared
+        (("123456789012345678901", "123456789012345678902"), 0),
+        (("0.5", "5e-1"), 1),
+        (("100000", "1e5"), 1),
+        ((".5", "0.50"), 1),
+        (("0", "-0.0"), 1),
+    ],
+)
+def test_numbers_that_are_one_label_written_in_two_ways(tmp_path, labels, alike):
+    write(tmp_path / "train.jsonl", [{"text": f"t {i}", "label": labels[i % 2]} for i in range(20)])
+    assert kinds(checked(tmp_path / "train.jsonl")) == ({"variants": alike} if alike else {})
+
+
 def test_labels(tmp_path):
     common = round(IMBALANCE) * 2
     rows = [{"text": f"t {i}", "label": "yes"} for i in range(common)]

@@ -13,6 +13,7 @@ from clbench.core.types import Answer, Decode, Exam, Example, Message, Meters, S
 from clbench.data.audit import audit
 from clbench.data.audit_files import sources
 from clbench.engine.ask import ask_key
+from clbench.models.net import load_net
 from clbench.models.tokens import load_tokens
 from clbench.report.cuts import cut_counts, cut_sentences
 from clbench.report.words import WORDS
@@ -89,6 +90,24 @@ def test_the_batch_is_in_the_key_of_16_bit_answers_alone():
     long = exam.model_copy(update={"decode": Decode(max_tokens=300)})
     narrow, wide = (ask_key("k", long, ModelSpec(max_tokens=n), Machine()) for n in (512, 1024))
     assert narrow != wide
+
+
+def test_an_answer_that_fits_beside_its_prompt_is_taught_whole():
+    """Half of the input was the most, so that an answer lost its end beside a short prompt."""
+    spec = ModelSpec(max_tokens=48)
+    net, tokens = load_net(spec, Machine(device="cpu")), load_tokens(spec)
+    for words, lost in ((8, 0), (11, 0), (30, 70)):
+        answer = "many words " * words + "end"
+        example = Example(id="a", prompt=(Message(role="user", content="say"),), targets=(answer,))
+        whole = len(net.answer_ids(answer))
+        prompt, said = net.encode(example)
+        assert net.cut(example) == (0, whole - len(said))
+        assert len(said) == min(whole, 48 - len(prompt))
+        assert (whole - len(said) > 0) == (lost > 0) == (not tokens.fits(len(prompt), whole))
+        assert (tokens.cut((("user", "say"),), answer)[1] != "") == (lost > 0)
+    full = Example(id="b", prompt=(Message(role="user", content="word " * 80),), targets=("many words " * 30,))
+    prompt, said = net.encode(full)
+    assert (len(prompt), len(said)) == (24, 24)
 
 
 def checked(tmp_path, rows, model="tiny-llama"):

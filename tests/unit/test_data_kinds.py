@@ -62,6 +62,13 @@ def test_the_way_in_names_the_encoding_that_gives_the_text_back(text, encoding, 
     assert f"iconv -f {said} -t UTF-8" in other_encoding(text.encode(encoding))
 
 
+def test_halves_of_characters_are_no_other_encoding():
+    """The way in was Windows-1252, which makes three signs of each."""
+    for bad in (b'{"text": "x \xed\xa0\xbd"}', "天 ".encode() + b"\xed\xa0\xbd\xed\xb8\x80"):
+        assert "halves of characters" in other_encoding(bad)
+        assert "iconv" not in other_encoding(bad)
+
+
 def test_an_encoding_that_cannot_be_told_is_not_guessed():
     assert other_encoding("zażółć gęślą jaźń".encode("cp1250")) == ""
 

@@ -40,10 +40,11 @@ def added(folder, rows, *more):
 
 NAMES = {
     "test": "test TEST testset TestSet test_A testA tests testing test-data testdata public_test mmlu.test held-out "
-    "held_out heldout holdout evaluation evals exams 测试 测试集 數據_測試集 评测集 test2 test-00000-of-00001",
+    "held_out heldout holdout evaluation evals exams 测试 测试集 數據_測試集 评测集 test2 test-00000-of-00001 "
+    "tst tst2013.en devtest newstest2014 testa testB",
     "validation": "dev devset dev-matched valset validation_set Development 验证集 驗證集 开发集",
     "train": "train trainset TrainData training_split train-00001-of-00002 训练集 訓練集",
-    None: "contest latest protest devices value evaluator trainer news 题目 data exact",
+    None: "contest latest protest コンテスト devices value evaluator trainer news 题目 data exact",
 }
 
 

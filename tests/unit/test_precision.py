@@ -69,6 +69,18 @@ def test_the_loss_follows_that_of_float32(dtype):
     assert apart < 0.5
 
 
+@pytest.mark.parametrize("name", ["lora", "osf", "adapters", "progressive_prompts", "lwf"])
+def test_float16_learns_in_float32_whatever_is_frozen(name):
+    """osf met weights of 16 bits beside its own of 32; lora sent gradients through float16, where small ones are 0."""
+    said = []
+    for dtype in ("float32", "float16"):
+        learner = made(name, dtype, lr=1e-3)
+        learner.learn(LESSONS[0])
+        said.append(loss(learner, learner.net.batch(LESSONS[0].examples)))
+        assert {p.dtype for p in learner.net.module.parameters()} == {getattr(torch, dtype)}
+    assert said[1] == pytest.approx(said[0], rel=0.02)
+
+
 def test_it_answers_with_the_rounded_masters_and_keeps_them_for_later_lessons(tmp_path):
     learner = made(dtype="bfloat16")
     learner.learn(LESSONS[0])

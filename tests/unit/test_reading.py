@@ -345,8 +345,25 @@ def test_several_templates():
     assert chosen({"default": "a", "rag": "b"}, "m") == "a"
     assert chosen([{"name": "rag", "template": "b"}], "m") == "b"
     assert chosen(None, "m") is None
+    for odd in (5, True, {"default": 5}, [5], [{"name": "rag"}], ["a"]):
+        with pytest.raises(ModelError, match="neither a text nor a list"):
+            chosen(odd, "m")
     with pytest.raises(ModelError, match="rag, tool_use, and none"):
         chosen([{"name": "tool_use", "template": "a"}, {"name": "rag", "template": "b"}], "m")
+
+
+def test_a_template_that_the_processor_keeps_is_read(tmp_path):
+    """It was in the key, and the model read plain paragraphs."""
+    spec = copied(tmp_path / "m")
+    path = tmp_path / "m" / "chat_template.jinja"
+    (tmp_path / "m" / "chat_template.json").write_text(json.dumps({"chat_template": path.read_text()}))
+    usual = load_net(ModelSpec(), Machine(device="cpu"))
+    assert "template" not in source.reading(spec)
+    path.unlink()
+    net = load_net(spec, Machine(device="cpu"))
+    assert net.prompt_ids(user("say 1")) == usual.prompt_ids(user("say 1"))
+    assert net.reader.end == usual.reader.end
+    assert source.reading(spec)["template"] == "chat_template.json"
 
 
 # --- ends and decoding ------------------------------------------------------------------------------------------
@@ -403,6 +420,8 @@ def test_a_tokenizer_without_an_end_takes_the_configuration_s_or_is_refused(tmp_
         {"min_new_tokens": 6, "forced_bos_token_id": 9},
         {"no_repeat_ngram_size": 2, "suppress_tokens": [5, 6, 7], "num_beams": 3},
         {"do_sample": True, "temperature": 1.9, "min_p": 0.3, "bad_words_ids": [[200]]},
+        {"num_return_sequences": 3},  # these the library itself refuses to load
+        {"early_stopping": "maybe", "watermarking_config": "x"},
     ],
 )
 def test_generation_settings_of_a_checkpoint_change_no_answer_and_are_told(tmp_path, told, settings):

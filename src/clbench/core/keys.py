@@ -110,9 +110,17 @@ def plain_label(text: str) -> str:
         >>> plain_label("\u200bcafe\u0301 \u00a0noir\n"), plain_label("m²")
         ('café noir', 'm²')
     """
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", _FORMLESS.sub(r"\1", text))
-    return " ".join(text.split())
+    return " ".join(unicodedata.normalize("NFC", visible(text)).split())
+
+
+def visible(text: str) -> str:
+    r"""Return a text without the characters that nobody sees; a joiner stands where it changes what is seen.
+
+    Example:
+        >>> visible("so\u00adft\ufeff"), visible("\u845b\U000e0100") == "\u845b"
+        ('soft', True)
+    """
+    return text if text.isascii() else _FORMLESS.sub(r"\1", text)
 
 
 def rng(seed: int, step: int, purpose: str) -> np.random.Generator:

@@ -18,7 +18,9 @@ SPLITS = (TRAIN, VALIDATION, TEST)
 ALIASES = {
     **dict.fromkeys(("train", "training", "lesson", "训练", "訓練"), TRAIN),
     **dict.fromkeys(("validation", "valid", "val", "dev", "development", "验证", "驗證", "开发集"), VALIDATION),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation", "exam"), TEST),
+    **dict.fromkeys(
+        ("test", "testing", "eval", "evaluation", "exam", "tst", "devtest", "newstest", "testa", "testb"), TEST
+    ),
     **dict.fromkeys(("heldout", "holdout", "测试", "測試", "评测", "評測"), TEST),
 }
 ENDINGS = re.compile("(?:set|data|file|split)?s?$")  # of `testset`, `tests`

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
+from decimal import Context, Decimal
 from itertools import combinations
 from typing import Literal
 
@@ -25,7 +26,8 @@ MISSING = frozenset(
     "#REF! #DIV/0! #VALUE! #NAME? #NUM! #NULL!".split()
 )
 DECIMAL = re.compile(r"-?\d+\.0", re.ASCII)
-NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+NUMBER = re.compile(r"[+-]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eE][+-]?\d{1,4})?", re.ASCII)
+EXACT = Context(prec=100)  # digits: no label is rounded
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 IMBALANCE = 10.0  # rows of the commonest label per row of the rarest, from which on a warning is given
@@ -213,12 +215,12 @@ def _alike(parts: dict[str, Part], findings: Findings) -> None:
 
 
 def _as_number(text: str) -> str:
-    """Give one text for all ways to write a number: 1, 01, 1.0, +1; -1 with a hyphen or a minus sign."""
+    """Give one text for all ways to write a number: 1, 01, 1.0, +1, 1e0; -1 with a hyphen or a minus sign."""
     text = text.replace("\u2212", "-")
     if not NUMBER.fullmatch(text):
         return text
-    number = float(text)
-    return f"{number:g}" if abs(number) < 1e15 else text
+    number = Decimal(text)
+    return str(number.normalize(EXACT)) if number else "0"
 
 
 def _mixed(part: Part, findings: Findings) -> None:

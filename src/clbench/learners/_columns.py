@@ -107,8 +107,9 @@ class Columns:
     def _after_block(self, block: nn.Module, _inputs: Any, output: Any) -> Any:
         if self.switch.part is None:
             return output
-        if isinstance(output, tuple):  # blocks of some architectures give their attention beside the hidden state
-            return (self._corrected(block, output[0], self.switch.part), *output[1:])
+        if isinstance(output, (tuple, list)):  # some architectures' blocks give more than the hidden state
+            more: list[Any] = [self._corrected(block, output[0], self.switch.part), *output[1:]]
+            return more if isinstance(output, list) else tuple(more)
         return self._corrected(block, output, self.switch.part)
 
     def _corrected(self, block: nn.Module, x_BTH: Tensor, part: int) -> Tensor:

@@ -46,10 +46,10 @@ class Masters:
         self.kept = {}
 
     def widen(self, module: nn.Module) -> None:
-        """Make all that learns float32."""
+        """Make all that learns float32; of a float16 model what is frozen too, for nothing else computes in float32."""
         if self.half is not None:
             for param in module.parameters():
-                if param.requires_grad and param.dtype in HALF:
+                if (param.requires_grad or self.half is torch.float16) and param.dtype in HALF:
                     param.data = param.data.float()
 
     def round(self, module: nn.Module) -> None:

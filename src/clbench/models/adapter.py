@@ -17,7 +17,9 @@ from clbench.core.scratch import scratch
 from clbench.core.spec import ModelSpec
 
 CONFIG = "adapter_config.json"
-FILES = frozenset({CONFIG, "adapter_model.safetensors", "adapter_model.bin"})
+WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+FILES = frozenset({CONFIG, *WEIGHTS})
+IGNORE = "or write `adapter: ignore`"
 MERGE = (
     'python -c "from peft import AutoPeftModelForCausalLM as M; '
     "M.from_pretrained('{folder}').merge_and_unload().save_pretrained('merged')\" "
@@ -29,10 +31,18 @@ def check_adapter(folder: Path, spec: ModelSpec) -> None:
     """Refuse a folder of which it is not said whether its adapter counts.
 
     Raises:
-        ModelError: There is an adapter without base weights; or with them, and the spec says nothing; or none to use.
+        ModelError: There is an adapter without base weights; or with them, and the spec says nothing; or none to use;
+            or a part of one.
     """
     alone = not (folder / "config.json").is_file()
+    weights = [name for name in WEIGHTS if (folder / name).is_file()]
     if not (folder / CONFIG).is_file():
+        if weights and not alone and spec.adapter != "ignore":
+            raise ModelError(
+                f"{folder} holds base weights and those of an adapter ({weights[0]}), and not its {CONFIG}",
+                where="model.adapter",
+                mend=f"bring its {CONFIG} back, {IGNORE}; on the command line, move {weights[0]} away",
+            )
         if spec.adapter == "use":
             raise ModelError(f"{folder} holds no adapter ({CONFIG})", where="model.adapter", mend="leave `adapter` out")
         return
@@ -49,6 +59,12 @@ def check_adapter(folder: Path, spec: ModelSpec) -> None:
             mend="write `adapter: use` (it is merged into the weights when they are loaded) or `adapter: ignore` under "
             "`model:`; on the command line, move the adapter's files away or merge them: "
             + MERGE.format(folder=folder),
+        )
+    if spec.adapter == "use" and not weights:  # peft would look for them on the Hub, under the folder's name
+        raise ModelError(
+            f"{folder} holds the {CONFIG} of an adapter, and no weights of it ({' or '.join(WEIGHTS)})",
+            where="model.adapter",
+            mend=f"finish the download, {IGNORE}",
         )
 
 
@@ -69,7 +85,8 @@ def with_adapter(module: Any, folder: Path | None, spec: ModelSpec) -> Any:
     """Return the model as the spec wants it: its adapter merged into its weights, or left aside.
 
     Raises:
-        ModelError: The adapter does not fit the base, or is of a kind that cannot be merged; or a Hub model has one.
+        ModelError: The adapter does not fit the base, is damaged, or is of a kind that cannot be merged; or a Hub model
+            has one.
     """
     if folder is None and vars(module).get("peft_config"):
         raise ModelError(
@@ -79,25 +96,69 @@ def with_adapter(module: Any, folder: Path | None, spec: ModelSpec) -> Any:
         )
     if spec.adapter != "use":
         return module
+    from clbench.models.loaded import not_finite
+
+    whole = _merged(module, folder)
+    if broken := not_finite(whole):
+        raise ModelError(
+            f"the adapter in {folder} brings NaN or infinite values into {len(broken)} weights, such as {broken[0]}",
+            where="model.adapter",
+            mend=f"take an earlier one, {IGNORE}",
+        )
+    return whole
+
+
+def _merged(module: Any, folder: Path | None) -> Any:
     from peft import PeftModel
 
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            merged: Any = PeftModel.from_pretrained(module, str(folder))
-            whole = merged.merge_and_unload().requires_grad_(True)  # peft had frozen the base
-    except (ValueError, RuntimeError, AttributeError, KeyError, TypeError, OSError) as error:
+            wrapped: Any = PeftModel.from_pretrained(module, str(folder))
+            kind = wrapped.active_peft_config
+            if kind.is_prompt_learning:
+                raise ValueError(f"{kind.peft_type.value} changes what the model reads, and no weights")
+            loaded = wrapped.load_adapter(str(folder), wrapped.active_adapter)  # again, for what it says
+            with _untied(wrapped.get_base_model()):
+                whole = wrapped.merge_and_unload().requires_grad_(True)  # peft had frozen the base
+    except Exception as error:  # whatever the library meets in a file that is not what it seems
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"the adapter in {folder} cannot be merged into its base: {first}",
             where="model.adapter",
-            mend="merge it yourself, or write `adapter: ignore`",
+            mend=f"merge it yourself, {IGNORE}",
         ) from error
-    missing = [str(w.message) for w in said if "missing adapter keys" in str(w.message)]
-    if missing:
+    wrong = [str(w.message)[:200] for w in said if "missing adapter keys" in str(w.message)]
+    if strange := sorted(loaded.unexpected_keys):
+        wrong.append(f"{len(strange)} weights of it have no place there, such as {strange[0]}")
+    if wrong:
         raise ModelError(
-            f"the adapter in {folder} does not fit its base: {missing[0][:200]}",
+            f"the adapter in {folder} does not fit its base and its {CONFIG}: {wrong[0]}",
             where="model.adapter",
-            mend="put it beside the base that it was trained on, or write `adapter: ignore`",
+            mend=f"put it beside the base that it was trained on, {IGNORE}",
         )
     return whole
+
+
+@contextmanager
+def _untied(base: Any) -> Generator[None]:
+    """Give a model that reads and writes with one table of words two of them, as long as an adapter changes one side.
+
+    What was merged into one table would else be written with as well, which the adapter has not learnt.
+    """
+    inside: list[Any] = [_plain(base.get_input_embeddings()), _plain(base.get_output_embeddings())]
+    tied = None not in inside and inside[0].weight is inside[1].weight
+    if tied:
+        inside[1].weight = type(inside[1].weight)(inside[1].weight.detach().clone())
+    yield
+    first, last = base.get_input_embeddings(), base.get_output_embeddings()
+    if tied and bool((first.weight == last.weight).all()):
+        last.weight = first.weight
+    elif tied:
+        base.config.tie_word_embeddings = False
+
+
+def _plain(layer: Any) -> Any:
+    """Return the base's own layer inside of what peft has put around it; None for None."""
+    inside: dict[str, Any] = {} if layer is None else dict(layer.named_children())
+    return inside.get("base_layer", inside.get("original_module", layer))

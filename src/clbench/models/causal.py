@@ -57,7 +57,7 @@ class Causal:
         self.identity = source.identity(spec)
         self.head_name = _output_name(module)
         self.rows = known_rows(module)
-        self.answer_after = spec.answer.after if spec.answer else mark_in(tokenizer.chat_template)
+        self.answer_after = spec.answer.after if spec.answer else mark_in(tokenizer.chat_template or self.reader.source)
         self._mark = ""  # of the reasoning that is looked for just now
         self._encoded: dict[Example, tuple[list[int], list[int]]] = {}
         self._cuts: dict[Example, Cut] = {}
@@ -66,11 +66,12 @@ class Causal:
     @classmethod
     def load(cls, spec: ModelSpec, folder: Path | None, device: torch.device, exam_batch: int) -> Self:
         """Load weights and tokenizer from a checkpoint folder or a pinned Hub id."""
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
         tokenizer = pretrained(AutoTokenizer, spec, folder)
+        plain = GenerationConfig()  # not the checkpoint's: `decode_plainly` leaves it aside, and loading may refuse it
         with base_alone(folder) as base:
-            module = pretrained(AutoModelForCausalLM, spec, base, dtype=DTYPES[spec.dtype])
+            module = pretrained(AutoModelForCausalLM, spec, base, dtype=DTYPES[spec.dtype], generation_config=plain)
         check_vocabulary(spec.name, tokenizer, module)
         module = with_adapter(module, folder, spec)
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
@@ -149,7 +150,7 @@ class Causal:
             if example.choices:
                 self.reader.check_labels(example.choices, f"example {example.id}")
             whole = self.answer_ids(example.targets[0])
-            answer = whole[: self.spec.longest // 2]
+            answer = whole[: self.reader.room(example.prompt, len(whole))]
             read = self._read(example.prompt, len(answer))
             self._encoded[example] = (read.ids, answer)
             if read.lost or len(answer) < len(whole):

@@ -16,7 +16,7 @@ from clbench.core.notice import notice
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Message, Prompt
 from clbench.models.ends import end_mark, stated_ends
-from clbench.models.source import stated
+from clbench.models.source import processors_template, stated
 from clbench.models.template import MARKS, Template, chosen
 
 STAND_IN = 0xF0000  # private characters from here on stand for special tokens in data while a template is rendered
@@ -36,6 +36,7 @@ class Reader:
 
     Attributes:
         tokenizer: The model's.
+        source: The text of its chat template; None where it has none.
         template: Its chat template; None where it has none, and turns are plain paragraphs.
     """
 
@@ -43,9 +44,9 @@ class Reader:
         self.tokenizer = tokenizer
         self.spec = spec
         self._checked: set[tuple[str, ...]] = set()
-        source = chosen(tokenizer.chat_template, spec.name)
+        self.source = chosen(tokenizer.chat_template, spec.name) or processors_template(spec)
         names = dict(tokenizer.special_tokens_map)
-        self.template = None if source is None else Template(source, names, spec.name, notice)
+        self.template = None if self.source is None else Template(self.source, names, spec.name, notice)
 
     # --- ends -----------------------------------------------------------------------------------------------
 
@@ -203,6 +204,16 @@ class Reader:
         framed = list(self.tokenizer("a", add_special_tokens=True)["input_ids"])
         start = next((i for i in range(len(framed)) if framed[i : i + len(own)] == own), 0)
         return [*framed[:start], *self.text_ids(text), *framed[start + len(own) :]]
+
+    def room(self, prompt: Prompt, answer: int) -> int:
+        """Give the most tokens that an answer keeps when it is taught: half of the input, or what its prompt leaves.
+
+        Args:
+            prompt: The prompt.
+            answer: Tokens of the answer.
+        """
+        half = self.spec.longest // 2
+        return half if answer <= half else max(half, self.spec.longest - len(self.ids(prompt)))
 
     def fit(self, prompt: Prompt, limit: int) -> Read:
         """Read a prompt in at most `limit` tokens.

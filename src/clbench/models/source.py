@@ -22,6 +22,7 @@ from clbench.models.lengths import OFFSET, Length, length_of
 from clbench.models.reasoning import mark_of
 from clbench.models.template import DATE, chosen, habits, reads_clock
 
+PROCESSOR = "chat_template.json"
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 MOST = {"num_hidden_layers": 1000, "n_layer": 1000, "n_layers": 1000, "num_layers": 1000, "vocab_size": 1 << 24}
@@ -163,7 +164,7 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
     Keys, each only where there is something to say: "ends" (ids stated beside the tokenizer's own, and the template's
     mark), "decoding" (settings of generation_config.json that are not followed), "date" (of a template that reads the
     clock), "system" (a system turn that the template drops), "opening" (what it leaves out before an answer),
-    "parts" (it reads turns in parts).
+    "parts" (it reads turns in parts), "template" (the file, where it is not the tokenizer's).
     """
     config, generation = configuration(spec), stated(spec, "generation_config.json")
     if family_of(spec, list(config.get("architectures") or []), unknown="causal") == "encoder":
@@ -171,8 +172,10 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
     tokenizer = stated(spec, "tokenizer_config.json")
     names = {n: t for n in ("bos_token", "eos_token", "pad_token", "unk_token") if (t := _token(tokenizer.get(n)))}
     ids = _added(stated(spec, "tokenizer.json"), tokenizer)
-    source = chosen(_templates(spec, tokenizer), spec.name)
     found: dict[str, Any] = {}
+    source = chosen(_templates(spec, tokenizer), spec.name)
+    if source is None and (source := processors_template(spec)) is not None:
+        found["template"] = PROCESSOR
     own = ids.get(names.get("eos_token", ""))
     ends = [i for i in stated_ends(config, generation) if i != own]
     does = None if source is None else habits(source, names)
@@ -207,9 +210,12 @@ def _added(tokenizer: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
 
 def _templates(spec: ModelSpec, tokenizer: Mapping[str, Any]) -> Any:
     path = checkpoint_file(spec, "chat_template.jinja")
-    if path is not None:
-        return path.read_text(encoding="utf-8")
-    return stated(spec, "chat_template.json").get("chat_template") or tokenizer.get("chat_template")
+    return path.read_text(encoding="utf-8") if path is not None else tokenizer.get("chat_template")
+
+
+def processors_template(spec: ModelSpec) -> str | None:
+    """Give the chat template of a model that sees images too, whose processor keeps it where its tokenizer has none."""
+    return chosen(stated(spec, PROCESSOR).get("chat_template"), spec.name)
 
 
 def checkpoint_file(spec: ModelSpec, name: str) -> Path | None:

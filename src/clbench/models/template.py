@@ -111,13 +111,17 @@ def chosen(found: Any, where: str) -> str | None:
         where: The model's name, for the error.
 
     Raises:
-        ModelError: There are several, and none is the default.
+        ModelError: There are several, and none is the default; or it is neither a text nor texts.
     """
-    if isinstance(found, Sequence) and not isinstance(found, str):
-        found = {str(each["name"]): str(each["template"]) for each in found}
-    if not isinstance(found, Mapping):
+    if found is None or isinstance(found, str):
         return found or None
-    named: Mapping[str, str] = found
+    named = _named(found)
+    if named is None:
+        raise ModelError(
+            "chat_template is neither a text nor a list of texts with names",
+            where=where,
+            mend="write the template to the checkpoint's chat_template.jinja",
+        )
     if "default" in named or len(named) == 1:
         return named["default"] if "default" in named else next(iter(named.values()))
     if not named:
@@ -127,6 +131,15 @@ def chosen(found: Any, where: str) -> str | None:
         where=where,
         mend="write the one that is meant to the checkpoint's chat_template.jinja, and the others nowhere",
     )
+
+
+def _named(found: Any) -> dict[str, str] | None:
+    """Return templates by name from a mapping or from a list of {"name", "template"}; None if it is neither."""
+    try:
+        pairs = list(found.items()) if isinstance(found, Mapping) else [(t["name"], t["template"]) for t in found]
+    except (TypeError, KeyError):
+        return None
+    return dict(pairs) if all(isinstance(text, str) for pair in pairs for text in pair) else None
 
 
 @dataclass(frozen=True)

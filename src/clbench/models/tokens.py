@@ -60,7 +60,7 @@ class Tokens:
         causal = self.family == "causal"
         (asked,) = self._asked([prompt])
         said = self.reader.text_ids(answer)
-        kept = min(len(said) + 1, self.most // 2) if causal else 0
+        kept = min(len(said) + 1, self.reader.room(_prompt(prompt), len(said) + 1)) if causal else 0
         limit = max(self.most - kept, LEAST) if causal else self.most
         end = self.tokenizer.decode(said[kept:] if causal else [])
         if causal:

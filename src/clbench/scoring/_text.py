@@ -6,13 +6,10 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from clbench.core.keys import visible
 from clbench.core.language import BLANKLESS, script
 from clbench.scoring._settings import clip
 
-# What no reader sees; the joiners of emoji and of Persian (U+200C, U+200D) stay.
-INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufe0e\ufe0f]"
-)
 ALIKE = str.maketrans(
     {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"), **dict.fromkeys("‘’‛′", "'"), **dict.fromkeys("“”‟″", '"')}
     | dict.fromkeys("\u2044\u2215", "/")
@@ -54,7 +51,7 @@ def normal(text: str) -> str:
         >>> normal("ｍ²  is ㎡"), normal("1½"), normal("H₂O"), normal("\u2212５\u00a0℃")
         ('m² is m²', '1 1/2', 'H2O', '-5 °C')
     """
-    text = INVISIBLE.sub("", text)
+    text = visible(text)
     if not text.isascii():
         text = FRACTION.sub(_fraction, text.translate(ALIKE))
         text = SUBSCRIPT.sub(lambda m: m.group().translate(PLAIN_DIGITS), text)
@@ -82,7 +79,7 @@ def fold(text: str, *, case_sensitive: bool, strip_punctuation: bool) -> str:
         >>> fold(" The  Answer. ", case_sensitive=False, strip_punctuation=True)
         'the answer'
     """
-    text = INVISIBLE.sub("", unicodedata.normalize("NFC", text)).strip()
+    text = visible(unicodedata.normalize("NFC", text)).strip()
     text = normal((bare(text) or text) if strip_punctuation else text)
     return text if case_sensitive else text.lower().replace("ς", "σ")
 
@@ -127,7 +124,9 @@ def _without_marks(text: str) -> str:
     # A mark that leads is stripped where it stands alone; `.5`, `.NET` and `!x` mean something else than 5, NET and x.
     beside = text.lstrip(MARKS)
     lead = text[: len(text) - len(beside)]
+    signed = lead.endswith("—") and beside[:1].isdecimal()  # a dash beside a number may be its sign
     alone = beside[:1].isspace() or lead.startswith("...") or (lead and all(c in LEADING for c in lead))
+    alone = alone and not signed
     return beside.lstrip() if alone else text
 
 

@@ -28,6 +28,7 @@ ALPHABETS = {
 }
 WORD = re.compile(b"[\x80-\xff]{4}")  # four in a row: no Latin text has so many letters with accents side by side
 INSIDE = re.compile("[^\\W\\d_][\u00a1-\u00bf][^\\W\\d_]")
+HALVES = re.compile(b"\xed[\xa0-\xbf][\x80-\xbf]")  # of characters beyond U+FFFF, each written as if it were one
 IN_A_ROW = re.compile("[\u3041-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{2}")
 
 
@@ -64,6 +65,8 @@ def other_encoding(line: bytes, name: str = "") -> str:
         >>> other_encoding("déjà".encode("cp1252"))
         'it reads as Windows-1252: iconv -f WINDOWS-1252 -t UTF-8'
     """
+    if HALVES.search(line) and _is_utf8(HALVES.sub(b"", line)):
+        return "it holds halves of characters (surrogates): write the characters whole, as UTF-8 does, or delete them"
     if line[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
         found = "UTF-32"
     elif line[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -76,6 +79,14 @@ def other_encoding(line: bytes, name: str = "") -> str:
         return ""
     first = found.partition(" ")[0].upper()
     return f"it reads as {found}: iconv -f {first} -t UTF-8 {name}".rstrip()
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _eastern(line: bytes) -> str:
