@@ -18,7 +18,7 @@ from clbench.data.stream import lessons, merged
 from clbench.engine.resolve import open_learner
 from clbench.learners._made import new_method
 from clbench.learners._method import answers_with_net
-from clbench.learners._training import LOOP
+from clbench.learners._training import FLOAT16, LOOP
 from clbench.models import source
 from clbench.store.store import Store
 
@@ -98,7 +98,8 @@ class Trajectory:
         owned = plugins.own(self.spec.learner_name)
         name = self.spec.learner_name if owned is None else owned.identity
         # Versions of the package's own learners follow the training loop; others cannot know of it.
-        loop = {} if name in plugins.shipped("learner") else {"loop": LOOP}
+        loop: dict[str, Any] = {} if name in plugins.shipped("learner") else {"loop": LOOP}
+        loop |= {"float16": FLOAT16} if self.spec.model.dtype == "float16" else {}
         of_others = {} if owned is None else {used: _version(used) for used in plugins.learners_used(owned)}
         uses = {"uses": of_others} if of_others else {}
         code = {"code": found} if (found := _code(self.spec.learner)) else {}

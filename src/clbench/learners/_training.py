@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 LOOP = 2  # version of the training loop: part of the keys of learners that are not the package's own
+FLOAT16 = 2  # of how lessons of a float16 model are computed: part of the keys of their states
 
 
 class Training(Frozen):

@@ -23,6 +23,7 @@ from clbench.models.reasoning import mark_of
 from clbench.models.template import DATE, chosen, habits, reads_clock
 
 PROCESSOR = "chat_template.json"
+MERGING = 2  # of adapters; raised when the same adapter gives other weights
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 MOST = {"num_hidden_layers": 1000, "n_layer": 1000, "n_layers": 1000, "num_layers": 1000, "vocab_size": 1 << 24}
@@ -105,6 +106,7 @@ def identity(spec: ModelSpec) -> str:
         source = _folder_identity(folder, tuple((n, s.st_size, s.st_mtime_ns) for n, s in stats))
     own, mark = reading(spec), mark_of(spec, folder)
     more = ({"reading": own} if own else {}) | ({"answer_after": mark} if mark else {})
+    more |= {"merging": MERGING} if spec.adapter == "use" else {}
     length = settled(spec).max_tokens
     return digest({"source": source, "family": spec.family, "dtype": spec.dtype, "max_tokens": length, **more})
 
