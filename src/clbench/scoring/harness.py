@@ -88,7 +88,7 @@ _SPECIMEN = Specimen(
     check=json.dumps(
         {
             "task": "gsm8k",
-            "changes": {"num_fewshot": 0, "metric_list": [{"metric": "exact_match", "aggregation": "mean"}]},
+            "changes": {"num_fewshot": 0},
             "splits": ["train", "test"],
             "doc": {"question": "2 + 2?", "answer": "4"},
         }
