@@ -1,14 +1,12 @@
 """What is known of methods holds here: margins over three seeds, not one lucky run."""
 
 import numpy as np
-import pytest
 
 from clbench.core.spec import Machine
 from clbench.engine.grid import load_grid, run_grid
 from clbench.report.gather import group_runs, load_runs
 from clbench.store.store import Store
 
-pytestmark = pytest.mark.xdist_group("behave")
 TOLD = """\
 name: told
 tasks: [world_rules_zh, world_laws_en]
@@ -48,41 +46,39 @@ def groups_of(folder, recipe):
     return {group.label: group for group in group_runs(load_runs(results))}
 
 
-@pytest.fixture(scope="session")
-def tasks(tmp_path_factory):
-    return groups_of(tmp_path_factory.mktemp("tasks"), TASKS)
-
-
-@pytest.fixture(scope="session")
-def classes(tmp_path_factory):
-    return groups_of(tmp_path_factory.mktemp("classes"), CLASSES)
-
-
 def of(groups, name, figure):
     return np.array([run.scores[figure] for run in groups[name].runs])
 
 
-def test_replay_forgets_less_than_fine_tuning_in_every_seed(tasks):
+def replay_forgets_less_than_fine_tuning_in_every_seed(tasks):
     assert (of(tasks, "sft", "forgetting") - of(tasks, "replay", "forgetting")).min() > 0.1
 
 
-def test_joint_training_is_at_least_as_good_as_all_that_learn_in_turn(tasks):
+def joint_training_is_at_least_as_good_as_all_that_learn_in_turn(tasks):
     joint = tasks["joint"]
     for name in ("sft", "replay"):
         reach = joint.scores["average_performance"] + joint.intervals["average_performance"].half
         assert reach >= tasks[name].scores["average_performance"], name
 
 
-@pytest.mark.parametrize("name", ISOLATED)
-def test_parts_of_their_own_forget_nothing_when_the_task_is_told(tasks, name):
-    for run in tasks[name].runs:
+def parts_of_their_own_forget_nothing_when_the_task_is_told(tasks):
+    for run in (run for name in ISOLATED for run in tasks[name].runs):
         for i, column in enumerate(run.matrix.columns):
             later = run.matrix.values[column.taught :, i]
-            assert set(later) == {later[0]}
-        assert run.scores["learning_accuracy"] > run.matrix.values[0].mean()  # and they do learn
+            assert set(later) == {later[0]}, run.spec.name
+        assert run.scores["learning_accuracy"] > run.matrix.values[0].mean(), run.spec.name  # and they do learn
 
 
-def test_of_classes_in_turn_regularisation_alone_keeps_far_less_than_replay(classes):
+def test_of_tasks_in_turn_what_is_known_of_methods_holds(tmp_path):
+    """One test, so that one process makes the runs, however tests are shared out."""
+    tasks = groups_of(tmp_path, TASKS)
+    replay_forgets_less_than_fine_tuning_in_every_seed(tasks)
+    joint_training_is_at_least_as_good_as_all_that_learn_in_turn(tasks)
+    parts_of_their_own_forget_nothing_when_the_task_is_told(tasks)
+
+
+def test_of_classes_in_turn_regularisation_alone_keeps_far_less_than_replay(tmp_path):
+    classes = groups_of(tmp_path, CLASSES)
     replay = of(classes, "replay", "average_performance")
     for name in ("sft", "ewc"):
         assert (replay - of(classes, name, "average_performance")).mean() > 0.15, name
