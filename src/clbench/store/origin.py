@@ -69,6 +69,7 @@ def threads() -> dict[str, str]:
     return {name: os.environ[name] for name in THREADS if name in os.environ}
 
 
+@cache
 def package_version(name: str) -> str | None:
     """Give the version of an installed package without importing it."""
     try:
