@@ -1,8 +1,9 @@
 # Thin: standard tools do the work. Users type `pip install "clbench[train,data]"` and `clbench ...`.
 PY := .venv/bin/python
 export OMP_NUM_THREADS := 1
+UNITS := tests $(addprefix src/clbench/,core data metrics stats store scoring report)
 
-.PHONY: setup demo test attack check docs results bench clean
+.PHONY: setup demo test fast units attack wheel check docs results bench clean
 
 setup: .venv/ready
 
@@ -13,14 +14,25 @@ setup: .venv/ready
 	touch .venv/ready
 
 demo: setup
-	.venv/bin/clbench run recipes/demo.yaml
+	.venv/bin/clbench run demo
 
 test: check
 	$(PY) -m pytest -n 2 --dist loadgroup
 
+# Three minutes on two cores: lint, types, layers, and the tests that load no model
+fast: setup
+	$(MAKE) --no-print-directory -j 2 check units
+
+units: setup
+	$(PY) -m pytest -n 2 --dist loadgroup --no-models -m "not models and not slow and not attack and not wheel" $(UNITS)
+
 # Kills, damages, forgeries and hostile programs by the hundred
 attack: setup
 	$(PY) -m pytest -n 2 --dist loadgroup -m attack tests/attack
+
+# The wheel in fresh environments, without extras and with each of them: takes a package index and some minutes
+wheel: setup
+	$(PY) -m pytest -m wheel tests/e2e/test_wheel.py
 
 check: setup
 	.venv/bin/ruff format --check .
@@ -29,17 +41,17 @@ check: setup
 	.venv/bin/lint-imports
 
 docs: setup
-	$(PY) -m clbench.testing.pages
+	$(PY) -m docs.build.pages
 
 # Makes the committed results anew, and the tables of the pages from them: make results DATA=FOLDER
 results: setup
-	.venv/bin/clbench run recipes/demo.yaml --record results/demo
-	.venv/bin/clbench run recipes/methods.yaml --record results/methods
-	.venv/bin/clbench run recipes/abilities.yaml --record results/abilities
-	.venv/bin/clbench run recipes/real-text.yaml --data $(DATA) --record results/real-text
-	.venv/bin/clbench run recipes/real-labels.yaml --data $(DATA) --record results/real-labels
-	.venv/bin/clbench run recipes/long.yaml --set 'budget={policy: full}' --record results/long
-	$(PY) -m clbench.testing.pages
+	.venv/bin/clbench run demo --record results/demo
+	.venv/bin/clbench run methods --record results/methods
+	.venv/bin/clbench run abilities --record results/abilities
+	.venv/bin/clbench run real-text --data $(DATA) --record results/real-text
+	.venv/bin/clbench run real-labels --data $(DATA) --record results/real-labels
+	.venv/bin/clbench run long --set 'budget={policy: full}' --record results/long
+	$(PY) -m docs.build.pages
 
 bench: setup
 	$(PY) bench/run.py

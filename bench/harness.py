@@ -17,7 +17,7 @@ from lm_eval.models.huggingface import HFLM
 
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode, Example, Message, Request
-from clbench.models.net import load_net
+from clbench.models.load import load_net
 
 WORDS = "river stone cloud garden window paper silver winter bridge market harbour lantern".split()
 REPEATS = 5

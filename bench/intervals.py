@@ -19,16 +19,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import binom
 
+from clbench.core.item_scores import ExamScores, ItemScores, LessonScores
 from clbench.core.matrix import Column, Matrix
-from clbench.core.sheets import Row, Sheet, Sheets
 from clbench.core.types import ScorerSpec
 from clbench.metrics import all_metrics
-from clbench.report.draws import figure_draws, matrix_draws
-from clbench.report.marks import rule_of
+from clbench.report.runs.bootstrap import figure_samples, matrix_samples
+from clbench.report.runs.exam_items import rule_of
 from clbench.stats.bootstrap import difference_of, interval
 from clbench.stats.drift import false_alarm_rate, limit_for
-from clbench.stats.gate import judged
-from clbench.stats.marked import Marked
+from clbench.stats.gate import judge_exams
+from clbench.stats.graded import GradedItems
 from clbench.stats.paired import drop_p, paired_difference, paired_permutation
 from clbench.stats.single import score_interval
 
@@ -108,14 +108,14 @@ def pairs(rng, runs: int, parts: Parts, lost: float, gained: float) -> tuple[flo
     return hits / runs, called / runs
 
 
-def entities(rng, items: int, skill: float) -> Marked:
+def entities(rng, items: int, skill: float) -> GradedItems:
     """Draw an exam of entity F1: long answers count more than short ones, so that it is not the mean of its items."""
     gold = 1 + rng.poisson(3, size=items)
     said = np.maximum(gold + rng.integers(-1, 2, size=items), 0)
     right = rng.binomial(np.minimum(gold, said), np.clip(skill + 0.03 * (gold - 4), 0, 1))
     scores = 2 * right / np.maximum(gold + said, 1)
     parts = tuple((float(r), float(s), float(g)) for r, s, g in zip(right, said, gold, strict=True))
-    return Marked(scores[None], (parts,), rule_of("entity_f1"))
+    return GradedItems(scores[None], (parts,), rule_of("entity_f1"))
 
 
 def own_rule(rng, runs: int, items: int) -> tuple[float, float, float]:
@@ -135,27 +135,29 @@ def own_rule(rng, runs: int, items: int) -> tuple[float, float, float]:
 # --- figures --------------------------------------------------------------------------------------------------------
 
 
-def record(tasks: list[np.ndarray], groups: list[tuple[str, ...]], tag: str) -> tuple[Matrix, Sheets]:
+def record(tasks: list[np.ndarray], groups: list[tuple[str, ...]], tag: str) -> tuple[Matrix, ItemScores]:
     """Make a run's matrix and item records from the scores of its tasks, shape (rows, items) each, and their groups."""
     rows = len(tasks[0])
     columns = tuple(Column(name=f"t{i}", taught=min(i + 1, rows - 1)) for i in range(len(tasks)))
     counts = np.array([[t.shape[1] for t in tasks]] * rows)
     matrix = Matrix(np.stack([t.mean(axis=1) for t in tasks], axis=1), counts, np.zeros_like(counts), columns)
     sheets = tuple(
-        Sheet.model_construct(
+        ExamScores.model_construct(
             exam=f"t{i}",
             digest=f"{tag} {i}",
             scorer=ScorerSpec(name="exact"),
             ids=tuple(map(str, range(t.shape[1]))),
             groups=groups[i],
             rows={
-                k: Row.model_construct(ask=str(next(ASKED)), scores="".join("01"[int(v)] for v in row), parts=())
+                k: LessonScores.model_construct(
+                    answers_key=str(next(ASKED)), scores="".join("01"[int(v)] for v in row), parts=()
+                )
                 for k, row in enumerate(t)
             },
         )
         for i, t in enumerate(tasks)
     )
-    return matrix, Sheets.model_construct(sheets=sheets)
+    return matrix, ItemScores.model_construct(exams=sheets)
 
 
 def average(rng, runs: int, exams: int, parts: Parts, share: float) -> tuple[float, float]:
@@ -171,7 +173,7 @@ def average(rng, runs: int, exams: int, parts: Parts, share: float) -> tuple[flo
         found = []
         for last in (first, again):
             matrix, sheets = record([np.stack([0 * x, x]) for x in last], [names(num) for num in each], f"{run}")
-            drawn = figure_draws(matrix, matrix_draws(matrix, sheets), [AP])
+            drawn = figure_samples(matrix, matrix_samples(matrix, sheets), [AP])
             found.append(([all_metrics()[AP].compute(matrix)], [drawn[AP]]))
         low, high = interval(*found[0], (0.0, 1.0))
         hits += low - 1e-12 <= share <= high + 1e-12
@@ -213,7 +215,7 @@ def figures(rng, runs: int, fall: float, groups: int, size: int, tasks: int = 5)
             chance = sigmoid(level[:, task, None] - difficulty)
             scores.append((rng.random(chance.shape) < chance).astype(float))
         matrix, sheets = record(scores, [names(np.full(groups, size))] * tasks, f"figures {run}")
-        drawn = figure_draws(matrix, matrix_draws(matrix, sheets), list(plugins))
+        drawn = figure_samples(matrix, matrix_samples(matrix, sheets), list(plugins))
         for name, plugin in plugins.items():
             low, high = interval([plugin.compute(matrix)], [drawn[name]], (plugin.low, plugin.high))
             hits[name] += low <= true[name] <= high
@@ -234,7 +236,7 @@ def seeds(rng, runs: int, num: int = 3, deviation: float = 0.4, tasks: int = 5, 
             last = (rng.random(chance.shape) < chance).astype(float)
             matrix, sheets = record([np.stack([0 * x, x]) for x in last], [()] * tasks, f"seeds {run}")
             values.append(float(last.mean()))
-            draws.append(figure_draws(matrix, matrix_draws(matrix, sheets), [AP])[AP])
+            draws.append(figure_samples(matrix, matrix_samples(matrix, sheets), [AP])[AP])
         low, high = interval(values, draws, (0.0, 1.0))
         hits += low <= true <= high
     return hits / runs
@@ -255,7 +257,7 @@ def gate(rng, runs: int, drop: float, items: int = 400, noise: float = 0.2, exam
             if exam == 0 and drop:
                 new = np.where((new == 1) & (rng.random(items) < drop / 0.7), 0.0, new)
             found.append((f"exam {exam}", old, new, None))
-        rings += any(v.regressed for v in judged(found, margin=0.02))
+        rings += any(v.regressed for v in judge_exams(found, margin=0.02))
     return rings / runs
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.spec import ExamBudget, Machine, ModelSpec, RunSpec
-from clbench.engine.opening import opened_once
-from clbench.engine.schedule import units_of
-from clbench.engine.work import make_unit
-from clbench.store.store import Store
+from clbench.engine.inputs import Inputs
+from clbench.engine.make_unit import Workplace, make_unit
+from clbench.engine.plan import plan
+from clbench.engine.units import open_run
 
 STREAM = "long-worlds"
 TRAINING: dict[str, Any] = {"lr": 1e-3, "epochs": 2, "batch_size": 16}
@@ -45,11 +45,13 @@ def measured(learner: Mapping[str, Any], stream: str, model: str) -> Iterator[tu
         stream=stream,
         budget=ExamBudget(policy="anchors", anchors=8, every=10),
     )
-    with tempfile.TemporaryDirectory() as folder, opened_once():
+    with tempfile.TemporaryDirectory() as folder:
         machine = Machine(store=Path(folder), device="cpu")
-        for unit in units_of([spec], Store(machine.store), machine):
-            make_unit(unit, machine)
-            yield unit.step, resident_mb()
+        inputs = Inputs(None)
+        workplace = Workplace(machine, inputs)
+        for unit in plan([open_run(spec, inputs, workplace.store, machine)]):
+            make_unit(unit, workplace)
+            yield unit.lesson, resident_mb()
 
 
 def main() -> int:

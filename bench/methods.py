@@ -32,11 +32,11 @@ from run import LABELS, MACHINE, MODEL, examples
 from torch.profiler import ProfilerActivity, profile
 
 from clbench.core import plugins
+from clbench.core.events import progress_listener
 from clbench.core.keys import digest
-from clbench.core.progress import listener
 from clbench.core.types import Decode, Lesson
 from clbench.engine.provenance import cpu_model
-from clbench.learners._gradient import GradientLearner
+from clbench.training.loop import GradientLearner
 
 REPEATS = 5
 SIZE = 160  # examples of a lesson: as many as the facts of stream `worlds` have
@@ -57,7 +57,7 @@ QUESTIONS = TEXTS[2 * SIZE :]
 def lesson(step, size=SIZE):
     """Give lesson 1 or 2."""
     taught = TEXTS[(step - 1) * SIZE : (step - 1) * SIZE + size]
-    return Lesson(step=step, examples=taught, task_name=f"task-{step}", digest=digest(taught))
+    return Lesson(number=step, examples=taught, task_name=f"task-{step}", digest=digest(taught))
 
 
 def build(name, settings):
@@ -72,12 +72,14 @@ def timed(name, settings, state):
     learner = build(name, settings)
     learner.load(state)
     ticks = []
-    token = listener.set(lambda progress: ticks.append(time.process_time()) if "lesson" in progress.what else None)
+    token = progress_listener.set(
+        lambda progress: ticks.append(time.process_time()) if "lesson" in progress.what else None
+    )
     started = time.process_time()
     learner.learn(lesson(2))
     ended = time.process_time()
-    listener.reset(token)
-    told = Decode(kind="label", told="task-1")
+    progress_listener.reset(token)
+    told = Decode(kind="label", task_id="task-1")
     asked = time.process_time()
     learner.respond(QUESTIONS, told)
     exam = time.process_time() - asked
@@ -115,8 +117,8 @@ def kept_bytes(learner):
     """Give the bytes of a learner's state beyond the weights."""
     with tempfile.TemporaryDirectory() as folder:
         learner.save(Path(folder))
-        meters = Path(folder) / "meters.json"
-        return json.loads(meters.read_text())["kept_bytes"] if meters.is_file() else 0
+        costs = Path(folder) / "counts.json"
+        return json.loads(costs.read_text())["kept_bytes"] if costs.is_file() else 0
 
 
 def measure(name):

@@ -12,8 +12,8 @@ NINE = ("sft", "replay", "ewc", "lwf", "derpp", "lora", "olora", "adapters", "jo
 
 def main() -> int:
     """Print medians of five."""
-    from clbench.report.gather import load_runs
-    from clbench.report.html import html_report
+    from clbench.report.page.html import html_report
+    from clbench.report.runs.load import load_runs
 
     folders = [p for name in NINE for p in sorted(Path("results/methods").glob(f"methods-s?-{name}-*"))]
     seconds: list[float] = []

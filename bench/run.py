@@ -24,8 +24,8 @@ from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode, Example, Lesson, Message
 from clbench.data.worlds.lexicon import COMMON_EN
 from clbench.engine.provenance import cpu_model
-from clbench.learners._training import rate, schedule
-from clbench.models.net import load_net
+from clbench.models.load import load_net
+from clbench.training.schedule import rate, schedule
 
 torch.set_num_threads(1)
 logging.set_verbosity_error()
@@ -48,7 +48,7 @@ def examples(num: int) -> tuple[Example, ...]:
 
 LABELS = ("red", "blue", "green", "yellow", "black", "white", "brown", "gold")
 DATA = examples(256)
-LESSON = Lesson(step=1, examples=DATA, digest=digest(DATA))
+LESSON = Lesson(number=1, examples=DATA, digest=digest(DATA))
 
 
 def our_loop() -> float:

@@ -10,8 +10,8 @@ import statistics
 import sys
 from pathlib import Path
 
-from clbench.data.card import Splits, load_task_card
-from clbench.data.task import read_task
+from clbench.data.tasks.card import Splits, load_task_card
+from clbench.data.tasks.task import read_task
 from clbench.scoring._sandbox import Limits, run_tests, strongest
 from clbench.scoring.code import program_of, trial_of
 

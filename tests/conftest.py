@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 os.environ.setdefault("CLBENCH_CACHE", tempfile.mkdtemp(prefix="clbench-test-cache-"))
 ROOT = Path(__file__).parents[1]
+NEED_MODELS = {"attack", "contract", "e2e", "learners", "lm_eval", "models", "testing", "training"}
 _connect = socket.socket.connect
 
 
@@ -17,6 +19,40 @@ def _refuse(self, address):
     if self.family == socket.AF_UNIX:
         return _connect(self, address)
     raise RuntimeError(f"a test tried to reach {address}: tests use no network")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--no-models", action="store_true", help="leave out what loads models, and bar torch from the rest"
+    )
+
+
+class _Barred:
+    """A finder that refuses torch, so that a test that loads a model and does not say so fails."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("a test that is not marked as one of `models` imports torch", name="torch")
+
+
+def pytest_configure(config):
+    if config.getoption("no_models"):
+        os.environ["USE_TORCH"] = "0"  # or `datasets` asks for it
+        sys.meta_path.insert(0, _Barred())
+
+
+def loads_models(path):
+    return path.is_relative_to(ROOT) and bool(NEED_MODELS & set(path.relative_to(ROOT).parts))
+
+
+def pytest_ignore_collect(collection_path, config):
+    return True if config.getoption("no_models") and loads_models(collection_path) else None
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if loads_models(item.path):
+            item.add_marker("models")
 
 
 @pytest.fixture(autouse=True)

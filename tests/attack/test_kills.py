@@ -31,7 +31,8 @@ SERVER = """
 import os, sys, clbench.models.warm
 from pathlib import Path
 from clbench.core.spec import Machine
-from clbench.engine.grid import load_grid, run_grid
+from clbench.engine.recipe.recipe import load_recipe
+from clbench.engine.run import run as run_recipe
 from clbench.store.store import Store
 print("ready", flush=True)
 for line in sys.stdin:
@@ -40,7 +41,7 @@ for line in sys.stdin:
     for _ in range(int(workers)):
         if (pid := os.fork()) == 0:
             machine = Machine(store=Path(store), workers=1, device="cpu", checkpoint_s=0.0)
-            run_grid(load_grid(sys.argv[1]), Store(machine.store), machine)
+            run_recipe(load_recipe(sys.argv[1]), Store(machine.store), machine).folders
             os._exit(0)
         pids.append(pid)
     print(*pids, flush=True)

@@ -5,7 +5,8 @@ import shutil
 import pytest
 
 from clbench.core.spec import Machine
-from clbench.engine.grid import load_grid, run_grid
+from clbench.engine.recipe.recipe import load_recipe
+from clbench.engine.run import run as run_recipe
 from clbench.store.store import Store
 
 pytestmark = pytest.mark.attack
@@ -61,7 +62,7 @@ DAMAGES = (cut, emptied, flipped, longer, removed, folder, loop, swapped)
 
 def run_in(store, recipe, said):
     opened = Store(store, notice=said.append)
-    (result,) = run_grid(load_grid(recipe), opened, Machine(store=store, device="cpu"))
+    (result,) = run_recipe(load_recipe(recipe), opened, Machine(store=store, device="cpu")).folders
     return {name: (result / name).read_bytes() for name in RECORDS}
 
 

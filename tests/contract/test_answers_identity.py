@@ -10,8 +10,8 @@ from clbench.core import plugins
 from clbench.core.errors import LearnerError
 from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Answer, Example
-from clbench.data.exam import open_exams
-from clbench.data.stream import open_stream
+from clbench.data.exams.exam import open_exams
+from clbench.data.streams.stream import open_stream
 from clbench.engine.ask import answers_of, ask, check_answers, unanswered
 from clbench.engine.resolve import resolve
 from clbench.engine.trajectory import Trajectory
@@ -20,7 +20,7 @@ from clbench.store.store import Store
 pytestmark = pytest.mark.xdist_group("learners")
 QUICK = {"lr": 1e-3, "epochs": 1, "batch_size": 8}
 OWN = """\
-from clbench.learners._method import Method
+from clbench.training.method import Method
 
 
 class Sayer(Method):
@@ -35,14 +35,14 @@ class Spy(Method):
 
 
 class Late(Method):
-    def settle(self, net, lesson, rng):
+    def consolidate(self, net, lesson, rng):
         net.module.register_forward_hook(lambda m, i, out: out)
 """
 
 
 @pytest.fixture(scope="module")
 def stream():
-    return open_stream("worlds-tiny", None).model_copy(update={"reveals": "task"})
+    return open_stream("worlds-tiny", None).model_copy(update={"task_ids": "given"})
 
 
 def spec_of(name, **settings):
@@ -85,7 +85,7 @@ HELPED = """\
 import os
 import sys
 
-from clbench.learners._method import Method
+from clbench.training.method import Method
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -111,7 +111,7 @@ def test_an_edited_module_beside_the_file_is_asked_again(stream, tmp_path, monke
 def test_from_what_it_is_given_an_answerer_reaches_no_target(stream, tmp_path):
     store = Store(tmp_path)
     exam = open_exams((), stream, None)[0]
-    learner = Trajectory(spec_of("sft"), stream, store, Machine(store=tmp_path, device="cpu")).at(1)
+    learner = Trajectory(spec_of("sft"), stream, store, Machine(store=tmp_path, device="cpu")).learner_after(1)
     given = []
     monkey = learner.net.respond
     learner.net.respond = lambda examples, decode: given.append((examples, decode)) or monkey(examples, decode)

@@ -3,13 +3,13 @@ import shutil
 
 import pytest
 
-from clbench.core import notice
+from clbench.core import events
 from clbench.core.errors import DataError
 from clbench.core.types import Message
-from clbench.data.card import CARDS, WorldSource, list_cards, load_task_card
 from clbench.data.readers import hub, open_rows
-from clbench.data.source import HubSource
-from clbench.data.task import open_task, read_task
+from clbench.data.tasks.card import CARDS, WorldSource, list_cards, load_task_card
+from clbench.data.tasks.source import HubSource
+from clbench.data.tasks.task import open_task, read_task
 from clbench.scoring import entity_f1, triple_f1
 from clbench.testing import check_card
 from clbench.testing.cards import CHECKS, check_task
@@ -75,9 +75,9 @@ def test_a_scorer_reads_every_item_of_a_target_as_one(name, read, data_root):
     one_a_line = how.model_copy(update={"separator": "\0"})
     seen = 0
     for _, row in open_rows(data_root / card.source.path / "train.jsonl.xz"):
-        made = one_a_line.made(row)
+        made = one_a_line.make(row)
         seen += 1
-        assert read(how.made(row)).total() == (0 if made == "none" else made.count("\0") + 1), row
+        assert read(how.make(row)).total() == (0 if made == "none" else made.count("\0") + 1), row
     assert seen >= card.lock.lesson
 
 
@@ -154,11 +154,11 @@ def test_unverified_cards_fit_the_documented_rows_and_open_with_a_notice(name, t
         lines = json.dumps({**row, "place": place} if first else row)
         (folder / f"{split}.jsonl").write_text(lines + "\n")
     heard = []
-    token = notice.listener.set(heard.append)
+    token = events.notice_listener.set(heard.append)
     try:
         task = open_task(name, tmp_path)
     finally:
-        notice.listener.reset(token)
+        events.notice_listener.reset(token)
     assert len(heard) == 1
     assert "unverified" in heard[0]
     example = task.exam[0]
@@ -174,12 +174,12 @@ def test_unverified_cards_without_data_are_refused_with_what_was_tried(name, mon
 
     monkeypatch.setattr(hub, "rows", unreachable)
     monkeypatch.delenv("CLBENCH_DATA", raising=False)
-    token = notice.listener.set(lambda _: None)
+    token = events.notice_listener.set(lambda _: None)
     try:
         with pytest.raises(DataError, match="none of the 2 sources") as error:
             open_task(name, tmp_path)
     finally:
-        notice.listener.reset(token)
+        events.notice_listener.reset(token)
     (source,) = [s for s in load_task_card(name).sources if isinstance(s, HubSource)]
     assert ("is not pinned" if source.revision is None else "no network") in str(error.value)
     assert ("give the 40-hex commit, then `clbench check card" in str(error.value)) == (source.revision is None)
@@ -212,7 +212,7 @@ def _bug(check, task):
         "silence scores 0": lambda: _with(
             task, exam=tuple(e.model_copy(update={"targets": (e.targets[0], "")}) for e in exam)
         ),
-        "chance stated truly": lambda: _with(task, chance=0.9),
+        "guess rate stated truly": lambda: _with(task, guess_rate=0.9),
     }[check]()
 
 
@@ -220,8 +220,8 @@ def _bug(check, task):
 def test_planted_bugs_are_caught(check):
     card = load_task_card("world_tiny_facts")
     task = read_task(card, None)
-    if check == "chance stated truly":
-        card = card.model_copy(update={"about": {**card.about, "chance": 0.9}})
+    if check == "guess rate stated truly":
+        card = card.model_copy(update={"about": {**card.about, "guess_rate": 0.9}})
     assert check in {o.check for o in check_task(card, _bug(check, task)) if o.problem}
 
 
@@ -236,7 +236,7 @@ def test_a_scorer_that_marks_the_right_answer_wrong_is_caught():
 
 
 def test_lock_is_written_once_and_guards(tmp_path):
-    from clbench.data.lock import write_lock
+    from clbench.data.tasks.lock import write_lock
 
     text = (CARDS / "tasks" / "world_tiny_facts.yaml").read_text().replace("name: world_tiny_facts", "name: mine")
     path = tmp_path / "mine.yaml"

@@ -1,15 +1,16 @@
 import sys
+import zipfile
 from dataclasses import replace
 
 import pytest
 
 from clbench.core import plugins
-from clbench.core.protocols import LEVELS
-from clbench.learners._method import Method
-from clbench.learners._training import trained
+from clbench.core.traits import LEVELS
 from clbench.learners.replay import Replay
 from clbench.testing import check_learner
 from clbench.testing.learners import CHECKS
+from clbench.training.method import Method
+from clbench.training.plugin import trained
 
 pytestmark = pytest.mark.xdist_group("learners")
 SFT = plugins.load("learner", "sft", "PLUGIN")
@@ -23,7 +24,7 @@ def test_every_learner_holds_its_contract(name, check):
     assert outcome.problem == ""
 
 
-ON_ENCODERS = [n for n in plugins.names("learner") if "encoder" in plugins.load("learner", n, "PLUGIN").families]
+ON_ENCODERS = [n for n in plugins.names("learner") if "encoder" in plugins.load("learner", n, "PLUGIN").model_families]
 
 
 @pytest.mark.parametrize("name", ON_ENCODERS)
@@ -69,7 +70,7 @@ def _forgets_memory(inner, folder):
 
 
 class Drifting(Method):
-    def settle(self, net, lesson, rng):
+    def consolidate(self, net, lesson, rng):
         import torch
 
         p = next(net.module.parameters())
@@ -77,7 +78,7 @@ class Drifting(Method):
 
 
 class Unseeded(Method):
-    def settle(self, net, lesson, rng):
+    def consolidate(self, net, lesson, rng):
         import numpy as np
 
         next(net.module.parameters()).data.add_(float(np.random.default_rng().random()) * 1e-3)
@@ -87,7 +88,7 @@ class Hoarding(Method):
     def __init__(self):
         self.all = []
 
-    def settle(self, net, lesson, rng):
+    def consolidate(self, net, lesson, rng):
         self.all += lesson.examples
 
     def state(self):
@@ -105,11 +106,11 @@ class Rigid(Method):
     def __init__(self):
         self.anchor = {}
 
-    def penalise(self, net, batch, out):
+    def loss(self, net, batch, out):
         drifts = [(p - self.anchor[n]).square().sum() for n, p in net.module.named_parameters() if n in self.anchor]
         return out.loss + 0.01 * sum(drifts)
 
-    def settle(self, net, lesson, rng):
+    def consolidate(self, net, lesson, rng):
         self.anchor = {n: p.detach().clone() for n, p in net.module.named_parameters()}
 
     def state(self):
@@ -175,15 +176,105 @@ def test_every_shipped_learner_says_what_it_stores(name):
     assert plugin.stored(plugin.config()) in LEVELS
 
 
-def test_quoted_text_is_found_and_may_be_owned_up_to(monkeypatch):
-    for stores, said in (("none", 'says stores="none"'), (None, "says nothing"), ("may_quote", ""), ("examples", "")):
-        module = type(sys)("clbench_planted_bug")
-        module.PLUGIN = replace(SFT, build=_build(method=Quoting), stores=stores)
-        monkeypatch.setitem(sys.modules, "planted.bug", module)
-        monkeypatch.setitem(sys.modules, "planted", type(sys)("planted"))
-        (outcome,) = check_learner("planted.bug", only="what it stores is said")
-        assert said in outcome.problem
-        assert bool(said) == bool(outcome.problem)
+class InPieces(Hoarding):
+    def state(self):
+        return {"all": [[e.prompt[-1].content.upper()[3:20]] for e in self.all]}
+
+
+class Answers(Hoarding):
+    def state(self):
+        return {"all": [t for e in self.all if not e.choices for t in e.targets]}
+
+
+class Labels(Hoarding):
+    def state(self):
+        return {"all": [t for e in self.all if e.choices for t in e.targets]}
+
+
+class CodePoints(Hoarding):
+    def state(self):
+        return {"all": [[ord(c) for c in e.prompt[-1].content] for e in self.all]}
+
+
+class Bytes(Hoarding):
+    def state(self):
+        import torch
+
+        return {"all": torch.tensor(list("".join(e.prompt[-1].content for e in self.all).encode()), dtype=torch.float)}
+
+
+class Tokens(Hoarding):
+    def consolidate(self, net, lesson, rng):
+        self.all += [net.batch([e]).ids_BT[0] for e in lesson.examples]
+
+    def state(self):
+        import torch
+
+        return {"all": torch.cat(self.all)} if self.all else {}
+
+
+class InAnswers(Quoting):
+    def answer_state(self):
+        return super().state()
+
+    def state(self):
+        return {}
+
+
+def zipped(inner, folder):
+    inner.save(folder)
+    with zipfile.ZipFile(folder / "keeps.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("seen", "\n".join(e.prompt[-1].content for e in inner.method.all))
+
+
+HIDDEN = {
+    "text": _build(method=Quoting),
+    "pieces of text": _build(method=InPieces),
+    "free answers": _build(method=Answers),
+    "code points": _build(method=CodePoints),
+    "bytes as floats": _build(method=Bytes),
+    "tokens": _build(method=Tokens),
+    "what answers depend on": _build(method=InAnswers),
+    "a packed file": _build(method=type("Packed", (Hoarding,), {"state": Method.state}), save=zipped),
+}
+
+
+def stores_problem(monkeypatch, build, stores):
+    module = type(sys)("clbench_planted_bug")
+    module.PLUGIN = replace(SFT, build=build, stores=stores)
+    monkeypatch.setitem(sys.modules, "planted.bug", module)
+    monkeypatch.setitem(sys.modules, "planted", type(sys)("planted"))
+    (outcome,) = check_learner("planted.bug", only="what it stores is said")
+    return outcome.problem
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_text_of_examples_is_found_wherever_it_hides(hidden, monkeypatch):
+    assert 'says stores="none"' in stores_problem(monkeypatch, HIDDEN[hidden], "none")
+
+
+SAID = [
+    ("none", 'stores="none"'),
+    ("derived", 'stores="derived"'),
+    (None, "nothing"),
+    ("may_quote", ""),
+    ("examples", ""),
+]
+
+
+@pytest.mark.parametrize(("stores", "said"), SAID)
+def test_quoted_text_may_be_owned_up_to(stores, said, monkeypatch):
+    found = stores_problem(monkeypatch, HIDDEN["text"], stores)
+    assert f"says {said}" in found if said else found == ""
+
+
+def test_whole_examples_are_more_than_quotes(monkeypatch):
+    assert 'says stores="may_quote"' in stores_problem(monkeypatch, _build(method=Hoarding), "may_quote")
+    assert stores_problem(monkeypatch, _build(method=Hoarding), "examples") == ""
+
+
+def test_labels_are_not_text_of_examples(monkeypatch):
+    assert stores_problem(monkeypatch, _build(method=Labels), "none") == ""
 
 
 def test_replay_is_replay():

@@ -13,7 +13,7 @@ import pytest
 from clbench.core import plugins
 from clbench.core.keys import folder_digest
 from clbench.core.spec import Machine, ModelSpec
-from clbench.data.stream import lessons, merged, open_stream
+from clbench.data.streams.stream import lessons, merge_lessons, open_stream
 
 pytestmark = pytest.mark.xdist_group("learners")
 GOLDEN = Path(__file__).parents[1] / "golden" / "learners.json"
@@ -27,8 +27,8 @@ def taught(name):
     learner = plugin.build(plugin.config(**settings), ModelSpec(name="tiny-llama"), 0, Machine(device="cpu"))
     before = {n: p.detach().clone() for n, p in learner.net.module.named_parameters()}
     stream = open_stream("worlds-tiny", None)
-    lessons_ = lessons(stream.model_copy(update={"reveals": "task"}) if plugin.needs_task else stream)[:2]
-    for lesson in (merged(lessons_),) if plugin.teaches == "at_once" else lessons_:
+    lessons_ = lessons(stream.model_copy(update={"task_ids": "given"}) if plugin.needs_task_ids else stream)[:2]
+    for lesson in (merge_lessons(lessons_),) if plugin.teaches == "at_once" else lessons_:
         learner.learn(lesson)
     # peft wraps a layer: its frozen weights get another name, and have not moved.
     now = {n.replace(".base_layer", ""): p.detach() for n, p in learner.net.module.named_parameters()}

@@ -6,7 +6,7 @@ import pytest
 
 from clbench.core import plugins
 from clbench.core.types import Answer, Example, Grade, Message
-from clbench.engine.mark import combined, open_scorer
+from clbench.engine.grade import combine_grades, open_scorer
 from clbench.testing import check_scorer
 from clbench.testing.scorers import CHECKS, PLAIN
 
@@ -37,11 +37,11 @@ def test_the_contract_holds_with_other_settings(name, settings):
 def test_an_exam_of_one_answer_scores_as_the_answer(name):
     plugin = open_scorer(name)
     for specimen in plugin.specimens or PLAIN:
-        example = Example(id="e", prompt=(Message(role="user", content=specimen.asked),), targets=specimen.targets)
+        example = Example(id="e", prompt=(Message(role="user", content=specimen.prompt),), targets=specimen.targets)
         half = specimen.targets[0][: len(specimen.targets[0]) // 2]
         for text in (specimen.targets[0], specimen.wrong, half, f"{half} {specimen.wrong}", ""):
             grade = plugin.build({})(example, Answer(example_id="e", text=text))
-            assert combined([grade], plugin).score == pytest.approx(grade.score)
+            assert combine_grades([grade], plugin) == pytest.approx(grade.score)
 
 
 def _constant(value):
@@ -72,10 +72,10 @@ BUGS = {
     "oracle scores 1": [_constant(0.0)],
     "silence scores 0": [_constant(1.0)],
     "wrong scores 0": [_constant(1.0)],
-    "what cannot be marked is None": [_constant(0.0)],
+    "what cannot be graded is None": [_constant(0.0)],
     "unknown setting refused": [lambda settings: open_scorer("exact").build({})],
-    "hostile output is marked": [_fragile, _unkept, _constant(1.5), _constant(math.nan), _moody],
-    "grades bear their id": [lambda settings: lambda example, answer: Grade(example_id="x", score=1.0)],
+    "hostile output is graded": [_fragile, _unkept, _constant(1.5), _constant(math.nan), _moody],
+    "grades have their id": [lambda settings: lambda example, answer: Grade(example_id="x", score=1.0)],
 }
 
 

@@ -1,23 +1,23 @@
 """What the pages say of the methods' results, and what the recorded results must show."""
 
 import math
-from pathlib import Path
 
 import pytest
 from scipy import stats
 
 from clbench.core.matrix import Matrix
-from clbench.testing.measured import gains, measured, measured_lines
-from clbench.testing.methods import describe
+from docs.build.measured import gains, measured, measured_lines
+from docs.build.methods import describe
+from tests.builders.places import RESULTS
 
 pytestmark = pytest.mark.xdist_group("measured")  # grouping the results takes seconds: once in one process
-RESULTS = Path(__file__).parents[2] / "results" / "methods"
+METHODS = RESULTS / "methods"
 ISOLATED = ("separate", "lora_per_task", "adapters", "progressive", "progressive_prompts")
 
 
 @pytest.fixture(scope="module")
 def groups():
-    return measured(RESULTS)
+    return measured(METHODS)
 
 
 def score(groups, name, figure="average_performance"):
@@ -33,8 +33,8 @@ def test_a_method_without_a_gain_worth_the_name_says_why(groups):
     """Three seeds leave larger gains in doubt too, and their pages say so with the interval; these have a reason."""
     silent, found = [], gains(groups)
     for name in groups:
-        said, _ = describe(name)
-        if said.sections["Family"] != "bounds" and name != "sft" and found[name].mean < 0.1:
+        said, plugin = describe(name)
+        if plugin.family != "bounds" and name != "sft" and found[name].mean < 0.1:
             silent += [name] if not said.sections.get("Falls short") else []
     assert silent == []
 
@@ -53,7 +53,7 @@ def test_replay_forgets_less_than_fine_tuning_in_every_seed(groups):
 @pytest.mark.parametrize("name", ISOLATED)
 def test_parts_of_their_own_forget_nothing_when_the_task_is_told(groups, name):
     for run in groups[name].runs:
-        for i in run.matrix.select("own"):
+        for i in run.matrix.select("task"):
             later = run.matrix.values[run.matrix.columns[i].taught :, i]
             assert set(later) == {later[0]}
 
@@ -99,11 +99,11 @@ def fake_run(name, seed, score):
     from types import SimpleNamespace
 
     spec = SimpleNamespace(seed=seed, learner={"name": name}, learner_label=name)
-    return SimpleNamespace(spec=spec, scores={"average_performance": score}, draws={})
+    return SimpleNamespace(spec=spec, scores={"average_performance": score}, figure_samples={})
 
 
 def fake_group(name, runs, matrix):
-    from clbench.report.gather import Group
+    from clbench.report.runs.load import Group
     from clbench.stats.bootstrap import Interval
 
     figures = dict.fromkeys(("average_performance", "forgetting", "fwt", "general_ability_delta"), 0.1)

@@ -2,29 +2,34 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 from pydantic import Field
 
 from clbench.core import plugins
-from clbench.learners._training import Training
-from clbench.testing import methods
-from clbench.testing.methods import FAMILIES, OPTIONAL, SECTIONS, describe, described, meanings, own_settings, values_of
+from clbench.core.protocols import LearnerPlugin
+from clbench.training.settings import Training
+from docs.build import methods, pages
+from docs.build.methods import OPTIONAL, SECTIONS, describe, described, meanings, own_settings, values_of
+from tests.builders.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 NAMES = plugins.shipped("learner")
+FORMULATED = ("regularisation", "isolation", "light fine-tuning")  # what these do is an equation
 SOURCE = re.compile(r"arXiv:|doi:|ISBN|https?://|Source: ours")
 
 
 def lacks(said, plugin):
     """What a method's file does not say."""
     found = [f"section {title}" for title in SECTIONS if title not in OPTIONAL and not said.sections.get(title)]
-    found += ["a known family"] if said.sections.get("Family") not in FAMILIES else []
+    traits = plugin.traits(plugin.config())
+    found += [f"trait {k}" for k, v in traits.record().items() if v is None or (v == "" and k == "about")]
+    found += ["an about on one line"] if len(traits.about) > 100 or "\n" in traits.about else []
     found += ["an idea in one sentence"] if not said.idea.endswith(".") or len(said.idea) > 160 else []
-    if said.sections.get("Family") != "hybrid":  # what is put together from others has neither of its own
-        found += ["an equation"] if not re.search(r"(?m)^    \S", said.body) else []
+    if traits.family in FORMULATED and not re.search(r"(?m)^    \S", said.body):
+        found.append("an equation")
+    if traits.family != "hybrid":  # what is put together from others has no source of its own
         found += ["a source"] if not SOURCE.search(said.body) else []
+        found += ["the paper of its source"] if traits.paper.rpartition(" ")[2] not in said.body else []
     said_of = meanings(plugin.config)
     return found + [f"the meaning of {name}" for name in own_settings(plugin.config) if not said_of.get(name)]
 
@@ -38,15 +43,18 @@ def test_what_is_not_said_is_noticed():
     class Silent(Training):
         strength: float = 1.0
 
-    said = described("An idea\n\nA body.\n\nFamily: unknown\nKeeps:\nTold: nothing.")
+    said = described("An idea\n\nA body.\n\nKeeps:\nTold: nothing.")
     _, plugin = describe("sft")
-    found = lacks(said, type("P", (), {"config": Silent}))
+    silent = LearnerPlugin(config=Silent, build=plugin.build, version=1, family="isolation")
+    found = lacks(said, silent)
     assert found == [
         "section Defaults",
         "section Keeps",
-        "section Privacy",
         "section Not for",
-        "a known family",
+        "trait stores",
+        "trait uses_task_ids",
+        "trait trains",
+        "trait about",
         "an idea in one sentence",
         "an equation",
         "a source",
@@ -55,17 +63,27 @@ def test_what_is_not_said_is_noticed():
     assert lacks(describe("sft")[0], plugin) == []
 
 
-def test_there_is_a_page_for_every_method_and_no_other():
-    assert sorted(p.stem for p in (ROOT / "docs" / "methods").glob("*.md")) == NAMES
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The pages as `make docs` writes them, beside the tracked ones that they lead to."""
+    root = tmp_path_factory.mktemp("docs")
+    for folder in ("docs", "src"):
+        (root / folder).mkdir()
+    (root / "src" / "clbench").symlink_to(ROOT / "src" / "clbench")
+    (root / "docs" / "adr").symlink_to(ROOT / "docs" / "adr")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)  # what was measured lies below it
+        pages.write_pages(root / "docs")
+    (root / "docs" / "tutorial-method.md").write_bytes((ROOT / "docs" / "tutorial-method.md").read_bytes())
+    return root / "docs"
 
 
-def test_links_of_the_pages_lead_somewhere():
-    pages = [
-        ROOT / "docs" / "methods.md",
-        ROOT / "docs" / "tutorial-method.md",
-        *(ROOT / "docs" / "methods").glob("*.md"),
-    ]
-    for page in pages:
+def test_there_is_a_page_for_every_method_and_no_other(written):
+    assert sorted(p.stem for p in (written / "methods").glob("*.md")) == NAMES
+
+
+def test_links_of_the_pages_lead_somewhere(written):
+    for page in [written / "methods.md", *(written / "methods").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).is_file(), f"{page.name}: {target}"
 

@@ -1,17 +1,13 @@
 import re
-import sys
-from pathlib import Path
 
 import pytest
 
-from clbench.testing.pages import PAGES
-from clbench.testing.tables import PLACE, TABLED, filled
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-from test_report import RUNS, folder_of  # the runs that the report's own tests are made of
+from docs.build.pages import PAGES
+from docs.build.tables import PLACE, TABLED, filled
+from tests.builders.places import ROOT
+from tests.builders.reported import RUNS, folder_of
 
 pytestmark = pytest.mark.xdist_group("measured")
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -2,16 +2,16 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 import yaml
 
 from clbench.cli.main import main
 from clbench.testing import check_learner
+from tests.builders.places import ROOT
 
-pytestmark = pytest.mark.xdist_group("learners")
-TEXT = (Path(__file__).parents[2] / "docs" / "tutorial-method.md").read_text(encoding="utf-8")
+pytestmark = [pytest.mark.xdist_group("learners"), pytest.mark.models]
+TEXT = (ROOT / "docs" / "tutorial-method.md").read_text(encoding="utf-8")
 CLASS, PROMISE = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
 RECIPE, TUNE = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.S)
 CHECK, RUN, TUNING = (line.split() for line in re.findall(r"```bash\nclbench (.*?)\n```", TEXT))

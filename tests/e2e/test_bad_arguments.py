@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clbench.cli.main import main
+from tests.builders.places import RESULTS
 
 FILES = {
     "empty": b"",
@@ -193,7 +194,7 @@ def test_arguments(here, capsys, line):
 
 
 def test_places_that_cannot_be_written(here, capsys):
-    shutil.copytree(Path(__file__).parents[2] / "results" / "demo", here / "r")
+    shutil.copytree(RESULTS / "demo", here / "r")
     for line in (
         "init folder/new", "leaderboard build {r} --out good.yaml", "report {r} --out good.yaml",
         "report {r} --format parquet --out good.yaml", "compare {r} {r} --out good.yaml", "watch {r} --out good.yaml",
@@ -213,7 +214,7 @@ def test_a_disk_that_is_full_or_read_only(here, capsys, monkeypatch, error):
     def fails(*_, **__):
         raise error
 
-    shutil.copytree(Path(__file__).parents[2] / "results" / "demo", here / "r")
+    shutil.copytree(RESULTS / "demo", here / "r")
     monkeypatch.setattr(Path, "write_text", fails)
     for line in (
         "init new",

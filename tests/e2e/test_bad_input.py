@@ -70,8 +70,8 @@ def test_specs(here, capsys, mistake):
 ARGUMENTS = {
     "missing file": (["run", "nowhere.yaml"], "no recipe"),
     "a folder for a file": (["run", "."], "this is a folder, not a recipe"),
-    "bad --set": (["run", "good.yaml", "--set", "seed"], "no change"),
-    "bad value of --set": (["run", "good.yaml", "--set", "seed=[1"], "no YAML value"),
+    "bad --set": (["run", "good.yaml", "--set", "seed"], "not a change"),
+    "bad value of --set": (["run", "good.yaml", "--set", "seed=[1"], "not a YAML value"),
     "unknown --set": (["run", "good.yaml", "--set", "learner.epocs=2", "--plan"], "did you mean 'epochs'"),
     "unknown verb": (["rnu", "good.yaml"], "did you mean 'run'"),
     "unknown option": (["run", "good.yaml", "--plna"], "--plan"),
@@ -85,7 +85,7 @@ ARGUMENTS = {
     "unknown metric to check": (["check", "metric", "forgeting"], "did you mean 'forgetting'"),
     "unknown scorer to check": (["check", "scorer", "exakt"], "did you mean 'exact'"),
     "unknown learner to check": (["check", "learner", "repaly"], "did you mean 'replay'"),
-    "spec is there already": (["init", "good"], "there already"),
+    "spec is there already": (["init", "good"], "already exists"),
     "unknown states to keep": (["store", "gc", "--keep", "lats"], "did you mean 'last'"),
     "recipe makes no such model": (["pretrain", "pre.yaml", "--only", "tiny-lama"], "did you mean 'tiny-llama'"),
 }

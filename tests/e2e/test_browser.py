@@ -3,17 +3,13 @@
 import json
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from clbench.report.compare import compare
-from clbench.report.html import write_page, write_report
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-from test_compare import cells, groups, run, written
-from test_report import RUNS  # the runs that the page's own tests are made of
+from clbench.report.decide.compare import compare
+from clbench.report.page.html import write_page, write_report
+from tests.builders.compared import cells, groups, run, written
+from tests.builders.reported import RUNS
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = (
@@ -53,8 +49,8 @@ def test_report_in_a_browser(tmp_path):
     assert dom.count('<svg class="scatter"') == 2
     assert dom.count('<svg class="parallel"') == 1
     assert dom.count('<section id="ranking">') == 1
-    assert dom.count('<table class="rounds">') == 1
-    assert dom.count("rounds kept") == 1
+    assert dom.count('<table class="lessons">') == 1
+    assert dom.count("lessons kept") == 1
 
 
 def test_a_comparison_in_a_browser_and_on_paper(tmp_path):
@@ -69,8 +65,8 @@ def test_a_comparison_in_a_browser_and_on_paper(tmp_path):
 
 
 def test_the_leaderboard_sorts_and_filters_by_keyboard_and_mouse(tmp_path):
-    from clbench.report.gather import load_runs
-    from clbench.report.leaderboard import build_site, entries
+    from clbench.report.page.leaderboard import build_site, entries
+    from clbench.report.runs.load import load_runs
 
     provenance = {"git": {"commit": "a" * 40, "dirty": False}, "packages": {"clbench": "1"}}
     for name, kept in (("sft", 10), ("replay", 45), ("ewc", 30)):

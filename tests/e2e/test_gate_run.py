@@ -34,7 +34,7 @@ def place(tmp_path_factory):
     examples = tuple(
         Example(id=f"{a}+{b}", prompt=(Message(role="user", content=f"{a} + {b} ="),), targets=("0",)) for a, b in asked
     )
-    learner.learn(Lesson(step=1, examples=examples, digest="damage"))
+    learner.learn(Lesson(number=1, examples=examples, digest="damage"))
     saved(learner.net, folder / "after")
     base = [*ASKED, "-o", str(folder / "base.json"), "--store", str(folder / "store")]
     assert main(["baseline", str(folder / "before"), *base]) == 0
@@ -51,7 +51,7 @@ def test_an_unchanged_model_passes(place, capsys):
     assert gate(place, "before", "--strict") == 0
     said = capsys.readouterr().out
     assert "no regression shown in 3 exams; 3 not worse by more than the margin, 0 not shown" in said
-    assert "this is the very model of the baseline" in said
+    assert "this is the model of the baseline itself" in said
 
 
 def test_a_baseline_is_not_replaced_in_silence_and_its_seal_is_of_its_content(place, capsys):
@@ -62,7 +62,7 @@ def test_a_baseline_is_not_replaced_in_silence_and_its_seal_is_of_its_content(pl
     assert main([*again, "--force"]) == 0
     said = capsys.readouterr().out
     assert f"seal: {before}" in said
-    assert "these exams cannot show that less than 2 points are lost" in said
+    assert "these exams cannot show a loss below 2 points" in said
     assert main([*again, "--force", "--max-drop", "20pp"]) == 0
     assert "cannot show" not in capsys.readouterr().out
 
@@ -117,7 +117,7 @@ def test_a_missing_template_is_told_and_training_is_not_proposed(place, capsys, 
     command = next(line for line in said.splitlines() if line.startswith("  cp "))
     shutil.copyfile(*shlex.split(command)[1:])
     assert gate(place, "../" * 20 + str(folder)) == 0
-    assert "this is the very model" in capsys.readouterr().out
+    assert "this is the model of the baseline itself" in capsys.readouterr().out
 
 
 def test_a_damaged_model_is_stopped_and_the_right_exam_named(place, capsys):
@@ -147,7 +147,7 @@ def test_margins_and_json(place, capsys, tmp_path):
 
 def test_an_edited_baseline_is_refused(place, capsys, tmp_path):
     value = json.loads((place / "base.json").read_text())
-    value["exams"][0]["sheet"]["rows"]["0"]["scores"] = "0" * 64
+    value["exams"][0]["scores"]["rows"]["0"]["scores"] = "0" * 64
     (tmp_path / "edited.json").write_text(json.dumps(value))
     arguments = [
         "gate",
@@ -170,7 +170,7 @@ def test_checkpoints_that_passed_are_watched(place, capsys):
     assert main(["watch", str(place / "store"), "--out", str(place / "watch")]) in (2, 4)
     said = capsys.readouterr().out
     assert "mini_arithmetic" in said
-    assert "not watched: " in said
+    assert "not watched" in said
     assert (place / "watch" / "watch.html").is_file()
 
 
@@ -210,4 +210,4 @@ def test_compare_advise_and_leaderboard_on_real_runs(tmp_path, capsys):
     assert main(["leaderboard", "verify", store]) == 0
     assert capsys.readouterr().out.count("every figure follows from its records") == 3
     assert main(["compare", str(sft)]) == 2
-    assert "one side only" in capsys.readouterr().err
+    assert "only one side" in capsys.readouterr().err

@@ -3,15 +3,16 @@
 import numpy as np
 
 from clbench.core.spec import Machine
-from clbench.engine.grid import load_grid, run_grid
-from clbench.report.gather import group_runs, load_runs
+from clbench.engine.recipe.recipe import load_recipe
+from clbench.engine.run import run as run_recipe
+from clbench.report.runs.load import group_runs, load_runs
 from clbench.store.store import Store
 
 TOLD = """\
 name: told
 tasks: [world_rules_zh, world_laws_en]
 labels_per_task: 96
-reveals: task
+task_ids: given
 about: {license: Apache-2.0, text: "two small tasks; the task is told"}
 """
 TASKS = """\
@@ -42,7 +43,7 @@ def groups_of(folder, recipe):
     path = folder / "recipe.yaml"
     path.write_text(recipe.replace("STREAM", str(folder / "told.yaml")))
     machine = Machine(store=folder / "store", workers=1, device="cpu")
-    results = run_grid(load_grid(path), Store(machine.store), machine)
+    results = run_recipe(load_recipe(path), Store(machine.store), machine).folders
     return {group.label: group for group in group_runs(load_runs(results))}
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from clbench.cli.main import main
-from clbench.data.task import open_task
+from clbench.data.tasks.task import open_task
 from clbench.testing import check_card
+from tests.builders.places import FIXTURES, ROOT
 
-ROOT = Path(__file__).parents[2]
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "broken"
+FOLDER = FIXTURES / "broken"
 GOOD = [{"prompt": f"What comes after {i}?", "answer": str(i + 1)} for i in range(40)]
 LABELLED = [{"text": f"text {i}", "label": "ab"[i % 2]} for i in range(40)]
 
@@ -62,7 +62,7 @@ BROKEN = {
     "two_rows_on_a_line.jsonl": (":3:", "one object a line"),
     "unknown_columns.jsonl": (":1:", '--prompt "{question}" --target "{solution}"'),
     "unknown_role.jsonl": (":2:", "did you mean 'assistant'?"),
-    "unseen_label": ("test.jsonl:3:", "bears the label 'B-like'; did you mean 'b-like'"),
+    "unseen_label": ("test.jsonl:3:", "has the label 'B-like'; did you mean 'b-like'"),
     "user_has_the_last_word.jsonl": (":2:", "no answer to learn"),
 }
 TEXT = lines(GOOD).encode()
@@ -88,14 +88,14 @@ def one_error(out, err, code, where, what):
 
 
 def test_every_fixture_is_tested():
-    assert {p.name for p in FIXTURES.iterdir()} == set(BROKEN)
+    assert {p.name for p in FOLDER.iterdir()} == set(BROKEN)
     assert len(BROKEN) + len(BYTES) >= 20
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_file_gives_one_error_with_its_place(capsys, name):
-    code, out, err = ran(capsys, "data", "check", FIXTURES / name)
-    one_error(out, err, code, f"{FIXTURES / name}".removesuffix("/") + ("" if BROKEN[name][0][0] == ":" else "/"), "")
+    code, out, err = ran(capsys, "data", "check", FOLDER / name)
+    one_error(out, err, code, f"{FOLDER / name}".removesuffix("/") + ("" if BROKEN[name][0][0] == ":" else "/"), "")
     one_error(out, err, code, *BROKEN[name])
 
 
@@ -109,7 +109,7 @@ def test_broken_bytes_give_one_error_with_their_place(here, capsys, name):
 
 @pytest.mark.parametrize("name", ["cut_off.jsonl", "leak", "unknown_columns.jsonl"])
 def test_nothing_is_added_from_broken_files(here, capsys, name):
-    code, out, err = ran(capsys, "data", "add", FIXTURES / name, "--task", "mine")
+    code, out, err = ran(capsys, "data", "add", FOLDER / name, "--task", "mine")
     assert code == 2
     assert "error: " in out
     assert "nothing was written" in err
@@ -291,13 +291,13 @@ def test_an_added_task_stands_in_a_stream(here, capsys):
 REFUSED = {
     "no name": (["rows.jsonl"], "--task"),
     "no file": (["--task", "mine"], "no file is named"),
-    "bad name": (["rows.jsonl", "--task", "a/b"], "is no name"),
+    "bad name": (["rows.jsonl", "--task", "a/b"], "is not a valid name"),
     "shipped name": (["rows.jsonl", "--task", "agnews"], "shipped card's name"),
     "card is there": (["rows.jsonl", "--task", "taken"], "taken.yaml is there already"),
     "folder is there": (["rows.jsonl", "--task", "full"], "full is there already"),
     "unknown scorer": (["rows.jsonl", "--task", "mine", "--scorer", "exakt"], "did you mean 'exact'"),
-    "bad division": (["rows.jsonl", "--task", "mine", "--split", "90/0"], "no division"),
-    "two divisions": (["rows.jsonl", "--task", "mine", "--split", "90/10", "--split", "1/1"], "names no file"),
+    "bad division": (["rows.jsonl", "--task", "mine", "--split", "90/0"], "not a division"),
+    "two divisions": (["rows.jsonl", "--task", "mine", "--split", "90/10", "--split", "1/1"], "does not name a file"),
     "splits and a division": (["train.csv", "test.csv", "--task", "mine", "--split", "90/10"], "none is divided"),
     "no test": (["train.csv", "dev.csv", "--task", "mine"], "a task has train and test"),
     "unknown splits": (["few.jsonl", "train.csv", "--task", "mine"], "the splits are few, train"),

@@ -6,9 +6,9 @@ import pytest
 
 from clbench.cli.main import main
 from clbench.core.errors import DataError
-from clbench.core.notice import listener
-from clbench.data.exam import open_named
-from clbench.data.task import open_task
+from clbench.core.events import notice_listener
+from clbench.data.exams.exam import open_named
+from clbench.data.tasks.task import open_task
 from clbench.testing import check_card
 
 N = range(20)
@@ -116,7 +116,7 @@ def test_known_forms_become_tasks(here, capsys, form):
     ("row", "options", "kind", "says", "mend"),
     [
         ({"q": "a", "o": ["x"], "a": "b"}, ["--prompt", "{q} {o}", "--target", "{a}"], "type", "a list", "`columns:`"),
-        ({"question": "a", "options": ["x"], "answer": 1}, [], "form", "no known form", "`choices:`"),
+        ({"question": "a", "options": ["x"], "answer": 1}, [], "form", "not a known form", "`choices:`"),
         ({"question": "a", "answers": {"text": []}}, [], "empty", "column 'answers' is empty", ""),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, [], "type", "type 'image_url'", ""),
         ({"conversations": said_by(("human", "a"), ("robot", "b"))}, [], "turns", "role 'robot'", "bot"),
@@ -250,9 +250,12 @@ def test_a_task_s_card_is_an_exam(here, capsys):
     assert ran(capsys, "data", "add", "test.jsonl", "--task", "my-qa")[0] == 0
     by_path, by_name = (open_named([name], None, None)[0] for name in ("my-qa.yaml", "my-qa"))
     assert by_path == by_name
-    assert (by_path.name, by_path.kind, len(by_path.examples), by_path.chance) == ("my-qa", "general", 20, 0.5)
+    assert (by_path.name, by_path.kind, len(by_path.examples), by_path.guess_rate) == ("my-qa", "general", 20, 0.5)
     assert all(e.eval_only for e in by_path.examples)
-    assert open_named(["world_facts_labels_en"], 5, None)[0].chance == open_task("world_facts_labels_en", None).chance
+    assert (
+        open_named(["world_facts_labels_en"], 5, None)[0].guess_rate
+        == open_task("world_facts_labels_en", None).guess_rate
+    )
     with pytest.raises(DataError, match="there is no exam or suite"):
         open_named(["my-qb"], None, None)
 
@@ -290,7 +293,7 @@ def test_what_json_cannot_hold_is_left_out_and_told(here, capsys):
 
 
 def test_a_suite_goes_on_without_what_cannot_be_asked(here, capsys, monkeypatch):
-    from clbench.data import exam
+    from clbench.data.exams import exam
 
     put(here / "test.jsonl", LABELLED)
     for name in ("good", "foreign", "absent"):
@@ -300,20 +303,20 @@ def test_a_suite_goes_on_without_what_cannot_be_asked(here, capsys, monkeypatch)
     (here / "absent" / "test.jsonl").unlink()
     monkeypatch.setattr(exam, "named", lambda name: cards if name == "suite" else cards[1:2])
     said = []
-    token = listener.set(said.append)
+    token = notice_listener.set(said.append)
     try:
         assert [e.name for e in open_named(["suite"], None, None)] == ["good"]
         with pytest.raises(DataError, match="'foreign' is not what was locked: exam 4, lock says 20"):
             open_named(["foreign"], None, None)
     finally:
-        listener.reset(token)
+        notice_listener.reset(token)
     assert any("without exam 'foreign'" in text and "not what was locked" in text for text in said)
     assert any("without exam 'absent'" in text and "there is no file test" in text for text in said)
 
 
 def test_a_subject_with_too_few_examples_is_left_out_by_name(here):
-    from clbench.data.card import ExamCard
-    from clbench.data.harness import _shared_out
+    from clbench.data.exams.lm_eval_exam import _shared_out
+    from clbench.data.tasks.card import ExamCard
 
     source = {"harness": "t_{s}", "fewshot": 3, "rows": {"path": "rows"}, "splits": {"test": "test", "dev": "dev"}}
     card = ExamCard.model_validate({"name": "x", "source": source}, context={"path": here / "x.yaml"})
@@ -321,11 +324,11 @@ def test_a_subject_with_too_few_examples_is_left_out_by_name(here):
     put(here / "rows" / "test.jsonl", [{"s": "ab"[i % 2], "q": i} for i in N])
     put(here / "rows" / "dev.jsonl", [{"s": "aaab"[i % 4], "q": 100 + i} for i in range(4)])
     said = []
-    token = listener.set(said.append)
+    token = notice_listener.set(said.append)
     try:
         assert list(_shared_out(card, card.source, None, None)) == ["t_a"]
     finally:
-        listener.reset(token)
+        notice_listener.reset(token)
     assert said == ["exam 'x' goes on without t_b (1 of 3 examples, 10 questions)"]
     put(here / "rows" / "dev.jsonl", [{"s": "a", "q": 100}])
     with pytest.raises(DataError, match="too few rows to take examples from"):

@@ -10,13 +10,15 @@ import time
 
 import pytest
 
-from clbench.core.notice import listener as notices
+from clbench.core.events import notice_listener as notices
 from clbench.core.spec import Machine
-from clbench.engine.grid import load_grid, run_grid
-from clbench.engine.plan import plan_of
-from clbench.report.gather import group_runs, load_runs
-from clbench.report.html import write_report
+from clbench.engine.plan_table import tabulate
+from clbench.engine.recipe.recipe import load_recipe
+from clbench.engine.run import run as run_recipe
+from clbench.report.page.html import write_report
+from clbench.report.runs.load import group_runs, load_runs
 from clbench.store.store import Store
+from tests.builders.contents import content_digest
 
 pytestmark = pytest.mark.xdist_group("runs")
 RECIPE = """\
@@ -34,13 +36,13 @@ axes:
 def grid_in(folder, text=RECIPE):
     path = folder / "tiny.yaml"
     path.write_text(text)
-    return load_grid(path)
+    return load_recipe(path)
 
 
 def run_in(folder, workers=1, text=RECIPE):
     machine = Machine(store=folder / "store", workers=workers, device="cpu")
     store = Store(machine.store)
-    return run_grid(grid_in(folder, text), store, machine), store
+    return run_recipe(grid_in(folder, text), store, machine).folders, store
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +69,10 @@ def test_again_makes_no_stage(finished, tmp_path):
     results, store = finished
     before = {folder: folder.stat().st_mtime_ns for _, _, folder in store.stages()}
     machine = Machine(store=store.folder, device="cpu")
-    again = run_grid(grid_in(tmp_path), Store(store.folder), machine)
+    again = run_recipe(grid_in(tmp_path), Store(store.folder), machine).folders
     assert again == results
     assert {folder: folder.stat().st_mtime_ns for _, _, folder in store.stages()} == before
-    plan = plan_of(grid_in(tmp_path).specs(), store, machine)
+    plan = tabulate(grid_in(tmp_path).specs(), store, machine)
     assert all(line.state in ("have", "none") and line.asks_need == 0 for line in plan.lines)
 
 
@@ -84,7 +86,7 @@ def test_looking_again_with_other_code_changes_no_record_and_is_said_once(finish
     said = []
     token = notices.set(said.append)
     try:
-        again = run_grid(grid_in(tmp_path), Store(store.folder), Machine(store=store.folder, device="cpu"))
+        again = run_recipe(grid_in(tmp_path), Store(store.folder), Machine(store=store.folder, device="cpu")).folders
     finally:
         notices.reset(token)
     assert again == results
@@ -97,15 +99,15 @@ def test_looking_again_with_other_code_changes_no_record_and_is_said_once(finish
 
 def test_two_workers_give_the_same_bytes(finished, tmp_path):
     _, store = run_in(tmp_path, workers=2)
-    assert store.content_digest() == finished[1].content_digest()
+    assert content_digest(store) == content_digest(finished[1])
 
 
 def test_a_longer_stream_uses_the_shorter_ones_lessons(finished, tmp_path):
     _, store = finished
     card = tmp_path / "short.yaml"
-    card.write_text("name: short\ntasks: [world_tiny_facts, world_tiny_rules]\nreveals: boundary\n")
+    card.write_text("name: short\ntasks: [world_tiny_facts, world_tiny_rules]\ntask_ids: boundaries\n")
     grid = grid_in(tmp_path, RECIPE.replace("worlds-tiny", str(card)))
-    plan = plan_of(grid.specs(), store, Machine(store=store.folder))
+    plan = tabulate(grid.specs(), store, Machine(store=store.folder))
     assert all(line.state != "need" for line in plan.lines if not line.unit.startswith("joint"))
 
 
@@ -119,7 +121,7 @@ def test_states_may_go_and_answers_stay(finished, tmp_path):
     assert report.kept_states == 0
     assert report.bytes > 1_000_000
     machine = Machine(store=folder, device="cpu")
-    run_grid(grid_in(tmp_path), Store(folder), machine)
+    run_recipe(grid_in(tmp_path), Store(folder), machine)
     assert not [kind for kind, _, _ in store.stages() if kind == "state"]
 
 
@@ -133,9 +135,9 @@ def test_damage_is_noticed_and_made_again(finished, tmp_path, damage):
     victim.write_bytes(data)
     said = []
     store = Store(folder, notice=said.append)
-    run_grid(grid_in(tmp_path), store, Machine(store=folder, device="cpu"))
+    run_recipe(grid_in(tmp_path), store, Machine(store=folder, device="cpu"))
     assert any("made again" in s for s in said)
-    assert Store(folder).content_digest() == finished[1].content_digest()
+    assert content_digest(Store(folder)) == content_digest(finished[1])
 
 
 def test_report_of_the_grid(finished, tmp_path):
@@ -176,16 +178,17 @@ axes:
 RUN = """
 import sys, clbench.models.warm
 from pathlib import Path
-from clbench.core.notice import listener as notices
+from clbench.core.events import notice_listener as notices
 from clbench.core.spec import Machine
-from clbench.engine.grid import load_grid, run_grid
+from clbench.engine.recipe.recipe import load_recipe
+from clbench.engine.run import run as run_recipe
 from clbench.store.store import Store
 import os
 sys.stdout.write("ready\\n"); sys.stdout.flush()
 for line in sys.stdin:
     if os.fork() == 0:
         machine = Machine(store=Path(line.strip()), workers=1, device="cpu", checkpoint_s=0.0)
-        run_grid(load_grid(sys.argv[1]), Store(machine.store), machine)
+        run_recipe(load_recipe(sys.argv[1]), Store(machine.store), machine).folders
         os._exit(0)
     sys.stdout.write(f"{os.wait()[1]}\\n"); sys.stdout.flush()
 """
@@ -231,7 +234,7 @@ def test_kill_9_at_thirty_random_moments_ends_in_the_same_bytes(tmp_path):
     server.stdout.close()
     whole = Store(tmp_path / "whole")
     for folder in stores:
-        assert Store(folder).content_digest() == whole.content_digest()
+        assert content_digest(Store(folder)) == content_digest(whole)
         assert not list((folder / "broken").glob("*"))
         for run in (whole.folder / "runs").iterdir():
             assert (run / "matrix.json").read_bytes() == (folder / "runs" / run.name / "matrix.json").read_bytes()
@@ -244,7 +247,7 @@ def test_a_first_lesson_may_be_shared_with_a_run_that_nobody_asked_for(tmp_path)
         "training: {lr: 1.0e-3, epochs: 1}\naxes: {learner: [{name: olora, lr: 2.0e-3}]}\n"
     )
     machine = Machine(store=tmp_path / "store", workers=1, device="cpu")
-    (folder,) = run_grid(load_grid(spec), Store(machine.store), machine)
-    seconds = json.loads((folder / "meters.json").read_text())["train_s_by_step"]
+    (folder,) = run_recipe(load_recipe(spec), Store(machine.store), machine).folders
+    seconds = json.loads((folder / "costs.json").read_text())["train_s_by_lesson"]
     assert len(seconds) == 3
     assert min(seconds) > 0

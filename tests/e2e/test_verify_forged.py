@@ -11,13 +11,14 @@ import pytest
 import yaml
 
 from clbench.cli.main import main
+from clbench.core.item_scores import ItemScores
 from clbench.core.keys import key
-from clbench.core.sheets import Sheets
 from clbench.core.spec import Machine, RunSpec
-from clbench.data import exam as exams
-from clbench.engine.grid import load_grid, run_grid
+from clbench.data.exams import exam as exams
+from clbench.engine.recipe.recipe import load_recipe
+from clbench.engine.run import run as run_recipe
 from clbench.metrics import compute
-from clbench.report.gather import load_runs
+from clbench.report.runs.load import load_runs
 from clbench.store import origin
 from clbench.store.store import Store
 
@@ -42,7 +43,7 @@ def honest(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:  # a checkout that is being worked on would not be ranked
         patch.setattr(origin, "git_revision", lambda: {"commit": "c" * 40, "dirty": False})
         origin._unchanging.cache_clear()
-        (result,) = run_grid(load_grid(folder / "true.yaml"), Store(machine.store), machine)
+        (result,) = run_recipe(load_recipe(folder / "true.yaml"), Store(machine.store), machine).folders
     origin._unchanging.cache_clear()
     return result
 
@@ -60,7 +61,7 @@ def change(name, edit):
 
 
 def sheet(value, place=0):
-    return value["sheets"][place]
+    return value["exams"][place]
 
 
 def renamed_scorer(name):
@@ -70,7 +71,7 @@ def renamed_scorer(name):
 def as_forged(item, sheets):
     """Let an item in full say what its forged score needs."""
     sheet = sheets.named(item["exam"])
-    for step, said in item["said"].items():
+    for step, said in item["answers"].items():
         score = sheet.rows[int(step)].values()[sheet.ids.index(item["id"])]
         said.update(score=None if np.isnan(score) else score, text=item["expected"][0] if score else "#")
 
@@ -80,9 +81,9 @@ def consistent(folder, flip):
     (record,) = load_runs([folder])
     sheets = json.loads((folder / "items.json").read_text(encoding="utf-8"))
     matrix = json.loads((folder / "matrix.json").read_text(encoding="utf-8"))
-    flip(sheets["sheets"])
-    made = Sheets.model_validate(sheets)
-    for place, each in enumerate(made.sheets):
+    flip(sheets["exams"])
+    made = ItemScores.model_validate(sheets)
+    for place, each in enumerate(made.exams):
         for step, row in each.rows.items():
             matrix["values"][step][place] = float(np.nanmean(row.values()))
             matrix["n"][step][place] = int((~np.isnan(row.values())).sum())
@@ -92,7 +93,7 @@ def consistent(folder, flip):
     change("examples.json", lambda v: [as_forged(item, made) for item in v["items"]])(folder)
     from clbench.core.matrix import Matrix
 
-    scores = compute(record.spec.metrics, Matrix.from_json(matrix), record.meters, {})
+    scores = compute(record.spec.metrics, Matrix.from_json(matrix), record.costs, {})
     known = {n: None if np.isnan(v) else v for n, v in scores.items()}
     (folder / "scores.json").write_text(json.dumps(known), encoding="utf-8")
 
@@ -108,7 +109,7 @@ def declined(sheets):
 
 
 def other_mark(v):
-    sheet(v)["rows"]["2"]["mark"] = "0" * 32
+    sheet(v)["rows"]["2"]["grades_key"] = "0" * 32
 
 
 def linked(path, folder):
@@ -133,42 +134,42 @@ FORGED = {
     "a scorer that is easier": (renamed_scorer("rouge"), "graded by rouge, by the card"),
     "an older version of the scorer": (change("items.json", lambda v: sheet(v).update(version=0)), "version 0"),
     "easier questions": (
-        change("items.json", lambda v: sheet(v)["rows"]["0"].update(asked="f")),
+        change("items.json", lambda v: sheet(v)["rows"]["0"].update(questions="f")),
         "other questions",
     ),
     "other items": (change("items.json", lambda v: sheet(v)["ids"].__setitem__(0, "exam-of-mine")), "other items"),
-    "a guess rate": (change("matrix.json", lambda v: v["columns"][1].update(chance=0.0)), "chance is 0.0"),
+    "a guess rate": (change("matrix.json", lambda v: v["columns"][1].update(guess_rate=0.0)), "guess_rate is 0.0"),
     "an ability": (change("matrix.json", lambda v: v["columns"][-1].update(ability="code")), "ability is 'code'"),
     "answers of another model in row 0": (
-        change("items.json", lambda v: sheet(v)["rows"]["0"].update(ask="0" * 32)),
+        change("items.json", lambda v: sheet(v)["rows"]["0"].update(answers_key="0" * 32)),
         "not those of the untouched model",
     ),
     "a key of grades": (change("items.json", other_mark), "does not follow"),
     "one answer, two grades": (
-        change("items.json", lambda v: sheet(v)["rows"]["1"].update(ask=sheet(v)["rows"]["2"]["ask"])),
+        change("items.json", lambda v: sheet(v)["rows"]["1"].update(answers_key=sheet(v)["rows"]["2"]["answers_key"])),
         "other grades elsewhere",
     ),
     "a learner that nobody knows": (change("spec.yaml", lambda v: v["learner"].update(name="magic")), "'magic'"),
-    "a seed": (change("spec.yaml", lambda v: v.update(seed=4)), "the folder is of another spec"),
-    "a stream that is shorter": (change("stream.json", lambda v: v["rounds"].pop()), "rounds"),
-    "fewer examples": (change("stream.json", lambda v: v["rounds"][0].update(examples=1)), "rounds are not those"),
-    "tasks that were told": (change("stream.json", lambda v: v.update(reveals="task")), "reveals are not those"),
+    "a seed": (change("spec.yaml", lambda v: v.update(seed=4)), "does not hold its key"),
+    "a stream that is shorter": (change("stream.json", lambda v: v["lessons"].pop()), "lessons"),
+    "fewer examples": (change("stream.json", lambda v: v["lessons"][0].update(examples=1)), "lessons are not those"),
+    "tasks that were told": (change("stream.json", lambda v: v.update(task_ids="given")), "task_ids are not those"),
     "an exam that the spec does not ask for": (
         change("spec.yaml", lambda v: v.update(exams=[])),
         "the columns are not those that the spec asks for",
     ),
     "time": (
-        change("meters.json", lambda v: v.update(train_s=3e-9, train_s_by_step=[1e-9] * 3)),
+        change("costs.json", lambda v: v.update(train_s=3e-9, train_s_by_lesson=[1e-9] * 3)),
         "than the machine",
     ),
     "time of an answer": (
-        change("meters.json", lambda v: v.update(exam_latency_s=[1e-9])),
+        change("costs.json", lambda v: v.update(exam_latency_s=[1e-9])),
         "more than any machine",
     ),
-    "negative time": (change("meters.json", lambda v: v.update(exam_s=-1.0)), "negative"),
-    "memory": (change("meters.json", lambda v: v.update(peak_memory_bytes=7)), "does not hold the model"),
-    "answers": (change("meters.json", lambda v: v.update(exam_answers=3)), "3 answers, the matrix has"),
-    "examples used": (change("meters.json", lambda v: v.update(examples_used=3)), "3 examples used"),
+    "negative time": (change("costs.json", lambda v: v.update(exam_s=-1.0)), "negative"),
+    "memory": (change("costs.json", lambda v: v.update(peak_memory_bytes=7)), "does not hold the model"),
+    "answers": (change("costs.json", lambda v: v.update(exam_answers=3)), "3 answers, the matrix has"),
+    "examples used": (change("costs.json", lambda v: v.update(examples_used=3)), "3 examples used"),
     "stages that were never made": (
         change("provenance.json", lambda v: v["stages"][0].update(made=v["stages"][0]["made"] + 1)),
         "stages, where",
@@ -181,14 +182,29 @@ FORGED = {
         change("provenance.json", lambda v: v["packages"].update(torch="9.9")),
         "its packages is not that of its stages",
     ),
-    "a time to come": (change("provenance.json", lambda v: v.update(made="9999-01-01T00:00:00+00:00")), "no moment"),
+    "a time to come": (
+        change("provenance.json", lambda v: v.update(made="9999-01-01T00:00:00+00:00")),
+        "not a time in the past",
+    ),
     "another model under the name": (
         change("provenance.json", lambda v: v["model"].update(identity="0" * 64)),
         "the model is not the shipped tiny-llama",
     ),
     "what is kept of users' data": (
         change("provenance.json", lambda v: v["learner"].update(stores="examples")),
-        "sft stores 'none'",
+        "sft: stores is 'none'",
+    ),
+    "the family of a learner": (
+        change("provenance.json", lambda v: v["learner"].update(family="replay")),
+        "sft: family is 'bounds'",
+    ),
+    "whether a learner must be told the task": (
+        change("provenance.json", lambda v: v["learner"].update(needs_task_ids=True)),
+        "sft: needs_task_ids is False",
+    ),
+    "traits that are left out": (
+        change("provenance.json", lambda v: v["learner"].pop("family")),
+        "what is said of sft is not version, family",
     ),
     "a machine without end": (change("provenance.json", lambda v: v.update(cores=10**6)), "so many cores"),
     "a setting that there is not": (change("spec.yaml", lambda v: v["learner"].update(magic=1)), "learner.magic"),
@@ -204,25 +220,28 @@ FORGED = {
         "are not places in order",
     ),
     "an answer that does not earn its score": (
-        change("examples.json", lambda v: [s.update(text="#") for i in v["items"] for s in i["said"].values()]),
+        change("examples.json", lambda v: [s.update(text="#") for i in v["items"] for s in i["answers"].values()]),
         "its answer has another score",
     ),
     "what was expected": (change("examples.json", lambda v: v["items"][0].update(expected=["x"])), "is not the card's"),
     "items in full left out": (change("examples.json", lambda v: v["items"].pop()), "its hash chooses"),
-    "time of exams": (change("meters.json", lambda v: v.update(exam_s=0.0)), "its cells took"),
-    "no time at all": (change("meters.json", lambda v: v.update(exam_latency_s=[])), "has 0 values"),
+    "time of exams": (change("costs.json", lambda v: v.update(exam_s=0.0)), "its cells took"),
+    "no time at all": (change("costs.json", lambda v: v.update(exam_latency_s=[])), "has 0 values"),
     "time that is no number": (
-        lambda f: (f / "meters.json").write_text(
-            (f / "meters.json").read_text(encoding="utf-8").replace('"exam_s":', '"exam_s":NaN,"was":'),
+        lambda f: (f / "costs.json").write_text(
+            (f / "costs.json").read_text(encoding="utf-8").replace('"exam_s":', '"exam_s":NaN,"was":'),
             encoding="utf-8",
         ),
         "CANNOT BE READ|no number that was measured",
     ),
-    "bytes of the stream": (change("meters.json", lambda v: v.update(stream_bytes=10**9)), "bytes of the stream"),
-    "values for other lessons": (change("meters.json", lambda v: v["kept_bytes_by_step"].append(0)), "4 values for 3"),
-    "prices": (change("meters.json", lambda v: v.update(prices={"machine_hour": 0.0})), "stand in none"),
+    "bytes of the stream": (change("costs.json", lambda v: v.update(stream_bytes=10**9)), "bytes of the stream"),
+    "values for other lessons": (
+        change("costs.json", lambda v: v["kept_bytes_by_lesson"].append(0)),
+        "4 values for 3",
+    ),
+    "prices": (change("costs.json", lambda v: v.update(prices={"machine_hour": 0.0})), "stand in none"),
     "tokens without a gradient": (
-        change("meters.json", lambda v: v.update(forward_tokens=10**9)),
+        change("costs.json", lambda v: v.update(forward_tokens=10**9)),
         "without a gradient",
     ),
     "likeness of tasks": (
@@ -230,8 +249,8 @@ FORGED = {
         "similarity of tasks",
     ),
     "dropped examples": (change("stream.json", lambda v: v.update(dropped={"x": 1})), "dropped are not those"),
-    "half a count": (change("matrix.json", lambda v: v["n"][1].__setitem__(0, 8.9)), "no count"),
-    "a score in words": (change("scores.json", lambda v: v.update(bwt="0.5")), "no number"),
+    "half a count": (change("matrix.json", lambda v: v["n"][1].__setitem__(0, 8.9)), "not a count"),
+    "a score in words": (change("scores.json", lambda v: v.update(bwt="0.5")), "not a number"),
     "a number beyond all": (change("scores.json", lambda v: v.update(bwt=10**400)), "CANNOT BE READ"),
     "scores in letters": (
         change("items.json", lambda v: sheet(v)["rows"]["1"].update(scores="xxxxxxxx")),
@@ -239,9 +258,9 @@ FORGED = {
     ),
     "a spec without a learner": (change("spec.yaml", lambda v: v.update(learner={})), "names no learner"),
     "provenance of odd types": (change("provenance.json", lambda v: v.update(arguments=5)), "arguments is not what"),
-    "a provenance that is a list": (lambda f: (f / "provenance.json").write_text("[]"), "no mapping"),
-    "a link": (lambda f: linked(f / "meters.json", f), "is a link"),
-    "a pipe": (lambda f: ((f / "meters.json").unlink(), os.mkfifo(f / "meters.json")), "is no file"),
+    "a provenance that is a list": (lambda f: (f / "provenance.json").write_text("[]"), "not a mapping"),
+    "a link": (lambda f: linked(f / "costs.json", f), "is a link"),
+    "a pipe": (lambda f: ((f / "costs.json").unlink(), os.mkfifo(f / "costs.json")), "is not a file"),
     "declined items": (lambda f: consistent(f, declined), "declared ungraded"),
     "a ragged matrix": (change("matrix.json", lambda v: v["values"][1].pop()), "CANNOT BE READ"),
     "odd types": (change("matrix.json", lambda v: v["values"].__setitem__(1, {"a": []})), "CANNOT BE READ"),
@@ -249,12 +268,26 @@ FORGED = {
     "a YAML bomb": (bomb, "aliases (*name) are not allowed|anchors (&name) are not allowed"),
     "deep JSON": (deep, "CANNOT BE READ"),
     "bytes that are no text": (lambda f: (f / "items.json").write_bytes(b"\xff\xfe\x00"), "CANNOT BE READ"),
-    "a missing file": (lambda f: (f / "meters.json").unlink(), "meters.json is missing"),
+    "a missing file": (lambda f: (f / "costs.json").unlink(), "costs.json is missing"),
 }
 
 
 def copied(honest, tmp_path, name=None):
     return shutil.copytree(honest, tmp_path / "submitted" / (name or honest.name))
+
+
+def test_records_of_learners_before_their_traits_pass_and_other_words_are_told(honest, tmp_path, capsys):
+    folder = copied(honest, tmp_path)
+    change("provenance.json", lambda v: v.update(learner={"version": v["learner"]["version"], "stores": "none"}))(
+        folder
+    )
+    assert main(["leaderboard", "verify", str(folder)]) == 0, capsys.readouterr().out
+    change("provenance.json", lambda v: v.pop("learner"))(folder)
+    assert main(["leaderboard", "verify", str(folder)]) == 0, capsys.readouterr().out
+    worded = copied(honest, tmp_path / "worded")
+    change("provenance.json", lambda v: v["learner"].update(about="The best of all."))(worded)
+    assert main(["leaderboard", "verify", str(worded)]) == 0
+    assert "sft: its about is worded otherwise here" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("what", FORGED)
@@ -275,7 +308,7 @@ def test_a_true_result_passes_and_its_cells_agree_when_asked_again(honest, tmp_p
     assert main(["leaderboard", "verify", str(folder), "--rerun", "3", *store]) == 0
     said = capsys.readouterr().out
     assert said.count("asked again, 8 of 8 items agree") == 3
-    assert "Not seen of any result: that this model" in said
+    assert "Not verified for any result: that this model" in said
 
 
 def test_a_forgery_that_fits_together_is_seen_only_by_asking_again(honest, tmp_path, capsys):
@@ -293,13 +326,16 @@ KINDS = {
 }
 EDITS = [
     *(("spec.yaml", path, value) for path, value in [("seed", 7), ("learner.name", "sft"), ("budget.items", 7)]),
-    *(("stream.json", path, value) for path, value in [("name", "x"), ("questions.0", 1), ("rounds.1.labels", 99)]),
+    *(("stream.json", path, value) for path, value in [("name", "x"), ("questions.0", 1), ("lessons.1.labels", 99)]),
     *(("matrix.json", path, value) for path, value in [("values.1.0", 0.99), ("n.2.1", 7), ("columns.0.size", 7)]),
-    *(("items.json", f"sheets.0.{path}", value) for path, value in [("ids.1", "x"), ("version", 9), ("exam", "x")]),
-    *(("items.json", f"sheets.1.rows.2.{path}", value) for path, value in [("scores", "1" * 8), ("ask", "0" * 32)]),
+    *(("items.json", f"exams.0.{path}", value) for path, value in [("ids.1", "x"), ("version", 9), ("exam", "x")]),
+    *(
+        ("items.json", f"exams.1.rows.2.{path}", value)
+        for path, value in [("scores", "1" * 8), ("answers_key", "0" * 32)]
+    ),
     *(("scores.json", path, 0.99) for path in ("average_performance", "bwt")),
-    *(("meters.json", path, 10**7) for path in ("train_s", "kept_bytes", "exam_answers", "buffer_examples_by_step.0")),
-    *(("meters.json", path, 10**7) for path in ("stream_bytes", "exam_s", "state_bytes", "buffer_bytes_by_step.1")),
+    *(("costs.json", path, 10**7) for path in ("train_s", "kept_bytes", "exam_answers", "buffer_examples_by_lesson.0")),
+    *(("costs.json", path, 10**7) for path in ("stream_bytes", "exam_s", "state_bytes", "buffer_bytes_by_lesson.1")),
     ("provenance.json", "learner.stores", "none"),
     ("provenance.json", "model.identity", "0" * 64),
     ("examples.json", "items.0.expected.0", "x"),
@@ -314,7 +350,7 @@ def of_a_kind(request, tmp_path_factory):
     text = f"name: k\nmodel: {model}\nstream: {stream}\nlearner: {learner}\nbudget: {{items: 8, policy: seen}}\n"
     (folder / "true.yaml").write_text(text, encoding="utf-8")
     machine = Machine(store=folder / "store", device="cpu")
-    (result,) = run_grid(load_grid(folder / "true.yaml"), Store(machine.store), machine)
+    (result,) = run_recipe(load_recipe(folder / "true.yaml"), Store(machine.store), machine).folders
     return result
 
 
@@ -392,7 +428,7 @@ def test_archives_are_bounded(tmp_path, capsys):
     broken.write_bytes(b"PK\x03\x04 nothing")
     assert main(["leaderboard", "verify", str(many), str(secret), str(broken)]) == 2
     said = capsys.readouterr().out
-    for text in ("20,001 files", "encrypted", "is no .zip"):
+    for text in ("20,001 files", "encrypted", "not a valid .zip"):
         assert text in said
 
 
@@ -404,7 +440,7 @@ def test_odd_archives_stop_no_other(honest, tmp_path, capsys):
     odd = {
         "long.zip": lambda a: a.writestr("r/" + "n" * 300, ""),
         "both.zip": lambda a: (a.writestr("r", ""), a.writestr("r/x", "")),
-        "twice.zip": lambda a: (whole(a), a.writestr(f"r/./{honest.name}/meters.json", "{}")),
+        "twice.zip": lambda a: (whole(a), a.writestr(f"r/./{honest.name}/costs.json", "{}")),
         "out.zip": lambda a: a.writestr("../x", ""),
         "root.zip": lambda a: a.writestr("/x", ""),
         "inner.zip": lambda a: a.write(zipped(tmp_path / "result.zip", whole), "result.zip"),
@@ -433,8 +469,8 @@ def test_an_edited_seed_does_not_take_the_others_out_of_the_ranking(honest, tmp_
     forged = copied(honest, tmp_path, f"honest-{RunSpec.model_validate({**spec, 'seed': 5}).key[:8]}")
     change("spec.yaml", lambda v: v.update(seed=5))(forged)
     change("matrix.json", lambda v: v["values"][3].__setitem__(0, 0.99))(forged)
-    rows_of = lambda v: [row for each in v["sheets"] for row in each["rows"].values()]  # noqa: E731
-    change("items.json", lambda v: [row.update(ask="0" * 32) for row in rows_of(v)])(forged)
+    rows_of = lambda v: [row for each in v["exams"] for row in each["rows"].values()]  # noqa: E731
+    change("items.json", lambda v: [row.update(answers_key="0" * 32) for row in rows_of(v)])(forged)
     other = shutil.copytree(forged, tmp_path / "submitted" / "other" / "runs" / forged.name)
     site = tmp_path / "site"
     paths = [str(tmp_path / "submitted"), str(other.parent.parent)]
@@ -462,6 +498,8 @@ def test_a_bad_submission_never_stops_the_board(honest, tmp_path, capsys):
 
 def test_the_keys_of_a_true_result_are_those_of_its_answers(honest):
     (record,) = load_runs([honest])
-    for each in record.sheets.sheets:
+    for each in record.item_scores.exams:
         for row in each.rows.values():
-            assert row.mark == key("mark", ask=row.ask, scorer=each.scorer, version=each.version, judge=None)
+            assert row.grades_key == key(
+                "mark", ask=row.answers_key, scorer=each.scorer, version=each.version, judge=None
+            )

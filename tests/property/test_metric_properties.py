@@ -1,4 +1,4 @@
-"""What must hold of figures for any matrix; tests/unit/test_metrics_independent.py works out their equations."""
+"""What must hold of figures for any matrix; tests/metrics/test_independent.py works out their equations."""
 
 import math
 
@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from clbench.core.matrix import Column, Matrix
-from clbench.core.types import Meters
+from clbench.core.results import Costs
 from clbench.metrics import all_metrics, compute
 
 NAN = math.nan
@@ -39,7 +39,7 @@ def drawn(draw, scores=SCORES, missing=False, one_each=False, least=1):
 
 def matrix_of(rows, taught, chance, counts, order=None):
     order = list(range(len(taught))) if order is None else order
-    columns = tuple(Column(name=f"t{i}", taught=taught[i], chance=chance[i]) for i in order)
+    columns = tuple(Column(name=f"t{i}", taught=taught[i], guess_rate=chance[i]) for i in order)
     values = np.array([[row[i] for i in order] for row in rows], dtype=float)
     n = np.where(np.isnan(values), 0, np.array([counts[i] for i in order])).astype(np.int64)
     return Matrix(values, n, np.zeros_like(n), columns)
@@ -62,7 +62,7 @@ def with_exams(matrix, exams, place=None):
 
 
 def figures(matrix):
-    return compute([*OWN, *KINDS], matrix, Meters(), {})
+    return compute([*OWN, *KINDS], matrix, Costs(), {})
 
 
 def same(one, two):
@@ -103,7 +103,7 @@ def test_figures_against_references_stay_within_their_bounds(case, data):
     rows, taught, *rest = case
     row = st.lists(st.one_of(SCORES, st.just(NAN)), min_size=len(taught), max_size=len(taught))
     ends = {name: matrix_of([*rows[:-1], data.draw(row)], taught, *rest) for name in ("joint", "frozen")}
-    assert outside(compute(REFERENCED, matrix_of(*case), Meters(), ends)) == {}
+    assert outside(compute(REFERENCED, matrix_of(*case), Costs(), ends)) == {}
 
 
 @pytest.mark.parametrize("extreme", [0.0, 1.0])
@@ -128,7 +128,7 @@ def test_the_order_of_columns_changes_nothing(case, random):
     random.shuffle(order)
     assert unlike(figures(matrix_of(*case)), figures(matrix_of(*case, order))) == {}
     ends = {"joint": matrix_of(*case, order), "frozen": plain([[0.5] * len(order)] * len(case[0]), case[1])}
-    one, two = (compute(REFERENCED, matrix_of(*case, o), Meters(), ends) for o in (None, order))
+    one, two = (compute(REFERENCED, matrix_of(*case, o), Costs(), ends) for o in (None, order))
     assert unlike(one, two) == {}
 
 
@@ -146,7 +146,7 @@ def test_fixed_exams_and_own_tasks_do_not_mix(case, data):
         changes = [column[-1] - column[0] for k, column in exams if k == kind]
         assert same(found[name], sum(changes) / len(changes) if changes else NAN)
     ends = {"joint": own, "frozen": mixed}
-    assert unlike(*(compute(REFERENCED, m, Meters(), ends) for m in (own, mixed))) == {}
+    assert unlike(*(compute(REFERENCED, m, Costs(), ends) for m in (own, mixed))) == {}
 
 
 @settings(max_examples=60, deadline=None)
@@ -313,7 +313,7 @@ def test_a_missing_cell_is_undefined_where_it_is_needed_and_nothing_elsewhere(ca
 def test_where_nothing_was_measured_nothing_is_defined(taught):
     blank = plain([[NAN] * len(taught)] * (max(taught) + 1), taught)
     blank = with_exams(blank, [(kind, [NAN] * len(blank.values)) for kind in KINDS.values()])
-    found = figures(blank) | compute(REFERENCED, blank, Meters(), {"joint": blank, "frozen": blank})
+    found = figures(blank) | compute(REFERENCED, blank, Costs(), {"joint": blank, "frozen": blank})
     assert [name for name, value in found.items() if not math.isnan(value)] == []
 
 
@@ -324,14 +324,14 @@ def test_a_missing_cell_of_a_reference(case, data):
     rows, taught, *rest = case
     width, num = len(taught), len(rows) - 1
     ends = {"joint": [[0.9] * width] * (num + 1), "frozen": [[0.1] * width] * (num + 1)}
-    whole = compute(REFERENCED, matrix_of(*case), Meters(), {n: plain(r, taught) for n, r in ends.items()})
+    whole = compute(REFERENCED, matrix_of(*case), Costs(), {n: plain(r, taught) for n, r in ends.items()})
     assert not any(map(math.isnan, whole.values()))
     which = data.draw(st.sampled_from(sorted(ends)))
     k, i = data.draw(st.tuples(st.integers(0, num), st.integers(0, width - 1)))
     holed = [list(row) for row in ends[which]]
     holed[k][i] = NAN
     references = {n: plain(holed if n == which else r, taught) for n, r in ends.items()}
-    found = compute(REFERENCED, matrix_of(rows, taught, *rest), Meters(), references)
+    found = compute(REFERENCED, matrix_of(rows, taught, *rest), Costs(), references)
     for name in REFERENCED:
         if k == num and which in all_metrics()[name].references:
             assert math.isnan(found[name]), name
@@ -343,7 +343,7 @@ def test_a_missing_cell_of_a_reference(case, data):
 def test_an_absent_reference_run_leaves_its_figures_undefined(absent):
     matrix = plain([[0.1, 0.1], [0.8, 0.1], [0.5, 0.7]])
     references = {n: plain([[0.9, 0.9]] * 3) for n in {"joint", "frozen"} - {absent}}
-    found = compute(REFERENCED, matrix, Meters(), references)
+    found = compute(REFERENCED, matrix, Costs(), references)
     assert {n for n, v in found.items() if math.isnan(v)} == {
         n for n in REFERENCED if absent in all_metrics()[n].references
     }

@@ -10,45 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clbench.core.errors import DataError
-from clbench.core.keys import digest
-from clbench.core.types import Decode, Example, Message, ScorerSpec, Task
-from clbench.data.exam import exam_at, open_exams
-from clbench.data.stream import asked, build, lessons
-from clbench.data.streamcard import StreamCard
+from clbench.core.types import Example
+from clbench.data.exams.exam import exam_at, open_exams
+from clbench.data.streams.card import StreamCard
+from clbench.data.streams.stream import asked, build, lessons
+from tests.builders.pool import EVERYTHING, POOL, SIZES
 
-SIZES = {"p": (4, 21), "q": (6, 30), "r": (1, 9), "s": (2, 14), "t": (3, 12)}  # labels (1 is free text), examples
 CLOSED = [name for name, (num, _) in SIZES.items() if num > 1]
 
 
-def make(name):
-    num, size = SIZES[name]
-    labels = tuple(f"{name}{i}" for i in range(num))
-
-    def split(part, size):
-        return tuple(
-            Example(
-                id=f"{name}-{part}-{i}",
-                prompt=(Message(role="user", content=f"{name} {part} {i}"),),
-                targets=(labels[i % num],),
-                choices=labels if num > 1 else (),
-            )
-            for i in range(size)
-        )
-
-    return Task(
-        name=name,
-        lesson=split("lesson", size),
-        dev=split("dev", num),
-        exam=split("exam", 2 * num),
-        labels=labels if num > 1 else (),
-        decode=Decode(kind="label" if num > 1 else "text"),
-        scorer=ScorerSpec(name="label" if num > 1 else "exact"),
-        about={"kind": "classification" if num > 1 else "generation", "domain": name, "language": "en"},
-        digest=digest(name),
-    )
-
-
-POOL = {name: make(name) for name in SIZES}
 SEEDS = st.integers(0, 5)
 ORDERS = st.one_of(
     st.sampled_from(["given", "reverse", "easy-first", "similar-first", "dissimilar-first"]),
@@ -70,7 +40,7 @@ def cards(draw, order=ORDERS, base=BASES, blur=BLURS):
         classes={n: draw(st.integers(1, SIZES[n][0] - 1)) for n in split if n in tasks},
         order=draw(order),
         base=wanted if isinstance(wanted, int) else [n for n in wanted if n in tasks],
-        per_round=draw(st.integers(1, 4)),
+        per_lesson=draw(st.integers(1, 4)),
         blur=draw(blur),
         seed=draw(SEEDS),
     )
@@ -81,7 +51,7 @@ def built(card):
 
 
 def shown(stream):
-    return [e for r in stream.rounds for e in r.examples]
+    return [e for r in stream.plans for e in r.examples]
 
 
 @given(cards())
@@ -92,8 +62,8 @@ def test_nothing_is_lost_and_nothing_is_shown_twice(card):
     assert Counter(e.id for t in stream.tasks for e in t.exam) == Counter(
         e.id for n in card.tasks for e in POOL[n].exam
     )
-    assert all(r.examples and len({e.id for e in r.examples}) == len(r.examples) for r in stream.rounds)
-    taught = Counter(name for r in stream.rounds for name in r.teaches)
+    assert all(r.examples and len({e.id for e in r.examples}) == len(r.examples) for r in stream.plans)
+    taught = Counter(name for r in stream.plans for name in r.teaches)
     assert taught == Counter(t.name for t in stream.tasks)
     assert set(taught.values()) == {1}
 
@@ -134,7 +104,7 @@ def test_every_class_belongs_to_one_increment_and_the_label_set_grows(card):
         parts = [t for t in stream.tasks if t.part_of == name]
         assert Counter(label for t in parts for label in t.labels) == Counter(POOL[name].labels)
         so_far = [set()]
-        for r in stream.rounds:
+        for r in stream.plans:
             so_far.append(so_far[-1] | {e.targets[0] for e in r.examples if e.targets[0] in POOL[name].labels})
         for part in parts:
             exam = exams[part.name]
@@ -144,7 +114,7 @@ def test_every_class_belongs_to_one_increment_and_the_label_set_grows(card):
                 assert set(choices) == so_far[max(row, exam.taught)]
                 assert list(choices) == sorted(choices)
                 assert {e.targets[0] for e in asked_in_row.examples} == set(part.labels) <= set(choices)
-        for step, r in enumerate(stream.rounds, 1):
+        for step, r in enumerate(stream.plans, 1):
             for e in r.examples:
                 if e.targets[0] in POOL[name].labels:
                     assert set(e.choices) == so_far[step]
@@ -158,7 +128,7 @@ def test_a_task_added_at_the_end_changes_no_earlier_lesson(card, name):
     before = lessons(built(card))
     after = lessons(built(card.model_copy(update={"tasks": (*card.tasks, name)})))
     # The last round may be filled up, and with blurred boundaries a round gets examples of the one after it.
-    may_grow = card.per_round > 1 or len(before) == 1
+    may_grow = card.per_lesson > 1 or len(before) == 1
     stays = len(before) - may_grow - (card.blur is not None)
     assert [x.digest for x in after[: max(stays, 0)]] == [x.digest for x in before[: max(stays, 0)]]
 
@@ -171,7 +141,7 @@ def test_a_task_added_at_the_end_changes_no_earlier_key(card, name):
     from clbench.engine.trajectory import Trajectory
     from clbench.store.store import Store
 
-    card = card.model_copy(update={"per_round": 1})
+    card = card.model_copy(update={"per_lesson": 1})
     if name in card.tasks:
         return
     spec = resolve(RunSpec(name="x", learner={"name": "sft"}, stream="x"))
@@ -188,37 +158,23 @@ def test_rows_in_another_order_give_the_same_choices_by_hash(card):
     small = card.model_copy(update={"labels_per_class": 3, "order": "given"})
     turned = [POOL[n].model_copy(update={"lesson": POOL[n].lesson[::-1]}) for n in card.tasks]
     one, other = built(small), build(small, turned)
-    assert [sorted(e.id for e in r.examples) for r in one.rounds] == [
-        sorted(e.id for e in r.examples) for r in other.rounds
+    assert [sorted(e.id for e in r.examples) for r in one.plans] == [
+        sorted(e.id for e in r.examples) for r in other.plans
     ]
 
 
 SCRIPT = """
-from clbench.data.exam import exam_at, open_exams
-from clbench.data.stream import build, lessons
-from clbench.data.streamcard import StreamCard
-from tests.property.test_stream_properties import EVERYTHING, POOL
+from clbench.data.exams.exam import exam_at, open_exams
+from clbench.data.streams.stream import build, lessons
+from clbench.data.streams.card import StreamCard
+from tests.builders.pool import EVERYTHING, POOL
 for fields in EVERYTHING:
     card = StreamCard(name="x", tasks=list(POOL), **fields)
     stream = build(card, list(POOL.values()))
     print([x.digest for x in lessons(stream)])
     print([exam_at(x, k).digest for x in open_exams((), stream, 3) for k in range(len(stream) + 1)])
-    print([(r.moved, sorted(r.new_labels.items())) for r in stream.rounds], [t.digest for t in stream.tasks])
+    print([(r.moved, sorted(r.new_labels.items())) for r in stream.plans], [t.digest for t in stream.tasks])
 """
-EVERYTHING = [
-    {
-        "classes": {"p": 2, "q": {"first": 3, "each": 1}},
-        "order": order,
-        "per_round": 2,
-        "base": 1,
-        "blur": 0.3,
-        "recur": {"every": 2, "fresh": True},
-        "labels_per_class": 4,
-        "balance": True,
-        "seed": 3,
-    }
-    for order in ({"seed": 1}, "easy-first", "similar-first", {"interleave": 2})
-]
 
 
 def test_every_process_gives_the_same_digests():

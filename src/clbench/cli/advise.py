@@ -17,34 +17,38 @@ SIZES = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 
 def advise(
     paths: Annotated[list[Path], typer.Argument(help="Result folders, or folders that hold some.")],
     stored_data: Annotated[
-        bool, typer.Option("--stored-data/--no-stored-data", help="Whether users' examples may be kept.")
+        bool, typer.Option("--stored-data/--no-stored-data", help="Whether users' examples may be stored.")
     ] = True,
-    max_memory: Annotated[str | None, typer.Option(help="Most memory: 24GB.")] = None,
-    max_kept: Annotated[str | None, typer.Option(help="Most bytes kept beside the weights: 100MB.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="Largest memory, such as 24GB.")] = None,
+    max_kept: Annotated[str | None, typer.Option(help="Most bytes kept beside the weights, such as 100MB.")] = None,
     max_hours: Annotated[float | None, typer.Option(min=0, help="Most hours of learning.")] = None,
-    max_ability_drop: Annotated[str | None, typer.Option(help="Most that general ability may fall: 10pp.")] = None,
+    max_ability_drop: Annotated[str | None, typer.Option(help="Largest drop of general ability, such as 10pp.")] = None,
     task_identity: Annotated[
-        Literal["unknown", "known", "any"], typer.Option(help="Whether a question comes with its task.")
+        Literal["unknown", "known", "any"], typer.Option(help="Whether a question comes with its task id.")
     ] = "any",
-    stream: Annotated[str | None, typer.Option(help="Where runs are of several streams: which.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Which stream, where runs are of several.")] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Also write an HTML report of the methods that are left: a folder, or a file that ends in .html."
+            help="Also write an HTML report of the methods within the limits: a folder, or a file that ends in .html."
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Recommend a method from measured results: what keeps to the limits, the front, what was excluded and why."""
+    """Recommend a method from measured results: those within the limits, and why the others are excluded."""
     from clbench.cli.gate import points
-    from clbench.report import advice
-    from clbench.report.gather import group_runs, load_runs
-    from clbench.report.html import write_page
+    from clbench.report.decide import advise as advice
+    from clbench.report.page.html import write_page
+    from clbench.report.runs.load import group_runs, load_runs
 
     runs = [r for r in load_runs(paths) if stream is None or r.spec.stream == stream]
-    places = sorted({f"{r.spec.stream} with {r.spec.model.name}" for r in runs})
-    if len(places) != 1:
-        what = f"runs of {len(places)} streams and models: {', '.join(places)}" if places else "there is no such run"
+    scenarios = sorted({f"{r.spec.stream} with {r.spec.model.name}" for r in runs})
+    if len(scenarios) != 1:
+        what = (
+            f"runs of {len(scenarios)} streams and models: {', '.join(scenarios)}"
+            if scenarios
+            else "there is no such run"
+        )
         raise SpecError(what, where="--stream", mend="name one stream; compare models one by one")
     limits = advice.Limits(
         stored_data=stored_data,
@@ -66,12 +70,12 @@ def size(text: str, where: str) -> float:
     """Read a size: "24GB", "500 MB", "1e9".
 
     Raises:
-        SpecError: It is none.
+        SpecError: It is not a valid size.
     """
     found = re.fullmatch(r"\s*([0-9.]+(?:[eE][0-9]+)?)\s*([A-Za-z]*)\s*", text)
     if found is None or found[2].lower() not in SIZES:
-        raise SpecError(f"{text!r} is no size", where=where, mend="for example 24GB")
+        raise SpecError(f"{text!r} is not a valid size", where=where, mend="for example 24GB")
     try:
         return float(found[1]) * SIZES[found[2].lower()]
     except ValueError:
-        raise SpecError(f"{text!r} is no size", where=where, mend="for example 24GB") from None
+        raise SpecError(f"{text!r} is not a valid size", where=where, mend="for example 24GB") from None

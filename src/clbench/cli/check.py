@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 def check(
     kind: Annotated[Literal["card", "learner", "scorer", "metric"], typer.Argument(help="What it is.")],
-    name: Annotated[str, typer.Argument(help="Its name; of your own: a path, file.py:Class, dotted module.")],
+    name: Annotated[str, typer.Argument(help="Its name; for yours: a path, file.py:Class, or a dotted module.")],
     data: Data = None,
-    lock: Annotated[bool, typer.Option("--lock", help="Card: write its lock after a clean check.")] = False,
+    lock: Annotated[
+        bool, typer.Option("--lock", help="For a card: write its lock after a check without failures.")
+    ] = False,
 ) -> None:
-    """Check a card, learner, scorer or metric against its contract; exit 2 if it breaks it."""
+    """Check a card, learner, scorer or metric against its contract; exit 2 if a check fails."""
     from clbench import testing
     from clbench.core.extras import need_models
-    from clbench.data.fetch import data_root
+    from clbench.data.tasks.fetch import data_root
 
     if kind == "card":
         name = _task_card(name)
@@ -34,37 +36,37 @@ def check(
     else:
         outcomes = testing.check_metric(name)
     for outcome in outcomes:
-        mark = "skip" if outcome.skipped else "FAIL" if outcome.problem else "ok"
+        status = "skip" if outcome.skipped else "FAIL" if outcome.problem else "ok"
         why = outcome.problem or outcome.skipped
-        say(f"{mark:<4}  {outcome.check}{': ' if why else ''}{why}")
-    broken = [o for o in outcomes if o.problem]
-    if broken:
+        say(f"{status:<4}  {outcome.check}{': ' if why else ''}{why}")
+    failures = [o for o in outcomes if o.problem]
+    if failures:
         raise typer.Exit(2)
     if kind == "card" and lock:
-        from clbench.data.lock import write_lock
+        from clbench.data.tasks.lock import write_lock
 
         say(f"locked: {write_lock(name, data_root(data))}")
 
 
 def _learner(name: str) -> list[Outcome]:
-    """Check a learner; a user's own file in a process of its own, which it may end or stop."""
+    """Return the checks of a learner; a user's file is checked in another process, which it may end or block."""
     from functools import partial
 
     from clbench import testing
-    from clbench.core.plugins import runs_own
-    from clbench.engine.executors.local import in_worker
+    from clbench.core.plugins import runs_user_file
+    from clbench.engine.executors.processes import in_worker
 
-    if not runs_own(name):
+    if not runs_user_file(name):
         return testing.check_learner(name)
     return in_worker(partial(testing.contained_check, name), f"check of {name}")
 
 
 def _task_card(name: str) -> str:
     from clbench.core.errors import SpecError
-    from clbench.data.show import find
+    from clbench.data.exams.show import find
 
     kind, found = find(name)
     if kind != "tasks":
-        what = f"{name!r} is a card of {'an exam' if kind == 'exams' else 'a stream'}, and task cards are checked"
+        what = f"{name!r} is the card of {'an exam' if kind == 'exams' else 'a stream'}; only task cards are checked"
         raise SpecError(what, where="NAME", mend=f"look at it: clbench show {name}; check the cards of its tasks")
     return found

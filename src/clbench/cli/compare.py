@@ -14,7 +14,9 @@ def compare(
     paths: Annotated[list[Path], typer.Argument(help="Two or more result folders, or one that holds several methods.")],
     against: Annotated[str | None, typer.Option(help="The side that all others are compared with.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Compare these sides only (repeatable).")] = None,
-    items: Annotated[int, typer.Option(min=0, help="Flipped items shown of each exam that differs, each way.")] = 2,
+    items: Annotated[
+        int, typer.Option(min=0, help="Flipped items to show for each exam that differs, in each direction.")
+    ] = 2,
     out: Annotated[
         Path | None,
         typer.Option(help="Also write an HTML report with the comparison: a folder, or a file that ends in .html."),
@@ -23,17 +25,17 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs item by item: figures with intervals and p-values, and the items that flipped."""
-    from clbench.report.compare import comparisons, sides_of
-    from clbench.report.compare_text import comparison_json, comparison_text
-    from clbench.report.html import write_page
+    from clbench.report.decide.compare import comparisons, sides_of
+    from clbench.report.decide.compare_text import comparison_json, comparison_text
+    from clbench.report.page.html import write_page
 
     sides = sides_of(paths, only or [])
-    found = comparisons(sides, against, most_flips=max(items, 5))
+    results = comparisons(sides, against, most_flips=max(items, 5))
     runs = [run for side in sides for run in side.runs]
-    page = write_page(runs, out, "clbench compare", lang, found) if out is not None else None
+    page = write_page(runs, out, "clbench compare", lang, results) if out is not None else None
     if as_json:
-        say_json([comparison_json(c) for c in found])
+        say_json([comparison_json(c) for c in results])
         return
-    say("\n\n".join(comparison_text(c, items) for c in found))
+    say("\n\n".join(comparison_text(c, items) for c in results))
     if page is not None:
         say(f"report: {page.resolve()}")

@@ -1,4 +1,4 @@
-"""`clbench data`: check a user's own data files, and make a task of them."""
+"""`clbench data`: check a user's data files, and make a task of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from clbench.cli.terminal import console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clbench.data.audit import Audit
-    from clbench.data.audit_files import Source
-    from clbench.data.audit_text import Measure
-    from clbench.data.own_task import Wish
+    from clbench.data.intake.audit import Audit
+    from clbench.data.intake.files import Source
+    from clbench.data.intake.task import Wish
+    from clbench.data.intake.text import Measure
 
 ADD = "Options of `add`"
 
@@ -27,12 +27,12 @@ def data(
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="Data files, or folders.")] = None,
     split: Annotated[
         list[str] | None,
-        typer.Option(help="train=FILE where the name does not tell; add: 90/10 or 80/10/10 divides one file."),
+        typer.Option(help="train=FILE where the name does not say it; add: 90/10 or 80/10/10 divides one file."),
     ] = None,
     prompt: Annotated[str | None, typer.Option(help='Template of the question: "{column} ...".')] = None,
     target: Annotated[str | None, typer.Option(help='Template of the answer: "{column}".')] = None,
     accept: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="Column of further right answers, a text or a list.")
+        list[str] | None, typer.Option(metavar="COLUMN", help="Column of further accepted answers, a text or a list.")
     ] = None,
     labels: Annotated[
         Literal["auto", "from-data", "none"], typer.Option(help="Are the answers a closed set of labels?")
@@ -44,15 +44,15 @@ def data(
     task: Annotated[str | None, typer.Option(help="Name of the new task.", rich_help_panel=ADD)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the division.", rich_help_panel=ADD)] = 0,
     scorer: Annotated[
-        str | None, typer.Option("--scorer", "--metric", help="How answers are marked.", rich_help_panel=ADD)
+        str | None, typer.Option("--scorer", "--metric", help="How answers are graded.", rich_help_panel=ADD)
     ] = None,
     language: Annotated[str | None, typer.Option(help="en, zh, ...", rich_help_panel=ADD)] = None,
     license_: Annotated[str, typer.Option("--license", help="Licence of the data.", rich_help_panel=ADD)] = "own",
     out: Annotated[Path, typer.Option(help="Folder for the card.", rich_help_panel=ADD)] = Path(),
 ) -> None:
-    """Check data files row by row, or add them as a task of your own; exit 2 if rows cannot be used."""
-    from clbench.data.audit import audit
-    from clbench.data.audit_files import sources
+    """Check data files row by row, or add them as a task; exit 2 if rows cannot be used."""
+    from clbench.data.intake.audit import audit
+    from clbench.data.intake.files import sources
 
     found = sources(files or [], [s for s in split or [] if "=" in s])
     shares = [s for s in split or [] if "=" not in s]
@@ -61,29 +61,29 @@ def data(
         _refuse(wish, out, found, given=len(shares) < len(split or []))
     measure = _measure(model, max_tokens)
     with progress_bars():
-        checked = audit(found, measure, prompt=prompt, target=target, labels=labels, accept=accept or ())
-    errors, warnings = checked.findings.number("error"), checked.findings.number("warning")
+        result = audit(found, measure, prompt=prompt, target=target, labels=labels, accept=accept or ())
+    errors, warnings = result.findings.number("error"), result.findings.number("warning")
     refused = bool(errors or (strict and warnings))
     if wish is None or refused or not as_json:
-        _show(checked, as_json)
+        _show(result, as_json)
     if refused:
         if wish is not None:
             complain("nothing was written")
         raise typer.Exit(2)
     if wish is not None:
-        _add(checked, wish, out, as_json)
+        _add(result, wish, out, as_json)
 
 
 def _wish(
     action: str, task: str | None, shares: list[str], rest: tuple[int, str | None, str | None, str]
 ) -> Wish | None:
     from clbench.core.errors import SpecError
-    from clbench.data.own_task import Wish, shares_of
+    from clbench.data.intake.task import Wish, shares_of
 
     if action == "check" and task is not None:
-        raise SpecError("check makes no task", where="--task", mend="clbench data add FILE --task NAME")
+        raise SpecError("check does not make a task", where="--task", mend="clbench data add FILE --task NAME")
     if len(shares) > 1 or (shares and action == "check"):
-        raise SpecError(f"{shares[-1]!r} names no file", where="--split", mend="--split train=FILE")
+        raise SpecError(f"{shares[-1]!r} does not name a file", where="--split", mend="--split train=FILE")
     if action == "check":
         return None
     if task is None:
@@ -92,31 +92,31 @@ def _wish(
 
 
 def _refuse(wish: Wish, out: Path, found: Sequence[Source], *, given: bool) -> None:
-    """Refuse what cannot be written before a long file is read, and tell what its name decides."""
-    from clbench.core.notice import notice
-    from clbench.data.audit_files import TEST, WHOLE
-    from clbench.data.own_task import SHARES, divides, refuse_language, refuse_splits, refuse_taken
+    """Refuse what cannot be written before a long file is read, and give a notice where a file's name decides."""
+    from clbench.core.events import notice
+    from clbench.data.intake.files import TEST, WHOLE
+    from clbench.data.intake.task import SHARES, divides, refuse_language, refuse_name, refuse_splits
 
     splits = {s.split for s in found}
-    refuse_taken(wish.name, out)
+    refuse_name(wish.name, out)
     refuse_language(wish.language)
     refuse_splits(splits, wish, given=given)
     names = ", ".join(s.path.name for s in found)
     if splits == {TEST} and not divides(splits, wish):
         more = "" if given else f"; --split {'/'.join(map(str, SHARES))} divides it into train and test"
-        notice(f"{names} is the test split: the task is an exam and teaches nothing{more}")
+        notice(f"{names} is the test split: the task is an exam without a lesson{more}")
     elif divides(splits, wish) and splits != {WHOLE}:
         shares = "/".join(map(str, wish.shares or SHARES))
         notice(f"{names} is the only file: it is divided into train and test by {shares}")
     if wish.scorer is not None:
-        from clbench.engine.mark import open_scorer
+        from clbench.engine.grade import open_scorer
 
         open_scorer(wish.scorer)
 
 
 def _measure(model: str | None, max_tokens: int | None) -> Measure:
     if model is None:
-        from clbench.data.audit_text import Words
+        from clbench.data.intake.text import Words
 
         return Words(max_tokens)
     from clbench.models.tokens import load_tokens
@@ -124,80 +124,80 @@ def _measure(model: str | None, max_tokens: int | None) -> Measure:
     return load_tokens(model_spec(model, max_tokens=max_tokens))
 
 
-def _show(checked: Audit, as_json: bool) -> None:
-    from clbench.data.audit_report import as_values, plain
+def _show(result: Audit, as_json: bool) -> None:
+    from clbench.data.intake.report import as_values, plain
 
     if as_json:
-        say_json(as_values(checked))
+        say_json(as_values(result))
     elif sys.stdout.isatty():
-        _show_rich(checked)
+        _show_rich(result)
     else:
-        say(plain(checked))
+        say(plain(result))
 
 
-def _show_rich(checked: Audit) -> None:
+def _show_rich(result: Audit) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from clbench.data.audit_findings import KINDS
-    from clbench.data.audit_report import reading_of, tables, verdict
+    from clbench.data.intake.findings import KINDS
+    from clbench.data.intake.report import reading_of, tables, verdict
 
-    drawn = console()
-    drawn.print(Text(f"read as {reading_of(checked)}"))
-    if checked.shape is not None:
-        drawn.print(Text(f"task: {checked.shape.kind}, {checked.shape.why}"))
-    for table in tables(checked):
-        shown = Table(*table.headers)
+    out = console()
+    out.print(Text(f"read as {reading_of(result)}"))
+    if result.shape is not None:
+        out.print(Text(f"task: {result.shape.kind}, {result.shape.why}"))
+    for table in tables(result):
+        grid = Table(*table.headers)
         for row in table.rows:
-            shown.add_row(*map(Text, row))
-        drawn.print(shown)
+            grid.add_row(*map(Text, row))
+        out.print(grid)
     findings = Table("severity", "what", "rows", "where")
-    for kind, num in sorted(checked.findings.counts.items(), key=lambda x: KINDS[x[0]].severity):
-        places = [f"{f.where}: {f.what}" + (f"; {f.mend}" if f.mend else "") for f in checked.findings.first[kind]]
-        more = [f"and {num - len(places):,} more"] if num > len(places) else []
+    for kind, num in sorted(result.findings.counts.items(), key=lambda x: KINDS[x[0]].severity):
+        lines = [f"{f.where}: {f.what}" + (f"; {f.mend}" if f.mend else "") for f in result.findings.first[kind]]
+        more = [f"and {num - len(lines):,} more"] if num > len(lines) else []
         mend = [f"to mend: {KINDS[kind].mend}"] if KINDS[kind].mend else []
         colour = {"error": "red", "warning": "yellow"}.get(KINDS[kind].severity, "cyan")
         findings.add_row(
             Text(KINDS[kind].severity, style=colour),
             Text(KINDS[kind].title),
             f"{num:,}",
-            Text("\n".join([*places, *more, *mend]), overflow="fold"),
+            Text("\n".join([*lines, *more, *mend]), overflow="fold"),
         )
-    if checked.findings.counts:
-        drawn.print(findings)
-    drawn.print(Text(verdict(checked), style="bold"))
+    if result.findings.counts:
+        out.print(findings)
+    out.print(Text(verdict(result), style="bold"))
 
 
-def _add(checked: Audit, wish: Wish, out: Path, as_json: bool) -> None:
+def _add(result: Audit, wish: Wish, out: Path, as_json: bool) -> None:
     from clbench import testing
     from clbench.core.errors import DataError
-    from clbench.core.notice import renamed
-    from clbench.data.audit_report import as_values
-    from clbench.data.lock import write_lock
-    from clbench.data.own_task import draft, publish, refuse_clash, write_task
+    from clbench.core.events import renamed
+    from clbench.data.intake.report import as_values
+    from clbench.data.intake.task import draft, publish, refuse_clash, write_task
+    from clbench.data.tasks.lock import write_lock
 
-    refuse_clash(checked)
+    refuse_clash(result)
     with draft(out, wish.name) as folder:
         with progress_bars():
-            counts = write_task(checked, wish, folder)
+            counts = write_task(result, wish, folder)
         card = str(folder / f"{wish.name}.yaml")
-        # The draft's path would name a file that is gone when the message is read.
+        # The draft is gone when the message is read, so its path is replaced.
         with renamed(str(folder), str(out)):
             for outcome in testing.check_card(card, None, locked=False):
                 if outcome.problem:
                     what = outcome.problem.replace(str(folder), str(out))
                     raise DataError(f"the new card fails '{outcome.check}': {what}", where=wish.name)
             write_lock(card, None)
-        place = publish(folder, out, wish.name)
+        path = publish(folder, out, wish.name)
     if as_json:
-        say_json({"card": str(place), "rows": counts, "check": as_values(checked)})
+        say_json({"card": str(path), "rows": counts, "check": as_values(result)})
         return
     written = ", ".join(f"{split} {num:,}" for split, num in counts.items())
-    say(f"\nwrote {place} and {place.with_suffix('')}{'/'}: {written} rows; checked and locked")
-    say(f"next: clbench show {place} 3")
+    say(f"\nwrote {path} and {path.with_suffix('')}{'/'}: {written} rows; checked and locked")
+    say(f"next: clbench show {path} 3")
     if "train" not in counts:
-        say(f"it is an exam: clbench exam MODEL --exam {place}; or in a run, `exams: [{place}]`")
+        say(f"it is an exam: clbench exam MODEL --exam {path}; or in a run, `exams: [{path}]`")
         return
-    say(f"a stream is a card too; write {out / 'my-stream.yaml'}:")
+    say(f"a stream is a card too: write {out / 'my-stream.yaml'}:")
     say(f"  name: my-stream\n  tasks: [{wish.name}, world_facts_en]")
     say(f"and name it in a run: `stream: {out / 'my-stream.yaml'}` (clbench init my-run writes one)")

@@ -15,8 +15,8 @@ import typer
 from clbench.cli.options import Data, Json, Place, say, say_json, store_folder
 from clbench.core.extras import install
 
-OWN = ("clbench", "numpy", "scipy", "pydantic")
-# Extra -> the packages that it brings, by the names under which they are installed.
+ALWAYS = ("clbench", "numpy", "scipy", "pydantic")
+# Extra -> the packages that it installs.
 PACKAGES = {
     "train": (
         "torch",
@@ -37,7 +37,7 @@ PACKAGES = {
 }
 NEEDED = ("train", "data")
 PURPOSE = {
-    "abilities": "stock exams, IFEval and LongBench",
+    "abilities": "lm_eval exams, IFEval and LongBench",
     "energy": "energy on NVIDIA devices",
     "mlflow": "report --to mlflow",
     "wandb": "report --to wandb",
@@ -51,7 +51,7 @@ def doctor(
     as_json: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 2 if something is missing.")] = False,
 ) -> None:
-    """Tell what clbench finds on this machine, and what is missing."""
+    """Print what clbench finds on this machine, and what is missing."""
     rows = [*_packages(), *_machine(data, store_folder(store))]
     if as_json:
         say_json({row.name: asdict(row) for row in rows})
@@ -67,11 +67,11 @@ class Finding:
     """One thing that was looked for.
 
     Attributes:
-        name: What.
-        ok: Whether it is there.
-        needed: Whether `--strict` asks for it; the others serve one purpose each.
-        found: Version, place or size.
-        mend: What would bring it.
+        name: Its name.
+        ok: Whether it was found.
+        needed: Whether `--strict` requires it; the others serve one purpose each.
+        found: Version, path or size.
+        mend: How to get it.
     """
 
     name: str
@@ -85,7 +85,7 @@ def _packages() -> list[Finding]:
     from clbench.store.origin import package_version
 
     rows = [Finding("python", sys.version_info >= (3, 11), True, platform.python_version())]
-    rows += [Finding(n, True, True, version) for n in OWN if (version := package_version(n))]
+    rows += [Finding(n, True, True, version) for n in ALWAYS if (version := package_version(n))]
     for extra, names in PACKAGES.items():
         for name in names:
             version = package_version(name)
@@ -104,7 +104,7 @@ def _machine(data: Path | None, store: Path) -> list[Finding]:
     writable = os.access(folder, os.W_OK)
     root = data or (Path(os.environ["CLBENCH_DATA"]) if os.environ.get("CLBENCH_DATA") else None)
     there = root is not None and root.is_dir()
-    missing = "no local data sets" if root is None else f"{root} is no folder"
+    missing = "no local data sets" if root is None else f"{root} is not a folder"
     return [
         Finding("cpu", True, True, f"{cpu_model()}, {cores()} cores"),
         Finding("gpu", bool(gpus()), False, ", ".join(gpus()) or "none: runs on the CPU"),

@@ -26,8 +26,8 @@ from clbench.cli.options import (
 from clbench.core.errors import SpecError, UserError
 
 if TYPE_CHECKING:
+    from clbench.core.results import ExamResult
     from clbench.core.types import Answer
-    from clbench.engine.examine import Sat
 
 LIST = "clbench list exams"
 Names = Annotated[
@@ -35,7 +35,8 @@ Names = Annotated[
     typer.Option("--suite", "--exam", help="Exam, suite, card file or harness:TASK (repeatable) [default: abilities]."),
 ]
 AnswerAfter = Annotated[
-    str | None, typer.Option(help="Mark that ends reasoning; '' takes all [default: the chat template's, as </think>].")
+    str | None,
+    typer.Option(help="Text that ends reasoning, such as </think>; '' takes all [default: the chat template's]."),
 ]
 
 
@@ -51,9 +52,9 @@ def exam(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Examine a checkpoint: scores with intervals; exit 2 if an exam of several is broken, and the rest is sat."""
-    from clbench.data.exam import open_named
-    from clbench.engine.examine import examine
+    """Examine a checkpoint: scores with intervals; exit 2 if one exam of several is broken, after the others."""
+    from clbench.data.exams.exam import open_named
+    from clbench.engine.checkpoint_exam import examine
     from clbench.store.store import Store
 
     rule = {} if answer_after is None else {"answer": {"after": answer_after}}
@@ -62,96 +63,96 @@ def exam(
     broken: dict[str, UserError] = {}
     exams = open_named(suite or ["abilities"], items, how.data, broken)
     with progress_bars():
-        sat = list(examine(spec, exams, Store(how.store), how, broken))
-    if not sat and len(broken) < 2:
-        raise next(iter(broken.values()), SpecError("there is nothing to sit", where="--suite", mend=LIST))
+        results = list(examine(spec, exams, Store(how.store), how, broken))
+    if not results and len(broken) < 2:
+        raise next(iter(broken.values()), SpecError("there is no exam to ask", where="--suite", mend=LIST))
     if as_json:
-        say_json([_row(s) for s in sat])
-    elif sat:
-        say("\n".join(filter(None, (_table(sat), *_notes(sat), _by_length(sat)))))
+        say_json([_row(r) for r in results])
+    elif results:
+        say("\n".join(filter(None, (_table(results), *_notes(results), _by_length(results)))))
     for name, error in broken.items():
         complain(f"exam {name!r} is left out: {error}")
     if broken:
         raise typer.Exit(2)
 
 
-def _row(sat: Sat) -> dict[str, Any]:
-    from clbench.core.sheets import cut_of, groups_of, thought_of
-    from clbench.report.marks import marked_grades
+def _row(result: ExamResult) -> dict[str, Any]:
+    from clbench.core.item_scores import count_cuts, count_reasoning, groups_of
+    from clbench.report.runs.exam_items import marked_grades
     from clbench.stats.single import score_interval
 
-    graded = [g.score for g in sat.marks.grades if g.score is not None]
-    groups = groups_of(sat.exam)
-    side = marked_grades(sat.marks.grades, sat.exam.scorer.name)
+    graded = [g.score for g in result.grades if g.score is not None]
+    groups = groups_of(result.exam)
+    side = marked_grades(result.grades, result.exam.scorer.name)
     low, high = (None if math.isnan(v) else v for v in score_interval(side, groups=groups or None)[1:])
     return {
-        "exam": sat.exam.name,
-        "ability": sat.exam.ability or sat.exam.kind,
-        "score": sat.marks.score,
+        "exam": result.exam.name,
+        "ability": result.exam.ability or result.exam.kind,
+        "score": result.score,
         "low": low,
         "high": high,
-        "chance": sat.exam.chance,
+        "guess_rate": result.exam.guess_rate,
         "items": len(graded),
-        "ungraded": sum(g.score is None or g.declined for g in sat.marks.grades),
-        "not_answered": sum(g.declined for g in sat.marks.grades),
+        "ungraded": sum(g.score is None or g.declined for g in result.grades),
+        "not_answered": sum(g.declined for g in result.grades),
         "groups": len(set(groups)) or None,
-        "ungraded_why": _why_ungraded(sat),
-        "reasoning": dict(zip(("tokens", "unended"), thought_of(sat.asked.answers), strict=False)),
-        "cut": dict(zip(("questions", "tokens", "examples"), cut_of(sat.asked.answers), strict=False)),
-        "seconds": round(sat.seconds, 3),
-        "scorer": sat.exam.scorer.model_dump(mode="json"),
+        "ungraded_why": _why_ungraded(result),
+        "reasoning": dict(zip(("tokens", "unended"), count_reasoning(result.answers), strict=False)),
+        "cut": dict(zip(("questions", "tokens", "examples"), count_cuts(result.answers), strict=False)),
+        "seconds": round(result.seconds, 3),
+        "scorer": result.exam.scorer.model_dump(mode="json"),
     }
 
 
-def _why_ungraded(sat: Sat) -> dict[str, int]:
+def _why_ungraded(result: ExamResult) -> dict[str, int]:
     """Return why answers have no grade: note -> number of answers."""
     from collections import Counter
 
-    return dict(Counter(g.note[:80] for g in sat.marks.grades if g.score is None or g.declined).most_common())
+    return dict(Counter(g.note[:80] for g in result.grades if g.score is None or g.declined).most_common())
 
 
-def _notes(sat: Sequence[Sat]) -> list[str]:
+def _notes(results: Sequence[ExamResult]) -> list[str]:
     """Return lines on what the table does not say: what was cut, reasoning, and why answers have no grade."""
-    from clbench.core.sheets import thought_of
+    from clbench.core.item_scores import count_reasoning
 
-    lines = _cut_lines([(s.exam.name, len(s.exam.examples), s.asked.answers) for s in sat])
-    for each in sat:
-        if thought := thought_of(each.asked.answers):
-            unended = f"; {thought[1]} answers never came, since it did not end" if thought[1] else ""
+    lines = _cut_lines([(r.exam.name, len(r.exam.examples), r.answers) for r in results])
+    for each in results:
+        if thought := count_reasoning(each.answers):
+            unended = f"; {thought[1]} questions have no answer, because reasoning did not end" if thought[1] else ""
             lines.append(f"{each.exam.name}: {thought[0]} tokens of reasoning, not graded{unended}")
         if why := _why_ungraded(each):
             reasons = "; ".join(f"{num} of {len(each.exam.examples)}: {note}" for note, num in why.items())
-            lines.append(f"{each.exam.name}: not graded are {reasons} (what was not answered counts 0)")
+            lines.append(f"{each.exam.name}: not graded are {reasons} (not answered counts 0)")
     return lines
 
 
 def _cut_lines(asked: Sequence[tuple[str, int, Sequence[Answer]]]) -> list[str]:
-    """Say of each (exam, questions, answers) what did not fit into the model's input."""
-    from clbench.core.sheets import cut_of
-    from clbench.report.words import WORDS
+    """Return a sentence on what did not fit into the model's input, from (exam, questions, answers) of each exam."""
+    from clbench.core.item_scores import count_cuts
+    from clbench.report.tables.translations import TRANSLATIONS
 
-    found = [(name, num, cut_of(answers)) for name, num, answers in asked]
+    found = [(name, num, count_cuts(answers)) for name, num, answers in asked]
     parts = [
-        WORDS["en"]["cut_exam"].format(exam=name, of=num, questions=cut[0], tokens=cut[1], examples=cut[2])
+        TRANSLATIONS["en"]["cut_exam"].format(exam=name, of=num, questions=cut[0], tokens=cut[1], examples=cut[2])
         for name, num, cut in found
         if cut
     ]
-    return [WORDS["en"]["cut_exams"].format(exams="; ".join(parts))] if parts else []
+    return [TRANSLATIONS["en"]["cut_exams"].format(exams="; ".join(parts))] if parts else []
 
 
-def _by_length(sat: Sequence[Sat]) -> str:
-    """Give all long-context questions together by length, as text; empty where they are of one length or none."""
+def _by_length(results: Sequence[ExamResult]) -> str:
+    """Return a table of all long-context questions by length; empty for fewer than two lengths."""
     from rich import box
     from rich.table import Table
 
-    from clbench.report.lengths import bucket_of, named_bucket
-    from clbench.report.table import as_text
+    from clbench.report.page.lengths import bucket_of, named_bucket
+    from clbench.report.tables.table import as_text
     from clbench.stats.single import score_interval
 
     found: dict[int, list[tuple[float, tuple[str, str]]]] = {}
-    for each in sat:
+    for each in results:
         if each.exam.kind == "long_context":
-            for example, answer, grade in zip(each.exam.examples, each.asked.answers, each.marks.grades, strict=True):
+            for example, answer, grade in zip(each.exam.examples, each.answers, each.grades, strict=True):
                 if grade.score is not None:
                     bucket = found.setdefault(bucket_of(answer.tokens_in + answer.tokens_cut), [])
                     bucket.append((grade.score, (each.exam.name, example.group or example.id)))
@@ -169,19 +170,19 @@ def _by_length(sat: Sequence[Sat]) -> str:
     return as_text(table)
 
 
-def _table(sat: Sequence[Sat]) -> str:
+def _table(results: Sequence[ExamResult]) -> str:
     from rich import box
     from rich.table import Table
 
-    from clbench.report.table import as_text
+    from clbench.report.tables.table import as_text
 
-    caption = "Percent; 95 % interval: what other items would show (other groups of them, where items belong to one)."
+    caption = "Percent; 95 % intervals over items (over groups of items, where an exam has them)."
     table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
-    for head in ("exam", "ability", "score", "95 %", "chance", "items", "ungraded", "time"):
+    for head in ("exam", "ability", "score", "95 %", "guess rate", "items", "ungraded", "time"):
         table.add_column(head, justify="left" if head in ("exam", "ability") else "right", no_wrap=True)
-    for row in map(_row, sat):
+    for row in map(_row, results):
         score = "–" if row["score"] is None else f"{100 * row['score']:.1f}"
         interval = "–" if row["low"] is None else f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
-        cells = [row["exam"], row["ability"], score, interval, f"{100 * row['chance']:.1f}", str(row["items"])]
+        cells = [row["exam"], row["ability"], score, interval, f"{100 * row['guess_rate']:.1f}", str(row["items"])]
         table.add_row(*cells, str(row["ungraded"]), f"{row['seconds']:.1f} s")
     return as_text(table)

@@ -40,53 +40,54 @@ def baseline(
     max_tokens: MaxTokens = None,
     dtype: Dtype = "float32",
     max_drop: Annotated[
-        str, typer.Option(help="Drop that the gate shall see: warns of exams too short for it.")
+        str, typer.Option(help="Drop that the gate must detect; warns of exams that are too short for it.")
     ] = "2pp",
-    force: Annotated[bool, typer.Option("--force", help="Replace a baseline that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing baseline.")] = False,
     data: Data = None,
     store: Place = None,
     device: Device = "auto",
 ) -> None:
-    """Examine a checkpoint and keep what it can do, item by item, for `clbench gate`."""
+    """Examine a checkpoint and keep its grades, item by item, for `clbench gate`."""
     from clbench.core.baseline import write_baseline
-    from clbench.data.exam import open_named
+    from clbench.data.exams.exam import open_named
     from clbench.engine.baseline import take
-    from clbench.report.gate import blindness, scores_of
+    from clbench.report.decide.gate import blindness, scores_of
     from clbench.store.history import remember
     from clbench.store.store import Store
 
     margin = points(max_drop, "--max-drop")
     if output.exists() and not force:
-        mend = "name another file, or replace it with --force; gates against it would judge against another model"
-        raise SpecError("there is a file already", where=str(output), mend=mend)
+        mend = "name another file, or replace it with --force, which changes what later gates compare with"
+        raise SpecError("the file already exists", where=str(output), mend=mend)
     spec = model_spec(model, max_tokens=max_tokens, dtype=dtype)
     how = machine(store, data, 1, device)
     names = exams or ["abilities"]
-    opened = open_named(names, items, how.data)
+    questions = open_named(names, items, how.data)
     with progress_bars():
-        taken = take(spec, opened, names, items, Store(how.store), how)
-    write_baseline(output, taken)
-    scores = scores_of(taken)
-    remember(how.store, taken, (), scores)
-    for each in taken.exams:
-        cut = each.sheet.rows[0].cut
-        said = f"; {cut[0]} questions were cut, since they did not fit" if cut else ""
-        say(f"{each.sheet.exam}: {100 * scores[each.sheet.exam]:.1f} % of {len(each.sheet.ids)}{said}")
-    for line in blindness(taken, margin):
+        result = take(spec, questions, names, items, Store(how.store), how)
+    write_baseline(output, result)
+    scores = scores_of(result)
+    remember(how.store, result, (), scores)
+    for each in result.exams:
+        cut = each.scores.rows[0].cuts
+        note = f"; {cut[0]} questions did not fit and were cut" if cut else ""
+        say(f"{each.scores.exam}: {100 * scores[each.scores.exam]:.1f} % of {len(each.scores.ids)}{note}")
+    for line in blindness(result, margin):
         say(line)
-    say(f"baseline: {output.resolve()}\nseal: {taken.seal}")
+    say(f"baseline: {output.resolve()}\nseal: {result.seal}")
 
 
 def gate(
     model: Model,
     baseline: Annotated[Path, typer.Option(help="File that `clbench baseline` wrote.")],
-    max_drop: Annotated[str, typer.Option(help="Drop of an exam that is let pass: 2pp, or 0.02.")] = "2pp",
+    max_drop: Annotated[str, typer.Option(help="Largest drop of an exam that passes: 2pp, or 0.02.")] = "2pp",
     margins: Annotated[Path | None, typer.Option(help="YAML: exam or ability -> its own largest drop.")] = None,
+    # The default is `clbench.stats.gate.LEVEL`, which `--help` need not import.
     level: Annotated[float, typer.Option(min=1e-6, max=0.5, help="False-alarm rate over all exams.")] = 0.05,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail also where too few items show nothing.")] = False,
-    repeat: Annotated[int, typer.Option(min=0, help="Ask the baseline's model again so often: noise.")] = 0,
-    unchanged: Annotated[str | None, typer.Option(help="Where the baseline's model lies now [default: there].")] = None,
-    seal: Annotated[str | None, typer.Option(help="Seal that the baseline must bear.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Also fail where items are too few to decide.")] = False,
+    repeat: Annotated[int, typer.Option(min=0, help="Ask the baseline's model again so often, to measure noise.")] = 0,
+    unchanged: Annotated[str | None, typer.Option(help="Where that model is now [default: where it was].")] = None,
+    seal: Annotated[str | None, typer.Option(help="Seal that the baseline must have.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write Markdown here.")] = None,
     data: Data = None,
@@ -96,31 +97,30 @@ def gate(
 ) -> None:
     """Test a checkpoint against a baseline: exit 0 pass, 2 regression, 3 usage or configuration, 1 error."""
     from clbench.core.baseline import read_baseline
-    from clbench.data.exam import open_named
-    from clbench.engine import baseline as ask
-    from clbench.report import gate_text as texts
-    from clbench.report.gate import check_margins, gate_report, scores_of
+    from clbench.data.exams.exam import open_named
+    from clbench.engine import baseline as baselines
+    from clbench.report.decide import gate_text as texts
+    from clbench.report.decide.gate import check_margins, gate_report, scores_of
     from clbench.store.history import remember
     from clbench.store.store import Store
 
     old = read_baseline(baseline, seal)
-    margin, own = points(max_drop, "--max-drop"), _margins(margins)
+    margin, by_exam = points(max_drop, "--max-drop"), _margins(margins)
     if unchanged is not None and not repeat:
-        raise SpecError("is of no use without --repeat", where="--unchanged", mend="add --repeat 2, or leave it out")
+        raise SpecError("has no effect without --repeat", where="--unchanged", mend="add --repeat 2, or leave it out")
     spec = model_spec(model, **old.model.model_dump())
     how = machine(store, data, 1, device)
-    known = {t.sheet.exam for t in old.exams}
+    known = {t.scores.exam for t in old.exams}
     exams = [e for e in open_named(old.names, old.items, how.data) if e.name in known]
-    ask.check_exams(old, exams)
-    check_margins(old, own)
+    baselines.check_exams(old, exams)
+    check_margins(old, by_exam)
     with progress_bars(), scratch("gate") as folder:
         if repeat:
             same = old.model if unchanged is None else model_spec(unchanged, **old.model.model_dump())
-            old = ask.repeat(old, same, exams, how, repeat)
-        # New answers are compared with new answers: what the store holds may be of another day or machine.
-        answers = Store(folder if repeat else how.store)
-        new = ask.take(spec, exams, old.names, old.items, answers, how)
-    report = replace(gate_report(old, new, exams, margin, own, level), strict=strict)
+            old = baselines.repeat(old, same, exams, how, repeat)
+        # New answers are compared with new answers: those in the store may be from another day or machine.
+        new = baselines.take(spec, exams, old.names, old.items, Store(folder if repeat else how.store), how)
+    report = replace(gate_report(old, new, exams, margin, by_exam, level), strict=strict)
     say_json(texts.as_json(report)) if as_json else say(texts.as_table(report))
     _write(junit, texts.as_junit(report))
     _write(markdown, texts.as_markdown(report))
@@ -139,7 +139,7 @@ def points(text: str, where: str) -> float:
     """Read a margin: "2pp" and "2%" are two points, "0.02" is the same.
 
     Raises:
-        SpecError: It is no number in [0, 1].
+        SpecError: It is not a number in [0, 1].
     """
     number = text.strip().removesuffix("pp").removesuffix("%").strip()
     try:
@@ -147,14 +147,14 @@ def points(text: str, where: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise SpecError(f"{text!r} is no margin", where=where, mend="for example 2pp, which is 0.02")
+        raise SpecError(f"{text!r} is not a valid margin", where=where, mend="for example 2pp, which is 0.02")
     return value
 
 
 def _margins(path: Path | None) -> dict[str, float]:
     if path is None:
         return {}
-    from clbench.data.cardfile import read_text
+    from clbench.data.tasks.card_file import read_text
 
     try:
         found = read_text(path).values

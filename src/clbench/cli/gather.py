@@ -1,23 +1,27 @@
-"""`clbench report`: write or print a report of results that are already there, or send them to a tracker."""
+"""`clbench report`: write or print a report of finished runs, or send them to a tracker."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from clbench.cli.options import progress_bars, say
 
+if TYPE_CHECKING:
+    from clbench.report.runs.load import RunRecord
+
 
 def report(
-    paths: Annotated[list[Path], typer.Argument(help="Result folders, or folders that hold some.")],
+    paths: Annotated[list[Path], typer.Argument(help="Results, or folders that hold some.")],
     out: Annotated[
-        Path, typer.Option(help="Folder of the HTML report (or its file, that ends in .html), or of Parquet files.")
+        Path, typer.Option(help="Folder of the HTML report (or a file that ends in .html), or of Parquet files.")
     ] = Path("clbench-report"),
     format_: Annotated[
         Literal["html", "table", "csv", "json", "latex", "markdown", "rows", "parquet"],
-        typer.Option("--format", help="html and parquet write files, the others print."),
+        typer.Option("--format", help="html and parquet write files; the others print."),
     ] = "html",
     lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the HTML report.")] = "en",
     title: Annotated[str, typer.Option(help="Title of the report.")] = "clbench",
@@ -25,34 +29,49 @@ def report(
     to: Annotated[
         Literal["mlflow", "wandb", "trackio"] | None, typer.Option(help="Send the runs to this tracker instead.")
     ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Write the results here instead, to be committed: JSON, items as Parquet.")
+    ] = None,
     project: Annotated[str, typer.Option(help="The tracker's project or experiment.")] = "clbench",
 ) -> None:
-    """Report on finished runs, side by side."""
-    from clbench.report import exports
-    from clbench.report.gather import load_runs
+    """Write a report that shows finished runs side by side."""
+    from clbench.report.runs.load import load_runs
 
     runs = load_runs(paths)
-    if prices is not None:
-        from clbench.report.prices import priced, read_prices
+    if record is not None:
+        from clbench.report.runs.record import record_runs
 
-        runs = priced(runs, read_prices(prices))
+        record_runs(runs, record)
+        say(f"{len(runs)} runs: {record.resolve()}")
+        return
+    if prices is not None:
+        from clbench.report.runs.prices import add_prices, read_prices
+
+        runs = add_prices(runs, read_prices(prices))
     if to is not None:
-        from clbench.report.trackers import send
+        from clbench.report.tables.trackers import send
 
         with progress_bars():
             send(runs, to, project)
         say(f"{len(runs)} runs sent to {to}, project {project}")
-    elif format_ == "html":
-        from clbench.report.html import write_report
+    else:
+        _write(runs, out, format_, title, lang)
+
+
+def _write(runs: Sequence[RunRecord], out: Path, format_: str, title: str, lang: str) -> None:
+    from clbench.report.tables import exports
+
+    if format_ == "html":
+        from clbench.report.page.html import write_report
 
         say(f"report: {write_report(runs, out, title, lang).resolve()}")
     elif format_ == "parquet":
-        from clbench.report.parquet import write_parquet
+        from clbench.report.tables.parquet import write_parquet
 
         for path in write_parquet(runs, out):
             say(str(path.resolve()))
     elif format_ == "table":
-        from clbench.report.table import summary_text
+        from clbench.report.tables.table import summary_text
 
         say(summary_text(runs))
     else:

@@ -1,8 +1,8 @@
-"""A process beside a command that runs a user's file: how the command ends is told by its word, not by its exit code.
+"""Run a command that reads a user's file in a copy of the process, so that the file cannot fake its exit code.
 
-A file may end the process that reads it (an exit in C code, `os.execv`), or hang on to it (a thread that never ends).
-So the command goes on in a copy of its process, which says what it came to, and the first one waits. Python only makes
-the copy where it has no other threads; without `os.fork` there is none.
+A user's file may end the process that reads it (an exit in C code, `os.execv`), or keep it from ending (a thread that
+never stops). So the command continues in a copy of its process, which reports its exit code over a pipe, and the first
+process waits. The copy is made only where Python has no other threads; without `os.fork` there is none.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from contextlib import suppress
 from clbench.cli.options import complain
 from clbench.core.process import before_a_file, leave, move_home
 
-LINGERS_S = 5.0  # what a finished command may take to end
+LINGERS_S = 5.0  # longest time that a finished command may take to end
 LOOK_S = 0.05
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-_line: list[int] = []  # where the copy says its exit code
+_line: list[int] = []  # pipe over which the copy reports its exit code
 
 
 def watch(broken: int) -> None:
-    """See to it that this command is watched from its first user's file on.
+    """Watch this command from the first user's file that it reads.
 
     Args:
-        broken: Exit code where the command ends without a word.
+        broken: Exit code where the command ends without a report.
     """
     if sys.platform != "win32":
-        before_a_file(lambda path: _part(path, broken))
+        before_a_file(lambda path: _fork(path, broken))
 
 
-def told(code: int) -> int:
-    """Say the exit code to who waits for it, if anybody; give it back."""
+def report_code(code: int) -> int:
+    """Report the exit code to the waiting process, if there is one, and return it."""
     while _line:
         with suppress(OSError):
             os.write(_line.pop(), bytes([code % 256]))
     return code
 
 
-def _part(path: str, broken: int) -> None:
-    """Go on in a copy of this process; the process itself waits for that, and ends as it says."""
+def _fork(path: str, broken: int) -> None:
+    """Continue in a copy of this process; the process itself waits for the copy and ends with its exit code."""
     if threading.active_count() > 1:
         return
     sys.stdout.flush()
@@ -55,19 +55,21 @@ def _part(path: str, broken: int) -> None:
         os.close(hears)
         _line.append(says)
         move_home()
-        _end_with(first)
+        _die_with(first)
         return
     os.close(says)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to both
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to both processes
     signal.signal(signal.SIGTERM, lambda number, _: _pass_on(child, number))
-    code, status = _heard(hears, child)
+    code, status = _wait(hears, child)
     if code is None:
-        complain(f"{path}: {_how(status)} while clbench worked with this file, and gave no result\n  to mend: {MEND}")
+        complain(
+            f"{path}: {_how(status)} while clbench worked with this file, and there is no result\n  to mend: {MEND}"
+        )
         sys.stderr.flush()
     leave(broken if code is None else code)
 
 
-MEND = "look in it for what ends a process; what is finished is kept, and the same command goes on"
+MEND = "look in the file for code that ends a process; finished work is kept, and the same command resumes"
 
 
 def _pass_on(child: int, number: int) -> None:
@@ -75,15 +77,15 @@ def _pass_on(child: int, number: int) -> None:
         os.kill(child, number)
 
 
-def _heard(hears: int, child: int) -> tuple[int | None, int]:
-    """Wait for a process; give the code that it said, None where it said none, and its wait status."""
+def _wait(hears: int, child: int) -> tuple[int | None, int]:
+    """Wait for a process and return the code that it reported (None if it did not) and its wait status."""
     said, until = b"", float("inf")
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if not said and select.select([hears], [], [], 0 if ended else LOOK_S)[0]:
             said = os.read(hears, 1)
             until = time.monotonic() + LINGERS_S
-            if not said and not ended:  # it can say nothing any more
+            if not said and not ended:  # the pipe is closed: it cannot report any more
                 status = os.waitpid(child, 0)[1]
                 return None, status
         if ended:
@@ -102,8 +104,8 @@ def _how(status: int) -> str:
     return f"the process ended {how}"
 
 
-def _end_with(first: int) -> None:
-    """End this process with the one that waits for it, however that ends."""
+def _die_with(first: int) -> None:
+    """Let this process end when the one that waits for it ends, however that happens."""
     if sys.platform == "linux":
         with suppress(AttributeError, OSError):
             ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)

@@ -20,7 +20,7 @@ model: {{name: tiny-llama}}
 # What is learnt, one task after another (clbench list streams).
 stream: worlds
 
-# What is watched and never taught: exams or suites (clbench list exams).
+# What is examined after every lesson and never taught: exams or suites (clbench list exams).
 exams: [abilities]
 
 # Training settings that all methods share, so that they are compared with equal budgets.
@@ -29,10 +29,10 @@ training:
   epochs: 6
   batch_size: 16
 
-# Every combination of these is one run; work that runs share is done once.
+# Every combination of these is one run. Work that runs share is done once.
 axes:
   learner: [sft, replay]          # clbench list learners; or {{name: replay, memory: 500}}
-  seed: [0]                       # three seeds before you rank methods
+  seed: [0]                       # use three seeds before you rank methods
 """
 
 
@@ -43,9 +43,9 @@ def init(name: Annotated[str, typer.Argument(help="Name of the run; NAME.yaml is
 
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or len(name.encode()) > MOST_NAME:
         mend = f"at most {MOST_NAME} letters, digits, '.', '_' and '-'"
-        raise SpecError(f"{name[:60]!r} is no name", where="NAME", mend=mend)
+        raise SpecError(f"{name[:60]!r} is not a valid name", where="NAME", mend=mend)
     path = Path(f"{name}.yaml")
     if path.exists():
-        raise SpecError(f"{path} is there already", where="NAME", mend="choose another name, or remove the file")
+        raise SpecError(f"{path} already exists", where="NAME", mend="choose another name, or remove the file")
     path.write_text(TEXT.format(name=name), encoding="utf-8")
     say(f"wrote {path}; next: clbench run {path} --plan")

@@ -1,16 +1,15 @@
-"""What `clbench list` knows of each thing, as fields, and the line that is made of them."""
+"""The rows of `clbench list`: fields for --json, and a line for people."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any, cast
 
 Row = dict[str, Any]
 
 
 def learners() -> list[Row]:
-    """Return every learner: name, about, version, families, needs_task, teaches, settings (name -> default)."""
+    """Return every learner: name, version, teaches, its traits, settings (name -> default)."""
     from clbench.core import plugins
     from clbench.core.protocols import LearnerPlugin
 
@@ -18,39 +17,44 @@ def learners() -> list[Row]:
     for name in plugins.names("learner"):
         plugin = cast("LearnerPlugin[Any]", plugins.load("learner", name, "PLUGIN"))
         fields = plugin.config.model_fields.items()
-        doc = import_module(plugin.config.__module__).__doc__ or ""
         rows.append(
             {
                 "name": name,
-                "about": doc.strip().splitlines()[0] if doc.strip() else "",
                 "version": plugin.version,
-                "families": list(plugin.families),
-                "needs_task": plugin.needs_task,
                 "teaches": plugin.teaches,
+                **plugin.traits(_defaults(plugin.config)).record(),
                 "settings": {n: _plain(f.get_default(call_default_factory=True)) for n, f in fields},
             }
         )
     return rows
 
 
+def _defaults(config: type[Any]) -> Any:
+    """Return a learner's default settings; None where some must be given."""
+    try:
+        return config()
+    except ValueError:
+        return None
+
+
 def _plain(value: Any) -> Any:
-    """Give a default as JSON has it; one that must be given is null."""
+    """Return a default as a JSON value; null for a setting that must be given."""
     from pydantic_core import PydanticUndefined, to_jsonable_python
 
     return None if value is PydanticUndefined else to_jsonable_python(value)
 
 
 def scorers() -> list[Row]:
-    """Return every scorer: name, about, version, and whether an exam's score is more than the mean of its items."""
+    """Return every scorer: name, about, version, own_rule (an exam's score is not the mean of its items)."""
     from clbench.core import plugins
-    from clbench.engine.mark import open_scorer
+    from clbench.engine.grade import open_scorer
 
     found = [(name, open_scorer(name)) for name in plugins.names("scorer")]
     return [{"name": n, "about": p.about, "version": p.version, "own_rule": p.combine is not None} for n, p in found]
 
 
 def metrics() -> list[Row]:
-    """Return every figure: name, symbol, about, group, unit, better, low and high (null: without end), needs."""
+    """Return every figure: name, symbol, about, group, unit, better, low, high (null: unbounded), needs, references."""
     import math
 
     from clbench.metrics import all_metrics
@@ -98,15 +102,15 @@ def models() -> list[Row]:
 
 def tasks() -> list[Row]:
     """Return every task card: name, kind, language, domain, license, source, scorer, labels, unverified, rows."""
-    from clbench.data.card import Card, list_cards, load_task_card
+    from clbench.data.tasks.card import Card, list_cards, load_task_card
 
     def row(card: Card) -> Row:
-        told = {k: card.about.get(k) for k in ("kind", "language", "domain", "license")}
+        about = {k: card.about.get(k) for k in ("kind", "language", "domain", "license")}
         listed = card.labels if isinstance(card.labels, (list, tuple)) else None
         lock = card.lock
         return {
             "name": card.name,
-            **{k: None if v is None else str(v) for k, v in told.items()},
+            **{k: None if v is None else str(v) for k, v in about.items()},
             "source": [str(s) for s in card.sources] or ["generated"],
             "scorer": card.scorer.name if card.scorer is not None else None,
             "labels": len(listed) if listed else None,
@@ -118,9 +122,9 @@ def tasks() -> list[Row]:
 
 
 def streams() -> list[Row]:
-    """Return every stream card: name, about, tasks, worlds (how many), order, reveals, online, missing."""
-    from clbench.data.card import list_cards
-    from clbench.data.streamcard import load_stream_card
+    """Return every stream card: name, about, tasks, worlds (how many), order, task_ids, online, missing, listed."""
+    from clbench.data.streams.card import load_stream_card
+    from clbench.data.tasks.card import list_cards
 
     return [
         {
@@ -129,7 +133,7 @@ def streams() -> list[Row]:
             "tasks": list(card.tasks),
             "worlds": sum(w.num for w in card.worlds),
             "order": card.order if isinstance(card.order, str) else card.order.model_dump(mode="json"),
-            "reveals": card.reveals,
+            "task_ids": card.task_ids,
             "online": card.online,
             "missing": card.missing,
             "listed": card.listed,
@@ -139,8 +143,8 @@ def streams() -> list[Row]:
 
 
 def exams() -> list[Row]:
-    """Return every exam card: name, kind, ability, suites, source, scorer, about."""
-    from clbench.data.card import list_cards, load_exam_card
+    """Return every exam card: name, kind, ability, suites, source, scorer."""
+    from clbench.data.tasks.card import list_cards, load_exam_card
 
     return [
         {
@@ -167,14 +171,14 @@ LISTERS: Mapping[str, Callable[[], list[Row]]] = {
 
 
 def line_of(what: str, row: Row) -> str:
-    """Return what stands behind a name in the listing for people."""
+    """Return the text after a name in the listing for people."""
     if what == "metrics":
         return f"{row['symbol']}: {row['about']}"
     if what == "models":
-        return f"{row['family']}, {row['bytes'] / 1e6:.1f} MB; or any checkpoint folder, or a Hub id with a revision"
+        return f"{row['family']}, {row['bytes'] / 1e6:.1f} MB; or any checkpoint folder, or a Hub id with its revision"
     if what == "tasks":
-        told = ", ".join(row[k] for k in ("kind", "language", "domain", "license") if row[k] is not None)
-        return f"unverified: {told}" if row["unverified"] else told
+        about = ", ".join(row[k] for k in ("kind", "language", "domain", "license") if row[k] is not None)
+        return f"unverified: {about}" if row["unverified"] else about
     if what == "streams":
         return f"{row['about']} [{row['listed']}]".strip()
     if what == "exams":

@@ -1,4 +1,4 @@
-"""`clbench`: verbs are listed here and loaded when they are called, so that `--help` stays fast."""
+"""`clbench`: the list of verbs. Each verb imports what it needs when it is called, so that `--help` stays fast."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from clbench.cli import (
 )
 from clbench.cli.options import complain, say, stopped_text
 from clbench.core.errors import UserError
+from clbench.core.events import quiet_libraries
 from clbench.core.extras import explained
-from clbench.core.notice import quiet_libraries
 from clbench.core.process import staying
 
 JUDGES = ("gate", "watch")
-STOPPED, CUT_OFF = 130, 141  # by Ctrl-C; by a reader that wants no more, as `| head`
+STOPPED, CUT_OFF = 130, 141  # by Ctrl-C; by a reader that closes the pipe, such as `| head`
 app = typer.Typer(
     name="clbench",
     help="Measure what a language model keeps when it keeps learning.",
@@ -51,7 +51,7 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def top(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Say which clbench this is.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Measure what a language model keeps when it keeps learning."""
     if version:
@@ -61,7 +61,7 @@ def top(
         try:
             say(f"clbench {installed('clbench')}")
         except PackageNotFoundError:
-            say("clbench, of a folder that is not installed")
+            say("clbench, from a folder that is not installed")
         raise typer.Exit
     if context.invoked_subcommand is None:
         say(context.get_help())
@@ -88,20 +88,20 @@ app.command("tune")(tune.tune)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and give its exit code: 0 done, 2 something the user can mend, 1 our bug, 130 stopped.
+    """Run the command line and return its exit code: 0 done, 2 the user can mend it, 1 a bug of ours, 130 stopped.
 
-    Verbs that judge say with 2 what they found, so with them 3 is what the user can mend.
+    Verbs that judge use 2 for what they found, so for them 3 means that the user can mend it.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     mend = 3 if given[:1] and given[0] in JUDGES else 2
     try:
         with staying():
             result = app(args=given, standalone_mode=False)
-    except SystemExit as error:  # of code that is not ours: what it leaves is no result, whatever its code says
-        if isinstance(error.__context__, BrokenPipeError):  # click makes an exit of it
+    except SystemExit as error:  # from code that is not ours: there is no result, whatever its exit code says
+        if isinstance(error.__context__, BrokenPipeError):  # click turns it into an exit
             raise error.__context__ from None
-        what = f"something that it called ended clbench with exit code {error.code}, and gave no result"
-        mend_it = "look for an exit in the file that is named as a learner, and in plug-ins; what is finished is kept"
+        what = f"code that was called ended clbench with exit code {error.code}, and there is no result"
+        mend_it = "look for an exit in the learner's file and in plug-ins; finished work is kept"
         return _refused(UserError(what, mend=mend_it), mend)
     except UserError as error:
         return _refused(error, mend)
@@ -110,10 +110,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        told = _told(error)
-        if told is not None:
-            return _refused(told, mend)
-        # typer raises the usage errors of its own click, installed or vendored: told by their names.
+        known = _as_user_error(error)
+        if known is not None:
+            return _refused(known, mend)
+        # typer raises the usage errors of its own click, installed or vendored: recognised by their names.
         return mend if _usage(error) == 2 else STOPPED
     if result == STOPPED:
         complain(stopped_text())
@@ -125,23 +125,23 @@ def _refused(error: UserError, code: int) -> int:
     return code
 
 
-def _told(error: Exception) -> UserError | None:
-    """Give what a user can mend of an error that no room has put into words: a missing extra, a path, the disk."""
+def _as_user_error(error: Exception) -> UserError | None:
+    """Return an error that the user can mend as such: a missing extra, a path, the disk; None for any other."""
     if isinstance(error, ImportError):
         return explained(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        mend = "free some space, or write elsewhere; what the store holds is kept, and the same command goes on"
-        return UserError("the disk is full", where=_named(error), mend=mend)
+        mend = "free some space, or write elsewhere; finished work is kept, and the same command resumes"
+        return UserError("the disk is full", where=_path_of(error), mend=mend)
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         mend = "raise the limit of your account or batch job, or write elsewhere"
-        return UserError("a file would be larger than the system allows (ulimit -f)", where=_named(error), mend=mend)
+        return UserError("a file would be larger than the system allows (ulimit -f)", where=_path_of(error), mend=mend)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         mend = "check that the path is right, that it can be read or written, and that the disk is not full"
-        return UserError(error.strerror[:1].lower() + error.strerror[1:], where=_named(error), mend=mend)
+        return UserError(error.strerror[:1].lower() + error.strerror[1:], where=_path_of(error), mend=mend)
     return None
 
 
-def _named(error: OSError) -> str:
+def _path_of(error: OSError) -> str:
     found = error.filename
     return os.fsdecode(found) if isinstance(found, (str, bytes)) else "" if found is None else str(found)
 
@@ -154,8 +154,8 @@ def _usage(error: Exception) -> int:
     if "ClickException" not in kinds:
         raise error
     verb = vars(error).get("cmd")
-    whole = "clbench" if verb is None or verb.name in (None, app.info.name) else f"clbench {verb.name}"
-    complain(f"{_message(error)}\n  to mend: see `{whole} --help`")
+    command = "clbench" if verb is None or verb.name in (None, app.info.name) else f"clbench {verb.name}"
+    complain(f"{_message(error)}\n  to mend: see `{command} --help`")
     return 2
 
 
@@ -163,7 +163,7 @@ def _message(error: Exception) -> str:
     text = str(error) or type(error).__name__
     if (param := vars(error).get("param")) is not None:
         name = next((opt for opt in param.opts if opt.startswith("--")), param.opts[0])
-        # "Value error" is pydantic's, by which typer reads values.
+        # "Value error" comes from pydantic, with which typer reads values.
         text = f"{name} is missing" if text.startswith("Missing ") else f"{name}: {text.removeprefix('Value error, ')}"
     wrong = text.split("'")[1] if text.startswith("No such command '") else ""
     if wrong:
@@ -180,10 +180,10 @@ def _stop(_number: int, _frame: object) -> None:
 
 
 def entry() -> None:
-    """Entry point of the installed command."""
+    """Run the installed command."""
     terminal.prepare(sys.argv[1:])
     quiet_libraries()
-    signal.signal(signal.SIGTERM, _stop)  # a batch system's end is a stop as Ctrl-C is
+    signal.signal(signal.SIGTERM, _stop)  # a batch system ends a job with it: the same as Ctrl-C
     guard.watch(broken=3 if sys.argv[1:2] and sys.argv[1] in JUDGES else 2)
     try:
         code = main()
@@ -193,6 +193,6 @@ def entry() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = CUT_OFF
     except BaseException:
-        guard.told(1)
+        guard.report_code(1)
         raise
-    sys.exit(guard.told(code))
+    sys.exit(guard.report_code(code))

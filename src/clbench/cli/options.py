@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how progress and machine are made from them."""
+"""Options that several verbs share, and the output that all of them use."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clbench.cli.terminal import is_dumb
-from clbench.core import notice
+from clbench.core import events
 from clbench.core.errors import SpecError
+from clbench.core.events import Progress, progress_listener
 from clbench.core.plain import plain, plain_json
-from clbench.core.progress import Progress, listener
 
 if TYPE_CHECKING:
     from clbench.core.spec import Machine, ModelSpec
@@ -29,17 +29,17 @@ Model = Annotated[str, typer.Argument(help="A shipped model, a checkpoint folder
 MaxTokens = Annotated[int | None, typer.Option(min=8, help="Longest input in tokens [default: the model's own].")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-KEPT = ("units", "exams")  # work whose finished parts lie in the store
+KEPT = ("units", "exams")  # work whose finished parts are in the store
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
 
 
 def model_spec(model: str, **settings: Any) -> ModelSpec:
-    """Make the spec of a model as it is named on the command line, `ID@COMMIT` for one of the Hub.
+    """Return the spec of a model as it is named on the command line, `ID@COMMIT` for one on the Hub.
 
     Raises:
         ExtraError: No model can be loaded here.
         SpecError: A value is out of range.
-        ModelError: There is no such model, or it has fewer positions than are asked for.
+        ModelError: There is no such model, or it has fewer positions than `max_tokens`.
     """
     from clbench.core.extras import need_models
     from clbench.core.spec import ModelSpec
@@ -52,7 +52,7 @@ def model_spec(model: str, **settings: Any) -> ModelSpec:
 
 
 def store_folder(given: Path | None) -> Path:
-    """Give the store's folder: the given one, else $CLBENCH_STORE, else `clbench-store`.
+    """Return the store's folder: the given one, else $CLBENCH_STORE, else `clbench-store`.
 
     Raises:
         SpecError: It, or a part of its path, is a file.
@@ -61,18 +61,18 @@ def store_folder(given: Path | None) -> Path:
     for part in (folder, *folder.parents):
         what = "is a file, not a folder" if part.exists() else "is a link that leads nowhere"
         if not part.is_dir() and (part.exists() or part.is_symlink()):
-            raise SpecError(f"{part} {what}", where="--store", mend="name a folder; it is made if missing")
+            raise SpecError(f"{part} {what}", where="--store", mend="name a folder; it is created if missing")
     return folder
 
 
 def machine(store: Path | None, data: Path | None, workers: int | None, device: str = "auto") -> Machine:
-    """Make the machine that a command runs on.
+    """Return the machine that a command runs on.
 
     Raises:
         SpecError: A value is out of range.
     """
     from clbench.core.spec import Machine
-    from clbench.data.fetch import data_root
+    from clbench.data.tasks.fetch import data_root
     from clbench.engine.resolve import validated
     from clbench.store.origin import cores
 
@@ -87,13 +87,13 @@ def machine(store: Path | None, data: Path | None, workers: int | None, device: 
 
 @contextmanager
 def progress_bars() -> Generator[None]:
-    """Show progress with ETA on stderr; plain lines, at most one in ten seconds, where stderr is no terminal."""
+    """Show progress with the time left on stderr; without a terminal, as at most one line in ten seconds."""
     show = _bars() if sys.stderr.isatty() and not is_dumb() else _lines()
     with show:
         yield
 
 
-_reached: list[Progress] = []  # the last report on the whole work, if any
+_reached: list[Progress] = []  # the last progress of all work together, if any
 
 
 def _note(progress: Progress) -> None:
@@ -102,8 +102,8 @@ def _note(progress: Progress) -> None:
 
 
 def stopped_text() -> str:
-    """Return what to say when a command is stopped: how much of the work is kept, as far as it was reported."""
-    again = "the same command goes on from here"
+    """Return the message of a stopped command: how much of the work is kept, if that was reported."""
+    again = "the same command resumes here"
     if not _reached or _reached[0].what not in KEPT:
         return f"stopped; {again}"
     last = _reached[0]
@@ -129,7 +129,7 @@ def _bars() -> Generator[None]:
 
     def tell(progress: Progress) -> None:
         _note(progress)
-        name = "whole" if progress.slot == 0 else progress.what
+        name = "all" if progress.slot == 0 else progress.what
         if progress.slot not in slots or slots[progress.slot][0] != name:
             if progress.slot in slots:
                 bars.remove_task(slots[progress.slot][1])  # pyright: ignore[reportArgumentType]  # rich's TaskID is an int
@@ -139,13 +139,13 @@ def _bars() -> Generator[None]:
     def above(text: str) -> None:
         bars.console.print(f"notice: {text}", markup=False, highlight=False, soft_wrap=True)
 
-    token, heard = listener.set(tell), notice.listener.set(above)
+    token, heard = progress_listener.set(tell), events.notice_listener.set(above)
     try:
         with bars:
             yield
     finally:
-        listener.reset(token)
-        notice.listener.reset(heard)
+        progress_listener.reset(token)
+        events.notice_listener.reset(heard)
 
 
 @contextmanager
@@ -169,23 +169,23 @@ def _lines() -> Generator[None]:
             sys.stderr.write(f"{progress.what}: {progress.done} of {progress.total} after {spent:.0f} s{left}\n")
             sys.stderr.flush()
 
-    token = listener.set(tell)
+    token = progress_listener.set(tell)
     try:
         yield
     finally:
-        listener.reset(token)
+        progress_listener.reset(token)
 
 
 def say(text: str) -> None:
-    """Write a line of a result on stdout; what strangers wrote into it is made plain."""
+    """Write a line on stdout, with control characters escaped."""
     sys.stdout.write(plain(text) + "\n")
 
 
 def say_json(value: Any) -> None:
-    """Write a value on stdout as JSON that reads back as the same and moves no terminal."""
+    """Write a value on stdout as JSON, with control characters as JSON escapes."""
     sys.stdout.write(plain_json(json.dumps(value, indent=1, ensure_ascii=False)) + "\n")
 
 
 def complain(text: str) -> None:
-    """Write on stderr what went wrong; what strangers wrote into it is made plain."""
+    """Write an error on stderr, with control characters escaped."""
     sys.stderr.write(f"clbench: {plain(text)}\n")

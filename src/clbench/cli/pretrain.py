@@ -1,4 +1,4 @@
-"""`clbench pretrain`: make the tiny models from their recipe."""
+"""`clbench pretrain`: train the tiny models from their recipe."""
 
 from __future__ import annotations
 
@@ -12,38 +12,44 @@ import typer
 from clbench.cli.options import progress_bars, say
 
 if TYPE_CHECKING:
-    from clbench.models.pretrain import Material
+    from clbench.models.pretraining.recipe import Material
 
 
 def pretrain(
     recipe: Annotated[Path, typer.Argument(help="The recipe (YAML): `models`, each with its settings.")],
-    only: Annotated[str | None, typer.Option(help="Make only this model.")] = None,
+    only: Annotated[str | None, typer.Option(help="Train only this model.")] = None,
     out: Annotated[Path, typer.Option(help="Folder under which checkpoints are written.")] = Path("pretrained"),
 ) -> None:
-    """Make the shipped tiny models anew, from nothing, on generated data."""
-    from clbench.core.errors import SpecError, did_you_mean, near_paths
+    """Train the shipped tiny models from scratch, on generated data."""
+    from clbench.core.errors import SpecError, did_you_mean
+    from clbench.core.events import report_progress
     from clbench.core.extras import need_models
-    from clbench.core.progress import report
-    from clbench.data.cardfile import read_text
+    from clbench.data.tasks.card_file import read_text
+    from clbench.data.tasks.card_folder import find_recipe
     from clbench.engine.resolve import validated
 
-    need_models("making models")
-    if not recipe.exists():
-        raise SpecError("there is no such recipe", where=str(recipe), mend=near_paths(recipe))
-    from clbench.models.pretrain import Recipe
-    from clbench.models.pretrain import pretrain as make
+    need_models("pretraining")
+    recipe = find_recipe(recipe)
+    from clbench.models.pretraining.pretrain import pretrain as make
+    from clbench.models.pretraining.recipe import Recipe
 
     found: Any = read_text(recipe).values.get("models")
     if not isinstance(found, list):
-        raise SpecError("the recipe lists no `models`", where=str(recipe), mend="see recipes/pretrain-tiny.yaml")
+        raise SpecError(
+            "the recipe lists no `models`",
+            where=str(recipe),
+            mend="see the shipped one: clbench pretrain pretrain-tiny",
+        )
     recipes: list[Recipe] = [validated(Recipe, values, "models") for values in found]
     names = [r.name for r in recipes]
     if only is not None and only not in names:
-        raise SpecError(f"the recipe makes no {only!r}", where="--only", mend=did_you_mean(only, names))
+        raise SpecError(f"the recipe has no model {only!r}", where="--only", mend=did_you_mean(only, names))
     for each in recipes:
         if only in (None, each.name):
             with progress_bars():
-                record = make(each, _material(each.shares), out / each.name, lambda p: report(replace(p, slot=0)))
+                record = make(
+                    each, _material(each.shares), out / each.name, lambda p: report_progress(replace(p, slot=0))
+                )
             scores = ", ".join(f"{name} {values['score']:.2f}" for name, values in record["scores"].items())
             say(f"{each.name}: {record['parameters']:,} parameters in {record['wall_s']:.0f} s; {scores}")
 
@@ -51,10 +57,10 @@ def pretrain(
 def _material(shares: Mapping[str, float]) -> Material:
     from clbench.core.types import Decode
     from clbench.data.worlds import abilities
-    from clbench.models.pretrain import Material
+    from clbench.models.pretraining.recipe import Material
 
     exams = {
-        name: (abilities.generate(name, 64, 7, "exam"), Decode(kind=a.kind, max_tokens=24), a.chance)
+        name: (abilities.generate(name, 64, 7, "exam"), Decode(kind=a.kind, max_tokens=24), a.guess_rate)
         for name, a in abilities.ABILITIES.items()
     }
     return Material(

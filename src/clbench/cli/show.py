@@ -1,4 +1,4 @@
-"""`clbench list` and `clbench show`: what there is, and what it looks like to a model."""
+"""`clbench list` and `clbench show`: list what exists, and show it as a model sees it."""
 
 from __future__ import annotations
 
@@ -30,19 +30,24 @@ def list_(what: Annotated[What, typer.Argument(help="What to list.")], as_json: 
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A stream, task or exam card, or its path.")],
+    name: Annotated[str, typer.Argument(help="A stream, task or exam card, or its path; or a learner.")],
     num: Annotated[int, typer.Argument(help="How many examples.", min=1)] = 3,
     data: Data = None,
     model: Annotated[str | None, typer.Option(help="Render and count tokens as this model does.")] = None,
 ) -> None:
-    """Draw a stream, or show examples of a task or exam exactly as the model sees them."""
-    from clbench.data.fetch import data_root
-    from clbench.data.show import examples_of, find
+    """Show a stream, a learner, or examples of a task or exam exactly as the model sees them."""
+    from clbench.core import plugins
+    from clbench.data.exams.show import examples_of, find
+    from clbench.data.tasks.fetch import data_root
+
+    if name in plugins.names("learner"):
+        _show_learner(name)
+        return
 
     root = data_root(data)
     kind, name = find(name)
     if kind == "streams":
-        _draw(name, root)
+        _show_stream(name, root)
         return
     net = _net(model) if model else None
     for place, example in examples_of(name, num, root):
@@ -58,16 +63,26 @@ def show(
             say(f"[choices] {', '.join(example.choices[:20])}{' ...' if len(example.choices) > 20 else ''}")
 
 
-def _draw(name: str, root: Path | None) -> None:
-    from clbench.data.outline import stream_outline
-    from clbench.data.stream import open_stream
-    from clbench.report.outline import outline_table, similarity_table
-    from clbench.report.words import WORDS
+def _show_learner(name: str) -> None:
+    from clbench.cli.listing import learners
 
-    outline = stream_outline(open_stream(name, root))
+    row = next(row for row in learners() if row["name"] == name)
+    for trait, value in row.items():
+        said = ", ".join(map(str, value)) if isinstance(value, list) else value
+        if trait != "settings" and said not in (None, ""):
+            say(f"{trait}: {said}")
+
+
+def _show_stream(name: str, root: Path | None) -> None:
+    from clbench.data.streams.stream import open_stream
+    from clbench.data.streams.summary import stream_outline
+    from clbench.report.page.stream_page import lessons_table, similarity_table
+    from clbench.report.tables.translations import TRANSLATIONS
+
+    summary = stream_outline(open_stream(name, root))
     out = console()
-    out.print(outline_table(outline, WORDS["en"]))
-    alike = similarity_table(outline, WORDS["en"])
+    out.print(lessons_table(summary, TRANSLATIONS["en"]))
+    alike = similarity_table(summary, TRANSLATIONS["en"])
     if alike is not None:
         out.print(alike)
 
@@ -77,7 +92,7 @@ def _net(model: str) -> Net:
     from clbench.core.spec import Machine, ModelSpec
 
     need_models("showing what a model reads")
-    from clbench.models.net import load_net
+    from clbench.models.load import load_net
 
     name, _, revision = model.partition("@")
     return load_net(ModelSpec(name=name, revision=revision or None), Machine(store=Path()))

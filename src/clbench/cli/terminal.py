@@ -1,4 +1,4 @@
-"""The terminal: whatever it can show, nothing dies on it; what it cannot show is escaped."""
+"""The terminal: what it cannot show is escaped, so that no text breaks the output."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from clbench.core.plain import plain
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
 
-# Signs that our own tables are drawn with, as a terminal without them shows them. Everything else may be data, and
-# data is escaped, so that it can still be told what it was.
+# Replacements for the signs of our own tables. Everything else may be data, and data is escaped, so that it can still
+# be read back.
 SIGNS = {"±": "+/-", "↑": "^", "↓": "v"}
 BOX = range(0x2500, 0x2580)
 UPRIGHT, LEVEL = "│┃║╎╏┆┇┊┋", "─━═╌╍┄┅┈┉╴╶╸╺"
 
 
 def prepare(arguments: Sequence[str]) -> None:
-    """Let stdout and stderr take every text; JSON is plain ASCII where stdout is not UTF-8, so it stays JSON.
+    """Set up stdout and stderr for every text; where stdout is not UTF-8, JSON is ASCII, so that it stays valid.
 
     Args:
-        arguments: Of the command line.
+        arguments: The command line.
     """
     machine = "--json" in arguments or "--format=json" in arguments or _asks_for_json(arguments)
     for stream, exact in ((sys.stdout, machine), (sys.stderr, False)):
@@ -39,37 +39,36 @@ def prepare(arguments: Sequence[str]) -> None:
             stream.reconfigure(encoding="ascii", errors=errors)
         else:
             stream.reconfigure(errors=errors)
-    sys.excepthook = _broke
+    sys.excepthook = _write_traceback
 
 
-def _broke(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
-    """Write a traceback, ours or of a user's file, as Python does; its messages may hold anybody's text."""
+def _write_traceback(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
+    """Write a traceback as Python does, with control characters escaped: its messages may hold anybody's text."""
     sys.stderr.write(plain("".join(traceback.format_exception(kind, error, place))))
 
 
 def console() -> Console:
-    """Return where tables are drawn on stdout: what strangers wrote into them is neither markup nor obeyed.
+    """Return a console on stdout that takes no text for markup or control characters.
 
-    A console's own signs (colours, links) are added to its segments when these are written, so every segment's text is
-    somebody's text.
+    Rich adds its own control codes (colours, links) when it writes segments, so the text of every segment is data.
     """
     from rich.console import Console
 
-    found = Console(
+    result = Console(
         width=None if sys.stdout.isatty() else 160, markup=False, emoji=False, highlight=False, safe_box=True
     )
-    found.push_render_hook(_Plain())  # pyright: ignore[reportArgumentType]  # its class would be imported for --help too
-    return found
+    result.push_render_hook(_Plain())  # pyright: ignore[reportArgumentType]  # importing its class would slow --help
+    return result
 
 
 class _Plain:
-    """A render hook: what is printed is drawn, and the text of every segment made plain."""
+    """Render hook that makes the text of every segment plain."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_Drawn(each) for each in renderables]
+        return [_PlainRenderable(each) for each in renderables]
 
 
-class _Drawn:
+class _PlainRenderable:
     def __init__(self, inside: ConsoleRenderable) -> None:
         self._inside = inside
 
@@ -87,26 +86,26 @@ def _is_utf8(encoding: str) -> bool:
 
 
 def is_dumb() -> bool:
-    """Tell whether the terminal cannot move its cursor, so that bars would fill it with copies of themselves."""
+    """Return whether the terminal cannot move its cursor, so that progress bars would fill it."""
     return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
-def escaped(text: str) -> str:
-    r"""Write characters as JSON does.
+def escape_json(text: str) -> str:
+    r"""Return the characters as JSON escapes.
 
     Example:
-        >>> escaped("é中😀")
+        >>> escape_json("é中😀")
         '\\u00e9\\u4e2d\\ud83d\\ude00'
     """
     units = text.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
-def shown(text: str) -> str:
-    r"""Write characters as a poor terminal can show them: rules of tables as lines, everything else escaped.
+def replace_signs(text: str) -> str:
+    r"""Return the characters as any terminal can show them: table rules as lines, everything else escaped.
 
     Example:
-        >>> shown("━│±中")
+        >>> replace_signs("━│±中")
         '-|+/-\\u4e2d'
     """
     return "".join(_sign(c) for c in text)
@@ -115,18 +114,18 @@ def shown(text: str) -> str:
 def _sign(character: str) -> str:
     if ord(character) in BOX:
         return "|" if character in UPRIGHT else "-" if character in LEVEL else "+"
-    return SIGNS.get(character) or escaped(character)
+    return SIGNS.get(character) or escape_json(character)
 
 
 def _exact_error(error: UnicodeError) -> tuple[str, int]:
-    return _replaced(error, escaped)
+    return _replacement(error, escape_json)
 
 
 def _shown_error(error: UnicodeError) -> tuple[str, int]:
-    return _replaced(error, shown)
+    return _replacement(error, replace_signs)
 
 
-def _replaced(error: UnicodeError, how: Callable[[str], str]) -> tuple[str, int]:
+def _replacement(error: UnicodeError, how: Callable[[str], str]) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return how(error.object[error.start : error.end]), error.end

@@ -1,4 +1,4 @@
-"""`clbench watch`: does something decline over many rounds?"""
+"""`clbench watch`: does an ability decline over many checkpoints?"""
 
 from __future__ import annotations
 
@@ -15,28 +15,32 @@ ALARM, NOT_WATCHED = 2, 4
 
 def watch(
     path: Annotated[Path, typer.Argument(help="A store, a result folder, or a folder that holds some.")],
-    first: Annotated[int, typer.Option(min=2, help="Rounds that say how it was.")] = 5,
-    rate: Annotated[float, typer.Option(min=1e-4, max=0.5, help="False-alarm rate over all series and rounds.")] = 0.05,
+    first: Annotated[
+        int, typer.Option(min=2, help="Number of first checkpoints that later ones are compared with.")
+    ] = 5,
+    rate: Annotated[
+        float, typer.Option(min=1e-4, max=0.5, help="False-alarm rate over all series and checkpoints.")
+    ] = 0.05,
     only: Annotated[list[str] | None, typer.Option(help="Watch these runs only (repeatable).")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Also write the trends as an HTML page: a folder, or a file that ends in .html.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show every ability's trend; ring where one falls: exit 0 quiet, 2 alarm, 4 too few rounds, 3 usage, 1 error."""
-    from clbench.report import watch as made
-    from clbench.report import watch_text as texts
-    from clbench.report.gather import distinct, read_runs
-    from clbench.report.html import page_at
+    """Show every ability's trend; exit 0 quiet, 2 alarm, 4 too few checkpoints, 3 usage, 1 error."""
+    from clbench.report.decide import watch as trends
+    from clbench.report.decide import watch_text as texts
+    from clbench.report.page.html import page_at
+    from clbench.report.runs.load import distinct, read_runs
     from clbench.store.history import history
 
-    passed = history(path) if path.is_dir() else []
-    runs = read_runs([path]) if not passed or (path / "runs").is_dir() else []
+    tested = history(path) if path.is_dir() else []
+    runs = read_runs([path]) if not tested or (path / "runs").is_dir() else []
     runs = distinct([r for r in runs if not only or r.spec.name in only])
-    series = [*made.run_series(runs), *(made.gate_series(passed) if not only else [])]
+    series = [*trends.run_series(runs), *(trends.gate_series(tested) if not only else [])]
     if not series:
-        raise SpecError("there is nothing to watch", where=str(path), mend="name a store with runs or gates")
-    found = made.watched(series, first, rate)
+        raise SpecError("there is nothing to watch", where=str(path), mend="name a store with runs or gate results")
+    found = trends.watch_series(series, first, rate)
     say_json(texts.as_json(found, rate)) if as_json else say(texts.as_table(found, rate))
     if out is not None:
         page = page_at(out, "watch.html")

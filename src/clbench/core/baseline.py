@@ -1,4 +1,4 @@
-"""What a checkpoint could do at one time: scores item by item, and what they are bound to."""
+"""What a checkpoint could do at one time: scores item by item, and the conditions that they depend on."""
 
 from __future__ import annotations
 
@@ -6,52 +6,54 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
+from clbench.core.atomic_write import write_atomically
 from clbench.core.errors import DataError, near_paths
+from clbench.core.item_scores import ExamScores, LessonScores
 from clbench.core.keys import canonical, digest
-from clbench.core.sheets import Row, Sheet
 from clbench.core.spec import ModelSpec
-from clbench.core.types import ExamKind, Frozen
-from clbench.core.whole import write_whole
+from clbench.core.types import ExamKind
+from clbench.core.value import Renamed, Value
 
 FORMAT = 2  # 1 knows neither parts nor machine, and its seal holds the time
 SHORTEST = 8  # characters of a seal that tell it from others
-UNKNOWN = "not known"  # a part that the clbench which made a baseline did not look at
+UNKNOWN = "not known"  # a part that the clbench which made a baseline did not record
 
 
-class Taken(Frozen):
-    """One exam that was sat.
+class BaselineExam(Renamed):
+    """One exam of a baseline.
 
     Attributes:
-        kind, ability, chance: Of the exam.
-        sheet: Its items and their scores, in row 0; rows 1, 2, ... are those of the same model asked again.
-        answers: What was said, shortened, in the order of the items.
+        kind, ability, guess_rate: Of the exam.
+        scores: Its items and their scores, in row 0; rows 1, 2, ... are those of the same model asked again.
+        answers: The answers, shortened, in the order of the items.
     """
 
     kind: ExamKind
     ability: str
-    chance: float
-    sheet: Sheet
+    guess_rate: float
+    scores: ExamScores
     answers: tuple[str, ...]
+    formerly: ClassVar[Mapping[str, str]] = {"chance": "guess_rate", "sheet": "scores"}
 
 
-class Baseline(Frozen):
-    """All exams that one checkpoint has sat.
+class Baseline(Value):
+    """The results of all exams of one checkpoint.
 
     Attributes:
-        format: Of the file.
+        format: The format of the file.
         model: The checkpoint and how it was loaded.
-        identity: Digest of what its answers depend on: weights, tokenizer, template, precision, longest input.
+        identity: Digest of all that its answers depend on: weights, tokenizer, template, precision, longest input.
         names: Exams and suites as they were asked for.
         items: Most questions per exam, as asked for.
-        exams: What came of them.
+        exams: The results of the exams.
         made: When, in UTC.
-        clbench: Version that made it.
+        clbench: The version of clbench that made it.
         parts: What decides how the weights are asked -> its value or digest: "chat template", "tokenizer", ...; empty
-            if not known.
+            if unknown.
         machine: Where it was asked: "device", "torch", ...; empty if not known.
         seal: Digest of everything else but the time: a file that was changed does not fit it, and equal content gives
             an equal seal.
@@ -62,22 +64,21 @@ class Baseline(Frozen):
     identity: str
     names: tuple[str, ...]
     items: int | None
-    exams: tuple[Taken, ...]
+    exams: tuple[BaselineExam, ...]
     made: str = ""
     clbench: str = ""
     parts: Mapping[str, str] = {}
     machine: Mapping[str, str] = {}
     seal: str = ""
-    later: ClassVar[frozenset[str]] = frozenset({"parts", "machine"})
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"parts", "machine"})
 
     def sealed(self) -> Baseline:
-        """Give a copy with its seal."""
-        timeless = {"seal": "", "made": self.made if self.format == 1 else ""}
-        return self.model_copy(update={"seal": digest(self.model_copy(update=timeless))})
+        """Return a copy with its seal."""
+        return self.model_copy(update={"seal": _seal_of(json.loads(canonical(self)))})
 
 
 def differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Give (name, old, new) of what both sides know and say otherwise, or only one has; nothing if one knows nothing.
+    """Return (name, old, new) of all differences; [] if one side knows nothing.
 
     Example:
         >>> differing({"tokenizer": "a", "read in": "float32"}, {"tokenizer": "b", "read in": "float32"})
@@ -91,62 +92,69 @@ def differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str,
 
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
-    """Write a sealed baseline, in place of whatever is there, which stays where this does not work out."""
+    """Write a sealed baseline in place of an old file, which stays if the writing fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, canonical(baseline.sealed()) + "\n")
+    write_atomically(path, canonical(baseline.sealed()) + "\n")
 
 
 def read_baseline(path: Path, seal: str | None = None) -> Baseline:
-    """Read what `write_baseline` wrote.
+    """Return the baseline in a file.
 
     Args:
         path: The file.
-        seal: The seal that it must bear, where the caller keeps that apart from the file; its beginning, of
-            `SHORTEST` characters or more, will do.
+        seal: The seal that the baseline must have, if the caller keeps it apart from the file; its first `SHORTEST`
+            characters or more are enough.
 
     Raises:
-        DataError: It is missing, no baseline, of a newer format, was changed, or bears another seal; or
-            what it must bear is no seal.
+        DataError: It is missing, not a baseline, of a newer format, was changed, or has another seal; or `seal` is
+            not a seal.
     """
     again = "make it anew with `clbench baseline`"
     try:
-        found = Baseline.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        written = json.loads(path.read_text(encoding="utf-8"))
+        found = Baseline.model_validate(written)
     except FileNotFoundError:
         raise DataError("there is no such baseline", where=str(path), mend=f"{near_paths(path)}; or {again}") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValidationError) as error:
-        raise DataError(f"is no baseline: {str(error).splitlines()[0]}", where=str(path), mend=again) from None
+        raise DataError(f"is not a baseline: {str(error).splitlines()[0]}", where=str(path), mend=again) from None
     if found.format > FORMAT:
         raise DataError(f"format {found.format} is newer than this clbench", where=str(path), mend="update clbench")
-    if found.sealed().seal != found.seal:
+    if _seal_of(written) != found.seal:
         raise DataError("the baseline was edited: its seal does not fit its content", where=str(path), mend=again)
     if why := _unfit(found):
         raise DataError(f"the baseline does not fit together: {why}", where=str(path), mend=again)
     if seal is not None and len(seal) < SHORTEST:
-        what = f"{seal!r} is no seal: {SHORTEST} or more of its characters are wanted"
-        raise DataError(what, where="--seal", mend="is the variable that holds it empty? `clbench baseline` told it")
+        what = f"{seal!r} is not a seal: {SHORTEST} or more of its characters are needed"
+        raise DataError(what, where="--seal", mend="is the variable that holds it empty? `clbench baseline` printed it")
     if seal is not None and not found.seal.startswith(seal):
-        mend = f"the file bears {found.seal[:16]}; use the right file, or the seal that `clbench baseline` told"
-        raise DataError(f"the baseline does not bear the seal {seal[:16]}", where=str(path), mend=mend)
+        mend = f"the file has {found.seal[:16]}; use the right file, or the seal that `clbench baseline` printed"
+        raise DataError(f"the baseline does not have the seal {seal[:16]}", where=str(path), mend=mend)
     return found
 
 
+def _seal_of(written: Mapping[str, Any]) -> str:
+    """Return the digest of a baseline as its file holds it, with the names that its fields had then."""
+    made = written.get("made", "") if written.get("format", FORMAT) == 1 else ""
+    return digest({**written, "seal": "", "made": made})
+
+
 def _unfit(baseline: Baseline) -> str:
-    """Say what no baseline has that was taken; "" where there is nothing."""
-    names = [t.sheet.exam for t in baseline.exams]
+    """Return why a file cannot be a genuine baseline; "" if it can."""
+    names = [t.scores.exam for t in baseline.exams]
     if not names:
         return "it holds no exam, so nothing can be compared"
     if twice := sorted({n for n in names if names.count(n) > 1}):
         return f"exam {twice[0]!r} is there twice"
     if baseline.format < 1:
         return f"there has been no format {baseline.format}"
-    return next((f"exam {t.sheet.exam!r}: {why}" for t in baseline.exams if (why := _odd(t))), "")
+    return next((f"exam {t.scores.exam!r}: {why}" for t in baseline.exams if (why := _odd(t))), "")
 
 
-def _odd(taken: Taken) -> str:
-    sheet, num = taken.sheet, len(taken.sheet.ids)
+def _odd(exam: BaselineExam) -> str:
+    sheet, num = exam.scores, len(exam.scores.ids)
     wrong = {
         "it has no items, or one twice": not num or len(set(sheet.ids)) < num,
-        f"guessing gives {taken.chance}": not 0 <= taken.chance <= 1,
+        f"guessing gives {exam.guess_rate}": not 0 <= exam.guess_rate <= 1,
         f"{len(sheet.groups)} groups for {num} items": bool(sheet.groups) and len(sheet.groups) != num,
         "it is not there once, with one row of scores": list(sheet.rows) != [0],
     }
@@ -154,7 +162,7 @@ def _odd(taken: Taken) -> str:
     return first or _odd_row(sheet.rows[0], num)
 
 
-def _odd_row(row: Row, num: int) -> str:
+def _odd_row(row: LessonScores, num: int) -> str:
     if len(row.scores) != num or len(row.parts) not in (0, num):
         return f"{len(row.scores)} scores and {len(row.parts)} parts for {num} items"
     if any(not 0 <= value <= 1 for value in row.values().tolist() if not math.isnan(value)):

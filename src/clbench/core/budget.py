@@ -9,8 +9,8 @@ from clbench.core.keys import digest
 from clbench.core.spec import ExamBudget
 
 
-class Asked(Protocol):
-    """What decides whether a cell is due: an exam, or a column of a finished matrix."""
+class ExamColumn(Protocol):
+    """A column for which cells are due: an exam, or a column of a finished matrix."""
 
     @property
     def name(self) -> str:
@@ -19,12 +19,12 @@ class Asked(Protocol):
 
     @property
     def taught(self) -> int | None:
-        """First step that teaches it; None for abilities."""
+        """The first lesson that teaches it; None for abilities."""
         ...
 
 
-def due_columns(columns: Sequence[Asked], step: int, last: int, budget: ExamBudget) -> tuple[int, ...]:
-    """Give the columns that are due in row `step` of 0..`last`, in order.
+def due_columns(columns: Sequence[ExamColumn], lesson: int, last: int, budget: ExamBudget) -> tuple[int, ...]:
+    """Return the columns that are due after a lesson (row `lesson` of 0..`last`), in order.
 
     Example:
         >>> from clbench.core.matrix import Column
@@ -33,11 +33,11 @@ def due_columns(columns: Sequence[Asked], step: int, last: int, budget: ExamBudg
         [(0, 1, 2), (0,), (0, 1), (0, 1, 2)]
     """
     anchors = anchors_of(columns, budget)
-    return tuple(i for i, column in enumerate(columns) if _is_due(column, step, last, budget, anchors))
+    return tuple(i for i, column in enumerate(columns) if _is_due(column, lesson, last, budget, anchors))
 
 
-def anchors_of(columns: Sequence[Asked], budget: ExamBudget) -> frozenset[str]:
-    """Give the names of the anchors: the own tasks whose hashes are smallest.
+def anchors_of(columns: Sequence[ExamColumn], budget: ExamBudget) -> frozenset[str]:
+    """Return the names of the anchors: the tasks of the stream whose hashes are smallest.
 
     A task that is added to a stream takes the place of at most one anchor, and the others stay.
     """
@@ -45,14 +45,14 @@ def anchors_of(columns: Sequence[Asked], budget: ExamBudget) -> frozenset[str]:
     return frozenset(own[: budget.anchors or 0])
 
 
-def _is_due(column: Asked, step: int, last: int, budget: ExamBudget, anchors: frozenset[str]) -> bool:
-    if step in (0, last) or budget.policy == "full":
+def _is_due(column: ExamColumn, lesson: int, last: int, budget: ExamBudget, anchors: frozenset[str]) -> bool:
+    if lesson in (0, last) or budget.policy == "full":
         return True
-    on_time = budget.every is None or step % budget.every == 0
+    on_time = budget.every is None or lesson % budget.every == 0
     if column.taught is None:
         return on_time
     if budget.policy == "every":
-        return step == column.taught or (step > column.taught and on_time)
+        return lesson == column.taught or (lesson > column.taught and on_time)
     if budget.policy == "anchors":
-        return step == column.taught or (step > column.taught and column.name in anchors)
-    return step >= column.taught
+        return lesson == column.taught or (lesson > column.taught and column.name in anchors)
+    return lesson >= column.taught

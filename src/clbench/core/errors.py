@@ -7,7 +7,7 @@ UserError            exit 2, no traceback: what is wrong, where, how to mend it
 +-- ModelError       a checkpoint folder, a tokenizer, an ability the model lacks
 +-- StoreError       a store that cannot be read or written
 +-- LearnerError     a learner that does not do what its contract says
-+-- LessonError      training cannot go on (non-finite loss); names step, lesson, checkpoint
++-- LessonError      training cannot go on (non-finite loss); names lesson, optimiser step, checkpoint
 +-- ExtraError       a package of an extra is not installed, or does not import
 +-- WorkerError      a process that should make stages did not start, or ended
 """
@@ -24,7 +24,7 @@ class UserError(Exception):
 
     Args:
         what: What is wrong with this value, as a sentence.
-        where: File and line, field path or command-line flag; empty if there is none.
+        where: File and line, field path or command-line flag; may be empty.
         mend: What to do about it.
     """
 
@@ -35,7 +35,7 @@ class UserError(Exception):
         self.mend = mend
 
     def __str__(self) -> str:
-        """Render as `where: what` and a second line on how to mend it."""
+        """Return `where: what` and a second line on how to mend it."""
         head = f"{self.where}: {self.what}" if self.where else self.what
         return f"{head}\n  to mend: {self.mend}" if self.mend else head
 
@@ -49,7 +49,7 @@ class DataError(UserError):
 
 
 class AbsentError(DataError):
-    """A card, or the data that it names, is not here: nothing is wrong with what is."""
+    """A card, or the data that it names, is missing."""
 
 
 class ModelError(UserError):
@@ -65,7 +65,7 @@ class LessonError(UserError):
 
 
 class ExtraError(UserError):
-    """A package that `pip install clbench` alone does not bring is missing."""
+    """A package that `pip install clbench` alone does not install is missing."""
 
 
 class WorkerError(UserError):
@@ -73,14 +73,14 @@ class WorkerError(UserError):
 
 
 class LearnerError(UserError):
-    """A learner does not do what its contract says, for example answers other questions than it was asked."""
+    """A learner breaks its contract, for example answers other questions than it was asked."""
 
 
 MOST_SAID = 300  # characters of an error's own text that are passed on
 
 
 def said_of(error: BaseException) -> str:
-    """Give the kind of an error and the first line that it says, short; also of one whose text cannot be had.
+    """Return the type of an error and the first line of its text, shortened; also if its text raises an error.
 
     Example:
         >>> said_of(ValueError("no"))
@@ -95,7 +95,7 @@ def said_of(error: BaseException) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Say which known names are near `name`, or which there are.
+    """Return a hint of known names that are similar to `name`, or of all of them.
 
     Example:
         >>> did_you_mean("repaly", ["replay", "sft"])
@@ -107,15 +107,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if near:
         return "did you mean " + " or ".join(repr(n) for n in near) + "?"
-    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-    return f"known: {shown}" if names else "there are none"
+    listing = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return f"known: {listing}" if names else "there are none"
 
 
 def near_paths(path: Path) -> str:
-    """Name the files and folders that a path which does not exist may mean: those beside it with a like name.
+    """Return a hint of the files and folders that a missing path may mean: those beside it with similar names.
 
     Returns:
-        "did you mean 'out/checkpoint-20'?"; where the path leads nowhere earlier, up to which folder it exists.
+        "did you mean 'out/checkpoint-20'?"; or up to which folder the path exists.
     """
     parent = path.expanduser().parent
     if not parent.is_dir():

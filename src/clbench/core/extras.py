@@ -1,4 +1,4 @@
-"""Extras: what `pip install clbench` alone does not bring, and which extra brings it. Nothing is imported here."""
+"""Extras: packages that `pip install clbench` alone does not install, and the extra of each. Imports none of them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from clbench.core.errors import ExtraError, said_of
 # Extra -> the modules that clbench imports of it.
 MODULES: Mapping[str, tuple[str, ...]] = {
     "train": ("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors", "rouge_score", "sacrebleu"),
-    "data": ("datasets", "pyarrow"),
+    "data": ("datasets", "pyarrow", "pandas"),
     "abilities": ("lm_eval", "langdetect", "jieba", "nltk", "punkt"),
     "energy": ("pynvml",),
     "mlflow": ("mlflow",),
     "wandb": ("wandb",),
     "trackio": ("trackio",),
 }
-# Without these no model is loaded; the others of "train" serve single methods and scorers, which ask for them.
+# Needed to load a model; the others of "train" serve single methods and scorers, which ask for them.
 TO_LOAD = ("torch", "transformers", "accelerate")
 
 
 def install(extra: str) -> str:
-    """Return the command that brings an extra."""
+    """Return the command that installs an extra."""
     return f'pip install "clbench[{extra}]"'
 
 
 def absent(modules: Iterable[str]) -> list[str]:
-    """Return those of some modules that are not installed, in their order."""
+    """Return the modules that are not installed, in their order."""
     return [name for name in modules if not _is_here(name)]
 
 
@@ -39,20 +39,35 @@ def _is_here(name: str) -> bool:
 
 
 def need_models(what: str) -> None:
-    """Refuse, before anything is opened or planned, what needs a model where none can be loaded.
+    """Refuse work that needs a model if none can be loaded, before anything is opened or planned.
 
     Args:
         what: The work, for the message: "a run", "an exam".
 
     Raises:
-        ExtraError: Names the missing modules and the extra that brings them.
+        ExtraError: Names the missing modules and the extra that installs them.
     """
     if lacking := absent(TO_LOAD):
         raise ExtraError(f"{what} needs {_listed(lacking)}", mend=install("train"))
 
 
+def need(extra: str, module: str, what: str) -> None:
+    """Refuse what needs a module of an extra where it is not installed.
+
+    Args:
+        extra: The extra that brings it.
+        module: The module.
+        what: The work, for the message: "a table of figures".
+
+    Raises:
+        ExtraError: Names the module and the extra.
+    """
+    if lacking := absent([module]):
+        raise ExtraError(f"{what} needs {_listed(lacking)}", mend=install(extra))
+
+
 def explained(error: ImportError) -> ExtraError | None:
-    """Return what to tell the user of an import that failed, or None where it is no module of an extra."""
+    """Return the error for the user of a failed import; None if the module does not belong to an extra."""
     root = error.name.partition(".")[0] if isinstance(error.name, str) else ""
     found = next((extra for extra, modules in MODULES.items() if root in modules), None)
     if found is None:

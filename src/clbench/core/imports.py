@@ -1,8 +1,8 @@
-"""What a user's file is made of beside its own text: the modules of its folder that it imports.
+"""The code of a user's file besides its own text: the modules of its folder that it imports.
 
 They are found by reading, so that a result's identity is known before anything runs: `import` statements, also those
 inside functions, modules that are named to `import_module` and the like, and files `*.py` that are named anywhere. A
-package counts with all its modules. What a file imports from elsewhere is told once it has run.
+package counts with all its modules. A notice names what a file imports from elsewhere, once it has run.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 @dataclass(frozen=True)
 class _Named:
-    """What a text of Python names.
+    """The names in a Python file.
 
     Attributes:
-        modules: Levels above its own package (0: none, it is a whole name) and the dotted name.
+        modules: Levels above its own package (0: an absolute name) and the dotted name.
         files: Relative paths that end with `.py`.
-        folders: Texts that may be folders, which it may search for modules.
+        folders: Texts that may be folders in which it searches for modules.
         learners: Learners of the package that it imports.
     """
 
@@ -47,23 +47,23 @@ class _Named:
 
 
 def modules_beside(path: Path, root: Path | None = None) -> dict[str, Path]:
-    """Find the modules at or below a file's folder that it imports, and those that these import, and so on.
+    """Return the modules at or below a file's folder that it imports, directly or through other modules.
 
     Args:
         path: The file.
-        root: Folder in which its imports are found, where that is not its own: of a module of a package, the one that
+        root: Folder in which its imports are found, if it is not its own: for a module of a package, the folder that
             holds the package.
 
     Returns:
-        Path from the folder in which the import finds it -> the file; the file itself is left out.
+        Path relative to the folder in which the import finds it -> the file; without the file itself.
     """
     return {name: file for name, file in _walk(path, root) if file != path.absolute()}
 
 
 def code_of(module: ModuleType) -> str:
-    """Return the digest of what a module from outside is made of: its package, or its file.
+    """Return the digest of the code of a module from outside: its package, or its file.
 
-    With it, unless it is installed, the modules beside these that it imports.
+    Unless it is installed, the modules beside these that it imports are included.
     """
     top = sys.modules[module.__name__.partition(".")[0]]
     homes = [Path(text).absolute() for text in vars(top).get("__path__", ())]
@@ -79,7 +79,7 @@ def code_of(module: ModuleType) -> str:
 
 
 def learners_used(path: Path) -> frozenset[str]:
-    """Name the learners of the package that a file, or a module beside it, imports: its results hang on theirs."""
+    """Return the shipped learners that a file, or a module beside it, imports: its results depend on theirs."""
     files = [path, *modules_beside(path).values()]
     return frozenset(name for file in files for name in _named(file).learners)
 
@@ -117,7 +117,7 @@ def _found(named: _Named, file: Path, folders: list[Path]) -> Iterator[tuple[Pat
 
 
 def _files_of(root: Path, parts: list[str]) -> Iterator[Path]:
-    """Give the files that importing a dotted name from a folder runs, or may run later."""
+    """Yield the files that run, or may run later, when a dotted name is imported from a folder."""
     for depth, part in enumerate(parts):
         folder = root / part
         if (folder / "__init__.py").is_file():
@@ -133,7 +133,7 @@ def _files_of(root: Path, parts: list[str]) -> Iterator[Path]:
 
 
 def _inside(package: Path) -> Iterator[Path]:
-    """Give the modules of a package and of those within it."""
+    """Yield the modules of a package and of its subpackages."""
     for inside, below, names in os.walk(package):
         below[:] = [b for b in below if not b.startswith(".") and b != "__pycache__"]
         yield from (Path(inside, n) for n in sorted(names) if n.endswith(tuple(all_suffixes())))
@@ -147,10 +147,10 @@ def _named(path: Path) -> _Named:
 
 @lru_cache(maxsize=1024)
 def _read(path: Path, content: str) -> _Named:
-    """Read what a file names; `content` is its digest, so that an edited file is read again."""
+    """Return the names in a file; `content` is its digest, so that an edited file is read again."""
     try:
         tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, RecursionError):  # to run it says what is wrong
+    except (SyntaxError, ValueError, RecursionError):  # running it reports the error
         return _Named()
     modules: set[tuple[int, str]] = set()
     texts: set[str] = set()
@@ -199,7 +199,7 @@ _claims: dict[str, _Claim] = {}
 
 
 def make_room(path: Path, parts: Mapping[str, Path]) -> None:
-    """See that a file which is about to run gets its own modules, as they are now: Python keeps one for each name.
+    """Forget loaded modules, so that a file which is about to run gets its own: Python keeps one for each name.
 
     Raises:
         SpecError: Another file of this process has another module of the same name.
@@ -224,16 +224,16 @@ def make_room(path: Path, parts: Mapping[str, Path]) -> None:
 
 
 def _forget(files: set[Path]) -> None:
-    """Let modules of these files be imported anew, and the packages that hold them as attributes."""
+    """Forget the modules of these files, and the packages that hold them, so that they are imported anew."""
     for name, module in list(sys.modules.items()):
         if (file := file_of(module)) is not None and file in files:
-            steps = name.split(".")
-            for depth in range(1, len(steps) + 1):
-                sys.modules.pop(".".join(steps[:depth]), None)
+            parts = name.split(".")
+            for depth in range(1, len(parts) + 1):
+                sys.modules.pop(".".join(parts[:depth]), None)
 
 
 def strangers(before: frozenset[str], parts: Mapping[str, Path]) -> list[str]:
-    """Name the modules imported since `before` that are neither installed, nor Python's, nor among `parts`."""
+    """Return the modules imported since `before` that are neither installed, nor Python's, nor among `parts`."""
     known = {file.resolve() for file in parts.values()}
     new = {name: module for name, module in list(sys.modules.items()) if name not in before}
     return sorted(
@@ -246,7 +246,7 @@ def strangers(before: frozenset[str], parts: Mapping[str, Path]) -> list[str]:
 
 
 def file_of(module: ModuleType) -> Path | None:
-    """Give the file of a module, links followed; None if it has none."""
+    """Return the file of a module, without links; None if it has no file."""
     file = vars(module).get("__file__")
     return Path(file).resolve() if isinstance(file, str) else None
 

@@ -1,4 +1,4 @@
-"""Identity: one canonical JSON, one digest, for everything that is kept."""
+"""Identity of everything that is stored: one canonical JSON and one digest."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from clbench.core.types import Frozen
+from clbench.core.value import Value
 
 if TYPE_CHECKING:
     import numpy as np
 
 KEY_LENGTH = 32
-# What Unicode calls default ignorable: nothing is drawn for it. The tags that tell the flags of lands apart are drawn.
+# What Unicode calls default ignorable: it is not drawn. The tags that distinguish flags of regions are drawn.
 _IGNORED = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -31,7 +31,7 @@ _FORMLESS = re.compile(f"{_FLAG}|[{_IGNORED}]|(?<![{_JOINED}])[\u200c\u200d]|[\u
 
 
 def canonical(value: object) -> str:
-    """Render as JSON with sorted keys and no spaces, so that equal values give equal text in every process.
+    """Return JSON with sorted keys and no spaces, so that equal values give equal text in every process.
 
     Raises:
         TypeError: A value that JSON cannot hold.
@@ -45,9 +45,14 @@ def canonical(value: object) -> str:
 
 
 def _plain(value: object) -> Any:
-    if isinstance(value, Frozen):
+    if isinstance(value, Value):
         fields = type(value).model_fields
-        return {n: _plain(part) for n, part in value if n not in value.later or part != fields[n].default}
+        stored = value.stored_as
+        return {
+            stored.get(n, n): _plain(part)
+            for n, part in value
+            if n not in value.absent_at_default or part != fields[n].default
+        }
     if isinstance(value, BaseModel):
         return {name: _plain(part) for name, part in value}
     if isinstance(value, Mapping):
@@ -63,7 +68,7 @@ def _plain(value: object) -> Any:
 
 
 def digest(value: object) -> str:
-    """Give the sha256 of the canonical JSON, 64 hex digits.
+    """Return the sha256 of the canonical JSON, 64 hex digits.
 
     Example:
         >>> digest({"a": 1})[:8]
@@ -73,24 +78,24 @@ def digest(value: object) -> str:
 
 
 def key(kind: str, **parts: object) -> str:
-    """Give the key of a stage: 32 hex digits over its kind and its parts."""
+    """Return the key of a stage: 32 hex digits over its kind and its parts."""
     return digest({"kind": kind, **parts})[:KEY_LENGTH]
 
 
 def file_digest(path: Path) -> str:
-    """Give the sha256 of a file's bytes, read in blocks."""
+    """Return the sha256 of a file's bytes, read in blocks."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def folder_digest(folder: Path, names: Iterable[str] | None = None) -> str:
-    """Give the sha256 over the relative names and contents of a folder's files."""
+    """Return the sha256 over the relative names and contents of a folder's files."""
     paths = sorted(folder.rglob("*")) if names is None else [folder / n for n in sorted(names)]
     return digest({p.relative_to(folder).as_posix(): file_digest(p) for p in paths if p.is_file()})
 
 
 def normal_text(text: str) -> str:
-    r"""Fold a text for comparison: no invisible characters, NFKC, lower case, runs of blanks as one.
+    r"""Return a text folded for comparison: no invisible characters, NFKC, lower case, runs of blanks as one.
 
     Example:
         >>> normal_text(" Ａ  b\n"), normal_text("so\u00adft\ufeff")
@@ -103,7 +108,7 @@ def normal_text(text: str) -> str:
 def plain_label(text: str) -> str:
     r"""Return a label, or a choice, as it is taught and compared: NFC, no invisible characters, runs of blanks as one.
 
-    Case, width and superscripts stand: `mW` and `MW`, `m2` and `m²` are two labels each. A joiner stands where it
+    Case, width and superscripts stay: `mW` and `MW`, `m2` and `m²` are two labels each. A joiner stays where it
     changes what is seen: between letters of a script that joins them, and between emoji.
 
     Example:
@@ -114,7 +119,7 @@ def plain_label(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Return a text without the characters that nobody sees; a joiner stands where it changes what is seen.
+    r"""Return a text without invisible characters; a joiner stays where it changes what is seen.
 
     Example:
         >>> visible("so\u00adft\ufeff"), visible("\u845b\U000e0100") == "\u845b"
@@ -123,13 +128,13 @@ def visible(text: str) -> str:
     return text if text.isascii() else _FORMLESS.sub(r"\1", text)
 
 
-def rng(seed: int, step: int, purpose: str) -> np.random.Generator:
-    """Make a generator from (seed, step, purpose): independent streams that no code shares by accident."""
+def rng(seed: int, number: int, purpose: str) -> np.random.Generator:
+    """Return a generator from (seed, number, purpose): independent streams that no code shares by accident."""
     import numpy as np  # a tenth of a second that `clbench --help` does not need
 
-    return np.random.default_rng(int(digest([seed, step, purpose])[:16], 16))
+    return np.random.default_rng(int(digest([seed, number, purpose])[:16], 16))
 
 
-def seed_of(seed: int, step: int, purpose: str) -> int:
-    """Derive a 63-bit seed from (seed, step, purpose), for libraries that take a number."""
-    return int(digest([seed, step, purpose])[:16], 16) >> 1
+def seed_of(seed: int, number: int, purpose: str) -> int:
+    """Return a 63-bit seed from (seed, number, purpose), for libraries that take a number."""
+    return int(digest([seed, number, purpose])[:16], 16) >> 1

@@ -1,4 +1,4 @@
-"""Languages: their codes, what a card may call them, and which of them a text is written in, told by its letters."""
+"""Languages: their codes, the names that cards use, and the language of a text by its letters."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NAMED = {
 NAMES = {name: code for code, names in _NAMED.items() for name in names.split()}
 CHINESE = frozenset({"zh", "yue", "wuu", "lzh"})
 BLANKLESS = CHINESE | {"ja", "th", "lo", "km", "my", "bo", "dz"}  # no blanks between words
-# First word of a letter's Unicode name -> the language that a text of such letters is taken for.
+# First word of a letter's Unicode name -> the language that texts of such letters are assumed to have.
 SCRIPTS = {
     "CJK": "zh",
     "HIRAGANA": "ja",
@@ -68,7 +68,7 @@ SHARE = 0.3  # of the letters: Chinese texts hold Latin names and formulas
 
 
 def codes(text: str) -> tuple[str, ...]:
-    """Return the codes of the languages that a card names, in its order; what is no language is left out.
+    """Return the codes of the languages that a card names, in its order; unknown names are left out.
 
     Example:
         >>> codes("en+zh"), codes("zh-Hans"), codes("German"), codes("code")
@@ -84,7 +84,7 @@ def codes(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=2**16)
 def script(character: str) -> str:
-    """Return the language that a letter's script stands for, "" for Latin letters and for what is no letter.
+    """Return the language that a letter's script stands for; "" for Latin letters and for other characters.
 
     Example:
         >>> script("天"), script("カ"), script("e"), script("。")

@@ -1,38 +1,41 @@
-"""R: the score on every exam after every number of lessons."""
+"""R: the score on every exam after every lesson."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.core.types import Exam, ExamKind, Frozen, Marks
+from clbench.core.results import ExamResult
+from clbench.core.types import Exam, ExamKind
+from clbench.core.value import Renamed
 
 MOST_CELLS = 1_000_000
 
 
-class Column(Frozen):
-    """What a column of the matrix is.
+class Column(Renamed):
+    """The description of a column of the matrix.
 
     Attributes:
         name: The exam's name.
-        kind: "own" for tasks of the stream, else the ability group.
-        ability: Finer name of what it watches; empty where there is none.
-        taught: First step (1..T) that teaches it, None for abilities.
-        chance: Score of an answerer that knows nothing, in [0, 1].
+        kind: "task" for tasks of the stream, else the ability group.
+        ability: Name of the ability that it watches; may be empty.
+        taught: First lesson (1..T) that teaches it; None for abilities.
+        guess_rate: Expected score of guessing, in [0, 1].
         size: Number of questions.
     """
 
     name: str
-    kind: ExamKind = "own"
+    kind: ExamKind = "task"
     ability: str = ""
     taught: int | None = None
-    chance: float = 0.0
+    guess_rate: float = 0.0
     size: int = 0
+    formerly: ClassVar[Mapping[str, str]] = {"chance": "guess_rate"}
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Matrix:
     Attributes:
         values: float64 (T+1, E), score over graded answers (their mean, or the scorer's own rule), in [0, 1] or NaN.
         n: int64 (T+1, E), graded answers in each cell.
-        ungraded: int64 (T+1, E), answers that could not be marked, and those never given, which count 0.
-        columns: What each column is, own tasks first.
+        ungraded: int64 (T+1, E), answers that could not be graded, and missing ones, which count 0.
+        columns: The description of each column, tasks of the stream first.
     """
 
     values: NDArray[np.float64]
@@ -61,9 +64,16 @@ class Matrix:
 
     @classmethod
     def blank(cls, rows: int, exams: Sequence[Exam]) -> Matrix:
-        """Make a matrix of `rows` rows in which nothing is measured yet."""
+        """Return a matrix of `rows` rows in which nothing is measured yet."""
         columns = tuple(
-            Column(name=e.name, kind=e.kind, ability=e.ability, taught=e.taught, chance=e.chance, size=len(e.examples))
+            Column(
+                name=e.name,
+                kind=e.kind,
+                ability=e.ability,
+                taught=e.taught,
+                guess_rate=e.guess_rate,
+                size=len(e.examples),
+            )
             for e in exams
         )
         shape = (rows, len(columns))
@@ -72,9 +82,9 @@ class Matrix:
 
     @classmethod
     def of(cls, values: Sequence[Sequence[float | None]], columns: Sequence[Column] | None = None) -> Matrix:
-        """Make a matrix from rows of scores, row 0 first; None is not measured.
+        """Return a matrix from rows of scores, row 0 first; None is not measured.
 
-        Without `columns` every column i (from 1) is an own task that lesson i teaches.
+        Without `columns`, every column i (from 1) is a task that lesson i teaches.
 
         Example:
             >>> Matrix.of([[0.0, 0.0], [0.9, 0.1], [0.5, 0.8]]).num_lessons
@@ -92,23 +102,24 @@ class Matrix:
 
     @property
     def num_lessons(self) -> int:
-        """T."""
+        """T, the number of lessons."""
         return self.values.shape[0] - 1
 
     def select(self, *kinds: ExamKind) -> tuple[int, ...]:
-        """Indices of the columns of these kinds, in order."""
+        """Return the indices of the columns of these kinds, in order."""
         return tuple(i for i, c in enumerate(self.columns) if c.kind in kinds)
 
-    def with_cell(self, step: int, column: int, marks: Marks) -> Matrix:
-        """Give a copy with one cell filled."""
+    def with_cell(self, column: int, result: ExamResult) -> Matrix:
+        """Return a copy with one cell filled."""
+        lesson = result.lesson
         values, n, ungraded = self.values.copy(), self.n.copy(), self.ungraded.copy()
-        values[step, column] = np.nan if marks.score is None else marks.score
-        n[step, column] = sum(g.score is not None and not g.declined for g in marks.grades)
-        ungraded[step, column] = len(marks.grades) - n[step, column]
+        values[lesson, column] = np.nan if result.score is None else result.score
+        n[lesson, column] = sum(g.score is not None and not g.declined for g in result.grades)
+        ungraded[lesson, column] = len(result.grades) - n[lesson, column]
         return replace(self, values=values, n=n, ungraded=ungraded)
 
     def to_json(self) -> dict[str, Any]:
-        """Give a JSON value; NaN becomes null."""
+        """Return a JSON value; NaN becomes null."""
         values = [[None if np.isnan(v) else float(v) for v in row] for row in self.values]
         return {
             "values": values,
@@ -119,10 +130,10 @@ class Matrix:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Matrix:
-        """Read what `to_json` wrote.
+        """Return the matrix that `to_json` wrote.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: The data is not a matrix.
         """
         columns = tuple(Column.model_validate(c) for c in data["columns"])
         values = [[np.nan if v is None else number(v) for v in row] for row in data["values"]]
@@ -138,17 +149,17 @@ class Matrix:
 
 
 def number(value: object) -> float:
-    """Return a number out of JSON as it is: neither a text nor a truth value, which Python would also take for one.
+    """Return a number of JSON; texts and booleans, which Python would convert, are refused.
 
     Raises:
-        ValueError: It is none, or none that is finite.
+        ValueError: It is not a finite number.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{str(value)[:40]!r} is no number")
+        raise ValueError(f"{str(value)[:40]!r} is not a number")
     return float(value)
 
 
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
-        raise ValueError(f"{str(value)[:40]!r} is no count")
+        raise ValueError(f"{str(value)[:40]!r} is not a count")
     return value

@@ -1,16 +1,16 @@
-"""Texts of strangers as a terminal may show them: nothing in them is obeyed."""
+"""Texts of unknown origin in a form that a terminal can show safely."""
 
 from __future__ import annotations
 
 import re
 
-# Marks that turn the direction of writing (Unicode Standard Annex 9), with which a text can show what it is not.
+# Marks that change the direction of writing (Unicode Standard Annex 9), with which a text can mislead a reader.
 DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 HIDDEN = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{DIRECTION}]")
 
 
 def plain(text: str) -> str:
-    r"""Make control characters and marks that turn the direction of writing visible; line ends and tabs stay.
+    r"""Return a text with control characters and direction marks made visible; line ends and tabs stay.
 
     A terminal would obey escape sequences, and a reader would be misled by text that runs backwards.
 
@@ -22,7 +22,7 @@ def plain(text: str) -> str:
 
 
 def plain_json(text: str) -> str:
-    r"""Do the same to JSON, in its own way of writing, so that it reads as the same values.
+    r"""Return JSON with such characters as its own escapes, so that it reads as the same values.
 
     Example:
         >>> plain_json('"a\x7f\u202e"')

@@ -25,8 +25,9 @@ from typing import Any
 from clbench.core import imports
 from clbench.core.cache import first_time
 from clbench.core.errors import SpecError, did_you_mean, said_of
+from clbench.core.events import notice
 from clbench.core.keys import digest, file_digest
-from clbench.core.notice import notice
+from clbench.core.older_names import new_word
 from clbench.core.process import a_file_is_run, in_its_folder, leave, staying
 
 ROOMS = {"learner": "clbench.learners", "scorer": "clbench.scoring", "metric": "clbench.metrics"}
@@ -39,18 +40,18 @@ def _installed(kind: str) -> dict[str, str]:
 
 
 def shipped(kind: str) -> list[str]:
-    """List the plug-ins of a kind ("learner", "scorer", "metric") that belong to the package."""
+    """Return the names of the plug-ins of a kind ("learner", "scorer", "metric") that belong to the package."""
     files = [entry.name for entry in resources.files(ROOMS[kind]).iterdir()]
     return sorted(name.removesuffix(".py") for name in files if name.endswith(".py") and not name.startswith("_"))
 
 
 def names(kind: str) -> list[str]:
-    """List the plug-ins of a kind, shipped and installed, without importing any."""
+    """Return the names of the plug-ins of a kind, shipped and installed, without importing any."""
     return sorted({*shipped(kind), *_installed(kind)})
 
 
 def load(kind: str, name: str, attribute: str, where: str = "") -> object:
-    """Give a plug-in's declaration.
+    """Return a plug-in's declaration.
 
     Args:
         kind: "learner", "scorer" or "metric".
@@ -72,10 +73,10 @@ def load(kind: str, name: str, attribute: str, where: str = "") -> object:
 
 
 def load_known(kind: str, name: str, attribute: str, where: str = "") -> object:
-    """Give the declaration of a plug-in that ships or is installed: results and cards must not choose an import.
+    """Return the declaration of a plug-in that ships or is installed: results and cards must not choose an import.
 
     Raises:
-        SpecError: There is none of that name here.
+        SpecError: There is no plug-in of that name here.
     """
     if name not in names(kind):
         raise SpecError(f"there is no {kind} {name!r}", where=where, mend=did_you_mean(name, names(kind)))
@@ -96,9 +97,9 @@ def _module(kind: str, name: str, where: str) -> ModuleType:
 
 @cache
 def code_of(kind: str, name: str) -> str:
-    """Return the digest of the code of a plug-in that does not ship with clbench, "" for one that does.
+    """Return the digest of the code of a plug-in that does not ship with clbench; "" for one that does.
 
-    Who edits a module of their own may not raise its version, so keys of what it makes hold its content.
+    Users may edit a module without raising its version, so keys hold the digest of its code.
     """
     return "" if name in shipped(kind) else imports.code_of(_module(kind, name, ""))
 
@@ -106,18 +107,18 @@ def code_of(kind: str, name: str) -> str:
 # --- a user's own file --------------------------------------------------------------------------------------
 
 MODULE = "clbench_own_"  # before the names of modules made of files
-LONG_S = 60.0  # a file that takes longer to be read is told of
+LONG_S = 60.0  # a notice names a file that takes longer to run
 DIGITS = 16  # hex digits of a file's digest that stand in a name
 OWN = re.compile(rf"(?P<path>.+\.py)(?::(?P<attribute>[^:@]*)(?:@(?P<pin>[0-9a-f]{{{DIGITS}}}))?)?")
 
 
 @dataclass(frozen=True)
-class Own:
-    """What a name such as `my_file.py:MyL2` points at; with `@` and a digest behind it, at no other content.
+class UserFile:
+    """What a name such as `my_file.py:MyL2` points at; a digest behind `@` pins its content.
 
     Attributes:
         path: The file, from the current folder.
-        attribute: Name of what it declares.
+        attribute: The name in the file.
         pin: Digest of its content: of the file, and of the modules of its folder that it imports.
         parts: Those modules, by their paths from the folder in which it finds them.
     """
@@ -129,30 +130,30 @@ class Own:
 
     @property
     def name(self) -> str:
-        """Give the name that points at this content only."""
+        """Return the name that points at this content only."""
         return f"{self.path.as_posix()}:{self.attribute}@{self.pin}"
 
     @property
     def identity(self) -> str:
-        """Give what stands for it in keys: its content, wherever it lies."""
+        """Return what stands for it in keys: its content, not its path."""
         return f"{self.attribute}@{self.pin}"
 
 
-def runs_own(learner: Any) -> bool:
-    """Tell whether a learner's settings name a user's own file, for itself or for a part of it."""
+def runs_user_file(learner: Any) -> bool:
+    """Return whether a learner's settings name a user's own file, for the learner or a part of it."""
     if isinstance(learner, str):
         return OWN.fullmatch(learner) is not None
     parts: Any = learner.values() if isinstance(learner, Mapping) else learner
-    return isinstance(learner, (Mapping, list, tuple)) and any(map(runs_own, parts))
+    return isinstance(learner, (Mapping, list, tuple)) and any(map(runs_user_file, parts))
 
 
 def all_known(learner: Any) -> bool:
-    """Tell whether every learner that some settings name, for itself or for a part, ships or is installed."""
-    return not runs_own(learner) and set(learners_in(learner)) <= set(names("learner"))
+    """Return whether every learner that some settings name, for the learner or a part, ships or is installed."""
+    return not runs_user_file(learner) and set(learners_in(learner)) <= set(names("learner"))
 
 
 def learners_in(learner: Any) -> list[str]:
-    """Return the names of learners in some settings, for itself and for its parts."""
+    """Return the names of learners in some settings, of the learner and of its parts."""
     inside: Any = learner.values() if isinstance(learner, Mapping) else learner
     if not isinstance(learner, (Mapping, list, tuple)):
         return []
@@ -160,11 +161,11 @@ def learners_in(learner: Any) -> list[str]:
     return named + [name for part in inside for name in learners_in(part)]
 
 
-def own(name: str, where: str = "") -> Own | None:
-    """Tell what a name in the form `file.py:Name` points at, without running the file; None for every other name.
+def find_user_file(name: str, where: str = "") -> UserFile | None:
+    """Return what a name in the form `file.py:Name` points at, without running the file; None for every other name.
 
     Raises:
-        SpecError: The file is not there, is not the one that the name is pinned to, or nothing in it is named.
+        SpecError: The file is missing, differs from the pinned one, or the name names nothing in it.
     """
     found = OWN.fullmatch(name)
     if found is None:
@@ -185,21 +186,21 @@ def own(name: str, where: str = "") -> Own | None:
             where=where,
             mend=f"bring the old file back, or write {path}:{found['attribute']} to take it as it is now",
         )
-    return Own(path, found["attribute"], pin, parts)
+    return UserFile(path, found["attribute"], pin, parts)
 
 
 def _pin(path: Path, parts: Mapping[str, Path]) -> str:
-    whole = file_digest(path)  # of a file that stands alone its own digest, as `sha256sum` gives it
+    content = file_digest(path)  # for a file that stands alone its own digest, as of `sha256sum`
     if parts:
-        whole = digest([whole, {name: file_digest(part) for name, part in parts.items()}])
-    return whole[:DIGITS]
+        content = digest([content, {name: file_digest(part) for name, part in parts.items()}])
+    return content[:DIGITS]
 
 
-def load_own(owned: Own, where: str = "") -> object:
-    """Run a user's file, once for each content, and give what the name points at.
+def load_user_file(owned: UserFile, where: str = "") -> object:
+    """Return what a name points at, after running the user's file once for each content.
 
     Raises:
-        SpecError: The file does not import, or declares no such thing.
+        SpecError: The file does not import, or does not declare the name.
     """
     _tell_trust(owned)
     a_file_is_run(owned.path.as_posix())
@@ -213,8 +214,8 @@ def load_own(owned: Own, where: str = "") -> object:
     return declared[owned.attribute]
 
 
-def _tell_trust(owned: Own) -> None:
-    """Say once for each content of a file that it runs with the user's rights; workers leave that to their command."""
+def _tell_trust(owned: UserFile) -> None:
+    """Give a notice, once for each content of a file, that it runs with the user's rights; not in workers."""
     if multiprocessing.parent_process() is None and first_time("trusted", owned.pin):
         notice(
             f"{owned.path}: this file is run, with all your rights and no walls around it; look through what is not "
@@ -222,8 +223,8 @@ def _tell_trust(owned: Own) -> None:
         )
 
 
-def _tell_strangers(owned: Own, before: frozenset[str]) -> None:
-    """Say once which modules a file has imported that no result is known by."""
+def _tell_strangers(owned: UserFile, before: frozenset[str]) -> None:
+    """Give a notice, once, of the modules imported by a file that are not part of its identity."""
     found = imports.strangers(before, owned.parts)
     if found and multiprocessing.parent_process() is None and first_time("imported", owned.pin):
         notice(
@@ -232,21 +233,21 @@ def _tell_strangers(owned: Own, before: frozenset[str]) -> None:
         )
 
 
-def learners_used(owned: Own) -> list[str]:
-    """Name the shipped learners that a user's file imports, for example to subclass one."""
+def learners_used(owned: UserFile) -> list[str]:
+    """Return the shipped learners that a user's file imports, for example to subclass one."""
     return sorted(set(shipped("learner")) & set(imports.learners_used(owned.path)))
 
 
-def module_of(owned: Own) -> ModuleType:
-    """Give the module that `load_own` has made of a file."""
+def module_of(owned: UserFile) -> ModuleType:
+    """Return the module that `load_user_file` has made of a file."""
     return sys.modules[_module_name(owned)]
 
 
-def _module_name(owned: Own) -> str:
+def _module_name(owned: UserFile) -> str:
     return f"{MODULE}{owned.path.stem}_{owned.pin}"
 
 
-def _run(owned: Own, where: str) -> ModuleType:
+def _run(owned: UserFile, where: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(_module_name(owned), owned.path)
     assert spec is not None, "a path that ends with .py has a loader"
     assert spec.loader is not None, "as above"
@@ -272,7 +273,8 @@ def _run(owned: Own, where: str) -> ModuleType:
         raise SpecError(
             f"{owned.path} does not import: {said_of(error)}",
             where=_line(owned.path, error) or where,
-            mend="`python FILE` shows the same; what it imports must be installed, since its folder is not searched",
+            mend=new_word(error)
+            or "`python FILE` shows the same; what it imports must be installed, since its folder is not searched",
         ) from error
     finally:
         long.cancel()
@@ -284,7 +286,7 @@ def _run(owned: Own, where: str) -> ModuleType:
 
 
 def _line(path: Path, error: BaseException) -> str:
-    """Give the line of the user's file on which an import broke, "" where it is another file's."""
+    """Return the line of the user's file on which an import broke; "" if it is in another file."""
     if isinstance(error, SyntaxError):
         return f"{error.filename or path}:{error.lineno}" if error.lineno else str(path)
     own_file = path.resolve()
@@ -292,8 +294,8 @@ def _line(path: Path, error: BaseException) -> str:
     return f"{path}:{lines[-1]}" if lines else ""
 
 
-def own_line(error: BaseException) -> str:
-    """Give the innermost line of a user's file that an error came through, as ` (line 7 of mine.py)`; "" if none."""
+def user_file_line(error: BaseException) -> str:
+    """Return the innermost line of a user's file in a traceback, as ` (line 7 of mine.py)`; "" without one."""
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     own = [(f, line) for f, line in frames if str(f.f_globals.get("__name__")).startswith(MODULE)]
     return "".join(f" (line {line} of {Path(f.f_code.co_filename).name})" for f, line in own[-1:])

@@ -1,4 +1,4 @@
-"""Processes in which a user's file runs: it may end, copy or stop them, and none of this may pass for a result."""
+"""Processes in which a user's file runs: if it ends, copies or stops them, that must not pass for a result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 leave = os._exit  # the real one, kept before a file can be run
-_home: list[int] = []  # process that must not be left just now
+_home: list[int] = []  # the process that must not end now
 _first_file: list[Callable[[str], None]] = []
 
 
@@ -20,9 +20,9 @@ def _held(code: int) -> None:
 
 @contextmanager
 def staying() -> Generator[None]:
-    """Turn `os._exit` into `SystemExit` inside the block, in this process and in no copy of it.
+    """Turn `os._exit` into `SystemExit` inside the block, in this process but not in copies of it.
 
-    Against accidents: a file that wants to end its process can, and is seen by whoever waits for the process.
+    This prevents accidents only: a file can still end its process, which the waiting process notices.
     """
     _home.append(os.getpid())
     os._exit = _held  # pyright: ignore[reportAttributeAccessIssue]  # it does not return, as the real one does not
@@ -36,7 +36,7 @@ def staying() -> Generator[None]:
 
 @contextmanager
 def in_its_folder() -> Generator[None]:
-    """Go back to the folder in which this process works, if a file has left it: relative paths would mean others."""
+    """Return to the current folder after the block, if a file has changed it: relative paths depend on it."""
     try:
         here = Path.cwd()
     except OSError:  # it is no more
@@ -50,22 +50,22 @@ def in_its_folder() -> Generator[None]:
 
 
 def end_copy() -> None:
-    """End this process if it is a copy that a file has made with `os.fork` and let run on: its work is being done."""
+    """End this process if it is a copy that a file has made with `os.fork`: the original does its work."""
     if _home and os.getpid() != _home[-1]:
         leave(0)
 
 
 def before_a_file(call: Callable[[str], None]) -> None:
-    """Have a function called, with the file's name, before this process runs a user's file for the first time."""
+    """Register a function to be called with the file's name before this process first runs a user's file."""
     _first_file[:] = [call]
 
 
 def a_file_is_run(path: str) -> None:
-    """Say that a user's file is about to be run in this process, see `before_a_file`."""
+    """Call the function of `before_a_file`: a user's file is about to run in this process."""
     while _first_file:
         _first_file.pop()(path)
 
 
 def move_home() -> None:
-    """Let this process take the place of the one that it was copied from: it is now what must not be left."""
+    """Make this process, a copy of another one, the process that must not end."""
     _home[:] = [os.getpid() for _ in _home]

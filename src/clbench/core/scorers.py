@@ -1,4 +1,4 @@
-"""A task's scorer in the task's language: settings that its card leaves open, and a word where they do not fit."""
+"""A task's scorer in the task's language: settings that its card leaves open, and a notice if they do not fit."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from itertools import islice
 from typing import Any
 
 from clbench.core import plugins
+from clbench.core.events import notice
 from clbench.core.language import codes
-from clbench.core.notice import notice
 from clbench.core.protocols import ScorerPlugin
 from clbench.core.types import Example, ScorerSpec
 
 LOOKED_AT = 2000  # targets
 
 
-def suited(scorer: ScorerSpec, about: Mapping[str, Any], where: str = "") -> ScorerSpec:
-    """Return a scorer with what the language of a task decides, where its settings say nothing about it.
+def adapt_to_language(scorer: ScorerSpec, about: Mapping[str, Any], where: str = "") -> ScorerSpec:
+    """Return a scorer with the settings that a task's language decides, unless the card sets them.
 
     Args:
         scorer: As the card names it; what it sets stays.
-        about: Of the card; `language` is a code or several ("zh", "en+zh").
+        about: The card's `about`; `language` is a code or several ("zh", "en+zh").
         where: The card, for errors.
 
     Raises:
@@ -31,20 +31,20 @@ def suited(scorer: ScorerSpec, about: Mapping[str, Any], where: str = "") -> Sco
     if plugin is None or plugin.suits is None or not named:
         return scorer
     if not languages:
-        notice(f"{where} about.language {named!r} is no code of a language: {scorer.name} marks by its defaults")
+        notice(f"{where} about.language {named!r} is not a code of a language: {scorer.name} grades by its defaults")
         return scorer
     settings = {**plugin.suits(languages), **scorer.settings}
     return scorer.model_copy(update={"settings": settings})
 
 
 def depends_on_language(name: str) -> bool:
-    """Tell whether a scorer's settings follow the language of a task; raises `SpecError` if there is none."""
+    """Return whether a scorer's settings depend on the language of a task; raises `SpecError` for an unknown scorer."""
     plugin = _plugin(ScorerSpec(name=name), "")
     return plugin is not None and plugin.suits is not None
 
 
-def doubt(scorer: ScorerSpec, examples: Iterable[Example], name: str, where: str = "") -> None:
-    """Give notice if a scorer's settings do not fit the targets of a task; 2,000 targets are looked at."""
+def notice_doubts(scorer: ScorerSpec, examples: Iterable[Example], name: str, where: str = "") -> None:
+    """Give a notice if a scorer's settings do not fit the targets of a task; 2,000 targets are checked."""
     plugin = _plugin(scorer, where)
     targets = [target for example in islice(examples, LOOKED_AT) for target in example.targets]
     if plugin is None or plugin.doubts is None or not targets:

@@ -1,4 +1,4 @@
-"""Folders for the time of one piece of work, in the system's temporary folder; what killed processes left is swept."""
+"""Temporary folders for one piece of work; those that killed processes left are removed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NAMED = re.compile(r"clbench-[a-z]+-(?P<space>\d+)-(?P<pid>\d+)-.*")
 
 
 def new_scratch(what: str) -> Path:
-    """Make an empty folder that only its owner can read; who makes it removes it.
+    """Return a new, empty folder that only its owner can read; the caller removes it.
 
-    Its name tells the process that made it, so that another one can sweep it when that is gone.
+    Its name holds the process that made it, so that another process can remove it when that is gone.
 
     Args:
         what: What it is for, a to z.
@@ -28,7 +28,7 @@ def new_scratch(what: str) -> Path:
 
 @contextmanager
 def scratch(what: str) -> Generator[Path]:
-    """Give an empty folder inside the block, see `new_scratch`."""
+    """Yield an empty folder that exists inside the block; see `new_scratch`."""
     folder = new_scratch(what)
     try:
         yield folder
@@ -37,7 +37,7 @@ def scratch(what: str) -> Generator[Path]:
 
 
 def sweep() -> int:
-    """Remove the folders of processes that are gone, this user's and of this machine alone; return how many."""
+    """Remove this user's folders of processes of this machine that are gone; return their number."""
     num = 0
     for folder in Path(tempfile.gettempdir()).glob("clbench-*"):
         found = NAMED.fullmatch(folder.name)
@@ -57,7 +57,7 @@ def _swept(_process: int) -> int:
 
 @lru_cache(maxsize=1)
 def _space() -> int:
-    """Number of the space in which process ids count; containers may share a temporary folder, but not this."""
+    """Return the number of the process id namespace; containers may share a temporary folder, but not this."""
     with suppress(OSError):
         return Path("/proc/self/ns/pid").stat().st_ino
     return 0

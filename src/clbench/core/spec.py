@@ -1,4 +1,4 @@
-"""WHAT is run (`RunSpec`, all of it hashed) and HOW (`Machine`, recorded)."""
+"""What is run (`RunSpec`, all of it hashed) and how (`Machine`, recorded)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from clbench.core.keys import key
-from clbench.core.types import AnswerRule, Frozen
+from clbench.core.types import AnswerRule
+from clbench.core.value import Value
 
 MOST_NAME = 200  # characters of a name: it names a folder, and a file system takes 255 bytes
 HEADLINE = (
@@ -33,20 +34,20 @@ HEADLINE = (
 )
 
 
-class ModelSpec(Frozen):
-    """Which base model.
+class ModelSpec(Value):
+    """A base model.
 
     Attributes:
         name: A shipped model ("tiny-llama"), a checkpoint folder, or a Hub id.
-        family: "causal", "encoder", or "auto" (told from the checkpoint's configuration).
+        family: "causal", "encoder", or "auto" (by the checkpoint's configuration).
         revision: Commit of a Hub model; a Hub id without one is refused.
         dtype: Precision of the weights; part of the result's identity.
         adapter: Of a folder that holds a PEFT adapter beside the base weights: "use" merges it into them, "ignore"
             leaves it aside; None refuses such a folder.
         max_tokens: Longest input in tokens, at most the model's positions; what does not fit is cut, and counted. None
             is the model's own length, which is written here before anything is hashed.
-        answer: Which part of what it writes is the answer, where an exam says nothing of it. None takes what follows
-            the reasoning that the chat template knows of (`</think>`); `{after: ""}` takes all.
+        answer: Which part of its text is the answer, unless an exam says so. None takes what follows the reasoning
+            that the chat template knows (`</think>`); `{after: ""}` takes all.
     """
 
     name: str = "tiny-llama"
@@ -56,25 +57,25 @@ class ModelSpec(Frozen):
     max_tokens: int | None = Field(default=None, ge=8)
     adapter: Literal["use", "ignore"] | None = None
     answer: AnswerRule | None = None
-    later: ClassVar[frozenset[str]] = frozenset({"adapter", "answer"})
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"adapter", "answer"})
 
     @property
     def longest(self) -> int:
-        """Longest input in tokens, of a spec in which it is written (`clbench.models.source.settled`)."""
+        """Longest input in tokens; the spec must state it (`clbench.models.source.settled`)."""
         assert self.max_tokens is not None, "the spec is settled where it enters"
         return self.max_tokens
 
 
-class ExamBudget(Frozen):
-    """Which cells of the matrix are due.
+class ExamBudget(Value):
+    """The rule for which cells of the matrix are due.
 
     Attributes:
-        policy: Row 0 and the last row are always whole. "full" asks every exam after every lesson; "seen" leaves
+        policy: Row 0 and the last row are always complete. "full" asks every exam after every lesson; "seen" leaves
             out tasks not yet taught; "every" asks each task after its own lesson, and all that were taught in
             every `every`-th row; "anchors" asks each task after its own lesson, and `anchors` tasks in every row
             from their lesson on. Exams of abilities are asked in every row, or in every `every`-th if that is set.
         items: Most questions per exam, chosen by hash of id so that every row asks the same ones; None is all.
-        every: Distance of rows; needed by "every", and "anchors" may have it for the abilities.
+        every: Distance of rows; needed by "every", optional for the abilities with "anchors".
         anchors: Number of anchor tasks, chosen by hash of name so that it is the same ones in every run.
     """
 
@@ -96,19 +97,19 @@ class ExamBudget(Frozen):
         return self
 
 
-class RunSpec(Frozen):
+class RunSpec(Value):
     """One run: a model, a learner, a stream, exams and a seed. Every field is part of its identity.
 
     Attributes:
-        name: Names the result folder.
+        name: The name of the result folder.
         model: The base model.
         learner: `{name: ..., **settings}`; settings are those of the learner's config.
         stream: Name of a stream card, or path of one.
         exams: Names of exam cards beyond the stream's own tasks.
-        judge: Nothing is marked by a model yet: null, and anything else is refused in a recipe.
-        seed: Seed of data order, initialisation and a method's own chance.
+        judge: null: no model grades answers yet, and anything else is refused in a recipe.
+        seed: Seed of data order, initialisation and a method's own randomness.
         metrics: Figures to compute.
-        budget: Which cells are due.
+        budget: The rule for which cells are due.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MOST_NAME)
@@ -128,17 +129,17 @@ class RunSpec(Frozen):
 
     @property
     def learner_label(self) -> str:
-        """Name of the learner for people: of a user's own file, `my_file.py:MyL2@digest`, the class alone."""
+        """Name of the learner for people; for a user's own file, `my_file.py:MyL2@digest`, the class alone."""
         return self.learner_name.partition("@")[0].rpartition(":")[2]
 
     @property
     def key(self) -> str:
-        """Key of the run: over everything in it."""
+        """Key of the run, over all fields."""
         return key("run", spec=self)
 
 
-class Machine(Frozen):
-    """HOW a run is made. It changes nothing that comes out, so it is recorded and not hashed (but for `exam_batch`).
+class Machine(Value):
+    """How a run is made. It does not change results, so it is recorded and not hashed (except `exam_batch`).
 
     Attributes:
         store: Folder of the store.

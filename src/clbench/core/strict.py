@@ -1,4 +1,4 @@
-"""Numbers are numbers: pydantic reads the text "1_000" as 1000 and `true` as 1, which nobody wrote."""
+"""Strict numbers: pydantic would read the text "1_000" as 1000, and `true` as 1."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def turned_into_number(given: Any, read: Any, path: str) -> tuple[str, object] | None:
-    """Find a text or a switch that was read as a number, or a number that was read as a switch.
+    """Return a text or a switch that was read as a number, or a number that was read as a switch.
 
     Args:
         given: What a user wrote: mappings, lists and plain values.
         read: The same after validation.
-        path: Where it stands, "" at the top.
+        path: The path of the value, "" at the top.
 
     Returns:
         The path of the first such value, and the value; None if there is none.

@@ -1,1 +1,1 @@
-"""Cards become tasks, tasks become streams, and exams stand beside them. Needs no torch."""
+"""From cards to tasks, streams and exams. Needs no torch."""

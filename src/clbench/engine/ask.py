@@ -4,56 +4,48 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clbench.core.budget import due_columns
 from clbench.core.errors import LearnerError, LessonError, UserError
+from clbench.core.events import Progress, notice, report_progress
+from clbench.core.item_scores import unended_reasoning
 from clbench.core.keys import key
-from clbench.core.notice import notice
 from clbench.core.process import end_copy
-from clbench.core.progress import Progress, report
 from clbench.core.protocols import Learner
-from clbench.core.sheets import unended_reasoning
+from clbench.core.results import ExamResult, Keys
 from clbench.core.spec import ExamBudget, Machine, ModelSpec
 from clbench.core.types import Answer, Exam, Example
-from clbench.data.exam import exam_at
+from clbench.data.exams.exam import exam_at
 from clbench.engine.fingerprint import machine_of
 from clbench.engine.trajectory import Trajectory
-from clbench.learners._answers import FITTING, unfit_answers
 from clbench.store.records import read_jsonl, write_jsonl
 from clbench.store.store import Store
+from clbench.training.answers import FITTING, unfit_answers
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Answers and the key they are kept under."""
-
-    key: str
-    answers: tuple[Answer, ...]
-
-
-def due(exams: Sequence[Exam], step: int, last: int, budget: ExamBudget) -> Iterator[tuple[int, Exam]]:
-    """Walk the cells of row `step` of 0..`last` that are due, as (column, exam as it is asked in that row)."""
-    for column in due_columns(exams, step, last, budget):
-        yield column, exam_at(exams[column], step)
+def due_cells(exams: Sequence[Exam], num_lessons: int, budget: ExamBudget) -> Iterator[tuple[int, int, Exam]]:
+    """Walk the cells of the matrix that are due, row by row, as (lesson, column, exam as it is asked in that row)."""
+    for lesson in range(num_lessons + 1):
+        for column in due_columns(exams, lesson, num_lessons, budget):
+            yield lesson, column, exam_at(exams[column], lesson)
 
 
-def ask_key(effective: str, exam: Exam, model: ModelSpec, machine: Machine) -> str:
+def answers_key(fingerprint: str, exam: Exam, model: ModelSpec, machine: Machine) -> str:
     """Key of answers: what they depend on, the questions and the decoding.
 
-    In 16 bits an answer may depend on the questions that are asked beside it, so their number is part of the key. So
-    is it that an answer of more than half of the input has the room that its task allows, and not half.
+    In 16 bits an answer may depend on the questions that are asked beside it, so their number is part of the key. If
+    an answer may take more than half of the input, the key says that it has the room that its task allows.
     """
     more: dict[str, Any] = {} if model.dtype == "float32" else {"batch": machine.exam_batch}
     if longest_answer(exam) > model.longest // 2:
         more["room"] = "as the task allows"
-    return key("ask", effective=effective, exam=exam.digest, decode=exam.decode, **more)
+    return key("ask", effective=fingerprint, exam=exam.digest, decode=exam.decode, **more)
 
 
 def longest_answer(exam: Exam) -> int:
-    """Give the most tokens that an answer to an exam may have; 0 where nothing is written."""
+    """Return the most tokens that an answer to an exam may have; 0 where nothing is written."""
     if exam.decode.kind == "raw":
         return max((r.max_tokens for e in exam.examples for r in e.requests if r.kind == "text"), default=0)
     return exam.decode.max_tokens if exam.decode.kind == "text" else 0
@@ -65,17 +57,20 @@ def keep_questions(exam: Exam, store: Store) -> None:
     store.once("exam", exam.digest, lambda folder: write_jsonl(folder / "questions.jsonl", exam.examples), why)
 
 
-def ask(trajectory: Trajectory, step: int, exam: Exam, store: Store) -> Asked:
-    """Give the answers of the learner after `step` lessons to an exam; asked only if they are not in the store."""
-    found = ask_key(trajectory.effective(step), exam, trajectory.spec.model, trajectory.machine)
+def ask(trajectory: Trajectory, lesson: int, exam: Exam, store: Store) -> ExamResult:
+    """Return the answers of the learner after `lesson` lessons to an exam, not graded yet.
+
+    The learner is asked only if the store does not hold them.
+    """
+    key_ = answers_key(trajectory.answer_fingerprint(lesson), exam, trajectory.spec.model, trajectory.machine)
     keep_questions(exam, store)
 
     def make(folder: Path) -> None:
-        learner = trajectory.at(step)
+        learner = trajectory.learner_after(lesson)
         started = time.monotonic()
         answers = answers_of(learner, exam)
         check_answers(answers, exam, trajectory.spec.learner_label)
-        report(Progress(f"{exam.name}: {time.monotonic() - started:.1f} s", len(answers), len(exam.examples)))
+        report_progress(Progress(f"{exam.name}: {time.monotonic() - started:.1f} s", len(answers), len(exam.examples)))
         write_jsonl(folder / "answers.jsonl", answers)
         if unended := sum(map(unended_reasoning, answers)):
             notice(
@@ -86,12 +81,13 @@ def ask(trajectory: Trajectory, step: int, exam: Exam, store: Store) -> Asked:
     why: dict[str, object] = {
         "exam": exam.name,
         "learner": trajectory.spec.learner_name,
-        "step": step,
+        "step": lesson,
         "items": len(exam.examples),
     }
     why["machine"] = machine_of(trajectory.machine, trajectory.spec.model)
-    folder = store.once("ask", found, make, why)
-    return Asked(found, tuple(read_jsonl(folder / "answers.jsonl", Answer)))
+    folder = store.once("ask", key_, make, why)
+    answers = tuple(read_jsonl(folder / "answers.jsonl", Answer))
+    return ExamResult(exam, lesson, answers, keys=Keys(answers=key_))
 
 
 def answers_of(learner: Learner, exam: Exam) -> list[Answer]:

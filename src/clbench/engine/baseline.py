@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from clbench.core.baseline import Baseline, Taken
+from clbench.core.baseline import Baseline, BaselineExam
 from clbench.core.errors import DataError, ModelError, SpecError
-from clbench.core.notice import notice
-from clbench.core.sheets import Row, packed
+from clbench.core.events import notice
+from clbench.core.item_scores import LessonScores, pack_scores
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Exam
 from clbench.engine.again import ask_again
-from clbench.engine.examine import examine
+from clbench.engine.checkpoint_exam import examine
 from clbench.engine.fingerprint import machine_of, parts_of
-from clbench.engine.mark import open_scorer
-from clbench.engine.sheets import Cell, sheets_of
+from clbench.engine.grade import open_scorer
+from clbench.engine.result_items import item_scores
 from clbench.models import source
 from clbench.store.origin import package_version
 from clbench.store.store import Store
@@ -34,14 +34,18 @@ def take(
         ModelError: It cannot sit one of them.
     """
     model = source.settled(model)
-    found: list[Taken] = []
+    found: list[BaselineExam] = []
     machines = [machine_of(machine, model)]
-    for sat in examine(model, exams, store, machine):
-        (sheet,) = sheets_of([Cell(0, sat.exam, sat.asked, sat.marks)]).sheets
-        answers = tuple(a.text[:LONGEST] for a in sat.asked.answers)
-        exam = sat.exam
-        found.append(Taken(kind=exam.kind, ability=exam.ability, chance=exam.chance, sheet=sheet, answers=answers))
-        machines.append(_asked_on(store, sat.asked.key) or machines[0])
+    for result in examine(model, exams, store, machine):
+        (sheet,) = item_scores([result]).exams
+        answers = tuple(a.text[:LONGEST] for a in result.answers)
+        exam = result.exam
+        found.append(
+            BaselineExam(
+                kind=exam.kind, ability=exam.ability, guess_rate=exam.guess_rate, scores=sheet, answers=answers
+            )
+        )
+        machines.append(_asked_on(store, result.keys.answers) or machines[0])
     return Baseline(
         model=model,
         identity=source.identity(model),
@@ -56,13 +60,13 @@ def take(
 
 
 def _asked_on(store: Store, key: str) -> dict[str, str]:
-    """Give the machine that answers in the store come from; empty for those of an older clbench."""
+    """Return the machine that answers in the store come from; empty for those of an older clbench."""
     stage = store.stage("ask", key) or {}
     return dict(stage.get("why", {}).get("machine", {}))
 
 
 def _together(machines: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Give one machine of several, the one here first: what differs between them is given side by side."""
+    """Return one machine of several, the one here first: what differs between them is given side by side."""
     here = machines[0]
     found = {n: " and ".join(dict.fromkeys(m.get(n, "not known") for m in machines)) for n in here}
     if other := sorted(n for n in here if found[n] != here[n]):
@@ -95,13 +99,16 @@ def repeat(baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine:
     if not same:
         what = f"{model.name} is not the model of the baseline: its weights or files are others now"
         raise SpecError(what, where="--repeat", mend=mend)
-    rows: dict[str, dict[int, Row]] = {t.sheet.exam: dict(t.sheet.rows) for t in baseline.exams}
+    rows: dict[str, dict[int, LessonScores]] = {t.scores.exam: dict(t.scores.rows) for t in baseline.exams}
     for exam, grades in ask_again(model, exams, machine, times):
         found = rows[exam.name]
         parts = tuple(g.parts for g in grades) if found[0].parts else ()
-        found[len(found)] = Row(asked=exam.digest, ask="", mark="", scores=packed(grades), parts=parts)
+        found[len(found)] = LessonScores(
+            questions=exam.digest, answers_key="", grades_key="", scores=pack_scores(grades), parts=parts
+        )
     again = [
-        t.model_copy(update={"sheet": t.sheet.model_copy(update={"rows": rows[t.sheet.exam]})}) for t in baseline.exams
+        t.model_copy(update={"scores": t.scores.model_copy(update={"rows": rows[t.scores.exam]})})
+        for t in baseline.exams
     ]
     return baseline.model_copy(update={"exams": tuple(again)})
 
@@ -115,7 +122,7 @@ def check_exams(baseline: Baseline, exams: Sequence[Exam]) -> None:
     here = {e.name: e for e in exams}
     mend = "use the data and the clbench of the baseline, or make the baseline anew"
     for taken in baseline.exams:
-        sheet = taken.sheet
+        sheet = taken.scores
         exam = here.get(sheet.exam)
         if exam is None:
             raise DataError(f"exam {sheet.exam!r} of the baseline is not here", where="--baseline", mend=mend)

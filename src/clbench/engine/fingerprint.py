@@ -59,7 +59,7 @@ NOT_DECODING = frozenset({"transformers_version", "use_cache", "return_dict_in_g
 
 
 def parts_of(model: ModelSpec) -> dict[str, str]:
-    """Give what decides how a checkpoint's weights are asked, by its files: name -> value, or digest of a long one.
+    """Return what decides how a checkpoint's weights are asked, by its files: name -> value, or digest of a long one.
 
     Keys are "model class", "weights saved in", "read in", "longest input", "positions", "vocabulary", "rotary
     positions", "computing settings" (activation, norms, heads, windows), "chat template", "tokenizer", "special
@@ -93,7 +93,7 @@ def parts_of(model: ModelSpec) -> dict[str, str]:
 
 
 def machine_of(machine: Machine, model: ModelSpec) -> dict[str, str]:
-    """Give what of a machine may change an answer: device, its model, threads, precision, versions."""
+    """Return what of a machine may change an answer: device, its model, threads, precision, versions."""
     device = machine.device.partition(":")[0]
     if device == "auto":
         device = "cuda" if gpus() and "+cpu" not in (package_version("torch") or "") else "cpu"
@@ -108,7 +108,7 @@ def machine_of(machine: Machine, model: ModelSpec) -> dict[str, str]:
 
 
 def _file(folder: Path | None, model: ModelSpec, name: str) -> Path | None:
-    """Give a file of a checkpoint, of a Hub model out of the local cache; None if it is not there."""
+    """Return a file of a checkpoint, of a Hub model out of the local cache; None if it is not there."""
     if folder is not None:
         return folder / name if (folder / name).is_file() else None
     from huggingface_hub import try_to_load_from_cache
@@ -162,12 +162,12 @@ def _marks(folder: Path | None, model: ModelSpec, tokenizer: Mapping[str, Any]) 
 
 
 def _chosen(names: Sequence[str], *places: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the named settings; a later place goes before an earlier one."""
+    """Return the named settings; a later place goes before an earlier one."""
     return {n: place[n] for place in places for n in names if place.get(n) is not None}
 
 
 def _fields(config: Mapping[str, Any], names: re.Pattern[str]) -> dict[str, Any]:
-    """Give the fields of these names that say something, older names and defaults as transformers reads them."""
+    """Return the fields of these names that say something, older names and defaults as transformers reads them."""
     whole = source.as_read(config)
     return {k: v for k, v in whole.items() if names.search(k) and v not in (None, False) and not k.startswith("_")}
 

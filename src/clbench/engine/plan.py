@@ -1,101 +1,71 @@
-"""What a grid would make and what is there, with time and disk, before anything is loaded."""
+"""Plan runs: which states are to be learnt and which exams asked, each once over all runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+import itertools
+from collections.abc import Iterable, Sequence
 
-from clbench.core.spec import Machine, RunSpec
-from clbench.engine.ask import ask_key
-from clbench.engine.schedule import Unit, units_of
-from clbench.engine.trajectory import effective_of, recall
-from clbench.models import source
-from clbench.store.index import Index
-from clbench.store.store import Store
+from clbench.core import plugins
+from clbench.core.spec import RunSpec
+from clbench.core.types import Exam, Lesson
+from clbench.engine.trajectory import Trajectory
+from clbench.engine.units import Run, Unit
 
 
-@dataclass(frozen=True)
-class Line:
-    """One unit of the plan.
-
-    Attributes:
-        unit: What it is.
-        state: "have" or "need"; "none" for the untouched model, which is not stored.
-        asks_have, asks_need: Exams already answered, and to be asked.
-        seconds: Estimated, None where nothing like it has been made in this store.
-        bytes: Estimated disk of the state.
-    """
-
-    unit: str
-    state: str
-    asks_have: int
-    asks_need: int
-    seconds: float | None
-    bytes: int
+def plan(runs: Iterable[Run]) -> list[Unit]:
+    """Return the units of some runs, each before those that need it; equal states stand once."""
+    units: dict[str, Unit] = {}
+    for run in runs:
+        trajectory = run.trajectory
+        if trajectory.shared is not None:
+            _add(units, trajectory.shared, 1, ())
+        for lesson, cells in itertools.groupby(run.due_cells, key=lambda cell: cell[0]):
+            _add(units, trajectory, lesson, tuple(exam for _, _, exam in cells))
+    return list(units.values())
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The lines of a plan, and how many runs share them."""
-
-    runs: int
-    lines: tuple[Line, ...]
-    workers: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give the plan as JSON."""
-        return asdict(self)
-
-    def as_text(self) -> str:
-        """Give the plan as a table and a sum."""
-        width = max(len(line.unit) for line in self.lines)
-        rows = [f"{'unit':<{width}}  state  exams have/need  est. s   est. MB"]
-        for line in self.lines:
-            seconds = "?" if line.seconds is None else f"{line.seconds:.1f}"
-            asks = f"{line.asks_have}/{line.asks_need}"
-            rows.append(f"{line.unit:<{width}}  {line.state:<5}  {asks:>15}  {seconds:>6}  {line.bytes / 1e6:>8.1f}")
-        need = [line for line in self.lines if line.state == "need" or line.asks_need]
-        known = [line.seconds for line in need if line.seconds is not None]
-        time = f"about {sum(known) / self.workers:.0f} s with {self.workers} workers" if known else "time unknown"
-        if len(known) < len(need):
-            time += f" ({len(need) - len(known)} units of unknown time)"
-        disk = sum(line.bytes for line in need) / 1e6
-        rows.append(f"{self.runs} runs, {len(self.lines)} units, {len(need)} to be made: {time}, {disk:.0f} MB")
-        return "\n".join(rows)
+def _add(units: dict[str, Unit], trajectory: Trajectory, number: int, exams: tuple[Exam, ...]) -> None:
+    index = trajectory.index(number)
+    found = trajectory.keys[index]
+    if found in units:
+        known = {e.digest for e in units[found].exams}
+        units[found].exams += tuple(e for e in exams if e.digest not in known)
+        return
+    lesson = trajectory.lesson_at(number)
+    needs = trajectory.keys[index - 1] if index else None
+    if index == 1 and trajectory.shared is not None:
+        needs = trajectory.shared.keys[1]
+    elif index == 1 and trajectory.plugin.starts_as_base:
+        needs = None  # the base model needs no making, so its exams and the first lesson go side by side
+    name = trajectory.spec.learner_label
+    units[found] = Unit(
+        key=found,
+        spec=trajectory.spec if index or not trajectory.plugin.starts_as_base else _untouched(trajectory.spec),
+        lesson=number,
+        label=f"{name} lesson {index}" if index else "untouched model",
+        needs=needs,
+        weight=len(lesson.examples) * _passes(trajectory, lesson) if lesson else 0,
+        answerer=trajectory.answerer(number),
+        exams=exams,
+    )
 
 
-def plan_of(specs: Sequence[RunSpec], store: Store, machine: Machine) -> Plan:
-    """Plan runs; only keys are computed."""
-    units = units_of(specs, store, machine)
-    rate, ask_s = _rates(units, store)
-    lines = tuple(_line(unit, store, machine, rate, ask_s) for unit in units)
-    return Plan(len(specs), lines, machine.workers)
+def _untouched(spec: RunSpec) -> RunSpec:
+    """Return the run that asks the base model alone, where a run's learner is a user's file: row 0 does without it."""
+    return spec.model_copy(update={"learner": {"name": "frozen"}}) if plugins.runs_user_file(spec.learner) else spec
 
 
-def _line(unit: Unit, store: Store, machine: Machine, rate: float | None, ask_s: float | None) -> Line:
-    known = recall(store, unit.key)
-    have = 0
-    if known is not None:
-        effective = effective_of(known, unit.answerer)
-        keys = [ask_key(effective, exam, unit.spec.model, machine) for exam in unit.exams]
-        have = sum(store.find("ask", found) is not None for found in keys)
-    need = len(unit.exams) - have
-    state = "have" if known is not None else "need" if unit.weight else "none"
-    parts = [0.0 if state != "need" else None if rate is None else rate * unit.weight]
-    parts.append(0.0 if not need else None if ask_s is None else ask_s * need)
-    seconds = None if any(p is None for p in parts) else sum(p for p in parts if p is not None)
-    size = source.weights_bytes(unit.spec.model) if state == "need" else 0
-    return Line(unit.label, state, have, need, seconds, size)
+def _passes(trajectory: Trajectory, lesson: Lesson) -> int:
+    """Return the passes over a lesson, 1 for learners that are not trained."""
+    epochs = int(trajectory.config.model_dump().get("epochs", 1))
+    return epochs if lesson.passes is None else min(epochs, lesson.passes)
 
 
-def _rates(units: Sequence[Unit], store: Store) -> tuple[float | None, float | None]:
-    """Give seconds per example walked, and per exam, from stages of the same kind in this store."""
-    if not store.folder.is_dir():
-        return None, None
-    asks = [row.wall_s for row in Index(store).rows("ask")]
-    walked = [
-        (stage["meter"]["wall_s"], u.weight) for u in units if (stage := store.stage("state", u.key)) and u.weight
-    ]
-    rate = sum(s for s, _ in walked) / sum(w for _, w in walked) if walked else None
-    return rate, sum(asks) / len(asks) if asks else None
+def urgency(units: Sequence[Unit]) -> dict[str, int]:
+    """Return for every unit the training that hangs on it, itself included: the longest chain goes first."""
+    after: dict[str, int] = {}
+    for unit in reversed(units):
+        after[unit.key] = unit.weight + after.get(unit.key, 0)
+        if unit.needs is not None:
+            after[unit.needs] = max(after.get(unit.needs, 0), after[unit.key])
+    return after

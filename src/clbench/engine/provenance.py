@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.keys import canonical
+from clbench.core.results import ExamResult
 from clbench.core.spec import Machine, ModelSpec
-from clbench.engine.sheets import Cell
 from clbench.engine.trajectory import Trajectory
 from clbench.models import source
 from clbench.store.origin import cores, cpu_model, git_revision, gpus, packages, same_code, threads
@@ -56,12 +56,12 @@ def provenance(machine: Machine, model: ModelSpec, stages: Iterable[Mapping[str,
     }
 
 
-def stages_of(trajectory: Trajectory, cells: Iterable[Cell]) -> list[Mapping[str, Any]]:
+def stages_of(trajectory: Trajectory, results: Iterable[ExamResult]) -> list[Mapping[str, Any]]:
     """Return the stage.json of every answer and grade of a run; of states, which may be gone, what is remembered."""
     store = trajectory.store
     found: list[Mapping[str, Any]] = []
-    for cell in cells:
-        both = (store.stage("ask", cell.asked.key), store.stage("mark", cell.marks.key))
+    for result in results:
+        both = (store.stage("ask", result.keys.answers), store.stage("mark", result.keys.grades))
         found += [stage for stage in both if stage is not None]
     for index in range(1, len(trajectory.lessons) + 1):
         remembered = store.stage("effective", trajectory.keys[index])
@@ -93,7 +93,7 @@ def one_of_all(values: Iterable[Any]) -> Any:
 
 
 def shown(argument: str) -> str:
-    """Give a command-line argument with the folders of its private paths left out.
+    """Return a command-line argument with the folders of its private paths left out.
 
     Example:
         >>> shown("--store=/home/someone/runs")

@@ -14,22 +14,24 @@ from clbench.core.protocols import LearnerPlugin
 from clbench.core.spec import RunSpec
 from clbench.core.strict import turned_into_number
 from clbench.core.types import Exam, Stream
-from clbench.engine.own import open_own
+from clbench.engine.user_method import open_user_method
 from clbench.metrics import check_names
 from clbench.models import source
 
 
 def open_learner(learner: Mapping[str, Any]) -> tuple[LearnerPlugin[Any], Any]:
-    """Give a learner's plug-in and its validated settings.
+    """Return a learner's plug-in and its validated settings.
 
     Raises:
         SpecError: Unknown learner, unknown setting, or a value out of range.
     """
     if not isinstance(learner.get("name"), str):
         raise SpecError("a learner needs a name", where="learner", mend="learner: {name: sft, ...}")
-    owned = plugins.own(learner["name"], where="learner.name")
+    owned = plugins.find_user_file(learner["name"], where="learner.name")
     plugin = (
-        plugins.load("learner", learner["name"], "PLUGIN", where="learner.name") if owned is None else open_own(owned)
+        plugins.load("learner", learner["name"], "PLUGIN", where="learner.name")
+        if owned is None
+        else open_user_method(owned)
     )
     if not isinstance(plugin, LearnerPlugin):
         raise SpecError(
@@ -107,7 +109,7 @@ def resolve(spec: RunSpec) -> RunSpec:
         what = "nothing is marked by a judge yet, so this would change nothing but the run's key"
         raise SpecError(what, where="judge", mend="leave it out; every shipped exam is marked by a checker")
     _, config = open_learner(spec.learner)
-    owned = plugins.own(spec.learner_name)
+    owned = plugins.find_user_file(spec.learner_name)
     name = spec.learner_name if owned is None else owned.name
     model = source.settled(spec.model)
     check_names(spec.metrics)
@@ -123,17 +125,17 @@ def check_learner(spec: RunSpec, stream: Stream) -> None:
     plugin, _ = open_learner(spec.learner)
     can = source.abilities(spec.model)
     family = "causal" if can is None or "text" in can else "encoder"
-    if family not in plugin.families:
+    if family not in plugin.model_families:
         raise SpecError(
             f"{spec.learner_name!r} is not defined on {family} models",
             where="learner",
-            mend=f"take a model of family {' or '.join(plugin.families)}",
+            mend=f"take a model of family {' or '.join(plugin.model_families)}",
         )
-    if plugin.needs_task and stream.reveals != "task":
+    if plugin.needs_task_ids and stream.task_ids != "given":
         raise SpecError(
-            f"{spec.learner_name!r} must be told the task, and stream {stream.name!r} reveals {stream.reveals!r}",
+            f"{spec.learner_name!r} must be told the task, and {stream.name!r} has `task_ids: {stream.task_ids}`",
             where="learner",
-            mend="take a stream with `reveals: task`, or a learner that needs no task",
+            mend="take a stream with `task_ids: given`, or a learner that needs no task",
         )
 
 
@@ -151,6 +153,6 @@ def check_abilities(spec: RunSpec, exams: tuple[Exam, ...]) -> None:
             needs = ", ".join(sorted(exam.needs - can))
             raise ModelError(
                 f"exam {exam.name!r} needs {needs}, and {spec.model.name!r} offers only {', '.join(sorted(can))}",
-                where="exams" if exam.kind != "own" else "stream",
+                where="exams" if exam.kind != "task" else "stream",
                 mend="take a causal model, or a stream and exams of classification (suite `abilities-labels`)",
             )

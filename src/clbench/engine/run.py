@@ -1,4 +1,4 @@
-"""One run, top to bottom: `run` is the architecture."""
+"""The control path, from the command line and from Python alike: `run` is the architecture."""
 
 from __future__ import annotations
 
@@ -10,79 +10,107 @@ from typing import Any
 
 import yaml
 
+from clbench.core.events import notice
 from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
-from clbench.core.outline import Outline
-from clbench.core.spec import Machine, RunSpec
-from clbench.core.types import Meters
-from clbench.data.outline import stream_outline
-from clbench.engine.ask import ask, due
-from clbench.engine.mark import mark
-from clbench.engine.metering import meters_of
-from clbench.engine.opening import opened
-from clbench.engine.provenance import provenance, stages_of
-from clbench.engine.sheets import Cell, sheets_of, showcase_of
-from clbench.engine.trajectory import Trajectory
+from clbench.core.results import Costs, ExamResult
+from clbench.core.spec import Machine
+from clbench.data.streams.summary import stream_outline
+from clbench.engine.ask import ask
+from clbench.engine.costs import measure_costs
+from clbench.engine.executors.processes import execute
+from clbench.engine.grade import grade
+from clbench.engine.inputs import Inputs
+from clbench.engine.make_unit import is_made
+from clbench.engine.plan import plan
+from clbench.engine.provenance import foreign, provenance, stages_of
+from clbench.engine.recipe.recipe import Recipe
+from clbench.engine.result_items import example_items, item_scores
+from clbench.engine.units import Run, open_run
 from clbench.metrics import compute
+from clbench.report.results import Runs
+from clbench.store.origin import origin
 from clbench.store.store import Store
 
 OF_STAGES = ("made", "stages", "model", "git", "packages", "learner")  # parts of a provenance that follow from stages
 
 
-def run(spec: RunSpec, store: Store, machine: Machine) -> Path:
-    """Run a model through a stream, examine it after every lesson, and record what came out.
-
-    Whatever the store already holds is taken from there.
+def run(recipe: Recipe, store: Store, machine: Machine) -> Runs:
+    """Make every run of a recipe, and record what came out; what the store already holds is taken from there.
 
     Returns:
-        The result folder: spec.yaml, stream.json, matrix.json, items.json, examples.json, scores.json, meters.json,
+        The results, in the order of the recipe's runs.
+
+    Raises:
+        UserError: A run could not be made. The others are finished and recorded first.
+    """
+    inputs = Inputs(machine.data)  # cards -> tasks, streams and exams, each read once
+    runs = [open_run(spec, inputs, store, machine) for spec in recipe.specs()]  # what cannot work is refused here
+    units = plan(runs)  # states to learn and exams to ask, each once over all runs
+    failed = execute([unit for unit in units if not is_made(unit, store, machine)], machine, inputs)  # make_unit
+    results = Runs([record(each, store, machine) for each in runs if failed.keys().isdisjoint(each.trajectory.keys)])
+    _tell_foreign(results)
+    if failed:
+        raise next(iter(failed.values()))
+    return results
+
+
+def record(run: Run, store: Store, machine: Machine) -> Path:
+    """Grade what a run's learner answered after every lesson, and write down what came out.
+
+    Returns:
+        The result folder: spec.yaml, stream.json, matrix.json, items.json, examples.json, scores.json, costs.json,
         provenance.json.
     """
-    stream, exams = opened(spec, machine)  # cards -> pinned, digested tasks; columns: own tasks, then fixed exams
-    trajectory = Trajectory(spec, stream, store, machine)  # hashing only; nothing loaded yet
-    spec = trajectory.spec  # in which the model's own length is written
-    matrix, cells = Matrix.blank(len(stream) + 1, exams), list[Cell]()
-    for step in range(len(stream) + 1):  # row 0: before any lesson
-        for column, exam in due(exams, step, len(stream), spec.budget):  # long streams: not every cell is due
-            asked = ask(trajectory, step, exam, store)  # expensive; kept for ever
-            marks = mark(asked, exam, spec.judge, store)  # cheap; can be marked again
-            matrix = matrix.with_cell(step, column, marks)
-            cells.append(Cell(step, exam, asked, marks))
-    meters = meters_of(trajectory, cells)
-    scores = compute(spec.metrics, matrix, meters, {})
-    files = _files(spec, stream_outline(stream), matrix, meters, scores) | _records(cells)
-    files["provenance.json"] = _provenance(trajectory, cells, machine)
-    return store.write_run(spec.name, spec.key, {name: _text(value) for name, value in files.items()})
+    matrix, results = Matrix.blank(len(run.stream) + 1, run.exams), list[ExamResult]()
+    for lesson, column, exam in run.due_cells:  # row 0: before any lesson; on long streams not every cell is due
+        result = grade(ask(run.trajectory, lesson, exam, store), run.spec.judge, store)
+        matrix = matrix.with_cell(column, result)
+        results.append(result)
+    costs = measure_costs(run.trajectory, results)
+    scores = compute(run.spec.metrics, matrix, costs, {})
+    files = _figures(run, matrix, costs, scores) | {
+        "items.json": item_scores(results),
+        "examples.json": example_items(results),
+        "provenance.json": _provenance(run, results, machine),
+    }
+    return store.write_run(run.spec.name, run.spec.key, {name: _text(value) for name, value in files.items()})
 
 
-def _files(
-    spec: RunSpec, outline: Outline, matrix: Matrix, meters: Meters, scores: Mapping[str, float]
-) -> dict[str, object]:
-    known = {name: None if math.isnan(value) else value for name, value in scores.items()}  # NaN is null in JSON
+def _figures(run: Run, matrix: Matrix, costs: Costs, scores: Mapping[str, float]) -> dict[str, object]:
     return {
-        "spec.yaml": yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
-        "stream.json": outline,
+        "spec.yaml": yaml.safe_dump(run.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        "stream.json": stream_outline(run.stream),
         "matrix.json": matrix.to_json(),
-        "scores.json": known,
-        "meters.json": meters,
+        "scores.json": {name: None if math.isnan(value) else value for name, value in scores.items()},
+        "costs.json": costs,
     }
 
 
-def _provenance(trajectory: Trajectory, cells: Sequence[Cell], machine: Machine) -> Mapping[str, Any]:
-    """Return the record on file where the same stages stand behind it: looking again does not make a result anew."""
-    spec, store = trajectory.spec, trajectory.store
-    found = provenance(machine, spec.model, stages_of(trajectory, cells)) | {"learner": trajectory.said}
+def _provenance(run: Run, results: Sequence[ExamResult], machine: Machine) -> Mapping[str, Any]:
+    """Return the record on file where the same stages stand behind it: running a spec again changes no record."""
+    trajectory, store = run.trajectory, run.trajectory.store
+    found = provenance(machine, run.spec.model, stages_of(trajectory, results)) | {"learner": trajectory.traits}
     try:
-        kept = json.loads(store.run_file(spec.name, spec.key, "provenance.json") or "{}")
+        kept = json.loads(store.run_file(run.spec.name, run.spec.key, "provenance.json") or "{}")
     except (ValueError, RecursionError):  # damaged: it is written anew
         return found
     same = isinstance(kept, dict) and all(kept.get(part) == found[part] for part in OF_STAGES)
     return kept if same else found
 
 
-def _records(cells: Sequence[Cell]) -> dict[str, object]:
-    return {"items.json": sheets_of(cells), "examples.json": showcase_of(cells)}
-
-
 def _text(value: object) -> str:
     return value if isinstance(value, str) else canonical(value)
+
+
+def _tell_foreign(results: Runs) -> None:
+    """Say once where stages of other code stand in the results: they were taken as they are."""
+    made_by = [
+        json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["stages"] for folder in results.folders
+    ]
+    if others := sum(foreign(stages, origin()) for stages in made_by):
+        whole = sum(each["made"] for stages in made_by for each in stages)
+        notice(
+            f"{others} of {whole} stages of these results were made by another version of clbench, of its packages or "
+            "of your checkout than runs now; they were taken as they are (a new --store makes them anew)"
+        )

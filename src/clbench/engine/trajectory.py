@@ -9,27 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core import plugins
+from clbench.core.counts import read_counts
 from clbench.core.keys import canonical, digest, folder_digest, key
 from clbench.core.process import end_copy
 from clbench.core.protocols import Learner
 from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Lesson, Stream
-from clbench.data.stream import lessons, merged
+from clbench.data.streams.stream import lessons, merge_lessons
 from clbench.engine.resolve import open_learner
-from clbench.learners._made import new_method
-from clbench.learners._method import answers_with_net
-from clbench.learners._training import FLOAT16, LOOP
 from clbench.models import source
 from clbench.store.store import Store
+from clbench.training.method import answers_with_net
+from clbench.training.new_method import new_method
+from clbench.training.settings import FLOAT16, LOOP
 
 
-def recall(store: Store, state: str) -> Mapping[str, Any] | None:
-    """Give what the store remembers of a state by its key, without making anything."""
+def load_record(store: Store, state: str) -> Mapping[str, Any] | None:
+    """Return what the store remembers of a state by its key, without making anything."""
     folder = store.find("effective", state)
     return json.loads((folder / "effective.json").read_text(encoding="utf-8")) if folder is not None else None
 
 
-def effective_of(known: Mapping[str, Any], answerer: str) -> str:
+def answer_fingerprint(known: Mapping[str, Any], answerer: str) -> str:
     """Return the digest of all that answers depend on.
 
     Args:
@@ -46,7 +47,7 @@ def _version(learner: str) -> int:
 
 def _code(learner: Mapping[str, Any]) -> dict[str, str]:
     """Return the digests of the modules from outside that a learner, or a part of it, is named by."""
-    named = [name for name in plugins.learners_in(learner) if not plugins.runs_own(name)]
+    named = [name for name in plugins.learners_in(learner) if not plugins.runs_user_file(name)]
     return {name: found for name in named if (found := plugins.code_of("learner", name))}
 
 
@@ -68,7 +69,7 @@ class Trajectory:
         self.machine = machine
         self.plugin, self.config = open_learner(spec.learner)
         taught = lessons(stream)
-        self.lessons = (merged(taught),) if self.plugin.teaches == "at_once" else taught
+        self.lessons = (merge_lessons(taught),) if self.plugin.teaches == "at_once" else taught
         self._live: tuple[int, Learner] | None = None
 
     @cached_property
@@ -95,7 +96,7 @@ class Trajectory:
 
     @cached_property
     def _learner(self) -> dict[str, Any]:
-        owned = plugins.own(self.spec.learner_name)
+        owned = plugins.find_user_file(self.spec.learner_name)
         name = self.spec.learner_name if owned is None else owned.identity
         # Versions of the package's own learners follow the training loop; others cannot know of it.
         loop: dict[str, Any] = {} if name in plugins.shipped("learner") else {"loop": LOOP}
@@ -106,17 +107,17 @@ class Trajectory:
         return {"name": name, "config": self.config, "version": self.plugin.version, **loop, **uses, **code}
 
     @property
-    def said(self) -> dict[str, Any]:
-        """Give what the plug-in says of itself, for the record: version, and what it keeps of users' data."""
-        return {"version": self.plugin.version, "stores": self.plugin.stored(self.config)}
+    def traits(self) -> dict[str, Any]:
+        """Return what the plug-in says of itself, for the record: its version and its traits."""
+        return {"version": self.plugin.version, **self.plugin.traits(self.config).record()}
 
-    def answerer(self, step: int) -> str:
-        """Return the digest of who answers in row `step`: of the learner's name or file, its version and its settings.
+    def answerer(self, lesson: int) -> str:
+        """Return the digest of who answers after `lesson`: of the learner's name or file, its version and its settings.
 
         Empty where the net answers alone, so that learners of equal weights share their answers: the untouched model,
         and methods that leave answering to the net.
         """
-        if self.index(step) == 0 and self.plugin.starts_as_base:
+        if self.index(lesson) == 0 and self.plugin.starts_as_base:
             return ""
         return "" if self._with_net else digest(self._learner)
 
@@ -126,9 +127,9 @@ class Trajectory:
             return self.plugin.answers == "net"
         return self.plugin.method is not None and answers_with_net(new_method(self.plugin.method, self.config))
 
-    def index(self, step: int) -> int:
-        """Tell which state stands in row `step` of the matrix."""
-        return min(step, len(self.lessons))
+    def index(self, lesson: int) -> int:
+        """Return the number of the state that answers after `lesson`."""
+        return min(lesson, len(self.lessons))
 
     @cached_property
     def shared(self) -> Trajectory | None:
@@ -142,13 +143,13 @@ class Trajectory:
 
     # --- states ---------------------------------------------------------------------------------------------
 
-    def at(self, step: int) -> Learner:
-        """Give the learner of row `step`, awake; states that are missing are made.
+    def learner_after(self, lesson: int) -> Learner:
+        """Return the learner after `lesson` lessons, awake; states that are missing are made.
 
         Where a learner starts as the base model, row 0 is answered by `frozen`: what all learners share must not
         depend on which of them came first.
         """
-        index = self.index(step)
+        index = self.index(lesson)
         if self._live is None or self._live[0] != index:
             self._live = (index, self._awake(index))
         return self._live[1]
@@ -168,7 +169,7 @@ class Trajectory:
         return self.plugin.build(self.config, self.spec.model, self.spec.seed, self.machine)
 
     def _state(self, index: int) -> Path | None:
-        """Give the folder of a state, made if it is missing; None for the base model itself."""
+        """Return the folder of a state, made if it is missing; None for the base model itself."""
         if index == 0 and self.plugin.starts_as_base:
             return None
         why = {
@@ -189,11 +190,13 @@ class Trajectory:
         if index == 1 and self.shared is not None:
             learner = self._fresh()
             parent = self.shared.folder(1)
-            self.shared.memory(1)  # its cost is part of ours, also when the state itself is gone
-            assert self.plugin.settle is not None, "declared beside first_lesson_as, and checked by the contract suite"
-            self.plugin.settle(learner, parent, lesson)
+            self.shared.state_record(1)  # its cost is part of ours, also when the state itself is gone
+            assert self.plugin.adopt_first_lesson is not None, (
+                "declared beside first_lesson_as, and checked by the contract suite"
+            )
+            self.plugin.adopt_first_lesson(learner, parent, lesson)
         else:
-            learner = self._fresh() if index == 1 and self.plugin.starts_as_base else self.at(index - 1)
+            learner = self._fresh() if index == 1 and self.plugin.starts_as_base else self.learner_after(index - 1)
             self._live = None  # until the lesson is learnt, it is neither the old state nor the new one
             learner.learn(lesson, self.store.progress("state", self.keys[index]))
         learner.save(folder)
@@ -201,39 +204,38 @@ class Trajectory:
         self._live = (index, learner)
 
     def folder(self, index: int) -> Path:
-        """Give the folder of state `index` >= 1, made if it is missing."""
+        """Return the folder of state `index` >= 1, made if it is missing."""
         folder = self._state(index)
         assert folder is not None, "only the base model has no folder"
         return folder
 
     # --- what is remembered of a state, even when the state itself is gone ------------------------------------
 
-    def memory(self, step: int) -> Mapping[str, Any]:
-        """Give what is kept of a state for ever: digest of what its answers depend on, and its counts."""
-        index = self.index(step)
-        if (known := recall(self.store, self.keys[index])) is not None:
+    def state_record(self, lesson: int) -> Mapping[str, Any]:
+        """Return what is kept of a state for ever: digest of what its answers depend on, and its counts."""
+        index = self.index(lesson)
+        if (known := load_record(self.store, self.keys[index])) is not None:
             return known
         state = self._state(index)
         stage = self.store.stage("state", self.keys[index]) if state is not None else None
         cost, made_by = (stage["meter"], stage.get("origin", {})) if stage is not None else ({}, {})
         why = {"step": index, "cost": cost, "origin": made_by}
         self.store.once("effective", self.keys[index], lambda draft: self._remember(state, draft), why)
-        known = recall(self.store, self.keys[index])
+        known = load_record(self.store, self.keys[index])
         assert known is not None, "it has just been made"
         return known
 
     def _remember(self, folder: Path | None, draft: Path) -> None:
         answers = {} if folder is None or not any(folder.glob("answers/*")) else folder_digest(folder / "answers")
         base = source.identity(self.spec.model)
-        meters = folder / "meters.json" if folder is not None else None
-        counts = json.loads(meters.read_text(encoding="utf-8")) if meters is not None and meters.is_file() else {}
+        counts = read_counts(folder) if folder is not None else {}
         value = {"effective": digest([base, answers]), "counts": counts}
         (draft / "effective.json").write_text(canonical(value), encoding="utf-8")
 
-    def effective(self, step: int) -> str:
-        """Give the digest of all that the answers of row `step` depend on."""
-        return effective_of(self.memory(step), self.answerer(step))
+    def answer_fingerprint(self, lesson: int) -> str:
+        """Return the digest of all that the answers after `lesson` depend on."""
+        return answer_fingerprint(self.state_record(lesson), self.answerer(lesson))
 
-    def lesson_at(self, step: int) -> Lesson | None:
-        """Give the lesson that leads to row `step`, None for row 0."""
-        return self.lessons[self.index(step) - 1] if step else None
+    def lesson_at(self, lesson: int) -> Lesson | None:
+        """Return the last lesson before row `lesson`; None for row 0."""
+        return self.lessons[self.index(lesson) - 1] if lesson else None

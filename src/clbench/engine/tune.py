@@ -13,13 +13,16 @@ from typing import Any
 import yaml
 from pydantic import Field
 
+from clbench.core.atomic_write import write_atomically
 from clbench.core.errors import SpecError
 from clbench.core.spec import ExamBudget, Machine, ModelSpec
-from clbench.core.types import Example, Frozen, Stream
-from clbench.core.whole import write_whole
-from clbench.data.stream import asked, open_stream
-from clbench.engine.grid import Grid, Recipe, grid_of, read_values, run_grid
+from clbench.core.types import Example, Stream
+from clbench.core.value import Value
+from clbench.data.streams.stream import asked, open_stream
+from clbench.data.tasks.card_folder import find_recipe
+from clbench.engine.recipe.recipe import Recipe, read_values
 from clbench.engine.resolve import validated
+from clbench.engine.run import run
 from clbench.models import source
 from clbench.store.store import Store
 
@@ -31,7 +34,7 @@ AP, FM = "average_performance", "forgetting"
 EQUAL = ("epochs", "batch_size")  # how much is trained: the same for all, so nothing to be tuned
 
 
-class TuneRecipe(Frozen):
+class TuneRecipe(Value):
     """What a tuning recipe may say.
 
     Attributes:
@@ -82,12 +85,13 @@ class Tuning:
 
     Attributes:
         path: The recipe's file.
+        runs: The recipe of these runs.
     """
 
     path: Path
     recipe: TuneRecipe
     combinations: tuple[tuple[str, Mapping[str, Any]], ...]
-    grid: Grid
+    runs: Recipe
 
 
 def load_tuning(path: Path | str, sets: Sequence[str] = ()) -> Tuning:
@@ -109,7 +113,7 @@ def load_tuning(path: Path | str, sets: Sequence[str] = ()) -> Tuning:
         metrics=(AP, FM),
         axes={"learner": tuple(learners), "seed": recipe.seeds},
     )
-    return Tuning(Path(path), recipe, found, grid_of(runs))
+    return Tuning(Path(path), recipe, found, runs)
 
 
 def _combinations(name: str, recipe: TuneRecipe) -> list[dict[str, Any]]:
@@ -141,14 +145,14 @@ def check_apart(tuning: Tuning, machine: Machine) -> Stream:
     """
     mine = open_stream(tuning.recipe.stream, machine.data)
     for name in tuning.recipe.reported:
-        path = tuning.path.parent / name
+        path = find_recipe(tuning.path).parent / name
         reported: Recipe = validated(Recipe, read_values(path), "")
         for stream in dict.fromkeys([reported.stream, *map(str, reported.axes.get("stream", ()))]):
             same = stream == tuning.recipe.stream
             shared = "it is the same stream" if same else _shared(mine, open_stream(stream, machine.data))
             if shared:
                 raise SpecError(
-                    f"{tuning.recipe.stream!r} is no tuning stream for {path}, which reports {stream!r}: {shared}",
+                    f"{tuning.recipe.stream!r} is not a tuning stream for {path}, which reports {stream!r}: {shared}",
                     where="stream",
                     mend="tune on other tasks, such as worlds-tune; settings chosen on reported tasks flatter a method",
                 )
@@ -180,7 +184,7 @@ def tune(tuning: Tuning, store: Store, machine: Machine) -> dict[str, Any]:
         UserError: A run could not be made.
     """
     stream = check_apart(tuning, machine)
-    folders = run_grid(tuning.grid, store, machine)
+    folders = run(tuning.runs, store, machine).folders
     num = len(tuning.recipe.seeds)
     tried = [
         _tried(name, settings, [_scores(f) for f in folders[i * num : (i + 1) * num]])
@@ -269,10 +273,10 @@ def write_tuned(record: Mapping[str, Any], path: Path, recipe: Path) -> None:
     check_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True, width=120)
-    write_whole(path, f"# Made by: clbench tune {recipe.as_posix()}\n{text}")
+    write_atomically(path, f"# Made by: clbench tune {recipe.as_posix()}\n{text}")
 
 
 def check_place(path: Path) -> None:
     """Refuse to write over anything but an older file of `write_tuned`; raises as it does."""
     if path.exists() and "rule" not in read_values(path):
-        raise SpecError(f"{path} is there and is no file of `clbench tune`", where="--out", mend="name another file")
+        raise SpecError(f"{path} exists and is not a file of `clbench tune`", where="--out", mend="name another file")

@@ -11,11 +11,9 @@ Source: Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", IC
 Otherwise than there: one adapter after the whole block instead of two inside it (after attention and after the
 feed-forward layer), which needs no knowledge of a family's inner names; layer norms stay frozen with the base.
 
-Family: isolation
 Defaults: a bottleneck of 64 is the middle of the sizes that the paper tries (8, 64, 256); the rest is that of training.
 Keeps: the adapters, 2 x hidden x bottleneck numbers per block and lesson, and which part belongs to which task.
 Told: the task. Told none, the last part answers; a task that was never taught is answered by the base.
-Privacy: no user data is stored; the adapters are trained on it.
 Not for: streams that do not say which task a question belongs to: the last part then answers everything.
 Falls short: on the tiny model the bottlenecks learn far less than full fine-tuning does, and what was not learnt
 cannot be kept; over three seeds no gain in AP is shown, though nothing is forgotten.
@@ -30,12 +28,13 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._method import Method
-from clbench.learners._parts import with_lesson
-from clbench.learners._training import Training, plugin
+from clbench.learners._shared.task_parts import with_lesson
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
-    from clbench.learners._columns import Columns
+    from clbench.learners._shared.columns import Columns
     from clbench.models.net import Net
 
 
@@ -58,28 +57,28 @@ class Adapters(Method):
         self.parts: dict[str, int] = {}
         self.columns: Columns | None = None
 
-    def prepare(self, net: Net, step: int) -> None:
-        """Freeze what there is and add part `step`."""
-        from clbench.learners._columns import Columns, Switch
+    def prepare(self, net: Net, number: int) -> None:
+        """Freeze what there is and add part `number`."""
+        from clbench.learners._shared.columns import Columns, Switch
 
         if self.columns is None:
             self.columns = Columns(net, Switch(), self.config.bottleneck, lateral=self.lateral)
-        self.columns.add(step)
+        self.columns.add(number)
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Note which tasks the new part belongs to."""
         self.parts = with_lesson(self.parts, lesson)
 
     def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Answer with the part of the task that is told; the last part where none is."""
-        from clbench.learners._columns import answer_with
+        from clbench.learners._shared.columns import answer_with
 
         if self.columns is None:
             return net.respond(examples, decode)
         return answer_with(self.columns.switch, self.parts, net, examples, decode)
 
-    def guide(self) -> dict[str, Any]:
-        """Give which part belongs to which task."""
+    def answer_state(self) -> dict[str, Any]:
+        """Return which part belongs to which task."""
         return {"parts": self.parts} if self.parts else {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -87,4 +86,14 @@ class Adapters(Method):
         self.parts = dict(state.get("parts", {}))
 
 
-PLUGIN = plugin(Config, Adapters, version=2, stores="none")
+PLUGIN = plugin(
+    Config,
+    Adapters,
+    version=2,
+    stores="none",
+    family="isolation",
+    uses_task_ids=True,
+    trains="part",
+    paper="Houlsby et al. 2019, arXiv:1902.00751",
+    about="Bottleneck adapters per lesson on a frozen base; each task is answered by its own.",
+)

@@ -7,14 +7,11 @@ Lifelong Learning with A-GEM", ICLR, arXiv:1812.00420, eq. 11. Otherwise than th
 (reservoir), filled after a lesson; and what is projected then goes through clipping and AdamW, whose step is no longer
 along g, so that the guarantee holds for the gradient and not for the step.
 
-Family: replay
 Defaults: the batch from memory is as large as the batch (the paper's are larger for its batches of 10).
 
 Keeps: at most `memory` examples.
 
 Told: nothing (the paper's memory has equal room per task; a reservoir needs no boundaries).
-
-Privacy: it stores users' examples as they are.
 
 Not for: data that may not be kept. `replay` with the same memory usually forgets less, at less cost (Chaudhry et al.
 2019, arXiv:1902.10486).
@@ -25,15 +22,15 @@ the same. It forgets less than plain fine-tuning, and seeds differ too much to s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Example, Lesson
-from clbench.learners._memory import Sample, choose, reservoir, room_for
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.learners._shared.memory import ReservoirMethod, choose, room_for
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from clbench.models.net import Net
@@ -52,22 +49,20 @@ class Config(Training):
     share: float = Field(default=1.0, ge=0, le=8)
 
 
-class Agem(Method):
+class Agem(ReservoirMethod):
     """A reservoir of examples, against whose gradient no step may go."""
 
     def __init__(self, config: Config) -> None:
+        super().__init__()
         self.config = config
-        self.memory: list[Example] = []
-        self.seen = 0
-        self.cap: int | None = None
         self.drawn: list[int] = []
 
-    def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
-        """Draw what `project` looks at; the batch stays as it is."""
+    def compose_batch(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
+        """Draw what `edit_gradients` looks at; the batch stays as it is."""
         self.drawn = choose(self.memory, self.config.share, len(batch), rng)
         return batch
 
-    def project(self, net: Net) -> None:
+    def edit_gradients(self, net: Net) -> None:
         """Take out of the gradient what goes against that of the memory."""
         if not self.drawn:
             return
@@ -81,26 +76,27 @@ class Agem(Method):
         if along < 0:
             factor = along / torch.stack([r.float().square().sum() for r in reference]).sum()
             for param, ref in zip(params, reference, strict=True):
-                step = (-factor * ref).to(ref)
-                param.grad = step if param.grad is None else param.grad.add_(step)
+                number = (-factor * ref).to(ref)
+                param.grad = number if param.grad is None else param.grad.add_(number)
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Let the lesson pass the reservoir."""
         if self.config.share == 0:
             return
         room = room_for(self.config.memory, None, lesson.budget)
-        self.memory, self.seen, self.cap, _ = reservoir(Sample(self.memory, self.seen, self.cap), lesson, room, rng)
-
-    def state(self) -> dict[str, Any]:
-        """Give the memory."""
-        cap = {} if self.cap is None else {"cap": self.cap}
-        return {"memory": self.memory, "seen": self.seen, **cap} if self.memory else {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over the memory."""
-        self.memory = list(state.get("memory", []))
-        self.seen = state.get("seen", 0)
-        self.cap = state.get("cap")
+        self.pass_reservoir(lesson, room, rng)
 
 
-PLUGIN = plugin(Config, Agem, version=3, stores="examples", neutral={"share": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(
+    Config,
+    Agem,
+    version=3,
+    stores="examples",
+    neutral={"share": 0.0},
+    first_lesson_as="sft",
+    family="replay",
+    uses_task_ids=False,
+    trains="all",
+    paper="Chaudhry et al. 2019, arXiv:1812.00420",
+    about="A-GEM: no step goes against the gradient of stored examples.",
+)

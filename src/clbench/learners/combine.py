@@ -2,23 +2,21 @@
 
     learner: {name: combine, lr: 1.0e-3, parts: [{name: replay, share: 0.5}, {name: lora_plus, rank: 8}]}
 
-`widen`, `prepare`, `mix`, `project`, `finish` and `settle` go through the parts in order; learning rates multiply;
-losses add up:
+`expand`, `prepare`, `compose_batch`, `edit_gradients`, `after_step`, `finish` and `consolidate` go through the parts in
+order; learning rates multiply; losses add up:
 
     loss = CE + sum over parts (loss_part - CE)
 
 Settings of training (lr, epochs, ...) belong to the whole and may not stand in a part. What is kept of examples
 counts together: an earlier part leaves the rest of the budget to later ones. One part alone is that learner, bit for
 bit. Refused before anything is spent: two parts that answer in their own way, two that change the model (`prepare`,
-`finish`, `guide`), parts that are taught at once or must be told the task, and learners that are not trained. Refused
-at the lesson where it shows: a part that holds weights by name beside one that takes those weights out of training,
-for it would do nothing (`ewc` beside `olora`). No paper; the composition of hooks is ours.
+`finish`, `answer_state`), parts that are taught at once or must be told the task, and learners that are not trained.
+Refused at the lesson where it shows: a part that holds weights by name beside one that takes those weights out of
+training, for it would do nothing (`ewc` beside `olora`). No paper; the composition of hooks is ours.
 
-Family: hybrid
 Defaults: replay with lora_plus, each with its own.
 Keeps: what its parts keep.
 Told: what its parts need told.
-Privacy: that of its parts; with replay among them it stores users' examples.
 Not for: methods that are already one (`replay_lora`, derpp); two memories, which share one budget.
 """
 
@@ -34,13 +32,15 @@ from pydantic import Field, ValidationError, field_validator
 from clbench.core import plugins
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.keys import canonical
-from clbench.core.protocols import LEVELS, Learner, LearnerPlugin, Stores
+from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
+from clbench.core.traits import LEVELS, Stores, Trains, Traits
 from clbench.core.types import Answer, Budget, Decode, Example, Lesson
-from clbench.learners._kept import examples_in
-from clbench.learners._made import new_method
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin, trained
+from clbench.training.kept import examples_in
+from clbench.training.method import Method
+from clbench.training.new_method import new_method
+from clbench.training.plugin import plugin, trained
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,17 +85,17 @@ class Combined(Method):
     def __init__(self, parts: Sequence[Method]) -> None:
         self.parts = [p for part in parts for p in (part.parts if isinstance(part, Combined) else [part])]
 
-    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+    def expand(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
         """Let each part widen what the one before it gives."""
         for part in self.parts:
-            lesson = part.widen(net, lesson, rng)
+            lesson = part.expand(net, lesson, rng)
         return lesson
 
-    def prepare(self, net: Net, step: int) -> None:
+    def prepare(self, net: Net, number: int) -> None:
         """Prepare each part; refuse one whose weights another has taken out of training."""
         before = _learning(net)
         for part in self.parts:
-            part.prepare(net, step)
+            part.prepare(net, number)
         gone = before - _learning(net)
         for i, part in enumerate(self.parts):
             if not _shapes(part) and _held(part) & gone:
@@ -105,44 +105,49 @@ class Combined(Method):
                     mend="combine it with a part that trains the same weights in every lesson, such as lora",
                 )
 
-    def speed(self, name: str) -> float:
+    def lr_scale(self, name: str) -> float:
         """Multiply the parts' speeds."""
         product = 1.0
         for part in self.parts:
-            product *= part.speed(name)
+            product *= part.lr_scale(name)
         return product
 
-    def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
+    def compose_batch(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
         """Let each part mix what the one before it gives."""
         for part in self.parts:
-            batch = part.mix(batch, rng)
+            batch = part.compose_batch(batch, rng)
         return batch
 
-    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+    def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
         """Add up what the parts add to the plain loss."""
         total: Tensor | None = None
         for part in self.parts:
-            loss = part.penalise(net, batch, out)
+            loss = part.loss(net, batch, out)
             if loss is not out.loss:  # x + (y - x) is not y in floating point, so the first is taken as it is
                 total = loss if total is None else total + (loss - out.loss)
         return out.loss if total is None else total
 
-    def project(self, net: Net) -> None:
+    def edit_gradients(self, net: Net) -> None:
         """Edit the gradients, part after part."""
         for part in self.parts:
-            part.project(net)
+            part.edit_gradients(net)
 
-    def finish(self, net: Net, step: int) -> None:
+    def finish(self, net: Net, number: int) -> None:
         """Finish each part."""
         for part in self.parts:
-            part.finish(net, step)
+            part.finish(net, number)
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def after_step(self, net: Net) -> None:
+        """Let each part edit the weights that the one before it left."""
+        for part in self.parts:
+            part.after_step(net)
+
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Let each part keep what it needs, within what the earlier ones have left of the budget."""
         kept: list[Example] = []
         for part in self.parts:
-            part.settle(net, lesson.model_copy(update={"budget": _left(lesson.budget, kept)}), rng)
-            kept += examples_in({**part.state(), **part.guide()})
+            part.consolidate(net, lesson.model_copy(update={"budget": _left(lesson.budget, kept)}), rng)
+            kept += examples_in({**part.state(), **part.answer_state()})
 
     def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Answer in the way of the part that has one."""
@@ -152,15 +157,17 @@ class Combined(Method):
         return net.respond(examples, decode)
 
     def state(self) -> dict[str, Any]:
-        """Give the parts' states, each name behind its part's number."""
+        """Return the parts' states, each name behind its part's number."""
         return {f"{i}.{name}": value for i, part in enumerate(self.parts) for name, value in part.state().items()}
 
-    def guide(self) -> dict[str, Any]:
-        """Give the parts' guides, likewise."""
-        return {f"{i}.{name}": value for i, part in enumerate(self.parts) for name, value in part.guide().items()}
+    def answer_state(self) -> dict[str, Any]:
+        """Return the parts' guides, likewise."""
+        return {
+            f"{i}.{name}": value for i, part in enumerate(self.parts) for name, value in part.answer_state().items()
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Give each part its own."""
+        """Return each part its own."""
         for i, part in enumerate(self.parts):
             start = f"{i}."
             part.restore({name.removeprefix(start): v for name, v in state.items() if name.startswith(start)})
@@ -193,7 +200,7 @@ def _open(part: Part, where: str) -> tuple[LearnerPlugin[Any], Any]:
     reasons = {
         "is not trained, so there is nothing to combine": found.method is None,
         "is taught all lessons at once": found.teaches == "at_once",
-        "must be told the task, which the whole cannot promise": found.needs_task,
+        "must be told the task, which the whole cannot promise": found.needs_task_ids,
     }
     for reason, holds in reasons.items():
         if holds:
@@ -227,7 +234,11 @@ def _apart(method: Method) -> list[Method]:
 def _shapes(method: Method) -> bool:
     """Say whether a method changes what the net is made of, or what answers depend on."""
     own = type(method)
-    return own.prepare is not Method.prepare or own.finish is not Method.finish or own.guide is not Method.guide
+    return (
+        own.prepare is not Method.prepare
+        or own.finish is not Method.finish
+        or own.answer_state is not Method.answer_state
+    )
 
 
 def _learning(net: Net) -> set[str]:
@@ -235,7 +246,7 @@ def _learning(net: Net) -> set[str]:
 
 
 def _held(part: Method) -> set[str]:
-    """Give the names under which a part keeps tensors."""
+    """Return the names under which a part keeps tensors."""
     return {str(name) for value in part.state().values() if isinstance(value, Mapping) for name in value}
 
 
@@ -261,14 +272,25 @@ def method_of(config: Config) -> Combined:
 
 def stores_of(config: Config) -> Stores | None:
     """Return the most telling of what the parts keep; None where one does not say."""
-    levels: list[Stores] = []
-    for i, part in enumerate(config.parts):
-        found, own = _open(part, f"learner.parts[{i}]")
-        level = found.stored(own)
-        if level is None:
-            return None
-        levels.append(level)
-    return max(levels, key=LEVELS.index)
+    levels = [traits.stores for traits in _traits(config)]
+    return None if None in levels else LEVELS[max(map(LEVELS.index, filter(None, levels)))]
+
+
+def uses_task_ids_of(config: Config) -> bool | None:
+    """Return whether a part answers otherwise where the task is told; None where one does not say."""
+    uses = [traits.uses_task_ids for traits in _traits(config)]
+    return True if True in uses else None if None in uses else False
+
+
+def trains_of(config: Config) -> Trains | None:
+    """Return "all" where every part trains all weights, "part" where one does not; None where one does not say."""
+    trains = [traits.trains for traits in _traits(config)]
+    return "part" if "part" in trains else None if None in trains else "all"
+
+
+def _traits(config: Config) -> list[Traits]:
+    opened = [_open(part, f"learner.parts[{i}]") for i, part in enumerate(config.parts)]
+    return [found.traits(own) for found, own in opened]
 
 
 def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
@@ -283,15 +305,26 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     family = "causal" if can is None or "text" in can else "encoder"
     for i, part in enumerate(config.parts):
         found, _ = _open(part, f"learner.parts[{i}]")
-        if family not in found.families:
+        if family not in found.model_families:
             raise SpecError(
                 f"{part['name']!r} is not defined on {family} models",
                 where=f"learner.parts[{i}]",
-                mend=f"take a model of family {' or '.join(found.families)}",
+                mend=f"take a model of family {' or '.join(found.model_families)}",
             )
     return trained(config, method_of(config), model, seed, machine)
 
 
 PLUGIN = replace(
-    plugin(Config, method_of, version=3, stores=stores_of, neutral={"parts": [{"name": "sft"}]}), build=build
+    plugin(
+        Config,
+        method_of,
+        version=3,
+        neutral={"parts": [{"name": "sft"}]},
+        family="hybrid",
+        stores=stores_of,
+        uses_task_ids=uses_task_ids_of,
+        trains=trains_of,
+        about="Several methods in one, each doing what it does alone.",
+    ),
+    build=build,
 )

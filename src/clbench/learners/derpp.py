@@ -8,15 +8,12 @@ are compared. Otherwise than there: scores are taken after the lesson, not withi
 saves a forward pass (they draw twice); a label head that has grown is held on the rows it had. At alpha 0 it is
 experience replay with old and new examples weighed apart.
 
-Family: replay
 Defaults: alpha and beta of the paper for CIFAR-10 with a memory of 200; `share` is that of `replay` (the paper's is 1).
 
 Keeps: a uniform sample of examples (reservoir) and their scores as 16-bit floats: 2 bytes per answer token and word of
 the vocabulary, so an answer of 10 tokens takes 3 MB with 150,000 words; `top` keeps the largest alone (6 bytes each).
 
 Told: nothing.
-
-Privacy: it stores users' examples as they are.
 
 Not for: data that may not be kept; large vocabularies with long answers, unless `top` is set.
 """
@@ -30,9 +27,9 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Example, Lesson
-from clbench.learners._memory import Sample, choose, reservoir, room_for
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.learners._shared.memory import ReservoirMethod, choose, room_for
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,24 +56,22 @@ class Config(Training):
     top: int | None = Field(default=None, ge=1)
 
 
-class Derpp(Method):
+class Derpp(ReservoirMethod):
     """A reservoir of examples, each with the scores of its answer."""
 
     def __init__(self, config: Config) -> None:
+        super().__init__()
         self.config = config
-        self.memory: list[Example] = []
-        self.seen = 0
-        self.cap: int | None = None
         self.scores: list[Tensor] = []  # of each example (N, K)
         self.places: list[Tensor] = []  # which words or label rows they belong to (N, K); empty: the first K
         self.drawn: list[int] = []
 
-    def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
-        """Draw what `penalise` looks at; the batch stays as it is."""
+    def compose_batch(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
+        """Draw what `loss` looks at; the batch stays as it is."""
         self.drawn = choose(self.memory, self.config.share, len(batch), rng)
         return batch
 
-    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+    def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
         """Add both terms on what was drawn, from one forward pass."""
         if not self.drawn:
             return out.loss
@@ -87,40 +82,36 @@ class Derpp(Method):
         places = [self.places[i] for i in self.drawn] if self.places else []
         return loss + self.config.alpha * drift(old.logits_NV, [self.scores[i] for i in self.drawn], places)
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Let the lesson pass the reservoir, and write down the scores of what stays."""
         if self.config.share == 0 or self.config.alpha == self.config.beta == 0:
             return
         room = room_for(self.config.memory, None, lesson.budget)
-        found = reservoir(Sample(self.memory, self.seen, self.cap), lesson, room, rng)
+        origin = self.pass_reservoir(lesson, room, rng)
         old = [*zip(self.scores, self.places or self.scores, strict=True)]
         new = [
             old[slot] if slot is not None else scores_of(net, example, self.config.top)
-            for example, slot in zip(found.examples, found.origin, strict=True)
+            for example, slot in zip(self.memory, origin, strict=True)
         ]
-        self.memory, self.seen, self.cap = found.examples, found.seen, found.cap
         self.scores = [scores for scores, _ in new]
         self.places = [places for _, places in new] if self.config.top is not None else []
 
     def state(self) -> dict[str, Any]:
-        """Give memory and scores."""
+        """Return memory and scores."""
         if not self.memory:
             return {}
-        cap = {} if self.cap is None else {"cap": self.cap}
         places = {"places": _numbered(self.places)} if self.places else {}
-        return {"memory": self.memory, "seen": self.seen, **cap, "scores": _numbered(self.scores), **places}
+        return {**super().state(), "scores": _numbered(self.scores), **places}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over memory and scores."""
-        self.memory = list(state.get("memory", []))
-        self.seen = state.get("seen", 0)
-        self.cap = state.get("cap")
+        super().restore(state)
         self.scores = _listed(state.get("scores", {}))
         self.places = _listed(state.get("places", {}))
 
 
 def drift(logits_NV: Tensor, scores: Sequence[Tensor], places: Sequence[Tensor] = ()) -> Tensor:
-    """Give the mean squared difference between scores now and then, over all that are compared.
+    """Return the mean squared difference between scores now and then, over all that are compared.
 
     Args:
         logits_NV: Scores now, of all examples one after another.
@@ -139,7 +130,7 @@ def drift(logits_NV: Tensor, scores: Sequence[Tensor], places: Sequence[Tensor] 
 
 
 def scores_of(net: Net, example: Example, top: int | None) -> tuple[Tensor, Tensor]:
-    """Give the scores of an example's answer in 16 bits, and their columns; (N, K) each.
+    """Return the scores of an example's answer in 16 bits, and their columns; (N, K) each.
 
     K is `top`, largest first, or all there are, in their own order.
     """
@@ -161,4 +152,16 @@ def _listed(tensors: dict[str, Tensor]) -> list[Tensor]:
     return [tensors[str(i)] for i in range(len(tensors))]
 
 
-PLUGIN = plugin(Config, Derpp, version=3, stores="examples", neutral={"alpha": 0.0, "beta": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(
+    Config,
+    Derpp,
+    version=3,
+    stores="examples",
+    neutral={"alpha": 0.0, "beta": 0.0},
+    first_lesson_as="sft",
+    family="replay",
+    uses_task_ids=False,
+    trains="all",
+    paper="Buzzega et al. 2020, arXiv:2004.07211",
+    about="DER++: replay old examples with the scores that the model gave them.",
+)

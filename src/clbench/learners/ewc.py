@@ -18,13 +18,11 @@ arXiv:1612.00796 (per task); Schwarz et al. 2018, "Progress & Compress", ICML, a
 Otherwise than there, Fishers are means over examples and are not normalised, so they sum in the units of the loss.
 Label rows that an encoder's head has gained since are free.
 
-Family: regularisation
 Defaults: strength is ours (the papers' values belong to image and game nets); 32 examples keep the Fisher pass below
 half an epoch of a lesson of 160 short examples. A lesson of under 100 examples pays more than that.
 Keeps: two numbers per trained weight, anchor and Fisher (in float32); `per_task` two per lesson, and in memory two
 more. More than 100 MB is announced before it is taken.
 Told: where a lesson ends.
-Privacy: it stores no examples; a Fisher is a mean over what was taught.
 Not for: class-incremental lessons, where nothing in the loss sets old labels against new ones; rehearsal is far ahead.
 """
 
@@ -36,8 +34,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from clbench.core.types import Lesson
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,22 +79,23 @@ class Ewc(Method):
         self.offset: Tensor | None = None  # of the merged quadratic
         self.lessons: dict[int, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}  # per task: anchor, Fisher
 
-    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+    def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
         """Add (strength / 2) * sum F (theta - theta*)^2; rows that a label head has gained since are free."""
         if not self.anchor:
             return out.loss
-        from clbench.learners._pull import pull
+        from clbench.learners._shared.anchors import pull
 
         penalty = pull(net, self.anchor, self.information)
         if self.offset is not None:
             penalty = penalty + self.offset
         return out.loss + 0.5 * self.config.strength * penalty
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Estimate the Fisher on the lesson; add it to the earlier ones and move the anchor, or keep both apart."""
         if self.config.strength == 0:
             return
-        from clbench.learners._pull import announce, weights_of
+        from clbench.learners._shared.anchors import announce, weights_of
+        from clbench.learners._shared.label_rows import add_to_known_rows
 
         if not self.anchor:
             announce("ewc", net, 2, "per lesson" if self.config.per_task else "in all")
@@ -103,32 +103,32 @@ class Ewc(Method):
         chosen = [lesson.examples[i] for i in sorted(rng.choice(len(lesson.examples), num, replace=False))]
         new = fisher_diagonal(net, [net.batch([e]) for e in chosen], sampled=self.config.fisher == "sampled")
         if self.config.per_task:
-            self.lessons[lesson.step] = weights_of(net), new
+            self.lessons[lesson.number] = weights_of(net), new
             self._merge()
             return
         for name, value in new.items():
             old = self.information.get(name)
             if old is not None:
-                value[: old.shape[0]] += self.config.decay_old * old
+                add_to_known_rows(value, self.config.decay_old * old)
         self.information = new
         self.anchor = weights_of(net)
 
     def _merge(self) -> None:
-        self.anchor, self.information, self.offset = merged([self.lessons[step] for step in sorted(self.lessons)])
+        self.anchor, self.information, self.offset = merged([self.lessons[number] for number in sorted(self.lessons)])
 
     def state(self) -> dict[str, Any]:
-        """Give anchor and Fisher; per task "anchor.1", "information.1", "anchor.2" and so on."""
+        """Return anchor and Fisher; per task "anchor.1", "information.1", "anchor.2" and so on."""
         if not self.config.per_task:
             return {"anchor": self.anchor, "information": self.information} if self.anchor else {}
-        anchors = {f"anchor.{step}": anchor for step, (anchor, _) in self.lessons.items()}
-        return anchors | {f"information.{step}": fisher for step, (_, fisher) in self.lessons.items()}
+        anchors = {f"anchor.{number}": anchor for number, (anchor, _) in self.lessons.items()}
+        return anchors | {f"information.{number}": fisher for number, (_, fisher) in self.lessons.items()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over anchor and Fisher, or those of each lesson."""
         self.anchor = state.get("anchor", {})
         self.information = state.get("information", {})
         steps = [int(name.removeprefix("anchor.")) for name in state if name.startswith("anchor.")]
-        self.lessons = {step: (state[f"anchor.{step}"], state[f"information.{step}"]) for step in sorted(steps)}
+        self.lessons = {number: (state[f"anchor.{number}"], state[f"information.{number}"]) for number in sorted(steps)}
         if self.lessons:
             self._merge()
 
@@ -176,20 +176,34 @@ def merged(
     """
     import torch
 
+    from clbench.learners._shared.label_rows import add_to_known_rows, known_rows
+
     newest = lessons[-1][1]
     total = {n: torch.zeros_like(f) for n, f in newest.items()}
     centre = {n: torch.zeros_like(f) for n, f in newest.items()}
     for anchor, fisher in lessons:
         for name, value in fisher.items():
-            total[name][: len(value)] += value
-            centre[name][: len(value)] += value * anchor[name]
+            add_to_known_rows(total[name], value)
+            add_to_known_rows(centre[name], value * anchor[name])
     for name, value in total.items():
         centre[name] = torch.where(value > 0, centre[name] / value, 0.0)
     offset = torch.zeros((), device=next(iter(total.values())).device)
     for anchor, fisher in lessons:
         for name, value in fisher.items():
-            offset += (value * (centre[name][: len(value)] - anchor[name]).square()).sum()
+            offset += (value * (known_rows(centre[name], value) - anchor[name]).square()).sum()
     return centre, total, offset
 
 
-PLUGIN = plugin(Config, Ewc, version=2, stores="derived", neutral={"strength": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(
+    Config,
+    Ewc,
+    version=2,
+    stores="derived",
+    neutral={"strength": 0.0},
+    first_lesson_as="sft",
+    family="regularisation",
+    uses_task_ids=False,
+    trains="all",
+    paper="Kirkpatrick et al. 2017, arXiv:1612.00796",
+    about="Pull weights back to where they were, each as hard as it mattered to old lessons.",
+)

@@ -1,15 +1,11 @@
 """The untouched model: it is taught and learns nothing. The floor of stability-free comparison.
 
-    theta_t = theta_0
-
 It forgets nothing and learns nothing: what a method scores above it has been learnt from the stream. Source: the
 "zero-shot" row of every comparison, for example TRACE (Wang et al. 2023, arXiv:2310.06762).
 
-Family: bounds
 Defaults: it has none.
 Keeps: nothing.
 Told: nothing.
-Privacy: it stores no users' data.
 Not for: learning anything.
 """
 
@@ -21,14 +17,15 @@ from typing import TYPE_CHECKING
 
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
-from clbench.core.types import Ability, Answer, Decode, Example, Frozen, Lesson
-from clbench.learners._training import refuse_eval_only
+from clbench.core.types import Ability, Answer, Decode, Example, Lesson
+from clbench.core.value import Value
+from clbench.training.schedule import refuse_eval_only
 
 if TYPE_CHECKING:
     from clbench.models.net import Net
 
 
-class Config(Frozen):
+class Config(Value):
     """It has no settings."""
 
 
@@ -61,9 +58,20 @@ class FrozenLearner:
 
 def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
     """Load the base model; neither settings nor seed matter."""
-    from clbench.models.net import load_net
+    from clbench.models.load import load_net
 
     return FrozenLearner(load_net(model, machine))
 
 
-PLUGIN = LearnerPlugin(config=Config, build=build, version=1, answers="net", stores="none")
+PLUGIN = LearnerPlugin(
+    config=Config,
+    build=build,
+    version=1,
+    answers="net",
+    stores="none",
+    family="bounds",
+    uses_task_ids=False,
+    trains="none",
+    paper="Wang et al. 2023, arXiv:2310.06762",
+    about="The untouched base model.",
+)

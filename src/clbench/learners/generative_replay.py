@@ -8,16 +8,14 @@ A filter drops what is malformed, empty, too long or said before, and, where all
 answer that is not one of them; what it dropped is counted in the method's state.
 Source: Sun, Ho and Lee 2020, "LAMOL: LAnguage MOdeling for Lifelong Language Learning", ICLR, arXiv:1909.03329.
 Otherwise than there: a question is a chat's user turn and not a text behind a [GEN] token, there
-is no token per task, questions are filtered, and answers are greedy where the paper samples them.
+has no token per task, questions are filtered, and answers are greedy where the paper samples them.
 
-Family: replay
 Defaults: share, lm_weight and top_k of the paper (gamma 0.2, lambda 0.25, k 20), temperature 1.
 
-Keeps: no examples; the labels taught so far and the counts.
+Keeps: no examples; the labels taught so far and the counts. But what it dreams may repeat, word for word, questions
+that it has memorised.
 
 Told: boundaries.
-
-Privacy: it stores no user's example; but what it dreams may repeat, word for word, questions that it has memorised.
 
 Not for: questions of several turns or with a system message, whose first user turn alone is dreamt; models too small,
 or taught too briefly, to write a question; encoders, which write nothing.
@@ -35,8 +33,9 @@ from pydantic import Field
 from clbench.core.errors import ModelError
 from clbench.core.keys import normal_text
 from clbench.core.types import Decode, Example, Lesson, Message
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from clbench.models.net import Batch, Forward, Net
 
 MARK = "QUESTION"
-AT_ONCE = 32  # questions drawn in one pass; it decides which random numbers a question gets, so it is no setting
+AT_ONCE = 32  # questions drawn in one pass; it decides which random numbers a question gets, so it is not a setting
 
 
 class Config(Training):
@@ -79,7 +78,7 @@ class GenerativeReplay(Method):
         self.free = False  # free text has been taught, so that any answer may be one
         self.counts: Counter[str] = Counter()
 
-    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+    def expand(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
         """Add pseudo-examples of what was taught before; before the first lesson there is nothing to dream of."""
         wanted = round(self.config.share * len(lesson.examples))
         if wanted == 0 or not (self.labels or self.free):
@@ -88,7 +87,7 @@ class GenerativeReplay(Method):
         known: set[str] = set()
         for _ in range(-(-wanted * self.config.tries // AT_ONCE)):
             asked = list(self._sifted(sample_questions(net, self.config, AT_ONCE), known))
-            dreamt += self._answered(net, lesson.step, asked)
+            dreamt += self._answered(net, lesson.number, asked)
             if len(dreamt) >= wanted:
                 break
         del dreamt[wanted:]
@@ -106,10 +105,10 @@ class GenerativeReplay(Method):
             known.add(normal_text(question.text))
             yield question.text
 
-    def _answered(self, net: Net, step: int, questions: Sequence[str]) -> list[Example]:
-        """Let the model answer, and drop what is no answer."""
+    def _answered(self, net: Net, number: int, questions: Sequence[str]) -> list[Example]:
+        """Let the model answer, and drop what is not an answer."""
         asked = [
-            Example(id=f"dream-{step}-{self.counts['asked'] + i}", prompt=(Message(role="user", content=text),))
+            Example(id=f"dream-{number}-{self.counts['asked'] + i}", prompt=(Message(role="user", content=text),))
             for i, text in enumerate(questions)
         ]
         self.counts["asked"] += len(asked)
@@ -124,13 +123,13 @@ class GenerativeReplay(Method):
                 kept.append(example.model_copy(update={"targets": (answer.text,)}))
         return kept
 
-    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+    def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
         """Add the loss of writing the questions, from a second forward pass."""
         if self.config.lm_weight == 0:
             return out.loss
         return out.loss + self.config.lm_weight * net.forward(net.module, questions_of(batch)).loss
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Note which labels there are, for the filter."""
         if self.config.share == 0:
             return
@@ -139,7 +138,7 @@ class GenerativeReplay(Method):
         self.labels = sorted({*self.labels, *(e.targets[0] for e in closed)})
 
     def state(self) -> dict[str, Any]:
-        """Give labels and counts."""
+        """Return labels and counts."""
         if not (self.labels or self.free):
             return {}
         return {"labels": self.labels, "free": self.free, "counts": dict(self.counts)}
@@ -159,7 +158,7 @@ class Drawn(NamedTuple):
 
 
 def questions_of(batch: Batch) -> Batch:
-    """Give the batch with its loss on the prompt's tokens instead of the answer's."""
+    """Return the batch with its loss on the prompt's tokens instead of the answer's."""
     from clbench.models.causal import IGNORED
 
     asked_BT = (batch.labels == IGNORED) & (batch.mask_BT == 1)
@@ -203,7 +202,7 @@ def sample_questions(net: Net, config: Config, num: int) -> list[Drawn]:
 
 
 def frame(net: Net) -> tuple[str, str]:
-    """Give what stands before and after the words of a user's turn, as the model reads it.
+    """Return what stands before and after the words of a user's turn, as the model reads it.
 
     Raises:
         ModelError: The template does not show the turn as it is, or nothing before or after it.
@@ -240,5 +239,10 @@ PLUGIN = plugin(
     version=2,
     stores="may_quote",
     neutral={"share": 0.0, "lm_weight": 0.0},
-    families=("causal",),
+    model_families=("causal",),
+    family="replay",
+    uses_task_ids=False,
+    trains="all",
+    paper="Sun, Ho and Lee 2020, arXiv:1909.03329",
+    about="LAMOL: replay questions that the model dreams up itself.",
 )

@@ -1,7 +1,5 @@
 """In-context learning: examples of past lessons stand in the prompt, as earlier turns; no weight changes.
 
-    p(answer | x_1, y_1, ..., x_n, y_n, question)
-
 Of all that was taught, it keeps what fits in `tokens` of the model's own tokenizer, evenly over lessons and, within a
 lesson, over classes: they take turns, and among equals a hash of the example's id and the seed decides. So each new
 lesson takes room from the older ones. Kept examples are shown from old to new. A question is never cut to make room:
@@ -10,11 +8,10 @@ Source: Brown et al. 2020, "Language Models are Few-Shot Learners", NeurIPS, arX
 Otherwise than there: examples stand as turns of a conversation, in the model's own chat template; an example's
 instruction (system message) goes into its question.
 
-Family: in-context
 Defaults: 384 tokens leave room for a question in the 512 that a model reads by default; raise both together.
-Keeps: the examples that it shows, as JSON, at most `tokens` long; a smaller `Lesson.budget` wins.
+Keeps: the examples that it shows, as JSON, at most `tokens` long; a smaller `Lesson.budget` wins. They
+are shown to the model with every question.
 Told: nothing; it does not use the task's name where it is told.
-Privacy: it stores users' examples as they are, and shows them to the model with every question.
 Not for: lessons of which a few examples do not say everything; models that cannot follow examples (very small ones).
 Falls short: the tiny model was not made to learn from examples in its prompt; longer prompts disturb it about as often
 as they help.
@@ -29,12 +26,13 @@ from pydantic import Field
 
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
-from clbench.core.types import Ability, Answer, Decode, Example, Frozen, Lesson, Prompt
-from clbench.learners import _shown as shown
-from clbench.learners._training import refuse_eval_only
+from clbench.core.types import Ability, Answer, Decode, Example, Lesson, Prompt
+from clbench.core.value import Value
+from clbench.learners._shared import prompts_shown as shown
+from clbench.training.schedule import refuse_eval_only
 
 
-class Config(Frozen):
+class Config(Value):
     """Settings of in-context learning.
 
     Attributes:
@@ -55,7 +53,7 @@ class InContextLearner:
         self.config = config
         self.net = net
         self.seed = seed
-        self.step = 0
+        self.number = 0
         self.taught: list[shown.Taught] = []
 
     @property
@@ -66,10 +64,10 @@ class InContextLearner:
     def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
         """Keep of this lesson and the earlier ones what fits, evenly."""
         refuse_eval_only(lesson)
-        new = [shown.Taught(step=lesson.step, example=e) for e in lesson.examples]
+        new = [shown.Taught(lesson=lesson.number, example=e) for e in lesson.examples]
         ordered = shown.in_turn([*self.taught, *new], self.seed)
         self.taught = shown.fitting(ordered, lesson.budget, None, self._size, self.config.tokens)
-        self.step = lesson.step
+        self.number = lesson.number
 
     def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Answer with the examples before each question; as many as fit."""
@@ -78,10 +76,10 @@ class InContextLearner:
         return shown.answer_with(self.net, examples, decode, self.prompt)
 
     def prompt(self, question: Example, room: int) -> Prompt:
-        """Give a question's prompt with as many examples before it as fit in `room` tokens, old to new."""
+        """Return a question's prompt with as many examples before it as fit in `room` tokens, old to new."""
 
         def with_first(num: int) -> Prompt:
-            old_to_new = sorted(self.taught[:num], key=lambda t: t.step)
+            old_to_new = sorted(self.taught[:num], key=lambda t: t.lesson)
             return shown.conversation([t.example for t in old_to_new], question.prompt)
 
         return shown.longest(len(self.taught), with_first, lambda p: shown.num_tokens(self.net, p), room)
@@ -91,11 +89,11 @@ class InContextLearner:
 
     def save(self, folder: Path) -> None:
         """Write what is shown."""
-        shown.save_shown(folder, self.step, "shown", self.taught)
+        shown.save_shown(folder, self.number, "shown", self.taught)
 
     def load(self, folder: Path) -> None:
         """Take over what is shown."""
-        self.step, values = shown.load_shown(folder, "shown")
+        self.number, values = shown.load_shown(folder, "shown")
         self.taught = [shown.Taught.model_validate(v) for v in values]
 
 
@@ -104,4 +102,15 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return InContextLearner(config, shown.load_reader("in_context", model, machine), seed)
 
 
-PLUGIN = LearnerPlugin(config=Config, build=build, version=2, stores="examples", families=("causal",))
+PLUGIN = LearnerPlugin(
+    config=Config,
+    build=build,
+    version=2,
+    stores="examples",
+    model_families=("causal",),
+    family="in-context",
+    uses_task_ids=False,
+    trains="none",
+    paper="Brown et al. 2020, arXiv:2005.14165",
+    about="Show stored examples before every question; no weight changes.",
+)

@@ -10,13 +10,11 @@ lesson 1 on and leaves an encoder's label head free; its second term, decay of t
 `weight_decay`. "previous" has nothing to pull to in lesson 1, which it learns as sft; rows that a label head gains in
 a lesson are free in it. The pull is in the loss, so AdamW scales it as it scales the rest (decoupled decay would not).
 
-Family: regularisation
 Defaults: strength is ours: on the shipped tiny model 0.1 is hardly felt and 10 stops it from learning. Where lr is
 smaller, weights move less, and it takes more.
 Keeps: "previous": nothing between lessons, and a copy of the trained weights in memory within one. "first": that copy
 for good.
 Told: "previous": where a lesson begins. "first": nothing.
-Privacy: it stores no users' data.
 Not for: many lessons or class-incremental ones: what holds all weights alike also stops them from learning.
 """
 
@@ -28,8 +26,9 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Lesson
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,31 +55,31 @@ class L2(Method):
         self.config = config
         self.anchor: dict[str, Tensor] = {}
 
-    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+    def expand(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
         """Copy the weights that the lesson is pulled to: here they stand as the last lesson left them."""
         first = self.config.to == "first"
-        if self.config.strength > 0 and first == (lesson.step == 1):
-            from clbench.learners._pull import weights_of
+        if self.config.strength > 0 and first == (lesson.number == 1):
+            from clbench.learners._shared.anchors import weights_of
 
             head = f"{net.head_name}." if first and net.labels else None
             self.anchor = {n: w for n, w in weights_of(net).items() if head is None or not n.startswith(head)}
         return lesson
 
-    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+    def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
         """Add (strength / 2) * sum (theta - theta*)^2."""
         if not self.anchor:
             return out.loss
-        from clbench.learners._pull import pull
+        from clbench.learners._shared.anchors import pull
 
         return out.loss + 0.5 * self.config.strength * pull(net, self.anchor)
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Let the previous weights go: the next lesson copies its own."""
         if self.config.to == "previous":
             self.anchor = {}
 
     def state(self) -> dict[str, Any]:
-        """Give the anchor: between lessons that of "first" alone."""
+        """Return the anchor: between lessons that of "first" alone."""
         return {"anchor": self.anchor} if self.anchor else {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -89,4 +88,15 @@ class L2(Method):
 
 
 # No `first_lesson_as`: "first" pulls in lesson 1 already, and the claim would have to hold for every setting.
-PLUGIN = plugin(Config, L2, version=2, stores="none", neutral={"strength": 0.0})
+PLUGIN = plugin(
+    Config,
+    L2,
+    version=2,
+    stores="none",
+    neutral={"strength": 0.0},
+    family="regularisation",
+    uses_task_ids=False,
+    trains="all",
+    paper="Li, Grandvalet and Davoine 2018, arXiv:1802.01483",
+    about="Pull all weights alike back to where they were.",
+)

@@ -7,11 +7,9 @@ sequential form is the baseline "SeqLoRA" of O-LoRA (Wang et al. 2023, arXiv:231
 Otherwise than in the paper: all linear layers but the output head have an adapter, and an encoder's label head is
 trained beside them.
 
-Family: light fine-tuning
 Defaults: rank 16, alpha = 2 * rank and all linear layers are today's custom; the paper adapts attention alone.
 Keeps: the adapter, rank * (in + out) numbers per layer, the same through all lessons; nothing else.
 Told: nothing.
-Privacy: it stores no users' data.
 Not for: keeping old lessons. It forgets much as fine-tuning does, since every lesson trains the same adapter.
 Falls short: one adapter for all tasks is overwritten as full weights are. It learns less and forgets less, and seeds
 differ so much that no gain in AP is shown.
@@ -21,9 +19,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clbench.learners._adapters import LoraTraining, one_for_all
-from clbench.learners._method import Method
-from clbench.learners._training import plugin
+from clbench.learners._shared.adapters import LoraTraining, one_for_all
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
 
 if TYPE_CHECKING:
     from clbench.models.net import Net
@@ -39,9 +37,19 @@ class Lora(Method):
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def prepare(self, net: Net, step: int) -> None:
+    def prepare(self, net: Net, number: int) -> None:
         """Freeze the base and add the adapter, once; a label head always learns."""
-        one_for_all(net, self.config, step)
+        one_for_all(net, self.config, number)
 
 
-PLUGIN = plugin(Config, Lora, version=2, stores="none")
+PLUGIN = plugin(
+    Config,
+    Lora,
+    version=2,
+    stores="none",
+    family="light fine-tuning",
+    uses_task_ids=False,
+    trains="part",
+    paper="Hu et al. 2021, arXiv:2106.09685",
+    about="One low-rank adapter, trained on through all lessons.",
+)

@@ -11,11 +11,9 @@ S-Prompts, NeurIPS 2022, arXiv:2207.12819. Otherwise than there, keys are means 
 
 It is for causal models: an encoder's label head is one for all tasks, and would move under the old adapters.
 
-Family: isolation
 Defaults: rank is lora's; 256 prompts fix a mean well enough.
-Keeps: one adapter per lesson, rank * (in + out) numbers per layer, and one key, as long as a hidden state.
+Keeps: one adapter per lesson, rank * (in + out) numbers per layer, and one key, the mean of hidden states.
 Told: where a lesson ends; better also the task, in lessons and in exams.
-Privacy: it stores no users' data beyond the mean of a lesson's hidden states.
 Not for: lessons that help each other, since nothing is shared; tasks whose prompts look alike and are not told.
 """
 
@@ -28,10 +26,10 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._adapters import LoraTraining, acting, adapter_of, add_lora
-from clbench.learners._method import Method
-from clbench.learners._parts import part_for, with_lesson
-from clbench.learners._training import plugin
+from clbench.learners._shared.adapters import LoraTraining, acting, adapter_of, add_lora
+from clbench.learners._shared.task_parts import part_for, with_lesson
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,22 +57,22 @@ class LoraPerTask(Method):
         self.parts: dict[str, int] = {}
         self.keys: dict[str, Tensor] = {}
 
-    def prepare(self, net: Net, step: int) -> None:
+    def prepare(self, net: Net, number: int) -> None:
         """Freeze all and add the lesson's adapter, which alone acts."""
-        add_lora(net, self.config, adapter_of(step))
+        add_lora(net, self.config, adapter_of(number))
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Note which task the adapter belongs to, and make its key."""
         num = min(self.config.key_examples, len(lesson.examples))
         chosen = [lesson.examples[i] for i in sorted(rng.choice(len(lesson.examples), num, replace=False))]
         self.parts = with_lesson(self.parts, lesson)
-        self.keys = {**self.keys, str(lesson.step): hidden(net, chosen).mean(0)}
+        self.keys = {**self.keys, str(lesson.number): mean_states(net, chosen).mean(0)}
 
     def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Let each question be answered by its adapter, in the order of the questions."""
         if not self.keys:
             return net.respond(examples, decode)
-        told = part_for(self.parts, decode.told)
+        told = part_for(self.parts, decode.task_id)
         routes = [told] * len(examples) if told is not None else self.route(net, examples)
         answers: dict[int, Answer] = {}
         for part in sorted(set(routes)):
@@ -85,17 +83,17 @@ class LoraPerTask(Method):
         return [answers[i] for i in range(len(examples))]
 
     def route(self, net: Net, examples: Sequence[Example]) -> list[int]:
-        """Give the lesson whose key is nearest to each question, by cosine; of equals the earliest."""
+        """Return the lesson whose key is nearest to each question, by cosine; of equals the earliest."""
         import torch
         from torch.nn import functional
 
-        steps = sorted(int(step) for step in self.keys)
-        keys_KH = functional.normalize(torch.stack([self.keys[str(step)] for step in steps]), dim=-1)
-        nearest_N = (functional.normalize(hidden(net, examples), dim=-1) @ keys_KH.T).argmax(-1)
+        steps = sorted(int(number) for number in self.keys)
+        keys_KH = functional.normalize(torch.stack([self.keys[str(number)] for number in steps]), dim=-1)
+        nearest_N = (functional.normalize(mean_states(net, examples), dim=-1) @ keys_KH.T).argmax(-1)
         return [steps[i] for i in nearest_N.tolist()]
 
-    def guide(self) -> dict[str, Any]:
-        """Give parts and keys: answers depend on both."""
+    def answer_state(self) -> dict[str, Any]:
+        """Return parts and keys: answers depend on both."""
         return {"parts": self.parts, "keys": self.keys} if self.keys else {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -104,8 +102,8 @@ class LoraPerTask(Method):
         self.keys = state.get("keys", {})
 
 
-def hidden(net: Net, examples: Sequence[Example]) -> Tensor:
-    """Give the mean over each prompt's tokens of the base model's last hidden state: (examples, hidden), float32.
+def mean_states(net: Net, examples: Sequence[Example]) -> Tensor:
+    """Return the mean over each prompt's tokens of the base model's last hidden state: (examples, hidden), float32.
 
     What stands in `targets` is not looked at.
     """
@@ -116,17 +114,21 @@ def hidden(net: Net, examples: Sequence[Example]) -> Tensor:
     with torch.no_grad(), acting(net, []):
         for start in range(0, len(asked), BATCH):
             batch = net.batch(asked[start : start + BATCH])
-            out = net.module(
-                input_ids=batch.ids_BT,
-                attention_mask=batch.mask_BT,
-                use_cache=False,
-                logits_to_keep=1,
-                output_hidden_states=True,
-            )
             prompt_BT1 = (batch.mask_BT.bool() & (batch.labels < 0)).unsqueeze(-1)  # labels stand on the answer
-            total_BH = (out.hidden_states[-1].float() * prompt_BT1).sum(1)
+            total_BH = (net.hidden(batch.ids_BT, batch.mask_BT).float() * prompt_BT1).sum(1)
             found.append(total_BH / prompt_BT1.sum(1))
     return torch.cat(found)
 
 
-PLUGIN = plugin(Config, LoraPerTask, version=2, stores="derived", families=("causal",))
+PLUGIN = plugin(
+    Config,
+    LoraPerTask,
+    version=2,
+    stores="derived",
+    model_families=("causal",),
+    family="isolation",
+    uses_task_ids=True,
+    trains="part",
+    paper="Wang et al. 2022, arXiv:2207.12819",
+    about="A low-rank adapter per lesson; each question finds its own.",
+)

@@ -6,12 +6,10 @@ B starts at 0 and A does not, so in wide layers one rate for both lets A learn l
 "LoRA+: Efficient Low Rank Adaptation of Large Models", ICML, arXiv:2402.12354. A label head learns at lr.
 At ratio 1 it is `lora`, bit for bit.
 
-Family: light fine-tuning
 Defaults: ratio 16 is the paper's advice (2^4); lr is that of A, so it should be lower than lora's.
 Keeps: the adapter, as `lora`.
 Told: nothing.
-Privacy: it stores no users' data.
-Not for: keeping old lessons: it learns faster, which is no protection. With lora's own lr it may not converge.
+Not for: keeping old lessons: it learns faster, which protects nothing. With lora's own lr it may not converge.
 """
 
 from __future__ import annotations
@@ -20,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from clbench.learners._adapters import LoraTraining, one_for_all
-from clbench.learners._method import Method
-from clbench.learners._training import plugin
+from clbench.learners._shared.adapters import LoraTraining, one_for_all
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
 
 if TYPE_CHECKING:
     from clbench.models.net import Net
@@ -44,13 +42,23 @@ class LoraPlus(Method):
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def prepare(self, net: Net, step: int) -> None:
+    def prepare(self, net: Net, number: int) -> None:
         """Freeze the base and add the adapter, once; a label head always learns."""
-        one_for_all(net, self.config, step)
+        one_for_all(net, self.config, number)
 
-    def speed(self, name: str) -> float:
+    def lr_scale(self, name: str) -> float:
         """Let B learn `ratio` times faster."""
         return self.config.ratio if ".lora_B." in name else 1.0
 
 
-PLUGIN = plugin(Config, LoraPlus, version=2, stores="none")
+PLUGIN = plugin(
+    Config,
+    LoraPlus,
+    version=2,
+    stores="none",
+    family="light fine-tuning",
+    uses_task_ids=False,
+    trains="part",
+    paper="Hayou et al. 2024, arXiv:2402.12354",
+    about="LoRA whose B learns faster than its A.",
+)

@@ -9,12 +9,10 @@ which keeps gradients of one size whatever T is: Hinton et al. 2015, arXiv:1503.
 KL stands for cross-entropy (equal gradients, and 0 where nothing was forgotten), the teacher runs along instead of
 being recorded, there is one head instead of one per task, and no warm-up of the new head alone.
 
-Family: regularisation
 Defaults: temperature 2 and strength 1 are the paper's.
 Keeps: nothing between lessons. Within one, from the second on, memory holds the teacher, a copy of the trained weights,
 and one forward pass of it without gradients: about one number per weight and one set of logits over plain fine-tuning.
 Told: where a lesson begins.
-Privacy: it stores no users' data.
 Not for: lessons whose texts look nothing like earlier ones: what the teacher says there tells little of what it knew.
 Falls short: the lessons' texts have nothing in common, so that the teacher's answers to new texts tell nothing of old
 ones; it forgets as much as plain fine-tuning and learns less.
@@ -29,8 +27,9 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Lesson
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,27 +56,27 @@ class Lwf(Method):
         self.config = config
         self.teacher: dict[str, Tensor] = {}
 
-    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+    def expand(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
         """Copy the teacher, from the second lesson on: here the net stands as the last lesson left it."""
-        if self.config.strength > 0 and lesson.step > 1:
-            from clbench.learners._pull import weights_of
+        if self.config.strength > 0 and lesson.number > 1:
+            from clbench.learners._shared.anchors import weights_of
 
             self.teacher = weights_of(net)
         return lesson
 
-    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+    def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
         """Add the distillation, over what the teacher knew."""
         if not self.teacher:
             return out.loss
         old_NV = taught_before(net, self.teacher, batch)
         return out.loss + self.config.strength * distillation(out.logits_NV, old_NV, self.config.temperature)
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Let the teacher go: the next lesson has its own."""
         self.teacher = {}
 
     def state(self) -> dict[str, Any]:
-        """Give the teacher, which stands within a lesson alone."""
+        """Return the teacher, which stands within a lesson alone."""
         return {"teacher": self.teacher} if self.teacher else {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -86,7 +85,7 @@ class Lwf(Method):
 
 
 def taught_before(net: Net, teacher: dict[str, Tensor], batch: Batch) -> Tensor:
-    """Give the teacher's logits at the batch's N positions, without gradients and without dropout.
+    """Return the teacher's logits at the batch's N positions, without gradients and without dropout.
 
     Args:
         net: The model, whose module runs with the teacher's weights in the place of its own.
@@ -115,7 +114,7 @@ def taught_before(net: Net, teacher: dict[str, Tensor], batch: Batch) -> Tensor:
 
 
 def distillation(logits_NV: Tensor, old_NV: Tensor, temperature: float) -> Tensor:
-    """Give T^2 * mean over N of KL(softmax(old / T) || softmax(new / T)) in nats, >= 0, over the columns of `old`."""
+    """Return T^2 * mean over N of KL(softmax(old / T) || softmax(new / T)) in nats, >= 0, over the columns of `old`."""
     from torch.nn import functional
 
     new = functional.log_softmax(logits_NV[:, : old_NV.shape[1]] / temperature, dim=-1)
@@ -123,4 +122,16 @@ def distillation(logits_NV: Tensor, old_NV: Tensor, temperature: float) -> Tenso
     return temperature**2 * functional.kl_div(new, old, reduction="batchmean", log_target=True)
 
 
-PLUGIN = plugin(Config, Lwf, version=2, stores="none", neutral={"strength": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(
+    Config,
+    Lwf,
+    version=2,
+    stores="none",
+    neutral={"strength": 0.0},
+    first_lesson_as="sft",
+    family="regularisation",
+    uses_task_ids=False,
+    trains="all",
+    paper="Li and Hoiem 2016, arXiv:1606.09282",
+    about="Learning without forgetting: stay close to what the old model says to new texts.",
+)

@@ -8,13 +8,11 @@ prompts alone, so Omega may be taken on any texts of the kind. Source: Aljundi e
 Learning what (not) to forget", ECCV, arXiv:1711.09601, eq. 2-4. Otherwise than there, f(x) of a causal model is read at
 one position, and label rows that a head has gained since are free. The mean of |.| is taken example by example.
 
-Family: regularisation
 Defaults: strength is ours: the paper's 1 belongs to outputs of size 1, and a language model's logits have squared
 lengths of thousands; at 1 the shipped tiny model learns next to nothing any more. 32 examples as ewc.
 Keeps: two numbers per trained weight, anchor and importance (in float32). More than 100 MB is announced before it is
 taken.
 Told: where a lesson ends.
-Privacy: it stores no examples.
 Not for: class-incremental lessons, as ewc. A base model with large logits has large importances: tune the strength
 for each model.
 """
@@ -27,8 +25,9 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Lesson
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,19 +55,20 @@ class Mas(Method):
         self.anchor: dict[str, Tensor] = {}
         self.importance: dict[str, Tensor] = {}
 
-    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+    def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
         """Add strength * sum Omega (theta - theta*)^2."""
         if not self.anchor:
             return out.loss
-        from clbench.learners._pull import pull
+        from clbench.learners._shared.anchors import pull
 
         return out.loss + self.config.strength * pull(net, self.anchor, self.importance)
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Add the lesson's importances to the earlier ones, and move the anchor."""
         if self.config.strength == 0:
             return
-        from clbench.learners._pull import announce, weights_of
+        from clbench.learners._shared.anchors import announce, weights_of
+        from clbench.learners._shared.label_rows import add_to_known_rows
 
         if not self.anchor:
             announce("mas", net, 2, "in all")
@@ -76,12 +76,12 @@ class Mas(Method):
         chosen = [lesson.examples[i] for i in sorted(rng.choice(len(lesson.examples), num, replace=False))]
         new = sensitivity(net, [net.batch([e]) for e in chosen])
         for name, old in self.importance.items():
-            new[name][: len(old)] += old
+            add_to_known_rows(new[name], old)
         self.importance = new
         self.anchor = weights_of(net)
 
     def state(self) -> dict[str, Any]:
-        """Give anchor and importances."""
+        """Return anchor and importances."""
         return {"anchor": self.anchor, "importance": self.importance} if self.anchor else {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ class Mas(Method):
 
 
 def sensitivity(net: Net, batches: list[Batch]) -> dict[str, Tensor]:
-    """Give the mean over examples of |d ||f(x)||^2 / d theta|; what stands as the answer does not matter.
+    """Return the mean over examples of |d ||f(x)||^2 / d theta|; what stands as the answer does not matter.
 
     Args:
         net: The model, in evaluation mode.
@@ -113,4 +113,16 @@ def sensitivity(net: Net, batches: list[Batch]) -> dict[str, Tensor]:
     return total
 
 
-PLUGIN = plugin(Config, Mas, version=2, stores="derived", neutral={"strength": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(
+    Config,
+    Mas,
+    version=2,
+    stores="derived",
+    neutral={"strength": 0.0},
+    first_lesson_as="sft",
+    family="regularisation",
+    uses_task_ids=False,
+    trains="all",
+    paper="Aljundi et al. 2018, arXiv:1711.09601",
+    about="Pull weights back, each as hard as outputs are sensitive to it.",
+)

@@ -10,12 +10,10 @@ tensor by itself, where TIES trims the whole model at once. Otherwise than in th
 are all at hand: after each lesson the merge is made anew of all lessons so far, DARE with new drops. A row of an
 encoder's label head that a lesson did not have counts as unchanged by it.
 
-Family: light fine-tuning
 Defaults: average, for it has no settings; density 0.2 is that of TIES (DARE drops as much or more); scale 1.
 Keeps: the sum of changes ("average"), or one per lesson ("ties", "dare"), each as large as the model; while it lives
 it also holds the base weights.
 Told: where a lesson ends.
-Privacy: it stores no users' data.
 Not for: lessons that build on each other, since none starts from what another has learnt; streams of many unlike
 lessons, in which each one's share of the mean fades.
 Falls short: tasks learnt apart from the base move the weights in ways that do not add up; averaging shrinks what each
@@ -31,8 +29,9 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Lesson
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,34 +62,37 @@ class Merge(Method):
         self.changes: list[dict[str, Tensor]] = []  # one per lesson; for "average" their sum alone
         self.num = 0
 
-    def prepare(self, net: Net, step: int) -> None:
+    def prepare(self, net: Net, number: int) -> None:
         """Go back to the base weights; rows that a label head has gained since are part of the base."""
         import torch
 
+        from clbench.learners._shared.label_rows import with_new_rows
+
         with torch.no_grad():
             for name, param in net.module.named_parameters():
-                old = self.base.get(name, param)
-                self.base[name] = torch.cat([old, param[len(old) :]]) if old.shape != param.shape else old.clone()
+                self.base[name] = with_new_rows(self.base.get(name, param), param).clone()
                 param.copy_(self.base[name])
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Add the lesson's change to the earlier ones, and make the weights of all of them."""
         import torch
+
+        from clbench.learners._shared.label_rows import with_zero_rows
 
         params = dict(net.module.named_parameters())
         change = {name: param.detach() - self.base[name] for name, param in params.items()}
         self.num += 1
         if self.config.how == "average" and self.changes:
             past = self.changes.pop()
-            change = {name: value + _as_long_as(value, past[name]) for name, value in change.items()}
+            change = {name: value + with_zero_rows(past[name], value) for name, value in change.items()}
         self.changes.append(change)
         with torch.no_grad():
             for name, param in params.items():
-                changes = [_as_long_as(param, change[name]) for change in self.changes]
+                changes = [with_zero_rows(change[name], param) for change in self.changes]
                 param.copy_(self.base[name] + self.config.scale * merged(changes, self.config, self.num))
 
     def state(self) -> dict[str, Any]:
-        """Give the changes."""
+        """Return the changes."""
         return {"num": self.num, **{f"change{i}": c for i, c in enumerate(self.changes)}} if self.num else {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -118,13 +120,14 @@ def merged(changes: Sequence[Tensor], config: Config, num: int) -> Tensor:
     return merge_utils.dare_linear(list(changes), equal, config.density)
 
 
-def _as_long_as(param: Tensor, change: Tensor) -> Tensor:
-    """Fill up with zeros the rows of a label head that came after a change."""
-    if change.shape == param.shape:
-        return change
-    filled = param.new_zeros(param.shape)
-    filled[: len(change)] = change
-    return filled
-
-
-PLUGIN = plugin(Config, Merge, version=2, stores="none")
+PLUGIN = plugin(
+    Config,
+    Merge,
+    version=2,
+    stores="none",
+    family="light fine-tuning",
+    uses_task_ids=False,
+    trains="all",
+    paper="Wortsman et al. 2022, arXiv:2203.05482",
+    about="Learn each lesson from the base, and merge the changes.",
+)

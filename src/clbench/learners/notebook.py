@@ -2,8 +2,6 @@
 
 For each lesson the base is shown a few examples at a time and asked, greedily, what is to be remembered of them:
 
-    note_i = model(ask(examples_i))        answer = model(notes + question)
-
 Examples are taken evenly over classes. Notes are kept up to `tokens`, evenly over lessons: the first note of every
 lesson goes before the second of any, and among equals a hash of lesson and seed decides. They are read from old to
 new, at the head of the first question. A question is never cut to make room: where little is left, fewer are read.
@@ -11,11 +9,9 @@ Source: the idea of written memory, as in Packer et al. 2023, "MemGPT", arXiv:23
 "Dynamic Cheatsheet", arXiv:2504.07952. Otherwise than there: notes are written in lessons alone, never in exams, are
 not rewritten later, and there is no search among them.
 
-Family: in-context
 Defaults: chosen to fit the 512 tokens that a model reads by default; nobody's recommendation.
-Keeps: the notes as text, at most `tokens` long.
+Keeps: the notes as text, at most `tokens` long; no example as such, but notes may quote them.
 Told: nothing; it does not use the task's name where it is told.
-Privacy: it stores no example as such, but notes may quote them.
 Not for: models that do not follow instructions: what a very small model notes is of little use, and can mislead it.
 Falls short: the tiny model writes no notes worth reading, and reading them makes it no better than the untouched one.
 """
@@ -23,18 +19,20 @@ Falls short: the tiny model writes no notes worth reading, and reading them make
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
+from clbench.core.events import track
 from clbench.core.keys import digest
-from clbench.core.progress import track
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
-from clbench.core.types import Ability, Answer, Decode, Example, Frozen, Lesson, Message, Prompt
-from clbench.learners import _shown as shown
-from clbench.learners._training import refuse_eval_only
+from clbench.core.types import Ability, Answer, Decode, Example, Lesson, Message, Prompt
+from clbench.core.value import Renamed, Value
+from clbench.learners._shared import prompts_shown as shown
+from clbench.training.schedule import refuse_eval_only
 
 ASK = (
     "Here are examples of a task.\n\n{examples}\n\n"
@@ -42,7 +40,7 @@ ASK = (
 )
 
 
-class Config(Frozen):
+class Config(Value):
     """Settings of the notebook.
 
     Attributes:
@@ -62,11 +60,12 @@ class Config(Frozen):
     heading: str = "Notes:"
 
 
-class Note(Frozen):
+class Note(Renamed):
     """What the model wrote, and in which lesson."""
 
-    step: int
+    lesson: int
     text: str
+    stored_as: ClassVar[Mapping[str, str]] = {"lesson": "step"}
 
 
 class NotebookLearner:
@@ -80,7 +79,7 @@ class NotebookLearner:
         self.config = config
         self.net = net
         self.seed = seed
-        self.step = 0
+        self.number = 0
         self.notes: list[Note] = []
 
     @property
@@ -93,18 +92,18 @@ class NotebookLearner:
     def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
         """Have notes written, and keep of all lessons' notes what fits, evenly."""
         refuse_eval_only(lesson)
-        ordered = shown.in_turn([shown.Taught(step=lesson.step, example=e) for e in lesson.examples], self.seed)
+        ordered = shown.in_turn([shown.Taught(lesson=lesson.number, example=e) for e in lesson.examples], self.seed)
         size = self.config.examples
         starts = range(0, min(len(ordered), self.config.notes * size), size) if self.config.tokens else range(0)
         texts = [n.text for n in self.notes]
         new: list[Note] = []
-        for start in track(starts, f"lesson {lesson.step}: notes", total=len(starts)):
+        for start in track(starts, f"lesson {lesson.number}: notes", total=len(starts)):
             text = self._write([t.example for t in ordered[start : start + size]])
             if text and text not in texts:
                 texts.append(text)
-                new.append(Note(step=lesson.step, text=text))
+                new.append(Note(lesson=lesson.number, text=text))
         self.notes = self._fitting([*self.notes, *new])
-        self.step = lesson.step
+        self.number = lesson.number
 
     def _write(self, examples: Sequence[Example]) -> str:
         """Ask for one note; with fewer examples where they do not fit, and nothing where not one does."""
@@ -126,8 +125,8 @@ class NotebookLearner:
         turns: Counter[int] = Counter()
         keyed: list[tuple[int, str, Note]] = []
         for note in notes:
-            keyed.append((turns[note.step], digest([self.seed, "lesson", note.step]), note))
-            turns[note.step] += 1
+            keyed.append((turns[note.lesson], digest([self.seed, "lesson", note.lesson]), note))
+            turns[note.lesson] += 1
         kept: list[Note] = []
         for _, _, note in sorted(keyed, key=lambda k: k[:2]):
             page = self._page([*kept, note])
@@ -144,7 +143,7 @@ class NotebookLearner:
         return shown.answer_with(self.net, examples, decode, self.prompt)
 
     def prompt(self, question: Example, room: int) -> Prompt:
-        """Give a question's prompt with as many notes at its head as fit in `room` tokens."""
+        """Return a question's prompt with as many notes at its head as fit in `room` tokens."""
 
         def with_first(num: int) -> Prompt:
             return headed(self._page(self.notes[:num]), question.prompt) if num else question.prompt
@@ -152,18 +151,18 @@ class NotebookLearner:
         return shown.longest(len(self.notes), with_first, lambda p: shown.num_tokens(self.net, p), room)
 
     def _page(self, notes: Sequence[Note]) -> str:
-        old_to_new = sorted(notes, key=lambda n: n.step)
+        old_to_new = sorted(notes, key=lambda n: n.lesson)
         return "\n".join([self.config.heading, *(f"- {n.text}" for n in old_to_new)])
 
     # --- sleeping and waking --------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write the notes."""
-        shown.save_shown(folder, self.step, "notes", self.notes)
+        shown.save_shown(folder, self.number, "notes", self.notes)
 
     def load(self, folder: Path) -> None:
         """Take over the notes."""
-        self.step, values = shown.load_shown(folder, "notes")
+        self.number, values = shown.load_shown(folder, "notes")
         self.notes = [Note.model_validate(v) for v in values]
 
 
@@ -184,4 +183,15 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return NotebookLearner(config, shown.load_reader("notebook", model, machine), seed)
 
 
-PLUGIN = LearnerPlugin(config=Config, build=build, version=2, stores="may_quote", families=("causal",))
+PLUGIN = LearnerPlugin(
+    config=Config,
+    build=build,
+    version=2,
+    stores="may_quote",
+    model_families=("causal",),
+    family="in-context",
+    uses_task_ids=False,
+    trains="none",
+    paper="Packer et al. 2023, arXiv:2310.08560",
+    about="The model takes notes in lessons and reads them before every question.",
+)

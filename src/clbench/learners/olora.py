@@ -9,11 +9,9 @@ Continual Learning", EMNLP Findings, arXiv:2310.14152. The paper's L_orth square
 takes absolute values, and so do we. The code's second term (an L2 norm on the new adapter, off in its scripts) is left
 out. Lesson 1 is learnt as `lora` learns it. On encoders one label head is shared by all lessons and keeps learning.
 
-Family: light fine-tuning
 Defaults: strength 0.5 is that of the authors' scripts; rank is lora's, so that both are compared at one size.
 Keeps: one adapter per lesson, rank * (in + out) numbers per layer; a forward pass takes time in proportion.
 Told: where a lesson ends.
-Privacy: it stores no users' data.
 Not for: long streams (size and time grow with every lesson), nor lessons that need the same inputs to be answered anew.
 """
 
@@ -23,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from clbench.learners._adapters import LoraTraining, act, adapter_of, add_lora, free_label_head, lora_layers
-from clbench.learners._method import Method
-from clbench.learners._training import plugin
+from clbench.learners._shared.adapters import LoraTraining, act, adapter_of, add_lora, free_label_head, lora_layers
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,32 +46,43 @@ class Olora(Method):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.step = 0
+        self.number = 0
 
-    def prepare(self, net: Net, step: int) -> None:
+    def prepare(self, net: Net, number: int) -> None:
         """Freeze all earlier adapters and add the lesson's own; all act."""
-        self.step = step
-        add_lora(net, self.config, adapter_of(step))
-        act(net, [adapter_of(i) for i in range(1, step + 1)])
+        self.number = number
+        add_lora(net, self.config, adapter_of(number))
+        act(net, [adapter_of(i) for i in range(1, number + 1)])
         free_label_head(net)
 
-    def penalise(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+    def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
         """Add strength * the overlap with the earlier adapters."""
-        if self.step == 1 or self.config.strength == 0:
+        if self.number == 1 or self.config.strength == 0:
             return out.loss
-        return out.loss + self.config.strength * overlap(net, self.step)
+        return out.loss + self.config.strength * overlap(net, self.number)
 
 
-def overlap(net: Net, step: int) -> Tensor:
-    """Measure how far the adapter of lesson `step` shares directions with earlier ones: sum |A_i A_t^T|, >= 0."""
+def overlap(net: Net, number: int) -> Tensor:
+    """Measure how far the adapter of lesson `number` shares directions with earlier ones: sum |A_i A_t^T|, >= 0."""
     import torch
 
     total = torch.zeros((), device=next(net.module.parameters()).device)
     for layer in lora_layers(net):
         factors: Any = layer.lora_A
-        earlier = torch.cat([factors[adapter_of(i)].weight for i in range(1, step)])
-        total = total + (earlier @ factors[adapter_of(step)].weight.T).abs().sum()
+        earlier = torch.cat([factors[adapter_of(i)].weight for i in range(1, number)])
+        total = total + (earlier @ factors[adapter_of(number)].weight.T).abs().sum()
     return total
 
 
-PLUGIN = plugin(Config, Olora, version=2, stores="none", first_lesson_as="lora")
+PLUGIN = plugin(
+    Config,
+    Olora,
+    version=2,
+    stores="none",
+    first_lesson_as="lora",
+    family="light fine-tuning",
+    uses_task_ids=False,
+    trains="part",
+    paper="Wang et al. 2023, arXiv:2310.14152",
+    about="O-LoRA: an adapter per lesson, orthogonal to earlier ones; all act.",
+)

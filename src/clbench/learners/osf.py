@@ -16,11 +16,9 @@ the subspace: we take the frozen part out of the directions themselves too, afte
 schedule above, where the paper measures how much each layer changes its input, and peft's guide needs the number
 of tasks. Embeddings, norms and biases stay frozen; a label head learns.
 
-Family: light fine-tuning
 Defaults: half of the directions learn first, as in peft; 1/(t + 1) is the guide's t/n schedule without its n.
 Keeps: nothing beyond the weights.
 Told: where a lesson ends.
-Privacy: it stores no users' data.
 Not for: models so large that a singular value decomposition per layer and lesson is too dear; long streams, in
 which ever less can be learnt.
 """
@@ -32,9 +30,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from clbench.core.errors import SpecError
-from clbench.learners._adapters import free_label_head, linear_names, targets_in
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.learners._shared.adapters import free_label_head, linear_names, targets_in
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -66,12 +65,12 @@ class Osf(Method):
         self.tuner: Any = None
         self.turned: list[str] = []  # layers that were `Conv1D` before the lesson, and are again after it
 
-    def prepare(self, net: Net, step: int) -> None:
+    def prepare(self, net: Net, number: int) -> None:
         """Decompose the weights as they stand, and freeze the strong directions and all other parameters."""
         from peft import OSFConfig
         from peft.tuners.osf import OSFModel
 
-        frozen = 1 - learning_share(self.config, step)
+        frozen = 1 - learning_share(self.config, number)
         layers = wide_enough(net, targets_in(net, self.config.targets), frozen)
         for name in layers:
             net.module.get_submodule(name).float()  # directions of weights of 16 bits would not be orthogonal
@@ -80,11 +79,11 @@ class Osf(Method):
         self.tuner = OSFModel(net.module, config, ADAPTER)  # changes net.module in place; only kept for merging
         free_label_head(net)
 
-    def project(self, net: Net) -> None:
+    def edit_gradients(self, net: Net) -> None:
         """Keep directions and gradients orthogonal to what is frozen."""
         hold(net.module)
 
-    def finish(self, net: Net, step: int) -> None:
+    def finish(self, net: Net, number: int) -> None:
         """Put the weights together again: the net is as plain as it was, and what has learnt is marked as such."""
         from peft.tuners.osf import OSFLayer
 
@@ -132,14 +131,14 @@ def turn(module: nn.Module, names: list[str], *, back: bool) -> list[str]:
     return turned
 
 
-def learning_share(config: Config, step: int) -> float:
-    """Give the share of directions that learns in a lesson, in (0, 0.9].
+def learning_share(config: Config, number: int) -> float:
+    """Return the share of directions that learns in a lesson, in (0, 0.9].
 
     Example:
         >>> [round(learning_share(Config(), step), 3) for step in (1, 2, 3)]
         [0.5, 0.333, 0.25]
     """
-    return config.free / (1 + config.shrink * (step - 1))
+    return config.free / (1 + config.shrink * (number - 1))
 
 
 def hold(module: nn.Module) -> None:
@@ -165,4 +164,14 @@ def _keep_out(param: Tensor, low: Tensor, high: Tensor | None, *, rows: bool = F
             columns.copy_(low @ (low.T @ columns) if high is None else columns - high @ (high.T @ columns))
 
 
-PLUGIN = plugin(Config, Osf, version=2, stores="none")
+PLUGIN = plugin(
+    Config,
+    Osf,
+    version=2,
+    stores="none",
+    family="light fine-tuning",
+    uses_task_ids=False,
+    trains="part",
+    paper="Nayak et al. 2025, arXiv:2504.07097",
+    about="Train only the weak singular directions of each weight.",
+)

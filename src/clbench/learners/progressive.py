@@ -13,18 +13,16 @@ Otherwise than there: a column is a set of bottlenecks on a shared frozen base a
 earlier columns' h_j are computed on the stream of column k, so that one pass serves all columns instead of k passes;
 laterals join before the nonlinearity of the same bottleneck and have neither a scale nor a nonlinearity of their own.
 
-Family: isolation
 Defaults: those of `adapters`; a bottleneck of 64 is the middle of Houlsby et al. 2019, arXiv:1902.00751.
 Keeps: per lesson and block 2 x hidden x bottleneck numbers and (k - 1) x bottleneck^2 for laterals: grows with k^2.
 Told: the task. Told none, the last column answers; a task that was never taught is answered by the base.
-Privacy: no user data is stored; the columns are trained on it.
 Not for: long streams (time and size of laterals grow with k^2), or streams that do not say the task of a question.
 """
 
 from __future__ import annotations
 
 from clbench.learners import adapters
-from clbench.learners._training import plugin
+from clbench.training.plugin import plugin
 
 
 class Config(adapters.Config):
@@ -36,8 +34,19 @@ class Config(adapters.Config):
 
 
 def method(config: Config) -> adapters.Adapters:
-    """Give adapters that read those of earlier lessons: columns."""
+    """Return adapters that read those of earlier lessons: columns."""
     return adapters.Adapters(config, lateral=True)
 
 
-PLUGIN = plugin(Config, method, version=2, stores="none", first_lesson_as="adapters")
+PLUGIN = plugin(
+    Config,
+    method,
+    version=2,
+    stores="none",
+    first_lesson_as="adapters",
+    family="isolation",
+    uses_task_ids=True,
+    trains="part",
+    paper="Rusu et al. 2016, arXiv:1606.04671",
+    about="A column per lesson that reads the frozen columns before it.",
+)

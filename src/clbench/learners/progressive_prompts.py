@@ -14,12 +14,10 @@ Otherwise than there: the newest prompt stands next to the text instead of in fr
 causal model only what stands behind can read what was learnt before; and prompts are trained as they are, without
 the residual network through which the paper passes them.
 
-Family: isolation
 Defaults: 10 vectors as in the authors' example for T5. They train prompts at far higher rates (0.3 on T5) than suits
 a whole model: at the usual `lr` a prompt hardly moves.
 Keeps: length x hidden numbers per lesson, and which prompt belongs to which task. They are not counted as tokens.
 Told: the task. Told none, all prompts are read; a task that was never taught is answered by the base.
-Privacy: no user data is stored; the prompts are trained on it.
 Not for: long streams on short models: t x length positions are gone after t lessons.
 Falls short: the tiny model can hardly be steered by prompt vectors; with frozen weights it learns little, so little is
 there to be kept.
@@ -36,14 +34,15 @@ from pydantic import Field
 
 from clbench.core.errors import ModelError
 from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._method import Method
-from clbench.learners._parts import with_lesson
-from clbench.learners._training import Training, plugin
+from clbench.learners._shared.task_parts import with_lesson
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from clbench.learners._columns import PartHeads, Switch
+    from clbench.learners._shared.columns import PartHeads, Switch
     from clbench.models.net import Net
 
 
@@ -66,36 +65,36 @@ class ProgressivePrompts(Method):
         self.switch: Switch | None = None
         self.heads: PartHeads | None = None
 
-    def prepare(self, net: Net, step: int) -> None:
-        """Freeze what there is and add prompt `step`, which starts from the embeddings of random tokens."""
+    def prepare(self, net: Net, number: int) -> None:
+        """Freeze what there is and add prompt `number`, which starts from the embeddings of random tokens."""
         import torch
 
         switch = self.switch or self._open(net)
-        if step > 1:
-            net.module.get_parameter(f"prompt_{step - 1}").requires_grad_(False)
+        if number > 1:
+            net.module.get_parameter(f"prompt_{number - 1}").requires_grad_(False)
         module: Any = net.module
         embed = module.get_input_embeddings()
         tokens = torch.randint(embed.num_embeddings, (self.config.length,)).to(embed.weight.device)
         with torch.no_grad():
-            net.module.register_parameter(f"prompt_{step}", torch.nn.Parameter(embed(tokens).clone()))
+            net.module.register_parameter(f"prompt_{number}", torch.nn.Parameter(embed(tokens).clone()))
         assert self.heads is not None, "opened with the switch"
-        self.heads.add(step)
-        switch.part = step
+        self.heads.add(number)
+        switch.part = number
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Note which tasks the new prompt belongs to."""
         self.parts = with_lesson(self.parts, lesson)
 
     def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Answer with the prompts up to that of the task that is told; all prompts where none is."""
-        from clbench.learners._columns import answer_with
+        from clbench.learners._shared.columns import answer_with
 
         if self.switch is None:
             return net.respond(examples, decode)
         return answer_with(self.switch, self.parts, net, examples, decode)
 
-    def guide(self) -> dict[str, Any]:
-        """Give which prompt belongs to which task."""
+    def answer_state(self) -> dict[str, Any]:
+        """Return which prompt belongs to which task."""
         return {"parts": self.parts} if self.parts else {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -106,7 +105,7 @@ class ProgressivePrompts(Method):
 
     def _open(self, net: Net) -> Switch:
         """Freeze the base, and hook the part of it that turns tokens into hidden states."""
-        from clbench.learners._columns import PartHeads, Switch
+        from clbench.learners._shared.columns import PartHeads, Switch
 
         net.module.requires_grad_(False)
         switch = Switch()
@@ -153,7 +152,7 @@ def _goes_on(given: dict[str, Any]) -> bool:
 
 
 def _moved(given: dict[str, Any], num: int, first: int) -> dict[str, Any]:
-    """Give the arguments of a call with `num` more places after the `first` ones: seen by all, counted as positions."""
+    """Return the arguments of a call with `num` more places after the `first` ones: all see them."""
     import torch
 
     moved = dict(given)
@@ -193,4 +192,14 @@ def _check_length(text: int, num: int, most: int | None) -> None:
         )
 
 
-PLUGIN = plugin(Config, ProgressivePrompts, version=2, stores="none")
+PLUGIN = plugin(
+    Config,
+    ProgressivePrompts,
+    version=2,
+    stores="none",
+    family="isolation",
+    uses_task_ids=True,
+    trains="part",
+    paper="Razdaibiedina et al. 2023, arXiv:2301.12314",
+    about="A soft prompt per lesson, read after those of earlier lessons; the base stays frozen.",
+)

@@ -1,22 +1,16 @@
 """Ability rehearsal: mix generated examples of chosen abilities into every batch, so that they are not unlearnt.
 
-    loss = CE(batch + share * |batch| generated examples of the abilities)
-
 The examples are made by the generators of the miniature abilities, from a seed and a split of their own: they never ask
 what an exam asks. Together with `replay` (`combine`) both the stream's tasks and the abilities are held. For a real
 model the same is done with instruction or mathematics data beside each fine-tune. Source: Scialom et al. 2022,
 "Fine-tuned Language Models are Continual Learners", arXiv:2205.12393 (rehearsal of what must be kept); the choice of
 abilities instead of old tasks is ours.
 
-Family: hybrid
-
 Defaults: ours: 64 examples of each ability, and a quarter of a batch on top of it.
 
 Keeps: nothing: the examples are generated again from the seed.
 
 Told: nothing of the stream; it is told which abilities are to be kept.
-
-Privacy: it stores no users' data.
 
 Not for: abilities of which no examples can be made or had; measuring general ability with the abilities it rehearses as
 if they were untouched.
@@ -30,9 +24,10 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Example, Lesson
-from clbench.learners._memory import mixed
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.learners._shared.memory import mixed
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from clbench.models.net import Net
@@ -63,7 +58,7 @@ class Rehearsal(Method):
         self.config = config
         self.pool: list[Example] = []
 
-    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+    def expand(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
         """Make the examples; the lesson itself stays as it is."""
         from clbench.data.worlds.abilities import generate
 
@@ -72,9 +67,21 @@ class Rehearsal(Method):
             self.pool = [e for name in how.abilities for e in generate(name, how.each, how.pool_seed, "train")]
         return lesson
 
-    def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
+    def compose_batch(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
         """Add examples of the abilities, drawn without repeats."""
         return mixed(batch, self.pool, self.config.share, rng)
 
 
-PLUGIN = plugin(Config, Rehearsal, version=2, stores="none", neutral={"share": 0.0}, families=("causal",))
+PLUGIN = plugin(
+    Config,
+    Rehearsal,
+    version=2,
+    stores="none",
+    neutral={"share": 0.0},
+    model_families=("causal",),
+    family="hybrid",
+    uses_task_ids=False,
+    trains="all",
+    paper="Scialom et al. 2022, arXiv:2205.12393",
+    about="Rehearse general abilities with generated examples beside every lesson.",
+)

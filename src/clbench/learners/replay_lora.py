@@ -5,19 +5,17 @@ side by side. The frozen base bounds how far a lesson can move the model, and re
 Sources: Chaudhry et al. 2019, arXiv:1902.10486 (replay); Hu et al. 2021, arXiv:2106.09685, eq. 3 (LoRA). Its first
 lesson is that of `lora`.
 
-Family: hybrid
 Defaults: those of `replay` and of `lora`.
 Keeps: the adapter, and the examples in memory.
 Told: nothing.
-Privacy: it stores users' examples as they are.
 Not for: data that must not be kept.
 """
 
 from __future__ import annotations
 
 from clbench.learners import lora, replay
-from clbench.learners._training import plugin
 from clbench.learners.combine import Combined
+from clbench.training.plugin import plugin
 
 
 class Config(lora.Config, replay.Config):
@@ -25,8 +23,18 @@ class Config(lora.Config, replay.Config):
 
 
 def method(config: Config) -> Combined:
-    """Give both methods, each with the settings that it knows."""
+    """Return both methods, each with the settings that it knows."""
     return Combined([replay.Replay(config), lora.Lora(config)])
 
 
-PLUGIN = plugin(Config, method, version=3, stores="examples", first_lesson_as="lora")
+PLUGIN = plugin(
+    Config,
+    method,
+    version=3,
+    stores="examples",
+    first_lesson_as="lora",
+    family="hybrid",
+    uses_task_ids=False,
+    trains="part",
+    about="Experience replay into one low-rank adapter.",
+)

@@ -13,11 +13,9 @@ so that a word in more than half of the prompts never counts against one; a word
 earlier turns, the best one last. A question is never cut to make room: where little is left, fewer are shown.
 Source of retrieval for prompts: Liu et al. 2022, "What Makes Good In-Context Examples for GPT-3?", arXiv:2101.06804.
 
-Family: in-context
 Defaults: k1 = 1.2 and b = 0.75 lie in the ranges that Robertson and Zaragoza recommend; 4 examples fit most prompts.
 Keeps: at most `memory` examples as they are, evenly over lessons and classes; a smaller `Lesson.budget` wins.
 Told: nothing; it does not use the task's name where it is told.
-Privacy: it stores users' examples as they are, and shows them to the model.
 Not for: data that must not be stored; lessons that no single example teaches.
 Falls short: the tiny model was not made to learn from examples in its prompt, and answers hardly better than the
 untouched one.
@@ -37,10 +35,11 @@ from pydantic import Field
 
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
-from clbench.core.types import Ability, Answer, Decode, Example, Frozen, Lesson, Prompt
-from clbench.data.similarity import words
-from clbench.learners import _shown as shown
-from clbench.learners._training import refuse_eval_only
+from clbench.core.types import Ability, Answer, Decode, Example, Lesson, Prompt
+from clbench.core.value import Value
+from clbench.data.streams.similarity import words
+from clbench.learners._shared import prompts_shown as shown
+from clbench.training.schedule import refuse_eval_only
 
 if TYPE_CHECKING:
     from clbench.models.causal import Causal
@@ -49,7 +48,7 @@ F64 = NDArray[np.float64]
 Likeness = Callable[[Example], F64]  # question -> likeness to each kept example
 
 
-class Config(Frozen):
+class Config(Value):
     """Settings of retrieval.
 
     Attributes:
@@ -89,7 +88,7 @@ class Bm25:
         }
 
     def scores(self, question: Sequence[str]) -> F64:
-        """Give the likeness of a question's words to each text, shape (N,), >= 0."""
+        """Return the likeness of a question's words to each text, shape (N,), >= 0."""
         scores = np.zeros(self.num)
         for word in sorted(set(question)):  # in one order, so that sums are the same in every process
             for i, weight in self._weights.get(word, ()):
@@ -108,7 +107,7 @@ class RetrievalLearner:
         self.config = config
         self.net = net
         self.seed = seed
-        self.step = 0
+        self.number = 0
         self.taught: list[shown.Taught] = []
         self._likeness: Likeness | None = None
 
@@ -120,13 +119,13 @@ class RetrievalLearner:
     def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
         """Keep the lesson's examples, and of all lessons what fits, evenly."""
         refuse_eval_only(lesson)
-        new = [shown.Taught(step=lesson.step, example=e) for e in lesson.examples]
+        new = [shown.Taught(lesson=lesson.number, example=e) for e in lesson.examples]
         ordered = shown.in_turn([*self.taught, *new], self.seed)
         most = self.config.memory if self.config.num else 0
-        self._take(lesson.step, shown.fitting(ordered, lesson.budget, most, lambda _: 0, None))
+        self._take(lesson.number, shown.fitting(ordered, lesson.budget, most, lambda _: 0, None))
 
-    def _take(self, step: int, taught: list[shown.Taught]) -> None:
-        self.step, self.taught, self._likeness = step, taught, None
+    def _take(self, number: int, taught: list[shown.Taught]) -> None:
+        self.number, self.taught, self._likeness = number, taught, None
 
     def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Answer with the most similar examples before each question; as many as fit."""
@@ -135,7 +134,7 @@ class RetrievalLearner:
         return shown.answer_with(self.net, examples, decode, self.prompt)
 
     def prompt(self, question: Example, room: int) -> Prompt:
-        """Give a question's prompt with the most similar examples before it, the most similar one last."""
+        """Return a question's prompt with the most similar examples before it, the most similar one last."""
         best = self.nearest(question)
 
         def with_first(num: int) -> Prompt:
@@ -144,7 +143,7 @@ class RetrievalLearner:
         return shown.longest(len(best), with_first, lambda p: shown.num_tokens(self.net, p), room)
 
     def nearest(self, question: Example) -> list[Example]:
-        """Give the `num` most similar kept examples, the most similar one first."""
+        """Return the `num` most similar kept examples, the most similar one first."""
         if self._likeness is None:  # made on first use: it follows from what is kept
             kept = [t.example for t in self.taught]
             self._likeness = self._words(kept) if self.config.by == "bm25" else self._states(kept)
@@ -163,30 +162,29 @@ class RetrievalLearner:
 
     def save(self, folder: Path) -> None:
         """Write what is kept."""
-        shown.save_shown(folder, self.step, "memory", self.taught)
+        shown.save_shown(folder, self.number, "memory", self.taught)
 
     def load(self, folder: Path) -> None:
         """Take over what is kept."""
-        step, values = shown.load_shown(folder, "memory")
-        self._take(step, [shown.Taught.model_validate(v) for v in values])
+        number, values = shown.load_shown(folder, "memory")
+        self._take(number, [shown.Taught.model_validate(v) for v in values])
 
 
 def text_of(example: Example) -> str:
-    """Give the text by which an example is found: its prompt."""
+    """Return the text by which an example is found: its prompt."""
     return "\n".join(m.content for m in example.prompt)
 
 
 def mean_state(net: Causal, prompt: Prompt) -> F64:
-    """Give the mean of the base's last hidden states over a prompt's tokens, of length 1, shape (H,).
+    """Return the mean of the base's last hidden states over a prompt's tokens, of length 1, shape (H,).
 
     One prompt at a time, so that no prompt's state depends on its neighbours in a batch.
     """
     import torch
 
-    module: Any = net.module
     ids_1T = torch.tensor([net.prompt_ids(prompt)], device=net.device)
     with torch.inference_mode():
-        hidden_TH = module.base_model(input_ids=ids_1T, use_cache=False).last_hidden_state[0]
+        hidden_TH = net.hidden(ids_1T)[0]
     state_H = hidden_TH.double().mean(0).cpu().numpy()
     return state_H / max(float(np.linalg.norm(state_H)), 1e-12)
 
@@ -196,4 +194,15 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return RetrievalLearner(config, shown.load_reader("retrieval", model, machine), seed)
 
 
-PLUGIN = LearnerPlugin(config=Config, build=build, version=2, stores="examples", families=("causal",))
+PLUGIN = LearnerPlugin(
+    config=Config,
+    build=build,
+    version=2,
+    stores="examples",
+    model_families=("causal",),
+    family="in-context",
+    uses_task_ids=False,
+    trains="none",
+    paper="Liu et al. 2022, arXiv:2101.06804",
+    about="Show the stored examples that are most like the question; no weight changes.",
+)

@@ -15,14 +15,11 @@ averaged over initialisations, here of one model); coverage: Sener and Savarese 
 Core-Set Approach", arXiv:1708.00489, algorithm 1. Replaying is that of `replay`. Ranking looks at examples one by one,
 which costs about an epoch, by gradient norm two.
 
-Family: replay
 Defaults: memory and share of `replay`; coverage, since the other two keep what is wrong in the data first.
 
-Keeps: at most `memory` examples, and a number for each.
+Keeps: at most `memory` examples, by loss or gradient norm the most unusual of them, and a number for each.
 
 Told: boundaries, for equal room per lesson.
-
-Privacy: it stores users' examples as they are, and by loss or gradient norm the most unusual of them.
 
 Not for: data with wrong labels, by loss or gradient norm; data that may not be kept.
 """
@@ -36,9 +33,10 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Example, Lesson
-from clbench.learners._memory import Ranked, equal_room, mixed, room_for, storable
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.learners._shared.memory import Ranked, equal_room, mixed, room_for, storable
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,11 +69,11 @@ class SelectiveReplay(Method):
         self.memory: list[Example] = []
         self.places: list[tuple[str, float]] = []  # lesson and rank of each
 
-    def mix(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
+    def compose_batch(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
         """Add old examples, drawn from memory without repeats."""
         return mixed(batch, self.memory, self.config.share, rng)
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Rank the lesson, and share the room out again."""
         if self.config.share == 0:
             return
@@ -84,14 +82,14 @@ class SelectiveReplay(Method):
         num = min(self.config.candidates, len(pool))
         pool = [pool[i] for i in sorted(rng.choice(len(pool), num, replace=False))] if num else []
         ranks = RANKS[self.config.by](net, pool) if pool else []
-        new = [Ranked(e, f"lesson {lesson.step}", r) for e, r in zip(pool, ranks, strict=True)]
+        new = [Ranked(e, f"lesson {lesson.number}", r) for e, r in zip(pool, ranks, strict=True)]
         old = [Ranked(e, *place) for e, place in zip(self.memory, self.places, strict=True)]
         kept = equal_room([*old, *new], room)
         self.memory = [item.example for item in kept]
         self.places = [(item.group, item.rank) for item in kept]
 
     def state(self) -> dict[str, Any]:
-        """Give the memory and the ranks."""
+        """Return the memory and the ranks."""
         return {"memory": self.memory, "places": self.places} if self.memory else {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -126,17 +124,16 @@ def by_coverage(net: Net, examples: Sequence[Example]) -> list[float]:
     import torch
 
     with torch.no_grad():
-        order = farthest_first(torch.stack([_hidden(net, e) for e in examples]))
+        order = farthest_first(torch.stack([_mean_state(net, e) for e in examples]))
     ranks = [0.0] * len(order)
     for rank, index in enumerate(order):
         ranks[index] = float(rank)
     return ranks
 
 
-def _hidden(net: Net, example: Example) -> Tensor:
+def _mean_state(net: Net, example: Example) -> Tensor:
     batch = net.batch([example])
-    out = net.module(input_ids=batch.ids_BT, attention_mask=batch.mask_BT, output_hidden_states=True)
-    return out.hidden_states[-1][0].float().mean(0)
+    return net.hidden(batch.ids_BT, batch.mask_BT)[0].float().mean(0)
 
 
 def farthest_first(points_NH: Tensor) -> list[int]:
@@ -164,4 +161,16 @@ RANKS: Mapping[str, Callable[[Net, Sequence[Example]], list[float]]] = {
     "coverage": by_coverage,
 }
 
-PLUGIN = plugin(Config, SelectiveReplay, version=3, stores="examples", neutral={"share": 0.0}, first_lesson_as="sft")
+PLUGIN = plugin(
+    Config,
+    SelectiveReplay,
+    version=3,
+    stores="examples",
+    neutral={"share": 0.0},
+    first_lesson_as="sft",
+    family="replay",
+    uses_task_ids=False,
+    trains="all",
+    paper="Sener and Savarese 2018, arXiv:1708.00489",
+    about="Replay the old examples that tell most, instead of any.",
+)

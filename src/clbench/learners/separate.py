@@ -1,7 +1,5 @@
 """Separate models: one for each task, trained from the base, and the task of a question says which one answers.
 
-    theta_k = train(theta_0, lesson k)
-
 Nothing is shared, so nothing is forgotten and nothing carries over: a bound of stability, against which transfer is
 read. A task that was never taught is answered by the base model; a lesson that teaches two tasks trains one model for
 both; a task that is taught again goes on from its own model, which then is the only one it has. Source: the
@@ -11,11 +9,9 @@ Memory", NIPS, arXiv:1706.08840, sec. 5.2.
 A label row that a model has not trained stands as it was when it arrived, so models of encoders answer alike whatever
 other tasks have added.
 
-Family: bounds
 Defaults: those of training.
 Keeps: one full copy of the trained weights per task; in memory, one more of the base.
 Told: the task of a lesson and of every question. It refuses streams that do not reveal it.
-Privacy: it stores no users' data beyond what the weights hold.
 Not for: anything but a bound, save where tasks are few and are always told: storage grows by a model per task.
 """
 
@@ -28,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._method import Method
-from clbench.learners._parts import part_for, with_lesson
-from clbench.learners._training import Training, plugin
+from clbench.learners._shared.task_parts import part_for, with_lesson
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +50,7 @@ class Separate(Method):
         self.standing = 0  # part whose weights stand in the net
         self.start: int | None = None  # part that the next lesson goes on from
 
-    def widen(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+    def expand(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
         """Lay the standing model aside, and see whether the lesson's task has one already."""
         if self.standing:
             self.weights[self.standing] = _copies(net)
@@ -62,47 +59,45 @@ class Separate(Method):
         self.start = owned.pop() if len(owned) == 1 else None
         return lesson
 
-    def prepare(self, net: Net, step: int) -> None:
+    def prepare(self, net: Net, number: int) -> None:
         """Begin from the base, or from the model that the lesson's task has."""
         import torch
 
+        from clbench.learners._shared.label_rows import with_new_rows
+
         for name, param in net.module.named_parameters():
             known = self.born.get(name)
-            if known is None:
-                self.born[name] = param.detach().clone()
-            elif known.shape != param.shape:  # rows that the label head has gained
-                self.born[name] = torch.cat([known, param.detach()[len(known) :]])
+            self.born[name] = param.detach().clone() if known is None else with_new_rows(known, param.detach())
         with torch.no_grad():
             for name, value in self._model(self.start).items():
                 net.module.get_parameter(name).copy_(value)
-        self.standing, self.start = step, None
+        self.standing, self.start = number, None
 
-    def settle(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Say whose model it is, and drop those that no task has any more."""
         self.parts = with_lesson(self.parts, lesson)
         self.weights = {part: self.weights[part] for part in sorted(self.weights) if part in self.parts.values()}
 
     def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Answer with the model of the task that is told, or with the base."""
-        part = part_for(self.parts, decode.told)
+        part = part_for(self.parts, decode.task_id)
         if part == self.standing or not self.standing:
             return net.respond(examples, decode)
         with _instead(net, self._model(part)):
             return net.respond(examples, decode)
 
     def _model(self, part: int | None) -> dict[str, Tensor]:
-        """Give all weights of a part, with label rows that came after it as they arrived; None is the base."""
-        import torch
+        """Return all weights of a part, with label rows that came after it as they arrived; None is the base."""
+        from clbench.learners._shared.label_rows import with_new_rows
 
         own = self.weights[part] if part is not None else {}
         whole = dict(self.born)
         for name, value in own.items():
-            born = self.born[name]
-            whole[name] = value if value.shape == born.shape else torch.cat([value, born[len(value) :]])
+            whole[name] = with_new_rows(value, self.born[name])
         return whole
 
-    def guide(self) -> dict[str, Any]:
-        """Give which part is whose, and the weights of all but the standing one: "part.1", "part.2" and so on."""
+    def answer_state(self) -> dict[str, Any]:
+        """Return which part is whose, and the weights of all but the standing one: "part.1", "part.2" and so on."""
         named = {f"part.{part}": weights for part, weights in self.weights.items()}
         return {"parts": self.parts, **named} if self.parts else {}
 
@@ -131,4 +126,14 @@ def _instead(net: Net, weights: Mapping[str, Tensor]) -> Generator[None]:
             param.data = own[name]
 
 
-PLUGIN = plugin(Config, Separate, version=2, stores="none", needs_task=True)
+PLUGIN = plugin(
+    Config,
+    Separate,
+    version=2,
+    stores="none",
+    needs_task_ids=True,
+    family="bounds",
+    trains="all",
+    paper="Lopez-Paz and Ranzato 2017, arXiv:1706.08840",
+    about="A model of its own for every task.",
+)

@@ -1,27 +1,35 @@
 """Sequential fine-tuning: learn each lesson with no thought of earlier ones. The floor that methods must beat.
 
-    loss = CE(lesson)
-
 Every other trained method is this one with some hooks of `Method` filled in, so differences between methods are theirs
 alone. AdamW starts anew in every lesson. Source: the "fine-tuning" or "sequential training" row of every comparison,
 for example de Lange et al. 2021, "A continual learning survey", IEEE TPAMI 44(7), arXiv:1909.08383.
 
-Family: bounds
 Defaults: those of training; `lr` is for full fine-tuning of models of billions of weights, a tiny model wants 1e-3.
 Keeps: nothing.
 Told: nothing.
-Privacy: it stores no users' data.
 Not for: keeping what earlier lessons taught, where later ones differ from them.
 """
 
 from __future__ import annotations
 
-from clbench.learners._method import Method
-from clbench.learners._training import Training, plugin
+from clbench.training.method import Method
+from clbench.training.plugin import plugin
+from clbench.training.settings import Training
 
 
 class Config(Training):
     """Settings of plain fine-tuning: those of training, nothing more."""
 
 
-PLUGIN = plugin(Config, lambda _: Method(), version=2, stores="none", neutral={})
+PLUGIN = plugin(
+    Config,
+    lambda _: Method(),
+    version=2,
+    stores="none",
+    neutral={},
+    family="bounds",
+    uses_task_ids=False,
+    trains="all",
+    paper="de Lange et al. 2021, arXiv:1909.08383",
+    about="Plain fine-tuning, lesson after lesson.",
+)

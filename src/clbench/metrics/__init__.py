@@ -1,4 +1,4 @@
-"""Figures: pure functions of the matrix and the meters. One file per family; each variant has its own name."""
+"""Figures: pure functions of the matrix and the costs. One file per family; each variant has its own name."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from clbench.core import plugins
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.matrix import Matrix
 from clbench.core.protocols import MetricPlugin
-from clbench.core.types import Meters
+from clbench.core.results import Costs
 
 
 @lru_cache(maxsize=1)
 def all_metrics() -> dict[str, MetricPlugin]:
-    """Give every figure by name, in the order of the families."""
+    """Return every figure by name, in the order of the families."""
     found: dict[str, MetricPlugin] = {}
     for family in plugins.names("metric"):
         for plugin in cast("tuple[MetricPlugin, ...]", plugins.load("metric", family, "PLUGINS")):
@@ -35,13 +35,13 @@ def check_names(names: Iterable[str]) -> None:
             raise SpecError(f"there is no metric {name!r}", where="metrics", mend=did_you_mean(name, all_metrics()))
 
 
-def compute(names: Iterable[str], matrix: Matrix, meters: Meters, references: Mapping[str, Matrix]) -> dict[str, float]:
-    """Compute figures; one whose reference run is absent is NaN.
+def compute(names: Iterable[str], matrix: Matrix, costs: Costs, references: Mapping[str, Matrix]) -> dict[str, float]:
+    """Return figures by name; one whose reference run is absent is NaN.
 
     Args:
-        names: Which.
+        names: Names of the figures.
         matrix: R.
-        meters: What the run cost.
+        costs: What the run cost.
         references: Matrices of reference learners ("joint", "frozen") on the same stream.
 
     Raises:
@@ -54,8 +54,8 @@ def compute(names: Iterable[str], matrix: Matrix, meters: Meters, references: Ma
         plugin = all_metrics()[name]
         if plugin.needs == "matrix":
             scores[name] = plugin.compute(matrix)
-        elif plugin.needs == "meters":
-            scores[name] = plugin.compute(meters)
+        elif plugin.needs == "costs":
+            scores[name] = plugin.compute(costs)
         elif all(r in references for r in plugin.references):
             scores[name] = plugin.compute(matrix, *(references[r] for r in plugin.references))
         else:

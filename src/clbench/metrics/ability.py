@@ -40,15 +40,43 @@ def long_context_delta(matrix: Matrix) -> float:
 
 
 def ability_deltas(matrix: Matrix) -> dict[str, float]:
-    """Give R[T, m] - R[0, m] for every exam of an ability, by name."""
+    """Return R[T, m] - R[0, m] for every exam of an ability, by name."""
     columns = matrix.select("general", "instruction", "long_context")
     return {matrix.exams[m]: at(matrix, matrix.num_lessons, m) - at(matrix, 0, m) for m in columns}
 
 
 PLUGINS = (
     MetricPlugin(
-        "general_ability_delta", "GAD", general_ability_delta, "matrix", "high", -1, 1, "score", "performance"
+        name="general_ability_delta",
+        symbol="GAD",
+        compute=general_ability_delta,
+        needs="matrix",
+        better="high",
+        low=-1,
+        high=1,
+        unit="score",
+        group="performance",
     ),
-    MetricPlugin("instruction_delta", "IFD", instruction_delta, "matrix", "high", -1, 1, "score", "performance"),
-    MetricPlugin("long_context_delta", "LCD", long_context_delta, "matrix", "high", -1, 1, "score", "performance"),
+    MetricPlugin(
+        name="instruction_delta",
+        symbol="IFD",
+        compute=instruction_delta,
+        needs="matrix",
+        better="high",
+        low=-1,
+        high=1,
+        unit="score",
+        group="performance",
+    ),
+    MetricPlugin(
+        name="long_context_delta",
+        symbol="LCD",
+        compute=long_context_delta,
+        needs="matrix",
+        better="high",
+        low=-1,
+        high=1,
+        unit="score",
+        group="performance",
+    ),
 )

@@ -10,7 +10,7 @@ from clbench.metrics._shape import at, mean, own
 
 
 def average_performance(matrix: Matrix) -> float:
-    """Average score on all own tasks after the last lesson (AP, also OP or Last).
+    """Average score on all tasks after the last lesson (AP, also OP or Last).
 
     AP = (1/N) sum_i R[T, i], every task counting the same. In [0, 1], higher is better.
     Source: Lopez-Paz & Ranzato 2017; Chaudhry et al. 2018.
@@ -19,7 +19,7 @@ def average_performance(matrix: Matrix) -> float:
 
 
 def average_performance_pooled(matrix: Matrix) -> float:
-    """Average score over all own questions after the last lesson: tasks count by their number of questions.
+    """Average score over all questions of tasks after the last lesson: tasks count by their number of questions.
 
     sum_i n_i R[T, i] / sum_i n_i. In [0, 1], higher is better. Source: Chaudhry et al. 2018, weighted by exam size.
     """
@@ -29,15 +29,15 @@ def average_performance_pooled(matrix: Matrix) -> float:
 
 
 def average_performance_centred(matrix: Matrix) -> float:
-    """Average of chance-centred scores after the last lesson: 0 is guessing, 1 is perfect.
+    """Average of scores centred on the guess rate, after the last lesson: 0 is guessing, 1 is perfect.
 
-    (1/N) sum_i (R[T, i] - c_i) / (1 - c_i), c_i the chance of exam i. Below 0 is worse than guessing; higher is better;
-    NaN where guessing already scores 1.
-    Source: centring as in nanochat's CORE and the lm-evaluation-harness leaderboards.
+    (1/N) sum_i (R[T, i] - c_i) / (1 - c_i), c_i the guess rate of exam i. Below 0 is worse than guessing; higher is
+    better; NaN where guessing already scores 1. Source: centring as in nanochat's CORE and the lm-evaluation-harness
+    leaderboards.
     """
     last = matrix.num_lessons
-    chances = [(i, matrix.columns[i].chance) for i, _ in own(matrix)]
-    return mean([(at(matrix, last, i) - c) / (1 - c) if c < 1 else math.nan for i, c in chances])
+    rates = [(i, matrix.columns[i].guess_rate) for i, _ in own(matrix)]
+    return mean([(at(matrix, last, i) - c) / (1 - c) if c < 1 else math.nan for i, c in rates])
 
 
 def average_incremental(matrix: Matrix) -> float:
@@ -50,7 +50,7 @@ def average_incremental(matrix: Matrix) -> float:
 
 
 def average_by_lesson(matrix: Matrix) -> list[float]:
-    """Give AP_k for k = 1..T: the average score on what was taught so far."""
+    """Return AP_k for k = 1..T: the average score on what was taught so far."""
     return [
         mean([at(matrix, k, i) for i, taught in own(matrix) if taught <= k]) for k in range(1, matrix.num_lessons + 1)
     ]
@@ -83,33 +83,81 @@ def learning_accuracy(matrix: Matrix) -> float:
 
 
 PLUGINS = (
-    MetricPlugin("average_performance", "AP", average_performance, "matrix", "high", 0, 1, "score", "performance"),
     MetricPlugin(
-        "average_performance_pooled",
-        "AP_pooled",
-        average_performance_pooled,
-        "matrix",
-        "high",
-        0,
-        1,
-        "score",
-        "performance",
+        name="average_performance",
+        symbol="AP",
+        compute=average_performance,
+        needs="matrix",
+        better="high",
+        low=0,
+        high=1,
+        unit="score",
+        group="performance",
     ),
     MetricPlugin(
-        "average_performance_centred",
-        "AP_centred",
-        average_performance_centred,
-        "matrix",
-        "high",
-        -math.inf,
-        1,
-        "score",
-        "performance",
+        name="average_performance_pooled",
+        symbol="AP_pooled",
+        compute=average_performance_pooled,
+        needs="matrix",
+        better="high",
+        low=0,
+        high=1,
+        unit="score",
+        group="performance",
     ),
-    MetricPlugin("average_incremental", "AIA", average_incremental, "matrix", "high", 0, 1, "score", "performance"),
     MetricPlugin(
-        "area_under_learning_curve", "AULC", area_under_learning_curve, "matrix", "high", 0, 1, "score", "performance"
+        name="average_performance_centred",
+        symbol="AP_centred",
+        compute=average_performance_centred,
+        needs="matrix",
+        better="high",
+        low=-math.inf,
+        high=1,
+        unit="score",
+        group="performance",
     ),
-    MetricPlugin("average_all_cells", "A", average_all_cells, "matrix", "high", 0, 1, "score", "performance"),
-    MetricPlugin("learning_accuracy", "LA", learning_accuracy, "matrix", "high", 0, 1, "score", "performance"),
+    MetricPlugin(
+        name="average_incremental",
+        symbol="AIA",
+        compute=average_incremental,
+        needs="matrix",
+        better="high",
+        low=0,
+        high=1,
+        unit="score",
+        group="performance",
+    ),
+    MetricPlugin(
+        name="area_under_learning_curve",
+        symbol="AULC",
+        compute=area_under_learning_curve,
+        needs="matrix",
+        better="high",
+        low=0,
+        high=1,
+        unit="score",
+        group="performance",
+    ),
+    MetricPlugin(
+        name="average_all_cells",
+        symbol="A",
+        compute=average_all_cells,
+        needs="matrix",
+        better="high",
+        low=0,
+        high=1,
+        unit="score",
+        group="performance",
+    ),
+    MetricPlugin(
+        name="learning_accuracy",
+        symbol="LA",
+        compute=learning_accuracy,
+        needs="matrix",
+        better="high",
+        low=0,
+        high=1,
+        unit="score",
+        group="performance",
+    ),
 )

@@ -1,72 +1,122 @@
-"""What a run uses up."""
+"""What a run costs."""
 
 from __future__ import annotations
 
 import math
 
 from clbench.core.protocols import MetricPlugin
-from clbench.core.types import Meters
+from clbench.core.results import Costs
 
 
-def examples_used(meters: Meters) -> float:
-    """Labelled examples taught, each counted once however often it is walked.
+def examples_used(costs: Costs) -> float:
+    """Labelled examples taught, each counted once, however many epochs it is used in.
 
-    sum_k |lesson_k| = examples. At least 0, lower is better. Source: metered.
+    At least 0, lower is better. Source: measured.
     """
-    return float(meters.examples_used)
+    return float(costs.examples_used)
 
 
-def train_tokens(meters: Meters) -> float:
+def train_tokens(costs: Costs) -> float:
     """Tokens that went forward through the model while it learnt, padding not counted.
 
-    Batches, old examples, teachers, Fisher passes, and what the model writes itself: sum over passes of tokens =
-    train_tokens. At least 0, lower is better. Source: metered.
+    Batches, old examples, teachers, Fisher passes, and what the model writes itself. At least 0, lower is better.
+    Source: measured.
     """
-    return float(meters.train_tokens)
+    return float(costs.train_tokens)
 
 
-def train_flops(meters: Meters) -> float:
+def train_flops(costs: Costs) -> float:
     """Floating-point operations of learning, estimated from the model's shape and not measured.
 
     FLOPs = 6 N (D - F) + 2 N F, N the parameters after the last lesson (embeddings and frozen ones included), D all
-    tokens that went forward and F those of which no gradient was asked (teachers, texts that the model wrote): 2 N a
+    tokens that went forward and F those without a gradient (teachers, texts that the model wrote): 2 N a
     token forward, 4 N backward. Attention over long inputs and what frozen weights save are left out. At least 0, lower
     is better; NaN for a learner that is not trained. Source: Kaplan et al. 2020, "Scaling Laws for Neural Language
     Models", sec. 2.1.
     """
-    if not meters.parameters_by_step or not meters.train_tokens or not meters.parameters_by_step[-1]:
+    if not costs.parameters_by_lesson or not costs.train_tokens or not costs.parameters_by_lesson[-1]:
         return math.nan
-    return meters.parameters_by_step[-1] * (6.0 * meters.train_tokens - 4.0 * meters.forward_tokens)
+    return costs.parameters_by_lesson[-1] * (6.0 * costs.train_tokens - 4.0 * costs.forward_tokens)
 
 
-def joules(meters: Meters) -> float:
+def joules(costs: Costs) -> float:
     """Energy of the machine while it learnt and was examined, from the hardware's counters.
 
-    joules = sum over stages of what the counters of devices (NVML) and processors (RAPL) went up by; other processes on
-    the machine are in it. At least 0, lower is better; NaN where a stage was made without a counter. Source: metered.
+    The sum over stages of what the counters of devices (NVML) and processors (RAPL) went up by. Other processes on the
+    machine are in it. At least 0, lower is better; NaN where a stage was made without a counter. Source: measured.
     """
-    return math.nan if meters.joules is None else meters.joules
+    return math.nan if costs.joules is None else costs.joules
 
 
-def money(meters: Meters) -> float:
+def money(costs: Costs) -> float:
     """What the run cost by the user's price table (`--prices`), in the currency of that table.
 
     (train_s + exam_s) / 3600 * machine_hour + joules / 3.6e6 * kilowatt_hour + examples * labelled_example. At least 0,
-    lower is better; NaN without a table, or where it prices energy that was not measured. Source: metered.
+    lower is better; NaN without a table, or where it prices energy that was not measured. Source: measured.
     """
-    if not meters.prices:
+    if not costs.prices:
         return math.nan
-    hours = (meters.train_s + meters.exam_s) / 3600
-    energy = meters.prices.get("kilowatt_hour", 0.0)
-    power = joules(meters) / 3.6e6 * energy if energy else 0.0
-    labels = meters.examples_used * meters.prices.get("labelled_example", 0.0)
-    return hours * meters.prices.get("machine_hour", 0.0) + power + labels
+    hours = (costs.train_s + costs.exam_s) / 3600
+    energy = costs.prices.get("kilowatt_hour", 0.0)
+    power = joules(costs) / 3.6e6 * energy if energy else 0.0
+    labels = costs.examples_used * costs.prices.get("labelled_example", 0.0)
+    return hours * costs.prices.get("machine_hour", 0.0) + power + labels
 
 
 PLUGINS = (
-    MetricPlugin("examples_used", "examples", examples_used, "meters", "low", 0, math.inf, "count", "cost"),
-    MetricPlugin("train_tokens", "tokens", train_tokens, "meters", "low", 0, math.inf, "count", "cost"),
-    MetricPlugin("train_flops", "FLOPs", train_flops, "meters", "low", 0, math.inf, "flops", "cost"),
-    MetricPlugin("joules", "energy", joules, "meters", "low", 0, math.inf, "joules", "cost"),
-    MetricPlugin("money", "money", money, "meters", "low", 0, math.inf, "money", "cost"),
+    MetricPlugin(
+        name="examples_used",
+        symbol="examples",
+        compute=examples_used,
+        needs="costs",
+        better="low",
+        low=0,
+        high=math.inf,
+        unit="count",
+        group="cost",
+    ),
+    MetricPlugin(
+        name="train_tokens",
+        symbol="tokens",
+        compute=train_tokens,
+        needs="costs",
+        better="low",
+        low=0,
+        high=math.inf,
+        unit="count",
+        group="cost",
+    ),
+    MetricPlugin(
+        name="train_flops",
+        symbol="FLOPs",
+        compute=train_flops,
+        needs="costs",
+        better="low",
+        low=0,
+        high=math.inf,
+        unit="flops",
+        group="cost",
+    ),
+    MetricPlugin(
+        name="joules",
+        symbol="energy",
+        compute=joules,
+        needs="costs",
+        better="low",
+        low=0,
+        high=math.inf,
+        unit="joules",
+        group="cost",
+    ),
+    MetricPlugin(
+        name="money",
+        symbol="money",
+        compute=money,
+        needs="costs",
+        better="low",
+        low=0,
+        high=math.inf,
+        unit="money",
+        group="cost",
+    ),
 )

@@ -75,7 +75,7 @@ def bwt_all_pairs(matrix: Matrix) -> float:
 
 
 def worst_retention(matrix: Matrix) -> float:
-    """The share that is left of the worst kept task (WR).
+    """Share that is left of the task that was forgotten most (WR).
 
     WR = min_{i in P} R[T, i] / R[t_i, i]. At least 0, 1 is kept whole, higher is better;
     NaN where a task was never learnt.
@@ -97,7 +97,7 @@ def fluctuation(matrix: Matrix) -> float:
 
 
 def retention_by_distance(matrix: Matrix) -> dict[int, float]:
-    """Give the mean of R[t_i + d, i] / R[t_i, i] by the number d of lessons since.
+    """Return the mean of R[t_i + d, i] / R[t_i, i] by the number d of lessons since.
 
     Cells that were not measured are left out of a distance; a distance without any is absent.
     """
@@ -123,22 +123,22 @@ def retention_half_life(matrix: Matrix) -> float:
 
 
 def half_life_interval(matrix: Matrix) -> tuple[float, float]:
-    """Give a 95 % interval of `retention_half_life`: the jackknife over tasks, on ln h; NaN for fewer than 3 tasks.
+    """Return a 95 % interval of `retention_half_life`: the jackknife over tasks, on ln h; NaN for fewer than 3 tasks.
 
     Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", eq. 11.5.
     """
     tasks = _retentions(matrix)
     without = [_half_life([p for j, ps in tasks.items() if j != i for p in ps]) for i in tasks]
-    whole, num = retention_half_life(matrix), len(tasks)
-    if num < 3 or math.isnan(whole + sum(without)) or not all(without):
+    half_life, num = retention_half_life(matrix), len(tasks)
+    if num < 3 or math.isnan(half_life + sum(without)) or not all(without):
         return math.nan, math.nan
     logs = np.log(without)
     error = math.sqrt((num - 1) / num * float(np.sum((logs - logs.mean()) ** 2)))
-    return whole * math.exp(-1.96 * error), whole * math.exp(1.96 * error)
+    return half_life * math.exp(-1.96 * error), half_life * math.exp(1.96 * error)
 
 
 def _retentions(matrix: Matrix) -> dict[int, list[tuple[int, float]]]:
-    """Give (distance, share that is left) of each task that was learnt, where it was measured later."""
+    """Return (distance, share that is left) of each task that was learnt, where it was measured later."""
     found: dict[int, list[tuple[int, float]]] = {}
     for i, taught in past(matrix):
         first = at(matrix, taught, i)
@@ -162,12 +162,92 @@ def _half_life(points: list[tuple[int, float]]) -> float:
 
 
 PLUGINS = (
-    MetricPlugin("forgetting", "FM", forgetting, "matrix", "low", -1, 1, "score", "stability"),
-    MetricPlugin("forgetting_first_last", "F_fl", forgetting_first_last, "matrix", "low", -1, 1, "score", "stability"),
-    MetricPlugin("forgetting_max_any", "F_any", forgetting_max_any, "matrix", "low", 0, 1, "score", "stability"),
-    MetricPlugin("forgetting_rate", "FR", forgetting_rate, "matrix", "low", -math.inf, 100, "percent", "stability"),
-    MetricPlugin("bwt", "BWT", bwt, "matrix", "high", -1, 1, "score", "stability"),
-    MetricPlugin("bwt_all_pairs", "BWT_all", bwt_all_pairs, "matrix", "high", -1, 1, "score", "stability"),
-    MetricPlugin("worst_retention", "WR", worst_retention, "matrix", "high", 0, math.inf, "ratio", "stability"),
-    MetricPlugin("fluctuation", "FL", fluctuation, "matrix", "low", 0, 0.5, "score", "stability"),
+    MetricPlugin(
+        name="forgetting",
+        symbol="FM",
+        compute=forgetting,
+        needs="matrix",
+        better="low",
+        low=-1,
+        high=1,
+        unit="score",
+        group="stability",
+    ),
+    MetricPlugin(
+        name="forgetting_first_last",
+        symbol="F_fl",
+        compute=forgetting_first_last,
+        needs="matrix",
+        better="low",
+        low=-1,
+        high=1,
+        unit="score",
+        group="stability",
+    ),
+    MetricPlugin(
+        name="forgetting_max_any",
+        symbol="F_any",
+        compute=forgetting_max_any,
+        needs="matrix",
+        better="low",
+        low=0,
+        high=1,
+        unit="score",
+        group="stability",
+    ),
+    MetricPlugin(
+        name="forgetting_rate",
+        symbol="FR",
+        compute=forgetting_rate,
+        needs="matrix",
+        better="low",
+        low=-math.inf,
+        high=100,
+        unit="percent",
+        group="stability",
+    ),
+    MetricPlugin(
+        name="bwt",
+        symbol="BWT",
+        compute=bwt,
+        needs="matrix",
+        better="high",
+        low=-1,
+        high=1,
+        unit="score",
+        group="stability",
+    ),
+    MetricPlugin(
+        name="bwt_all_pairs",
+        symbol="BWT_all",
+        compute=bwt_all_pairs,
+        needs="matrix",
+        better="high",
+        low=-1,
+        high=1,
+        unit="score",
+        group="stability",
+    ),
+    MetricPlugin(
+        name="worst_retention",
+        symbol="WR",
+        compute=worst_retention,
+        needs="matrix",
+        better="high",
+        low=0,
+        high=math.inf,
+        unit="ratio",
+        group="stability",
+    ),
+    MetricPlugin(
+        name="fluctuation",
+        symbol="FL",
+        compute=fluctuation,
+        needs="matrix",
+        better="low",
+        low=0,
+        high=0.5,
+        unit="score",
+        group="stability",
+    ),
 )

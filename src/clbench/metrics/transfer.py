@@ -22,11 +22,11 @@ def fwt(matrix: Matrix) -> float:
 def fwt_random(matrix: Matrix) -> float:
     """Forward transfer against guessing instead of the untouched model.
 
-    (1/|F|) sum_{i in F} (R[t_i - 1, i] - c_i), c_i the chance of exam i. In [-1, 1], higher is better.
+    (1/|F|) sum_{i in F} (R[t_i - 1, i] - c_i), c_i the guess rate of exam i. In [-1, 1], higher is better.
     Source: Lopez-Paz & Ranzato 2017 (GEM), whose b_i is an untrained model.
     """
-    chances = {i: matrix.columns[i].chance for i, _ in own(matrix)}
-    return mean([at(matrix, taught - 1, i) - chances[i] for i, taught in own(matrix) if taught > 1])
+    rates = {i: matrix.columns[i].guess_rate for i, _ in own(matrix)}
+    return mean([at(matrix, taught - 1, i) - rates[i] for i, taught in own(matrix) if taught > 1])
 
 
 def intransigence(matrix: Matrix, joint: Matrix) -> float:
@@ -41,7 +41,7 @@ def intransigence(matrix: Matrix, joint: Matrix) -> float:
 
 
 def gap_to_joint(matrix: Matrix, joint: Matrix) -> float:
-    """How far the end is from joint training.
+    """How far the last score is from joint training.
 
     AP_joint - AP. In [-1, 1], lower is better; negative where the method beats joint training; NaN where the two were
     not asked the same tasks.
@@ -51,7 +51,7 @@ def gap_to_joint(matrix: Matrix, joint: Matrix) -> float:
 
 
 def gain_over_frozen(matrix: Matrix, frozen: Matrix) -> float:
-    """How far the end is from the untouched model.
+    """How far the last score is from the untouched model.
 
     AP - AP_frozen. In [-1, 1], higher is better; NaN where the two were not asked the same tasks. Source: numerator of
     the normalised AP.
@@ -60,41 +60,92 @@ def gain_over_frozen(matrix: Matrix, frozen: Matrix) -> float:
 
 
 def _difference(one: Matrix, two: Matrix) -> float:
-    """Give AP of one - AP of two; NaN where their tasks differ."""
+    """Return AP of one - AP of two; NaN where their tasks differ."""
     names = ({m.columns[i].name for i, _ in own(m)} for m in (one, two))
     return average_performance(one) - average_performance(two) if next(names) == next(names) else math.nan
 
 
 def normalised_ap(matrix: Matrix, frozen: Matrix, joint: Matrix) -> float:
-    """Where the end lies between the untouched model (0) and joint training (1).
+    """Where the last score lies between the untouched model (0) and joint training (1).
 
     (AP - AP_frozen) / (AP_joint - AP_frozen). Unbounded, higher is better; NaN where the bounds coincide.
     Source: normalisation between lower and upper bound.
     """
     span = gain_over_frozen(joint, frozen)
-    # Sums of rounded scores differ in their last digits, which no bounds are apart by.
+    # Sums of rounded scores differ in their last digits; real bounds differ by more.
     return gain_over_frozen(matrix, frozen) / span if abs(span) > 1e-9 else math.nan
 
 
 INF = math.inf
 PLUGINS = (
-    MetricPlugin("fwt", "FWT", fwt, "matrix", "high", -1, 1, "score", "performance"),
-    MetricPlugin("fwt_random", "FWT_random", fwt_random, "matrix", "high", -1, 1, "score", "performance"),
-    MetricPlugin("intransigence", "I", intransigence, "reference", "low", -1, 1, "score", "performance", ("joint",)),
-    MetricPlugin("gap_to_joint", "Gap", gap_to_joint, "reference", "low", -1, 1, "score", "performance", ("joint",)),
     MetricPlugin(
-        "gain_over_frozen", "Gain", gain_over_frozen, "reference", "high", -1, 1, "score", "performance", ("frozen",)
+        name="fwt",
+        symbol="FWT",
+        compute=fwt,
+        needs="matrix",
+        better="high",
+        low=-1,
+        high=1,
+        unit="score",
+        group="performance",
     ),
     MetricPlugin(
-        "normalised_ap",
-        "NAP",
-        normalised_ap,
-        "reference",
-        "high",
-        -INF,
-        INF,
-        "ratio",
-        "performance",
-        ("frozen", "joint"),
+        name="fwt_random",
+        symbol="FWT_random",
+        compute=fwt_random,
+        needs="matrix",
+        better="high",
+        low=-1,
+        high=1,
+        unit="score",
+        group="performance",
+    ),
+    MetricPlugin(
+        name="intransigence",
+        symbol="I",
+        compute=intransigence,
+        needs="reference",
+        better="low",
+        low=-1,
+        high=1,
+        unit="score",
+        group="performance",
+        references=("joint",),
+    ),
+    MetricPlugin(
+        name="gap_to_joint",
+        symbol="Gap",
+        compute=gap_to_joint,
+        needs="reference",
+        better="low",
+        low=-1,
+        high=1,
+        unit="score",
+        group="performance",
+        references=("joint",),
+    ),
+    MetricPlugin(
+        name="gain_over_frozen",
+        symbol="Gain",
+        compute=gain_over_frozen,
+        needs="reference",
+        better="high",
+        low=-1,
+        high=1,
+        unit="score",
+        group="performance",
+        references=("frozen",),
+    ),
+    MetricPlugin(
+        name="normalised_ap",
+        symbol="NAP",
+        compute=normalised_ap,
+        needs="reference",
+        better="high",
+        low=-INF,
+        high=INF,
+        unit="ratio",
+        group="performance",
+        references=("frozen", "joint"),
     ),
 )

@@ -1,1 +1,1 @@
-"""Things that answer: causal models, encoders, and the shipped tiny ones."""
+"""Models: causal language models, encoders, and the shipped tiny ones."""

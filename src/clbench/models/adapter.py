@@ -1,7 +1,7 @@
 """Checkpoint folders in which a PEFT adapter lies beside the base weights, or alone.
 
-Loaders sit such an adapter on the base without a word. Here the spec says what is meant (`model.adapter`), and an
-adapter alone is merged by its owner first: which base it belongs to is for him to say.
+Loaders apply such an adapter silently. Here the spec must say whether it counts (`model.adapter`). An adapter alone
+must first be merged by the user, who knows its base.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MERGE = (
 
 
 def check_adapter(folder: Path, spec: ModelSpec) -> None:
-    """Refuse a folder of which it is not said whether its adapter counts.
+    """Refuse a folder with an adapter if the spec does not say whether the adapter counts.
 
     Raises:
-        ModelError: There is an adapter without base weights; or with them, and the spec says nothing; or none to use;
-            or a part of one.
+        ModelError: An adapter has no base weights or is incomplete; the spec does not say whether it counts, or asks
+            for one that is not there.
     """
     alone = not (folder / "config.json").is_file()
     weights = [name for name in WEIGHTS if (folder / name).is_file()]
@@ -70,7 +70,7 @@ def check_adapter(folder: Path, spec: ModelSpec) -> None:
 
 @contextmanager
 def base_alone(folder: Path | None) -> Generator[Path | None]:
-    """Give a folder with the base's files only, since loaders cannot be told to leave an adapter where it is."""
+    """Yield a folder with the base's files only, since loaders cannot be told to ignore an adapter."""
     if folder is None or not (folder / CONFIG).is_file():
         yield folder
         return
@@ -82,7 +82,7 @@ def base_alone(folder: Path | None) -> Generator[Path | None]:
 
 
 def with_adapter(module: Any, folder: Path | None, spec: ModelSpec) -> Any:
-    """Return the model as the spec wants it: its adapter merged into its weights, or left aside.
+    """Return the model as the spec wants it: with its adapter merged into its weights, or ignored.
 
     Raises:
         ModelError: The adapter does not fit the base, is damaged, or is of a kind that cannot be merged; or a Hub model
@@ -98,29 +98,29 @@ def with_adapter(module: Any, folder: Path | None, spec: ModelSpec) -> Any:
         return module
     from clbench.models.loaded import not_finite
 
-    whole = _merged(module, folder)
-    if broken := not_finite(whole):
+    merged_module = _merge(module, folder)
+    if broken := not_finite(merged_module):
         raise ModelError(
             f"the adapter in {folder} brings NaN or infinite values into {len(broken)} weights, such as {broken[0]}",
             where="model.adapter",
-            mend=f"take an earlier one, {IGNORE}",
+            mend=f"use an earlier one, {IGNORE}",
         )
-    return whole
+    return merged_module
 
 
-def _merged(module: Any, folder: Path | None) -> Any:
+def _merge(module: Any, folder: Path | None) -> Any:
     from peft import PeftModel
 
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as reported:
             warnings.simplefilter("always")
             wrapped: Any = PeftModel.from_pretrained(module, str(folder))
             kind = wrapped.active_peft_config
             if kind.is_prompt_learning:
                 raise ValueError(f"{kind.peft_type.value} changes what the model reads, and no weights")
-            loaded = wrapped.load_adapter(str(folder), wrapped.active_adapter)  # again, for what it says
+            loaded = wrapped.load_adapter(str(folder), wrapped.active_adapter)  # again, for the keys that it returns
             with _untied(wrapped.get_base_model()):
-                whole = wrapped.merge_and_unload().requires_grad_(True)  # peft had frozen the base
+                merged_module = wrapped.merge_and_unload().requires_grad_(True)  # peft had frozen the base
     except Exception as error:  # whatever the library meets in a file that is not what it seems
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
@@ -128,23 +128,23 @@ def _merged(module: Any, folder: Path | None) -> Any:
             where="model.adapter",
             mend=f"merge it yourself, {IGNORE}",
         ) from error
-    wrong = [str(w.message)[:200] for w in said if "missing adapter keys" in str(w.message)]
+    wrong = [str(w.message)[:200] for w in reported if "missing adapter keys" in str(w.message)]
     if strange := sorted(loaded.unexpected_keys):
-        wrong.append(f"{len(strange)} weights of it have no place there, such as {strange[0]}")
+        wrong.append(f"{len(strange)} weights of it have no place there, for example {strange[0]}")
     if wrong:
         raise ModelError(
             f"the adapter in {folder} does not fit its base and its {CONFIG}: {wrong[0]}",
             where="model.adapter",
             mend=f"put it beside the base that it was trained on, {IGNORE}",
         )
-    return whole
+    return merged_module
 
 
 @contextmanager
 def _untied(base: Any) -> Generator[None]:
-    """Give a model that reads and writes with one table of words two of them, as long as an adapter changes one side.
+    """Split the shared table of input and output words in two while an adapter that changes one side is merged.
 
-    What was merged into one table would else be written with as well, which the adapter has not learnt.
+    Else what is merged into one side would change the other side too, which the adapter has not learnt.
     """
     inside: list[Any] = [_plain(base.get_input_embeddings()), _plain(base.get_output_embeddings())]
     tied = None not in inside and inside[0].weight is inside[1].weight
@@ -159,6 +159,6 @@ def _untied(base: Any) -> Generator[None]:
 
 
 def _plain(layer: Any) -> Any:
-    """Return the base's own layer inside of what peft has put around it; None for None."""
+    """Return the base's own layer inside peft's wrapper; None for None."""
     inside: dict[str, Any] = {} if layer is None else dict(layer.named_children())
     return inside.get("base_layer", inside.get("original_module", layer))

@@ -1,8 +1,8 @@
-"""Jinja for strangers' templates: the sandbox, with bounds on time, steps and size.
+"""Jinja for templates of unknown origin: the sandbox, with bounds on time, steps and size.
 
 The sandbox keeps a template away from Python; it does not keep it from looping for ever, or from writing a text that
-fills the memory. Here every turn of a loop and every call is counted, and whatever makes a value longer is asked before
-how long it would be. A list may hold another one many times over: what counts is what it writes, not what it takes.
+fills the memory. Here every turn of a loop and every call is counted. The length of a value is bounded before it is
+made. A list may hold another one many times: its length as text counts, not its memory.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ MOST_MADE = 1 << 28  # of all values of one conversation
 MOST_STEPS = 300_000
 MOST_SECONDS = 10.0
 MOST_BITS = 1 << 14  # of a whole number
-LOOKS = 256  # at attributes and items, between looks at the clock
-# Filters that neither write a value nor go through what is inside it.
+LOOKS = 256  # lookups of attributes and items between looks at the clock
+# Filters that neither write a value nor walk what is inside it.
 LIGHT = frozenset(
     {"length", "count", "first", "last", "list", "default", "d", "items", "map"}
     | {"select", "reject", "selectattr", "rejectattr"}
@@ -37,12 +37,12 @@ class TooMuchError(TemplateError):
 
 
 class Bounded(ImmutableSandboxedEnvironment):
-    """The sandbox, bounded; `begin` opens a new account for each conversation."""
+    """The sandbox, bounded; `begin` sets the counts to 0 for each conversation."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(finalize=self.shown, **settings)
+        super().__init__(finalize=self.limited, **settings)
         self.begin()
         self.filters.update({name: self.guarded(name, how) for name, how in self.filters.items()})
         self.tests.update({name: self.guarded(name, how) for name, how in self.tests.items()})
@@ -50,7 +50,7 @@ class Bounded(ImmutableSandboxedEnvironment):
 
     def begin(self) -> None:
         """Forget what was counted."""
-        self._steps, self._made, self._looks, self._until = 0, 0, 0, time.monotonic() + MOST_SECONDS
+        self._steps, self._size, self._looks, self._until = 0, 0, 0, time.monotonic() + MOST_SECONDS
 
     def step(self) -> str:
         """Count a turn of a loop or a call.
@@ -74,12 +74,12 @@ class Bounded(ImmutableSandboxedEnvironment):
             self._in_time()
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """Give an item; jinja's filters look up as many as they like between two steps."""
+        """Return an item; jinja's filters may look up any number of them between two steps."""
         self._look()
         return super().getitem(obj, argument)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Give an attribute, as `getitem` does."""
+        """Return an attribute, as `getitem` does."""
         self._look()
         return super().getattr(obj, attribute)
 
@@ -89,24 +89,24 @@ class Bounded(ImmutableSandboxedEnvironment):
         Raises:
             TooMuchError: It, or all of them together, are too long.
         """
-        self._made += size
-        if size > MOST_TEXT or self._made > MOST_MADE:
+        self._size += size
+        if size > MOST_TEXT or self._size > MOST_MADE:
             raise TooMuchError(f"it makes a text or list of more than {MOST_TEXT:,} characters, or very many long ones")
 
-    def made(self, value: Any) -> Any:
-        """Return a value that was made, counted with all that is inside it, as often as it is there."""
+    def counted_value(self, value: Any) -> Any:
+        """Return a new value after counting its size, with all that is inside it."""
         self.step()
         self.room(weight(value))
         return value
 
-    def shown(self, value: Any) -> Any:
-        """Return a value that is about to be written or compared, if it is short enough."""
+    def limited(self, value: Any) -> Any:
+        """Return a value that is about to be written or compared, if it is short enough; else raise TooMuchError."""
         if not isinstance(value, str) and weight(value) > MOST_TEXT:
             self.room(MOST_TEXT + 1)
         return value
 
     def joined(self, parts: Iterable[str]) -> str:
-        """Return parts as one text: jinja's `concat`, and what `~` becomes."""
+        """Return parts as one text; it serves as jinja's `concat` and for `~`."""
         found: list[str] = []
         for part in parts:
             self.room(len(part))
@@ -116,7 +116,7 @@ class Bounded(ImmutableSandboxedEnvironment):
 
     def tilde(self, *parts: Any) -> str:
         """Return what `a ~ b` writes."""
-        return self.joined(str(self.shown(part)) for part in parts)
+        return self.joined(str(self.limited(part)) for part in parts)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         if len(source) > MOST_SOURCE:
@@ -124,7 +124,7 @@ class Bounded(ImmutableSandboxedEnvironment):
         return _Counting().visit(super()._parse(source, name, filename))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Compute an operator that makes values longer."""
+        """Return the result of an operator that may make values longer."""
         self.step()
         numbers = isinstance(left, int) and isinstance(right, int)
         if operator == "*":
@@ -133,34 +133,34 @@ class Bounded(ImmutableSandboxedEnvironment):
         elif operator == "**" and numbers:
             self.room(MOST_TEXT + 1 if left.bit_length() * abs(right) > MOST_BITS else 0)
         elif operator == "%" and isinstance(left, str):
-            self.room(formatted(left, [self.shown(right)]))
+            self.room(formatted(left, [self.limited(right)]))
         elif operator == "+" and not numbers:
             self.room(weight(left) + weight(right))
-        return self.made(super().call_binop(context, operator, left, right))
+        return self.counted_value(super().call_binop(context, operator, left, right))
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  # as jinja has it
-        """Call what a template calls."""
+        """Return the result of a call that a template makes."""
         __self.step()
         name, owner = _whose(__obj)
-        given = [owner, *args, *kwargs.values()]
-        __self.room(promised(name, [__self.shown(value) for value in given]))
-        return __self.made(super().call(__context, __obj, *args, **kwargs))
+        values = [owner, *args, *kwargs.values()]
+        __self.room(promised(name, [__self.limited(value) for value in values]))
+        return __self.counted_value(super().call(__context, __obj, *args, **kwargs))
 
     def guarded(self, name: str, how: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a filter or test that is counted, and asked how long its result will be."""
+        """Return a filter or test that is counted, and bounded in the length of its result."""
 
         @wraps(how)
         def counted(*args: Any, **kwargs: Any) -> Any:
             self.step()
             if name not in LIGHT:
-                self.room(promised(name, [self.shown(value) for value in (*args, *kwargs.values())]))
-            return self.made(how(*args, **kwargs))
+                self.room(promised(name, [self.limited(value) for value in (*args, *kwargs.values())]))
+            return self.counted_value(how(*args, **kwargs))
 
         return counted
 
 
 class _Counting(NodeTransformer):
-    """Counts turns of loops, macros, lists and mappings, and makes `~` a call; a template can name none of it."""
+    """Adds the counting of loops, macros, lists and mappings, and makes `~` a call; templates cannot name these."""
 
     def _counted(self, node: Any) -> Any:
         self.generic_visit(node)
@@ -172,7 +172,7 @@ class _Counting(NodeTransformer):
     def _weighed(self, node: Any) -> Any:
         self.generic_visit(node)
         named = isinstance(node, nodes.Tuple) and node.ctx != "load"  # names that are set
-        return node if named else _call("made", [node], node.lineno)
+        return node if named else _call("counted_value", [node], node.lineno)
 
     visit_List = visit_Tuple = visit_Dict = _weighed  # as jinja calls them
 
@@ -186,7 +186,7 @@ def _call(name: str, args: list[Any], line: int) -> nodes.Call:
 
 
 def _whose(called: Any) -> tuple[str, Any]:
-    """Give the name of what is called, and whose method it is; the sandbox wraps `format`."""
+    """Return the name of a callable, and the object whose method it is; the sandbox wraps `format`."""
     try:
         name = str(called.__name__)
         return name, inspect.unwrap(called).__self__

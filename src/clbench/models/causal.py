@@ -8,31 +8,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from clbench.core.errors import ModelError
+from clbench.core.events import notice
 from clbench.core.keys import seed_of
-from clbench.core.notice import notice
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 from clbench.models.adapter import base_alone, with_adapter
+from clbench.models.batching import by_length, like_lengths, padded
+from clbench.models.continuations import Scores, alike, in_batches, score_batch
 from clbench.models.ends import left_aside
 from clbench.models.finite import Watched, check_finite
 from clbench.models.loaded import check_vocabulary
-from clbench.models.net import DTYPES, Batch, Cut, Forward, by_length, like_lengths, padded, pretrained, seeded
+from clbench.models.net import Batch, Cut, Forward, seeded
+from clbench.models.plain import answer_raw
+from clbench.models.pretrained import DTYPES, output_name, pretrained
 from clbench.models.probe import Way, check_causal, check_known, known_rows, way_of
-from clbench.models.raw import answer_raw, before_end, stops_at
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
-from clbench.models.score import Scores, alike, in_batches, score_batch
+from clbench.models.stops import before_end, before_stop, stops_at
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    pass
 
 IGNORED = -100
 
@@ -45,7 +48,7 @@ class Causal:
         tokenizer: Its tokenizer.
         reader: Makes tokens of prompts and answers.
         identity: Digest of the base checkpoint.
-        answer_after: The mark that ends reasoning, where an exam names none; "" where nothing is reasoning.
+        answer_after: The mark that ends reasoning, if an exam names none; "" if the model does not reason.
     """
 
     def __init__(self, spec: ModelSpec, module: nn.Module, tokenizer: Any, exam_batch: int) -> None:
@@ -55,21 +58,21 @@ class Causal:
         self.reader = Reader(tokenizer, spec)
         self.exam_batch = exam_batch
         self.identity = source.identity(spec)
-        self.head_name = _output_name(module)
+        self.head_name = output_name(module)
         self.rows = known_rows(module)
         self.answer_after = spec.answer.after if spec.answer else mark_in(tokenizer.chat_template or self.reader.source)
-        self._mark = ""  # of the reasoning that is looked for just now
+        self._mark = ""  # the end of reasoning in the exam that is being asked
         self._encoded: dict[Example, tuple[list[int], list[int]]] = {}
         self._cuts: dict[Example, Cut] = {}
-        self._told: set[int] = set()
+        self._noticed: set[int] = set()
 
     @classmethod
     def load(cls, spec: ModelSpec, folder: Path | None, device: torch.device, exam_batch: int) -> Self:
-        """Load weights and tokenizer from a checkpoint folder or a pinned Hub id."""
+        """Return the model with weights and tokenizer from a checkpoint folder or a pinned Hub id."""
         from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
         tokenizer = pretrained(AutoTokenizer, spec, folder)
-        plain = GenerationConfig()  # not the checkpoint's: `decode_plainly` leaves it aside, and loading may refuse it
+        plain = GenerationConfig()  # not the checkpoint's: `decode_plainly` ignores it, and loading may refuse it
         with base_alone(folder) as base:
             module = pretrained(AutoModelForCausalLM, spec, base, dtype=DTYPES[spec.dtype], generation_config=plain)
         check_vocabulary(spec.name, tokenizer, module)
@@ -77,11 +80,11 @@ class Causal:
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         net.decode_plainly()
         check_causal(net)
-        _ = net.way  # found out before a learner changes anything
+        _ = net.way  # measured before a learner changes anything
         return net
 
     def decode_plainly(self) -> None:
-        """Leave aside what the checkpoint says of decoding, but for its ends, and give the tokenizer a valid padding.
+        """Ignore the checkpoint's decoding settings, except for its ends, and give the tokenizer a valid padding token.
 
         Raises:
             ModelError: No token is known to end an answer.
@@ -94,20 +97,19 @@ class Causal:
         if aside:
             notice(f"{self.spec.name}: the checkpoint sets {', '.join(aside)}; answers are decoded without")
         pad = self.tokenizer.pad_token_id
-        if (
-            pad is None or pad < 0 or (self.rows is not None and pad >= self.rows)
-        ):  # padding is always masked, so any token will do
+        # Padding is always masked, so any token will do.
+        if pad is None or pad < 0 or (self.rows is not None and pad >= self.rows):
             self.tokenizer.pad_token = self.tokenizer.convert_ids_to_tokens(self.reader.end)
         module.generation_config = GenerationConfig(eos_token_id=list(self.reader.ends))
 
     @property
     def can(self) -> frozenset[Ability]:
-        """All three: it generates, scores and ranks."""
+        """All three abilities: it generates, scores and ranks."""
         return frozenset({"text", "loglik", "label"})
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """It has no label head."""
+        """Empty: it has no label head."""
         return ()
 
     def grow(self, labels: Iterable[str]) -> None:
@@ -115,17 +117,17 @@ class Causal:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.module.parameters()).device
 
     # --- encoding -------------------------------------------------------------------------------------------
 
     def render(self, prompt: Prompt) -> str:
-        """Write a prompt as the model reads it: its chat template, or plain paragraphs where it has none."""
+        """Return a prompt as the model reads it: by its chat template, or as plain paragraphs without one."""
         return self.reader.render(prompt)
 
     def prompt_ids(self, prompt: Prompt, room: int = 0) -> list[int]:
-        """Encode a prompt so that `room` more tokens fit; see `Reader.fit` for what is left out."""
+        """Return the tokens of a prompt so that `room` more tokens fit; see `Reader.fit` for what is left out."""
         return self._read(prompt, room).ids
 
     def _read(self, prompt: Prompt, room: int) -> Read:
@@ -138,39 +140,39 @@ class Causal:
         return check_known(ids, self.rows, self.tokenizer, self.spec.name)
 
     def answer_ids(self, text: str) -> list[int]:
-        """Encode an answer, always apart from its prompt: training and exams see the same tokens."""
+        """Return the tokens of an answer, encoded apart from its prompt: training and exams see the same tokens."""
         return self.known(self.reader.answer_ids(text))
 
     def encode(self, example: Example) -> tuple[list[int], list[int]]:
-        """Encode (prompt, first target); kept, since a lesson is walked several times."""
+        """Return the tokens of (prompt, first target); they are kept, since a lesson is read several times."""
         if example not in self._encoded:
             if len(self._encoded) >= 100_000:
                 self._encoded.clear()
                 self._cuts.clear()
             if example.choices:
                 self.reader.check_labels(example.choices, f"example {example.id}")
-            whole = self.answer_ids(example.targets[0])
-            answer = whole[: self.reader.room(example.prompt, len(whole))]
+            full = self.answer_ids(example.targets[0])
+            answer = full[: self.reader.room(example.prompt, len(full))]
             read = self._read(example.prompt, len(answer))
             self._encoded[example] = (read.ids, answer)
-            if read.lost or len(answer) < len(whole):
-                self._cuts[example] = Cut(read.lost, len(whole) - len(answer))
+            if read.lost or len(answer) < len(full):
+                self._cuts[example] = Cut(read.lost, len(full) - len(answer))
         return self._encoded[example]
 
     def cut(self, example: Example) -> Cut:
-        """Count what of an example does not fit when it is trained on."""
+        """Return how many tokens of an example do not fit when it is trained on."""
         self.encode(example)
         return self._cuts.get(example, Cut(0, 0))
 
     def length(self, example: Example) -> int:
-        """Tokens of prompt and target."""
+        """Return the number of tokens of prompt and target."""
         prompt, answer = self.encode(example)
         return len(prompt) + len(answer)
 
     # --- training -------------------------------------------------------------------------------------------
 
     def batch(self, examples: Sequence[Example]) -> Batch:
-        """Right-pad prompt + target; loss on the target alone."""
+        """Return prompts + targets, padded on the right, with loss on the targets alone."""
         pairs = [self.encode(e) for e in examples]
         return Batch(
             ids_BT=padded([p + a for p, a in pairs], self.tokenizer.pad_token_id, self.device),
@@ -181,7 +183,7 @@ class Causal:
         )
 
     def forward(self, module: nn.Module, batch: Batch) -> Forward:
-        """Predict each target token from what stands before it; no scores are made where no loss is taken."""
+        """Return the predictions of the target tokens; no logits are computed where there is no loss."""
         taught_BT = batch.labels[:, 1:] != IGNORED
         parts = like_lengths(batch.mask_BT)
         found = [self._taught_logits(module, batch, taught_BT, rows, longest) for rows, longest in parts]
@@ -196,21 +198,26 @@ class Causal:
     def _taught_logits(
         self, module: nn.Module, batch: Batch, taught_BT: Tensor, rows_B: Tensor, longest: int
     ) -> Tensor:
-        """Give the scores at the places of some rows on which loss is taken, in the order of the batch."""
+        """Return the logits of some rows at the positions with loss, in the order of the batch."""
         taught_BT = taught_BT[rows_B]
-        places_K = taught_BT.any(0).nonzero()[:, 0]
+        positions_K = taught_BT.any(0).nonzero()[:, 0]
         logits_BKV = module(
             input_ids=batch.ids_BT[rows_B, :longest],
             attention_mask=batch.mask_BT[rows_B, :longest],
             use_cache=False,
-            logits_to_keep=places_K,
+            logits_to_keep=positions_K,
         ).logits
-        return logits_BKV[taught_BT[:, places_K]].float()
+        return logits_BKV[taught_BT[:, positions_K]].float()
+
+    def hidden(self, ids_BT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
+        """Return the last layer's states, (B, T, H)."""
+        options = {"use_cache": False, "logits_to_keep": 1, "output_hidden_states": True}
+        return self.module(input_ids=ids_BT, attention_mask=mask_BT, **options).hidden_states[-1]
 
     # --- answering ------------------------------------------------------------------------------------------
 
     def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
-        """Answer by generating, or by ranking each example's choices."""
+        """Return answers, generated or the best of each example's choices."""
         if not examples:
             return []
         mark = self.answer_after if decode.answer is None else decode.answer.after
@@ -222,7 +229,7 @@ class Causal:
             return self._rank(examples) if decode.kind == "label" else self._generate(examples, decode)
 
     def _without_reasoning(self, examples: Sequence[Example], decode: Decode, mark: str) -> list[Answer]:
-        def opened(example: Example) -> bool:
+        def begins_inside(example: Example) -> bool:
             begins = opening(mark)
             return bool(begins) and self.render(example.prompt).rstrip().endswith(begins)
 
@@ -231,12 +238,12 @@ class Causal:
 
         before, self._mark = self._mark, mark
         try:
-            return without_reasoning(self.respond, examples, decode, Reasons(mark, opened, num_tokens))
+            return without_reasoning(self.respond, examples, decode, Reasons(mark, begins_inside, num_tokens))
         finally:
             self._mark = before
 
     def loglik(self, pairs: Sequence[tuple[Prompt, str]]) -> list[float]:
-        """Give ln p(continuation | prompt) in nats, summed over the continuation's own tokens (no end token)."""
+        """Return ln p(continuation | prompt) in nats, summed over the continuation's own tokens (no end token)."""
         if not pairs:
             return []
         texts = [[self.reader.text_ids(text)] for _, text in pairs]
@@ -259,7 +266,7 @@ class Causal:
                 raise ModelError(
                     f"a choice of {room} tokens leaves no room for the question in {self.spec.longest}",
                     where=f"example {example.id}",
-                    mend="shorten the labels, give the model more max_tokens, or take one with more positions",
+                    mend="shorten the labels, give the model more max_tokens, or use one with more positions",
                 )
         read = [self._read(e.prompt, room) for e, room in zip(examples, rooms, strict=True)]
         answers: list[Answer] = []
@@ -279,12 +286,12 @@ class Causal:
 
     @cached_property
     def way(self) -> Way:
-        """How continuations are scored: in one row, each on a copy of the cache, or every row whole (see `probe`)."""
+        """How continuations are scored: packed in one row, each on a copy of the cache, or uncached (see `probe`)."""
         return way_of(self)
 
     @property
     def caches(self) -> bool:
-        """Whether it goes on from what it has read, padded or not; others read every row whole, and none padded."""
+        """Whether it can go on from a cache, padded or not; else every row is read from its start, without padding."""
         return self.way != "whole"
 
     @property
@@ -293,7 +300,7 @@ class Causal:
         return self.way == "packed"
 
     def score(self, prompts: Sequence[list[int]], continuations: Sequence[list[list[int]]]) -> list[Scores]:
-        """Give nats of every continuation and whether greedy decoding writes it; those of one prompt share its pass."""
+        """Return (nats, is greedy) of each continuation; those of a prompt share one reading of it."""
         scores: list[Scores] = [[] for _ in prompts]
         for rows in in_batches(self, prompts, continuations):
             found = score_batch(self, [prompts[i] for i in rows], [continuations[i] for i in rows])
@@ -302,7 +309,7 @@ class Causal:
         return scores
 
     def left_pad(self, prompts: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
-        """Give ids and mask of prompts, (B, T), filled up on the left."""
+        """Return ids and mask of prompts, (B, T), padded on the left."""
         longest = max(map(len, prompts))
         pad = self.tokenizer.pad_token_id
         ids = [[pad] * (longest - len(p)) + p for p in prompts]
@@ -313,7 +320,7 @@ class Causal:
         room = self.answer_room(decode.max_tokens)
         read = [self._read(e.prompt, room) for e in examples]
         answers: dict[int, Answer] = {}
-        # A sample depends on its own example alone, so each is drawn by itself.
+        # A sample must depend on its own example alone, so each is drawn by itself.
         batch = self.exam_batch if decode.temperature == 0 else 1
         for rows in self.batches([len(r.ids) for r in read], batch):
             seed = seed_of(decode.seed, 0, f"sample {examples[rows[0]].id}")
@@ -326,11 +333,11 @@ class Causal:
         return [answers[i] for i in range(len(examples))]
 
     def answer_room(self, wanted: int) -> int:
-        """Give the most tokens that an answer may have: what the task allows, or half of the input if that is all."""
+        """Return the most tokens that an answer may have: what the task allows, or half of the input if it is less."""
         if wanted <= self.spec.longest - LEAST:
             return wanted
-        if wanted not in self._told:
-            self._told.add(wanted)
+        if wanted not in self._noticed:
+            self._noticed.add(wanted)
             notice(
                 f"{self.spec.name}: an answer may have {wanted} tokens, and prompt and answer together "
                 f"{self.spec.longest}; each has at most half of them"
@@ -338,7 +345,7 @@ class Causal:
         return self.spec.longest // 2
 
     def batches(self, lengths: Sequence[int], batch: int) -> Iterable[list[int]]:
-        """Cut prompts into batches; of one length each where the model cannot tell padding from text."""
+        """Return batches of prompts, as indices; of one length each if the model cannot tell padding from text."""
         return by_length(lengths, [1] * len(lengths), batch) if self.caches else alike(lengths, batch)
 
     def write(
@@ -350,19 +357,18 @@ class Causal:
         ends: Sequence[int],
         watched: Watched | None = None,
     ) -> list[list[int]]:
-        """Give the tokens that follow each prompt, little further than the first of the stops.
+        """Return the tokens that follow each prompt, little further than the first of the stops.
 
-        A row that is done before the longest is filled up with the first of the ends: the checkpoint's own padding may
-        be a word.
+        Finished rows are filled up with the first of the ends: the checkpoint's own padding may be a word.
         """
         ids_BT, mask_BT = self.left_pad(prompts)
-        drawn: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        settings: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if temperature > 0:
-            drawn = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
+            settings = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
         if watched is not None:
-            drawn["logits_processor"] = [watched]
+            settings["logits_processor"] = [watched]
         if stop:
-            drawn["stopping_criteria"] = stops_at(self.tokenizer, stop, ids_BT.shape[1])
+            settings["stopping_criteria"] = stops_at(self.tokenizer, stop, ids_BT.shape[1])
         generate: Any = self.module.generate
         out_BT = generate(
             input_ids=ids_BT,
@@ -370,31 +376,24 @@ class Causal:
             max_new_tokens=max_tokens,
             pad_token_id=ends[0],
             eos_token_id=list(ends),
-            **drawn,
+            **settings,
         )
         return out_BT[:, ids_BT.shape[1] :].tolist()
 
     def text_of(self, ids: Sequence[int]) -> str:
-        """Return what was written as text, without special tokens but for the mark that ends reasoning."""
+        """Return generated tokens as text, without special tokens except the mark that ends reasoning."""
         return decoded(self.tokenizer, ids, self._mark)
 
     def _answer(self, example_id: str, read: Read, ids: list[int], decode: Decode) -> Answer:
         kept = before_end(ids, self.reader.ends)
-        text = self.text_of(kept)
-        cuts = [text.index(s) for s in decode.stop if s in text]
-        text = text[: min(cuts)] if cuts else text
+        written = self.text_of(kept)
+        text = before_stop(written, decode.stop)
         return Answer(
             example_id=example_id,
             text=text.strip(),
-            finish="stop" if len(kept) < len(ids) or cuts else "length",
+            finish="stop" if len(kept) < len(ids) or len(text) < len(written) else "length",
             tokens_in=len(read.ids),
             tokens_cut=read.lost,
             shots_cut=read.dropped,
             tokens_out=len(kept),
         )
-
-
-def _output_name(module: nn.Module) -> str:
-    """Find the vocabulary layer, which adapters leave alone."""
-    output = cast("PreTrainedModel", module).get_output_embeddings()
-    return next((name for name, part in module.named_modules() if part is output), "lm_head")

@@ -1,4 +1,4 @@
-"""Encoders (BERT and kin): a label head with one row per label ever seen, which grows as labels arrive.
+"""Encoders (BERT and its kin): a label head with one row per label ever seen, which grows as labels arrive.
 
 Shapes: B texts, T tokens, K label rows, H hidden.
 """
@@ -19,12 +19,14 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 from clbench.models.adapter import base_alone, with_adapter
+from clbench.models.batching import like_lengths, padded, same_lengths
+from clbench.models.continuations import alike
 from clbench.models.finite import check_finite
 from clbench.models.loaded import check_vocabulary
-from clbench.models.net import DTYPES, Batch, Cut, Forward, like_lengths, padded, pretrained, same_lengths
+from clbench.models.net import Batch, Cut, Forward
+from clbench.models.pretrained import DTYPES, pretrained
 from clbench.models.probe import SHARE, SHARE_16, TEXT, check_known, known_rows
 from clbench.models.reader import Reader, cut_middle
-from clbench.models.score import alike
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -54,7 +56,7 @@ class Encoder:
         self.head_name = _find_head(module, spec)
         self.rows = known_rows(module)
         self.padding = _padding(module, tokenizer, self.rows)
-        # Decoders with a label head look for the last token that is no padding.
+        # Decoders with a label head look for the last token that is not padding.
         cast("PreTrainedModel", module).config.pad_token_id = self.padding
         self.pads = True
         self._labels: list[str] = []
@@ -64,7 +66,7 @@ class Encoder:
 
     @classmethod
     def load(cls, spec: ModelSpec, folder: Path | None, device: torch.device, exam_batch: int) -> Self:
-        """Load weights, tokenizer and the labels that the checkpoint knows."""
+        """Return the model with weights, tokenizer and the labels that the checkpoint knows."""
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         tokenizer = pretrained(AutoTokenizer, spec, folder)
@@ -80,7 +82,7 @@ class Encoder:
         return net
 
     def adopt_labels(self, labels: Sequence[str]) -> None:
-        """Say that the head's first rows belong to these labels, and drop the others."""
+        """Assign the head's first rows to these labels, and drop the others."""
         head = self._head()
         self._labels = list(labels)
         bias = cast("Tensor | None", head.bias)  # decoders' label heads have none
@@ -88,7 +90,7 @@ class Encoder:
 
     @property
     def can(self) -> frozenset[Ability]:
-        """It chooses labels; it writes nothing."""
+        """Labels only: it chooses, and writes nothing."""
         return frozenset({"label"})
 
     @property
@@ -98,7 +100,7 @@ class Encoder:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.module.parameters()).device
 
     def grow(self, labels: Iterable[str]) -> None:
@@ -107,7 +109,7 @@ class Encoder:
         if not new:
             return
         head = self._head()
-        # In the model's own type, also in a lesson, in which the head is wider: a row is the same whenever it comes.
+        # In the model's own type, also during a lesson, when the head is float32: a row is always the same.
         rows_KH = torch.stack([self._new_row(label) for label in new]).to(DTYPES[self.spec.dtype])
         weight_KH = torch.cat([head.weight.detach(), rows_KH.to(head.weight)])
         bias = cast("Tensor | None", head.bias)
@@ -117,7 +119,7 @@ class Encoder:
 
     def _new_row(self, label: str) -> Tensor:
         generator = torch.Generator().manual_seed(seed_of(0, 0, f"label row {label}"))
-        # As wide as the checkpoint's own first weights were: rows far narrower than the others are learnt late.
+        # With the spread of the checkpoint's own initial weights: rows far smaller than the others are learnt late.
         config: Any = self.module.config
         spread = config.to_dict().get("initializer_range", 0.02)
         return torch.randn(self._head().in_features, generator=generator) * spread
@@ -137,11 +139,11 @@ class Encoder:
     # --- encoding and training ------------------------------------------------------------------------------
 
     def render(self, prompt: Prompt) -> str:
-        """Write a prompt as the model reads it: its messages, one after another."""
+        """Return a prompt as the model reads it: its messages, one after another."""
         return "\n".join(m.content for m in prompt)
 
     def prompt_ids(self, prompt: Prompt) -> list[int]:
-        """Encode a prompt with the tokenizer's special tokens, cut in the middle if it is too long."""
+        """Return the tokens of a prompt, with special tokens, without its middle if it is too long."""
         if prompt not in self._encoded:
             if len(self._encoded) >= 100_000:
                 self._encoded.clear()
@@ -153,12 +155,12 @@ class Encoder:
         return self._encoded[prompt]
 
     def cut(self, example: Example) -> Cut:
-        """Count what of an example does not fit; its answer is a label and always does."""
+        """Return how many tokens of an example do not fit; its answer is a label and always fits."""
         self.prompt_ids(example.prompt)
         return Cut(self._lost.get(example.prompt, 0), 0)
 
     def length(self, example: Example) -> int:
-        """Tokens of the text."""
+        """Return the number of tokens of the text."""
         return len(self.prompt_ids(example.prompt))
 
     def _pad(self, prompts: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
@@ -166,7 +168,7 @@ class Encoder:
         return ids_BT, padded([[1] * len(p) for p in prompts], 0, self.device)
 
     def batch(self, examples: Sequence[Example]) -> Batch:
-        """Make tensors; the label is the first target, which the head must know.
+        """Return examples as tensors; the label is the first target, which the head must know.
 
         Raises:
             ModelError: An example is free text, which an encoder cannot learn.
@@ -177,7 +179,7 @@ class Encoder:
                 raise ModelError(
                     "an encoder learns labels, and this example is free text",
                     where=f"example {example.id}",
-                    mend="take a causal model for this stream, or a stream of classification tasks",
+                    mend="use a causal model for this stream, or a stream of classification tasks",
                 )
             rows.append(self._labels.index(example.targets[0]))
         prompts = [self.prompt_ids(e.prompt) for e in examples]
@@ -186,7 +188,7 @@ class Encoder:
         return Batch(ids_BT, mask_BT, labels_B, num_tokens=sum(map(len, prompts)), num_targets=len(rows))
 
     def forward(self, module: nn.Module, batch: Batch) -> Forward:
-        """Choose among all labels ever seen, as class-incremental learning asks."""
+        """Return the predictions over all labels ever seen, as class-incremental learning asks."""
         parts = like_lengths(batch.mask_BT) if self.pads else same_lengths(batch.mask_BT)
         found = [
             module(input_ids=batch.ids_BT[rows, :longest], attention_mask=batch.mask_BT[rows, :longest]).logits.float()
@@ -195,16 +197,20 @@ class Encoder:
         logits_BK = torch.cat(found)[torch.cat([rows for rows, _ in parts]).argsort()] if len(parts) > 1 else found[0]
         return Forward(functional.cross_entropy(logits_BK, batch.labels), logits_BK, batch.labels)
 
+    def hidden(self, ids_BT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
+        """Return the last layer's states, (B, T, H)."""
+        return self.module(input_ids=ids_BT, attention_mask=mask_BT, output_hidden_states=True).hidden_states[-1]
+
     # --- answering ------------------------------------------------------------------------------------------
 
     def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
-        """Choose the best of each example's choices.
+        """Return the best of each example's choices.
 
         Raises:
             ModelError: The exam asks for text.
         """
         if decode.kind != "label":
-            raise ModelError("an encoder cannot write text", where="exam", mend="take a causal model for this exam")
+            raise ModelError("an encoder cannot write text", where="exam", mend="use a causal model for this exam")
         if not examples:
             return []
         index = {label: i for i, label in enumerate(self._labels)}
@@ -226,15 +232,15 @@ class Encoder:
         return [order[start : start + self.exam_batch] for start in range(0, len(order), self.exam_batch)]
 
     def ignores_padding(self) -> bool:
-        """Find out on a probe whether padding changes nothing; models without attention (FNet) mix it in."""
+        """Return whether padding changes nothing, by a probe; models without attention (FNet) mix it in."""
         ids = self._reader.framed_ids(TEXT)
         with torch.inference_mode():
             (beside,), (alone,) = (self._read_by_head(rows)[-1:] for rows in ([ids[:8], ids[:4]], [ids[:4]]))
-        beside = beside[: len(alone)] if alone.dim() == 2 else beside  # a decoder's head reads every place
+        beside = beside[: len(alone)] if alone.dim() == 2 else beside  # a decoder's head reads every position
         return float((beside - alone).abs().max()) <= SHARE.get(alone.dtype, SHARE_16) * float(alone.float().std())
 
     def _read_by_head(self, prompts: Sequence[list[int]]) -> Tensor:
-        """Give what the head reads, whatever the architecture does before it."""
+        """Return the input of the head, whatever the architecture does before it."""
         seen_in: list[Tensor] = []
         hook = self._head().register_forward_pre_hook(lambda _, inputs: seen_in.append(inputs[0]))
         try:
@@ -261,14 +267,14 @@ class Encoder:
         return self._with_rows(rows_KH, ids_BT, mask_BT)
 
     def _with_rows(self, rows_KH: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """Ask with more rows in the head: where it reads every token, the model alone knows what becomes of them."""
+        """Return the logits with more rows in the head, by the model itself: for heads that read every token."""
         head = self._head()
         more = {f"{self.head_name}.weight": torch.cat([head.weight, rows_KH])}
         bias: Tensor | None = dict(head.named_parameters()).get("bias")
         if bias is not None:
             more[f"{self.head_name}.bias"] = torch.cat([bias, bias.new_zeros(len(rows_KH))])
-        given = {"input_ids": ids_BT, "attention_mask": mask_BT}
-        return torch.func.functional_call(self.module, more, (), given).logits.float()
+        inputs = {"input_ids": ids_BT, "attention_mask": mask_BT}
+        return torch.func.functional_call(self.module, more, (), inputs).logits.float()
 
     def _choose(self, example: Example, logits_K: list[float], index: dict[str, int]) -> Answer:
         if not example.choices:
@@ -279,9 +285,9 @@ class Encoder:
 
 
 def _padding(module: nn.Module, tokenizer: Any, rows: int | None) -> int:
-    """Choose what stands in for padding: it is masked, and must be an id that the model knows.
+    """Return the padding token: it is masked, and must be an id that the model knows.
 
-    Of the tokenizer's own, the configuration's and the end token, the first that has an embedding; else 0.
+    It is the first with an embedding of the tokenizer's, the configuration's and the end token; else 0.
     """
     model = cast("PreTrainedModel", module)
     known = (tokenizer.pad_token_id, model.config.to_dict().get("pad_token_id"), tokenizer.eos_token_id)

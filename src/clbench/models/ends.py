@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# Settings of generation_config.json at which they change nothing; what else stands there is left aside and counted.
+# Settings of generation_config.json that do not change answers; all others are ignored, and reported.
 QUIET = frozenset(
     "_from_model_config bos_token_id cache_implementation decoder_start_token_id do_sample eos_token_id max_length "
     "max_new_tokens output_attentions output_hidden_states output_scores pad_token_id return_dict_in_generate "
@@ -49,10 +49,10 @@ def stated_ends(*configurations: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def end_mark(ending: str, tokens: Iterable[str]) -> str | None:
-    """Return the token that a template puts after an answer; None where what it puts there is no token of its own.
+    """Return the token that a template puts after an answer; None if it does not put a token there.
 
     Args:
-        ending: What stands after an answer (`Habits.ending`).
+        ending: The text after an answer (`Habits.ending`).
         tokens: The tokenizer's special and added tokens.
 
     Example:
@@ -64,11 +64,11 @@ def end_mark(ending: str, tokens: Iterable[str]) -> str | None:
 
 
 def left_aside(generation: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the settings of decoding that a checkpoint states, that would change answers, and that are not followed.
+    """Return the decoding settings of a checkpoint that would change answers, and that are ignored.
 
     Args:
-        generation: Its generation_config.json; {} where there is none.
-        config: Its config.json, which is asked where there is none: older checkpoints state them there.
+        generation: Its generation_config.json; {} without one.
+        config: Its config.json, used without a generation_config.json: older checkpoints state them there.
 
     Example:
         >>> left_aside({"repetition_penalty": 1.8, "num_beams": 1, "eos_token_id": 2, "suppress_tokens": None}, {})

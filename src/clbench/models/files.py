@@ -1,4 +1,4 @@
-"""Which files of a checkpoint folder its answers depend on: those that loaders read, also below the folder."""
+"""The files of a checkpoint folder that its answers depend on: those that loaders read, also in subfolders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from clbench.core.errors import ModelError
 
-# Logs and optimiser files beside them do not change who it is.
+# Logs and optimiser files beside them do not change the model's identity.
 PATTERNS = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jinja")
 VOCABULARIES = ("*.spm", "*.codes", "*.tiktoken", "*.tokenizer", "*.vocab", "*.v3")  # of older and rarer tokenizers
 BELOW = "additional_chat_templates/*.jinja"
@@ -33,7 +33,7 @@ def shards(folder: Path) -> frozenset[str]:
     """Return the files of weights that a checkpoint's indexes name.
 
     Raises:
-        ModelError: An index cannot be read, or names a file outside of the folder.
+        ModelError: An index cannot be read, or names a file outside the folder.
     """
     indexes = [path for pattern in INDEXES for path in sorted(folder.glob(pattern)) if path.is_file()]
     stats = [(path, path.stat()) for path in indexes]

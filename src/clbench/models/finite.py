@@ -1,4 +1,4 @@
-"""Scores that are no numbers: what is chosen by them is chosen by nothing, so it is an error and no answer."""
+"""Scores that are not numbers: an answer chosen by them means nothing, so they are an error."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from clbench.core.errors import ModelError
 
 MEND = (
     "its weights are damaged, or what was learnt has broken them (a lower learner.lr); "
-    "in float16 take bfloat16 or float32"
+    "in float16 use bfloat16 or float32"
 )
 
 
 def check_finite(values: Iterable[float], name: str, where: str) -> None:
-    """Refuse scores of a question of which one is NaN or infinite.
+    """Refuse the scores of a question if one of them is NaN or infinite.
 
     Args:
         values: Log-likelihoods, or logits.
@@ -30,12 +30,12 @@ def check_finite(values: Iterable[float], name: str, where: str) -> None:
     """
     wrong = next((value for value in values if not math.isfinite(value)), None)
     if wrong is not None:
-        raise ModelError(f"a score of model {name!r} is {wrong}, which is no number", where=where, mend=MEND)
+        raise ModelError(f"a score of model {name!r} is {wrong}, which is not a number", where=where, mend=MEND)
 
 
 @dataclass(frozen=True)
 class Watched:
-    """Watches the scores of each token that is written, and changes nothing: a processor of `generate`.
+    """A logits processor of `generate` that checks the scores of each written token, and changes nothing.
 
     A single word may be forbidden (minus infinity); NaN, plus infinity and a row without any word are refused.
 

@@ -1,22 +1,22 @@
-"""How long an input a model takes, as its own files say; no torch."""
+"""How long an input a model takes, by its own files; no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-# Where a configuration states its positions: those of the first line are a table or a trained range, which ends.
+# Where a configuration states its positions. HARD: a table or a trained range, which ends.
 HARD = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
 SOFT = ("seq_length", "context_length", "model_max_length")
 NESTED = ("text_config", "language_config", "llm_config", "decoder", "text_encoder")
-# Encoders that count positions from the padding token's id on, so that their tables begin with rows never used.
+# Encoders that count positions from the padding token's id on: the first rows of their tables are never used.
 OFFSET = frozenset(
     "camembert data2vec-text esm ibert layoutlmv3 longformer luke mpnet roberta roberta-prelayernorm xlm-roberta "
     "xlm-roberta-xl xmod".split()
 )
 UNSTATED = 2048  # tokens, for a model that states no length: the default of lm-evaluation-harness
 CACHE_BYTES = 4 << 30  # of the keys and values of one input: a default length never costs more than this
-SANE = 1 << 24  # tokens; a tokenizer that states more states nothing
+SANE = 1 << 24  # tokens; a larger number means that no length is stated
 LEAST = 8  # tokens that any input may have
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -25,9 +25,9 @@ class Length(NamedTuple):
     """How long an input may be.
 
     Attributes:
-        default: Tokens, where the user says nothing.
-        most: Positions that the model has; None if the length has no end, or none is stated.
-        bound: Whether memory and not the model bounds the default.
+        default: Tokens, unless the user sets another length.
+        most: Positions of the model; None if they are unlimited or not stated.
+        bound: Whether memory, not the model, bounds the default.
     """
 
     default: int
@@ -36,11 +36,11 @@ class Length(NamedTuple):
 
 
 def length_of(config: Mapping[str, Any], tokenizer: Mapping[str, Any], dtype: str, *, encoder: bool) -> Length:
-    """Return how long an input may be, from the checkpoint's config.json and tokenizer_config.json.
+    """Return how long an input may be, by the checkpoint's config.json and tokenizer_config.json.
 
     Args:
         config: The configuration.
-        tokenizer: The tokenizer's configuration; {} where there is none.
+        tokenizer: The tokenizer's configuration; {} without one.
         dtype: Precision of the weights, for the bound by memory.
         encoder: Whether it is an encoder: its tokenizer may then state less than the table of positions holds.
 
@@ -58,11 +58,11 @@ def length_of(config: Mapping[str, Any], tokenizer: Mapping[str, Any], dtype: st
     if most is not None and config.get("model_type") in OFFSET:
         pad = part.get("pad_token_id")
         most = max(most - (1 if pad is None else int(pad)) - 1, LEAST)
-    said = _sane(tokenizer.get("model_max_length"))
+    limit = _sane(tokenizer.get("model_max_length"))
     if most is None:
-        default = _stated(part, SOFT) or said or UNSTATED
+        default = _stated(part, SOFT) or limit or UNSTATED
     else:
-        default = min(most, said) if encoder and said is not None else most
+        default = min(most, limit) if encoder and limit is not None else most
     default = max(default, LEAST)
     affordable = max(CACHE_BYTES // _cache_bytes(part, dtype) // 1024 * 1024, UNSTATED)
     return Length(min(default, affordable), most, default > affordable)

@@ -1,4 +1,4 @@
-"""Whether a checkpoint is whole: every weight of the model is in it, fits, and is a number."""
+"""Checks that a checkpoint is complete: every weight of the model is in it, fits, and is a number."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from clbench.core.errors import ModelError
-from clbench.core.notice import notice
+from clbench.core.events import notice
 
-# The label head grows with the labels that are taught, and its rows are ours: that a checkpoint has none is no news.
+# The label head grows with the labels that are taught, and its rows are ours: a checkpoint need not have one.
 OWN_HEAD = re.compile(r"(?:^|\.)(?:pre_classifier|classifier|score|classification_head)\.")
-# What a model may lack, and is told: a pooler (masked pre-training has none), and what is made from the configuration.
+# What a checkpoint may lack, with a notice: a pooler (masked pre-training has none), and what the configuration makes.
 DRAWN = re.compile(r"(?:^|\.)(?:pooler|sequence_summary)\.|rotary_emb\.|(?:^|\.)position_ids$")
-# What a checkpoint may hold beyond the model, and is told: heads of other tasks, and buffers of older versions.
+# What a checkpoint may hold beyond the model, with a notice: heads of other tasks, and buffers of older versions.
 UNUSED = re.compile(
     r"(?:^|\.)(?:lm_head|cls|pooler|score|classifier|pre_classifier|classification_head|v_head|value_head|qa_outputs"
     r"|vocab_(?:transform|layer_norm|projector)|(?:mask|lm|discriminator|generator)(?:_lm)?_(?:predictions|head)\b.*"
@@ -29,13 +29,13 @@ AGAIN = "download or write the checkpoint again"
 
 
 def check_loaded(name: str, info: Mapping[str, Any], module: nn.Module) -> None:
-    """Refuse a model of which weights are missing, do not fit, or belong to another; tell what may be missing.
+    """Refuse a model with weights that are missing, do not fit, or belong to another; note what may be missing.
 
     A new label head is ours, a pooler may be drawn at random, and heads of other tasks go unused.
 
     Args:
         name: The model, as the user names it.
-        info: What `from_pretrained(..., output_loading_info=True)` gives beside the model.
+        info: What `from_pretrained(..., output_loading_info=True)` returns beside the model.
         module: The model.
 
     Raises:
@@ -54,7 +54,7 @@ def check_loaded(name: str, info: Mapping[str, Any], module: nn.Module) -> None:
         raise ModelError(
             f"NaN or infinite values in {_listed(broken)}, read as {next(module.parameters()).dtype}",
             where=name,
-            mend="training has diverged or the file is damaged: take an earlier checkpoint; "
+            mend="training has diverged or the file is damaged: use an earlier checkpoint; "
             "where its numbers are too large for 16 bits, read it as float32",
         )
     if new:
@@ -64,14 +64,14 @@ def check_loaded(name: str, info: Mapping[str, Any], module: nn.Module) -> None:
 
 
 def check_shapes(auto: Any, name: str, folder: Path | None) -> None:
-    """Refuse weights whose shapes are not those that config.json gives the model; read from the files' headers alone.
+    """Refuse weights whose shapes differ from those of config.json, by the headers of the files.
 
-    The library says only that something does not fit, and taking the weights in spite of it would draw what does not.
+    The library says only that something does not fit, and loading in spite of it would draw that at random.
 
     Args:
-        auto: The class that loads it, such as `AutoModelForCausalLM`.
+        auto: The class that loads it, for example `AutoModelForCausalLM`.
         name: The model, as the user names it.
-        folder: Its checkpoint; nothing is looked at without one, or where its headers do not read.
+        folder: Its checkpoint; without one, or without readable headers, nothing is checked.
 
     Raises:
         ModelError: Names the weights, their shapes, and those that are expected.
@@ -106,7 +106,7 @@ def _headers(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
 def not_finite(module: nn.Module) -> list[str]:
     """Return the names of the parameters that hold NaN or an infinite value; each is read once.
 
-    A sum is finite only where all its terms are, so one number is looked at for each tensor.
+    A sum is finite only if all its terms are, so one number is checked for each tensor.
     """
     floats = ((name, p.detach()) for name, p in module.named_parameters() if p.is_floating_point())
     return [name for name, p in floats if not _summed(p) and not bool(torch.isfinite(p).all())]
@@ -117,7 +117,7 @@ def _summed(values: Tensor) -> bool:
 
 
 def check_vocabulary(name: str, tokenizer: Any, module: nn.Module) -> None:
-    """Refuse a tokenizer whose words have no row in the model; special tokens beyond it are never written.
+    """Refuse a tokenizer whose words have no row in the model; special tokens without a row are never written.
 
     Raises:
         ModelError: Names the first of them.
@@ -140,7 +140,7 @@ def _keys(info: Mapping[str, Any], kind: str) -> list[str]:
 
 
 def _listed(keys: Iterable[str]) -> str:
-    """Name some weights and how many there are.
+    """Return the number of weights and some of their names.
 
     Example:
         >>> _listed(["a", "b", "c", "d", "e", "f"])

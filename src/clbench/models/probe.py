@@ -1,4 +1,4 @@
-"""What a model does with tokens, found out on a few of them when it is loaded, since its files do not say it.
+"""What a model does with tokens, measured on a few of them when it is loaded, since its files do not say it.
 
 It decides how the model may be asked. One with absolute positions that does not see padding gives other answers in a
 batch than alone; one that reads what follows a token has seen the answer that it is scored on.
@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from clbench.core.errors import ModelError
-from clbench.models import score
-from clbench.models.net import DTYPES
+from clbench.models import continuations as score
+from clbench.models.pretrained import DTYPES
 
 if TYPE_CHECKING:
     from clbench.models.causal import Causal
 
 Way = Literal["packed", "spread", "whole"]
 TEXT = "The first question, which is the longer one of the two."
-NATS = {torch.float32: 2e-3, torch.float64: 2e-3}  # by which sums over three tokens may differ; in 16 bits far more
+NATS = {torch.float32: 2e-3, torch.float64: 2e-3}  # tolerance of sums over three tokens; far larger in 16 bits
 NATS_16 = 0.5
-SHARE = {torch.float32: 1e-3, torch.float64: 1e-3}  # of the spread of the scores that what follows may move them by
+SHARE = {torch.float32: 1e-3, torch.float64: 1e-3}  # tolerance, as a share of the spread of the scores
 SHARE_16 = 0.5
-RESCALED = frozenset({"dynamic", "longrope"})  # kinds of rotary positions whose scale is that of the longest row
+RESCALED = frozenset({"dynamic", "longrope"})  # rotary positions whose scale depends on the longest row
 FAULTS = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, IndexError)
 
 
 def known_rows(module: Any) -> int | None:
-    """Return how many tokens a model has embeddings for; None where it keeps them in another form."""
+    """Return the number of tokens that a model has embeddings for; None if it keeps them in another form."""
     try:
         return int(module.get_input_embeddings().weight.shape[0])
     except (RuntimeError, AttributeError, IndexError):  # the library refuses where it finds no table
@@ -40,7 +40,7 @@ def check_known(ids: list[int], rows: int | None, tokenizer: Any, where: str) ->
     """Return tokens as they are.
 
     Raises:
-        ModelError: One of them has no embedding: the tokenizer is another model's, or got tokens of its own.
+        ModelError: One of them has no embedding: the tokenizer belongs to another model, or has added tokens.
     """
     if rows is None or not ids or max(ids) < rows:
         return ids
@@ -48,7 +48,7 @@ def check_known(ids: list[int], rows: int | None, tokenizer: Any, where: str) ->
     raise ModelError(
         f"the tokenizer writes {token!r} as {max(ids)}, and the model has {rows} embeddings",
         where=where,
-        mend="call resize_token_embeddings on the model and save it, or take the tokenizer that belongs to it",
+        mend="call resize_token_embeddings on the model and save it, or use the tokenizer that belongs to it",
     )
 
 
@@ -59,7 +59,7 @@ def few_ids(net: Causal) -> list[int]:
 
 
 def check_causal(net: Causal) -> None:
-    """Refuse a model that reads what stands after a token, or does not read at all.
+    """Refuse a model that reads what follows a token, or cannot read at all.
 
     Raises:
         ModelError: Its parts do not fit each other; or it is an encoder whose file does not say `is_decoder`, or a
@@ -88,18 +88,18 @@ def check_causal(net: Causal) -> None:
 
 
 def way_of(net: Causal) -> Way:
-    """Return the fastest way in which continuations are scored as they are when every row is read whole."""
+    """Return the fastest way that scores continuations as the uncached way does."""
     ids = few_ids(net)
     prompts = [ids[:4], ids[4:6]]
-    said = [[ids[:1], ids[1:4]], [ids[2:5], ids[6:]]]
+    continuations = [[ids[:1], ids[1:4]], [ids[2:5], ids[6:]]]
     allowed = NATS.get(DTYPES[net.spec.dtype], NATS_16)
     with torch.inference_mode():
         net.way = "whole"
-        right = [nats for scores in score.score_batch(net, prompts, said) for nats, _ in scores]
+        right = [nats for scores in score.score_batch(net, prompts, continuations) for nats, _ in scores]
         for way in _ways(net):
             net.way = way
             try:
-                found = [nats for scores in score.score_batch(net, prompts, said) for nats, _ in scores]
+                found = [nats for scores in score.score_batch(net, prompts, continuations) for nats, _ in scores]
             except FAULTS:
                 continue
             if all(abs(a - b) <= allowed for a, b in zip(found, right, strict=True)):
@@ -108,25 +108,25 @@ def way_of(net: Causal) -> Way:
 
 
 def _ways(net: Causal) -> tuple[Way, ...]:
-    """Return what the model's cache and configuration allow, the fastest first.
+    """Return the cached ways that the model's cache and configuration allow, the fastest first.
 
-    It goes on from what it has read where it keeps that as keys and values, layer by layer; continuations share a row
-    where positions are rotary and attention reaches over the whole row. Where the longest row of a pass sets the scale
-    of all its positions, rows of one length are read whole.
+    A model can go on from a cache of keys and values, layer by layer. Continuations can share a row if positions are
+    rotary and attention reaches over the whole row. If the longest row of a pass sets the scale of all its positions,
+    no cached way is right.
     """
     config: Any = net.module.config
-    said = config.to_dict()
-    if _rescales(said, net.spec.longest):
+    settings = config.to_dict()
+    if _rescales(settings, net.spec.longest):
         return ()
     start = torch.tensor([[net.reader.end]], device=net.device)
     try:
         layers = list(net.module(input_ids=start, use_cache=True).past_key_values.layers)
-    except (AttributeError, TypeError, ValueError):  # it keeps a state of another form, or none
+    except (AttributeError, TypeError, ValueError):  # it keeps a state of another form, or no state
         return ()
     kinds = {type(layer).__name__ for layer in layers}
     if not kinds or not kinds <= {"DynamicLayer", "DynamicSlidingWindowLayer"}:
         return ()
-    rotary = ("rope_parameters" in said or "rope_theta" in said) and not said.get("alibi")
+    rotary = ("rope_parameters" in settings or "rope_theta" in settings) and not settings.get("alibi")
     return ("packed", "spread") if rotary and kinds == {"DynamicLayer"} else ("spread",)
 
 

@@ -1,6 +1,6 @@
-"""From a conversation to the tokens that a model reads, and from an answer to those that it is taught.
+"""From a conversation to the tokens that a model reads, and from an answer to the tokens that it is taught.
 
-What data hold is text: where it looks like a special token (`<|end|>`, `[SEP]`), it is read letter by letter and forges
+Data are text: what looks like a special token in them (`<|end|>`, `[SEP]`) is read letter by letter, so that it forges
 no turn. Everything else is encoded as the tokenizer does by itself.
 """
 
@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from clbench.core.errors import ModelError
-from clbench.core.notice import notice
+from clbench.core.events import notice
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Message, Prompt
 from clbench.models.ends import end_mark, stated_ends
@@ -20,11 +20,11 @@ from clbench.models.source import processors_template, stated
 from clbench.models.template import MARKS, Template, chosen
 
 STAND_IN = 0xF0000  # private characters from here on stand for special tokens in data while a template is rendered
-LEAST = 8  # tokens that a prompt keeps whatever its answer takes
+LEAST = 8  # tokens that a prompt keeps, however long its answer is
 
 
 class Read(NamedTuple):
-    """A prompt as it is read: its tokens, how many were left out, and how many earlier exchanges went whole."""
+    """A prompt as it is read: its tokens, how many were left out, and how many earlier exchanges were dropped."""
 
     ids: list[int]
     lost: int = 0
@@ -35,9 +35,9 @@ class Reader:
     """Reads prompts and answers for one model.
 
     Attributes:
-        tokenizer: The model's.
-        source: The text of its chat template; None where it has none.
-        template: Its chat template; None where it has none, and turns are plain paragraphs.
+        tokenizer: The model's tokenizer.
+        source: The text of its chat template; None without one.
+        template: Its chat template; None without one: then turns are plain paragraphs.
     """
 
     def __init__(self, tokenizer: Any, spec: ModelSpec) -> None:
@@ -52,14 +52,14 @@ class Reader:
 
     @cached_property
     def plain_ends(self) -> tuple[int, ...]:
-        """Ids that end a text: the tokenizer's own, and all that the checkpoint's configurations name."""
+        """The ids that end a text: the tokenizer's own, and all that the checkpoint's configurations name."""
         files = [stated(self.spec, name) for name in ("config.json", "generation_config.json")]
         own = self.tokenizer.eos_token_id
         return tuple(dict.fromkeys([*([] if own is None else [own]), *stated_ends(*files)]))
 
     @cached_property
     def end(self) -> int:
-        """Id that is taught as the end of an answer, and ranked with it: the template's own, else the tokenizer's.
+        """The id that is taught as the end of an answer, and ranked with it: the template's, else the tokenizer's.
 
         Raises:
             ModelError: Neither is known.
@@ -75,7 +75,7 @@ class Reader:
 
     @cached_property
     def ends(self) -> tuple[int, ...]:
-        """Ids that end an answer in a conversation; the one that is taught comes first."""
+        """The ids that end an answer in a conversation; the one that is taught comes first."""
         return tuple(dict.fromkeys([self.end, *self.plain_ends]))
 
     @cached_property
@@ -89,18 +89,18 @@ class Reader:
 
     @cached_property
     def _special(self) -> tuple[tuple[str, ...], re.Pattern[str] | None]:
-        """Texts of the tokens that data must not forge, and what finds them."""
+        """Texts of the tokens that data must not forge, and the pattern that finds them."""
         decoder = self.tokenizer.added_tokens_decoder.values()
-        marked = {str(t) for t in decoder if t.special} | set(self.tokenizer.all_special_tokens)
+        special = {str(t) for t in decoder if t.special} | set(self.tokenizer.all_special_tokens)
         if self.template is not None:
             head = self.render((Message(role="user", content=MARKS[1]),)).partition(MARKS[1])[0]
             frame = head + self.template.habits.ending
-            marked |= {t for t in self._added if t.strip() and t in frame}
-        texts = tuple(sorted((t for t in marked if t.strip()), key=lambda t: (-len(t), t)))
+            special |= {t for t in self._added if t.strip() and t in frame}
+        texts = tuple(sorted((t for t in special if t.strip()), key=lambda t: (-len(t), t)))
         return texts, re.compile("|".join(map(re.escape, texts))) if texts else None
 
     def special_in(self, text: str) -> str | None:
-        """Return the first special token that a text of data writes out; None where there is none."""
+        """Return the first special token that a text of data writes out; None without one."""
         pattern = self._special[1]
         found = None if pattern is None else pattern.search(text)
         return None if found is None else found.group()
@@ -118,7 +118,7 @@ class Reader:
         return pattern.sub(lambda found: chr(STAND_IN + texts.index(found.group())), text)
 
     def _pieces(self, text: str) -> list[int]:
-        """Return the tokens of a text with stand-ins: each as text, and what is between them as the tokenizer does."""
+        """Return the tokens of a text with stand-ins: these as text, the rest as the tokenizer does."""
         texts, _ = self._special
         found: list[int] = []
         for piece in re.split(f"([{chr(STAND_IN)}-{chr(STAND_IN + len(texts) - 1)}])", text):
@@ -141,9 +141,9 @@ class Reader:
         return [*self._following(token[:1]), *self._following(token[1:])]
 
     def _following(self, text: str, **how: Any) -> list[int]:
-        """Return the tokens of a text that goes on after another: without the blank that some put in front."""
-        anchor, whole = self._encode("\n", **how), self._encode("\n" + text, **how)
-        return whole[len(anchor) :] if whole[: len(anchor)] == anchor else self._encode(text, **how)
+        """Return the tokens of a text that follows another: without the blank that some tokenizers put in front."""
+        anchor, both = self._encode("\n", **how), self._encode("\n" + text, **how)
+        return both[len(anchor) :] if both[: len(anchor)] == anchor else self._encode(text, **how)
 
     def _encode(self, text: str, **how: Any) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=False, verbose=False, **how))
@@ -151,7 +151,7 @@ class Reader:
     # --- prompts and answers ----------------------------------------------------------------------------------
 
     def render(self, prompt: Prompt) -> str:
-        """Write a prompt as the model reads it: its chat template, or plain paragraphs where it has none."""
+        """Return a prompt as the model reads it: by its chat template, or as plain paragraphs without one."""
         return self._written([(m.role, m.content) for m in prompt])
 
     def _written(self, turns: Sequence[tuple[str, str]]) -> str:
@@ -170,18 +170,18 @@ class Reader:
         return self._pieces(self._written([(m.role, self._stood_in(m.content)) for m in prompt]))
 
     def answer_ids(self, text: str) -> list[int]:
-        """Return the tokens of an answer and its end, always apart from its prompt: taught and asked alike."""
+        """Return the tokens of an answer and its end, encoded apart from its prompt, in lessons and exams alike."""
         return [*self.text_ids(text), self.end]
 
     def same(self, labels: Sequence[str]) -> list[tuple[str, ...]]:
-        """Return the labels that are the same tokens, group by group: a model cannot tell those of a group apart."""
+        """Return groups of labels that are the same tokens: a model cannot tell the labels of a group apart."""
         groups: dict[tuple[int, ...], list[str]] = {}
         for label in dict.fromkeys(labels):
             groups.setdefault(tuple(self.text_ids(label)), []).append(label)
         return [tuple(group) for group in groups.values() if len(group) > 1]
 
     def check_labels(self, labels: tuple[str, ...], where: str) -> None:
-        """Refuse a closed set in which labels are the same tokens; each set is looked at once.
+        """Refuse a closed set in which labels are the same tokens; each set is checked once.
 
         Raises:
             ModelError: Names the labels.
@@ -192,7 +192,7 @@ class Reader:
             raise ModelError(
                 named_alike(groups[0]),
                 where=where,
-                mend="write them with words that its tokenizer knows, or take another model",
+                mend="write them with words that its tokenizer knows, or use another model",
             )
         self._checked.add(labels)
 
@@ -206,7 +206,7 @@ class Reader:
         return [*framed[:start], *self.text_ids(text), *framed[start + len(own) :]]
 
     def room(self, prompt: Prompt, answer: int) -> int:
-        """Give the most tokens that an answer keeps when it is taught: half of the input, or what its prompt leaves.
+        """Return the most tokens that an answer keeps when it is taught: half of the input, or what its prompt leaves.
 
         Args:
             prompt: The prompt.
@@ -216,10 +216,10 @@ class Reader:
         return half if answer <= half else max(half, self.spec.longest - len(self.ids(prompt)))
 
     def fit(self, prompt: Prompt, limit: int) -> Read:
-        """Read a prompt in at most `limit` tokens.
+        """Return a prompt in at most `limit` tokens.
 
-        Earlier exchanges (examples that were put before the question) go first, whole, the oldest before the others;
-        then the middle of what is left, since instructions stand at both ends.
+        Earlier exchanges (few-shot examples before the question) are dropped first, the oldest before the others. Then
+        the middle of the rest is left out, since instructions stand at both ends.
         """
         ids = self.ids(prompt)
         if len(ids) <= limit:
@@ -233,7 +233,7 @@ class Reader:
 
 
 def named_alike(labels: Sequence[str]) -> str:
-    """Return which labels are the same tokens, in words.
+    """Return a sentence that names labels that are the same tokens.
 
     Example:
         >>> named_alike(["zebra", "giraffe"])
@@ -244,7 +244,7 @@ def named_alike(labels: Sequence[str]) -> str:
 
 
 def cut_middle(ids: list[int], limit: int) -> list[int]:
-    """Keep the first and the last part of a sequence that is too long: instructions stand at both ends."""
+    """Return the first and the last part of a sequence that is too long: instructions stand at both ends."""
     if len(ids) <= limit:
         return ids
     head = limit // 2
@@ -252,7 +252,7 @@ def cut_middle(ids: list[int], limit: int) -> list[int]:
 
 
 def without_oldest(prompt: Prompt) -> Prompt | None:
-    """Return a prompt without its first exchange; None where it has none before its last turn.
+    """Return a prompt without its first exchange; None if it has no exchange before its last turn.
 
     Example:
         >>> turns = [("system", "s"), ("user", "1"), ("assistant", "2"), ("user", "3")]
@@ -260,5 +260,5 @@ def without_oldest(prompt: Prompt) -> Prompt | None:
         ['s', '3']
     """
     lead = next((i for i, m in enumerate(prompt) if m.role != "system"), len(prompt))
-    said = next((i for i in range(lead, len(prompt) - 1) if prompt[i].role == "assistant"), None)
-    return None if said is None else (*prompt[:lead], *prompt[said + 1 :])
+    answer = next((i for i in range(lead, len(prompt) - 1) if prompt[i].role == "assistant"), None)
+    return None if answer is None else (*prompt[:lead], *prompt[answer + 1 :])

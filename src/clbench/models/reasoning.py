@@ -1,6 +1,6 @@
 """Reasoning that a model writes before its answer: where it ends, and the answer without it. No torch is imported.
 
-Some models think aloud first and close with a mark (`</think>`). What stands before the last mark is no part of the
+Some models think aloud first and close with a mark (`</think>`). What stands before the last mark is not part of the
 answer: it is taken off before grading, kept beside the answer, and its tokens are counted.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Answer, AnswerRule, Decode, Example, Reply
+from clbench.models.stops import before_stop
 
 # End of reasoning -> its beginning, as the chat templates of published checkpoints have them.
 MARKS = {
@@ -28,10 +29,10 @@ Ask = Callable[[Sequence[Example], Decode], list[Answer]]
 
 
 def mark_in(template: Any) -> str:
-    """Return the mark that ends the reasoning which a chat template knows of; "" where it knows of none.
+    """Return the mark that ends reasoning in a chat template; "" if the template has no reasoning.
 
     Args:
-        template: The template, several by name, or None.
+        template: The template, or several by name, or None.
 
     Example:
         >>> mark_in("{% if '</think>' in m.content %}..."), mark_in({"default": "{{ m }}"}), mark_in(None)
@@ -58,12 +59,12 @@ def _template(text: str) -> Any:
     try:
         stated = json.loads(text)
     except (ValueError, RecursionError):
-        return None  # whoever loads the tokenizer says so
+        return None  # loading the tokenizer reports it
     return stated.get("chat_template") if isinstance(stated, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # JSON has no types
 
 
 def opening(mark: str) -> str:
-    """Return the mark that begins what another one ends; "" where there is none.
+    """Return the mark that begins reasoning, from the one that ends it; "" if it is unknown.
 
     Example:
         >>> opening("</think>"), opening("[/REASON]"), opening("ANSWER:")
@@ -72,39 +73,41 @@ def opening(mark: str) -> str:
     return MARKS.get(mark) or (mark.replace("/", "", 1) if "/" in mark[:3] else "")
 
 
-def parted(text: str, mark: str, *, opened: bool, cut: bool) -> tuple[str, str]:
-    r"""Return (reasoning, answer) of what was written.
+def parted(text: str, mark: str, *, inside: bool, at_limit: bool) -> tuple[str, str]:
+    r"""Return (reasoning, answer) of a generated text.
 
     Args:
-        text: All of it.
-        mark: What ends reasoning.
-        opened: The prompt ends with the mark that begins reasoning, as some templates do.
-        cut: It was cut off at its longest.
+        text: The text.
+        mark: The mark that ends reasoning.
+        inside: The prompt ends with the mark that begins reasoning, as some templates do.
+        at_limit: The text was cut off at its token limit.
 
-    Reasoning that was begun and never ended leaves no answer. A text that ends by itself after a prompt that began
-    reasoning, and has no mark at all, is an answer without reasoning: models learn to answer so.
+    Reasoning that never ends leaves no answer. A text without the mark, which ends by itself after a prompt that began
+    reasoning, is an answer without reasoning: models learn to answer so.
 
     Example:
-        >>> parted("<think>2+2</think>\\n\\n4", "</think>", opened=False, cut=False)
+        >>> parted("<think>2+2</think>\\n\\n4", "</think>", inside=False, at_limit=False)
         ('<think>2+2', '\\n\\n4')
-        >>> parted("2+2 is", "</think>", opened=True, cut=True), parted("4", "</think>", opened=True, cut=False)
-        (('2+2 is', ''), ('', '4'))
+        >>> parted("2+2 is", "</think>", inside=True, at_limit=True)
+        ('2+2 is', '')
+        >>> parted("4", "</think>", inside=True, at_limit=False)
+        ('', '4')
     """
     before, found, after = text.rpartition(mark)
     if found:
         return before, after
     begun = bool(opening(mark)) and text.lstrip().startswith(opening(mark))
-    return (text, "") if begun or (opened and cut) else ("", text)
+    return (text, "") if begun or (inside and at_limit) else ("", text)
 
 
 def decoded(tokenizer: Any, ids: Sequence[int], mark: str) -> str:
-    """Return the text of tokens without special ones, but with the last mark that ends reasoning."""
-    whole = str(tokenizer.decode(ids, skip_special_tokens=True))
-    if not mark or mark in whole:
-        return whole
+    """Return the text of tokens without special tokens, but with the last mark that ends reasoning."""
+    text = str(tokenizer.decode(ids, skip_special_tokens=True))
+    if not mark or mark in text:
+        return text
     own = tokenizer.encode(mark, add_special_tokens=False)
     if not set(own) & set(tokenizer.all_special_ids):
-        return whole
+        return text
     for start in range(len(ids) - len(own), -1, -1):
         if list(ids[start : start + len(own)]) == own:
             before, after = (
@@ -113,37 +116,37 @@ def decoded(tokenizer: Any, ids: Sequence[int], mark: str) -> str:
             return f"{before}{mark}{after}"
     begins = opening(mark)
     first = tokenizer.encode(begins, add_special_tokens=False) if begins else []
-    return begins + whole if first and list(ids[: len(first)]) == first else whole
+    return begins + text if first and list(ids[: len(first)]) == first else text
 
 
 class Reasons(NamedTuple):
     """How a model reasons.
 
     Attributes:
-        mark: What ends its reasoning.
-        opened: Whether an example's prompt ends with the mark that begins it.
+        mark: The mark that ends its reasoning.
+        inside: Whether an example's prompt ends with the mark that begins it.
         num_tokens: Counts the tokens of a text.
     """
 
     mark: str
-    opened: Callable[[Example], bool]
+    inside: Callable[[Example], bool]
     num_tokens: Callable[[str], int]
 
 
 def without_reasoning(ask: Ask, examples: Sequence[Example], decode: Decode, how: Reasons) -> list[Answer]:
-    """Return answers without the reasoning before them, which stands beside them.
+    """Return answers with the reasoning taken off, which is kept beside them.
 
-    What ends an answer (`stop`) does not end reasoning: where it did, the question is asked again without.
+    What ends an answer (`stop`) must not end reasoning: if it did, the question is asked again without stops.
 
     Args:
-        ask: Asks the model as if it did not reason.
-        examples: What is asked.
-        decode: How it is asked.
+        ask: Asks the model, whose reasoning it leaves in.
+        examples: The questions.
+        decode: How they are asked.
         how: How the model reasons.
     """
     plain = decode.model_copy(update={"answer": NONE})
     answers = list(ask(examples, plain))
-    begun = {i: decode.kind == "text" and how.opened(examples[i]) for i in range(len(examples))}
+    begun = {i: decode.kind == "text" and how.inside(examples[i]) for i in range(len(examples))}
     again = [i for i, a in enumerate(answers) if _ended_early(a, examples[i], decode, how.mark, begun[i])]
     if again:
         unended = [_endless(examples[i]) for i in again]
@@ -159,11 +162,11 @@ def without_reasoning(ask: Ask, examples: Sequence[Example], decode: Decode, how
 
 
 def _ended_early(answer: Answer, example: Example, decode: Decode, mark: str, begun: bool) -> bool:
-    """Say whether a stop may have ended reasoning, or stood before the answer's first word."""
+    """Return whether a stop may have ended reasoning, or stood before the answer's first word."""
     stops = [bool(r.stop) for r in example.requests] if answer.replies else [bool(decode.stop)]
     texts = [r.text for r in answer.replies] if answer.replies else [answer.text]
     for text, stopped in zip(texts, stops, strict=True):
-        reasoning, said = parted(text, mark, opened=begun, cut=True)
+        reasoning, said = parted(text, mark, inside=begun, at_limit=True)
         if stopped and reasoning and not said.strip():
             return True
     return begun and bool(decode.stop) and mark not in answer.text
@@ -174,15 +177,11 @@ def _endless(example: Example) -> Example:
     return example.model_copy(update={"requests": requests})
 
 
-def _before(text: str, stop: Sequence[str]) -> str:
-    return text[: min((text.index(s) for s in stop if s and s in text), default=len(text))]
-
-
 def _text_parted(answer: Answer, decode: Decode, how: Reasons, begun: bool) -> Answer:
     mark = how.mark
-    reasoning, said = parted(answer.text, mark, opened=begun, cut=answer.finish == "length")
+    reasoning, said = parted(answer.text, mark, inside=begun, at_limit=answer.finish == "length")
     said = said.strip()
-    ended = _before(said, decode.stop)
+    ended = before_stop(said, decode.stop)
     update: dict[str, Any] = {"text": ended.strip(), "reasoning": reasoning.strip().removeprefix(opening(mark)).strip()}
     if reasoning:
         update["tokens_reasoning"] = how.num_tokens(reasoning + (mark if mark in answer.text else ""))
@@ -195,9 +194,9 @@ def _plain_parted(answer: Answer, example: Example, how: Reasons) -> Answer:
     mark = how.mark
     replies: list[Reply] = []
     for reply, request in zip(answer.replies, example.requests, strict=True):
-        reasoning, said = parted(reply.text, mark, opened=False, cut=False)
+        reasoning, said = parted(reply.text, mark, inside=False, at_limit=False)
         if reasoning or mark in reply.text:
-            said = _before(said.lstrip(), request.stop)
+            said = before_stop(said.lstrip(), request.stop)
         replies.append(reply if said == reply.text else reply.model_copy(update={"text": said, "reasoning": reasoning}))
     thought = [r.reasoning for r in replies if r.reasoning]
     return answer.model_copy(

@@ -1,4 +1,4 @@
-"""Where a base model comes from and what identifies it; reads files, imports no torch."""
+"""Where a base model comes from, and what identifies it. It reads files and imports no torch."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clbench.core.errors import ModelError, did_you_mean, near_paths
+from clbench.core.events import notice
 from clbench.core.keys import digest, folder_digest
-from clbench.core.notice import notice
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability
 from clbench.models import tiny
@@ -23,7 +23,7 @@ from clbench.models.reasoning import mark_of
 from clbench.models.template import DATE, chosen, habits, reads_clock
 
 PROCESSOR = "chat_template.json"
-MERGING = 2  # of adapters; raised when the same adapter gives other weights
+MERGING = 2  # version of merging adapters; raised when the same adapter gives other weights
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
 MOST = {"num_hidden_layers": 1000, "n_layer": 1000, "n_layers": 1000, "num_layers": 1000, "vocab_size": 1 << 24}
@@ -32,10 +32,10 @@ ENCODER_SUFFIXES = ("ForSequenceClassification", "ForMaskedLM", "ForPreTraining"
 
 
 def locate(spec: ModelSpec) -> Path | None:
-    """Give the checkpoint's folder, or None for a model on the Hub.
+    """Return the checkpoint's folder, or None for a model on the Hub.
 
     Raises:
-        ModelError: There is no such model, the folder is no checkpoint, or a Hub id is not pinned.
+        ModelError: There is no such model, the folder is not a checkpoint, or a Hub id is not pinned.
     """
     if spec.name in tiny.NAMES:
         return tiny.folder(spec.name)
@@ -60,7 +60,7 @@ def locate(spec: ModelSpec) -> Path | None:
 
 
 def _means_a_folder(name: str) -> bool:
-    """Tell a path from a Hub id, `owner/name`: by its form, or since its first part is a folder here."""
+    """Return whether a name is a path, not a Hub id `owner/name`: by its form, or because its parent folder exists."""
     if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1 or name.endswith("/"):
         return True
     return "/" in name and Path(name).parent.is_dir()
@@ -76,7 +76,7 @@ def _check_folder(folder: Path, spec: ModelSpec) -> None:
     check_adapter(folder, spec)
     if not (folder / "config.json").is_file():
         raise ModelError(
-            f"{folder} holds no config.json, so it is no Hugging Face checkpoint",
+            f"{folder} holds no config.json, so it is not a Hugging Face checkpoint",
             where="model.name",
             mend="name the folder that `save_pretrained` wrote",
         )
@@ -92,10 +92,10 @@ def _folder_identity(folder: Path, _stamp: tuple[tuple[str, int, int], ...]) -> 
 
 
 def identity(spec: ModelSpec) -> str:
-    """Give the digest of all that the base model's answers depend on: weights, tokenizer, template, dtype, length.
+    """Return the digest of all that the base model's answers depend on: weights, tokenizer, template, dtype, length.
 
-    What the checkpoint says of its ends and its template does to a conversation is part of it where it is more than
-    one end token and turns written down as they are; so is the mark that ends its reasoning, where it has one.
+    End tokens and habits of the template are part of it if they are more than one end token and turns written as they
+    are. So is the mark that ends reasoning, if the model has one.
     """
     folder = locate(spec)
     if folder is None:
@@ -112,10 +112,10 @@ def identity(spec: ModelSpec) -> str:
 
 
 def settled(spec: ModelSpec) -> ModelSpec:
-    """Write the model's own length into a spec that names none.
+    """Return a spec with a length: the model's own if the spec names none.
 
     Raises:
-        ModelError: There is no such model, or the spec asks for more tokens than it has positions.
+        ModelError: There is no such model, or the spec asks for more tokens than the model has positions.
     """
     length = _length(spec)
     if spec.max_tokens is None:
@@ -129,7 +129,7 @@ def settled(spec: ModelSpec) -> ModelSpec:
         raise ModelError(
             f"max_tokens is {spec.max_tokens}, and {spec.name!r} has {length.most} positions",
             where="model.max_tokens",
-            mend=f"{length.most} or less; without it the model's own length is taken",
+            mend=f"{length.most} or less; without it the model's own length is used",
         )
     return spec
 
@@ -140,7 +140,7 @@ def _length(spec: ModelSpec) -> Length:
     tokenizer = stated(spec, "tokenizer_config.json")
     length = length_of(config, tokenizer, spec.dtype, encoder=found == "encoder")
     if length.most is None and config.get("model_type"):
-        # The file leaves out what is the default of its class, which transformers alone knows.
+        # The file leaves out defaults of its class, which only transformers knows.
         length = length_of(_filled(config), tokenizer, spec.dtype, encoder=found == "encoder")
     return length
 
@@ -150,23 +150,23 @@ def _filled(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def as_read(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a configuration with defaults written out and older names renewed; itself if its type is unknown."""
+    """Return a configuration with defaults and current names; unchanged if its type is unknown."""
     from transformers import AutoConfig
 
     settings = {k: v for k, v in config.items() if k != "model_type"}
     try:
         return AutoConfig.for_model(str(config["model_type"]), **settings).to_dict()
-    except Exception:  # a type of its own code, or values that its class refuses, which loading says
+    except Exception:  # a type with code of its own, or values that its class refuses: loading reports it
         return config
 
 
 def reading(spec: ModelSpec) -> dict[str, Any]:
-    """Give what the checkpoint's files say of ends and turns, where it is more than an end token and turns as they are.
+    """Return what the checkpoint's files say of ends and turns, beyond one end token and turns as they are.
 
-    Keys, each only where there is something to say: "ends" (ids stated beside the tokenizer's own, and the template's
-    mark), "decoding" (settings of generation_config.json that are not followed), "date" (of a template that reads the
+    Keys, each only if there is something to say: "ends" (ids stated beside the tokenizer's own, and the template's
+    mark), "decoding" (settings of generation_config.json that are ignored), "date" (of a template that reads the
     clock), "system" (a system turn that the template drops), "opening" (what it leaves out before an answer),
-    "parts" (it reads turns in parts), "template" (the file, where it is not the tokenizer's).
+    "parts" (it reads turns in parts), "template" (the file, if it is not the tokenizer's).
     """
     config, generation = configuration(spec), stated(spec, "generation_config.json")
     if family_of(spec, list(config.get("architectures") or []), unknown="causal") == "encoder":
@@ -199,12 +199,12 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _token(value: Any) -> str:
-    """Give the text of a special token, which files write as a text or with its settings."""
+    """Return the text of a special token, which files state as a text or with its settings."""
     return str(value["content"]) if isinstance(value, Mapping) and "content" in value else str(value or "")
 
 
 def _added(tokenizer: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, int]:
-    """Give text -> id of the special and added tokens."""
+    """Return text -> id of the special and added tokens."""
     found = {str(t["content"]): int(t["id"]) for t in tokenizer.get("added_tokens") or ()}
     decoder: Mapping[str, Any] = config.get("added_tokens_decoder") or {}
     return found | {_token(token): int(number) for number, token in decoder.items()}
@@ -216,15 +216,15 @@ def _templates(spec: ModelSpec, tokenizer: Mapping[str, Any]) -> Any:
 
 
 def processors_template(spec: ModelSpec) -> str | None:
-    """Give the chat template of a model that sees images too, whose processor keeps it where its tokenizer has none."""
+    """Return the chat template in the processor's file, where models that see images keep it; None without one."""
     return chosen(stated(spec, PROCESSOR).get("chat_template"), spec.name)
 
 
 def checkpoint_file(spec: ModelSpec, name: str) -> Path | None:
-    """Give the path of a checkpoint's file, fetched for a model of the Hub; None where there is none.
+    """Return the path of a checkpoint's file, fetched for a model of the Hub; None if there is no such file.
 
     Raises:
-        ModelError: A Hub model's config.json is neither here nor to be had.
+        ModelError: A Hub model's config.json is not here and cannot be fetched.
     """
     folder = locate(spec)
     if folder is not None:
@@ -245,10 +245,10 @@ def checkpoint_file(spec: ModelSpec, name: str) -> Path | None:
 
 
 def stated(spec: ModelSpec, name: str) -> dict[str, Any]:
-    """Read a JSON file of a checkpoint; {} where there is none.
+    """Return the content of a JSON file of a checkpoint; {} if there is no such file.
 
     Raises:
-        ModelError: It is no JSON object.
+        ModelError: It is not a JSON object.
     """
     path = checkpoint_file(spec, name)
     if path is None:
@@ -265,27 +265,27 @@ def _read_json(path: Path, _stamp: tuple[int, int]) -> dict[str, Any]:
     except (ValueError, OSError, RecursionError) as error:
         raise ModelError(f"{path.name} cannot be read: {error}", where=str(path.parent), mend=mend) from error
     if not isinstance(value, dict):
-        raise ModelError(f"{path.name} is no JSON object", where=str(path.parent), mend=mend)
+        raise ModelError(f"{path.name} is not a JSON object", where=str(path.parent), mend=mend)
     return value
 
 
 def configuration(spec: ModelSpec) -> dict[str, Any]:
-    """Read the checkpoint's config.json, fetched for a model of the Hub.
+    """Return the checkpoint's config.json, fetched for a model of the Hub.
 
     Raises:
-        ModelError: It is no JSON object, or what it says of its kind is no text.
+        ModelError: It is not a JSON object, or its model type or architectures are not texts.
     """
     found = stated(spec, "config.json")
     named: Any = found.get("architectures") or []
     kinds = [*named, found.get("model_type") or ""] if isinstance(named, list) else [None]
     if not all(isinstance(kind, str) for kind in kinds):
-        what = "config.json says model_type or architectures in a form that is no text and no list of texts"
+        what = "config.json says model_type or architectures in a form that is neither a text nor a list of texts"
         raise ModelError(what, where=spec.name, mend="write the checkpoint again")
     return found
 
 
 def abilities(spec: ModelSpec) -> frozenset[Ability] | None:
-    """Tell what a model can without loading it; None for a Hub model whose configuration names no architecture."""
+    """Return the abilities of a model without loading it; None for a Hub model that names no architecture."""
     check_architecture(spec)
     architectures = configuration(spec).get("architectures") or []
     if not architectures and spec.family == "auto" and locate(spec) is None:
@@ -295,11 +295,11 @@ def abilities(spec: ModelSpec) -> frozenset[Ability] | None:
 
 
 def check_architecture(spec: ModelSpec) -> None:
-    """Refuse checkpoints that this package cannot ask or train rightly, before anything is loaded.
+    """Refuse checkpoints that this package cannot ask or train correctly, before anything is loaded.
 
     Raises:
-        ModelError: It reads with an encoder and writes with a decoder; or it reads its answer off the last place of a
-            row, padding or not; or it is RoBERTa's kin as a decoder.
+        ModelError: It reads with an encoder and writes with a decoder; or it reads its answer at the last position of
+            a row, padding or not; or it is a decoder of RoBERTa's kin.
     """
     found = configuration(spec)
     _check_sizes(found, spec.name)
@@ -317,12 +317,12 @@ def check_architecture(spec: ModelSpec) -> None:
         raise ModelError(
             f"{spec.name!r} ({found.get('model_type')}) {why}, which is not supported",
             where="model.name",
-            mend="take a causal language model, or an encoder such as BERT, RoBERTa or DeBERTa",
+            mend="use a causal language model, or an encoder such as BERT, RoBERTa or DeBERTa",
         )
 
 
 def _check_sizes(config: Mapping[str, Any], name: str) -> None:
-    """Refuse a number of layers or words that no checkpoint has: the model would be built layer by layer, for hours."""
+    """Refuse a number of layers or words that no checkpoint has: building such a model would take hours."""
     for field, most in MOST.items():
         if isinstance(value := config.get(field), int) and not 0 < value <= most:
             raise ModelError(
@@ -331,7 +331,7 @@ def _check_sizes(config: Mapping[str, Any], name: str) -> None:
 
 
 def weights_bytes(spec: ModelSpec) -> int:
-    """Give the size of the checkpoint's weights in bytes; 0 for a Hub model that is not at hand."""
+    """Return the size of the checkpoint's weights in bytes; 0 for a Hub model that is not here."""
     folder = locate(spec)
     if folder is None:
         return 0
@@ -342,15 +342,15 @@ def weights_bytes(spec: ModelSpec) -> int:
 def family_of(
     spec: ModelSpec, architectures: list[str], unknown: Literal["causal", "encoder"] | None = None
 ) -> Literal["causal", "encoder"]:
-    """Tell the family from the spec, or from the architectures that the configuration names.
+    """Return the family that the spec names, or that of the architectures in the configuration.
 
     Args:
         spec: The model.
         architectures: As config.json lists them.
-        unknown: What to say of an architecture that is neither, instead of an error.
+        unknown: What to return for an architecture that is neither, instead of an error.
 
     Raises:
-        ModelError: "auto" and the architecture is neither.
+        ModelError: The family is "auto" and the architecture is neither.
     """
     if spec.family != "auto":
         return spec.family

@@ -1,8 +1,8 @@
 """Chat templates: rendered in a sandbox, the same on every day and in every process; no torch.
 
-A template may read the clock, draw at random, refuse a system turn or two turns of one speaker, leave a turn out in
-silence, or read a turn's text in parts. The clock stands at `NOW`, the draws are seeded, and what a template does to a
-conversation is found out on a probe, so that it can be said.
+A template may read the clock, draw at random, refuse a system turn or two turns of one speaker, leave a turn out
+silently, or read a turn's text in parts. The clock stands at `NOW`, the draws are seeded, and what a template does to a
+conversation is measured on a probe, so that it can be reported.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from jinja2.ext import Extension, loopcontrols
 from clbench.core.errors import ModelError
 from clbench.models.bounds import Bounded, TooMuchError
 
-NOW = datetime(2024, 7, 26)  # the date that the templates of Llama 3 put where nobody tells them one
+NOW = datetime(2024, 7, 26)  # the default date of the templates of Llama 3
 DATE = NOW.strftime("%d %b %Y")
 CLOCK = ("strftime_now", "date_string", "|random", "| random", "lipsum")
 FAULTS = (
     *(TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError),
-    *(RuntimeError, MemoryError, SyntaxError),  # what is nested too deep, too long, or no Python once it is compiled
+    *(RuntimeError, MemoryError, SyntaxError),  # nested too deep, too long, or not Python when it is compiled
 )
 MARKS = ("Qpxsys", "Qpxask", "Qpxsaid")  # words of the probe; no template writes them itself
 Turns = Sequence[tuple[str, str]]
 
 
 class _Generation(Extension):
-    """Reads `{% generation %}`, by which templates mark what is taught, and writes what is inside."""
+    """The tag `{% generation %}`, by which templates mark what is taught; its content is written as it is."""
 
     tags: ClassVar[set[str]] = {"generation"}  # pyright: ignore[reportIncompatibleVariableOverride]  # jinja reads it of the class
 
@@ -71,8 +71,8 @@ def render(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = T
         source: The template.
         turns: (role, content) pairs.
         names: Special tokens by name, "bos_token" and so on.
-        ask: Whether the model's turn is opened at the end.
-        parts: Whether a turn's text is given as a list of one part, as templates of models that see images read it.
+        ask: Whether the model's turn begins at the end.
+        parts: Whether a turn's text is passed as a list of one part, as templates of models that see images read it.
 
     Raises:
         One of `FAULTS`: The template is broken, or refuses the conversation.
@@ -99,19 +99,19 @@ def _content(text: str, parts: bool) -> Any:
 
 
 def reads_clock(source: str) -> bool:
-    """Return whether a template asks for the date or draws at random, which is fixed here."""
+    """Return whether a template asks for the date or draws at random; both are fixed here."""
     return any(name in source for name in CLOCK)
 
 
 def chosen(found: Any, where: str) -> str | None:
-    """Return the template for plain conversations among those of a tokenizer; None where it has none.
+    """Return the template for plain conversations among those of a tokenizer; None if it has none.
 
     Args:
         found: A template, or templates by name, as a mapping or as a list of {"name", "template"}.
         where: The model's name, for the error.
 
     Raises:
-        ModelError: There are several, and none is the default; or it is neither a text nor texts.
+        ModelError: There are several without a default, or `found` is neither a text nor texts.
     """
     if found is None or isinstance(found, str):
         return found or None
@@ -144,13 +144,13 @@ def _named(found: Any) -> dict[str, str] | None:
 
 @dataclass(frozen=True)
 class Habits:
-    """What a template does beyond writing the turns down, found out on a probe.
+    """What a template does beyond writing the turns down, measured on a probe.
 
     Attributes:
-        system: What becomes of a system turn: "kept", "dropped" (without a word) or "refused".
-        ending: What stands after an answer, up to the next turn; empty where a template writes nothing there.
-        opening: What it writes before an answer and leaves out when it is asked to open one; blanks alone are left out,
-            as transformers does: they are the beginning of the answer's first word.
+        system: What it does with a system turn: "kept", "dropped" (silently) or "refused".
+        ending: The text after an answer, up to the next turn; may be empty.
+        opening: What it writes before an answer, and leaves out when it is asked to begin one. Empty if that is blanks
+            alone, as in transformers: they belong to the answer's first word.
         parts: Whether it reads a turn's text in parts only.
     """
 
@@ -161,7 +161,7 @@ class Habits:
 
 
 def habits(source: str, names: Mapping[str, Any]) -> Habits:
-    """Return the habits of a template; a broken one, or one without an end, has none, which rendering says."""
+    """Return the habits of a template; the default for a broken or endless one, which rendering reports."""
     try:
         return _habits(source, names)
     except TooMuchError:
@@ -179,13 +179,13 @@ def _habits(source: str, names: Mapping[str, Any]) -> Habits:
     plain = attempt(user)
     if plain is None:
         return Habits()
-    told = attempt([("system", system), *user])
-    fate = "refused" if told is None else "kept" if _holds(told, system) else "dropped"
-    whole = attempt([*user, ("assistant", said)], ask=False)
-    if whole is None or said not in whole:
+    with_system = attempt([("system", system), *user])
+    fate = "refused" if with_system is None else "kept" if _holds(with_system, system) else "dropped"
+    answered = attempt([*user, ("assistant", said)], ask=False)
+    if answered is None or said not in answered:
         return Habits(fate, parts=parts)
-    head, _, ending = whole.rpartition(said)
-    # Some templates know no `add_generation_prompt`: what they write before an answer must be added by hand.
+    head, _, ending = answered.rpartition(said)
+    # Some templates ignore `add_generation_prompt`: what they write before an answer must be added by hand.
     opening = head.removeprefix(plain) if plain == attempt(user, ask=False) and head.startswith(plain) else ""
     return Habits(fate, ending, opening if opening.strip() else "", parts)
 
@@ -224,14 +224,14 @@ class Template:
         self._names = dict(names)
         self._where = where
         self._tell = tell
-        self._told: set[str] = set()
+        self._noticed: set[str] = set()
         self._lost: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def write(self, turns: Turns) -> str:
-        """Return a conversation as the model reads it, the model's turn opened.
+        """Return a conversation as the model reads it, up to the beginning of the model's turn.
 
         Where the template refuses or drops a system turn, its text begins the turn of the user that follows; where it
-        refuses two turns of one speaker in a row, they become one. Either is told once.
+        refuses two turns of one speaker in a row, they become one. Either is reported once.
 
         Raises:
             ModelError: The template is broken, or refuses the conversation even so, or leaves turns of it out.
@@ -240,26 +240,26 @@ class Template:
         for change, attempt in self._attempts(turns):
             try:
                 text = render(self.source, attempt, self._names, parts=self.habits.parts)
-                self._check_whole(attempt)
+                self._check_complete(attempt)
             except FAULTS as error:
                 first = first or error
                 if isinstance(error, TooMuchError):
                     break
                 continue
-            if change and change not in self._told:
-                self._told.add(change)
+            if change and change not in self._noticed:
+                self._noticed.add(change)
                 self._tell(f"{self._where}: the chat template {change}")
             return text + self.habits.opening
         roles = ", ".join(role for role, _ in turns)
-        said = str(first).strip().splitlines()[0] if str(first).strip() else type(first).__name__
+        why = str(first).strip().splitlines()[0] if str(first).strip() else type(first).__name__
         raise ModelError(
-            f"the model's chat template cannot write a conversation of the turns ({roles}): {said}",
+            f"the model's chat template cannot write a conversation of the turns ({roles}): {why}",
             where=self._where,
             mend="correct chat_template in the checkpoint, or give the data the turns that it takes",
         ) from first
 
-    def _check_whole(self, turns: Turns) -> None:
-        """Refuse a conversation of which the template leaves turns out without a word, as a probe of its roles shows.
+    def _check_complete(self, turns: Turns) -> None:
+        """Refuse a conversation of which the template leaves turns out silently, by a probe of its roles.
 
         Raises:
             ValueError: Names the roles of the turns that are left out.
@@ -268,14 +268,14 @@ class Template:
         if roles not in self._lost:
             marks = [f"Qpxturn{i}x" for i in range(len(roles))]
             found = _attempt(self.source, list(zip(roles, marks, strict=True)), self._names, parts=self.habits.parts)
-            kept = [found is None or _holds(found, mark) for mark in marks]  # refused: it looks at what is said
+            kept = [found is None or _holds(found, mark) for mark in marks]  # None: it looks at the texts of turns
             self._lost[roles] = tuple(role for role, stays in zip(roles, kept, strict=True) if not stays)
         if lost := self._lost[roles]:
             raise ValueError(f"it leaves out {len(lost)} of them without a word ({', '.join(lost)})")
 
     def _attempts(self, turns: Turns) -> list[tuple[str, Turns]]:
-        """Return what is tried in turn: (what is told of it, the turns)."""
-        folded, merged = fold_system(turns), merge_turns(turns)
+        """Return the forms to try, in order: (what to report, the turns)."""
+        folded, joined = fold_system(turns), merge_turns(turns)
         both = merge_turns(folded)
         refuses = "refuses a system turn: its text begins the first turn of the user"
         alternate = "refuses two turns of one speaker in a row: they are written as one"
@@ -284,8 +284,8 @@ class Template:
             found = [("drops a system turn without a word: its text begins the first turn of the user", folded)]
         elif folded != turns:
             found.append((refuses, folded))
-        if merged != turns:
-            found.append((alternate, merged))
+        if joined != turns:
+            found.append((alternate, joined))
         if both not in [attempt for _, attempt in found]:
             found.append((f"{refuses}; and it {alternate}", both))
         return found

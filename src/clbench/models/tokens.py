@@ -1,4 +1,4 @@
-"""How long rows are for a model, and what becomes of their text: its tokenizer and template, without its weights."""
+"""How long rows are for a model, and what of their text it reads: by its tokenizer and template, without weights."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any, Literal
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Message, Prompt
 from clbench.models import source
-from clbench.models.net import pretrained
+from clbench.models.pretrained import pretrained
 from clbench.models.reader import LEAST, Reader, named_alike
 
-WORTH_SAYING = 0.01  # share of unknown tokens from which it is said
+WORTH_SAYING = 0.01  # share of unknown tokens from which they are reported
 Turns = tuple[tuple[str, str], ...]
 
 
 class Tokens:
-    """Counts and cuts rows exactly as training does.
+    """Lengths of rows, and what is cut of them, exactly as in training.
 
     Attributes:
-        unit: "tokens of NAME".
+        unit: The unit of lengths, "tokens of NAME".
         most: Longest row that is not cut, in tokens.
-        exact: True: nothing is guessed.
+        exact: True: the lengths are not estimates.
     """
 
     exact = True
@@ -32,31 +32,31 @@ class Tokens:
         self.family = family
         self.unit = f"tokens of {spec.name}"
         self.most = spec.longest
-        # GPT-2's kind calls its end token unknown too: it knows every byte, and its prompts begin with that token.
+        # Tokenizers like GPT-2's use the end token as the unknown one: they know every byte.
         none = (None, tokenizer.bos_token_id, tokenizer.eos_token_id)
         self._unk = -1 if tokenizer.unk_token_id in none else int(tokenizer.unk_token_id)
         self._unknown = self._all = 0
 
     def lengths(self, prompts: Sequence[Turns], answers: Sequence[str]) -> list[tuple[int, int]]:
-        """Give (prompt, answer) lengths of rows before any cut; a causal model's answer has its end token."""
+        """Return (prompt, answer) lengths of rows before any cut; a causal model's answer has its end token."""
         if not prompts:
             return []
         causal = self.family == "causal"
         asked = self._asked(prompts)
-        said = self._ids(answers, special=False)
-        self._unknown += sum(ids.count(self._unk) for ids in [*asked, *(said if causal else [])])
-        self._all += sum(map(len, asked)) + (sum(map(len, said)) if causal else 0)
+        answered = self._ids(answers, special=False)
+        self._unknown += sum(ids.count(self._unk) for ids in [*asked, *(answered if causal else [])])
+        self._all += sum(map(len, asked)) + (sum(map(len, answered)) if causal else 0)
         forged = [i for i, answer in enumerate(answers) if self.reader.special_in(answer) is not None]
         for i in forged:
-            said[i] = self.reader.text_ids(answers[i])
-        return [(len(a), len(s) + causal) for a, s in zip(asked, said, strict=True)]
+            answered[i] = self.reader.text_ids(answers[i])
+        return [(len(a), len(s) + causal) for a, s in zip(asked, answered, strict=True)]
 
     def fits(self, prompt: int, answer: int) -> bool:
-        """Whether a row is left whole; an encoder does not read the answer."""
+        """Return whether a row fits without a cut; an encoder does not read the answer."""
         return prompt + (answer if self.family == "causal" else 0) <= self.most
 
     def cut(self, prompt: Turns, answer: str) -> tuple[str, str]:
-        """Give the lost part of the prompt and the lost end of the answer."""
+        """Return the lost part of the prompt and the lost end of the answer."""
         causal = self.family == "causal"
         (asked,) = self._asked([prompt])
         said = self.reader.text_ids(answer)
@@ -72,7 +72,7 @@ class Tokens:
         return self.tokenizer.decode(gone), end
 
     def remarks(self, prompts: Sequence[Turns], answers: Sequence[str]) -> list[tuple[int, str, str]]:
-        """Give (row, "special", what) of every text that writes out a special token, which is read letter by letter."""
+        """Return (row, "special", what) of each text that writes out a special token, read letter by letter."""
         found: list[tuple[int, str, str]] = []
         for i, (turns, answer) in enumerate(zip(prompts, answers, strict=True)):
             texts = [("the prompt", content) for _, content in turns]
@@ -84,7 +84,7 @@ class Tokens:
         return found
 
     def closing(self, labels: Sequence[str]) -> list[tuple[str, str]]:
-        """Give the labels that are the same tokens ("alike"), and the share of tokens that are unknown ("unknown").
+        """Return the labels that are the same tokens ("alike"), and the share of tokens that are unknown ("unknown").
 
         An encoder reads no label, so it has no alike ones.
         """
@@ -96,7 +96,7 @@ class Tokens:
         return found
 
     def _asked(self, prompts: Sequence[Turns]) -> list[list[int]]:
-        """Give the tokens of whole prompts; of those that write special tokens out one by one."""
+        """Return the tokens of uncut prompts; those that write special tokens out are encoded one by one."""
         causal = self.family == "causal"
         turns = [_prompt(p) for p in prompts]
         forged = {i for i, prompt in enumerate(turns) if self.reader.forges(prompt)}
@@ -120,10 +120,10 @@ def _joined(prompt: Prompt) -> str:
 
 
 def load_tokens(spec: ModelSpec) -> Tokens:
-    """Load a model's tokenizer, and nothing else of it.
+    """Return a model's tokenizer as `Tokens`, without loading anything else of it.
 
     Raises:
-        ModelError: No such model, no checkpoint, one that does not load, or of a kind that is not supported.
+        ModelError: The model does not exist, is not a checkpoint, does not load, or is of an unsupported kind.
     """
     from transformers import AutoTokenizer
 

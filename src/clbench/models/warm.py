@@ -1,4 +1,4 @@
-"""Import what every worker needs, once, before workers are forked; one thread per process."""
+"""Imports of what every worker needs, made once before workers are forked; one thread per process."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep what tensors free: giving every buffer back to the system costs a step a tenth of its time.
+    """Tell glibc to keep memory that tensors free: returning every buffer to the system costs a tenth of a step's time.
 
     Returns:
-        Whether the allocator took it; other C libraries have no such switch.
+        Whether the allocator accepted it; other C libraries have no such switch.
     """
     if sys.platform != "linux":
         return False

@@ -1,4 +1,4 @@
-"""How long values of a template are when they are written, and how long the results of its methods can become."""
+"""Lengths of a template's values as text, and the greatest lengths of the results of its methods."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from jinja2.utils import Namespace
 
 MOST_TEXT = 1 << 23  # characters of one value
-ITEM = 32  # characters for which an item of a list counts: it takes about as many bytes
+ITEM = 32  # characters that an item of a list counts for: it takes about as many bytes
 WHOLE = (list, tuple, dict, set, frozenset, Namespace, type({}.keys()), type({}.values()), type({}.items()))
 MOST_DIGITS = 5_000  # of a number that is read
 MOST_PLACES = 400  # decimal places to round to
-SLOW_FROM = 1 << 17  # characters that are not given to what takes the square of their number
-WIDEST = 10**5  # of one place of a format
+SLOW_FROM = 1 << 17  # characters from which methods of quadratic time are refused
+WIDEST = 10**5  # characters of one field of a format
 REPEATS = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs", "indent", "batch", "slice", "to_bytes"})
 SLOW = frozenset({"striptags", "urlize", "wordwrap", "pprint", "xmlattr", "title", "wordcount"})
 CODECS = frozenset({"utf-8", "utf8", "ascii", "latin-1", "strict", "ignore", "replace"})
@@ -22,12 +22,12 @@ Measure = tuple[int, int]  # weight, depth
 
 
 def weight(value: Any) -> int:
-    """Return about how many characters a value has when it is written, with all that is inside it."""
+    """Return about how many characters a value has as text, with all that is inside it."""
     return measured(value)[0]
 
 
 def measured(value: Any) -> Measure:
-    """Return the weight of a value and how deep it is nested; what stands in it twice counts twice."""
+    """Return the weight of a value and how deep it is nested; what is in it twice counts twice."""
     if not isinstance(value, WHOLE):
         return _own(value), 0
     known: dict[int, Measure] = {}
@@ -62,13 +62,13 @@ def _own(value: Any) -> int:
 
 
 def times(left: Any, right: Any) -> int:
-    """Return how long a value is that is repeated a number of times."""
+    """Return the length of a value that is repeated a number of times."""
     pairs = ((left, right), (right, left))
     return max((weight(value) * number for value, number in pairs if isinstance(number, int)), default=0)
 
 
 def formatted(text: str, values: list[Any]) -> int:
-    """Return the most characters that a text with places for values can become."""
+    """Return the most characters that a format with these values can become."""
     if _wide(text):
         return MOST_TEXT + 1
     inside: list[Any] = []
@@ -89,11 +89,11 @@ def _wide(text: str) -> bool:
     try:
         return "*" in text or any("{" in (how or "") for _, _, how, _ in string.Formatter().parse(text))
     except ValueError:
-        return False  # then it is none
+        return False  # then it is not a format
 
 
 class Given(NamedTuple):
-    """What a method or filter is given: all of it, its texts, their greatest and least length, the largest number."""
+    """Arguments of a method or filter: all, its texts, their greatest and least length, and the largest number."""
 
     args: list[Any]
     texts: list[Any]
@@ -103,7 +103,7 @@ class Given(NamedTuple):
 
 
 def promised(name: str, args: list[Any]) -> int:
-    """Return how long the result of a method or filter is at most, where it can be longer than what goes in."""
+    """Return the greatest length of the result of a method or filter, if it can be longer than its arguments."""
     texts = [a for a in args if isinstance(a, (str, bytes))]
     lengths = [len(text) for text in texts] or [0]
     given = Given(args, texts, max(lengths), min(lengths), max((abs(a) for a in args if isinstance(a, int)), default=0))
@@ -146,7 +146,7 @@ def _repeated(given: Given) -> int:
 
 
 def _as_json(given: Given) -> int:
-    """Return how long JSON is, where its value comes first and its indent and separators may be given."""
+    """Return the length of JSON, whose value comes first in the arguments; indent and separators may follow."""
     size, depth = measured(given.args[0])
     between = sum(weight(a) for a in given.args[1:] if isinstance(a, (tuple, list, str)))
     return size + size // ITEM * (given.most * (depth + 1) * (len(given.args) > 1) + between)
@@ -167,7 +167,7 @@ LENGTHS: Mapping[str, Callable[[Given], int]] = {
 
 
 def _is_slow(name: str, args: list[Any], longest: int) -> bool:
-    """Return whether a method or filter takes far longer than the text that it writes tells."""
+    """Return whether a method or filter takes far longer than the length of its result suggests."""
     if name in ("int", "from_bytes"):
         return longest > MOST_DIGITS
     if name == "round":

@@ -1,1 +1,1 @@
-"""One file per scorer; a scorer marks one answer and is pure."""
+"""One file per scorer; a scorer grades one answer and is pure."""

@@ -1,4 +1,4 @@
-"""Runs inside a sandbox cell, by path and without clbench: shut the doors, then run what stands on the standard input.
+"""Run inside a sandbox cell, by path and without clbench: shut the doors, then run what comes on the standard input.
 
     python -I -S _cell.py LEVEL ROLE MEMORY_BYTES CPU_SECONDS PARENT.NUMBER FILTER GROUPS [READ_END WRITE_END]
 
@@ -121,7 +121,7 @@ class Wire:
         return {"t": kind, "v": body}
 
     def _body(self, value: Any, depth: int) -> tuple[str, Any]:
-        """Give (tag, content); what has no form of its own stays here, under a number."""
+        """Return (tag, content); what has no form of its own stays here, under a number."""
         kind = type(value).__name__
         if type(value) in (int, float, complex):
             return kind, hex(value) if type(value) is int else repr(value)
@@ -157,9 +157,9 @@ class Wire:
 
 
 def room(name: str) -> dict[str, Any]:
-    """Give the names of a new module that is at hand: `dataclass` and type hints look up where a class was made."""
-    sys.modules[name] = made = type(sys)(name)
-    return vars(made)
+    """Return the names of a new, registered module: `dataclass` and type hints look up the module of a class."""
+    sys.modules[name] = module = type(sys)(name)
+    return vars(module)
 
 
 def candidate(nothing: int) -> None:
@@ -217,9 +217,9 @@ def judge(line: tuple[int, ...], nothing: int) -> None:
 
 
 def theirs(wire: Wire, defined: Any, own: set[str]) -> dict[str, Any]:
-    """Give what the tests may use of the program: its functions, and library modules that it imports.
+    """Return what the tests may use of the program: its functions, and library modules that it imports.
 
-    What the tests have of their own, Python's own functions above all, the program cannot put something else for.
+    The program cannot replace names that the tests have of their own, above all Python's own functions.
     """
     names, modules = defined
     found = {name: importlib.import_module(name) for name in modules if name in sys.stdlib_module_names - own}
@@ -227,7 +227,7 @@ def theirs(wire: Wire, defined: Any, own: set[str]) -> dict[str, Any]:
 
 
 def named(wire: Wire, name: str) -> Any:
-    """Give a function that calls one of the program's."""
+    """Return a function that calls the program's function of that name."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         wire.calls += 1
@@ -261,7 +261,7 @@ def main() -> None:
 
 
 def doors_beside() -> Any:
-    """Load `_doors.py` by its place: no package is at hand here."""
+    """Load `_doors.py` by its path: no package can be imported here."""
     form = importlib.util.spec_from_file_location("_doors", os.path.join(os.path.dirname(__file__), "_doors.py"))
     assert form is not None and form.loader is not None
     doors = importlib.util.module_from_spec(form)

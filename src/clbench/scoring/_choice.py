@@ -14,7 +14,7 @@ Fold = Callable[[str], str]
 
 @lru_cache(maxsize=8)
 def folds(*, case_sensitive: bool, strip_punctuation: bool) -> tuple[Fold, ...]:
-    """Return how an answer is folded, from the strictest way to the loosest: with its case, then without."""
+    """Return the ways to fold an answer, from the strictest to the loosest: with its case, then without."""
     loosest = partial(fold, case_sensitive=case_sensitive, strip_punctuation=strip_punctuation)
     if case_sensitive:
         return (loosest,)
@@ -22,15 +22,15 @@ def folds(*, case_sensitive: bool, strip_punctuation: bool) -> tuple[Fold, ...]:
 
 
 def identity(text: str) -> str:
-    """Return what makes a label: its characters in form C, blanks at the ends left out and inside as one."""
+    """Return the identity of a label: its characters in form C, no blanks at the ends, runs of blanks inside as one."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def named(example: Example, text: str, ways: tuple[Fold, ...]) -> str | None:
-    """Return what a text stands for; None where that cannot be told, because several choices equal it when folded.
+    """Return what a text stands for; None if several choices equal it when folded.
 
-    It is a choice (as `identity` writes it) that it equals, else the only one that equals it when both are folded in
-    the first of the ways that finds any, else the text as the last way folds it.
+    That is the choice (as `identity` writes it) that it equals. Else it is the only choice that equals it when both
+    are folded in the first of the ways that finds any. Else it is the text as the last way folds it.
     """
     if identity(text) in identities(example.choices):
         return identity(text)
@@ -42,7 +42,7 @@ def named(example: Example, text: str, ways: tuple[Fold, ...]) -> str | None:
 
 @lru_cache(maxsize=64)
 def identities(choices: tuple[str, ...]) -> frozenset[str]:
-    """Return what makes each of the choices."""
+    """Return the identity of each of the choices."""
     return frozenset(map(identity, choices))
 
 
@@ -55,6 +55,6 @@ def _by_folded(choices: tuple[str, ...], way: Fold) -> dict[str, list[str]]:
 
 
 def accepted(example: Example, said: str, ways: tuple[Fold, ...]) -> bool:
-    """Tell whether an answer stands for what a target stands for."""
+    """Return whether an answer stands for what a target stands for."""
     answer = named(example, said, ways)
     return answer is not None and answer in {named(example, target, ways) for target in example.targets}

@@ -1,9 +1,9 @@
-"""What stands around a cell of the sandbox. Loaded by `_cell.py`, by path and without clbench. See docs/sandbox.md.
+"""The walls around a cell of the sandbox. Loaded by `_cell.py`, by path and without clbench. See docs/sandbox.md.
 
-Level "namespaces": own process space, no network, own mounts; the file system is an empty memory disk with the Python
-library bound in, read-only. Level "bwrap": somebody else (bubblewrap) has made all of that. Level "limits": none of it;
-where the kernel has Landlock, only the Python library can be read. At each level: nobody's rights, limits, and a filter
-of system calls.
+Level "namespaces": its own process space, no network, its own mounts; the file system is an empty memory disk with the
+Python library bound in, read-only. Level "bwrap": bubblewrap has made all of that. Level "limits": none of it; where
+the kernel has Landlock, only the Python library can be read. At each level: the rights of user nobody, limits, and a
+filter of system calls.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def checked(result: int) -> int:
-    """Raise the error of a failed call."""
+    """Return the result of a call, or raise the error of a failed one."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -39,19 +39,19 @@ def checked(result: int) -> int:
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    """Mount something; see the system call of that name."""
+    """Mount a file system; see the system call of that name."""
     checked(libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()))
 
 
 def die_with(parent: int) -> None:
-    """See to it that this process ends with the one that started it (0: not asked who that is), however that ends."""
+    """End this process when its parent ends, however that ends; `parent` 0 does not check which process that is."""
     libc.prctl(SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     if parent and os.getppid() != parent:
         os._exit(1)
 
 
 def separate() -> None:
-    """Leave every namespace that can be left; what follows goes on as process 1 of the new one."""
+    """Leave every namespace that can be left, and go on as process 1 of the new one."""
     root = os.geteuid() == 0
     flags = CLONE_REST if root else CLONE_REST | CLONE_NEWUSER
     user, group = os.geteuid(), os.getegid()
@@ -101,7 +101,7 @@ def bind(source: str, target: str) -> None:
 
 
 def become_nobody(number: int) -> None:
-    """Give up all privileges for good; root becomes a user whom limits count for this cell alone."""
+    """Give up all privileges for good; root becomes a user whose limits count for this cell alone."""
     if os.geteuid() == 0:
         os.setgroups([])
         own = 100_000 + number
@@ -122,7 +122,7 @@ def become_nobody(number: int) -> None:
 
 
 def keep_library(prefix: int) -> None:
-    """Leave the library of Python in reach, by its open folder where it lies in a home that nobody else may enter."""
+    """Keep the library of Python readable: by its open folder if it lies in a home that nobody else may enter."""
     if not os.access(sys.base_prefix, os.R_OK):
         sys.path[:] = [f"/proc/self/fd/{prefix}{path.removeprefix(sys.base_prefix)}" for path in sys.path]
     os.listdir(next(path for path in sys.path if os.path.isdir(path)))  # without it, no program runs as it should
@@ -134,13 +134,13 @@ def can_fence() -> bool:
 
 
 def fence_files(prefix: int) -> None:
-    """Leave only the libraries readable; `prefix` is the open folder of Python's own."""
+    """Leave only the libraries readable; `prefix` is the open folder of Python's own library."""
     ruleset = checked(libc.syscall(LANDLOCK_CREATE, struct.pack("=Q", ALL_OF_FILES), 8, 0))
-    places = [os.open(path, os.O_PATH) for path in LIBRARIES if os.path.isdir(path)]
-    for place in (prefix, *places):
-        checked(libc.syscall(LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", EXECUTE_AND_READ, place), 0))
-    for place in places:
-        os.close(place)
+    folders = [os.open(path, os.O_PATH) for path in LIBRARIES if os.path.isdir(path)]
+    for folder in (prefix, *folders):
+        checked(libc.syscall(LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", EXECUTE_AND_READ, folder), 0))
+    for folder in folders:
+        os.close(folder)
     checked(libc.syscall(LANDLOCK_RESTRICT, ruleset, 0))
     os.close(ruleset)
 
@@ -160,7 +160,7 @@ def refuse_calls(program: bytes) -> None:
 
 
 def shut(level: str, memory: int, seconds: int, origin: str, calls: str, groups: tuple[int, ...]) -> None:
-    """Shut every door of a level; what cannot be shut raises. The arguments: see `_cell.py`."""
+    """Shut every door of a level, or raise. The arguments: see `_cell.py`."""
     parent, number = (int(part) for part in origin.split("."))
     die_with(0 if level == "bwrap" else parent)
     for group in groups:

@@ -16,7 +16,7 @@ ALLOW, KILL, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
 LOAD, EQUALS, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 UNKNOWN_FROM = 424  # calls younger than Linux 5.1: a C library does without them where the kernel has none
 
-# name: number on x86_64, on aarch64 ("-": there is none)
+# name: number on x86_64, on aarch64 ("-": the call does not exist there)
 EVERYWHERE = """
 read:0:63 write:1:64 readv:19:65 writev:20:66 pread64:17:67 pwrite64:18:68 preadv:295:69 pwritev:296:70
 preadv2:327:286 pwritev2:328:287 close:3:57 close_range:436:436 lseek:8:62 dup:32:23 dup2:33:- dup3:292:24
@@ -90,7 +90,7 @@ def program(machine: str, *, walled: bool) -> bytes:
 
 
 def _low(which: int) -> tuple[int, int, int, int]:
-    """Load the lower half of an argument (both machines are little-endian)."""
+    """Return the instruction that loads the lower half of an argument (both machines are little-endian)."""
     return (LOAD, 0, 0, 16 + 8 * which)
 
 

@@ -20,22 +20,22 @@ PATIENCE_S = 1.0
 
 def make(number: int, memory_bytes: int) -> tuple[Path, ...]:
     """Return fresh groups, bounded by memory and processes; none where this process may not make any."""
-    made: list[Path] = []
-    for parent, files in _places():
+    groups: list[Path] = []
+    for parent, files in _parent_groups():
         group = parent / f"{PREFIX}{os.getpid()}-{number}"
         try:
             _sweep(parent)
             group.mkdir()
-            made.append(group)
+            groups.append(group)
             for name, value in files.items():
                 (group / name).write_text(value.format(memory=memory_bytes, tasks=MOST_PROCESSES), encoding="ascii")
         except OSError:
-            drop(made[-1:] if made and made[-1] == group else ())
-            made = [kept for kept in made if kept != group]
+            drop(groups[-1:] if groups and groups[-1] == group else ())
+            groups = [other for other in groups if other != group]
             continue
-        if "memory.max" in files or len(made) == 2:  # version 2 bounds both in one group
+        if "memory.max" in files or len(groups) == 2:  # version 2 bounds both in one group
             break
-    return tuple(made)
+    return tuple(groups)
 
 
 def drop(groups: tuple[Path, ...] | list[Path]) -> None:
@@ -50,8 +50,8 @@ def drop(groups: tuple[Path, ...] | list[Path]) -> None:
             time.sleep(0.002)
 
 
-def _places() -> Iterator[tuple[Path, dict[str, str]]]:
-    """Give folders in which a group may be made, the best first, and what is to be written into the group."""
+def _parent_groups() -> Iterator[tuple[Path, dict[str, str]]]:
+    """Yield folders in which a group may be made, the best first, and what to write into the group's files."""
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, own = line.split(":", 2)
@@ -69,7 +69,7 @@ def _places() -> Iterator[tuple[Path, dict[str, str]]]:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove groups of processes that are gone."""
+    """Remove groups whose processes have ended."""
     for left in parent.glob(f"{PREFIX}*"):
         process = left.name.removeprefix(PREFIX).partition("-")[0]
         if not Path("/proc", process).exists():

@@ -40,16 +40,16 @@ def plain(text: str) -> str:
 
 
 def numerals(text: str, language: str = "zh") -> Iterator[tuple[str, tuple[Fraction, ...]]]:
-    """Yield the numerals of a text in order, each with its readings; none where it is no number in one way only.
+    """Yield the numerals of a text in order, each with its readings; no readings where it is not one certain number.
 
     Example:
         >>> [str(values[0]) for _, values in numerals("三万五千，百分之五，三点五，五分之三")]
         ['35000', '5', '7/2', '3/5']
     """
     for found in NUMERAL.finditer(NO_NUMBERS.sub(lambda m: " " * len(m.group()), text)):
-        value = whole(found["value"], language)
+        value = value_of(found["value"], language)
         if found["over"]:
-            over = whole(found["over"], language)
+            over = value_of(found["over"], language)
             value = over / value if value and over is not None else None
         elif found["part"]:
             value = _with_part(value, found["part"])
@@ -66,15 +66,15 @@ def _with_part(value: Fraction | None, part: str) -> Fraction | None:
     return value + Fraction(int("".join(str(DIGITS[c]) for c in part)), 10 ** len(part))
 
 
-def whole(numeral: str, language: str = "zh") -> Fraction | None:
-    """Return the value of a numeral, None where it is not well formed (三四 is "three or four").
+def value_of(numeral: str, language: str = "zh") -> Fraction | None:
+    """Return the value of a numeral; None where it is not well formed (三四 is "three or four").
 
     Japanese writes 千五百 for 1,500, and its 三百二 is 302 where that of Chinese is short for 320.
 
     Example:
-        >>> int(whole("一亿二千万")), int(whole("二零二四")), whole("三四")
+        >>> int(value_of("一亿二千万")), int(value_of("二零二四")), value_of("三四")
         (120000000, 2024, None)
-        >>> int(whole("千五百", "ja")), whole("千五百"), int(whole("三百二", "ja")), int(whole("三百二"))
+        >>> int(value_of("千五百", "ja")), value_of("千五百"), int(value_of("三百二", "ja")), int(value_of("三百二"))
         (1500, None, 302, 320)
     """
     if len(numeral) > MOST:
@@ -97,7 +97,7 @@ def mixed(text: str, language: str = "zh") -> Fraction | None:
 
 
 def _summed(parts: list[Fraction | str], language: str) -> Fraction | None:
-    """Add up digits and units from the left.
+    """Return the sum of digits and units, from the left.
 
     None where two digits meet, where nothing stands before 百 and beyond (in Chinese), or where a size is not agreed
     on (兆 in Chinese).

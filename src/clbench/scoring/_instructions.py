@@ -1,9 +1,9 @@
 """IFEval's 25 kinds of verifiable instructions and five for Chinese, each (answer, arguments) -> followed or not.
 
-What each of the 25 accepts is that of the original checker (google-research/instruction_following_eval, Apache-2.0),
+Each of the 25 accepts what the original checker accepts (google-research/instruction_following_eval, Apache-2.0),
 quirks included: keywords are regular expressions, a bullet may begin with "-", an end phrase may be followed by a
-quotation mark. Where the original draws at random (a missing argument, a "letter" that is none, the language guesser),
-this does not; docs/ifeval.md names the cases.
+quotation mark. Where the original draws at random (a missing argument, a "letter" that is not one, the language
+guesser), this does not; docs/ifeval.md names the cases.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _compared(count: int, relation: str, wanted: int) -> bool:
 
 @lru_cache(maxsize=1)
 def _sentence_tokenizer() -> Any:
-    """Return NLTK's own Punkt with the model of English that the original fetches; a package brings it instead."""
+    """Return NLTK's Punkt with its model of English, which comes from a package (the original fetches it)."""
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
     from punkt.data import english
 
@@ -49,7 +49,7 @@ def sentences(text: str) -> list[str]:
     """Cut a text into sentences: Punkt (Kiss and Strunk 2006) with its model of English, as the original does.
 
     The marks 。！？ end a sentence too, which the original does not know. In a text with Chinese so do ! and ? before a
-    Chinese character; the numbers of a list's items are left out, and what has no letter is no sentence.
+    Chinese character; the numbers of a list's items are left out, and what has no letter does not count.
 
     Example:
         >>> sentences("真的吗？！他说：“走。”便走了。")
@@ -62,7 +62,7 @@ def sentences(text: str) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    r"""Give the runs of word characters; a run of Chinese characters counts each of them.
+    r"""Return the runs of word characters; a run of Chinese characters counts each of them.
 
     The original takes a whole run of Chinese as one word; texts without Chinese count as there, with NLTK's present
     reading of Hindi and its kin: a mark belongs to the letter before it.
@@ -83,7 +83,7 @@ def _word() -> re.Pattern[str]:
 
 
 def language_of(text: str) -> str | None:
-    """Guess the language, always alike for one text; None where there is nothing to go by.
+    """Return the likely language, always the same for one text; None where nothing tells it.
 
     Raises:
         SpecError: langdetect is not installed.
@@ -106,7 +106,7 @@ def language_of(text: str) -> str | None:
 
 
 def _is(text: str, language: str) -> bool:
-    """Say whether a text is in a language; where nothing can be told it is, as in the original.
+    """Return whether a text is in a language; True where nothing tells, as in the original.
 
     "zh" goes by the script: the guesser takes short Chinese texts for Korean, and simplified ones for traditional.
     """
@@ -187,8 +187,8 @@ def _num_bullets(text: str) -> int:
 
 
 def _sections(text: str, wanted: Arguments) -> bool:
-    mark = r"\s?" + str(wanted["section_spliter"]).strip() + r"\s?\d+\s?"
-    return len(re.split(mark, text)) - 1 >= wanted["num_sections"]
+    divider = r"\s?" + str(wanted["section_spliter"]).strip() + r"\s?\d+\s?"
+    return len(re.split(divider, text)) - 1 >= wanted["num_sections"]
 
 
 ANSWERS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
@@ -242,14 +242,14 @@ SEEDED = ("language:response_language", "change_case:english_capital", "change_c
 
 
 def loosened(text: str) -> tuple[str, ...]:
-    """Give the eight forms of an answer of which one must do in the loose reading: ends cut off, asterisks out."""
+    """Return the eight forms of an answer, one of which must do in the loose mode: ends cut off, asterisks out."""
     lines = text.split("\n")
-    cut = [text, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))]
-    return (*cut, *(form.replace("*", "") for form in cut))
+    forms = [text, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))]
+    return (*forms, *(form.replace("*", "") for form in forms))
 
 
-def followed(kind: str, arguments: Arguments, text: str, *, loose: bool) -> bool:
-    """Say whether an answer follows an instruction; an empty one follows none.
+def obeys(kind: str, arguments: Arguments, text: str, *, loose: bool) -> bool:
+    """Return whether an answer obeys an instruction; an empty answer obeys none.
 
     Raises:
         KeyError: There is no such kind, or an argument is missing (the original would draw one at random).

@@ -122,7 +122,7 @@ FORMS = (
     (re.compile(r"\\,"), "\x1f"),  # and its thin blank
     (re.compile(r"\\(?=[%$])"), ""),
     (re.compile(r"\^[{(]([-+]?\d+)[)}]"), r"^\1"),
-    (re.compile(rf"(?<=[{LETTER}])\^[-+]?\d+"), ""),  # the 2 of m² is no number
+    (re.compile(rf"(?<=[{LETTER}])\^[-+]?\d+"), ""),  # the 2 of m² is not a number
     (re.compile(r"(?<=[=(:])\s*-\s(?=[\d.])"), "-"),
     (
         re.compile(
@@ -145,7 +145,7 @@ class Found:
 
     Attributes:
         text: As it is written.
-        readings: The values that it may have, several of a percentage; none: it cannot be read.
+        readings: The values that it may have: two of a percentage, none if it cannot be read.
     """
 
     text: str
@@ -199,7 +199,7 @@ def _found(match: re.Match[str], mixed: re.Match[str] | None, after: re.Match[st
 
 @lru_cache(maxsize=len(CODES))
 def _tail(language: str) -> re.Pattern[str]:
-    """Return what may follow figures: a percent sign, a word of size, the 5k and $5m of English."""
+    """Return the pattern of what may follow figures: a percent sign, a word of size, the 5k and $5m of English."""
     scales = "|".join(SCALES.get(language, {})) or "(?!)"
     short = rf"(?:k|\s?(?P<short>{'|'.join(SHORT)}))(?![\w/])" if language == "en" else "(?P<short>(?!))"
     percent = rf"\s?[%‰]|\s(?:{PERCENT}){END}|\s?(?:{PERCENT_JOINED})"
@@ -221,7 +221,7 @@ def _plain(text: str, language: str) -> str:
 
 
 def _joined(groups: str, language: str) -> str:
-    """Mark the blanks between groups of three digits: they group in some languages, and nobody writes 000 alone."""
+    """Replace the blanks between groups of three digits: they group in some languages, and nobody writes 000 alone."""
     sure = language in COMMA or "\x1f" in groups or " 0" in groups
     return re.sub("[ \x1f]", "\u2009" if sure else OPEN, groups)
 
@@ -231,7 +231,7 @@ def _level(raised: str) -> str:
 
 
 def _value(match: re.Match[str], language: str) -> Fraction | None:
-    """Return the value of what was found without its sign; None where it cannot be read in one way only."""
+    """Return the value of a match without its sign; None where it cannot be read in one way only."""
     digits = sum(c.isdigit() for c in match.group())
     if match["odd"] or match["root"] or match["left"] or digits > MOST_DIGITS:
         return None
@@ -259,7 +259,7 @@ def _raised(base: Fraction, power: int, times: Fraction = Fraction(1)) -> Fracti
 
 
 def decimal(figures: str, language: str) -> Fraction | None:
-    """Return the value of figures with marks between them, None where the language leaves it open.
+    """Return the value of figures with marks between them; None where the language leaves it open.
 
     Two different marks leave nothing open (1.234,5 and 1,234.5), nor does one that comes twice (1.234.567).
 
@@ -279,18 +279,18 @@ def decimal(figures: str, language: str) -> Fraction | None:
         return grouped if last == "," or language in POINT_GROUPS else None
     if len({*marks}) == 1:
         return grouped
-    whole, _, decimals = figures.rpartition(last)
-    grouped = _grouped(whole, marks[0], language) if {*marks[:-1]} == {marks[0]} and last in ".," else None
+    integer, _, decimals = figures.rpartition(last)
+    grouped = _grouped(integer, marks[0], language) if {*marks[:-1]} == {marks[0]} and last in ".," else None
     return None if grouped is None else grouped + _with_decimals(f".{decimals}", ".")
 
 
 def _with_decimals(figures: str, mark: str) -> Fraction:
-    whole, decimals = figures.split(mark)
-    return Fraction(int(whole + decimals), 10 ** len(decimals))
+    integer, decimals = figures.split(mark)
+    return Fraction(int(integer + decimals), 10 ** len(decimals))
 
 
 def _grouped(figures: str, mark: str, language: str) -> Fraction | None:
-    """Return the value of a whole number that is grouped by a mark, None where it is not grouped rightly."""
+    """Return the value of a whole number that is grouped by a mark; None where it is not grouped rightly."""
     first, *groups = figures.split(mark)
     if mark == OPEN or not 0 < len(first) <= 3 or first.startswith("0") or len(groups[-1]) != 3:
         return None

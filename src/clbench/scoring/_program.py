@@ -2,7 +2,7 @@
 
 What is read, in this order:
 
-1. Reasoning before the last `</think>`, a byte order mark and the end marks of chat templates are taken off; line ends
+1. Reasoning before the last `</think>`, a byte order mark and the end tokens of chat templates are taken off; line ends
    of every kind are one; `[PYTHON]`, `[CODE]`, `[BEGIN]`, `<code>`, `<answer>` and their ends are fences.
 2. An answer that begins with the body of the asked function continues the prompt (HumanEval's own form), up to its end.
 3. Fenced blocks (``` or ~~~, three marks or more, indented, quoted by ">", never closed, or with a closing fence
@@ -11,7 +11,7 @@ What is read, in this order:
    uses of other pieces (imports, helpers) comes along.
 4. Where nothing defines it, the first piece that is a body of the asked function.
 
-Which of several programs is right is never tried: the choice rests on form alone.
+Several programs are never tried out: the choice rests on form alone.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ Bound = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class Asked(NamedTuple):
-    """What the program is to be.
+    """What a question asks of the program.
 
     Attributes:
-        names: What it is to define; empty where nobody says.
+        names: The names to define; empty where the question does not say.
         prompt: The beginning that it may continue, ending in a function's head and docstring; may be empty.
         given: What stands in the prompt before that function.
     """
@@ -63,7 +63,7 @@ class Asked(NamedTuple):
 
 
 def parsed(source: str) -> ast.Module | None:
-    """Give the tree of a program that would compile, else None; deep nesting counts as none."""
+    """Return the tree of a program that would compile, else None; so too where it is nested too deeply."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd escapes in strings
@@ -75,7 +75,7 @@ def parsed(source: str) -> ast.Module | None:
 
 
 def _error_line(source: str) -> int | None:
-    """Give the line, from 1, at which a text ceases to be Python; 0 where that cannot be told, None for a program."""
+    """Return the line, from 1, at which a text ceases to be Python; 0 where that is unknown, None for a program."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -88,21 +88,21 @@ def _error_line(source: str) -> int | None:
 
 
 def leading(lines: Sequence[str]) -> str:
-    """Give the longest beginning of some lines that is a program, cut between statements of the top level."""
+    """Return the longest beginning of some lines that is a program, cut between statements of the top level."""
     while lines:
         source = "\n".join(lines) + "\n"
         if (bad := _error_line(source)) is None:
             return source
         # The statement with the error goes, and all that follows it.
-        cut = min(bad, len(lines)) - 1
-        while cut > 0 and (not lines[cut].strip() or lines[cut][:1] in " \t)]}"):
-            cut -= 1
-        lines = lines[: max(cut, 0)]
+        end = min(bad, len(lines)) - 1
+        while end > 0 and (not lines[end].strip() or lines[end][:1] in " \t)]}"):
+            end -= 1
+        lines = lines[: max(end, 0)]
     return ""
 
 
 def defined(tree: ast.Module) -> set[str]:
-    """Give the names that a program binds at its top level; functions that do nothing are left out."""
+    """Return the names that a program binds at its top level; functions that do nothing are left out."""
     names: set[str] = set()
     for node in tree.body:
         if isinstance(node, Bound):
@@ -118,7 +118,7 @@ def defined(tree: ast.Module) -> set[str]:
 
 
 def _is_stub(node: Bound) -> bool:
-    """Say whether a function has no body beyond a docstring, `pass`, `...` or a `raise`."""
+    """Return whether a function has no body beyond a docstring, `pass`, `...` or a `raise`."""
     if isinstance(node, ast.ClassDef):
         return False
     return all(
@@ -131,7 +131,7 @@ def _is_stub(node: Bound) -> bool:
 
 
 def plain(text: str) -> str:
-    """Take off what is no part of an answer's code, and write line ends and fences in one way."""
+    """Return an answer without what is not part of its code, with one form of line ends and fences."""
     text = text[max((found.end() for found in THOUGHT.finditer(text)), default=0) :]
     if THINKS.match(text):  # cut off before it came to an answer
         return ""
@@ -142,7 +142,7 @@ def plain(text: str) -> str:
 
 
 def _indented_plainly(line: str) -> str:
-    """Write a line's indentation in blanks and tabs alone."""
+    """Return a line whose indentation has blanks and tabs alone."""
     body = line.lstrip()
     before = line[: len(line) - len(body)]
     return "".join(c if c in " \t" else " " for c in before if c not in "\u200b\ufeff") + body.lstrip("\u200b\ufeff")
@@ -188,7 +188,7 @@ def _piece(lines: Sequence[str], fence: re.Match[str] | None) -> Piece:
 
 
 def _block(lines: Sequence[str], indent: str) -> str:
-    """Give a block without the indentation of its fence."""
+    """Return a block without the indentation of its fence."""
     width = len(indent.expandtabs(4))
     return "\n".join(_less(line, width) for line in lines)
 
@@ -202,7 +202,7 @@ def _less(line: str, width: int) -> str:
 
 
 def _code_of_info(info: str, mark: str) -> str:
-    """Give code that stands on the line of its fence; what else stands there names a language."""
+    """Return code that stands on the line of its fence; what else stands there names a language."""
     info = info.strip().rstrip(mark)
     if CODE.match(info):
         return info
@@ -211,7 +211,7 @@ def _code_of_info(info: str, mark: str) -> str:
 
 
 def _sessions(piece: str) -> str:
-    """Give the lines that were typed at a prompt (`>>>`, `In [1]:`), without it; empty where there are none."""
+    """Return the lines that were typed at a prompt (`>>>`, `In [1]:`), without it; empty where there are none."""
     lines = [SESSION.sub("", line) for line in piece.split("\n") if SESSION.match(line)]
     return "\n".join(lines)
 
@@ -234,14 +234,14 @@ def _programs(piece: str) -> Iterator[str]:
 
 
 def _block_at(lines: Sequence[str], start: int) -> list[str]:
-    """Give the lines from one on, to the first that is indented less (prose around code in Markdown), dedented."""
+    """Return the lines from one on, to the first that is indented less (prose around code in Markdown), dedented."""
     width = len(lines[start]) - len(lines[start].lstrip())
     ends = (i for i in range(start, len(lines)) if lines[i][:width].strip())
     return textwrap.dedent("\n".join(lines[start : next(ends, len(lines)) if width else len(lines)])).split("\n")
 
 
 def _defining(piece: str, names: frozenset[str]) -> tuple[int, str]:
-    """Give (how many of the names it defines, the program) of the first program in a piece that defines most."""
+    """Return (how many of the names it defines, the program) of the first program in a piece that defines most."""
     best, found = 0, ""
     for program in _programs(piece):
         tree = parsed(program)
@@ -286,12 +286,12 @@ def _indented_beginnings(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _continued(piece: str, asked: Asked, *, returns: bool, anywhere: bool = True) -> str:
-    """Give the prompt with a body found in a piece; empty where there is none.
+    """Return the prompt with a body found in a piece; empty where the piece has no body.
 
     Args:
         piece: Text that may be, or begin with, a body.
         asked: Its prompt is continued.
-        returns: The body must give something back in the function's own name; without it many a text is one.
+        returns: The body must return, yield or raise: without that, much prose could pass for a body.
         anywhere: Text may stand before the body.
     """
     head = asked.prompt.rstrip("\n") + "\n"
@@ -302,13 +302,13 @@ def _continued(piece: str, asked: Asked, *, returns: bool, anywhere: bool = True
         tree = parsed(program)
         if tree is None or not isinstance(function := tree.body[-1], (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
-        if function.name in asked.names and not _is_stub(function) and (_gives(function) or not returns):
+        if function.name in asked.names and not _is_stub(function) and (_returns(function) or not returns):
             return program
     return ""
 
 
-def _gives(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Say whether a function returns, yields or raises by itself."""
+def _returns(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether a function returns, yields or raises by itself."""
     todo: list[ast.AST] = list(function.body)
     while todo:
         node = todo.pop()
@@ -320,17 +320,17 @@ def _gives(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def _supplied(program: str, others: Iterable[str], given: str) -> str:
-    """Give what a program uses and does not have, out of other pieces of the answer: imports, helpers, constants."""
-    stock: dict[str, str] = {}
+    """Return imports, helpers and constants that a program uses and lacks, taken from other pieces of the answer."""
+    supplies: dict[str, str] = {}
     for other in others:
         tree = next((tree for part in _programs(other) if (tree := parsed(part)) and tree.body), None)
         for node in tree.body if tree else ():
             if _can_be_lent(node):
                 names = defined(ast.Module(body=[node], type_ignores=[]))
-                stock.update(dict.fromkeys(names - stock.keys(), ast.unparse(node)))
+                supplies.update(dict.fromkeys(names - supplies.keys(), ast.unparse(node)))
     found: list[str] = []
-    while missing := sorted(_unbound("\n".join([*found, given, program])) & stock.keys()):
-        found.insert(0, stock.pop(missing[0]))
+    while missing := sorted(_unbound("\n".join([*found, given, program])) & supplies.keys()):
+        found.insert(0, supplies.pop(missing[0]))
     return "".join(f"{part}\n" for part in dict.fromkeys(found))
 
 
@@ -341,7 +341,7 @@ def _can_be_lent(node: ast.stmt) -> bool:
 
 
 def _unbound(source: str) -> set[str]:
-    """Give the global names that a program reads and does not bind."""
+    """Return the global names that a program reads and does not bind."""
     tree = parsed(source)
     if tree is None:
         return set()
@@ -357,7 +357,7 @@ def _unbound(source: str) -> set[str]:
 
 
 def _without_words(program: str) -> str:
-    """Leave out words of prose that happen to be Python: expressions at the top level that can do nothing but fail."""
+    """Return a program without prose that happens to be Python: top-level expressions that can only fail."""
     tree = parsed(program)
     lines = program.split("\n")
     for node in reversed(tree.body if tree else []):
@@ -367,8 +367,8 @@ def _without_words(program: str) -> str:
     return "\n".join(lines)
 
 
-def _whole(program: str, given: str) -> str:
-    """Put what the question gives before a program; imports from the future come first of all."""
+def _with_given(program: str, given: str) -> str:
+    """Return a program with what the question gives put before it; imports from `__future__` come first of all."""
     future = re.findall(r"^from __future__ import [^\n]+\n?", program, re.MULTILINE)
     for line in future:
         program = program.replace(line, "", 1)
@@ -376,7 +376,7 @@ def _whole(program: str, given: str) -> str:
 
 
 def found_program(text: str, asked: Asked) -> str:
-    """Find the program in an answer, by the rule that stands at the top of this module; empty where there is none."""
+    """Return the program in an answer, by the rule at the top of this module; empty if it has no program."""
     parts = pieces(plain(text))
     continues = bool(asked.prompt and parts and not parts[0].fenced)
     if continues and (program := _continued(parts[0].text, asked, returns=True, anywhere=False)):
@@ -387,9 +387,9 @@ def found_program(text: str, asked: Asked) -> str:
         place = next(i for i, (have, _) in enumerate(scored) if have == most)
         program = _without_words(scored[place][1])
         lent = _supplied(program, candidates[:place] + candidates[place + 1 :], asked.given)
-        return _whole(lent + program, asked.given)
+        return _with_given(lent + program, asked.given)
     for returns in (True, False):
         for piece in candidates if asked.prompt else ():
             if program := _continued(piece, asked, returns=returns):
                 return program
-    return _whole(max(candidates, key=len, default=""), asked.given) if candidates else ""
+    return _with_given(max(candidates, key=len, default=""), asked.given) if candidates else ""

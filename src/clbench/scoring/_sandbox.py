@@ -33,7 +33,7 @@ LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
 DOORS = CELL.with_name("_doors.py")
 ALLOW = "CLBENCH_WEAK_SANDBOX"
 LONGEST = 1 << 20  # bytes of a verdict
-PATIENCE = 3  # times the limit that a program may spend neither computing nor waiting for a processor
+PATIENCE = 3  # a program may be idle (not computing, not waiting for a processor) for so many times the limit
 LAST = 60  # times the limit after which it is ended in any case
 LOOK_S = 0.25
 GONE = "the program ended, or was ended, before its tests were done"
@@ -74,7 +74,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a program is held to.
+    """The tests of a program.
 
     Attributes:
         before: Code that the tests need, run in the tests' own cell (given helpers, set-up).
@@ -89,7 +89,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a program.
+    """The result of a trial.
 
     Attributes:
         passed: Every test ran to its end without an exception.
@@ -106,7 +106,7 @@ class Outcome:
 
 @lru_cache(maxsize=1)
 def strongest() -> Level:
-    """Try what this host offers, the strongest first; "none" where nothing holds what its level promises."""
+    """Return the strongest level that holds what it promises on this host; "none" if no level does."""
     if sys.platform != "linux" or os.uname().machine not in _filter.MACHINES:
         return "none"
     levels: tuple[Level, ...] = ("namespaces", "bwrap", "limits")
@@ -117,16 +117,16 @@ def strongest() -> Level:
 
 
 def holds(level: Level) -> bool:
-    """Ask whether a level can be made here, by a look from inside."""
+    """Return whether a level can be made here, by a look from inside."""
     if level == "bwrap" and (os.geteuid() == 0 or not shutil.which("bwrap")):
-        return False  # root that may not make namespaces itself gets none of bwrap either, and would stay root
+        return False  # root that may not make namespaces gets none from bwrap either, and would stay root
     probe = Trial("", ("f", "g"), ("assert g()" if level == "limits" else WALLS,))
     return _in_cells(INSIDE, probe, Limits(), level).passed
 
 
 @lru_cache(maxsize=4)
 def grouped(level: Level) -> bool:
-    """Try whether cells can be put into control groups here."""
+    """Return whether cells can be put into control groups here, by trying it."""
     number = next(_numbers)
     groups = _groups.make(number, SPARE_BYTES)
     _groups.drop(groups)
@@ -135,10 +135,10 @@ def grouped(level: Level) -> bool:
 
 
 def level_to_use() -> Level:
-    """Give the level at which programs are run.
+    """Return the level at which programs are run.
 
     Raises:
-        SpecError: There is no wall around a program here, and nobody has said that this is meant.
+        SpecError: No sandbox can be made here, and the user has not allowed the weak one.
     """
     level = strongest()
     if level in ("namespaces", "bwrap") or (level == "limits" and os.environ.get(ALLOW) == "1"):
@@ -152,7 +152,7 @@ def level_to_use() -> Level:
 
 
 def run_tests(program: str, trial: Trial, limits: Limits) -> Outcome:
-    """Run a program against its tests; raises as `level_to_use` does."""
+    """Return what became of a program that was run against its tests; raises as `level_to_use` does."""
     level = level_to_use()
     return _in_cells(program, trial, limits, level, in_groups=grouped(level))
 
@@ -191,7 +191,7 @@ def _in_cells(program: str, trial: Trial, limits: Limits, level: Level, *, in_gr
 def _heard(
     judge: subprocess.Popen[bytes], body: bytes, cells: Sequence[subprocess.Popen[bytes]], limits: Limits
 ) -> bytes | None:
-    """Give what the judge says; None where both cells have been idle for too long.
+    """Return what the judge says; None if both cells have been idle for too long.
 
     Time in which a cell computed, or could have and had to wait for a processor, is not idle: on a busy machine a
     program gets as much done as on a quiet one, and the limit of CPU time ends it.
@@ -211,7 +211,7 @@ def _heard(
 
 
 def _busy_s(pid: int) -> float:
-    """Give the seconds in which a cell has computed or waited for a processor; 0 where the host does not tell.
+    """Return the seconds in which a cell computed or waited for a processor; 0 where the host does not tell.
 
     A program that has started others, or threads, waits for them and not for the machine.
     """
@@ -231,7 +231,7 @@ def _children(process: str) -> list[str]:
 
 
 def _spent(cell: subprocess.Popen[bytes]) -> float:
-    """Give the CPU seconds of a cell that is just ending; 0 of one that goes on."""
+    """Return the CPU seconds of a cell that is just ending; 0 of one that goes on."""
     deadline = time.monotonic() + 5
     while cell.returncode is None and time.monotonic() < deadline:
         with suppress(ChildProcessError):
@@ -283,12 +283,12 @@ def _cell(
 
 
 def _bubblewrap() -> list[str]:
-    """Give the command that makes the walls of level "namespaces" with bubblewrap (0.8 or later)."""
+    """Return the command that makes the walls of level "namespaces" with bubblewrap (0.8 or later)."""
     command = [shutil.which("bwrap") or "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--as-pid-1"]
     command += ["--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--hostname", "cell"]
-    places = {os.path.realpath(path): None for path in (sys.base_prefix, *LIBRARIES)}
-    for place in places:
-        command += ["--ro-bind", place, place] if Path(place).is_dir() else []
+    folders = {os.path.realpath(path): None for path in (sys.base_prefix, *LIBRARIES)}
+    for folder in folders:
+        command += ["--ro-bind", folder, folder] if Path(folder).is_dir() else []
     for path in LIBRARIES:
         command += ["--symlink", os.path.realpath(path), path] if Path(path).is_symlink() else []
     for file in (CELL, DOORS):

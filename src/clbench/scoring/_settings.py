@@ -1,4 +1,4 @@
-"""What every scorer does alike: settings, and answers that cannot be marked."""
+"""What every scorer does alike: settings, and answers that cannot be graded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def settings_of(
     defaults: Mapping[str, Any],
     choices: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, Any]:
-    """Fill in defaults.
+    """Return the settings with defaults filled in.
 
     Args:
         scorer: Its name.
@@ -42,8 +42,8 @@ def settings_of(
     return {**defaults, **given}
 
 
-def unmarkable(example: Example, answer: Answer) -> Grade | None:
-    """Give the grade of an answer that no scorer can mark; None if it can be marked."""
+def ungradable(example: Example, answer: Answer) -> Grade | None:
+    """Return the grade of an answer that no scorer can grade, its score None; None if it can be graded."""
     if answer.finish == "error":
         return Grade(example_id=example.id, score=None, note=f"no answer: {answer.text[:200]}")
     if not example.targets:
@@ -52,5 +52,5 @@ def unmarkable(example: Example, answer: Answer) -> Grade | None:
 
 
 def clip(text: str) -> str:
-    """Give the first `LONGEST` characters."""
+    """Return the first `LONGEST` characters."""
     return text[:LONGEST]

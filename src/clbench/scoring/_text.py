@@ -21,7 +21,7 @@ FRACTION = re.compile("(\\d?)([¼-¾⅐-⅞↉])")
 
 MARKS = ".,;:!?…⋯‥。，、；：！？．｡､،؛؟۔।॥—‼⁇⁈⁉։።၊။។៕།︒﹒﹐﹔﹕﹖﹗"  # that end a sentence, or a part of one
 OPENING = "¿¡"
-LEADING = "。，、；：！？…—｡､،؛"  # that are stripped from the beginning without a blank behind them
+LEADING = "。，、；：！？…—｡､،؛"  # stripped from the beginning even without a blank behind them
 FACTORIAL = re.compile(r"[\dA-Za-zΑ-ω)\]]$")  # 5!, n!, (n+1)!, if the text holds no words
 WORD = re.compile(r"[^\W\d_]{2}")
 DECIMAL = re.compile(r"\d[.,]\d{1,40}$")  # 0.333...: digits that go on
@@ -42,9 +42,9 @@ def composed(text: str) -> str:
 
 
 def normal(text: str) -> str:
-    """Return a text in one form: width, ligatures, presentation forms, dashes and quotes, blanks; never case.
+    """Return a text with one form of width, ligatures, presentation forms, dashes, quotes and blanks; case stays.
 
-    That is Unicode's form KC but for what would change the meaning: superscripts (10⁵), subscripts beside a digit
+    That is Unicode's form KC except where it would change the meaning: superscripts (10⁵), subscripts beside a digit
     (10₂) and circled digits (①) stay, and ½ becomes 1/2 with a blank after a whole number. Invisible characters go.
 
     Example:
@@ -73,7 +73,7 @@ def _one_form(character: str) -> str:
 
 
 def fold(text: str, *, case_sensitive: bool, strip_punctuation: bool) -> str:
-    """Fold a text for comparison, as the page of `exact` says; what would leave nothing is not stripped.
+    """Return a text folded for comparison, by the rules of `exact`; marks are kept where nothing else is left.
 
     Example:
         >>> fold(" The  Answer. ", case_sensitive=False, strip_punctuation=True)
@@ -101,7 +101,7 @@ def bare(text: str) -> str:
 
 
 def unwrapped(text: str) -> str:
-    """Return what stands in the quotes or brackets around all of a text, lists too; else the text.
+    """Return the inside of the quotes or brackets around all of a text, lists too; else the text.
 
     Example:
         >>> unwrapped("(a, b)."), unwrapped("a (b)."), unwrapped("x: ,")
@@ -141,7 +141,7 @@ def _unquoted(text: str, *, lists: bool) -> str:
 
 
 def _encloses(inner: str, opening: str, closing: str) -> bool:
-    """Tell whether the first and the last character of a text belong together."""
+    """Return whether the first and the last character of a text belong together."""
     if opening == closing:
         return all(_between_letters(inner, m.start()) for m in re.finditer(re.escape(opening), inner))
     depth = 1
@@ -173,7 +173,7 @@ def _kind(character: str) -> str:
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case; of scripts that write no blanks between words, the characters.
 
-    A word is a run of letters, digits and the marks that belong to them; punctuation and symbols are no words.
+    A word is a run of letters, digits and the marks that belong to them; punctuation and symbols are not words.
 
     Example:
         >>> words("Good 天气！ स्थिति m²")

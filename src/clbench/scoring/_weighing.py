@@ -1,4 +1,4 @@
-"""The rules of exams whose score is no mean, for many weightings of the items at once (`ScorerPlugin.weigh`).
+"""The rules of exams whose score is not a mean, for many weightings of the items at once (`ScorerPlugin.weigh`).
 
 Every function takes scores (items,), parts of the items and weights (draws, items), and returns (draws,); NaN where all
 weights are 0.
@@ -21,7 +21,7 @@ def mean(scores: Floats, weights: Floats) -> Floats:
 
 
 def ratio(above: Floats, below: Floats) -> Floats:
-    """Return above / below, NaN where there is nothing below."""
+    """Return above / below; NaN where below is 0."""
     return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
 
 
@@ -36,14 +36,14 @@ def of_sums(score: Callable[[Sequence[float]], float]) -> Callable[[Floats, Part
 
 
 def micro_f1(scores: Floats, parts: Parts, weights: Floats) -> Floats:
-    """Weigh `_lists.micro_f1`: parts are (right, said, gold)."""
+    """Return `_lists.micro_f1` for each weighting: parts are (right, said, gold)."""
     right, said, gold = (weights @ np.array(parts, dtype=np.float64)).T
     found = ratio(2 * right, said + gold)
     return np.where(np.isnan(found), mean(scores, weights), found)
 
 
 def macro_f1(scores: Floats, parts: Parts, weights: Floats) -> Floats:
-    """Weigh `macro_f1.combine`: parts are (number of the right label, number of the said one)."""
+    """Return `macro_f1.combine` for each weighting: parts are (number of the right label, number of the said one)."""
     labels = sorted({gold for gold, _ in parts})
     gold = np.array([[p[0] == label for label in labels] for p in parts], dtype=np.float64)
     said = np.array([[p[1] == label for label in labels] for p in parts], dtype=np.float64)
@@ -53,7 +53,7 @@ def macro_f1(scores: Floats, parts: Parts, weights: Floats) -> Floats:
 
 
 def chrf(recall_weight: float) -> Callable[[Floats, Parts, Floats], Floats]:
-    """Return `chrf.combine` weighed: parts are (said, reference, common) of every order."""
+    """Return the rule of `chrf.combine`: parts are (said, reference, common) of every order."""
 
     def weigh(scores: Floats, parts: Parts, weights: Floats) -> Floats:
         sums = weights @ np.array(parts, dtype=np.float64)
@@ -69,13 +69,13 @@ def chrf(recall_weight: float) -> Callable[[Floats, Parts, Floats], Floats]:
 
 
 def verdicts(scores: Floats, parts: Parts, weights: Floats) -> Floats:
-    """Weigh `ifeval.combine`: the mean of all parts of all items."""
+    """Return `ifeval.combine` for each weighting: the mean of all parts of all items."""
     sums, counts = np.array([sum(p) for p in parts]), np.array([len(p) for p in parts], dtype=np.float64)
     return ratio(weights @ sums, weights @ counts)
 
 
-def stock(scores: Floats, parts: Parts, weights: Floats) -> Floats:
-    """Weigh `harness.combine`: rolling parts are (nats < 0, ..., bytes), else the mean of the scores."""
+def lm_eval(scores: Floats, parts: Parts, weights: Floats) -> Floats:
+    """Return `harness.combine` for each weighting: by rolling parts (nats < 0, ..., bytes), else the mean score."""
     if not parts or not all(len(p) >= 2 and p[0] < 0 for p in parts):
         return mean(scores, weights)
     nats, size = np.array([p[0] for p in parts]), np.array([p[-1] for p in parts])

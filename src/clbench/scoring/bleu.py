@@ -26,7 +26,7 @@ from clbench.core.language import BLANKLESS, CHINESE, told_by_letters
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
 from clbench.scoring import _weighing
-from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._settings import settings_of, ungradable
 from clbench.scoring._text import composed
 
 DEFAULTS: dict[str, Any] = {"tokenize": "13a"}
@@ -34,20 +34,20 @@ CHOICES = {"tokenize": ("13a", "zh", "char", "intl", "none")}
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer: sentence BLEU in [0, 1]."""
+    """Return the scorer: sentence BLEU in [0, 1]."""
     how = settings_of("bleu", settings, DEFAULTS, CHOICES)
     from sacrebleu.metrics.bleu import BLEU
 
     bleu = BLEU(tokenize=how["tokenize"], effective_order=True)
 
-    def mark(example: Example, answer: Answer) -> Grade:
-        if (grade := unmarkable(example, answer)) is not None:
+    def grade_answer(example: Example, answer: Answer) -> Grade:
+        if (grade := ungradable(example, answer)) is not None:
             return grade
         found = bleu.sentence_score(composed(answer.text), [composed(t) for t in example.targets])
         parts = (*found.counts, *found.totals, found.sys_len, found.ref_len)
         return Grade(example_id=example.id, score=_score(parts), parts=parts)
 
-    return mark
+    return grade_answer
 
 
 def _score(parts: Sequence[float]) -> float:
@@ -66,7 +66,7 @@ def _score(parts: Sequence[float]) -> float:
 
 
 def combine(grades: Sequence[Grade]) -> float:
-    """Give corpus BLEU from the summed counts."""
+    """Return corpus BLEU from the summed counts."""
     return _score([sum(column) for column in zip(*(g.parts for g in grades), strict=True)])
 
 
@@ -78,7 +78,7 @@ def suits(languages: Sequence[str]) -> dict[str, Any]:
 
 
 def doubts(settings: Mapping[str, Any], targets: Sequence[str]) -> str:
-    """Return why the tokenizer does not suit the targets, "" if it does."""
+    """Return why the tokenizer does not suit the targets; "" if it does."""
     tokenize = settings.get("tokenize", DEFAULTS["tokenize"])
     language = told_by_letters(targets)
     wanted = suits([language]).get("tokenize", tokenize)

@@ -19,7 +19,7 @@ from typing import Any
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
 from clbench.scoring import _weighing
-from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._settings import settings_of, ungradable
 from clbench.scoring._text import composed
 
 ORDERS = range(1, 7)
@@ -27,17 +27,17 @@ RECALL_WEIGHT = 2**2  # beta squared
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer: chrF in [0, 1] with the best target."""
+    """Return the scorer: chrF in [0, 1] with the best target."""
     settings_of("chrf", settings, {})
 
-    def mark(example: Example, answer: Answer) -> Grade:
-        if (grade := unmarkable(example, answer)) is not None:
+    def grade_answer(example: Example, answer: Answer) -> Grade:
+        if (grade := ungradable(example, answer)) is not None:
             return grade
         said = _grams(answer.text)
         parts = max((_counts(said, _grams(target)) for target in example.targets), key=_score)
         return Grade(example_id=example.id, score=_score(parts), parts=parts)
 
-    return mark
+    return grade_answer
 
 
 def _grams(text: str) -> list[Counter[str]]:
@@ -61,7 +61,7 @@ def _score(parts: Sequence[float]) -> float:
 
 
 def combine(grades: Sequence[Grade]) -> float:
-    """Give corpus chrF from the summed counts."""
+    """Return corpus chrF from the summed counts."""
     return _score([sum(column) for column in zip(*(g.parts for g in grades), strict=True)])
 
 

@@ -1,11 +1,11 @@
 """Does a model-written program pass its tests? Run in a sandbox, one program at a time (pass@1 for greedy answers).
 
 `Example.check` is JSON in the form of HumanEval {prompt, entry_point, test} or of MBPP {test_list, test_setup_code,
-challenge_test_list}. What counts as the program of an answer is told in `clbench.scoring._program`: in short, the
+challenge_test_list}. `clbench.scoring._program` says what counts as the program of an answer: in short, the
 continuation of the prompt where the answer begins with one, else the first piece of code, fenced ones before others,
 that defines what the tests ask for.
 
-The score is 1 or 0. `seconds` is time of the processor, so that a busy machine changes nothing; a program that sleeps
+The score is 1 or 0. `seconds` is processor time, so that a busy machine changes nothing; a program that sleeps
 is ended after several times that. Source: Chen et al. 2021, "Evaluating Large Language Models Trained on Code",
 arXiv:2107.03374; Austin et al. 2021, "Program Synthesis with Large Language Models", arXiv:2108.07732.
 """
@@ -28,11 +28,11 @@ DEFAULTS: dict[str, Any] = {"seconds": 5.0, "memory_mb": 512}
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer: 1 if every test passes within `seconds` of processor time and `memory_mb`, else 0."""
+    """Return the scorer: 1 if every test passes within `seconds` of processor time and `memory_mb`, else 0."""
     how = settings_of("code", settings, DEFAULTS)
     limits = Limits(float(how["seconds"]), int(how["memory_mb"]) << 20)
 
-    def mark(example: Example, answer: Answer) -> Grade:
+    def grade_answer(example: Example, answer: Answer) -> Grade:
         if answer.finish == "error":
             return Grade(example_id=example.id, score=None, note=f"no answer: {answer.text[:200]}")
         if not example.check:
@@ -45,16 +45,16 @@ def build(settings: Mapping[str, Any]) -> Scorer:
         note = f"{outcome.note} [sandbox: {outcome.level}]" if outcome.note else f"[sandbox: {outcome.level}]"
         return Grade(example_id=example.id, score=float(outcome.passed), note=_encodable(note))
 
-    return mark
+    return grade_answer
 
 
 def _encodable(text: str) -> str:
-    """Replace lone surrogates, which no file can hold."""
+    """Return a text without lone surrogates, which no file can hold."""
     return text.encode("utf-8", "replace").decode()
 
 
 def trial_of(check: Mapping[str, Any], solutions: Sequence[str] = ()) -> Trial:
-    """Give the tests of a question in either form; `solutions` tell which names a program is to define."""
+    """Return the tests of a question in either form; `solutions` show which names a program must define."""
     if "test" in check:
         name = str(check["entry_point"])
         # With a body that does nothing, the prompt gives the tests its helpers and imports.
@@ -64,13 +64,13 @@ def trial_of(check: Mapping[str, Any], solutions: Sequence[str] = ()) -> Trial:
 
 
 def _defined(source: str) -> list[str]:
-    """Give the functions that a program defines at its top level."""
+    """Return the functions that a program defines at its top level."""
     tree = parsed(source)
     return [n.name for n in tree.body if isinstance(n, ast.FunctionDef)] if tree else []
 
 
 def program_of(text: str, check: Mapping[str, Any]) -> str:
-    r"""Find the program in an answer.
+    r"""Return the program in an answer.
 
     Example:
         >>> check = {"prompt": "import math\ndef half(x):\n    'Halve.'\n", "entry_point": "half", "test": ""}
@@ -88,7 +88,7 @@ def program_of(text: str, check: Mapping[str, Any]) -> str:
 
 
 def _called(check: Mapping[str, Any]) -> frozenset[str]:
-    """Give the names that the tests read and nobody else binds: what the program is to define."""
+    """Return the names that the tests read and do not bind: the program must define them."""
     read: set[str] = set()
     bound = set(vars(builtins))
     for source in (check.get("test_setup_code") or "", *(check.get("test_list") or ())):
@@ -102,7 +102,7 @@ def _called(check: Mapping[str, Any]) -> frozenset[str]:
 
 
 _SPECIMEN = Specimen(
-    asked="Write a function that doubles a number.",
+    prompt="Write a function that doubles a number.",
     targets=("def twice(x):\n    return 2 * x\n",),
     wrong="def twice(x):\n    return x\n",
     check=json.dumps({"test_list": ["assert twice(2) == 4", "assert twice(-1) == -2"]}),

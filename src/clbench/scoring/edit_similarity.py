@@ -7,7 +7,7 @@ good; 0 where no character is common. The best target counts; the score of the e
 exact match (1 or 0), compared as lists of words.
 
 As in CodeXGLUE, texts are stripped at both ends, `<NUM_LIT>` is read as 0, `<STR_LIT>` and `<CHAR_LIT>` as
-nothing, `<STR_LIT:x>` as x; a text of which nothing would be left stays as it is. At most 4,000 characters of a
+nothing, `<STR_LIT:x>` as x; a text that would become empty stays as it is. At most 4,000 characters of a
 text are compared, in Unicode's form C.
 
 Source: Lu et al. 2021, CodeXGLUE, "line-level code completion" (Py150); Hyyro 2004 for the bit-parallel
@@ -23,7 +23,7 @@ from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._settings import settings_of, ungradable
 from clbench.scoring._text import composed
 
 LONGEST = 4000  # characters: the work is quadratic
@@ -31,21 +31,21 @@ LITERAL = re.compile(r"<(?:STR|NUM|CHAR)_LIT:(.*?)>", re.DOTALL)
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer: edit similarity in [0, 1] with the best target."""
+    """Return the scorer: edit similarity in [0, 1] with the best target."""
     settings_of("edit_similarity", settings, {})
 
-    def mark(example: Example, answer: Answer) -> Grade:
-        if (grade := unmarkable(example, answer)) is not None:
+    def grade_answer(example: Example, answer: Answer) -> Grade:
+        if (grade := ungradable(example, answer)) is not None:
             return grade
         said, golds = literals(answer.text), [literals(t) for t in example.targets]
         exact = float(any(said.split() == gold.split() for gold in golds))
         return Grade(example_id=example.id, score=max(similarity(said, gold) for gold in golds), parts=(exact,))
 
-    return mark
+    return grade_answer
 
 
 def literals(code: str) -> str:
-    """Put values for the placeholders of Py150.
+    """Return code with values for the placeholders of Py150.
 
     Example:
         >>> literals(" x = '<STR_LIT:hi>' + <NUM_LIT> ")
@@ -57,7 +57,7 @@ def literals(code: str) -> str:
 
 
 def similarity(a: str, b: str) -> float:
-    """Give 2 M / (|a| + |b|), 0 for two empty texts.
+    """Return 2 M / (|a| + |b|), 0 for two empty texts.
 
     Example:
         >>> similarity("kitten", "sitting")

@@ -30,7 +30,7 @@ BOLD = re.compile(r"\s*(\*{1,3}|_{2})")
 
 
 def read(text: str) -> Items:
-    r"""Read a list of entities.
+    r"""Return the entities of a list, each with its count.
 
     Example:
         >>> sorted(read("PER: Ann Lee；\n* loc： Rome.\nThat is all").items())
@@ -47,7 +47,7 @@ def read(text: str) -> Items:
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer: F1 of the (type, span) multiset, in [0, 1]."""
+    """Return the scorer: F1 of the (type, span) multiset, in [0, 1]."""
     settings_of("entity_f1", settings, {})
     return lambda example, answer: grade(example, answer, read)
 

@@ -8,7 +8,7 @@ Both texts are brought into one form, by these rules and no others:
     invisible characters go (U+200B, U+00AD, ...)   `co-op` with U+00AD, `coop`
     composed letters, width, ligatures, fonts       `Ａ１`, `A1`; `ﬁn`, `fin`        `é`, `e`
     signs of several characters                     `…`, `...`; `℃`, `°C`; `㎡`, `m²`  `°C`, `C`
-    superscripts are no digits, circles neither                                      `10⁵`, `105`; `m²`, `m2`; `①`, `1`
+    superscripts and circled digits stay                                             `10⁵`, `105`; `m²`, `m2`; `①`, `1`
     fractions                                       `½`, `1/2`; `1½`, `1 1/2`        `½`, `12`
     subscripts after a letter are digits            `H₂O`, `H2O`                     `10₂`, `102`; `log₂8`, `log28`
     hyphen, minus and en dash are `-`               `−5`, `–5`, `-5`                 `-5`, `5`
@@ -28,7 +28,7 @@ All other signs are a part of the answer, at its ends as well: + - ~ ≈ < > = %
 `1,000` and `1000`, `3.0` and `3`, `+5` and `5` are two answers each (`numeric` compares values). What would leave
 nothing is not stripped: `{}` and `[]`, `?` and `!` differ.
 
-Where the question offers choices, an answer stands for the choice that it equals but for blanks at its ends, else for
+If the question offers choices, an answer stands for the choice that it equals but for blanks at its ends, else for
 the only one that it equals when folded, with its case first: choices that differ in case alone (mW, MW) stay two
 answers, and `mW.` is the first of them.
 
@@ -43,22 +43,22 @@ from typing import Any
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
 from clbench.scoring._choice import accepted, folds
-from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._settings import settings_of, ungradable
 
 DEFAULTS: dict[str, Any] = {"case_sensitive": False, "strip_punctuation": True}
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer: 1 if the answer equals a target, else 0."""
+    """Return the scorer: 1 if the answer equals a target, else 0."""
     ways = folds(**settings_of("exact", settings, DEFAULTS))
 
-    def mark(example: Example, answer: Answer) -> Grade:
-        if (grade := unmarkable(example, answer)) is not None:
+    def grade_answer(example: Example, answer: Answer) -> Grade:
+        if (grade := ungradable(example, answer)) is not None:
             return grade
         right = accepted(example, answer.text, ways)
         return Grade(example_id=example.id, score=float(right))
 
-    return mark
+    return grade_answer
 
 
 PLUGIN = ScorerPlugin(build=build, version=2, about="exact match with any accepted answer")

@@ -1,10 +1,10 @@
 """IFEval: does an answer follow the instructions that can be verified?
 
 `Example.check` is JSON {instruction_id_list, kwargs}. Level "prompt": all of a prompt's instructions; "instruction":
-each by itself, over all prompts together. Mode "loose" accepts an answer if it would do without its first line, its
+each by itself, over all prompts together. Mode "loose" accepts an answer if it obeys without its first line, its
 last line, or its asterisks. `group` looks at some instructions only: "format" (form, punctuation, case, beginning and
 end), "content" (keywords, language, length, parts that must be there), or "combined" (prompts with more than one
-instruction, and those of two answers or a repeated prompt); a prompt without any is not marked.
+instruction, and those of two answers or a repeated prompt); a prompt without any is not graded.
 
 Source: Zhou et al. 2023, "Instruction-Following Evaluation for Large Language Models", arXiv:2311.07911, sec. 2.2.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade
 from clbench.scoring import _weighing
-from clbench.scoring._instructions import followed
+from clbench.scoring._instructions import obeys
 from clbench.scoring._settings import clip, settings_of
 
 DEFAULTS: dict[str, Any] = {"mode": "strict", "level": "prompt", "group": "all"}
@@ -32,10 +32,10 @@ CONTENT = ("keywords", "language", "length_constraints", "detectable_content")
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer; `parts` are the verdicts that the exam's score is the mean of."""
+    """Return the scorer; `parts` are the verdicts whose mean is the exam's score."""
     how = settings_of("ifeval", settings, DEFAULTS, CHOICES)
 
-    def mark(example: Example, answer: Answer) -> Grade:
+    def grade_answer(example: Example, answer: Answer) -> Grade:
         if answer.finish == "error":
             return Grade(example_id=example.id, score=None, note=f"no answer: {answer.text[:200]}")
         if not example.check:
@@ -47,7 +47,7 @@ def build(settings: Mapping[str, Any]) -> Scorer:
             return Grade(example_id=example.id, score=None, note=f"no instruction of group {how['group']!r}")
         try:
             loose = how["mode"] == "loose"
-            verdicts = [(k, followed(k, arguments, clip(answer.text), loose=loose)) for k, arguments in wanted]
+            verdicts = [(k, obeys(k, arguments, clip(answer.text), loose=loose)) for k, arguments in wanted]
         except KeyError as error:
             return Grade(example_id=example.id, score=None, note=f"instruction without {error}")
         values = [float(v) for _, v in verdicts]
@@ -55,11 +55,11 @@ def build(settings: Mapping[str, Any]) -> Scorer:
         failed = ", ".join(k for k, v in verdicts if not v)
         return Grade(example_id=example.id, score=sum(parts) / len(parts), parts=tuple(parts), note=failed)
 
-    return mark
+    return grade_answer
 
 
 def in_group(pairs: Sequence[tuple[str, Any]], group: str) -> list[tuple[str, Any]]:
-    """Give the instructions of a prompt that a group looks at.
+    """Return the instructions of a prompt that a group looks at.
 
     Example:
         >>> asked = [("punctuation:no_comma", {}), ("keywords:existence", {"keywords": ["a"]})]
@@ -77,13 +77,13 @@ def in_group(pairs: Sequence[tuple[str, Any]], group: str) -> list[tuple[str, An
 
 
 def combine(grades: Sequence[Grade]) -> float:
-    """Give the mean of all verdicts."""
+    """Return the mean of all verdicts."""
     parts = [part for grade in grades for part in grade.parts]
     return sum(parts) / len(parts)
 
 
 _SPECIMEN = Specimen(
-    asked="Say hello in capital words. Wrap it in quotation marks, and use no commas.",
+    prompt="Say hello in capital words. Wrap it in quotation marks, and use no commas.",
     targets=('"HELLO TO YOU"',),
     wrong="hello, you",
     check=json.dumps(

@@ -7,7 +7,7 @@
     count            share of the numbers in the answer that are right
     code_sim         difflib's ratio of the first line of code, in whole percents
 
-`first_line` looks at the first line of the answer alone, as LongBench does for its few-shot sets (trec, triviaqa,
+`first_line` grades the first line of the answer alone, as LongBench does for its few-shot sets (trec, triviaqa,
 samsum, lsht). Source: Bai et al. 2024, "LongBench: A Bilingual, Multitask Benchmark for Long Context Understanding",
 ACL, arXiv:2308.14508, metrics.py (MIT); ROUGE-L: Lin 2004.
 """
@@ -24,7 +24,7 @@ from typing import Any
 from clbench.core.errors import SpecError
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._settings import clip, settings_of, unmarkable
+from clbench.scoring._settings import clip, settings_of, ungradable
 
 DEFAULTS: dict[str, Any] = {"metric": "qa_f1", "first_line": False}
 ZH_MARKS = (
@@ -35,12 +35,12 @@ Measure = Callable[[str, str, Sequence[str]], float]
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer for one of the measures."""
+    """Return the scorer for one of the measures."""
     how = settings_of("longbench", settings, DEFAULTS, {"metric": tuple(MEASURES)})
     measure = MEASURES[how["metric"]]
 
-    def mark(example: Example, answer: Answer) -> Grade:
-        if (grade := unmarkable(example, answer)) is not None:
+    def grade_answer(example: Example, answer: Answer) -> Grade:
+        if (grade := ungradable(example, answer)) is not None:
             return grade
         text = clip(answer.text)
         text = text.lstrip("\n").split("\n")[0] if how["first_line"] else text
@@ -49,14 +49,14 @@ def build(settings: Mapping[str, Any]) -> Scorer:
         score = max(measure(said, target, example.choices) for target in example.targets)
         return Grade(example_id=example.id, score=min(max(score, 0.0), 1.0))
 
-    return mark
+    return grade_answer
 
 
 # --- words ----------------------------------------------------------------------------------------------------
 
 
-def cut(text: str) -> list[str]:
-    """Cut Chinese into words.
+def chinese_words(text: str) -> list[str]:
+    """Return the words of a Chinese text, as jieba cuts it.
 
     Raises:
         SpecError: jieba is not installed.
@@ -81,7 +81,7 @@ def _english(text: str) -> list[str]:
 
 def _chinese(text: str) -> list[str]:
     drop = set(string.punctuation + ZH_MARKS)
-    words = ("".join("".join(c for c in word.lower() if c not in drop).split()) for word in cut(text))
+    words = ("".join("".join(c for c in word.lower() if c not in drop).split()) for word in chinese_words(text))
     return [word for word in words if word]
 
 
@@ -97,7 +97,7 @@ def _f1(said: Sequence[str], wanted: Sequence[str]) -> float:
 
 
 def rouge_l(said: str, wanted: str) -> float:
-    """Give ROUGE-L as the `rouge` package does: sentences end at full stops, and different words count once.
+    """Return ROUGE-L as the `rouge` package does: sentences end at full stops, and different words count once.
 
     Example:
         >>> round(rouge_l("the cat sat. it ran", "the cat ran. it sat"), 3)
@@ -117,7 +117,7 @@ def _sentences(text: str) -> list[list[str]]:
 
 
 def _subsequence(x: Sequence[str], y: Sequence[str]) -> list[str]:
-    """Give a longest common subsequence; among equals the one that the package finds."""
+    """Return a longest common subsequence; among equals the one that the package finds."""
     table = [[0] * (len(y) + 1) for _ in range(len(x) + 1)]
     for i, a in enumerate(x, 1):
         for j, b in enumerate(y, 1):
@@ -169,7 +169,7 @@ MEASURES: dict[str, Measure] = {
     "qa_f1": lambda said, wanted, _: _f1(_english(said), _english(wanted)),
     "qa_f1_zh": lambda said, wanted, _: _f1(_chinese(said), _chinese(wanted)),
     "rouge": lambda said, wanted, _: rouge_l(said, wanted),
-    "rouge_zh": lambda said, wanted, _: rouge_l(" ".join(cut(said)), " ".join(cut(wanted))),
+    "rouge_zh": lambda said, wanted, _: rouge_l(" ".join(chinese_words(said)), " ".join(chinese_words(wanted))),
     "classification": _classification,
     "retrieval": _numbered(r"Paragraph (\d+)"),
     "retrieval_zh": _numbered(r"段落(\d+)"),

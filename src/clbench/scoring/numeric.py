@@ -5,12 +5,12 @@ Numbers are read as the language writes them (setting `language`, filled in from
 - Decimal and grouping marks. Where the decimal mark is a point (English, Chinese, Japanese, ...): `1,234.5`. Where it
   is a comma (German, French, Spanish, Russian, ...): `1.234,5`, `16,00 €`, `1 234`. In every language: `1'234`,
   `1_234`, groups with thin or hard blanks, and what two different marks or a repeated one decide (`1.234,5`,
-  `1,234,567`); a point that can group nothing (`3.5`) is decimal. `3,5` in English is no number, and not two either.
+  `1,234,567`); a point that can group nothing (`3.5`) is decimal. `3,5` in English is not a number, nor is it two.
 - Signs: `-3`, `−3`, `–3`, `minus 3` (`moins 3`, `menos 3`, `минус 3`, `マイナス3`), `+3`, `-$5`; a sign counts only
   where no letter or digit stands before it (`7-5` and `3–5` hold two numbers each), and no blank behind it unless `=`,
-  `(` or `:` is before it. Digits that follow a letter are no number (`CO2`).
+  `(` or `:` is before it. Digits that follow a letter are not a number (`CO2`).
 - Powers and fractions: `1e-3`, `10^5`, `10⁵`, `1.5 × 10^5`, `3/4`, `1 3/4`, `½`, `\frac{3}{4}`, `\frac34`; the 2 of
-  `m²` is none.
+  `m²` is not a number.
 - Sizes: `1 million` (English, German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish, Norwegian, Polish,
   Czech, Romanian, Hungarian, Finnish, Greek, Turkish, Indonesian, Vietnamese, Russian, Ukrainian, Arabic, Persian,
   Hebrew, Hindi, Marathi, Bengali, Urdu and Thai words, of their own long or short scale), `5k` and `$5m` in English;
@@ -18,13 +18,13 @@ Numbers are read as the language writes them (setting `language`, filled in from
 - Digits of every script; `٣٫٥` and `١٬٢٣٤` with Arabic marks. Money: `$5`, `Rp1.500`, `-₺5`.
 - Percentages: `25%`, `%25`, `25 प्रतिशत`, `百分之25` equal both 25 and 0.25, since data sets write either; `5‰` alike.
 - Chinese numerals, in a text without figures, where they would otherwise be mistaken for articles: 三万五千, 二〇二四,
-  百分之五, 三点五, 五分之三, 零下五; 一定 or 十分 (words) and 三四 (three or four) are no numbers. In Japanese
+  百分之五, 三点五, 五分之三, 零下五; 一定 or 十分 (words) and 三四 (three or four) are not numbers. In Japanese
   千五百 is 1,500, and 三百二 is 302 (in Chinese it is short for 320).
 
 What looks like a number and cannot be read in one way only is not guessed: `3,5` and `1 234` in English (`1 000` is
 read), `1.234` in French, dates, clock times and ratios (`3:00`), versions (`1.2.3`), roots and multiples of π, 5兆
-in Chinese, more than 40 digits. If the place that is asked for (the last, the first) holds such a one, the answer
-scores 0 with a note. A target whose place holds none that can be read (`Friday` in NumGLUE; `3:00`) is compared as
+in Chinese, more than 40 digits. If the last (or first) number is of this kind, the answer
+scores 0 with a note. A target without a number that can be read there (`Friday` in NumGLUE; `3:00`) is compared as
 text, as `exact` does.
 
 Settings: `which`: "last" (default) or "first"; `tolerance`: largest absolute difference that is still equal,
@@ -48,7 +48,7 @@ from clbench.core.language import CODES
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade
 from clbench.scoring._number import COMMA, Found, numbers
-from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._settings import settings_of, ungradable
 from clbench.scoring._text import fold
 
 DEFAULTS: dict[str, Any] = {"which": "last", "tolerance": 0.0, "language": "en", "targets": ""}
@@ -58,7 +58,7 @@ CHOICES = {"which": ("first", "last"), "language": CODES, "targets": CODES | {""
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer: 1 if the number equals a target's, else 0.
+    """Return the scorer: 1 if the number equals a target's, else 0.
 
     Raises:
         SpecError: A setting is unknown or wrong; the tolerance is negative or not finite.
@@ -69,8 +69,8 @@ def build(settings: Mapping[str, Any]) -> Scorer:
     place, language, tolerance = (-1 if how["which"] == "last" else 0), how["language"], Fraction(how["tolerance"])
     written = how["targets"] or language
 
-    def mark(example: Example, answer: Answer) -> Grade:
-        if (grade := unmarkable(example, answer)) is not None:
+    def grade_answer(example: Example, answer: Answer) -> Grade:
+        if (grade := ungradable(example, answer)) is not None:
             return grade
         found = _at(place, answer.text, language)
         said = found.readings if found else ()
@@ -83,7 +83,7 @@ def build(settings: Mapping[str, Any]) -> Scorer:
         )
         return Grade(example_id=example.id, score=float(right), note="" if said or right else _missing(found, language))
 
-    return mark
+    return grade_answer
 
 
 def _missing(found: Found | None, language: str) -> str:
@@ -114,15 +114,15 @@ def suits(languages: Sequence[str]) -> dict[str, Any]:
 
 
 def doubts(settings: Mapping[str, Any], targets: Sequence[str]) -> str:
-    """Return what in the targets the settings cannot read, or may read wrongly (5,600 in German); "" if nothing."""
+    """Return what the settings cannot read in the targets, or may read wrongly (5,600 in German); "" if nothing."""
     how = settings_of("numeric", settings, DEFAULTS, CHOICES)
     place, language = (-1 if how["which"] == "last" else 0), how["targets"] or how["language"]
     found = [f for t in targets if (f := _at(place, t, language)) is not None]
     whose = f"of {len(targets)} targets hold what"
     if odd := [f.text for f in found if not f.readings]:
-        mark = "comma" if language in COMMA else "point"
+        sign = "comma" if language in COMMA else "point"
         return (
-            f"{len(odd)} {whose} cannot be read as one number with the decimal {mark} of language {language}, such as "
+            f"{len(odd)} {whose} cannot be read as one number with the decimal {sign} of language {language}, such as "
             f"{odd[0][:40]!r}; they are compared as texts; about.language, or settings: {{targets: CODE}}, says another"
         )
     commas = [f.text for f in found if "," in f.text] if language in COMMA and not how["targets"] else []

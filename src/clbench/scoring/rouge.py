@@ -2,7 +2,7 @@
 
 Words are runs of letters and digits of any script, with the marks that belong to them, in lower case; scripts that
 write no blanks between words (Chinese, Japanese, Thai, ...) count by character. Full-width forms and composed letters
-are one with their plain forms; punctuation and symbols, Chinese ones too, are no words, so -5 and 5 are one (`exact`
+are one with their plain forms; punctuation and symbols, Chinese ones too, are not words, so -5 and 5 are one (`exact`
 and `numeric` tell them apart). On texts of ASCII these are the words of rouge-score. Two texts without words (`…`, an
 emoji) score 1 where they are equal, else 0. At most 4,000 words of a text are compared.
 
@@ -16,14 +16,14 @@ from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._settings import clip, settings_of, unmarkable
+from clbench.scoring._settings import clip, settings_of, ungradable
 from clbench.scoring._text import normal, words
 
 LONGEST = 4000  # words; the subsequence is quadratic, and a runaway answer must not stall a run
 
 
 class Tokenizer:
-    """Splits into words, as the rouge-score package asks for it."""
+    """A tokenizer in the form that the rouge-score package asks for."""
 
     def tokenize(self, text: str) -> list[str]:
         """Return the words of a text.
@@ -36,19 +36,19 @@ class Tokenizer:
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer: ROUGE-L F1 in [0, 1] with the best target."""
+    """Return the scorer: ROUGE-L F1 in [0, 1] with the best target."""
     settings_of("rouge", settings, {})
     from rouge_score.rouge_scorer import RougeScorer
 
     rouge: Any = RougeScorer(["rougeL"], use_stemmer=False, tokenizer=Tokenizer())
 
-    def mark(example: Example, answer: Answer) -> Grade:
-        if (grade := unmarkable(example, answer)) is not None:
+    def grade_answer(example: Example, answer: Answer) -> Grade:
+        if (grade := ungradable(example, answer)) is not None:
             return grade
         best = max(_alike(rouge, target, answer.text) for target in example.targets)
         return Grade(example_id=example.id, score=best)
 
-    return mark
+    return grade_answer
 
 
 def _alike(rouge: Any, target: str, said: str) -> float:

@@ -16,8 +16,8 @@ orders) but for 0/0; `evaluate` differs in how it counts repeated n-grams that w
 perfect answer falls below 1.
 
 The source is the last user message of the prompt. Settings: `strip_before`, `strip_after`: the instruction's
-own words; what stands up to and including the first occurrence of the one, and from the last occurrence of the
-other on, is no part of the source (a prompt without them cannot be marked). `tokenize`: as for `bleu`, by
+own words; what stands up to and including the first occurrence of the first, and from the last occurrence of the
+second on, is not part of the source (a prompt without them cannot be graded). `tokenize`: as for `bleu`, by
 the card's language; texts are lower-cased first, in Unicode's form C.
 
 Source: Xu, Napoles, Pavlick, Chen, Callison-Burch 2016, "Optimizing Statistical Machine Translation for Text
@@ -32,7 +32,7 @@ from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._settings import settings_of, ungradable
 from clbench.scoring._text import composed
 from clbench.scoring.bleu import CHOICES, doubts, suits
 
@@ -42,7 +42,7 @@ Grams = Counter[tuple[str, ...]]
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer: SARI in [0, 1]."""
+    """Return the scorer: SARI in [0, 1]."""
     how = settings_of("sari", settings, DEFAULTS, CHOICES)
     from sacrebleu.metrics.bleu import BLEU
 
@@ -51,8 +51,8 @@ def build(settings: Mapping[str, Any]) -> Scorer:
     def tokens(text: str) -> list[str]:
         return tokenizer(composed(text).lower()).split()
 
-    def mark(example: Example, answer: Answer) -> Grade:
-        if (grade := unmarkable(example, answer)) is not None:
+    def grade_answer(example: Example, answer: Answer) -> Grade:
+        if (grade := ungradable(example, answer)) is not None:
             return grade
         source = source_of(example, how["strip_before"], how["strip_after"])
         if source is None:
@@ -63,11 +63,11 @@ def build(settings: Mapping[str, Any]) -> Scorer:
         score = sari(tokens(source), said, [tokens(t) for t in example.targets]) if said else 0.0
         return Grade(example_id=example.id, score=score)
 
-    return mark
+    return grade_answer
 
 
 def source_of(example: Example, before: str, after: str) -> str | None:
-    """Give what was to be simplified; None if there is no user message, or it lacks a marker."""
+    """Return what was to be simplified; None if there is no user message, or it lacks a marker."""
     asked = next((m.content for m in reversed(example.prompt) if m.role == "user"), None)
     if asked is None or before not in asked:
         return None
@@ -78,7 +78,7 @@ def source_of(example: Example, before: str, after: str) -> str | None:
 
 
 def sari(source: Sequence[str], said: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Give SARI of tokens, in [0, 1]."""
+    """Return SARI of tokens, in [0, 1]."""
     return sum(_order(source, said, references, n) for n in ORDERS) / len(ORDERS)
 
 
@@ -98,8 +98,8 @@ def _grams(tokens: Sequence[str], n: int) -> Grams:
     return Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else 1.0
+def _ratio(part: float, total: float) -> float:
+    return part / total if total else 1.0
 
 
 def _f1(right: float, said: float, gold: float) -> float:

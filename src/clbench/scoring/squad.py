@@ -2,7 +2,7 @@
 
 `language: en` (default): texts are lower-cased, stripped of ASCII punctuation, of the words a, an, the, and of
 extra blanks; F1 = 2 c / (|a| + |b|), c the words in common (as multisets). SQuAD v1.1. By this rule -5 and 5, 3.5
-and 35 are equal; a task of such answers is better marked by `exact` or `numeric`.
+and 35 are equal; a task of such answers is better graded by `exact` or `numeric`.
 
 `language: zh`: Chinese characters count one by one, other text by words (3.5 and can't are one, end punctuation
 is its own); marks of CMRC's list are dropped. F1 = 2 m / (|a| + |b|), m the longest run of tokens in common (a
@@ -14,8 +14,8 @@ that language (es, de, vi, ar; no others are known to it). Characters of scripts
 Thai, ...) count one by one, as MLQA's do for Chinese; so do the syllables of Korean, as in KorQuAD 1.0.
 
 The language comes from the card's `about.language` unless the settings name it. Texts are in Unicode's form C. Both
-figures are in [0, 1], high is good; the best target counts for each; the score of the exam is the mean. A text of
-which normalising leaves nothing (the answer "A") is compared as it is, where the scripts would give 0.
+figures are in [0, 1], high is good; the best target counts for each; the score of the exam is the mean. A text
+that normalising would empty (the answer "A") is compared as it is, where the scripts would give 0.
 
 Source: Rajpurkar et al. 2016; Cui et al. 2019, "A Span-Extraction Dataset for Chinese Machine Reading
 Comprehension"; Lewis et al. 2020, "MLQA: Evaluating Cross-lingual Extractive Question Answering"; Lim et al. 2019,
@@ -37,7 +37,7 @@ from clbench.core.keys import normal_text
 from clbench.core.language import BLANKLESS, CHINESE, CODES, script, told_by_letters
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._settings import settings_of, unmarkable
+from clbench.scoring._settings import settings_of, ungradable
 from clbench.scoring._text import composed
 
 DEFAULTS: dict[str, Any] = {"language": "en"}
@@ -63,7 +63,7 @@ TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Rule:
-    """How texts of a language are compared: folded, split, and what two of them have in common."""
+    """How texts of a language are compared: how they are folded and split, and what two of them have in common."""
 
     fold: Callable[[str], str]
     split: Callable[[str], list[str]]
@@ -80,22 +80,22 @@ def rule_of(language: str) -> Rule:
 
 
 def build(settings: Mapping[str, Any]) -> Scorer:
-    """Make the scorer: F1 in [0, 1] with the best target; parts is (exact match,)."""
+    """Return the scorer: F1 in [0, 1] with the best target; parts is (exact match,)."""
     rule = rule_of(settings_of("squad", settings, DEFAULTS, CHOICES)["language"])
 
-    def mark(example: Example, answer: Answer) -> Grade:
-        if (grade := unmarkable(example, answer)) is not None:
+    def grade_answer(example: Example, answer: Answer) -> Grade:
+        if (grade := ungradable(example, answer)) is not None:
             return grade
         said, golds = _kept(answer.text, rule.fold), [_kept(target, rule.fold) for target in example.targets]
         exact = float(any(said == gold for gold in golds) and said != "")
         score = max(_f1(rule.split(said), rule.split(gold), rule.common) for gold in golds)
         return Grade(example_id=example.id, score=score, parts=(exact,))
 
-    return mark
+    return grade_answer
 
 
 def english(text: str) -> str:
-    """Normalise as the script of SQuAD v1.1 does.
+    """Return a text normalised as the script of SQuAD v1.1 does.
 
     Example:
         >>> english(" The  quick, brown fox's.")
@@ -105,7 +105,7 @@ def english(text: str) -> str:
 
 
 def chinese(text: str) -> str:
-    """Normalise as the script of CMRC 2018 does.
+    """Return a text normalised as the script of CMRC 2018 does.
 
     Example:
         >>> chinese("《红楼梦》，Vol. 2")
@@ -115,7 +115,7 @@ def chinese(text: str) -> str:
 
 
 def other(text: str, language: str) -> str:
-    """Normalise as the script of MLQA does.
+    """Return a text normalised as the script of MLQA does.
 
     Example:
         >>> other("Das «Haus».", "de"), other("la casa", "es"), other("la casa", "fr")
@@ -162,7 +162,7 @@ def suits(languages: Sequence[str]) -> dict[str, Any]:
 
 
 def doubts(settings: Mapping[str, Any], targets: Sequence[str]) -> str:
-    """Return why the rule does not suit the targets, "" if it does."""
+    """Return why the rule does not suit the targets; "" if it does."""
     language, seen = settings.get("language", DEFAULTS["language"]), told_by_letters(targets)
     if seen not in ONE_BY_ONE or language in ONE_BY_ONE:
         return ""

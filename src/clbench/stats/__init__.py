@@ -1,1 +1,1 @@
-"""Statistics: intervals, paired tests and their corrections stand here."""
+"""Statistics: intervals, paired tests and their corrections."""

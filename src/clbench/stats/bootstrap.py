@@ -1,4 +1,4 @@
-"""Resampling of items: all rows of a matrix are drawn together, since they ask the same questions."""
+"""Resampling of items: all rows of a matrix share their samples, since they ask the same questions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clbench.core.keys import rng
-from clbench.stats.effect import UNSEEN, Places, robust
+from clbench.stats.effect import UNSEEN, ClusterIds, clusters, robust
 from clbench.stats.intervals import half_width, wilson_at
-from clbench.stats.paired import clusters
 from clbench.stats.quantiles import normal_quantile, t_quantile
 
 Floats = NDArray[np.float64]
 ENOUGH = 60.0  # degrees of freedom that some hundred samples are worth: t is 2.00
-LEAST_P = 1e-9  # smaller ones are not told apart
+LEAST_P = 1e-9  # a smaller p is reported as this
 SHARE = (0.0, 1.0)
 ANY = (-math.inf, math.inf)
 
@@ -39,37 +38,37 @@ UNKNOWN = Interval(math.nan, math.nan)
 
 
 def item_weights(purpose: str, items: int, draws: int, groups: Sequence[Hashable] | None = None) -> Floats:
-    """Draw how often each item occurs in each bootstrap sample, shape (draws, items).
+    """Return how often each item occurs in each bootstrap sample, shape (draws, items).
 
-    With groups whole groups are drawn. The chance comes from `purpose`, so whoever names the same
-    exam gets the same samples: differences between runs, rows and methods on it are then paired by themselves.
+    With groups, whole groups are drawn. The randomness comes from `purpose`, so that the same exam always gets the same
+    samples: differences between runs, rows and methods on it are then paired.
 
     Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
     """
-    chance = rng(0, draws, f"bootstrap {purpose}")
-    places = clusters(groups, items)
-    num = items if places is None else int(places.max()) + 1
-    counts = chance.multinomial(num, np.full(num, 1 / num), size=draws).astype(np.float64)
-    return counts if places is None else counts[:, places]
+    generator = rng(0, draws, f"bootstrap {purpose}")
+    cluster_ids = clusters(groups, items)
+    num = items if cluster_ids is None else int(cluster_ids.max()) + 1
+    counts = generator.multinomial(num, np.full(num, 1 / num), size=draws).astype(np.float64)
+    return counts if cluster_ids is None else counts[:, cluster_ids]
 
 
 def row_draws(scores: Floats, weights: Floats) -> Floats:
-    """Give the mean of every row in every bootstrap sample, shape (draws, rows).
+    """Return the mean of every row in every bootstrap sample, shape (draws, rows).
 
     Args:
-        scores: Shape (rows, items); NaN was not asked or could not be marked, and stays out of the mean.
+        scores: Shape (rows, items); NaN was not asked or could not be graded, and stays out of the mean.
         weights: Of `item_weights`, shape (draws, items).
 
     Returns:
-        NaN for rows without a score, and in samples that drew none of the marked ones.
+        NaN for rows without a score, and in samples that drew no graded item.
 
     Example:
         >>> row_draws(np.array([[0.0, 1.0], [np.nan, np.nan]]), np.array([[2.0, 0.0], [1.0, 1.0]])).tolist()
         [[0.0, nan], [0.5, nan]]
     """
-    marked = ~np.isnan(scores)
-    totals = weights @ marked.T.astype(np.float64)
-    sums = weights @ np.where(marked, scores, 0.0).T
+    graded = ~np.isnan(scores)
+    totals = weights @ graded.T.astype(np.float64)
+    sums = weights @ np.where(graded, scores, 0.0).T
     return np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
 
 
@@ -79,23 +78,23 @@ class Uneven:
 
     Attributes:
         parts: The item's deviation from the mean times what the exam counts for, shape (items,).
-        places: The group of each.
+        cluster_ids: The group of each.
     """
 
     parts: Floats
-    places: Places
+    cluster_ids: ClusterIds
 
     def lacking(self) -> float:
-        """Return by how much samples of whole groups understate the variance: see `clbench.stats.effect.robust`."""
+        """Return by how much samples of whole groups understate the variance; see `clbench.stats.effect.robust`."""
         apart = self.parts - self.parts.mean()
-        wanted, worth = robust(apart, self.places)
-        seen = float((np.bincount(self.places, weights=apart) ** 2).sum())
+        wanted, worth = robust(apart, self.cluster_ids)
+        seen = float((np.bincount(self.cluster_ids, weights=apart) ** 2).sum())
         return max(0.0, wanted - seen * max(worth, 1.5) / max(worth - 1, 0.5))
 
 
 @dataclass(frozen=True)
 class Samples:
-    """A figure in bootstrap samples of the items of its E exams, and how much each exam has to say in it.
+    """A figure in bootstrap samples of the items of its E exams, and how much each exam contributes.
 
     Attributes:
         values: Shape (draws,).
@@ -105,7 +104,7 @@ class Samples:
         sizes: Items of a group of each exam, 1 without groups, shape (E,).
         steps: The most that one item of each exam changes the figure, shape (E,).
         uneven: Of each exam whose groups are of unequal size, by its place.
-        answers: What tells the answers behind each exam: equal ones are the very same; empty is not known.
+        answers: Digests of the answers behind each exam: equal ones are the very same; empty if unknown.
     """
 
     values: Floats
@@ -124,11 +123,11 @@ class Samples:
         return cls(np.asarray(values, dtype=np.float64), np.zeros((1, 0)), none, none, none, none)
 
     def __len__(self) -> int:
-        """The number of samples."""
+        """Return the number of samples."""
         return len(self.values)
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> Floats:
-        """The figure in every sample."""
+        """Return the figure in every sample."""
         return np.array(self.values, dtype=dtype)
 
 
@@ -136,7 +135,7 @@ Drawn = Samples | Floats
 
 
 def _mean(draws: Sequence[Drawn]) -> Samples:
-    """Give the samples of a mean over seeds, which all have sat the same exams."""
+    """Return the samples of a mean over seeds that were all asked the same exams."""
     found = [d if isinstance(d, Samples) else Samples.of(d) for d in draws]
     first = found[0]
     if any(f.alone.shape != first.alone.shape for f in found):
@@ -154,7 +153,7 @@ def _mean(draws: Sequence[Drawn]) -> Samples:
 
 
 def _summed(found: Sequence[Samples], *factors: float) -> dict[int, Uneven]:
-    """Add up what items add to each of several figures of the same exams; one factor stands for all."""
+    """Return the weighted sums of what items add to several figures of the same exams; one factor may stand for all."""
     times = factors if len(factors) == len(found) else factors * len(found)
     return {
         exam: replace(first, parts=sum(k * f.uneven[exam].parts for k, f in zip(times, found, strict=True)))
@@ -164,7 +163,7 @@ def _summed(found: Sequence[Samples], *factors: float) -> dict[int, Uneven]:
 
 
 def _less(two: Samples, one: Samples) -> Samples:
-    """Give the samples of a difference. An exam of which both hold the very same answers cannot make one."""
+    """Return the samples of a difference. An exam in which both gave the very same answers cannot make one."""
     values = two.values - one.values
     if two.alone.shape != one.alone.shape:
         return Samples.of(values)
@@ -219,7 +218,7 @@ def _spread(samples: Samples, value: float) -> _Spread | None:
 
 
 def _ends(spread: _Spread, value: float, bounds: tuple[float, float], level: float = 0.95) -> Interval:
-    """Give the interval over items of a figure whose bias has been taken off."""
+    """Return the interval over items of a figure without its bias."""
     tail = (1 + level) / 2
     edge = t_quantile(tail, spread.freedom)
     if bounds == SHARE and 0 < spread.step < 0.5:
@@ -234,7 +233,7 @@ def _ends(spread: _Spread, value: float, bounds: tuple[float, float], level: flo
 
 
 def _above(value: float, spread: _Spread, tail: float) -> float:
-    """Give the upper end: the largest D with (D - value)^2 <= t^2 variance or <= z^2 one item's effect x |D|.
+    """Return the upper end: the largest D with (D - value)^2 <= t^2 variance or <= z^2 one item's effect x |D|.
 
     A change of D takes at least |D| / effect items, whatever the sample shows: so in Tango's score interval.
     """
@@ -246,7 +245,7 @@ def _above(value: float, spread: _Spread, tail: float) -> float:
 
 
 def interval(seed_values: Sequence[float], draws: Sequence[Drawn], bounds: tuple[float, float] = ANY) -> Interval:
-    """Give the 95 % interval of a figure's mean over seeds: what other items and other seeds would change.
+    """Return the 95 % interval of a figure's mean over seeds: what other items and other seeds would change.
 
         c - sqrt(h^2 + (c - l)^2)  to  c + sqrt(h^2 + (u - c)^2),   c = v - b,   b = mean(draws) - v
 
@@ -283,7 +282,7 @@ def _joined(centre: float, items: Interval, seeds: float) -> Interval:
 def difference_of(
     one: Sequence[float], draws_one: Sequence[Drawn], two: Sequence[float], draws_two: Sequence[Drawn]
 ) -> tuple[Interval, float]:
-    """Give the 95 % interval of the difference two - one of a figure, and the two-sided p of "there is none".
+    """Return the 95 % interval of the difference two - one of a figure, and the two-sided p of "no difference".
 
     Items are paired: both sides' samples of an exam are the same. Seeds are paired in order where there are equally
     many, else they are taken as independent (Welch). Both parts add up as in `interval`; p is 1 - the highest level at
@@ -326,7 +325,7 @@ def difference_of(
 
 
 def _without(at: Callable[[float], Interval], centre: float) -> float:
-    """Give 1 - the highest level at which an interval around `centre` leaves 0 out."""
+    """Return 1 - the highest level at which an interval around `centre` leaves 0 out."""
     from scipy.optimize import root_scalar
 
     def beyond(level: float) -> float:
@@ -351,7 +350,7 @@ def possible(found: Interval, bounds: tuple[float, float]) -> Interval:
 
 
 def _over_seeds(one: Sequence[float], two: Sequence[float]) -> tuple[float, float]:
-    """Give the standard error of the difference over seeds and its degrees of freedom; NaN with single seeds."""
+    """Return the standard error of the difference over seeds and its degrees of freedom; NaN with single seeds."""
     if len(one) == len(two):
         gaps = np.array(two) - np.array(one)
         return (float(gaps.std(ddof=1)) / math.sqrt(len(gaps)), len(gaps) - 1) if len(gaps) > 1 else (math.nan, 1)

@@ -1,4 +1,4 @@
-"""An alarm for a slow decline over many rounds."""
+"""An alarm for a slow decline over many checkpoints."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Drift:
-    """What the alarm saw.
+    """The course of an alarm.
 
     Attributes:
-        sums: The statistic after each round, in deviations, >= 0.
+        sums: The statistic after each checkpoint, in deviations, >= 0.
         limit: It rings above this.
-        alarm: First round (index) in which it rang; None if it never did.
+        alarm: Index of the first checkpoint at which it rang; None if it never did.
     """
 
     sums: tuple[float, ...]
@@ -33,20 +33,20 @@ def cusum(
     slack: float = 0.5,
     run_length: float = 370,
 ) -> Drift:
-    """Sum up how far values lie below a target, and ring once the sum is too large.
+    """Return the alarm over a series: it sums up how far values lie below a target, and rings once that is too much.
 
         S_t = max(0, S_{t-1} + (target - x_t) / deviation - slack);   alarm: S_t > limit
 
-    A drop of one deviation is found in some eight rounds at the settings below, where a single round would have to lie
-    2.8 deviations low to ring as rarely by chance.
+    With the defaults a drop of one deviation is found within about eight checkpoints. A single checkpoint would have to
+    lie 2.8 deviations low to ring as rarely by chance.
 
     Args:
-        values: One per round; NaN leaves the sum as it is.
-        target: What they were before, in the unit of the values.
+        values: One per checkpoint; NaN leaves the sum as it is.
+        target: Their mean before, in the unit of the values.
         deviation: Of one value when nothing changes, > 0.
         limit: None for `limit_for(run_length, slack)`.
-        slack: Drop that is let pass, in deviations; half of the drop that shall be found fastest.
-        run_length: Mean rounds to a false alarm, > 1; of no effect where a limit is given.
+        slack: Drop that is let pass, in deviations; half of the drop that is found fastest.
+        run_length: Mean checkpoints to a false alarm, > 1; without effect where a limit is given.
 
     Raises:
         ValueError: The deviation is not above 0.
@@ -72,12 +72,12 @@ def cusum(
 
 
 def limit_for(run_length: float, slack: float = 0.5) -> float:
-    """Give the limit at which a false alarm comes once in `run_length` rounds on the average.
+    """Return the limit at which a false alarm comes once in `run_length` checkpoints on average.
 
         ARL = (exp(2 k b) - 2 k b - 1) / (2 k^2),   b = limit + 1.166
 
     Args:
-        run_length: ARL, in rounds, > 1.
+        run_length: ARL, in checkpoints, > 1.
         slack: k, in deviations, > 0.
 
     Returns:
@@ -103,15 +103,15 @@ def limit_for(run_length: float, slack: float = 0.5) -> float:
 
 
 def false_alarm_rate(
-    limit: float, rounds: int, slack: float = 0.5, *, history: int | None = None, draws: int = 4000, seed: int = 0
+    limit: float, checkpoints: int, slack: float = 0.5, *, history: int | None = None, draws: int = 4000, seed: int = 0
 ) -> float:
-    """Give the chance of at least one false alarm in so many rounds in which nothing changes, by simulation.
+    """Return the probability of a false alarm among so many checkpoints in which nothing changes, by simulation.
 
     Args:
         limit: Of the alarm.
-        rounds: How many.
+        checkpoints: How many.
         slack: Of the alarm.
-        history: Rounds from which target and deviation were estimated, >= 2; None: they are known.
+        history: Checkpoints from which target and deviation were estimated, >= 2; None: they are known.
         draws: Simulated histories; the error is at most 0.5 / sqrt(draws).
         seed: Of the simulation.
 
@@ -124,13 +124,13 @@ def false_alarm_rate(
         >>> round(false_alarm_rate(limit_for(370), 50), 1)
         0.1
     """
-    chance = np.random.default_rng(seed)
-    drops = chance.standard_normal((draws, rounds))
+    generator = np.random.default_rng(seed)
+    drops = generator.standard_normal((draws, checkpoints))
     if history is not None:
-        past = chance.standard_normal((draws, history))
+        past = generator.standard_normal((draws, history))
         drops = (drops - past.mean(axis=1, keepdims=True)) / past.std(axis=1, ddof=1, keepdims=True)
     sums, rang = np.zeros(draws), np.zeros(draws, dtype=bool)
-    for place in range(rounds):
+    for place in range(checkpoints):
         sums = np.maximum(0.0, sums + drops[:, place] - slack)
         rang |= sums > limit
     return float(rang.mean())
@@ -138,17 +138,17 @@ def false_alarm_rate(
 
 @lru_cache(maxsize=256)
 def limit_at(
-    rate: float, rounds: int, history: int, slack: float = 0.5, *, draws: int = 20_000, seed: int = 0
+    rate: float, checkpoints: int, history: int, slack: float = 0.5, *, draws: int = 20_000, seed: int = 0
 ) -> float:
-    """Give the limit that rings in so many rounds with a chance of `rate` if nothing changes, by simulation.
+    """Return the limit that rings among so many checkpoints with probability `rate` if nothing changes, by simulation.
 
-    Target and deviation are estimated from the rounds before, as in use: with few of them the limit is far higher than
-    that of known ones.
+    Target and deviation are estimated from the checkpoints before, as in use. From few of them the limit is far higher
+    than for known values.
 
     Args:
-        rate: False-alarm rate over all rounds, in (0, 1).
-        rounds: How many are watched.
-        history: Rounds that target and deviation are estimated from, >= 2.
+        rate: False-alarm rate over all checkpoints, in (0, 1).
+        checkpoints: How many are watched.
+        history: Checkpoints that target and deviation are estimated from, >= 2.
         slack: Of the alarm.
         draws: Simulated histories.
         seed: Of the simulation.
@@ -156,12 +156,12 @@ def limit_at(
     Source: simulation of normal values; the need for it: Jensen et al. 2006, "Effects of parameter estimation on
     control chart properties", Journal of Quality Technology 38.
     """
-    chance = np.random.default_rng(seed)
-    past = chance.standard_normal((draws, history))
-    drops = chance.standard_normal((draws, rounds)) - past.mean(axis=1, keepdims=True)
+    generator = np.random.default_rng(seed)
+    past = generator.standard_normal((draws, history))
+    drops = generator.standard_normal((draws, checkpoints)) - past.mean(axis=1, keepdims=True)
     drops /= past.std(axis=1, ddof=1, keepdims=True)
     sums, largest = np.zeros(draws), np.zeros(draws)
-    for place in range(rounds):
+    for place in range(checkpoints):
         sums = np.maximum(0.0, sums + drops[:, place] - slack)
         largest = np.maximum(largest, sums)
     return float(np.quantile(largest, 1 - rate))

@@ -1,20 +1,21 @@
-"""How much less items say that belong to the same group."""
+"""How much less items tell when they belong to the same group."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Places = NDArray[np.intp]
-UNSEEN = 3.0  # items that must differ before clusters are no longer taken to stand and fall together
+ClusterIds = NDArray[np.intp]
+UNSEEN = 3.0  # items that must differ before clusters are no longer taken to change as one
 CROWD = 0.05  # so near to an end of the scale, or to no difference, scores are taken for the same
 LEAST = 0.05  # clusters may cancel out by luck; a variance below this part of the unclustered one is not believed
 
 
-def jackknifed(apart: Floats, places: Places) -> float:
+def jackknifed(apart: Floats, cluster_ids: ClusterIds) -> float:
     """Return the jackknife's variance of the sum of deviations from their mean, whole groups left out in turn.
 
     A large group pulls the mean towards itself: S_c / (1 - n_c / n) is how far its total S_c
@@ -24,12 +25,12 @@ def jackknifed(apart: Floats, places: Places) -> float:
         >>> jackknifed(np.array([0.5, -0.5]), np.array([0, 1]))
         1.0
     """
-    sums, part = np.bincount(places, weights=apart), np.bincount(places) / len(apart)
+    sums, part = np.bincount(cluster_ids, weights=apart), np.bincount(cluster_ids) / len(apart)
     return float(((sums / (1 - part)) ** 2).sum()) * (len(sums) - 1) / len(sums)
 
 
-def common(apart: Floats, places: Places) -> tuple[float, float]:
-    """Return (variance of the sum of deviations if all groups hold together alike, effective number of groups).
+def common(apart: Floats, cluster_ids: ClusterIds) -> tuple[float, float]:
+    """Return (variance of the sum of deviations if all groups correlate alike, effective number of groups).
 
         P (1 + (k - 1) r) G* / (G* - 1),   r = 1 - MSW / (P / n),   k = sum n_c^2 / n,   G* = n / k
 
@@ -45,32 +46,32 @@ def common(apart: Floats, places: Places) -> tuple[float, float]:
         >>> common(np.array([0.5, 0.5, -0.5, -0.5]), np.array([0, 0, 1, 1]))
         (4.0, 2.0)
     """
-    sizes, num = np.bincount(places), len(apart)
+    sizes, num = np.bincount(cluster_ids), len(apart)
     plain = float((apart**2).sum())
     size = float((sizes**2).sum()) / num
     effective = num / size
     if not plain:
         return 0.0, effective
-    within = plain - float((np.bincount(places, weights=apart) ** 2 / sizes).sum())
+    within = plain - float((np.bincount(cluster_ids, weights=apart) ** 2 / sizes).sum())
     alike = 1 - within * num / ((num - len(sizes)) * plain) if num > len(sizes) else 0.0
     return max(0.0, plain * (1 + (size - 1) * alike)) * effective / (effective - 1), effective
 
 
-def robust(apart: Floats, places: Places) -> tuple[float, float]:
-    """Return (variance of the sum of deviations from their mean, effective number of groups): the largest that is told.
+def robust(apart: Floats, cluster_ids: ClusterIds) -> tuple[float, float]:
+    """Return (the largest estimate of the variance of the sum of deviations, effective number of groups).
 
-    That is the jackknife's, or what `common` says if that is more, or the part `LEAST` of what items alone would have.
+    That is the jackknife's variance, or that of `common`, or the part `LEAST` of the variance without groups.
 
     Example:
         >>> robust(np.array([0.5, 0.5, -0.5, -0.5]), np.array([0, 0, 1, 1]))
         (4.0, 2.0)
     """
-    alike, effective = common(apart, places)
-    return max(LEAST * float((apart**2).sum()), jackknifed(apart, places), alike), effective
+    alike, effective = common(apart, cluster_ids)
+    return max(LEAST * float((apart**2).sum()), jackknifed(apart, cluster_ids), alike), effective
 
 
-def design_effect(apart: Floats, places: Places | None) -> tuple[float, float]:
-    """Return by how much groups raise the variance of a mean, and the degrees of freedom that this is known with.
+def design_effect(apart: Floats, cluster_ids: ClusterIds | None) -> tuple[float, float]:
+    """Return the factor by which groups raise the variance of a mean, and its degrees of freedom.
 
         D = (R + k w) / (P + w),   w = u^2 / (u + P)
 
@@ -86,12 +87,35 @@ def design_effect(apart: Floats, places: Places | None) -> tuple[float, float]:
 
     Args:
         apart: Deviations of the items from their mean.
-        places: The group of each.
+        cluster_ids: The group of each.
     """
-    if places is None:
+    if cluster_ids is None:
         return 1.0, math.inf
     plain = float((apart**2).sum())
-    clustered, effective = robust(apart, places)
+    clustered, effective = robust(apart, cluster_ids)
     unseen = UNSEEN**2 / (UNSEEN + plain)
-    whole = clustered + len(apart) / effective * unseen
-    return whole / (plain + unseen), max(1.0, effective - 1) * (whole / clustered) ** 2 if clustered else math.inf
+    total = clustered + len(apart) / effective * unseen
+    return total / (plain + unseen), max(1.0, effective - 1) * (total / clustered) ** 2 if clustered else math.inf
+
+
+def clusters(groups: Sequence[Hashable] | None, items: int) -> ClusterIds | None:
+    """Return the cluster of each item, numbered from 0; an item whose group is None is a cluster of its own.
+
+    Returns:
+        None where every item stands for itself: no groups, each group once, or one group of all, which cannot tell
+        how groups differ.
+
+    Raises:
+        ValueError: There are not as many groups as items.
+
+    Example:
+        >>> clusters(["a", "b", "a", None], 4).tolist()
+        [0, 1, 0, 2]
+    """
+    if groups is None:
+        return None
+    if len(groups) != items:
+        raise ValueError(f"{len(groups)} groups for {items} items: give one per item")
+    keys = [(place,) if group is None else group for place, group in enumerate(groups)]
+    order = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    return np.array([order[key] for key in keys], dtype=np.intp) if 1 < len(order) < items else None

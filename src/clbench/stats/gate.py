@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.stats.marked import Marked, marked
-from clbench.stats.paired import Difference, Scores, clusters, drop_p, holm, paired_difference
+from clbench.stats.effect import clusters
+from clbench.stats.graded import GradedItems, graded_items
+from clbench.stats.paired import Difference, Scores, drop_p, holm, paired_difference
 from clbench.stats.power import drop_seen
 from clbench.stats.quantiles import normal_quantile
 
@@ -20,6 +21,7 @@ State = Literal["regressed", "not worse", "not shown"]
 POOLED = "all exams"
 DRAWN = 0.001  # a p of this size or less was drawn, not computed
 NEAREST, FARTHEST = 1e-6, 8.0  # quantiles between which a p is searched for: 0.5 to 6e-16
+LEVEL = 0.05  # false-alarm rate over all exams of a gate, unless the user says otherwise
 
 
 class Pairs(NamedTuple):
@@ -28,8 +30,8 @@ class Pairs(NamedTuple):
     Attributes:
         exam: Its name.
         old: Scores of the items before, shape (items,), or (asks, items) where the unchanged model was asked several
-            times; NaN: not marked. `Marked` where the exam's score is not their mean.
-        new: Scores of the same items now, shape (items,), or `Marked`.
+            times; NaN: not graded. `GradedItems` where the exam's score is not their mean.
+        new: Scores of the same items now, shape (items,), or `GradedItems`.
         groups: What each item belongs to; None is nothing shared.
     """
 
@@ -41,21 +43,21 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one exam.
+    """The verdict on one exam.
 
     Attributes:
         exam: Its name.
-        old, new: The exam's score over the items that were marked both times, in [0, 1].
+        old, new: The exam's score over the items that were graded both times, in [0, 1].
         change: New - old, with its 95 % interval.
         p: One-sided, that nothing fell, after Holm over all exams.
         p_worse: One-sided, that it fell by the margin or more, after Holm over all exams.
         margin: Drops smaller than this are let pass.
-        floor: Smallest drop that these items find with a chance of 0.8; a drop below it may go unseen.
+        floor: Smallest drop that these items find with probability 0.8; a drop below it may go unseen.
         state: "regressed": it fell by at least the margin, and not by chance. "not worse": that it fell by the margin
             or more is refuted. "not shown": neither.
-        needed: Items at which one of the two would be shown with a chance of 0.8; those that it has where one is.
+        needed: Items at which one of the two would be shown with probability 0.8; its items where one is shown.
         gained, lost: Items whose score rose, and fell.
-        missed: Items that were marked at one time only; they are left out.
+        missed: Items that were graded at one time only; they are left out.
     """
 
     exam: str
@@ -74,12 +76,12 @@ class Verdict:
 
     @property
     def regressed(self) -> bool:
-        """Whether it has become worse."""
+        """Whether the exam has become worse."""
         return self.state == "regressed"
 
 
 class Noise(NamedTuple):
-    """How far an instrument disagrees with itself about an unchanged model.
+    """How far an exam disagrees with itself about an unchanged model.
 
     Attributes:
         asks: How often the unchanged model was asked again.
@@ -92,20 +94,20 @@ class Noise(NamedTuple):
     shift: float
 
 
-def judged(
+def judge_exams(
     exams: Sequence[Pairs | tuple[str, Scores, Scores, Sequence[Hashable] | None]],
     margin: float,
     margins: Mapping[str, float] | None = None,
-    level: float = 0.05,
+    level: float = LEVEL,
 ) -> list[Verdict]:
-    """Judge exams together.
+    """Return a verdict on each exam, with one false-alarm rate over all of them.
 
     An exam has regressed if its score fell by at least the margin, and the one-sided paired test (`fall_p`) rejects
-    "it did not fall" at `level` after Holm's correction over all exams. So the chance of any false alarm is at most
-    `level` where nothing changed, however many exams there are, and the margin lets harmless drops of large exams pass.
-    It is not worse if "it fell by the margin or more" (`worse_p`) is rejected at `level` after Holm's correction over
-    all exams: the chance that any exam that fell so far is called not worse is at most `level` as well. Else nothing
-    is shown: the items are too few.
+    "it did not fall" at `level` after Holm's correction over all exams. So the probability of any false alarm is at
+    most `level` where nothing changed, however many exams there are, and the margin lets harmless drops of large exams
+    pass. It is not worse if "it fell by the margin or more" (`worse_p`) is rejected at `level` after Holm's correction
+    over all exams: the probability that any exam that fell so far is called not worse is at most `level` as well. Else
+    nothing is shown: the items are too few.
 
     Args:
         exams: Before and after; see `Pairs`.
@@ -119,10 +121,10 @@ def judged(
     Example:
         >>> import numpy as np
         >>> old, new = np.ones(100), np.array([0.0] * 10 + [1.0] * 90)
-        >>> [(v.exam, v.state, v.lost) for v in judged([("sums", old, new, None)], margin=0.02)]
+        >>> [(v.exam, v.state, v.lost) for v in judge_exams([("sums", old, new, None)], margin=0.02)]
         [('sums', 'regressed', 10)]
     """
-    pairs = [e._replace(old=_settled(e.old), new=marked(e.new)) for e in (Pairs(*each) for each in exams)]
+    pairs = [e._replace(old=_settled(e.old), new=graded_items(e.new)) for e in (Pairs(*each) for each in exams)]
     own = [(margins or {}).get(e.exam, margin) for e in pairs]
     fell = holm([fall_p(e.old, e.new, groups=e.groups) for e in pairs])
     worse = holm([worse_p(e, m) for e, m in zip(pairs, own, strict=True)])
@@ -133,7 +135,7 @@ def judged(
 
 
 def pooled(exams: Sequence[Pairs], margins: Sequence[float]) -> tuple[Pairs, float] | None:
-    """Put the items of all exams into one, each item counted once, with the mean margin over them.
+    """Return the items of all exams as one exam, each item counted once, and the mean margin over them.
 
     Items of one group of an exam stay together. Exams whose score is not the mean of their items are left out; None
     where fewer than two are left.
@@ -142,7 +144,7 @@ def pooled(exams: Sequence[Pairs], margins: Sequence[float]) -> tuple[Pairs, flo
         exams: As they are judged one by one, asked equally often before.
         margins: Of each of them, in order.
     """
-    sides = [(e, _settled(e.old), marked(e.new), m) for e, m in zip(exams, margins, strict=True)]
+    sides = [(e, _settled(e.old), graded_items(e.new), m) for e, m in zip(exams, margins, strict=True)]
     means = [(e, old, new, m) for e, old, new, m in sides if old.is_mean and new.is_mean]
     sizes = [new.items for _, _, new, _ in means]
     if len(means) < 2 or not sum(sizes):
@@ -156,39 +158,39 @@ def pooled(exams: Sequence[Pairs], margins: Sequence[float]) -> tuple[Pairs, flo
     return Pairs(POOLED, before, now, groups), float(np.average([m for _, _, _, m in means], weights=sizes))
 
 
-def plainest(found: Marked) -> Marked:
-    """Give an exam without its rule where that comes to the mean of its items: exact tests are for means only.
+def plainest(found: GradedItems) -> GradedItems:
+    """Return an exam without its rule if that equals the mean of its items: exact tests are for means only.
 
-    It does where the score without an item tells that this item counts for its own score and no more.
+    It does if the score without an item shows that this item counts for its own score and no more.
     """
     there = found.known
     alike = not found.is_mean and there.any() and np.allclose(found.only(there).units(), found.means[there], atol=1e-9)
-    return Marked(found.scores) if alike else found
+    return GradedItems(found.scores) if alike else found
 
 
-def _settled(old: Scores) -> Marked:
-    """Give asks as rows; of means with holes the mean of each item over the asks in which it was marked."""
-    found = marked(old)
+def _settled(old: Scores) -> GradedItems:
+    """Return asks as rows; for means with holes, the mean of each item over the asks in which it was graded."""
+    found = graded_items(old)
     if len(found.scores) < 2 or not found.is_mean or not np.isnan(found.scores).any():
         return found
     known = ~np.isnan(found.scores)
     count = known.sum(axis=0)
     total = np.where(known, found.scores, 0.0).sum(axis=0)
-    return Marked(np.where(count > 0, total / np.maximum(count, 1), np.nan)[None])
+    return GradedItems(np.where(count > 0, total / np.maximum(count, 1), np.nan)[None])
 
 
 def fall_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None) -> float:
-    """Give the one-sided p of "the new scores are no lower than the old ones", where the old were asked once or more.
+    """Return the one-sided p of "the new scores are not lower than the old ones", which were asked once or more.
 
     One ask before is `drop_p`. With K of them, for right and wrong answers without groups, the new answer to an item
-    is any of its K + 1 answers with the same chance: the number of right ones is a sum of binomials, one for each
+    is any of its K + 1 answers with equal probability: the number of right ones is a sum of binomials, one for each
     number of right answers that an item has, and p is P(S < s) + P(S = s) / 2 (McNemar's mid-p for K = 1). For graded
     scores, holes and groups `drop_p` with the mean of the old ones. Where `drop_p` has drawn its patterns and none of
     them reached the drop, Student's p of the pseudo-values tells how small it is.
 
     Args:
-        old: Shape (items,) or (asks, items), or `Marked`; NaN: not marked.
-        new: Shape (items,), or `Marked`.
+        old: Shape (items,) or (asks, items), or `GradedItems`; NaN: not graded.
+        new: Shape (items,), or `GradedItems`.
         groups: What each item belongs to.
 
     Returns:
@@ -201,20 +203,20 @@ def fall_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None
         >>> round(fall_p(np.ones((3, 4)), np.array([0.0, 0.0, 1.0, 1.0])), 3)
         0.031
     """
-    before, now = _settled(old), marked(new)
+    before, now = _settled(old), graded_items(new)
     every = np.vstack([before.scores, now.scores])
-    whole = before.is_mean and bool(np.isin(every, (0.0, 1.0)).all())
-    if len(before.scores) > 1 and whole and clusters(groups, now.items) is None:
+    binary = before.is_mean and bool(np.isin(every, (0.0, 1.0)).all())
+    if len(before.scores) > 1 and binary and clusters(groups, now.items) is None:
         return _exchange_p(every.sum(axis=0).astype(int), int(now.scores.sum()), len(every))
     p = drop_p(before, now, groups=groups)
     if before.is_mean or not p <= DRAWN:
         return p
-    old_units, new_units, places = _as_units(Pairs("", before, now, groups))
-    return min(p, drop_p(old_units, new_units, groups=places))
+    old_units, new_units, cluster_ids = _as_units(Pairs("", before, now, groups))
+    return min(p, drop_p(old_units, new_units, groups=cluster_ids))
 
 
 def _exchange_p(right: NDArray[np.int_], now: int, asks: int) -> float:
-    """Give the mid-p of `now` right ones, where an item has `right` of `asks` answers right and the new is any."""
+    """Return the mid-p of `now` right new answers, each any of its item's `asks` answers, `right` of them right."""
     from scipy.stats import binom
 
     law = np.ones(1)
@@ -228,9 +230,9 @@ def _exchange_p(right: NDArray[np.int_], now: int, asks: int) -> float:
 
 
 def worse_p(pairs: Pairs, margin: float) -> float:
-    """Give the one-sided p of "it fell by the margin or more": the smallest level whose lower end is above -margin.
+    """Return the one-sided p of "it fell by the margin or more": the smallest level whose lower end is above -margin.
 
-    In [0, 1]; 1 where it fell so far, or one item is no measure; NaN where nothing was measured.
+    In [0, 1]; 1 where it fell so far, or there is only one item; NaN where nothing was measured.
 
     Example:
         >>> import numpy as np
@@ -261,8 +263,8 @@ def worse_p(pairs: Pairs, margin: float) -> float:
 
 
 def _as_units(pairs: Pairs) -> tuple[Scores, Scores, Sequence[Hashable] | None]:
-    """Give the pseudo-values of an exam with a rule of its own, which are dear, once; a mean is left as it is."""
-    old, new = marked(pairs.old), marked(pairs.new)
+    """Return the pseudo-values of an exam with a rule of its own, computed once; a mean is left as it is."""
+    old, new = graded_items(pairs.old), graded_items(pairs.new)
     if old.is_mean:
         return old, new, pairs.groups
     there = old.known & new.known
@@ -271,18 +273,18 @@ def _as_units(pairs: Pairs) -> tuple[Scores, Scores, Sequence[Hashable] | None]:
 
 
 def noise(base: Scores, again: Scores) -> Noise:
-    """Tell how far an instrument disagrees with itself.
+    """Return how far an exam disagrees with itself.
 
     Args:
-        base: Scores of the baseline, shape (items,), or `Marked`; NaN: not marked.
-        again: Those of the same model asked again, shape (asks, items), or `Marked`.
+        base: Scores of the baseline, shape (items,), or `GradedItems`; NaN: not graded.
+        again: Those of the same model asked again, shape (asks, items), or `GradedItems`.
 
     Example:
         >>> import numpy as np
         >>> noise(np.array([1.0, 1.0, 0.0, 0.0]), np.array([[1.0, 0.0, 0.0, 0.0]]))
         Noise(asks=1, flips=0.25, shift=-0.25)
     """
-    one, two = marked(base), marked(again)
+    one, two = graded_items(base), graded_items(again)
     every = np.vstack([one.scores, two.scores])
     flips = [_differ(a, b) for k, a in enumerate(every) for b in every[k + 1 :]]
     there = one.known & two.known
@@ -296,9 +298,9 @@ def _differ(one: Floats, two: Floats) -> float:
 
 
 def apart_p(old: float, new: float, items: int) -> float:
-    """Give the one-sided p of "the new share is no lower", where it is not known which items were right.
+    """Return the one-sided p of "the new share is not lower", where it is unknown which items were right.
 
-    The z test of two shares of as many other items each: timid where the items are the same. In [0, 1].
+    The z test of two shares of as many other items each: conservative where the items are the same. In [0, 1].
 
     Example:
         >>> round(apart_p(0.8, 0.6, 100), 4)
@@ -311,8 +313,8 @@ def apart_p(old: float, new: float, items: int) -> float:
     return float(norm.cdf((new - old) / error)) if error else 1.0
 
 
-def blind_below(items: int, exams: int = 1, level: float = 0.05) -> float:
-    """Give the margin that so many items cannot show to be kept even if no answer changes.
+def blind_below(items: int, exams: int = 1, level: float = LEVEL) -> float:
+    """Return the largest margin that so many items cannot show to be kept, even if no answer changes.
 
         z^2 / (n + z^2),   z the one-sided quantile at level / exams
 
@@ -327,7 +329,7 @@ def blind_below(items: int, exams: int = 1, level: float = 0.05) -> float:
 
 
 def _verdict(exam: Pairs, margin: float, p: tuple[float, float], levels: tuple[float, float]) -> Verdict:
-    before, after = marked(exam.old), marked(exam.new)
+    before, after = graded_items(exam.old), graded_items(exam.new)
     there = before.known & after.known
     old, new = before.only(there), after.only(there)
     change = paired_difference(before, after, groups=exam.groups)
@@ -358,7 +360,7 @@ def _verdict(exam: Pairs, margin: float, p: tuple[float, float], levels: tuple[f
 
 
 def _design(exam: Pairs, change: Difference) -> float:
-    """Give by what factor groups widen the variance of a mean, at least 1."""
+    """Return the factor by which groups widen the variance of a mean, at least 1."""
     if exam.groups is None or change.items < 2:
         return 1.0
     alone = paired_difference(exam.old, exam.new)
@@ -366,9 +368,9 @@ def _design(exam: Pairs, change: Difference) -> float:
 
 
 def _needed(change: Difference, margin: float, spread: float, share: float) -> float:
-    """Give the items that would decide.
+    """Return the number of items that would decide.
 
-    At the fall that was seen where chance alone hardly makes it (95 % interval below 0), else if nothing has changed.
+    It is for the observed fall where that is hardly chance (95 % interval below 0), else for no change.
     """
 
     def items(gap: float) -> float:

@@ -11,7 +11,7 @@ from clbench.stats.quantiles import normal_quantile, t_quantile
 
 
 def half_width(values: Sequence[float], level: float = 0.95) -> float:
-    """Give half the width of Student's t interval for the mean of independent values.
+    """Return half the width of Student's t interval for the mean of independent values.
 
         t_{(1 + level) / 2, n - 1} * s / sqrt(n),   s with n - 1
 
@@ -22,7 +22,7 @@ def half_width(values: Sequence[float], level: float = 0.95) -> float:
     Returns:
         >= 0 in the unit of the values; NaN for fewer than two.
 
-    Source: Student 1908, "The probable error of a mean". With two or three seeds it is wide, and so is our ignorance.
+    Source: Student 1908, "The probable error of a mean".
 
     Example:
         >>> round(half_width([0.5, 0.6, 0.7]), 4), half_width([0.5])
@@ -36,14 +36,14 @@ def half_width(values: Sequence[float], level: float = 0.95) -> float:
 
 
 def wilson(score: float | None, num: int, level: float = 0.95) -> tuple[float | None, float | None]:
-    """Give Wilson's interval for the mean of `num` scores in [0, 1].
+    """Return Wilson's interval for the mean of `num` scores in [0, 1].
 
         (s + z^2 / 2n +- z sqrt(s (1 - s) / n + z^2 / 4n^2)) / (1 + z^2 / n)
 
     Exact in form for scores of 0 and 1, and on the safe side for those between, whose variance is smaller.
 
     Args:
-        score: The mean; None where nothing could be marked.
+        score: The mean; None where nothing could be graded.
         num: Items behind it, >= 0.
         level: Confidence, in (0, 1).
 
@@ -63,12 +63,12 @@ def wilson_at(score: float, num: float, edge: float) -> tuple[float, float]:
     """Return Wilson's interval for a share, with `edge` for z and a number of items that need not be whole, > 0."""
     middle = score + edge * edge / (2 * num)
     spread = edge * math.sqrt(score * (1 - score) / num + edge * edge / (4 * num * num))
-    whole = 1 + edge * edge / num
-    return (middle - spread) / whole, (middle + spread) / whole
+    scale = 1 + edge * edge / num
+    return (middle - spread) / scale, (middle + spread) / scale
 
 
 def newcombe(one: float, num_one: int, two: float, num_two: int, level: float = 0.95) -> tuple[float, float]:
-    """Give Newcombe's interval for the difference `one` - `two` of two independent shares.
+    """Return Newcombe's interval for the difference `one` - `two` of two independent shares.
 
         d - sqrt((p1 - l1)^2 + (u2 - p2)^2)  to  d + sqrt((u1 - p1)^2 + (p2 - l2)^2),   l, u Wilson's bounds
 
@@ -96,7 +96,7 @@ def newcombe(one: float, num_one: int, two: float, num_two: int, level: float = 
 
 
 def risk_ratio(one: float, num_one: int, two: float, num_two: int, level: float = 0.95) -> tuple[float, float, float]:
-    """Give `one` / `two` of two independent shares with Katz's interval on the logarithm.
+    """Return `one` / `two` of two independent shares with Katz's interval on the logarithm.
 
         ln(p1 / p2) +- z sqrt(1/x1 - 1/n1 + 1/x2 - 1/n2),   x = n p
 
@@ -121,11 +121,11 @@ def risk_ratio(one: float, num_one: int, two: float, num_two: int, level: float 
 
 
 def ratio_ends(holds: Callable[[float], bool], ratio: float, most: float) -> tuple[float, float]:
-    """Return the smallest and the largest ratio that a test does not refuse.
+    """Return the smallest and the largest ratio that a test does not reject.
 
     Args:
         holds: Whether two - r one = 0 can be true; true at `ratio`.
-        ratio: What was seen, >= 0.
+        ratio: The observed ratio, >= 0.
         most: No ratio can be larger.
 
     Source: Fieller 1954, "Some problems in interval estimation": a ratio without dividing.

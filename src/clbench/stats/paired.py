@@ -1,4 +1,4 @@
-"""Two sets of scores on the same items: how far they differ, and whether chance would do as well.
+"""Two sets of scores on the same items: how far they differ, and whether chance explains it.
 
 Why these intervals (see `paired_difference`): for right and wrong answers without groups 95 % is 93.0 to 96.9 % in
 truth, summed exactly over 30 to 400 items and all shares from 0 to 0.3, once five items are expected to differ; with
@@ -17,15 +17,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.stats.effect import CROWD, LEAST, Places, common, design_effect, jackknifed
-from clbench.stats.marked import Marked, marked, side_by_side
+from clbench.stats.effect import CROWD, LEAST, ClusterIds, clusters, common, design_effect, jackknifed
+from clbench.stats.graded import GradedItems, graded_items, side_by_side
 from clbench.stats.quantiles import t_quantile
 
 Floats = NDArray[np.float64]
-Scores = Marked | Sequence[float] | Floats
+Scores = GradedItems | Sequence[float] | Floats
 EXACT = 12  # up to 2^12 patterns of signs are counted one by one
 BLOCK = 2**20  # signs drawn at a time: 8 MB
-SWAPS = 1999  # draws where a rule must be computed anew for each: p is told to within 0.005 near 0.05
+SWAPS = 1999  # draws where a rule must be computed anew for each: p is known to within 0.005 near 0.05
 
 
 class Difference(NamedTuple):
@@ -47,29 +47,6 @@ class Difference(NamedTuple):
 UNMEASURED = Difference(math.nan, math.nan, math.nan, 0)
 
 
-def clusters(groups: Sequence[Hashable] | None, items: int) -> Places | None:
-    """Number the cluster of each item from 0; an item whose group is None is a cluster of its own.
-
-    Returns:
-        None where every item stands for itself: no groups, each group once, or one group of all, which cannot tell
-        how groups differ.
-
-    Raises:
-        ValueError: There are not as many groups as items.
-
-    Example:
-        >>> clusters(["a", "b", "a", None], 4).tolist()
-        [0, 1, 0, 2]
-    """
-    if groups is None:
-        return None
-    if len(groups) != items:
-        raise ValueError(f"{len(groups)} groups for {items} items: give one per item")
-    keys = [(place,) if group is None else group for place, group in enumerate(groups)]
-    order = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-    return np.array([order[key] for key in keys], dtype=np.intp) if 1 < len(order) < items else None
-
-
 def paired_difference(
     one: Scores,
     two: Scores,
@@ -77,7 +54,7 @@ def paired_difference(
     groups: Sequence[Hashable] | None = None,
     level: float = 0.95,
 ) -> Difference:
-    """Give the score of `two` - that of `one` over the same items, with an interval.
+    """Return the score of `two` - that of `one` over the same items, with an interval.
 
     Where the score is the mean of the items, for right and wrong answers all D that Tango's score test does not refuse:
 
@@ -95,12 +72,12 @@ def paired_difference(
     units of sum d^2 / sum |d|, since few items that all fell show too little of how they vary. Groups of unequal size:
     `effect.jackknifed` and `effect.common`, t with their effective number. No interval has width 0, however equal the
     scores. Where an exam has a rule of its own (F1, BLEU), D are differences of the jackknife's pseudo-values
-    (`Marked.units`).
+    (`GradedItems.units`).
 
     Args:
-        one: Scores, in [0, 1], or `Marked`; a pair with NaN in it is left out.
+        one: Scores, in [0, 1], or `GradedItems`; a pair with NaN in it is left out.
         two: Scores of the same items; unequal lengths are a ValueError.
-        groups: What each item belongs to, such as a document that several items ask about; None is nothing shared.
+        groups: What each item belongs to, for example a document that several items ask about; None: nothing is shared.
         level: Confidence, in (0, 1).
 
     Source: Tango 1998, Statistics in Medicine 17; Bonett & Price 2012; Miller 2024, arXiv 2411.00640, for clusters.
@@ -109,33 +86,35 @@ def paired_difference(
         >>> [round(v, 3) for v in paired_difference([1, 1, 0, 0] * 25, [1, 0, 0, 0] * 25)]
         [-0.25, -0.343, -0.175, 100]
     """
-    first, second, places = _pairs(one, two, groups)
+    first, second, cluster_ids = _pairs(one, two, groups)
     num = first.items
     if num == 0:
         return UNMEASURED
     value, tail = second.value - first.value, (1 + level) / 2
     if num == 1:
         return Difference(value, -1.0, 1.0, 1)
-    low, high = _around(value, second.units() - first.units(), places, first.is_mean, tail)
+    low, high = _around(value, second.units() - first.units(), cluster_ids, first.is_mean, tail)
     return Difference(value, max(-1.0, low), min(1.0, high), num)
 
 
-def _around(value: float, differences: Floats, places: Places | None, mean: bool, tail: float) -> tuple[float, float]:
-    """Give both ends; see `paired_difference`."""
+def _around(
+    value: float, differences: Floats, cluster_ids: ClusterIds | None, mean: bool, tail: float
+) -> tuple[float, float]:
+    """Return both ends; see `paired_difference`."""
     unit, flips = _in_flips(differences)
-    effect, freedom = design_effect(flips - flips.mean(), places)
+    effect, freedom = design_effect(flips - flips.mean(), cluster_ids)
     # Student's wider tails allow for a variance that was estimated, which the score test does not do.
     edge = t_quantile(tail, freedom)
     low, high = (unit * end for end in _tango(flips, edge * math.sqrt(effect)))
-    if mean and _whole(differences):
+    if mean and _is_binary(differences):
         return low, high
-    centre, error = _padded(differences, places, CROWD)
-    width = t_quantile(tail, _freedom(differences, places)) * error
+    centre, error = _padded(differences, cluster_ids, CROWD)
+    width = t_quantile(tail, _freedom(differences, cluster_ids)) * error
     return min(low, centre - width, value), max(high, centre + width, value)
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Give the exact two-sided p of McNemar's test: as many items gained as lost, by chance?
+    """Return the exact two-sided p of McNemar's test of "as many items are gained as lost".
 
         min(1, 2 P(X <= min(gained, lost))),   X binomial(gained + lost, 1/2)
 
@@ -158,7 +137,7 @@ def paired_permutation(
     draws: int = 9999,
     seed: int = 0,
 ) -> float:
-    """Give the two-sided p of the test that swaps the two sides: would chance differ as much?
+    """Return the two-sided p of the permutation test that swaps the two sides.
 
         p = (number of patterns whose |difference| is at least the observed) / (number of patterns)
 
@@ -169,7 +148,7 @@ def paired_permutation(
     and the observed one is counted among them.
 
     Args:
-        one: Scores, in [0, 1], or `Marked`; a pair with NaN in it is left out.
+        one: Scores, in [0, 1], or `GradedItems`; a pair with NaN in it is left out.
         two: Scores of the same items; unequal lengths are a ValueError.
         groups: What each item belongs to.
         draws: Patterns drawn where there are too many to count.
@@ -178,41 +157,41 @@ def paired_permutation(
     Returns:
         In (0, 1]; 1 where all differences are 0.
 
-    Source: Fisher 1935; Noreen 1989 for scores that are no means; Phipson & Smyth 2010 for drawn permutations.
+    Source: Fisher 1935; Noreen 1989 for scores that are not means; Phipson & Smyth 2010 for drawn permutations.
 
     Example:
         >>> paired_permutation([0, 0, 0, 1], [1, 1, 1, 1])
         0.25
     """
-    first, second, places = _pairs(one, two, groups)
+    first, second, cluster_ids = _pairs(one, two, groups)
     if not first.is_mean:
-        return _swapped(first, second, places, min(draws, SWAPS), seed)[0]
+        return _swapped(first, second, cluster_ids, min(draws, SWAPS), seed)[0]
     differences = second.units() - first.units()
-    sums = differences if places is None else np.bincount(places, weights=differences).astype(np.float64)
+    sums = differences if cluster_ids is None else np.bincount(cluster_ids, weights=differences).astype(np.float64)
     sums = sums[sums != 0]
     if not len(sums):
         return 1.0
-    if places is None and _whole(sums):
+    if cluster_ids is None and _is_binary(sums):
         return mcnemar(int((sums > 0).sum()), int((sums < 0).sum()))
     return _flipped(sums, draws, seed)
 
 
 def _flipped(sums: Floats, draws: int, seed: int) -> float:
-    """Give the share of patterns of signs whose sum is as far from 0."""
+    """Return the share of patterns of signs whose sum is as far from 0."""
     observed = abs(float(sums.sum())) * (1 - 1e-12)
     if len(sums) <= EXACT:
         bits = (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1
         return float((np.abs((2 * bits - 1) @ sums) >= observed).mean())
-    chance, hits = np.random.default_rng(seed), 0
+    generator, hits = np.random.default_rng(seed), 0
     step = max(1, BLOCK // len(sums))
     for start in range(0, draws, step):
-        flips = chance.integers(0, 2, size=(min(step, draws - start), len(sums)), dtype=np.int8)
+        flips = generator.integers(0, 2, size=(min(step, draws - start), len(sums)), dtype=np.int8)
         hits += int((np.abs(sums.sum() - 2 * (flips @ sums)) >= observed).sum())
     return (1 + hits) / (1 + draws)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Give Holm's adjusted p-values, in the order given; NaN stays NaN and does not count in the family.
+    """Return Holm's adjusted p-values, in the order given; NaN stays NaN and does not count in the family.
 
         p~_(i) = max_{j <= i} min(1, (m - j + 1) p_(j))
 
@@ -232,14 +211,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def drop_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None, seed: int = 0) -> float:
-    """Give the one-sided p of "the new scores are no lower than the old ones".
+    """Return the one-sided p of "the new scores are not lower than the old ones".
 
     For right and wrong answers without groups McNemar's mid-p: P(X < gained) + P(X = gained) / 2, X binomial(gained +
-    lost, 1/2), which keeps its level and is less timid than the exact test. Else Student's P(T <= s) with the statistic
-    s of `paired_difference`. In [0, 1]; 1 where nothing differs, NaN where nothing was measured.
+    lost, 1/2), which keeps its level and is less conservative than the exact test. Else Student's P(T <= s) with the
+    statistic s of `paired_difference`. In [0, 1]; 1 where nothing differs, NaN where nothing was measured.
 
     Raises:
-        ValueError: They are not equally many.
+        ValueError: There are not as many new scores as old ones.
 
     Source: Fagerland, Lydersen & Laake 2013, "The McNemar test for binary matched-pairs data: mid-p and asymptotic are
     better than exact conditional", BMC Medical Research Methodology 13.
@@ -250,33 +229,33 @@ def drop_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None
     """
     from scipy.stats import binom
 
-    first, second, places = _pairs(old, new, groups)
+    first, second, cluster_ids = _pairs(old, new, groups)
     if not first.items:
         return math.nan
-    if not first.is_mean and places is None:
+    if not first.is_mean and cluster_ids is None:
         return _swapped(first, second, None, SWAPS, seed)[1]
     differences = second.units() - first.units()
     if not differences.any():
         return 1.0
     gained, lost = int((differences > 0).sum()), int((differences < 0).sum())
-    whole = first.is_mean and _whole(differences)
-    if places is None and whole:
+    binary = first.is_mean and _is_binary(differences)
+    if cluster_ids is None and binary:
         return float(binom.cdf(gained - 1, gained + lost, 0.5) + 0.5 * binom.pmf(gained, gained + lost, 0.5))
-    return _student_p(differences, places, whole) if len(differences) > 1 else 1.0
+    return _student_p(differences, cluster_ids, binary) if len(differences) > 1 else 1.0
 
 
-def _student_p(differences: Floats, places: Places | None, whole: bool) -> float:
-    """Give the one-sided p of a drop: of the score statistic with groups, Student's if graded; the larger."""
+def _student_p(differences: Floats, cluster_ids: ClusterIds | None, binary: bool) -> float:
+    """Return the one-sided p of a drop: of the score statistic with groups, Student's if graded; the larger."""
     from scipy.stats import t
 
     _, flips = _in_flips(differences)
-    effect, freedom = design_effect(flips - flips.mean(), places)
+    effect, freedom = design_effect(flips - flips.mean(), cluster_ids)
     score = float(t.cdf(flips.sum() / math.sqrt(np.abs(flips).sum() * effect), min(freedom, 1e9)))
-    if whole:
+    if binary:
         return score
-    centre, error = _padded(differences, places)
-    plain = float(t.cdf(centre / error, _freedom(differences, places)))
-    return plain if places is None else max(plain, score)
+    centre, error = _padded(differences, cluster_ids)
+    plain = float(t.cdf(centre / error, _freedom(differences, cluster_ids)))
+    return plain if cluster_ids is None else max(plain, score)
 
 
 def discordant(one: Scores, two: Scores, *, groups: Sequence[Hashable] | None = None) -> float:
@@ -284,31 +263,35 @@ def discordant(one: Scores, two: Scores, *, groups: Sequence[Hashable] | None = 
 
     For right and wrong answers without groups the share that one side has right and the other wrong. NaN without items.
     """
-    first, second, places = _pairs(one, two, groups)
+    first, second, cluster_ids = _pairs(one, two, groups)
     if not first.items:
         return math.nan
     differences = second.units() - first.units()
-    return float((differences**2).mean()) * design_effect(differences - differences.mean(), places)[0]
+    return float((differences**2).mean()) * design_effect(differences - differences.mean(), cluster_ids)[0]
 
 
-def _pairs(one: Scores, two: Scores, groups: Sequence[Hashable] | None) -> tuple[Marked, Marked, Places | None]:
-    """Give both sides' items that both have marked, and the cluster of each."""
-    first, second = marked(one), marked(two)
+def _pairs(
+    one: Scores, two: Scores, groups: Sequence[Hashable] | None
+) -> tuple[GradedItems, GradedItems, ClusterIds | None]:
+    """Return the items that are graded on both sides, for each side, and the cluster of each item."""
+    first, second = graded_items(one), graded_items(two)
     if first.items != second.items:
-        raise ValueError(f"{first.items} and {second.items} scores are no pairs: give both of the same items")
-    places = clusters(groups, first.items)
+        raise ValueError(f"{first.items} and {second.items} scores do not pair up: give both of the same items")
+    cluster_ids = clusters(groups, first.items)
     there = first.known & second.known
-    if places is not None:  # numbered anew: a cluster may have lost all its items
-        places = clusters(places[there].tolist(), int(there.sum()))
-    return first.only(there), second.only(there), places
+    if cluster_ids is not None:  # numbered anew: a cluster may have lost all its items
+        cluster_ids = clusters(cluster_ids[there].tolist(), int(there.sum()))
+    return first.only(there), second.only(there), cluster_ids
 
 
-def _swapped(one: Marked, two: Marked, places: Places | None, draws: int, seed: int) -> tuple[float, float]:
-    """Give (two-sided p, one-sided p of a drop) of swapping the sides of whole clusters and applying the rule anew."""
+def _swapped(
+    one: GradedItems, two: GradedItems, cluster_ids: ClusterIds | None, draws: int, seed: int
+) -> tuple[float, float]:
+    """Return (two-sided p, one-sided p of a drop) of swapping the sides of whole clusters and applying the rule."""
     if not one.items:
         return 1.0, math.nan
     differ = np.any(_grades_differ(one, two), axis=0)
-    own = np.arange(one.items) if places is None else places
+    own = np.arange(one.items) if cluster_ids is None else cluster_ids
     active = np.unique(own[differ])
     if not len(active):
         return 1.0, 1.0
@@ -329,8 +312,8 @@ def _swapped(one: Marked, two: Marked, places: Places | None, draws: int, seed: 
     return (1 + hits[0]) / (1 + len(flips)), (1 + hits[1]) / (1 + len(flips))
 
 
-def _grades_differ(one: Marked, two: Marked) -> NDArray[np.bool_]:
-    """Give which items have other scores or parts on the two sides, shape (pairs of rows, items)."""
+def _grades_differ(one: GradedItems, two: GradedItems) -> NDArray[np.bool_]:
+    """Return which items have other scores or parts on the two sides, shape (pairs of rows, items)."""
     return np.array(
         [
             [x != y or (mine and mine[i] != theirs[i]) for i, (x, y) in enumerate(zip(a, b, strict=True))]
@@ -341,12 +324,12 @@ def _grades_differ(one: Marked, two: Marked) -> NDArray[np.bool_]:
     )
 
 
-def _whole(differences: Floats) -> bool:
+def _is_binary(differences: Floats) -> bool:
     return bool(np.isin(differences, (-1.0, 0.0, 1.0)).all())
 
 
 def _in_flips(differences: Floats) -> tuple[float, Floats]:
-    """Give a unit and the differences in it, so that their sum and their sum of squares are those of so many flips.
+    """Return a unit and the differences in it, whose sum and sum of squares are then those of whole flips.
 
         unit = sum d^2 / sum |d|
 
@@ -357,13 +340,13 @@ def _in_flips(differences: Floats) -> tuple[float, Floats]:
     return unit, differences / unit
 
 
-def _freedom(differences: Floats, places: Places | None) -> float:
-    return len(differences) - 1 if places is None else max(1.0, common(differences, places)[1] - 1)
+def _freedom(differences: Floats, cluster_ids: ClusterIds | None) -> float:
+    return len(differences) - 1 if cluster_ids is None else max(1.0, common(differences, cluster_ids)[1] - 1)
 
 
-def _padded(differences: Floats, places: Places | None, crowd: float = 0.0) -> tuple[float, float]:
-    """Give centre and standard error of the mean difference with the two items more that `paired_difference` names."""
-    own = np.arange(len(differences)) if places is None else places
+def _padded(differences: Floats, cluster_ids: ClusterIds | None, crowd: float = 0.0) -> tuple[float, float]:
+    """Return centre and standard error of the mean difference, with the two extra items of `paired_difference`."""
+    own = np.arange(len(differences)) if cluster_ids is None else cluster_ids
     same = np.abs(differences) <= crowd
     # Where most answers are worded anew, they show as little of what a lost item loses as equal ones do.
     differ = differences[~same] if same.mean() > 0.5 else differences[differences != 0]
@@ -379,7 +362,7 @@ def _padded(differences: Floats, places: Places | None, crowd: float = 0.0) -> t
 
 
 def _tango(flips: Floats, edge: float) -> tuple[float, float]:
-    """Give the two values at which the score statistic reaches `edge`."""
+    """Return the two values at which the score statistic reaches `edge`."""
     gained, lost, num = float(flips[flips > 0].sum()), float(-flips[flips < 0].sum()), len(flips)
 
     def refused(value: float) -> bool:

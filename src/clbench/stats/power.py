@@ -6,11 +6,11 @@ import math
 
 from clbench.stats.quantiles import normal_quantile, t_quantile
 
-MOST_SEEDS = 10_000  # nobody trains more
+MOST_SEEDS = 10_000  # more are not practical
 
 
 def power_of(difference: float, discordant: float, items: int, *, level: float = 0.05) -> float:
-    """Give the chance that McNemar's test finds a difference between two learners on the same items.
+    """Return the probability that McNemar's test finds a difference between two learners on the same items.
 
         Phi((|d| sqrt(n) - z_{1 - level/2} sqrt(p)) / sqrt(p - d^2))
 
@@ -39,7 +39,7 @@ def power_of(difference: float, discordant: float, items: int, *, level: float =
 
 
 def items_needed(difference: float, discordant: float, *, power: float = 0.8, level: float = 0.05) -> float:
-    """Give the number of items at which `power_of` reaches `power`; infinite where there is no difference.
+    """Return the number of items at which `power_of` reaches `power`; infinite without a difference.
 
         n = ((z_{1 - level/2} sqrt(p) + z_power sqrt(p - d^2)) / d)^2
 
@@ -67,7 +67,7 @@ def items_needed(difference: float, discordant: float, *, power: float = 0.8, le
 
 
 def drop_seen(discordant: float, items: int, *, power: float = 0.8, level: float = 0.05) -> float:
-    """Give the smallest drop that a one-sided paired test of so many items finds with this power: its noise floor.
+    """Return the smallest drop that a one-sided paired test of so many items finds with this power: its noise floor.
 
         (z_{1 - level} + z_power) sqrt(p / n)
 
@@ -90,7 +90,7 @@ def drop_seen(discordant: float, items: int, *, power: float = 0.8, level: float
 
 
 def seeds_needed(difference: float, deviation: float, *, power: float = 0.8, level: float = 0.05) -> float:
-    """Give the seeds per learner at which a paired t test finds a difference; infinite where there is none.
+    """Return the seeds per learner at which a paired t test finds a difference; infinite without a difference.
 
     The smallest n >= 2 with P(T > t_{1 - level/2, n-1}) >= power, T noncentral t with n - 1 degrees and noncentrality
     |d| sqrt(n) / s.

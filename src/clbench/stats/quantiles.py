@@ -6,7 +6,7 @@ import math
 
 
 def normal_quantile(share: float) -> float:
-    """Return the z below which a standard normal value lies with this probability, in (0, 1).
+    """Return the z below which a standard normal value lies with probability `share`, in (0, 1).
 
     Example:
         >>> round(normal_quantile(0.975), 3)
@@ -18,7 +18,7 @@ def normal_quantile(share: float) -> float:
 
 
 def t_quantile(share: float, freedom: float) -> float:
-    """Return the t below which Student's t lies with this probability, in (0, 1).
+    """Return the t below which Student's t lies with probability `share`, in (0, 1).
 
     Args:
         share: The probability.

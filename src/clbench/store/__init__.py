@@ -1,1 +1,1 @@
-"""What has been made stays made: stages under their keys, written once and verified when read."""
+"""Results of work, kept as stages under their keys: written once, and verified when they are read."""

@@ -1,4 +1,4 @@
-"""Energy in joules, from counters of the hardware: NVIDIA's of the device, and Linux' of the processor."""
+"""Energy in joules, from counters of the hardware: NVIDIA's for devices, Linux's for processors."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from clbench.core.gauge import GAUGES, Gauge
+from clbench.core.resource_probes import RESOURCE_PROBES, ResourceProbe
 
 RAPL = Path("/sys/class/powercap")
 
 
 def offer_energy() -> None:
-    """Register the gauge `joules` where there is a counter; measured is the whole machine, not the process alone."""
-    if "joules" not in GAUGES and total_joules() is not None:
-        GAUGES["joules"] = Gauge(lambda: total_joules() or 0.0, _since)
+    """Register the resource probe `joules` if there is a counter; it measures the whole machine, not this process."""
+    if "joules" not in RESOURCE_PROBES and total_joules() is not None:
+        RESOURCE_PROBES["joules"] = ResourceProbe(lambda: total_joules() or 0.0, _since)
 
 
 def _since(start: float) -> float | None:
     now = total_joules()
-    # A processor's counter begins again at 0 now and then: what such a stage took is not known.
+    # A processor's counter wraps to 0 now and then: the energy of such a stage is unknown.
     return None if now is None or now < start else now - start
 
 
 def total_joules() -> float | None:
-    """Give what all counters show together; None where there is none."""
+    """Return the sum of all counters; None if there is no counter."""
     found = [v for v in (_device_joules(), _processor_joules()) if v is not None]
     return sum(found) if found else None
 
@@ -43,7 +43,7 @@ def _devices() -> tuple[object, ...]:
 
 
 def _device_joules() -> float | None:
-    """Since the driver was loaded, all devices together (Volta and newer)."""
+    """Return the joules of all devices since the driver was loaded (Volta and newer); None without such a device."""
     if not _devices():
         return None
     import pynvml  # pyright: ignore[reportMissingImports]  # an extra
@@ -55,7 +55,7 @@ def _device_joules() -> float | None:
 
 
 def _processor_joules() -> float | None:
-    """Of all packages (RAPL); many systems let only root read it."""
+    """Return the joules of all processor packages (RAPL); None if unreadable: many systems let only root read it."""
     total: float | None = None
     for counter in sorted(RAPL.glob("intel-rapl:*/energy_uj")):
         if counter.parent.name.count(":") > 1:  # parts of a package, which counts them already

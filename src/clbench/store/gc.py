@@ -1,4 +1,4 @@
-"""Drop what can be made again: states and leftovers. Answers, grades and what is remembered of states stay."""
+"""Drop what can be made again: states and leftovers. Answers, grades and records of states stay."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PARENTS = "parents.json"
 
 @dataclass(frozen=True)
 class GcReport:
-    """What was dropped (or would be).
+    """What `collect` dropped (or would drop).
 
     Attributes:
         dropped: Folders.
-        bytes: What they held.
-        kept_states: Learner states that stay.
+        bytes: Their size.
+        kept_states: Number of learner states that stay.
     """
 
     dropped: tuple[Path, ...]
@@ -45,9 +45,9 @@ def collect(
 
     Args:
         store: The store.
-        keep: "last" keeps states that no other was learnt from, "branch" those that several were learnt from.
-        in_use: Keys of states to keep besides.
-        dry_run: Only tell.
+        keep: "last" keeps states from which no other was learnt, "branch" those from which several were learnt.
+        in_use: Keys of other states to keep.
+        dry_run: Only report; drop nothing.
 
     Raises:
         StoreError: Something cannot be removed.
@@ -56,7 +56,7 @@ def collect(
     # A state whose stage.json is damaged is left for `find`, which sets it aside and says so.
     stages = {key: stage for key, folder in states.items() if (stage := _readable(folder)) is not None}
     parents = {key: stage["why"].get("parent") for key, stage in stages.items()}
-    # Where paths parted stays a branch point when the first steps of those paths have been dropped.
+    # A branch point stays one when the first states of its branches have been dropped.
     ever = {**_parents(store), **parents}
     children, ever_children = Counter(parents.values()), Counter(ever.values())
     kept = {key for key in parents if "last" in keep and not children[key]}
@@ -79,7 +79,7 @@ def _readable(folder: Path) -> dict[str, Any] | None:
 
 
 def _parents(store: Store) -> dict[str, str | None]:
-    """Give the parents of states that were there before; empty if that is not known."""
+    """Return the parents of states that were there before; empty if they are unknown."""
     try:
         found = json.loads((store.folder / PARENTS).read_bytes())
     except (ValueError, RecursionError):
@@ -100,7 +100,7 @@ def _leftovers(store: Store) -> list[Path]:
 
 
 def _alive(draft: Path) -> bool:
-    """Tell whether the process that makes a draft lives; one of another machine is taken to, for a day."""
+    """Return whether the process that makes a draft lives; for a day, one on another machine counts as alive."""
     where, pid, _ = (["", "", *draft.name.rsplit("-", 3)])[-3:]
     if where != here() or not pid.isdecimal():
         try:
@@ -112,7 +112,7 @@ def _alive(draft: Path) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # it lives, and is another user's
+        return True  # it lives, and belongs to another user
     return True
 
 

@@ -1,4 +1,4 @@
-"""What checkpoints scored, one after another: a line for every one that passed through the gate."""
+"""What checkpoints scored, one after another: a line for each checkpoint that the gate examined."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ import numpy as np
 
 from clbench.core.baseline import Baseline
 from clbench.core.errors import StoreError
+from clbench.core.item_scores import LessonScores
 from clbench.core.keys import canonical
-from clbench.core.sheets import Row
 
 FILE = "gates.jsonl"
 
 
 @dataclass(frozen=True)
 class Sitting:
-    """One exam that a checkpoint sat.
+    """The result of one exam of a checkpoint.
 
     Attributes:
-        score: By the exam's own rule over the items that were marked, in [0, 1].
-        items: How many these are.
-        digest: Of its questions; empty in lines of an older clbench.
-        row: Item by item; None in lines of an older clbench.
+        score: By the exam's own rule over the items that were graded, in [0, 1].
+        items: The number of these items.
+        digest: The digest of its questions; empty in lines of an older clbench.
+        row: The scores item by item; None in lines of an older clbench.
         groups: What each item belongs to; empty where every item stands for itself.
-        scorer: Name of the scorer that marked it.
+        scorer: Name of the scorer that graded it.
     """
 
     score: float
     items: int
     digest: str = ""
-    row: Row | None = None
+    row: LessonScores | None = None
     groups: tuple[str, ...] = ()
     scorer: str = ""
 
 
 @dataclass(frozen=True)
 class Passed:
-    """One checkpoint.
+    """The exam results of one checkpoint.
 
     Attributes:
-        model, identity, made: Its name, who it is, and when it was examined.
-        sittings: Exam -> what came of it.
+        model, identity, made_at: Its name, its identity, and when it was examined.
+        sittings: Exam -> its result.
         regressed: Exams in which the gate found it worse.
     """
 
     model: str
     identity: str
-    made: str
+    made_at: str
     sittings: dict[str, Sitting]
     regressed: frozenset[str] = frozenset()
 
@@ -64,47 +64,47 @@ class Passed:
 
 
 def remember(
-    store: Path, taken: Baseline, regressed: Collection[str] = (), by_rule: Mapping[str, float] | None = None
+    store: Path, baseline: Baseline, regressed: Collection[str] = (), by_rule: Mapping[str, float] | None = None
 ) -> None:
-    """Add a checkpoint to the history of a store; what the last line says already is not added again.
+    """Add a checkpoint to the history of a store, unless the last lines say the same already.
 
     Args:
         store: Its folder; made if missing.
-        taken: What the checkpoint could do.
+        baseline: The scores of the checkpoint.
         regressed: Exams in which the gate found it worse.
         by_rule: Exam -> its score where that is not the mean of its items.
     """
     scores: dict[str, list[float | int]] = {}
     sheets: dict[str, Any] = {}
-    for exam in taken.exams:
-        sheet = exam.sheet
+    for exam in baseline.exams:
+        sheet = exam.scores
         values = sheet.rows[0].values()
         there = values[~np.isnan(values)]
         if len(there):
             scores[sheet.exam] = [(by_rule or {}).get(sheet.exam, float(there.mean())), len(there)]
             known = {"digest": sheet.digest, "row": sheet.rows[0], "groups": sheet.groups}
             sheets[sheet.exam] = known | {"scorer": sheet.scorer.name}
-    value = {"model": taken.model.name, "identity": taken.identity, "made": taken.made, "scores": scores}
+    value = {"model": baseline.model.name, "identity": baseline.identity, "made": baseline.made, "scores": scores}
     line = canonical(value | {"sheets": sheets, "regressed": sorted(regressed)})
 
     def is_said() -> bool:
         last = history(store)[-1:]
-        same = [p for p in last if p.identity == taken.identity and p.regressed >= set(regressed)]
+        same = [p for p in last if p.identity == baseline.identity and p.regressed >= set(regressed)]
         return any(all(p.scores.get(n) == tuple(v) for n, v in scores.items()) for p in same)
 
-    if is_said():  # a store that cannot be written will do
+    if is_said():  # then the store need not be writable
         return
     store.mkdir(parents=True, exist_ok=True)
     with (store / FILE).open("ab") as f, _alone(f):
         if is_said():
             return
-        f.truncate(_whole(store / FILE))
+        f.truncate(_bytes_of_lines(store / FILE))
         f.write(line.encode() + b"\n")
 
 
 @contextmanager
 def _alone(file: BinaryIO) -> Generator[None]:
-    """Keep other commands from adding to a file meanwhile: what one has half written is no line that was cut short."""
+    """Lock a file against other commands, which would take a line that is half written for one that was cut short."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
     except OSError:  # a file system that knows no locks
@@ -117,15 +117,15 @@ def _alone(file: BinaryIO) -> Generator[None]:
         fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _whole(path: Path) -> int:
-    """Give the bytes up to the end of the last line that is not cut short: what comes after it is no entry."""
+def _bytes_of_lines(path: Path) -> int:
+    """Return the number of bytes up to the end of the last complete line."""
     return path.read_bytes().rfind(b"\n") + 1
 
 
 def history(store: Path) -> list[Passed]:
-    """Give the history of a store, oldest first; a last line that was cut short is left out.
+    """Return the history of a store, oldest first; a last line that was cut short is left out.
 
-    Lines of one checkpoint that follow each other are one.
+    Successive lines of one checkpoint are merged.
 
     Raises:
         StoreError: Another line is broken.
@@ -135,12 +135,14 @@ def history(store: Path) -> list[Passed]:
         return []
     lines = path.read_bytes().split(b"\n")
     found: list[Passed] = []
-    sizes: dict[str, int] = {}  # questions -> how many they are
+    sizes: dict[str, int] = {}  # digest of questions -> their number
     for number, line in enumerate(lines[:-1], start=1):
         try:
             passed = _passed(json.loads(line.decode()), sizes)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
-            raise StoreError("is no entry of the history", where=f"{path}:{number}", mend="delete the line") from None
+            raise StoreError(
+                "is not an entry of the history", where=f"{path}:{number}", mend="delete the line"
+            ) from None
         if found and found[-1].identity == passed.identity:  # examined again, in more exams or with another verdict
             last = found.pop()
             sittings = last.sittings | passed.sittings
@@ -150,17 +152,17 @@ def history(store: Path) -> list[Passed]:
 
 
 def _passed(value: Mapping[str, Any], sizes: dict[str, int]) -> Passed:
-    """Read a line; raises ValueError and the like where it cannot be one, or differs in length from rows before it."""
+    """Return the checkpoint of a line; raises ValueError and the like for a bad line or rows of another length."""
     sheets = value.get("sheets", {})
     sittings: dict[str, Sitting] = {}
     for name, (score, items) in value["scores"].items():
         more = sheets.get(name)
         if not (0 <= float(score) <= 1 and int(items) > 0):
-            raise ValueError(f"{score} of {items} items is no score")
+            raise ValueError(f"{score} of {items} items is not a score")
         if more is None:
             sittings[str(name)] = Sitting(float(score), int(items))
         else:
-            row, groups = Row.model_validate(more["row"]), tuple(map(str, more["groups"]))
+            row, groups = LessonScores.model_validate(more["row"]), tuple(map(str, more["groups"]))
             asked, scorer = str(more["digest"]), str(more["scorer"])
             size = sizes.setdefault(asked, len(row.values()))
             if not len(row.values()) == size == len(groups or row.scores):

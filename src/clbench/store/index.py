@@ -1,4 +1,4 @@
-"""A SQLite index of the stages, for listings. It is made anew from the folders and nothing depends on it."""
+"""A SQLite index of the stages, for listings. It can be made anew from the folders, and nothing depends on it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Row:
     """One stage.
 
     Attributes:
-        kind, key: Which.
+        kind, key: The kind and key of the stage.
         why: What it is, as JSON.
         bytes: Size of its files.
         wall_s: Seconds it took to make.
-        made: When, in UTC.
+        made_at: When it was made, in UTC.
     """
 
     kind: str
@@ -37,12 +37,12 @@ class Row:
     why: str
     bytes: int
     wall_s: float
-    made: str
+    made_at: str
 
 
 @dataclass(frozen=True)
 class Total:
-    """What all stages of a kind are together: their number, bytes, and seconds to make."""
+    """The sums over all stages of a kind: their number, bytes, and seconds to make."""
 
     num: int
     bytes: int
@@ -53,8 +53,8 @@ class Total:
 class Index:
     """The index of a store, in `index.sqlite` beside its stages.
 
-    Processes that make stages do not write to it. A reader compares it with the folders first and takes in what
-    is new, so that it is right whatever was killed when, and several workers never wait for it.
+    Processes that make stages do not write to it. A reader first compares it with the folders and adds what is new. So
+    it is right whichever process was killed, and workers never wait for it.
     """
 
     def __init__(self, store: Store) -> None:
@@ -62,12 +62,12 @@ class Index:
         self.path = store.folder / "index.sqlite"
 
     def rebuild(self) -> int:
-        """Make the index from the folders and give the number of stages; a damaged stage.json is left out."""
+        """Make the index from the folders and return the number of stages; a damaged stage.json is left out."""
         self._forget()
         return len(self._current())
 
     def rows(self, kind: str | None = None, where: Mapping[str, object] | None = None) -> list[Row]:
-        """Give the stages as they are in the folders now, by kind and time.
+        """Return the stages as they are in the folders now, by kind and time.
 
         Args:
             kind: Only of this kind.
@@ -77,10 +77,10 @@ class Index:
         rows = [row for row in self._current() if kind is None or row.kind == kind]
         if wanted:
             rows = [row for row in rows if wanted.items() <= _flat(row.why).items()]
-        return sorted(rows, key=lambda row: (row.kind, row.made, row.key))
+        return sorted(rows, key=lambda row: (row.kind, row.made_at, row.key))
 
     def totals(self) -> dict[str, Total]:
-        """Give the sums over each kind."""
+        """Return the sums over each kind."""
         totals: dict[str, Total] = {}
         for row in self.rows():
             before = totals.get(row.kind, Total(0, 0, 0.0))
@@ -88,7 +88,7 @@ class Index:
         return totals
 
     def _current(self) -> list[Row]:
-        """Bring the index in line with the folders; without an index, the folders alone answer."""
+        """Return the rows of all stages, after bringing the index in line with the folders."""
         there = {(kind, key) for kind, key, _ in self.store.stages()}
         if not there and not self.path.exists():
             return []
@@ -110,15 +110,15 @@ class Index:
                 new = self._read_stages(there - known.keys())
                 gone = known.keys() - there
                 if new:
-                    values = [(r.kind, r.key, r.why, r.bytes, r.wall_s, r.made) for r in new]
+                    values = [(r.kind, r.key, r.why, r.bytes, r.wall_s, r.made_at) for r in new]
                     db.executemany("INSERT OR REPLACE INTO stages VALUES (?, ?, ?, ?, ?, ?)", values)
                 if gone:
                     db.executemany("DELETE FROM stages WHERE kind = ? AND key = ?", sorted(gone))
         return [row for place, row in known.items() if place in there] + new
 
-    def _read_stages(self, places: Iterable[tuple[str, str]]) -> list[Row]:
+    def _read_stages(self, stages: Iterable[tuple[str, str]]) -> list[Row]:
         rows: list[Row] = []
-        for kind, key in sorted(places):
+        for kind, key in sorted(stages):
             folder = self.store.place(kind, key)
             stage = read_stage(folder)
             if stage is None:
@@ -136,5 +136,5 @@ class Index:
 
 
 def _flat(why: str) -> dict[str, object]:
-    """Give the plain values of a why; lists and mappings are no values to ask for."""
+    """Return the scalar values of a why; one cannot ask for lists and mappings."""
     return {k: v for k, v in json.loads(why).items() if v is None or isinstance(v, str | int | float)}

@@ -1,4 +1,4 @@
-"""What a stage was made by: code, packages, device, threads. No host name, no user name."""
+"""What made a stage: code, packages, device, threads. No host name, no user name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from clbench.core.gauge import DEVICE
+from clbench.core.resource_probes import DEVICE
 
 PACKAGES = (
     "clbench",
@@ -34,7 +34,7 @@ UNKNOWN: Mapping[str, Any] = {}  # the origin of stages that were made before or
 
 
 def origin() -> dict[str, Any]:
-    """Return what this process makes stages by.
+    """Return the origin of the stages that this process makes.
 
     "code" and "packages" decide what a stage holds; "device", "cpu", "gpus" and "threads" may change its last digits.
     """
@@ -43,7 +43,7 @@ def origin() -> dict[str, Any]:
 
 @cache
 def _unchanging() -> dict[str, Any]:
-    # What was imported stays what it was, so the code is looked at once per process.
+    # Imported code does not change, so it is looked at once per process.
     return {
         "code": git_revision(),
         "packages": packages(),
@@ -54,7 +54,7 @@ def _unchanging() -> dict[str, Any]:
 
 
 def same_code(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
-    """Return whether two origins are of the same code: commit, cleanness and packages; what is not known never is."""
+    """Return whether two origins have the same code: commit, cleanness and packages; False for an unknown origin."""
     known = bool(one.get("packages") and two.get("packages"))
     return known and all(one.get(part) == two.get(part) for part in ("code", "packages", "python"))
 
@@ -71,7 +71,7 @@ def threads() -> dict[str, str]:
 
 @cache
 def package_version(name: str) -> str | None:
-    """Give the version of an installed package without importing it."""
+    """Return the version of an installed package without importing it."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -79,12 +79,12 @@ def package_version(name: str) -> str | None:
 
 
 def cores() -> int:
-    """Give the cores that this process may use."""
+    """Return the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def cpu_model() -> str:
-    """Give the processor's name as far as the system tells."""
+    """Return the processor's name, as far as the system tells it."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -95,29 +95,29 @@ def cpu_model() -> str:
 
 @cache
 def gpus() -> tuple[str, ...]:
-    """Give the names of NVIDIA devices, without touching them through torch."""
-    said = _said(["nvidia-smi", "-L"]) or ""
-    return tuple(line.split(" (UUID")[0] for line in said.splitlines() if line.startswith("GPU"))
+    """Return the names of NVIDIA devices, without touching them through torch."""
+    listing = _output_of(["nvidia-smi", "-L"]) or ""
+    return tuple(line.split(" (UUID")[0] for line in listing.splitlines() if line.startswith("GPU"))
 
 
 @cache
 def git_revision() -> dict[str, Any] | None:
-    """Give commit and cleanness of the source tree that clbench runs from; None for an installed package.
+    """Return commit and cleanness of the source tree that clbench runs from; None for an installed package.
 
     "dirty" is about the package's own source: results and notes beside it change nothing.
     """
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return None
-    commit = _said(["git", "-C", str(root), "rev-parse", "HEAD"])
-    changed = _said(["git", "-C", str(root), "status", "--porcelain", "--", "src", "pyproject.toml"])
+    commit = _output_of(["git", "-C", str(root), "rev-parse", "HEAD"])
+    changed = _output_of(["git", "-C", str(root), "status", "--porcelain", "--", "src", "pyproject.toml"])
     if commit is None or changed is None:
         return None
     return {"commit": commit.strip(), "dirty": bool(changed.strip())}
 
 
-def _said(command: Sequence[str]) -> str | None:
-    """Give what a program prints; None if it is not installed, fails or hangs: a run never fails for its record."""
+def _output_of(command: Sequence[str]) -> str | None:
+    """Return what a program prints; None if it is not installed, fails or hangs: a run never fails for its record."""
     program = shutil.which(command[0])
     if program is None:
         return None

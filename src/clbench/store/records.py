@@ -16,7 +16,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def write_jsonl(path: Path, items: Iterable[BaseModel]) -> None:
-    """Write one canonical JSON object a line; numbers come back exactly as they were."""
+    """Write one canonical JSON object per line; numbers come back exactly as they were."""
     with path.open("wb") as f:
         for item in items:
             # Model output may hold lone surrogates, which UTF-8 cannot: they are written as JSON escapes.
@@ -24,15 +24,15 @@ def write_jsonl(path: Path, items: Iterable[BaseModel]) -> None:
 
 
 def read_jsonl(path: Path, model: type[M], *, draft: bool = False) -> list[M]:
-    """Read what `write_jsonl` wrote.
+    """Return the values that `write_jsonl` wrote.
 
     Args:
         path: The file.
-        model: What each line is.
+        model: The type of each line.
         draft: The file was being appended to when its process died: a last line that is cut short is dropped.
 
     Raises:
-        StoreError: A line is no such value; names the line.
+        StoreError: A line is not a value of this type; names the line.
     """
     lines = path.read_bytes().split(b"\n")
     cut_short = lines.pop() != b""
@@ -57,7 +57,7 @@ def _parse(line: bytes, model: type[M]) -> M:
 
 def _no_record(path: Path, number: int, model: type[BaseModel], why: str) -> StoreError:
     return StoreError(
-        f"is no {model.__name__}: {why}",
+        f"is not a valid {model.__name__}: {why}",
         where=f"{path}:{number}",
         mend="delete the stage's folder; it is made again",
     )

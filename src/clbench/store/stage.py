@@ -20,16 +20,16 @@ from clbench.store.origin import origin
 FORMAT = 2
 # What the check of each format covers; None is everything but the check itself.
 CHECKED: dict[int, tuple[str, ...] | None] = {1: ("format", "kind", "key", "files"), 2: None}
-LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})  # no such file where one should be
+LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})  # a file that should exist does not
 STAGE = "stage.json"
 
 Stamps = dict[str, tuple[int, int]]
-"""File name -> (bytes, time of change in ns): what a look without reading the file can tell."""
+"""File name -> (bytes, time of change in ns): what is known without reading the file."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a look at a stage's folder found.
+    """The result of checking a stage's folder.
 
     Attributes:
         problem: What is wrong, empty if nothing is.
@@ -44,13 +44,13 @@ class Verdict:
 
 @cache
 def here() -> str:
-    """Tell one machine's (or container's) process numbers from another's, in 8 hex digits that name no host."""
+    """Return 8 hex digits that tell one machine's (or container's) process ids from another's, and name no host."""
     space = Path("/proc/self/ns/pid")
     return digest([platform.node(), str(space.readlink()) if space.is_symlink() else ""])[:8]
 
 
-def write_stage(folder: Path, kind: str, key: str, why: Mapping[str, object], meter: Mapping[str, float]) -> Stamps:
-    """Write stage.json over the files of a draft; give what `stamps_of` will see of the finished stage."""
+def write_stage(folder: Path, kind: str, key: str, why: Mapping[str, object], cost: Mapping[str, float]) -> Stamps:
+    """Write stage.json over the files of a draft; return what `stamps_of` will return for the finished stage."""
     files = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
     assert STAGE not in files, f"{STAGE} is the store's own"
     stage = {
@@ -59,7 +59,7 @@ def write_stage(folder: Path, kind: str, key: str, why: Mapping[str, object], me
         "key": key,
         "why": dict(why),
         "files": {n: {"bytes": p.stat().st_size, "sha256": file_digest(p)} for n, p in files.items()},
-        "meter": dict(meter),
+        "meter": dict(cost),
         "origin": origin(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -69,9 +69,9 @@ def write_stage(folder: Path, kind: str, key: str, why: Mapping[str, object], me
 
 
 def read_stage(folder: Path) -> dict[str, Any] | None:
-    """Give a stage.json as it stands, the stage's files not looked at; None if it is missing or damaged.
+    """Return a stage.json, without looking at the stage's files; None if it is missing or damaged.
 
-    One of a newer format is given unchecked: how to check it is not known here.
+    A newer format is returned unchecked, since this clbench does not know how to check it.
     """
     try:
         stage = json.loads((folder / STAGE).read_bytes())
@@ -90,7 +90,7 @@ def is_newer(stage: Mapping[str, Any]) -> bool:
 
 
 def stamps_of(folder: Path, names: Iterable[str]) -> Stamps:
-    """Give size and time of change of some files; one that is missing is left out."""
+    """Return size and time of change of some files; one that is missing is left out."""
     stamps: Stamps = {}
     for name in names:
         try:
@@ -110,9 +110,9 @@ def verify(folder: Path, kind: str, key: str) -> Verdict | None:
         StoreError: A newer clbench wrote it.
     """
     try:
-        inode = folder.lstat().st_ino  # of the entry itself: a link that leads nowhere is set aside, not what it names
+        inode = folder.lstat().st_ino  # of the entry itself: a dangling link is set aside, not its target
     except OSError as error:
-        if error.errno in LOST:  # it is not there, or something above it is no folder
+        if error.errno in LOST:  # it is not there, or something above it is not a folder
             return None
         raise
     if not is_folder(folder):
@@ -157,7 +157,7 @@ def is_folder(path: Path) -> bool:
 
 
 def _check(stage: Mapping[str, Any]) -> str:
-    """Digest of all that a stage.json says, so that neither a file nor a meter can be changed unseen."""
+    """Return the digest of all that a stage.json says, so that neither files nor costs can be changed unseen."""
     names = CHECKED[stage["format"]]
     return digest({k: stage[k] for k in names or stage.keys() - {"check"}})
 

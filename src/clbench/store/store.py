@@ -1,11 +1,11 @@
-"""The staged store: `find` what is there, make `once` what is not.
+"""The staged store: `find` returns what is there, `once` makes what is not.
 
 Layout under the store's folder:
 
     <kind>/<key[:2]>/<key>/...            a finished stage; stage.json, written last, lists its files and digests
     drafts/<kind>-<key>-<where>-<pid>-<n> a stage that is being made, or was when its process died: never read
     progress/<kind>-<key>/                checkpoints inside a long stage, removed when it is finished
-    broken/                               stages whose files no longer match their digests, kept for a look
+    broken/                               stages whose files no longer match their digests, kept for inspection
     runs/<name>-<key[:8]>/                results of runs
     parents.json                          which state was learnt from which, of states that gc has dropped
     index.sqlite                          for listings only; made anew from the folders whenever it is missing
@@ -25,9 +25,8 @@ from pathlib import Path
 from typing import Any, final
 
 from clbench.core.errors import StoreError, UserError
-from clbench.core.keys import digest
 from clbench.core.plain import plain
-from clbench.store.meter import metered
+from clbench.store.measure import measure
 from clbench.store.stage import (
     LOST,
     STAGE,
@@ -60,7 +59,7 @@ class Store:
 
     Attributes:
         folder: Where it lies; made when the first stage is.
-        notice: Told what the user should know, such as a broken stage that is made again.
+        notice: Receives what the user should know, for example that a broken stage is made again.
     """
 
     def __init__(self, folder: Path, notice: Callable[[str], None] = to_stderr) -> None:
@@ -69,11 +68,11 @@ class Store:
         self._verified: dict[tuple[str, str], Stamps] = {}
 
     def place(self, kind: str, key: str) -> Path:
-        """Tell where a stage lies or would lie."""
+        """Return the folder where a stage lies or would lie."""
         return self.folder / kind / key[:2] / key
 
     def find(self, kind: str, key: str) -> Path | None:
-        """Give the folder of a finished stage, or None.
+        """Return the folder of a finished stage, or None.
 
         Digests are compared with stage.json once per process, and again when a file's size or time of change is no
         longer what it was. A stage that does not match is moved to `broken/` with a notice, and counts as missing.
@@ -99,14 +98,14 @@ class Store:
         return folder
 
     def once(self, kind: str, key: str, make: Callable[[Path], None], why: Mapping[str, object]) -> Path:
-        """Give a stage's folder; `make` writes it into an empty folder first if it is missing.
+        """Return a stage's folder; `make` writes it into an empty folder first if it is missing.
 
         Of several processes that make the same stage, the first to finish wins and the others take its stage.
 
         Args:
-            kind: "state", "effective", "ask", "mark", ...
+            kind: "state", "ask" or another kind of stage, as it is stored.
             key: Its key.
-            make: Writes the stage's files; whatever it raises passes through, and its draft is dropped.
+            make: Writes the stage's files; an error of it passes through, and its draft is dropped.
             why: What the stage is, for people and for listings; not part of its identity.
 
         Raises:
@@ -119,25 +118,25 @@ class Store:
         try:
             self._make(kind, key, make, why)
         except Exception:
-            # Whoever finishes first clears the shared checkpoints, perhaps under our feet; its stage serves us too.
+            # The first process to finish removes the shared checkpoints while we use them; its stage serves us too.
             if self.find(kind, key) is None:
                 raise
         shutil.rmtree(self.progress(kind, key), ignore_errors=True)
         return self.place(kind, key)
 
     def progress(self, kind: str, key: str) -> Path:
-        """Tell where a long stage may keep checkpoints; they outlive a kill and go when the stage is finished."""
+        """Return where a long stage may keep checkpoints; they outlive a kill and go when the stage is finished."""
         folder = self.folder / "progress" / f"{kind}-{key}"
         self._clear_way(folder)
         return folder
 
     def stage(self, kind: str, key: str) -> dict[str, Any] | None:
-        """Give the stage.json of a finished stage: its files, what it is, and what making it cost."""
+        """Return the stage.json of a finished stage: its files, what it is, and what making it cost."""
         folder = self.find(kind, key)
         return read_stage(folder) if folder is not None else None
 
     def write_run(self, name: str, key: str, files: Mapping[str, str]) -> Path:
-        """Record a run's results; the newest record of a run stands, and equal files are left alone.
+        """Write a run's results and return their folder; they replace an older record, and equal files are left alone.
 
         Raises:
             StoreError: The disk is full, or the store cannot be written.
@@ -156,34 +155,26 @@ class Store:
         return target
 
     def run_file(self, name: str, key: str, file: str) -> str | None:
-        """Return a file of a run's record, None where there is none that can be read."""
+        """Return the text of a file of a run's record; None if there is no readable one."""
         try:
             return (self.folder / "runs" / f"{name}-{key[:8]}" / file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             return None
 
     def stages(self) -> Iterator[tuple[str, str, Path]]:
-        """Walk finished stages as (kind, key, folder), without verifying them."""
+        """Yield finished stages as (kind, key, folder), without verifying them."""
         for stage in sorted(self.folder.glob(f"*/??/*/{STAGE}")):
             yield stage.parent.parent.parent.name, stage.parent.name, stage.parent
 
-    def content_digest(self) -> str:
-        """Give the digest of what all stages hold, times and costs left out: equal work gives equal content.
-
-        Every stage is verified; one that is broken is set aside and does not count.
-        """
-        held = {(kind, key): self.stage(kind, key) for kind, key, _ in self.stages()}
-        return digest({f"{kind}/{key}": s["files"] for (kind, key), s in held.items() if s is not None})
-
     def write(self, name: str, text: str) -> None:
-        """Write a file of the store's own beside the stages, whole or not at all.
+        """Write a file of the store itself beside the stages, completely or not at all.
 
         Raises:
             StoreError: The disk is full, or the store cannot be written.
         """
         with self._draft("write") as draft:
             (draft / name).write_text(text, encoding="utf-8", newline="\n")
-            if (self.folder / name).is_dir():  # it is no file of the store's: it goes aside, not over
+            if (self.folder / name).is_dir():  # not a file of the store's: it is set aside, not overwritten
                 _move(self.folder / name, self.folder / "broken" / f"{name}-{time.time_ns()}")
             (draft / name).replace(self.folder / name)
 
@@ -201,9 +192,9 @@ class Store:
     def _make(self, kind: str, key: str, make: Callable[[Path], None], why: Mapping[str, object]) -> None:
         target = self.place(kind, key)
         with self._draft(f"{kind}-{key}") as draft:
-            with metered() as meter:
+            with measure() as cost:
                 make(draft)
-            stamps = write_stage(draft, kind, key, why, meter)
+            stamps = write_stage(draft, kind, key, why, cost)
             if kind not in DERIVED:
                 sync(draft)
             while not self._publish(draft, target):
@@ -219,15 +210,15 @@ class Store:
             draft.mkdir(parents=True)
             yield draft
         except Exception as error:
-            told = _told(error, self.folder)
-            if told is None:
+            known = _as_store_error(error, self.folder)
+            if known is None:
                 raise
-            raise told from error
+            raise known from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _publish(self, draft: Path, target: Path) -> bool:
-        """Move a finished draft to its place; False if another one stands there."""
+        """Move a finished draft to its place; return False if another stage stands there."""
         # The parent is not forced onto the disk: a power cut may take the newest stages back, never break one.
         self._clear_way(target.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -240,9 +231,9 @@ class Store:
         return True
 
     def _clear_way(self, folder: Path) -> None:
-        """Set aside what stands where one of the store's own folders should: a file, or a link that leads nowhere.
+        """Set aside a file or a dangling link that stands where one of the store's own folders should be.
 
-        A link to a folder elsewhere stays: whoever made it keeps a part of the store on another disk.
+        A link to a folder elsewhere stays: a part of the store may be kept on another disk.
         """
         inside = folder.relative_to(self.folder)
         for place in [self.folder / above for above in (*list(inside.parents)[-2::-1], inside)]:
@@ -277,7 +268,7 @@ class Store:
 
 
 def _move(source: Path, target: Path) -> bool:
-    """Rename a folder; False if it is gone, or something stands at the target."""
+    """Rename a folder; return False if it is gone, or something stands at the target."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         source.rename(target)
@@ -289,7 +280,7 @@ def _move(source: Path, target: Path) -> bool:
 
 
 def _holds(folder: Path, files: Mapping[str, str]) -> bool:
-    """Tell whether a folder holds these files and no others."""
+    """Return whether a folder holds these files and no others."""
     try:
         if {p.name for p in folder.iterdir()} != set(files):
             return False
@@ -300,12 +291,12 @@ def _holds(folder: Path, files: Mapping[str, str]) -> bool:
         raise
 
 
-def _told(error: Exception, folder: Path) -> StoreError | None:
-    """Give what to tell the user if the disk or the store's folder is to blame, else None."""
+def _as_store_error(error: Exception, folder: Path) -> StoreError | None:
+    """Return the error for the user if the disk or the store's folder is to blame, else None."""
     if isinstance(error, UserError):
         return None
     number = error.errno if isinstance(error, OSError) else None
-    # safetensors wraps the system's error in one of its own, of which only the text is left.
+    # safetensors wraps the system's error in an error of its own, which keeps only the text.
     if number in FULL or os.strerror(errno.ENOSPC) in str(error):
         mend = "free some space (`clbench store gc` drops states that can be made again), then run the same command"
         return StoreError("the disk is full; what is finished is kept", where=str(folder), mend=mend)
@@ -314,7 +305,7 @@ def _told(error: Exception, folder: Path) -> StoreError | None:
         return StoreError("a file would be larger than the system allows (ulimit -f)", where=str(folder), mend=mend)
     if not isinstance(error, OSError) or number not in UNWRITABLE:
         return None
-    # A file of the work's own, outside the store, is not the store's fault.
+    # A file outside the store is not the store's fault.
     if error.filename is not None:
         named = Path(os.fsdecode(error.filename))
         if not named.is_relative_to(folder) and not folder.is_relative_to(named):

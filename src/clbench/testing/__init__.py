@@ -1,4 +1,4 @@
-"""Public contract suites: what every card, learner, scorer and metric must hold, ours and yours."""
+"""Public contract suites: what every card, learner, scorer and metric must fulfil, ours and yours."""
 
 from clbench.testing.cards import check_card
 from clbench.testing.learners import check_learner, contained_check

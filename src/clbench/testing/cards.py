@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clbench.core.errors import DataError
-from clbench.core.notice import notice
-from clbench.core.scorers import doubt
+from clbench.core.events import notice
+from clbench.core.scorers import notice_doubts
 from clbench.core.types import Answer, Example, Task
-from clbench.data.card import Card, load_task_card
-from clbench.data.rendering import Folds
-from clbench.data.stream import asked
-from clbench.data.task import fits, guessed, lock_of, read_task
-from clbench.engine.mark import combined, open_scorer
+from clbench.data.streams.stream import asked
+from clbench.data.tasks.card import Card, load_task_card
+from clbench.data.tasks.rendering import Folds
+from clbench.data.tasks.task import fits, guessed, lock_of, read_task
+from clbench.engine.grade import combine_grades, open_scorer
 from clbench.testing.outcome import Outcome
 
 
@@ -22,7 +22,7 @@ def _ids_unique(card: Card, task: Task) -> str:
     for split, examples in (("lesson", task.lesson), ("exam", task.exam), ("dev", task.dev)):
         repeated = [name for name, num in Counter(e.id for e in examples).items() if num > 1]
         if repeated:
-            return f"id {repeated[0]!r} stands {Counter(e.id for e in examples)[repeated[0]]} times in {split}"
+            return f"id {repeated[0]!r} occurs {Counter(e.id for e in examples)[repeated[0]]} times in {split}"
     return ""
 
 
@@ -42,7 +42,7 @@ def _labels_covered(card: Card, task: Task) -> str:
     unknown = sorted({t for e in (*task.lesson, *task.exam) for t in e.targets[:1]} - set(task.labels))
     if unknown:
         return f"label {unknown[0]!r} is outside the set"
-    return f"the exam asks for {missing[0]!r}, which no lesson example bears" if missing else ""
+    return f"the exam asks for {missing[0]!r}, which no lesson example has" if missing else ""
 
 
 def _targets_there(card: Card, task: Task) -> str:
@@ -60,11 +60,11 @@ def _is_locked(card: Card, task: Task) -> str:
 
 
 def _score(task: Task, says: Callable[[Example], str]) -> float:
-    """Give the exam's score; what cannot be marked counts as wrong here, since every row must be markable."""
+    """Return the exam's score; what cannot be graded counts as wrong here, since every row must be gradable."""
     plugin = open_scorer(task.scorer.name)
     scorer = plugin.build(task.scorer.settings)
-    marks = combined([scorer(e, Answer(example_id=e.id, text=says(e))) for e in task.exam], plugin)
-    return (marks.score or 0.0) * sum(g.score is not None for g in marks.grades) / len(task.exam)
+    grades = [scorer(e, Answer(example_id=e.id, text=says(e))) for e in task.exam]
+    return (combine_grades(grades, plugin) or 0.0) * sum(g.score is not None for g in grades) / len(task.exam)
 
 
 def _oracle_is_right(card: Card, task: Task) -> str:
@@ -77,21 +77,21 @@ def _silence_is_wrong(card: Card, task: Task) -> str:
     return "" if score == 0.0 else f"empty answers score {score:.4f} instead of 0"
 
 
-def _chance_is_true(card: Card, task: Task) -> str:
-    if (marked := _guessed_by_marking(task)) > task.chance + 0.05:
-        return f"chance is {task.chance:.4f}, and choosing blindly among the choices is marked {marked:.4f}"
-    guess, stated = guessed(task.exam), card.about.get("chance")
-    if not guess or stated is None or abs(task.chance - guess) < 0.05:
+def _guess_rate_is_true(card: Card, task: Task) -> str:
+    if (score := _guess_by_grading(task)) > task.guess_rate + 0.05:
+        return f"the guess rate is {task.guess_rate:.4f}, and guessing among the choices scores {score:.4f}"
+    guess, stated = guessed(task.exam), card.about.get("guess_rate")
+    if not guess or stated is None or abs(task.guess_rate - guess) < 0.05:
         return ""
-    return f"chance {stated}, guessing gives {guess:.4f}"
+    return f"the stated guess rate is {stated}, and guessing scores {guess:.4f}"
 
 
-def _guessed_by_marking(task: Task) -> float:
-    """Give the mean mark of every choice of up to 50 questions of up to 50 choices, in [0, 1]; 0 for free text."""
+def _guess_by_grading(task: Task) -> float:
+    """Return the mean score of all choices of up to 50 questions of up to 50 choices, in [0, 1]; 0 for free text."""
     scorer = open_scorer(task.scorer.name).build(task.scorer.settings)
     asked_ = [e for e in task.exam if 0 < len(e.choices) <= 50][:50]
-    marks = [[scorer(e, Answer(example_id=e.id, text=c)).score or 0.0 for c in e.choices] for e in asked_]
-    return sum(sum(of) / len(of) for of in marks) / max(len(marks), 1)
+    scores = [[scorer(e, Answer(example_id=e.id, text=c)).score or 0.0 for c in e.choices] for e in asked_]
+    return sum(sum(of) / len(of) for of in scores) / max(len(scores), 1)
 
 
 CHECKS: dict[str, Callable[[Card, Task], str]] = {
@@ -102,12 +102,12 @@ CHECKS: dict[str, Callable[[Card, Task], str]] = {
     "lock fits": _is_locked,
     "oracle scores 1": _oracle_is_right,
     "silence scores 0": _silence_is_wrong,
-    "chance stated truly": _chance_is_true,
+    "guess rate stated truly": _guess_rate_is_true,
 }
 
 
 def check_card(name_or_path: str, data: Path | None, *, locked: bool = True) -> list[Outcome]:
-    """Check a task card against its contract; a notice tells if its scorer does not fit its language.
+    """Check a task card against its contract; a notice says if its scorer does not fit its language.
 
     Args:
         name_or_path: Name of a shipped card, or path of one.
@@ -123,10 +123,10 @@ def check_card(name_or_path: str, data: Path | None, *, locked: bool = True) -> 
         task = read_task(card, data, folds)
     except DataError as error:
         return [Outcome("rows can be read", problem=str(error))]
-    for text in folds.told(card.name):
+    for text in folds.notices(card.name):
         notice(text)
     apart = Outcome("labels stand apart", problem=folds.clash())
-    doubt(task.scorer, task.exam, task.name, str(card.path))
+    notice_doubts(task.scorer, task.exam, task.name, str(card.path))
     return [Outcome("rows can be read"), apart, *check_task(card, task, locked=locked)]
 
 
@@ -139,11 +139,3 @@ def check_task(card: Card, task: Task, *, locked: bool = True) -> list[Outcome]:
         Outcome(title, skipped=left_out[title]) if title in left_out else Outcome(title, check(card, task))
         for title, check in CHECKS.items()
     ]
-
-
-def majority(task: Task) -> float:
-    """Give the score of always answering what is commonest in the lesson (without one, in the exam), in [0, 1]."""
-    if not any(e.targets for e in task.exam):
-        return _score(task, lambda _: "")
-    commonest = Counter(e.targets[0] for e in task.lesson or task.exam).most_common(1)[0][0]
-    return _score(task, lambda _: commonest)

@@ -19,21 +19,20 @@ import numpy as np
 
 from clbench.core import plugins
 from clbench.core.errors import DataError, LearnerError, LessonError, SpecError, UserError, said_of
+from clbench.core.events import Progress, progress_listener
 from clbench.core.keys import canonical, digest, folder_digest
 from clbench.core.process import staying
-from clbench.core.progress import Progress, listener
 from clbench.core.scratch import scratch
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Budget, Lesson
-from clbench.data.exam import open_exams
-from clbench.data.stream import lessons, open_stream
+from clbench.data.exams.exam import open_exams
+from clbench.data.streams.stream import lessons, open_stream
 from clbench.engine.resolve import open_learner
 from clbench.testing.bench import Bench
 from clbench.testing.outcome import Outcome
 from clbench.testing.outside import nothing_held_outside
-from clbench.testing.stored import stored_examples, stored_texts
+from clbench.testing.stored import quoted_example, stored_examples
 
-QUOTE = 12  # characters of a question that are no coincidence
 QUICK = {"lr": 1e-3, "epochs": 1, "batch_size": 8, "warmup": 0.0}
 
 
@@ -76,7 +75,7 @@ def _sleep_changes_nothing(bench: Bench) -> str:
 
 
 def folder_digest_of(folder: Path) -> str:
-    """Give what `Bench.state` gives, of a folder that is already written."""
+    """Return what `Bench.state` gives, of a folder that is already written."""
     return digest([folder_digest(folder)])
 
 
@@ -106,14 +105,14 @@ def _first_lesson_as_declared(bench: Bench) -> str:
     parent = bench.plugin.first_lesson_as
     if parent is None:
         raise NotApplicableError("it declares no first_lesson_as")
-    if bench.plugin.settle is None:
-        return "it declares first_lesson_as and no settle, so its first lesson cannot be shared"
+    if bench.plugin.adopt_first_lesson is None:
+        return "it declares first_lesson_as and no adopt_first_lesson, so its first lesson cannot be shared"
     own, other, copied = bench.taught(1), bench.learner(parent), bench.learner()
     other.learn(bench.lessons[0])
     folder = bench.save(other)
     if bench.state(own, "answers") != digest([folder_digest(folder / "answers")]):
         return f"its first lesson is not that of {parent}"
-    bench.plugin.settle(copied, folder, bench.lessons[0])
+    bench.plugin.adopt_first_lesson(copied, folder, bench.lessons[0])
     for learner in (own, copied):
         learner.learn(bench.lessons[1])
     return "" if bench.state(own) == bench.state(copied) else "settled on a shared first lesson, it goes on differently"
@@ -158,17 +157,30 @@ def _keeps_within_budget(bench: Bench) -> str:
 
 
 def _says_what_it_stores(bench: Bench) -> str:
-    learner = bench.taught(2)
     level = bench.plugin.stored(bench.plugin.config.model_validate(bench.settings))
-    folder = bench.save(learner)
-    if any(stored_examples(folder)) and level != "examples":
-        return f'it keeps examples as they are, and says {_quoted(level)}: write stores="examples" in its PLUGIN'
-    texts = "\n".join(stored_texts(folder))
-    for example in (e for lesson in bench.lessons[:2] for e in lesson.examples):
-        question = example.prompt[-1].content
-        if len(question) >= QUOTE and question in texts and level not in ("may_quote", "examples"):
-            return f'it keeps the text of example {example.id!r}, and says {_quoted(level)}: write stores="examples"'
+    net = bench.net()
+    told = [bench, replace(bench, lessons=_with_free_answers(bench.lessons))] if "text" in net.can else [bench]
+    for each in told:
+        folder = each.save(each.taught(2))
+        if any(stored_examples(folder)) and level != "examples":
+            return f'it keeps examples as they are, and says {_quoted(level)}: write stores="examples" in its PLUGIN'
+        taught = [e for lesson in each.lessons[:2] for e in lesson.examples]
+        found = quoted_example(folder, taught, lambda e: net.batch([e]).ids_BT[0].tolist())
+        if found is not None and level not in ("may_quote", "examples"):
+            return f'it keeps text of example {found.id!r}, and says {_quoted(level)}: write stores="examples"'
     return ""
+
+
+def _with_free_answers(given: Sequence[Lesson]) -> tuple[Lesson, ...]:
+    """Make lessons of the same questions whose answers are texts and not labels."""
+    found: list[Lesson] = []
+    for lesson in given:
+        taught = tuple(
+            e.model_copy(update={"targets": (f"{e.targets[0]}, as {e.id} has it",), "choices": ()})
+            for e in lesson.examples
+        )
+        found.append(lesson.model_copy(update={"examples": taught, "digest": digest(taught)}))
+    return tuple(found)
 
 
 def _quoted(level: str | None) -> str:
@@ -185,9 +197,9 @@ def _unknown_setting_refused(bench: Bench) -> str:
 
 def _exam_items_refused(bench: Bench) -> str:
     first = bench.lessons[0]
-    marked = (first.examples[0].model_copy(update={"eval_only": True}), *first.examples[1:])
+    examples = (first.examples[0].model_copy(update={"eval_only": True}), *first.examples[1:])
     try:
-        bench.learner().learn(first.model_copy(update={"examples": marked}))
+        bench.learner().learn(first.model_copy(update={"examples": examples}))
     except DataError:
         return ""
     return "it learns an example that is marked eval_only"
@@ -198,9 +210,9 @@ class _StoppedError(Exception):
 
 
 def _stop_and_resume(bench: Bench) -> str:
-    whole = bench.taught(1)
-    base = bench.save(whole)
-    whole.learn(bench.lessons[1])
+    uninterrupted = bench.taught(1)
+    base = bench.save(uninterrupted)
+    uninterrupted.learn(bench.lessons[1])
     for stop_after in (1, 2):
         progress = bench.scratch / "progress"
         shutil.rmtree(progress, ignore_errors=True)
@@ -214,7 +226,7 @@ def _stop_and_resume(bench: Bench) -> str:
         again = bench.learner()
         again.load(base)
         again.learn(bench.lessons[1], progress)
-        if bench.state(again) != bench.state(whole):
+        if bench.state(again) != bench.state(uninterrupted):
             return f"stopped after step {stop_after} and gone on, it ends in another state"
     return ""
 
@@ -225,16 +237,16 @@ def _stopping(after: int) -> Generator[None]:
         if progress.done > after:
             raise _StoppedError
 
-    token = listener.set(listen)
+    token = progress_listener.set(listen)
     try:
         yield
     finally:
-        listener.reset(token)
+        progress_listener.reset(token)
 
 
 def _label_head_grows(bench: Bench) -> str:
-    """Lessons that bring new labels to an encoder: shapes change under whatever a method keeps of them."""
-    if "encoder" not in bench.plugin.families:
+    """Check lessons that bring new labels to an encoder: the shapes of what a method keeps must follow."""
+    if "encoder" not in bench.plugin.model_families:
         raise NotApplicableError("it is not defined on encoders")
     growing = replace(bench, model=ModelSpec(name="tiny-bert"), lessons=_bringing_labels(bench.lessons))
     learner = growing.learner()
@@ -253,10 +265,10 @@ def _label_head_grows(bench: Bench) -> str:
 
 
 def _bringing_labels(lessons: Sequence[Lesson]) -> tuple[Lesson, ...]:
-    """Make lessons of which each has labels of its own, from the questions of others."""
+    """Return lessons that each have labels of their own, made from the questions of others."""
     found: list[Lesson] = []
     for lesson in lessons:
-        names = tuple(f"label {lesson.step}.{i}" for i in range(1 + lesson.step))
+        names = tuple(f"label {lesson.number}.{i}" for i in range(1 + lesson.number))
         taught = tuple(
             e.model_copy(update={"targets": (names[i % len(names)],), "choices": names})
             for i, e in enumerate(lesson.examples[:16])
@@ -272,7 +284,7 @@ def _learning_does_something(bench: Bench) -> str:
     return "" if any((bench.save(learner) / "answers").glob("*")) else "two lessons leave no trace in its answers"
 
 
-# What is kept outside comes first: it shows best in a process in which the learner has not yet worked.
+# This check comes first: it works best in a process in which the learner has not yet worked.
 CHECKS: dict[str, Callable[[Bench], str]] = {
     "nothing kept outside of it": nothing_held_outside,
     "answers in order": _answers_in_order,
@@ -312,17 +324,17 @@ def check_learner(
         SpecError: There is no such learner.
     """
     plugin, _ = open_learner({"name": name})
-    opened = open_stream(stream, None)
-    if plugin.needs_task:
-        opened = opened.model_copy(update={"reveals": "task"})
+    lesson_stream = open_stream(stream, None)
+    if plugin.needs_task_ids:
+        lesson_stream = lesson_stream.model_copy(update={"task_ids": "given"})
     settings = {k: v for k, v in QUICK.items() if k in plugin.config.model_fields}
     outcomes: list[Outcome] = []
     for title, check in CHECKS.items():
         if only not in (None, title):
             continue
         with scratch("check") as folder:
-            exam = open_exams((), opened, None)[0]
-            bench = Bench(name, plugin, settings, ModelSpec(name=model), lessons(opened), exam, folder)
+            exam = open_exams((), lesson_stream, None)[0]
+            bench = Bench(name, plugin, settings, ModelSpec(name=model), lessons(lesson_stream), exam, folder)
             try:
                 outcomes.append(Outcome(title, problem=check(bench)))
             except NotApplicableError as reason:
@@ -334,7 +346,7 @@ def contained_check(name: str) -> list[Outcome]:
     """Check a learner of a user's file in a process that it may not leave unseen.
 
     Raises:
-        LearnerError: It would end its process, or breaks where no check looks for it.
+        LearnerError: It would end its process, or raises an error that no check expects.
         SpecError: There is no such learner.
     """
     try:
@@ -346,5 +358,5 @@ def contained_check(name: str) -> list[Outcome]:
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        what = f"{said_of(error)}{plugins.own_line(error)}"
+        what = f"{said_of(error)}{plugins.user_file_line(error)}"
         raise LearnerError(what, where=name, mend="correct what it gives or raises there") from error

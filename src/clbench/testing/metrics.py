@@ -11,7 +11,7 @@ from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.keys import canonical, rng
 from clbench.core.matrix import Column, Matrix
 from clbench.core.protocols import MetricPlugin
-from clbench.core.types import Meters
+from clbench.core.results import Costs
 from clbench.metrics import all_metrics
 from clbench.testing.outcome import Outcome
 
@@ -20,7 +20,7 @@ def _matrices() -> list[Matrix]:
     generator = rng(0, 0, "matrices for metrics")
     found: list[Matrix] = []
     for lessons in (1, 2, 5):
-        own = [Column(name=f"t{i}", taught=i, chance=0.25, size=10) for i in range(1, lessons + 1)]
+        own = [Column(name=f"t{i}", taught=i, guess_rate=0.25, size=10) for i in range(1, lessons + 1)]
         kinds = ("general", "instruction", "long_context")
         columns = [*own, *(Column(name=k, kind=k, size=10) for k in kinds)]
         for _ in range(8):
@@ -28,7 +28,7 @@ def _matrices() -> list[Matrix]:
     return found
 
 
-METERS = Meters(
+COSTS = Costs(
     train_s=4.0,
     exam_s=2.0,
     train_tokens=1000,
@@ -39,21 +39,21 @@ METERS = Meters(
     added_parameters=5,
     examples_used=50,
     stream_bytes=1000,
-    kept_bytes_by_step=(50, 100),
-    parameters_by_step=(100, 105),
-    train_s_by_step=(1.0, 3.0),
+    kept_bytes_by_lesson=(50, 100),
+    parameters_by_lesson=(100, 105),
+    train_s_by_lesson=(1.0, 3.0),
     forward_tokens=200,
     buffer_bytes=60,
     state_bytes=20,
     added_bytes=20,
-    buffer_bytes_by_step=(40, 60),
-    buffer_examples_by_step=(2, 3),
+    buffer_bytes_by_lesson=(40, 60),
+    buffer_examples_by_lesson=(2, 3),
 )
 
 
 def _values(plugin: MetricPlugin) -> list[float]:
-    if plugin.needs == "meters":
-        return [plugin.compute(METERS), plugin.compute(Meters())]
+    if plugin.needs == "costs":
+        return [plugin.compute(COSTS), plugin.compute(Costs())]
     if plugin.needs == "matrix":
         return [plugin.compute(m) for m in _matrices()]
     return [plugin.compute(m, *(_matrices()[k] for _ in plugin.references)) for k, m in enumerate(_matrices())]
@@ -103,7 +103,7 @@ def _constant_is_no_change(plugin: MetricPlugin) -> str:
 
 
 def _sign_is_declared(plugin: MetricPlugin) -> str:
-    """A learner that forgets everything must look worse than one that forgets nothing."""
+    """Check that a learner that forgets everything looks worse than one that forgets nothing."""
     if plugin.needs != "matrix" or plugin.group != "stability" or plugin.better == "neither":
         return ""
     columns = [Column(name=f"t{i}", taught=i) for i in range(1, 4)]
@@ -115,7 +115,7 @@ def _sign_is_declared(plugin: MetricPlugin) -> str:
 
 
 def _last_task_left_out(plugin: MetricPlugin) -> str:
-    """The last task cannot have been forgotten: its own score must not move a forgetting figure."""
+    """Check that the score of the last task, which cannot be forgotten, does not change a forgetting figure."""
     if plugin.needs != "matrix" or plugin.group != "stability":
         return ""
     columns = [Column(name=f"t{i}", taught=i) for i in range(1, 4)]
@@ -128,7 +128,7 @@ def _last_task_left_out(plugin: MetricPlugin) -> str:
 def _is_documented(plugin: MetricPlugin) -> str:
     text = plugin.compute.__doc__ or ""
     lacking = [word for word in ("Source:", "better") if word not in text]
-    if "=" not in text and "/" not in text and " - " not in text:
+    if plugin.needs != "costs" and "=" not in text and "/" not in text and " - " not in text:
         lacking.append("an equation")
     return f"its docstring lacks {', '.join(lacking)}" if lacking else ""
 
@@ -148,7 +148,7 @@ def check_metric(metric: str | MetricPlugin) -> list[Outcome]:
     """Check a figure, by name or as a plug-in, against its contract.
 
     Raises:
-        SpecError: There is none of this name.
+        SpecError: There is no figure of this name.
     """
     if isinstance(metric, str):
         if metric not in all_metrics():

@@ -1,4 +1,4 @@
-"""What a check of a contract suite found."""
+"""The result of a check of a contract suite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check found: `problem` is empty if it held, `skipped` says why it does not apply."""
+    """The result of one check: `problem` is empty if it passed, `skipped` says why it does not apply."""
 
     check: str
     problem: str = ""

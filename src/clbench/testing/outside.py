@@ -1,4 +1,4 @@
-"""What a learner keeps outside of itself, where no state holds it: globals of its modules, attributes of classes."""
+"""What a learner keeps outside its state: globals of its modules, attributes of classes."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ PLAIN = (int, float, str, bytes, bool, type(None))
 
 
 def nothing_held_outside(bench: Bench) -> str:
-    """Work alone, then again after another one: what differs was kept outside, where no state holds it."""
+    """Compare a learner's work alone with its work after another one: a difference was kept outside its state."""
     before = held_outside(bench.name, bench.plugin)
-    alone = _made(bench)
+    alone = _digest_of_work(bench)
     learner = bench.learner(seed=1)
     for lesson in bench.lessons[:2][::-1]:
         learner.learn(lesson)
     learner.respond(bench.exam.examples, bench.exam.decode)
-    if _made(bench) == alone:
+    if _digest_of_work(bench) == alone:
         return ""
     after = held_outside(bench.name, bench.plugin)
     moved = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     where = (
         f"{', '.join(moved[:5])} changed"
         if moved
-        else "look at defaults of arguments, files, the clock, unseeded chance"
+        else "look at defaults of arguments, files, the clock, unseeded randomness"
     )
     return (
         "it works otherwise after another learner has worked in the same process, so it keeps state outside of itself: "
-        f"{where}; keep it in self, and give it in `state` or `guide`"
+        f"{where}; keep it in self, and return it in `state` or `answer_state`"
     )
 
 
-def _made(bench: Bench) -> str:
-    """Digest what a fresh learner makes of two lessons: its states, and all it answers on the way."""
+def _digest_of_work(bench: Bench) -> str:
+    """Return the digest of a fresh learner's states and answers over two lessons."""
     learner, found = bench.learner(), list[str]()
     for lesson in bench.lessons[:2]:
         learner.learn(lesson)
@@ -49,11 +49,11 @@ def _made(bench: Bench) -> str:
 
 
 def held_outside(name: str, plugin: LearnerPlugin[Any]) -> dict[str, str]:
-    """Describe the globals of a learner's modules, and the attributes of their classes.
+    """Return a description of the globals of a learner's modules, and of the attributes of their classes.
 
     Args:
         name: The learner's name, `file.py:Class` of a user's own.
-        plugin: What it names.
+        plugin: The plug-in of that name.
 
     Returns:
         "module.NAME" or "module.Class.NAME" -> a text that changes with the value.
@@ -72,7 +72,7 @@ def held_outside(name: str, plugin: LearnerPlugin[Any]) -> dict[str, str]:
 
 
 def _modules(name: str, plugin: LearnerPlugin[Any]) -> Mapping[str, ModuleType]:
-    owned = plugins.own(name)
+    owned = plugins.find_user_file(name)
     if owned is None:
         module = sys.modules[plugin.config.__module__]
         return {module.__name__: module}
@@ -90,7 +90,7 @@ def _of_class(title: str, kind: type) -> dict[str, str]:
 
 
 def described(value: object, depth: int = 6) -> str:
-    """Describe a value so that another value, or a changed one, is described otherwise.
+    """Return a description of a value that differs from that of any other value.
 
     Example:
         >>> described({"a": [1, 2]}) == described({"a": [1, 2]}), described([1]) == described([2])

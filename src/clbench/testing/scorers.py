@@ -11,8 +11,8 @@ from clbench.core.errors import SpecError
 from clbench.core.keys import rng
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade, Message, Reply, Request
-from clbench.engine.mark import combined, open_scorer
-from clbench.stats.marked import by_repeating
+from clbench.engine.grade import combine_grades, open_scorer
+from clbench.stats.graded import by_repeating
 from clbench.testing.outcome import Outcome
 
 PLAIN = (Specimen("?", ("red fox", "fox"), "cat"), Specimen("?", ("红色的狐狸",), "猫"))
@@ -38,7 +38,7 @@ HOSTILE = (
     "1/0 100% -.5e-999 亿亿亿",
 )
 SHORT = tuple(text for text in HOSTILE if len(text) < 100)
-Case = tuple[Example, str]  # a question and a wholly wrong answer to it
+Case = tuple[Example, str]  # a question and a completely wrong answer to it
 
 
 def _cases(plugin: ScorerPlugin) -> list[Case]:
@@ -46,11 +46,11 @@ def _cases(plugin: ScorerPlugin) -> list[Case]:
         (
             Example(
                 id=f"item {i}",
-                prompt=(Message(role="user", content=s.asked),),
+                prompt=(Message(role="user", content=s.prompt),),
                 targets=s.targets,
                 choices=(s.targets[0], s.wrong),
                 check=s.check,
-                requests=(Request(kind="text", context=s.asked),) if s.plain else (),
+                requests=(Request(kind="text", context=s.prompt),) if s.plain else (),
             ),
             s.wrong,
         )
@@ -99,13 +99,13 @@ def _hostile(plugin: ScorerPlugin, scorer: Scorer) -> str:
             if not all(math.isfinite(number) for number in (first.score or 0.0, *first.parts)):
                 return f"{text[:20]!r} scores {first.score} with parts {first.parts}, which cannot be kept"
             if first != second:
-                return f"{text[:20]!r} is marked differently the second time"
+                return f"{text[:20]!r} is graded differently the second time"
             if first.score is not None and not 0 <= first.score <= 1:
                 return f"{text[:20]!r} scores {first.score}"
     return ""
 
 
-def _unmarkable(plugin: ScorerPlugin, scorer: Scorer) -> str:
+def _ungradable(plugin: ScorerPlugin, scorer: Scorer) -> str:
     example, _ = _cases(plugin)[0]
     failed = scorer(example, Answer(example_id=example.id, text=example.targets[0], finish="error"))
     if failed.score is not None:
@@ -119,16 +119,16 @@ def _unmarkable(plugin: ScorerPlugin, scorer: Scorer) -> str:
 def _names_example(plugin: ScorerPlugin, scorer: Scorer) -> str:
     cases = _cases(plugin)
     ids = [_grade(scorer, example, "x").example_id for example, _ in cases]
-    return "" if ids == [example.id for example, _ in cases] else "a grade does not bear its example's id"
+    return "" if ids == [example.id for example, _ in cases] else "a grade does not have its example's id"
 
 
 def _combined_right(plugin: ScorerPlugin, scorer: Scorer) -> str:
-    score = combined(_right(plugin, scorer), plugin).score
+    score = combine_grades(_right(plugin, scorer), plugin)
     return "" if score == 1.0 else f"an exam of right answers scores {score}"
 
 
 def _combined_silence(plugin: ScorerPlugin, scorer: Scorer) -> str:
-    score = combined([_grade(scorer, example, "") for example, _ in _cases(plugin)], plugin).score
+    score = combine_grades([_grade(scorer, example, "") for example, _ in _cases(plugin)], plugin)
     return "" if score == 0.0 else f"an exam of empty answers scores {score}"
 
 
@@ -137,7 +137,7 @@ def _combined_any_order(plugin: ScorerPlugin, scorer: Scorer) -> str:
         (example, (example.targets[0], wrong, f"{wrong} {example.targets[0]}")) for example, wrong in _cases(plugin)
     ]
     grades = [_grade(scorer, example, text) for example, texts in said for text in (*texts, *SHORT)]
-    scores = [combined(g, plugin).score for g in (grades, grades, grades[::-1], grades[1::2] + grades[::2])]
+    scores = [combine_grades(g, plugin) for g in (grades, grades, grades[::-1], grades[1::2] + grades[::2])]
     if any(score is None or not 0 <= score <= 1 for score in scores):
         return f"an exam scores {scores[0]}"
     if scores[0] != scores[1]:
@@ -148,7 +148,7 @@ def _combined_any_order(plugin: ScorerPlugin, scorer: Scorer) -> str:
 
 
 def _weighed_as_repeated(plugin: ScorerPlugin, scorer: Scorer) -> str:
-    """Compare the rule for many weightings with the rule for lists of grades, in which an item of weight 2 is twice."""
+    """Compare the rule for many weightings with the rule for lists of grades, which repeat an item of weight 2."""
     if plugin.weigh is None:
         return ""
     if plugin.combine is None:
@@ -167,9 +167,9 @@ CHECKS: dict[str, Callable[[ScorerPlugin, Scorer], str]] = {
     "oracle scores 1": _oracle,
     "silence scores 0": _silence,
     "wrong scores 0": _wrong,
-    "hostile output is marked": _hostile,
-    "what cannot be marked is None": _unmarkable,
-    "grades bear their id": _names_example,
+    "hostile output is graded": _hostile,
+    "what cannot be graded is None": _ungradable,
+    "grades have their id": _names_example,
     "an exam of right answers scores 1": _combined_right,
     "an exam of silence scores 0": _combined_silence,
     "an exam's score is one number in any order": _combined_any_order,
@@ -181,7 +181,7 @@ def check_scorer(scorer: str | ScorerPlugin) -> list[Outcome]:
     """Check a scorer, by name or as a plug-in, against its contract.
 
     Raises:
-        SpecError: There is none of this name.
+        SpecError: There is no scorer of this name.
     """
     plugin = open_scorer(scorer) if isinstance(scorer, str) else scorer
     built = plugin.build({})

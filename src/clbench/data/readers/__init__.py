@@ -1,4 +1,4 @@
-"""One file per format. A reader is a generator of (where, row), so a file of any length needs no memory."""
+"""One file per format. A reader is a generator of (where, row), so that a file of any length fits into memory."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ WAYS = {
     ".pickle": "write it as JSON Lines or Parquet: a pickle is a program that would run",
     ".arrow": "name the folder that save_to_disk wrote, or write it as Parquet",
 }
-"""Endings that no reader knows -> the way in."""
+"""Ending that no reader knows -> what the user can do."""
 
 
 def suffix_of(name: str) -> str | None:
-    """Give the ending by which a reader is found, or None.
+    """Return the ending by which a reader is found, or None.
 
     Example:
         >>> suffix_of("train.jsonl.xz"), suffix_of("train.txt")
@@ -55,7 +55,7 @@ def suffix_of(name: str) -> str | None:
 
 
 def stem_of(name: str) -> str:
-    """Give a file's name without the ending by which a reader is found.
+    """Return a file's name without the ending by which a reader is found.
 
     Example:
         >>> stem_of("Train.JSONL.gz")
@@ -65,7 +65,7 @@ def stem_of(name: str) -> str:
 
 
 def way_in(name: str) -> str:
-    """Say how a file that no reader knows becomes one that is read.
+    """Return what a user can do with a file that no reader knows.
 
     Example:
         >>> way_in("Sheet.XLSX")
@@ -75,7 +75,7 @@ def way_in(name: str) -> str:
 
 
 def remarks(path: Path) -> list[str]:
-    """Say what a reader of this file, or saved split, does that its user should know."""
+    """Return what a user should know about how this file, or saved split, is read."""
     if path.is_dir():
         return saved.remarks(path)
     how = {".csv": csv.remarks, ".tsv": csv.remarks, ".parquet": parquet.remarks}.get(suffix_of(path.name) or "")
@@ -83,7 +83,7 @@ def remarks(path: Path) -> list[str]:
 
 
 def open_rows(path: Path) -> Rows:
-    """Read a file by its ending.
+    """Return the rows of a file, by its ending.
 
     Raises:
         DataError: No reader knows the ending. While reading: what is broken, with file and line.

@@ -19,7 +19,7 @@ WIDEST = 2.0**53  # the last of the whole numbers that a decimal holds without a
 
 
 def is_upcast(chunks: Iterable[Any]) -> bool:
-    """Whether a column of decimals holds whole numbers and gaps, at least one of each."""
+    """Return whether a column of decimals holds whole numbers and gaps only, at least one of each."""
     import numpy as np
 
     gaps = numbers = 0
@@ -35,14 +35,14 @@ def is_upcast(chunks: Iterable[Any]) -> bool:
 
 
 def decimals(schema: Any) -> list[str]:
-    """Give the names of the columns of decimal numbers."""
+    """Return the names of the columns of decimal numbers."""
     import pyarrow as pa
 
     return [field.name for field in schema if pa.types.is_floating(field.type)]
 
 
 def narrow(schema: Any) -> dict[str, Change]:
-    """Return what shows decimals of 16 and 32 bits as they were written: 0.1, not 0.10000000149011612."""
+    """Return column -> change that shows decimals of 16 and 32 bits as they were written: 0.1, not 0.10000000149."""
     import numpy as np
     import pyarrow as pa
 
@@ -58,24 +58,24 @@ def _shortest(kind: Callable[[float], object]) -> Change:
 
 
 def changes(features: Mapping[str, Any], upcast: Sequence[str], schema: Any) -> dict[str, Change]:
-    """Return column -> what is done to its values before they are read.
+    """Return column -> the change of its values before they are used.
 
     Args:
-        features: Column -> what `datasets` says of it, as its JSON; empty where it says nothing.
+        features: Column -> what `datasets` says of it, as its JSON; may be empty.
         upcast: Columns of whole numbers that are stored as decimals.
-        schema: Of the table, as pyarrow gives it.
+        schema: The schema of the table in pyarrow.
     """
-    found: dict[str, Change] = narrow(schema) | dict.fromkeys(upcast, _whole)
+    found: dict[str, Change] = narrow(schema) | dict.fromkeys(upcast, _as_whole_number)
     return found | {name: how for name, feature in features.items() if (how := _namer(feature)) is not None}
 
 
 def changed(row: Mapping[str, Any], how: Mapping[str, Change]) -> dict[str, Any]:
-    """Return a row with names for classes, whole numbers for such, None for NaN, and dates and decimals as text."""
+    """Return a row with names of classes, whole numbers, None for NaN, and dates and decimals as text."""
     return {name: how[name](value) if name in how else plain(value) for name, value in row.items()}
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON would hold it, but for bytes and other things that are no data of a text."""
+    """Return a value as JSON would hold it, except for bytes and other things that have no text."""
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if isinstance(value, (list, tuple)):
@@ -95,12 +95,12 @@ def _written(value: Any) -> Any:
     return str(value) if isinstance(value, datetime.timedelta) else value
 
 
-def _whole(value: Any) -> int | None:
+def _as_whole_number(value: Any) -> int | None:
     return None if value is None or math.isnan(value) else int(value)
 
 
 def _namer(feature: Any) -> Change | None:
-    """Return what gives the names of the classes in a column, or None where it holds none."""
+    """Return the change that names the classes in a column, or None if it holds no classes."""
     if isinstance(feature, list):
         return _each(_namer(feature[0])) if feature else None
     if not isinstance(feature, Mapping):
@@ -119,7 +119,7 @@ def _namer(feature: Any) -> Change | None:
 def _class(value: Any, names: Sequence[str]) -> Any:
     if not isinstance(value, int) or isinstance(value, bool):
         return value
-    if value == -1:  # `datasets` says so that a row has no class
+    if value == -1:  # in `datasets`, a row without a class
         return named(value, "")
     return named(value, names[value]) if 0 <= value < len(names) else value
 
@@ -155,6 +155,6 @@ def _listwise(how: Change, value: Any) -> Any:
 
 
 def remarks_of(upcast: Sequence[str]) -> list[str]:
-    """Say what is read in another way than it is stored."""
+    """Return sentences on columns that are read in another way than they are stored."""
     what = "holds whole numbers and gaps, stored as decimals (3.0): they are read as whole numbers (3)"
     return [f"column {name!r} {what}" for name in upcast]

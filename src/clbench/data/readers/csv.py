@@ -15,7 +15,7 @@ from clbench.data.readers import limits
 from clbench.data.readers.utf8 import not_utf8
 
 MOST_CHARACTERS = 1 << 24
-# Saved again, the line has the empty values of a row behind it.
+# If the file was saved again, the line ends with the empty values of a row.
 SEPARATED = re.compile(r'"?sep\s?=[ ]?(.)"?(?:\1|\s)*', re.IGNORECASE)
 OTHERS = ";\t|"  # what some programs write instead of a comma
 APART = re.compile(r'[ \t]+"[^"]*"?[ \t]*')  # of `a, "b"` and, cut at its comma, of `a, "b, c"`
@@ -23,10 +23,10 @@ IN_QUOTES = re.compile(r'"(?:[^"]|"")*"')
 
 
 class Layout(NamedTuple):
-    """How a file sets its values apart.
+    """How a file separates its values.
 
     Attributes:
-        delimiter: What stands between two values.
+        delimiter: The character between two values.
         skipped: Lines before the header: 1 where a spreadsheet wrote `sep=;`, else 0.
         quoted: Whether a value in double quotes may hold delimiters and line breaks; not in TSV.
     """
@@ -37,10 +37,10 @@ class Layout(NamedTuple):
 
 
 def layout(path: Path) -> Layout:
-    """Tell the layout of a file from its name and its first line.
+    """Return the layout of a file, by its name and its first line.
 
-    A `sep=` line says the delimiter. Without one it is a tab in a .tsv file, else a comma, unless the header holds none
-    outside of quotes and another.
+    A `sep=` line names the delimiter. Without one it is a tab in a .tsv file, else a comma. If the header has no comma
+    outside quotes but another delimiter, it is that one.
 
     Raises:
         UnicodeDecodeError, OSError: The file cannot be read.
@@ -48,8 +48,8 @@ def layout(path: Path) -> Layout:
     tabs = path.name.lower().endswith(".tsv")
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline(MOST_CHARACTERS).rstrip("\r\n")
-    if (said := SEPARATED.fullmatch(first)) is not None:
-        return Layout(said[1], 1)
+    if (separator := SEPARATED.fullmatch(first)) is not None:
+        return Layout(separator[1], 1)
     names = IN_QUOTES.sub("", first)
     found = {d: names.count(d) for d in OTHERS if d in names}
     if tabs and ("\t" in found or not (found or "," in names)):
@@ -60,20 +60,20 @@ def layout(path: Path) -> Layout:
 
 
 def remarks(path: Path) -> list[str]:
-    """Say what is read in another way than the file's name promises."""
+    """Return sentences on what is read in another way than the file's name suggests."""
     try:
         how = layout(path)
     except (UnicodeDecodeError, OSError):  # reading its rows says so
         return []
-    said = [f"the line sep={how.delimiter} is no row"] if how.skipped else []
+    found = [f"the line sep={how.delimiter} is not a row"] if how.skipped else []
     usual, name = ("\t", "a tab") if path.name.lower().endswith(".tsv") else (",", "a comma")
     if how.delimiter != usual:
-        said.append(f"values are set apart by {how.delimiter!r}, not by {name}")
-    return said
+        found.append(f"values are separated by {how.delimiter!r}, not by {name}")
+    return found
 
 
 def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (file:line, row), the line being the row's last; blank lines are no rows, nor are empty rows at the end.
+    """Yield (file:line, row), with the row's last line; blank lines and empty rows at the end are left out.
 
     Raises:
         DataError: The file cannot be read, has a column twice, or a row has too few or too many values, or is the
@@ -88,7 +88,7 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             for _ in range(how.skipped):
                 file.readline()
             header: list[str] | None = None
-            waiting: list[tuple[int, list[str]]] = []  # empty rows, which are none if nothing follows
+            waiting: list[tuple[int, list[str]]] = []  # empty rows, which are left out if nothing follows
             for number, values, text in _records(file, how, str(path)):
                 line = number + how.skipped
                 _refuse_apart(values, text, how, f"{path}:{line}")
@@ -139,7 +139,7 @@ def _records(file: TextIO, how: Layout, where: str) -> Iterator[tuple[int, list[
 
 
 def _refuse_apart(values: Sequence[str], lines: Sequence[str], how: Layout, where: str) -> None:
-    """Refuse `a, "b"`: by the letter its quotes are part of the value, and nobody means that.
+    """Refuse `a, "b"`: formally its quotes are part of the value, which nobody means.
 
     Raises:
         DataError: A blank stands between a delimiter and a quote.
@@ -147,15 +147,15 @@ def _refuse_apart(values: Sequence[str], lines: Sequence[str], how: Layout, wher
     found = next((v for v in values if how.quoted and APART.fullmatch(v)), None)
     if found is None:
         return
-    mark = re.escape(how.delimiter)
-    whole = re.sub(f'(?:(?<={mark})|^)"(?:[^"]|"")*"', "", "".join(lines))  # a blank inside of quotes is meant
-    if re.search(f'(?:{mark}|^)[ \\t]+"', whole):
+    delimiter = re.escape(how.delimiter)
+    outside = re.sub(f'(?:(?<={delimiter})|^)"(?:[^"]|"")*"', "", "".join(lines))  # a blank inside of quotes is meant
+    if re.search(f'(?:{delimiter}|^)[ \\t]+"', outside):
         mend = "delete the blank: with it, the quotes are part of the value"
         raise DataError(f"a blank stands before the quote of {found.strip()[:40]}", where=where, mend=mend)
 
 
 def _unquoted(value: str) -> str:
-    """Take off the quotes that spreadsheets put around a whole value; others are part of the text."""
+    """Return a value without the quotes that spreadsheets put around it; other quotes are part of the text."""
     if len(value) < 2 or not value[0] == value[-1] == '"' or '"' in value[1:-1].replace('""', ""):
         return value
     return value[1:-1].replace('""', '"')
@@ -166,7 +166,7 @@ def _no_header(where: str, more: str = "") -> DataError:
 
 
 def _header(values: Sequence[str], where: str) -> list[str]:
-    """Return the names of the columns; spreadsheets write empty ones at the end, which are none."""
+    """Return the names of the columns, without the empty ones that spreadsheets write at the end."""
     names = list(reversed(list(itertools.dropwhile(lambda name: not name.strip(), reversed(values)))))
     twice = next((name for name, num in Counter(names).items() if num > 1), None)
     if not names or twice is not None:

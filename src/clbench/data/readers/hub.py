@@ -13,7 +13,7 @@ def rows(repo: str, config: str | None, revision: str, split: str) -> Iterator[t
     """Yield (repo@commit/split:row N, row), N from 1, from the local cache or the Hub.
 
     Raises:
-        AbsentError: datasets is not installed, or the set cannot be had.
+        AbsentError: datasets is not installed, or the data set cannot be loaded.
     """
     where = f"{repo}@{revision[:12]}/{split}"
     try:
@@ -26,7 +26,7 @@ def rows(repo: str, config: str | None, revision: str, split: str) -> Iterator[t
         found = datasets.load_dataset(repo, config, revision=revision, split=split)
     except (OSError, ValueError, RuntimeError) as error:
         raise AbsentError(
-            f"the data set cannot be had: {error}",
+            f"the data set cannot be loaded: {error}",
             where=where,
             mend="check the network, the name and the commit; or download it and use {path: ...}",
         ) from None

@@ -20,7 +20,7 @@ _VISIBLE = re.compile(r"\S")
 
 
 class _Text:
-    """What is left to parse from `at` on, filled up from the file chunk by chunk."""
+    """The text that is left to parse, from `at` on, read from the file chunk by chunk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,7 +30,7 @@ class _Text:
         self.number = 0
 
     def more(self) -> bool:
-        """Read on; False at the end of the file."""
+        """Read another chunk; return False at the end of the file."""
         # An unfinished row is parsed again with all that follows, so twice as much is read each time.
         chunk = self.file.read(max(CHUNK, len(self.left) - self.at))
         # What has been parsed is dropped once a chunk; once a row would copy the chunk for every row of it.
@@ -39,7 +39,7 @@ class _Text:
         return bool(chunk)
 
     def peek(self) -> str:
-        """Give the next character that is no blank, "" at the end."""
+        """Return the next character that is not a blank; "" at the end."""
         while True:
             found = _VISIBLE.search(self.left, self.at)
             if found is not None:
@@ -119,8 +119,8 @@ def _object(text: _Text) -> dict[str, Any]:
 
 
 def _may_be_cut(error: ValueError | RecursionError, end: int) -> bool:
-    """Whether an object may only be unfinished because the chunk ends: then the error is at the end, or in a string.
+    """Return whether an object may be unfinished only because the chunk ends: by an error at the end, or in a string.
 
-    Reading on after any error would take the whole rest of a broken file into memory.
+    Reading on after any error would load the rest of a broken file into memory.
     """
     return isinstance(error, _Broken) and (error.pos > end - LONGEST_TOKEN or error.msg.startswith("Unterminated"))

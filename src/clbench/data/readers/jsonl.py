@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line, plain or compressed as .gz or .xz."""
+"""JSON Lines: one object per line, plain or compressed as .gz or .xz."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO, Any, NoReturn, cast
 
 from clbench.core.errors import DataError
 from clbench.data.readers import limits
-from clbench.data.readers.numbers import real, whole
+from clbench.data.readers.numbers import real, whole_number
 from clbench.data.readers.utf8 import other_encoding
 
 
@@ -30,7 +30,7 @@ def no_constant(name: str) -> NoReturn:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a key that is written twice: the last one would win without a word."""
+    """Return an object; refuses a key that is written twice, of which Python would silently keep the last."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -40,8 +40,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 TWICE = "two values for the key"
-DECODER = json.JSONDecoder(parse_constant=no_constant, parse_float=real, parse_int=whole, object_pairs_hook=_object)
-"""Reads JSON to the letter: numbers remember how they are written, and a key stands once in an object."""
+DECODER = json.JSONDecoder(
+    parse_constant=no_constant, parse_float=real, parse_int=whole_number, object_pairs_hook=_object
+)
+"""A strict JSON decoder: numbers remember how they are written, and a key occurs once in an object."""
 _MEND = {
     "Expecting property name": "names and texts stand in double quotes, and no comma before '}'",
     "Expecting value": "texts stand in double quotes; true, false and null do not",
@@ -58,12 +60,12 @@ _MEND = {
 
 
 def mend_of(message: str) -> str:
-    """Say how to mend what the JSON decoder complains of, where that can be guessed."""
+    """Return how to mend an error of the JSON decoder; "" if that cannot be guessed."""
     return next((mend for start, mend in _MEND.items() if message.startswith(start)), "")
 
 
 def parsed(line: bytes, where: str) -> dict[str, Any]:
-    """Parse one line.
+    """Return the object of one line.
 
     Raises:
         DataError: It is not UTF-8, not JSON, or not an object.
@@ -87,23 +89,23 @@ def parsed(line: bytes, where: str) -> dict[str, Any]:
 
 
 def lines(path: Path, raw: IO[bytes] | None = None) -> Iterator[tuple[int, bytes]]:
-    """Yield (number, line) from 1, unpacked, without byte order mark; blank lines are left out.
+    """Yield (number, line) from 1, unpacked, without a byte order mark; blank lines are left out.
 
     Args:
-        path: The file; its ending tells how it is packed.
-        raw: The file, already open, for a caller that asks it how far it has been read.
+        path: The file; its ending shows how it is compressed.
+        raw: The file, already open, for a caller that watches its position.
 
     Raises:
         DataError: The file cannot be read or is cut off.
     """
     number = 0
     try:
-        with raw or path.open("rb") as opened, _unpacked(opened, path.suffix) as file:
+        with raw or path.open("rb") as packed, _unpacked(packed, path.suffix) as file:
             total = 0
             for line in limits.bounded_lines(file, str(path)):
                 number += 1
                 total += len(line)
-                if file is not opened and total > limits.MOST_UNPACKED:
+                if file is not packed and total > limits.MOST_UNPACKED:
                     raise limits.too_much(f"{path}:{number}")
                 text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
                 if text.strip():
@@ -117,7 +119,7 @@ def lines(path: Path, raw: IO[bytes] | None = None) -> Iterator[tuple[int, bytes
 
 
 def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (file:line, row); blank lines are no rows.
+    """Yield (file:line, row); blank lines are left out.
 
     Raises:
         DataError: The file cannot be read or is cut off, or a line is broken.

@@ -1,4 +1,4 @@
-"""How much a file may become in memory: a few packed bytes can be gigabytes of rows, or one row without an end."""
+"""How large a file may become in memory: a few packed bytes can be gigabytes of rows, or one endless row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import IO, AnyStr
 
 from clbench.core.errors import DataError
 
-MOST_ROW = 1 << 27  # bytes, or characters where text is read: 128 MiB, a hundred long books
+MOST_ROW = 1 << 27  # bytes, or characters of text: 128 MiB, a hundred long books
 MOST_UNPACKED = 16 << 30  # bytes of all rows of a packed file
 
 
@@ -19,7 +19,7 @@ def row_too_long(where: str) -> DataError:
 
 def too_much(where: str) -> DataError:
     """Return the error of a packed file that holds more than any data set for exams and lessons."""
-    mend = "it may be damaged, or made to fill a memory; take a part of it, or split it into several tasks"
+    mend = "it may be damaged, or made to fill the memory; use a part of it, or split it into several tasks"
     return DataError(f"unpacked, the file has more than {MOST_UNPACKED:,} bytes", where=where, mend=mend)
 
 
@@ -27,7 +27,7 @@ def bounded_lines(file: IO[AnyStr], where: str) -> Iterator[AnyStr]:
     """Yield the lines of a file.
 
     Raises:
-        DataError: A line is longer than `MOST_ROW`; no more of it is read.
+        DataError: A line is longer than `MOST_ROW`; the rest of it is not read.
     """
     number = 0
     while line := file.readline(MOST_ROW + 1):

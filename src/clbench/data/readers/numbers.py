@@ -1,4 +1,4 @@
-"""Numbers that remember how they are to be shown: as the file writes them, or by the name of a class."""
+"""Numbers that remember how to show them: as the file writes them, or by the name of a class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Whole(int):
     """A whole number with a text of its own: `-0`, or the name of class 3. It hashes and compares as the number.
 
     Attributes:
-        text: What is shown for it.
+        text: The text to show.
     """
 
     text: str
@@ -19,24 +19,24 @@ class Real(float):
     """A decimal number with the text that the file has for it: `1.10`, `1e5`. It hashes and compares as the number.
 
     Attributes:
-        text: What is shown for it.
+        text: The text to show.
     """
 
     text: str
 
 
 def named(number: int, text: str) -> Whole:
-    """Return a number that is shown as a text; an empty text is a missing value."""
+    """Return a number with the text to show for it; an empty text is a missing value."""
     found = Whole(number)
     found.text = text
     return found
 
 
-def whole(text: str) -> int | str:
+def whole_number(text: str) -> int | str:
     """Return a whole number of JSON; one of more digits than Python reads stays a text.
 
     Example:
-        >>> whole("12"), whole("-0").text
+        >>> whole_number("12"), whole_number("-0").text
         (12, '-0')
     """
     if text == "-0":

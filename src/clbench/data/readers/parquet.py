@@ -20,7 +20,7 @@ MOST_COLUMN = 2 << 30  # bytes
 
 
 def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (file:row N, row), N from 1; numbers of classes bear their names.
+    """Yield (file:row N, row), N from 1; numbers of classes have their names.
 
     Raises:
         DataError: pyarrow is not installed, or the file cannot be read.
@@ -45,7 +45,7 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _batch(file: ParquetFile, where: str) -> int:
-    """Return how many rows are read at a time: fewer where a column repeats texts that it holds once, a dictionary.
+    """Return the rows to read at a time: fewer if a column has a dictionary, whose long texts may be repeated.
 
     Raises:
         DataError: A column of a row group unpacks to more than `MOST_COLUMN`.
@@ -66,7 +66,7 @@ def _batch(file: ParquetFile, where: str) -> int:
 
 
 def remarks(path: Path) -> list[str]:
-    """Say what is read in another way than it is stored."""
+    """Return sentences on columns that are read in another way than they are stored."""
     pa, pq = _pyarrow(path)
     try:
         with pq.ParquetFile(path) as file:
@@ -85,7 +85,7 @@ def _pyarrow(path: Path) -> tuple[Any, Any]:
 
 
 def _features(schema: Any) -> Mapping[str, Any]:
-    """Give what `datasets` wrote beside the columns, if it wrote the file."""
+    """Return the features that `datasets` wrote into the file; {} without them."""
     try:
         found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, TypeError, ValueError):

@@ -13,17 +13,17 @@ MARK = "dataset_dict.json"
 
 
 def is_saved(folder: Path) -> bool:
-    """Whether the folder holds splits saved by `DatasetDict.save_to_disk`."""
+    """Return whether the folder holds splits saved by `DatasetDict.save_to_disk`."""
     return (folder / MARK).is_file()
 
 
 def rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (folder:row N, row) of one saved split, N from 1; memory-mapped; numbers of classes bear their names.
+    """Yield (folder:row N, row) of one saved split, N from 1; memory-mapped; numbers of classes have their names.
 
     Raises:
         DataError: datasets is not installed, or the folder cannot be read.
     """
-    found = _opened(folder)
+    found = _open(folder)
     yield from rows_of(found, str(folder))
 
 
@@ -39,9 +39,9 @@ def rows_of(found: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def remarks(folder: Path) -> list[str]:
-    """Say what is read in another way than it is stored."""
+    """Return sentences on columns that are read in another way than they are stored."""
     try:
-        found = _opened(folder)
+        found = _open(folder)
     except DataError:  # reading its rows says so
         return []
     return remarks_of(_upcast(found))
@@ -52,7 +52,7 @@ def _upcast(found: Any) -> list[str]:
     return [name for name in decimals(table.schema) if is_upcast(table.column(name).chunks)]
 
 
-def _opened(folder: Path) -> Any:
+def _open(folder: Path) -> Any:
     try:
         import datasets
     except ImportError:
@@ -61,7 +61,7 @@ def _opened(folder: Path) -> Any:
         ) from None
     try:
         found = datasets.load_from_disk(str(folder))
-    except IndexError:  # of a split without files
+    except IndexError:  # a split without files
         raise DataError("the saved data set holds no rows", where=str(folder)) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the saved data set cannot be read: {error}", where=str(folder)) from None

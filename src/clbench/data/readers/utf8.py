@@ -1,4 +1,4 @@
-"""Where a file stops being UTF-8, and what it is instead."""
+"""Where a file stops being UTF-8, and which encoding it has instead."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ IN_A_ROW = re.compile("[\u3041-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{2}")
 
 
 def first_bad(path: Path) -> tuple[int, int, bytes] | None:
-    """Give (line, byte of the file, the line) of the first byte that is no UTF-8, lines from 1 and bytes from 0.
+    """Return (line, byte of the file, the line) of the first byte that is not UTF-8, lines from 1 and bytes from 0.
 
     None if all is UTF-8. Text files are decoded in blocks, so the error of a decoder does not know the line.
     """
@@ -49,7 +49,7 @@ def first_bad(path: Path) -> tuple[int, int, bytes] | None:
 
 
 def not_utf8(path: Path) -> DataError:
-    """Return the error of a text file that is no UTF-8: its line, its byte, and how to write it again."""
+    """Return the error of a text file that is not UTF-8: its line, its byte, and how to convert it."""
     line, byte, text = first_bad(path) or (1, 0, b"")
     return DataError(
         f"invalid UTF-8 (byte {byte} of the file)", where=f"{path}:{line}", mend=other_encoding(text, path.name)
@@ -57,7 +57,7 @@ def not_utf8(path: Path) -> DataError:
 
 
 def other_encoding(line: bytes, name: str = "") -> str:
-    """Say how to mend a line that is no UTF-8 where its bytes tell what it is; "" where they do not.
+    """Return how to mend a line that is not UTF-8, by the encoding that its bytes suggest; "" if they suggest none.
 
     Example:
         >>> other_encoding("天气".encode("gbk"), "a.csv")
@@ -90,7 +90,7 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _eastern(line: bytes) -> str:
-    """Name the encodings of East Asian text that a line may have, by how many of its characters are frequent ones.
+    """Return the encodings of East Asian text that a line may have, by its share of frequent characters.
 
     Two bytes of Western text may make one rare character: there must be two in a row, or a frequent one of GB 2312.
     """
@@ -112,7 +112,7 @@ def _share(line: bytes, encoding: str) -> float:
 
 
 def _frequent(character: str, encoding: str) -> bool:
-    """Whether a character is of the first level of its set: frequent Chinese ones, kana, Korean syllables."""
+    """Return whether a character is of the first level of its set: frequent Chinese ones, kana, Korean syllables."""
     first, last, least = LEVELS[encoding]
     try:
         code = character.encode(encoding)
@@ -122,7 +122,7 @@ def _frequent(character: str, encoding: str) -> bool:
 
 
 def _alphabets(line: bytes) -> str:
-    """Name the encodings of text in another alphabet than the Latin one, by the frequent letters of their languages."""
+    """Return the encoding of text in another alphabet than the Latin one, by the frequent letters of its languages."""
     if WORD.search(line) is None:
         return ""
     shares = {name: _frequency(line, name, letters) for name, letters in ALPHABETS.items()}
@@ -139,7 +139,7 @@ def _frequency(line: bytes, encoding: str, letters: str) -> float:
 
 
 def _western(line: bytes) -> bool:
-    """Whether it is Western text: accents among Latin letters, and no sign such as `³` where a letter must stand."""
+    """Return whether it is Western text: accents among Latin letters, and no sign like `³` inside a word."""
     try:
         text = line.decode("cp1252")
     except UnicodeDecodeError:

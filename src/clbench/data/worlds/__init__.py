@@ -1,1 +1,1 @@
-"""The embedded suite: nonsense worlds with exact answers, generated from a seed."""
+"""The generated suite: nonsense worlds with exact answers, made from a seed."""

@@ -1,7 +1,7 @@
 """Abilities in miniature: what the tiny models can do before any lesson, and may forget.
 
-Every ability gives exam items (`generate`) and pretraining conversations (`conversations`). What an item is about
-is hashed, and the hash says whether it belongs to training or to the exam, so the two never meet.
+Every ability makes exam items (`generate`) and pretraining conversations (`conversations`). The content of an item is
+hashed, and the hash decides whether it belongs to training or to the exam, so the two never share an item.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Ability:
         scene: (rng, language, level) -> scene; level in [0, 1] is how far pretraining is.
         languages: Languages it comes in.
         turns: Most questions in one pretraining conversation.
-        chance: Score of an answerer that draws among the choices, in [0, 1].
-        shown: Whether pretraining shows it; else it is asked without having been practised.
+        guess_rate: Score of guessing among the choices, in [0, 1].
+        practised: Whether pretraining contains it.
         at_length: (rng, language, length) -> scene, for abilities that can be asked at any length.
     """
 
@@ -59,13 +59,13 @@ class Ability:
     scene: Callable[[Generator, Language, float], Scene]
     languages: tuple[Language, ...] = LANGUAGES
     turns: int = 6
-    chance: float = 0.0
-    shown: bool = True
+    guess_rate: float = 0.0
+    practised: bool = True
     at_length: Callable[[Generator, Language, int], Scene] | None = None
 
 
 def _arithmetic(rng: Generator, lang: Language, level: float) -> Scene:
-    """Make sums and differences whose terms and result lie in 0..20."""
+    """Return sums and differences whose terms and results lie in 0..20."""
     del level
     turns: list[Turn] = []
     for _ in range(8):
@@ -86,12 +86,12 @@ ABILITIES: dict[str, Ability] = {
     for a in (
         Ability("instruction", "text", instruction, turns=4),
         Ability("copy_reverse", "text", copy_reverse, turns=4),
-        Ability("arithmetic", "label", _arithmetic, turns=8, chance=1 / 21),
-        Ability("recall", "label", recall, turns=12, chance=1 / 12, at_length=long_recall),
-        Ability("reading", "label", reading, turns=8, chance=0.18),
+        Ability("arithmetic", "label", _arithmetic, turns=8, guess_rate=1 / 21),
+        Ability("recall", "label", recall, turns=12, guess_rate=1 / 12, at_length=long_recall),
+        Ability("reading", "label", reading, turns=8, guess_rate=0.18),
         Ability("code", "text", code, turns=4),
-        Ability("chinese", "label", chinese, languages=("zh",), turns=5, chance=0.21),
-        Ability("knowledge", "label", knowledge, turns=1, chance=0.25, shown=False),
+        Ability("chinese", "label", chinese, languages=("zh",), turns=5, guess_rate=0.21),
+        Ability("knowledge", "label", knowledge, turns=1, guess_rate=0.25, practised=False),
     )
 }
 
@@ -101,7 +101,7 @@ def _split_of(key: str) -> Split:
 
 
 def find(name: str) -> Ability:
-    """Give an ability by name.
+    """Return an ability by name.
 
     Raises:
         DataError: There is none of this name.
@@ -112,7 +112,7 @@ def find(name: str) -> Ability:
 
 
 def generate(ability: str, num: int, seed: int, split: Split, length: int | None = None) -> list[Example]:
-    """Make single questions, all different.
+    """Return single questions, all different.
 
     Args:
         ability: A name in `ABILITIES`.
@@ -124,18 +124,18 @@ def generate(ability: str, num: int, seed: int, split: Split, length: int | None
     Raises:
         DataError: There is no such ability, it has fewer different items, or it cannot be asked at that length.
     """
-    made = find(ability)
-    scene_of = _at_length(made, length)
+    one = find(ability)
+    scene_of = _at_length(one, length)
     rng = generator(seed, 0, f"ability {ability} {split}{'' if length is None else f' {length}'}")
     found: dict[str, Example] = {}
     for tried in range(num * 200 + 1):
         if len(found) == num:
             return list(found.values())
-        lang = made.languages[tried % len(made.languages)]
+        lang = one.languages[tried % len(one.languages)]
         scene = scene_of(rng, lang)
         turns = [t for t in scene.turns if t.exam and _split_of(t.key) == split]
         if turns:
-            example = _example(made, lang, scene.document, turns[:1], ())
+            example = _example(one, lang, scene.document, turns[:1], ())
             found[example.id] = example
     raise DataError(
         f"ability {ability!r} has fewer than {num} different items", where="source.items", mend="ask for fewer items"
@@ -158,7 +158,7 @@ def _at_length(ability: Ability, length: int | None) -> Callable[[Generator, Lan
 def conversations(
     seed: int, num: int, level: float, shares: Mapping[str, float], most_turns: int | None = None
 ) -> list[Example]:
-    """Make pretraining conversations: several questions and answers each, none of them from an exam.
+    """Return pretraining conversations: several questions and answers each, none of them from an exam.
 
     Args:
         seed: Same seed, same conversations.
@@ -171,11 +171,11 @@ def conversations(
         Examples whose prompt holds the earlier turns; every assistant turn may be learnt from.
     """
     rng = generator(seed, 0, "pretraining conversations")
-    made = [find(name) for name in shares]
-    weights = [shares[a.name] for a in made]
+    abilities = [find(name) for name in shares]
+    weights = [shares[a.name] for a in abilities]
     total = sum(weights)
-    drawn = rng.choice(len(made), size=num, p=[w / total for w in weights]).tolist()
-    return [_conversation(made[i], rng, level, most_turns) for i in drawn]
+    drawn = rng.choice(len(abilities), size=num, p=[w / total for w in weights]).tolist()
+    return [_conversation(abilities[i], rng, level, most_turns) for i in drawn]
 
 
 def _conversation(ability: Ability, rng: Generator, level: float, most_turns: int | None) -> Example:
@@ -206,17 +206,17 @@ def _example(ability: Ability, lang: Language, document: str, turns: list[Turn],
 
 
 def closed_answers() -> tuple[str, ...]:
-    """Give every answer that a label ability can have, in fixed order: the label head of the tiny encoder."""
+    """Return every answer that a label ability can have, in fixed order: the label head of the tiny encoder."""
     kinds = [*CLOSED.values(), "weather", "verdict", "ruling", "state"]
     listed = [w for kind in kinds for lang in LANGUAGES for w in lexicon.words(kind, lang)]
     return tuple(dict.fromkeys([*lexicon.NUMBERS, *listed, *KIND_NAMES_ZH.values()]))
 
 
 def tokenizer_lines(seed: int) -> list[str]:
-    """Give the lines that the tiny models' tokenizer is made from: conversations, names and the word lists."""
+    """Return the lines that the tiny models' tokenizer is made from: conversations, names and the word lists."""
     rng = generator(seed, 0, "tokenizer lines")
-    made = conversations(seed, 6000, 1.0, {name: 1.0 for name, a in ABILITIES.items() if a.shown})
-    lines = [m.content for e in made for m in e.prompt] + [e.targets[0] for e in made]
+    examples = conversations(seed, 6000, 1.0, {name: 1.0 for name, a in ABILITIES.items() if a.practised})
+    lines = [m.content for e in examples for m in e.prompt] + [e.targets[0] for e in examples]
     for lang in LANGUAGES:
         lines += [f"{lexicon.name(rng, lang)} {lexicon.name(rng, lang)}" for _ in range(8000)]
     for syllable in lexicon.SYLLABLES:  # every syllable, with and without a blank or a capital, becomes one token

@@ -34,7 +34,7 @@ MOST_PAIRS = 50_000
 
 
 def recall(rng: Generator, lang: Language, level: float) -> Scene:
-    """Make a list of pairs and ask for values: 4 to 8 pairs at first, up to 32 later."""
+    """Return a list of pairs and questions for values: 4 to 8 pairs at first, up to 32 later."""
     sizes = (
         (2, 3, 4)
         if level < 0.08
@@ -54,7 +54,7 @@ def recall(rng: Generator, lang: Language, level: float) -> Scene:
 
 
 def long_recall(rng: Generator, lang: Language, num: int) -> Scene:
-    """Make a list of `num` pairs, in 1..`MOST_PAIRS`, and ask for one value: recall at any length.
+    """Return a list of `num` pairs, in 1..`MOST_PAIRS`, and a question for one value: recall at any length.
 
     A pair is about four tokens of a vocabulary that knows the words. Lists that outgrow the words have nonsense names
     of two syllables or characters for keys, about two tokens more, and three where they outgrow those too.
@@ -69,13 +69,13 @@ def long_recall(rng: Generator, lang: Language, num: int) -> Scene:
 
 
 def _names(rng: Generator, lang: Language, num: int) -> list[str]:
-    """Make distinct names of two different parts, or of three where there are not enough of those."""
+    """Return distinct names of two different parts, or of three if there are not enough of those."""
     parts = lexicon.CHARACTERS if lang == "zh" else lexicon.SYLLABLES
     of_two = len(parts) * (len(parts) - 1)
     more = 1 if num <= of_two else len(parts)
-    places = rng.choice(of_two * more, size=num, replace=False).tolist()
+    chosen = rng.choice(of_two * more, size=num, replace=False).tolist()
     found: list[str] = []
-    for place in places:
+    for place in chosen:
         pair, third = divmod(place, more)
         first, second = divmod(pair, len(parts) - 1)
         found.append(parts[first] + parts[second + (second >= first)] + (parts[third] if more > 1 else ""))
@@ -83,7 +83,7 @@ def _names(rng: Generator, lang: Language, num: int) -> list[str]:
 
 
 def knowledge(rng: Generator, lang: Language, level: float) -> Scene:
-    """Ask what kind of word answers a question about somebody of whom nothing is said.
+    """Return questions on the kind of word that answers a question about somebody unknown.
 
     No document helps: that a pet is an animal and a tool is an object must have been learnt before. The choices are
     words of four relations, of which one is the asked one's.
@@ -216,7 +216,7 @@ SHARES = ("facts", "facts", "facts", "table", "rules", "machine", "yes-no")
 
 
 def reading(rng: Generator, lang: Language, level: float) -> Scene:
-    """Make a document about nonsense names, rules, a machine or a table, and questions that it answers."""
+    """Return a document about nonsense names, rules, a machine or a table, and questions that it answers."""
     return READINGS[pick(rng, SHARES)](rng, lang, level)
 
 
@@ -224,7 +224,7 @@ KIND_NAMES_ZH = {"colour": "颜色", "animal": "动物", "food": "食物", "job"
 
 
 def chinese(rng: Generator, lang: Language, level: float) -> Scene:
-    """Make Chinese questions on the kinds of words: which kind, and which word does not belong."""
+    """Return Chinese questions on the kinds of words: which kind, and which word does not belong."""
     del lang, level
     turns: list[Turn] = []
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""Scenes: a document and questions about it, out of which both pretraining conversations and exam items are made."""
+"""Scenes: a document and questions about it, for both pretraining conversations and exam items."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Scene:
 
 
 def pick(rng: Generator, items: Sequence[T]) -> T:
-    """Draw one."""
+    """Return an item drawn at random."""
     return items[int(rng.integers(len(items)))]
 
 
 def draw(rng: Generator, items: Sequence[T], num: int) -> list[T]:
-    """Draw `num` different ones in random order (all of them if there are fewer)."""
+    """Return `num` different items in random order (all of them if there are fewer)."""
     return [items[int(i)] for i in rng.permutation(len(items))[:num]]
 
 
 def between(rng: Generator, low: int, high: int) -> int:
-    """Draw a whole number in [low, high]."""
+    """Return a whole number drawn from [low, high]."""
     return int(rng.integers(low, high + 1))

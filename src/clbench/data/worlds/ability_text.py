@@ -16,12 +16,12 @@ COUNT_EN = {2: "two", 3: "three", 4: "four"}
 
 
 def simple_words(lang: Language) -> tuple[str, ...]:
-    """Give the plain nouns and adjectives that text abilities play with."""
+    """Return the plain nouns and adjectives that text abilities play with."""
     return tuple(w for kind in SIMPLE for w in lexicon.words(kind, lang))
 
 
 def some_words(rng: Generator, lang: Language, num: int) -> list[str]:
-    """Draw different words, now and then a nonsense name among them."""
+    """Return different words drawn at random, now and then with a nonsense name among them."""
     found = draw(rng, simple_words(lang), num)
     if rng.random() < 0.25:
         found[between(rng, 0, num - 1)] = lexicon.name(rng, lang)
@@ -88,7 +88,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
 
 
 def instruction(rng: Generator, lang: Language, level: float) -> Scene:
-    """Make instructions whose answers a checker can tell to the letter."""
+    """Return instructions whose answers can be checked exactly."""
     del level
     turns: list[Turn] = []
     for _ in range(6):
@@ -100,7 +100,7 @@ def instruction(rng: Generator, lang: Language, level: float) -> Scene:
 
 
 def copy_reverse(rng: Generator, lang: Language, level: float) -> Scene:
-    """Make lists of words to be written again, forwards or backwards."""
+    """Return lists of words to be written again, forwards or backwards."""
     turns: list[Turn] = []
     for _ in range(5):
         words = some_words(rng, lang, between(rng, 2, 3 if level < 0.1 else 5))
@@ -143,8 +143,8 @@ def _repeat(rng: Generator, lang: Language) -> tuple[str, str]:
 def _close(rng: Generator, lang: Language) -> tuple[str, str]:
     del lang
     pairs = {"(": ")", "[": "]", "{": "}"}
-    opened = [pick(rng, tuple(pairs)) for _ in range(between(rng, 2, 5))]
-    return "close: " + " ".join(opened), " ".join(pairs[o] for o in reversed(opened))
+    openings = [pick(rng, tuple(pairs)) for _ in range(between(rng, 2, 5))]
+    return "close: " + " ".join(openings), " ".join(pairs[o] for o in reversed(openings))
 
 
 PROGRAMS: dict[str, Callable[[Generator, Language], tuple[str, str]]] = {
@@ -157,7 +157,7 @@ PROGRAMS: dict[str, Callable[[Generator, Language], tuple[str, str]]] = {
 
 
 def code(rng: Generator, lang: Language, level: float) -> Scene:
-    """Make very short programs; the answer is what they print, or the missing brackets."""
+    """Return very short programs; the answer is what they print, or the missing brackets."""
     del level
     turns: list[Turn] = []
     for _ in range(4):

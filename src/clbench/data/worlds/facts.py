@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clbench.data.worlds.lexicon import RELATIONS, Language, words
-from clbench.data.worlds.world import Item, Plan, WorldSpec, chance_of, world_names
+from clbench.data.worlds.spec import Item, Plan, WorldSpec, world_names, world_rng
 
 LISTS = {"colour": "colour", "job": "job", "pet": "animal", "food": "food", "tool": "object", "material": "material"}
 TAUGHT: dict[Language, tuple[str, ...]] = {
@@ -27,8 +27,8 @@ SENTENCE: dict[Language, str] = {
 
 
 def plan(spec: WorldSpec) -> Plan:
-    """Plan a world of `items` facts of one relation, and as many friendships for two-hop questions."""
-    generator, lang = chance_of(spec, "facts"), spec.language
+    """Return the plan of a world of `items` facts of one relation, and as many friendships for two-hop questions."""
+    generator, lang = world_rng(spec, "facts"), spec.language
     kind = list(LISTS)[int(generator.integers(len(LISTS)))]
     relation, friend = RELATIONS[kind][lang], RELATIONS["friend"][lang]
     values = [words(LISTS[kind], lang)[i] for i in generator.permutation(len(words(LISTS[kind], lang)))[: spec.classes]]

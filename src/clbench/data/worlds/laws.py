@@ -1,11 +1,11 @@
-"""Empirical laws: a table of measurements with a hidden law behind its classes; unseen rows must be classed by it."""
+"""Empirical laws: a table of measurements with a hidden law behind its classes, which also decides unseen rows."""
 
 from __future__ import annotations
 
 import itertools
 
 from clbench.data.worlds.lexicon import Language
-from clbench.data.worlds.world import Item, Plan, WorldSpec, chance_of, split, world_names
+from clbench.data.worlds.spec import Item, Plan, WorldSpec, split, world_names, world_rng
 
 TAUGHT: dict[Language, tuple[str, ...]] = {
     "en": (
@@ -31,13 +31,13 @@ LARGEST = 12  # measurements run from 1 to 12
 
 
 def law(weights: tuple[int, int], cuts: list[float], a: int, b: int) -> int:
-    """Give the class of a measurement: how many cuts the weighted sum exceeds."""
-    return sum(weights[0] * a + weights[1] * b > cut for cut in cuts)
+    """Return the class of a measurement: the number of bounds that the weighted sum exceeds."""
+    return sum(weights[0] * a + weights[1] * b > bound for bound in cuts)
 
 
 def plan(spec: WorldSpec) -> Plan:
-    """Plan a law with `classes` classes of about equal size; `items` rows are taught, the others are asked."""
-    generator, lang = chance_of(spec, "laws"), spec.language
+    """Return the plan of a law with `classes` classes of about equal size; `items` rows are taught, others asked."""
+    generator, lang = world_rng(spec, "laws"), spec.language
     thing, *classes = world_names(spec, spec.classes + 1, "classes")
     weights = [(1, 0), (0, 1), (1, 1), (1, -1), (2, 1), (1, 2)][int(generator.integers(6))]
     table = list(itertools.product(range(1, LARGEST + 1), repeat=2))

@@ -151,27 +151,27 @@ COMMON_ZH: str = (
 
 
 def name_en(rng: Generator) -> str:
-    """Make an English nonsense name: two different syllables, capitalised, such as "Zanmir"."""
+    """Return an English nonsense name: two different syllables, capitalised, such as "Zanmir"."""
     first, second = rng.choice(len(SYLLABLES), size=2, replace=False)
     return (SYLLABLES[first] + SYLLABLES[second]).capitalize()
 
 
 def name_zh(rng: Generator) -> str:
-    """Make a Chinese nonsense name: two different characters, such as "青石"."""
+    """Return a Chinese nonsense name: two different characters, such as "青石"."""
     first, second = rng.choice(len(CHARACTERS), size=2, replace=False)
     return CHARACTERS[first] + CHARACTERS[second]
 
 
 def name(rng: Generator, lang: Language) -> str:
-    """Make a nonsense name in a language."""
+    """Return a nonsense name in a language."""
     return name_zh(rng) if lang == "zh" else name_en(rng)
 
 
 def names(rng: Generator, num: int, lang: Language) -> list[str]:
-    """Make `num` distinct nonsense names.
+    """Return `num` distinct nonsense names.
 
     Args:
-        rng: Source of chance.
+        rng: The generator.
         num: How many, in [0, 4000].
         lang: "en" or "zh".
 
@@ -188,7 +188,7 @@ def names(rng: Generator, num: int, lang: Language) -> list[str]:
 
 
 def words(kind: str, lang: Language) -> tuple[str, ...]:
-    """Give a closed word list, such as `words("colour", "en")`.
+    """Return a closed word list, such as `words("colour", "en")`.
 
     Example:
         >>> words("size", "en")

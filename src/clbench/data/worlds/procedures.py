@@ -1,4 +1,4 @@
-"""Procedures: a machine moves from state to state as buttons are pressed; longer runs must be followed step by step."""
+"""Procedures: a machine moves from state to state as buttons are pressed, in single moves and longer runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from clbench.data.worlds.lexicon import LETTERS, Language, words
-from clbench.data.worlds.world import Item, Plan, WorldSpec, chance_of, split, world_names
+from clbench.data.worlds.spec import Item, Plan, WorldSpec, split, world_names, world_rng
 
 BUTTONS = LETTERS[:3]
 TAUGHT: dict[Language, tuple[str, ...]] = {
@@ -37,7 +37,7 @@ Moves = Mapping[tuple[str, str], str]
 
 
 def follow(moves: Moves, start: str, inputs: Sequence[str]) -> list[str]:
-    """Give the states that a machine passes, the start left out."""
+    """Return the states that a machine passes, without the start."""
     passed: list[str] = []
     for button in inputs:
         start = moves[start, button]
@@ -46,8 +46,8 @@ def follow(moves: Moves, start: str, inputs: Sequence[str]) -> list[str]:
 
 
 def plan(spec: WorldSpec) -> Plan:
-    """Plan a machine of `classes` states; single moves and `items` longer runs are taught, other runs are asked."""
-    generator, lang = chance_of(spec, "procedures"), spec.language
+    """Return the plan of a machine of `classes` states: single moves and `items` runs are taught, others are asked."""
+    generator, lang = world_rng(spec, "procedures"), spec.language
     (machine,) = world_names(spec, 1, "machine")
     known = words("colour", lang)
     states = [known[i] for i in generator.permutation(len(known))[: spec.classes]]

@@ -1,4 +1,4 @@
-"""Rule systems: a code of ordered rules sends goods to gates; unseen goods must be sent by the same code."""
+"""Rule systems: a code of ordered rules sends goods to gates, unseen goods too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 from clbench.data.worlds.lexicon import Language, words
-from clbench.data.worlds.world import Item, Plan, WorldSpec, chance_of, split, world_names
+from clbench.data.worlds.spec import Item, Plan, WorldSpec, split, world_names, world_rng
 
 FEATURES: tuple[str, ...] = ("size", "colour", "material")
 TAUGHT: dict[Language, tuple[str, ...]] = {
@@ -35,7 +35,7 @@ VALUES = {"size": 4, "colour": 6, "material": 4}  # 96 different goods
 
 @dataclass(frozen=True)
 class Rule:
-    """Goods whose `feature` has `value` go to `gate`."""
+    """A rule: goods whose `feature` has `value` go to `gate`."""
 
     feature: str
     value: str
@@ -43,13 +43,13 @@ class Rule:
 
 
 def decide(rules: list[Rule], otherwise: str, goods: dict[str, str]) -> str:
-    """Give the gate of the first rule that fits."""
+    """Return the gate of the first rule that fits."""
     return next((r.gate for r in rules if goods[r.feature] == r.value), otherwise)
 
 
 def plan(spec: WorldSpec) -> Plan:
-    """Plan a code of `classes` gates; `items` goods are taught, the others are asked."""
-    generator, lang = chance_of(spec, "rules"), spec.language
+    """Return the plan of a code of `classes` gates; `items` goods are taught, the others are asked."""
+    generator, lang = world_rng(spec, "rules"), spec.language
     code, *gates = world_names(spec, spec.classes + 1, "gates")
     domain: dict[str, tuple[str, ...]] = {f: words(f, lang)[: VALUES[f]] for f in FEATURES}
     # Colours decide first and sizes next, one rule for each gate but the last, which takes the rest.

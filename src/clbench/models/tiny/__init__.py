@@ -1,4 +1,4 @@
-"""The shipped tiny models: one of each family, pretrained by `recipes/pretrain-tiny.yaml`. No torch here."""
+"""The shipped tiny models: one of each family, pretrained by `clbench pretrain pretrain-tiny`. No torch here."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ NAMES: tuple[str, ...] = ("tiny-llama", "tiny-hunyuan", "tiny-bert")
 
 
 def folder(name: str) -> Path:
-    """Give the checkpoint folder of a shipped model.
+    """Return the checkpoint folder of a shipped model.
 
     Args:
         name: One of `NAMES`.
 
     Raises:
-        KeyError: It is not shipped.
+        KeyError: The model is not shipped.
     """
     if name not in NAMES:
         raise KeyError(name)

@@ -1,0 +1,123 @@
+"""Pages of the documentation that are made from the code: `python -m docs.build.pages` rewrites them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from clbench.core import plugins
+from clbench.data.streams.card import load_stream_card
+from clbench.data.tasks.card import Card, list_cards, load_task_card
+from clbench.metrics import all_metrics
+from clbench.report.drawings.figures import standing_alone
+from clbench.report.page.lengths import length_series
+from clbench.report.runs.abilities import ability_curves
+from clbench.report.runs.load import Group, group_runs, load_runs
+from docs.build.methods import method_page, methods_page
+from docs.build.tables import fill_pages
+
+FAMILY = {"performance": "Performance", "stability": "Stability", "efficiency": "Efficiency", "cost": "Cost"}
+
+
+def metrics_page() -> str:
+    """Return docs/metrics.md."""
+    lines = [
+        "# Figures",
+        "",
+        "R[k, i] is the score on exam i after k lessons, k = 0..T; row 0 is the untouched model; t_i is the lesson",
+        "that teaches task i. Scores lie in [0, 1] inside clbench and are printed in percent. What cannot be computed",
+        "is NaN and shown as –; cells that are not due are never counted as 0.",
+        "Made by `make docs` from the code.",
+    ]
+    for group, title in FAMILY.items():
+        lines += ["", f"## {title}"]
+        for name, plugin in all_metrics().items():
+            if plugin.group == group:
+                text = "\n".join(line.strip() for line in (plugin.compute.__doc__ or "").strip().splitlines())
+                lines += ["", f"### `{name}` ({plugin.symbol})", "", text]
+    return "\n".join(lines) + "\n"
+
+
+def _task_row(card: Card) -> str:
+    about, lock = card.about, card.lock
+    closed = card.labels is not None or card.choices is not None
+    scorer = card.scorer.name if card.scorer else "label" if closed else "exact"
+    guess_rate = lock.guess_rate if lock else 1 / len(card.labels) if isinstance(card.labels, tuple) else None
+    cells = [
+        card.name,
+        about.get("kind"),
+        about.get("language"),
+        "<br>".join(f"`{source}`" for source in card.sources) or "generated",
+        lock.lesson if lock else "–",
+        lock.exam if lock else "–",
+        scorer,
+        "–" if guess_rate is None else f"{guess_rate:.4f}".rstrip("0").rstrip("."),
+        about.get("license"),
+        "unverified" if card.unverified else "locked",
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def datasets_page() -> str:
+    """Return docs/datasets.md."""
+    lines = [
+        "# Data sets and streams",
+        "",
+        "Made by `make docs` from the cards. `clbench show NAME` prints examples as a model sees them.",
+        "",
+        "The guess rate is the score of guessing. An *unverified* card was written from the documentation of a set",
+        "that could not be fetched; opening it says so, and `clbench check card NAME --lock` verifies it.",
+        "",
+        "| task | kind | language | source | lesson | exam | scorer | guess rate | licence | status |",
+        "|---|---|---|---|---:|---:|---|---:|---|---|",
+        *(_task_row(load_task_card(name)) for name in list_cards("tasks")),
+    ]
+    lines += ["", "| stream | tasks in order |", "|---|---|"]
+    lines += [f"| {name} | {load_stream_card(name).listed} |" for name in list_cards("streams")]
+    return "\n".join(lines) + "\n"
+
+
+def abilities_figure() -> str:
+    """Return docs/abilities.svg: every ability of plain fine-tuning over lessons, from the committed results."""
+    plain = next(g for g in _abilities() if g.label == "sft")
+    return standing_alone({c.ability: c.scores for c in ability_curves(plain.mean)}, "abilities under sft")
+
+
+def lengths_figure() -> str:
+    """Return docs/long-context.svg: recall by length after the last lesson, from the committed results."""
+    ticks, series = length_series(_abilities(), "untouched")
+    return standing_alone(series, "recall by length", ticks)
+
+
+def _abilities() -> list[Group]:
+    return group_runs(load_runs([Path("results/abilities")]))
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "metrics.md": metrics_page,
+    "datasets.md": datasets_page,
+    "methods.md": methods_page,
+    "abilities.svg": abilities_figure,
+    "long-context.svg": lengths_figure,
+}
+# Not tracked: each says what its method's file says, and what was measured.
+METHOD_PAGES = {f"methods/{name}.md": partial(method_page, name) for name in plugins.shipped("learner")}
+
+
+def write_pages(folder: Path) -> list[Path]:
+    """Write every page into a folder, and drop those of methods that are no more."""
+    (folder / "methods").mkdir(parents=True, exist_ok=True)
+    for path in (folder / "methods").glob("*.md"):
+        if f"methods/{path.name}" not in METHOD_PAGES:
+            path.unlink()
+    pages = {**PAGES, **METHOD_PAGES}
+    for name, page in pages.items():
+        (folder / name).write_text(page(), encoding="utf-8")
+    return [folder / name for name in pages]
+
+
+if __name__ == "__main__":
+    for written in [*write_pages(Path("docs")), *fill_pages(Path())]:
+        sys.stdout.write(f"{written}\n")

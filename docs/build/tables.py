@@ -1,0 +1,62 @@
+"""Tables of the pages that are made from the committed results: `make docs` rewrites them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from clbench.report.page.lengths import lengths_table
+from clbench.report.runs.abilities import abilities_table
+from clbench.report.runs.budget import budget_table
+from clbench.report.runs.load import load_runs
+from clbench.report.tables.exports import EXPORTS
+
+TABLED = (
+    "README.md",
+    "README.zh-CN.md",
+    "docs/results.md",
+    "docs/long-streams.md",
+    "docs/ranking.md",
+    "docs/abilities.md",
+    "docs/long-context.md",
+)
+FORMS = {**EXPORTS, "budgets": budget_table, "abilities": abilities_table, "lengths": lengths_table}
+# <!-- table: RESULT FORMAT [FORMAT ...] --> ... <!-- end -->
+PLACE = re.compile(r"(<!-- table: ([\w.-]+) ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def filled(text: str, results: Path) -> str:
+    """Fill every marked place of a text with the tables of the results that it names, where those are there.
+
+    Args:
+        text: Markdown with places `<!-- table: demo markdown rows --> ... <!-- end -->`.
+        results: Folder of committed results, one folder per recipe.
+
+    Raises:
+        DataError: A result is broken.
+        KeyError: There is no such form of a table.
+    """
+
+    def fill(place: re.Match[str]) -> str:
+        if not (results / place[2]).is_dir():
+            return place[0]
+        runs = load_runs([results / place[2]])
+        tables = [FORMS[form](runs).rstrip("\n") for form in place[3].split()]
+        return f"{place[1]}\n{_hardware(runs[0].provenance)}\n\n" + "\n\n".join(tables) + f"\n\n{place[4]}"
+
+    return PLACE.sub(fill, text)
+
+
+def _hardware(provenance: dict[str, object]) -> str:
+    """Say where the numbers come from."""
+    packages = provenance["packages"]
+    torch = packages.get("torch") if isinstance(packages, dict) else None
+    return f"*{provenance['cpu']}, {provenance['cores']} cores, torch {torch}, {str(provenance['made'])[:10]}*"
+
+
+def fill_pages(root: Path) -> list[Path]:
+    """Rewrite the tables of every page below `root` that has some."""
+    for name in TABLED:
+        page = root / name
+        page.write_text(filled(page.read_text(encoding="utf-8"), root / "results"), encoding="utf-8")
+    return [root / name for name in TABLED]

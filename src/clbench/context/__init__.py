@@ -1,1 +1,0 @@
-"""Context learning: the new knowledge stands in the prompt and nothing is trained."""

@@ -1,0 +1,176 @@
+"""The scores of all exams, item by item and lesson by lesson, so that figures can be computed again and compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import field_validator
+
+from clbench.core.types import Answer, Exam, Grade, ScorerSpec
+from clbench.core.value import Renamed, Value
+
+WRONG_RIGHT = {0.0: "0", 1.0: "1", None: "-"}
+MARKS = frozenset(WRONG_RIGHT.values())
+
+
+class LessonScores(Renamed):
+    """One cell of the matrix, item by item.
+
+    Attributes:
+        questions: Digest of the questions as they were asked in this row; it differs from the exam's if labels grow.
+        answers_key, grades_key: Keys of the answers and of the grades in the store.
+        scores: One character per item if every score is 0, 1 or missing ("01-"); else the scores.
+        reasoning: Tokens of reasoning before the answers, and answers that are missing because it did not end; empty
+            without reasoning.
+        parts: `Grade.parts` of the items if the exam's score is not the mean of the scores; else empty.
+        declined: Indices of the items that were not answered; their scores are 0.
+        cuts: What did not fit: (questions cut, tokens left out, examples dropped); empty if all questions fit.
+    """
+
+    questions: str
+    answers_key: str
+    grades_key: str
+    scores: str | tuple[float | None, ...]
+    parts: tuple[tuple[float, ...], ...] = ()
+    reasoning: tuple[int, ...] = ()
+    cuts: tuple[int, ...] = ()
+    declined: tuple[int, ...] = ()
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"parts", "reasoning", "cuts", "declined"})
+    formerly: ClassVar[Mapping[str, str]] = {
+        "asked": "questions",
+        "ask": "answers_key",
+        "mark": "grades_key",
+        "thought": "reasoning",
+        "cut": "cuts",
+    }
+
+    @field_validator("scores")
+    @classmethod
+    def _are_scores(cls, scores: str | tuple[float | None, ...]) -> str | tuple[float | None, ...]:
+        fit = set(scores) <= MARKS if isinstance(scores, str) else all(s is None or math.isfinite(s) for s in scores)
+        if not fit:
+            raise ValueError("scores are one of 0, 1 and - per item, or a number or null per item")
+        return scores
+
+    def values(self) -> NDArray[np.float64]:
+        """Return the scores, shape (items,); NaN where an answer could not be graded.
+
+        Example:
+            >>> LessonScores(questions="", answers_key="", grades_key="", scores="10-").values().tolist()
+            [1.0, 0.0, nan]
+        """
+        if isinstance(self.scores, str):
+            return np.array([np.nan if c == "-" else float(c) for c in self.scores], dtype=np.float64)
+        return np.array([np.nan if s is None else s for s in self.scores], dtype=np.float64)
+
+
+class ExamScores(Value):
+    """One exam: its items, and their scores in every row in which it was due.
+
+    Attributes:
+        exam: Name of the column.
+        digest: Digest of its questions.
+        scorer, version: The scorer that graded it.
+        ids: Ids of the items, in order.
+        groups: What each item belongs to, if items of the exam are not independent; else empty.
+        lengths: Tokens of each question by the model's own tokenizer, before anything was left out.
+        rows: Lesson (0..T) -> the cell.
+    """
+
+    exam: str
+    digest: str
+    scorer: ScorerSpec
+    version: int
+    ids: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = ()
+    rows: Mapping[int, LessonScores] = {}
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"groups"})
+
+    def array(self, num_rows: int) -> NDArray[np.float64]:
+        """Return the scores of all items, shape (rows, items); NaN where not due or not graded."""
+        found = np.full((num_rows, len(self.ids)), np.nan)
+        for lesson, row in self.rows.items():
+            found[lesson] = row.values()
+        return found
+
+
+class ItemScores(Renamed):
+    """All exams of a run, in the order of the columns."""
+
+    exams: tuple[ExamScores, ...]
+    formerly: ClassVar[Mapping[str, str]] = {"sheets": "exams"}
+
+    def named(self, exam: str) -> ExamScores:
+        """Return the scores of an exam; raises KeyError."""
+        for sheet in self.exams:
+            if sheet.exam == exam:
+                return sheet
+        raise KeyError(exam)
+
+
+class ShownAnswer(Value):
+    """One answer in one row: the text, its score, how it ended, and the reasoning before it."""
+
+    text: str
+    score: float | None
+    finish: str = "stop"
+    reasoning: str = ""
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"finish", "reasoning"})
+
+
+class ExampleItem(Renamed):
+    """One item as a reader sees it: question, expected answers, and the answers over the rows."""
+
+    exam: str
+    id: str
+    question: str
+    expected: tuple[str, ...]
+    answers: Mapping[int, ShownAnswer]
+    formerly: ClassVar[Mapping[str, str]] = {"said": "answers"}
+
+
+class ExampleItems(Value):
+    """A few items of every exam, chosen by hash of their ids."""
+
+    items: tuple[ExampleItem, ...]
+
+
+def pack_scores(grades: Sequence[Grade]) -> str | tuple[float | None, ...]:
+    """Return the scores of grades in the shortest form that loses nothing."""
+    return pack_values([g.score for g in grades])
+
+
+def pack_values(scores: Sequence[float | None]) -> str | tuple[float | None, ...]:
+    """Return scores in the shortest form that loses nothing: one character per item where all are 0, 1 or missing."""
+    if all(s in WRONG_RIGHT for s in scores):
+        return "".join(WRONG_RIGHT[s] for s in scores)
+    return tuple(scores)
+
+
+def count_reasoning(answers: Sequence[Answer]) -> tuple[int, ...]:
+    """Return (tokens of reasoning, answers missing because reasoning did not end); () without reasoning."""
+    tokens, unended = sum(a.tokens_reasoning for a in answers), sum(map(unended_reasoning, answers))
+    return (tokens, unended) if tokens or unended else ()
+
+
+def unended_reasoning(answer: Answer) -> bool:
+    """Return whether an answer, or one of its replies, is missing because its reasoning did not end."""
+    texts = [(r.reasoning, r.text) for r in answer.replies] or [(answer.reasoning, answer.text)]
+    return any(reasoning and not text.strip() for reasoning, text in texts)
+
+
+def count_cuts(answers: Sequence[Answer]) -> tuple[int, ...]:
+    """Return (questions cut, tokens left out, examples dropped) of answers; () if all questions fit."""
+    questions = sum(a.tokens_cut > 0 for a in answers)
+    return (questions, sum(a.tokens_cut for a in answers), sum(a.shots_cut for a in answers)) if questions else ()
+
+
+def groups_of(exam: Exam) -> tuple[str, ...]:
+    """Return what each item belongs to; () if every item stands for itself."""
+    found = tuple(e.group or e.id for e in exam.examples)
+    return found if len(set(found)) < len(found) else ()

@@ -1,0 +1,24 @@
+"""Resources that only some machines can measure: code that can registers a probe, and the store reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ResourceProbe:
+    """How a resource is measured.
+
+    Attributes:
+        start: Called when a stage begins; its result is passed to `read`.
+        read: Called when the stage ends; returns what the stage used, None if that is unknown.
+    """
+
+    start: Callable[[], float]
+    read: Callable[[float], float | None]
+
+
+RESOURCE_PROBES: dict[str, ResourceProbe] = {}
+
+DEVICE: dict[str, str] = {}  # {"device": "cuda:0"}: what the work runs on, set when a model is loaded

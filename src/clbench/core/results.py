@@ -1,0 +1,108 @@
+"""What exams come to, and what runs cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from clbench.core.types import Answer, Exam, Grade
+from clbench.core.value import Renamed
+
+
+class Keys(NamedTuple):
+    """Where answers and their grades lie in the store; empty where they lie in none."""
+
+    answers: str = ""
+    grades: str = ""
+
+
+NO_KEYS = Keys()
+
+
+@dataclass(frozen=True)
+class ExamResult:
+    """What one exam came to after one lesson: a cell of the matrix, with all that is behind it.
+
+    Attributes:
+        exam: The questions, as they were asked.
+        lesson: Row of the matrix: lessons learnt before it, 0..T.
+        answers: One per question, in order.
+        grades: One per answer, in order; none before it is graded.
+        score: In [0, 1], made of the grades by the scorer's rule; None where no answer could be graded.
+        keys: Of answers and grades in the store.
+        seconds: Wall time of asking and grading; what the store holds already costs next to nothing.
+    """
+
+    exam: Exam
+    lesson: int
+    answers: tuple[Answer, ...]
+    grades: tuple[Grade, ...] = ()
+    score: float | None = None
+    keys: Keys = NO_KEYS
+    seconds: float = 0.0
+
+
+class Costs(Renamed):
+    """What one run cost, summed over its stages as they were first made.
+
+    Attributes:
+        train_s, exam_s: Wall seconds of learning and of examining.
+        train_tokens: Tokens that went forward while it learnt, padding not counted: batches, old examples, teachers,
+            Fisher passes, texts that it wrote itself.
+        forward_tokens: Those among them of which no gradient was asked.
+        exam_answers: Answers given.
+        exam_latency_s: Seconds per answer, one value per (lesson, exam) cell.
+        peak_memory_bytes: Largest resident set of a process that made a stage.
+        device_memory_bytes: Largest accelerator allocation, 0 on CPU.
+        kept_bytes: Bytes kept beside the base model after the last lesson: `buffer_bytes` + `state_bytes` +
+            `added_bytes`.
+        buffer_bytes: Of stored examples, as canonical JSON, which is how a budget counts them.
+        state_bytes: Of the method's other state: Fisher matrices, anchors, old scores, notes, master copies of weights.
+        added_bytes: Of the parameters that it added to the base model.
+        added_parameters: Parameters the method added to the base model.
+        examples_used: Labelled examples taught.
+        stream_bytes: Bytes of all examples of the stream, against which stored bytes are compared.
+        kept_bytes_by_lesson, parameters_by_lesson, train_s_by_lesson: One value per lesson; parameters are those of
+            the whole model.
+        buffer_bytes_by_lesson, buffer_examples_by_lesson: Of stored examples after each lesson: bytes and number.
+        joules: Energy of the machine while it learnt and was examined; None where no counter could be read.
+        reasoning_tokens: Tokens of reasoning before answers, over all exams and rows.
+        cut_by_lesson: Of every lesson (prompts cut, answers cut, examples taught); empty where all of it fitted.
+        prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
+    """
+
+    train_s: float = 0.0
+    exam_s: float = 0.0
+    train_tokens: int = 0
+    exam_answers: int = 0
+    exam_latency_s: tuple[float, ...] = ()
+    peak_memory_bytes: int = 0
+    device_memory_bytes: int = 0
+    kept_bytes: int = 0
+    added_parameters: int = 0
+    examples_used: int = 0
+    stream_bytes: int = 0
+    kept_bytes_by_lesson: tuple[int, ...] = ()
+    parameters_by_lesson: tuple[int, ...] = ()
+    train_s_by_lesson: tuple[float, ...] = ()
+    joules: float | None = None
+    prices: Mapping[str, float] = {}
+    forward_tokens: int = 0
+    buffer_bytes: int = 0
+    state_bytes: int = 0
+    added_bytes: int = 0
+    buffer_bytes_by_lesson: tuple[int, ...] = ()
+    buffer_examples_by_lesson: tuple[int, ...] = ()
+    reasoning_tokens: int = 0
+    cut_by_lesson: tuple[tuple[int, int, int], ...] = ()
+    absent_at_default: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("joules", "prices", "forward_tokens", "buffer_bytes", "state_bytes", "added_bytes"),
+            *("buffer_bytes_by_lesson", "buffer_examples_by_lesson", "reasoning_tokens", "cut_by_lesson"),
+        }
+    )
+    formerly: ClassVar[Mapping[str, str]] = {
+        f"{name}_by_step": f"{name}_by_lesson"
+        for name in ("kept_bytes", "parameters", "train_s", "buffer_bytes", "buffer_examples", "cut")
+    }

@@ -1,0 +1,97 @@
+"""What a learner says of itself in typed fields: in its plug-in, and so in the record of every run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+Family = Literal["bounds", "replay", "regularisation", "isolation", "light fine-tuning", "hybrid", "in-context"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+Stores = Literal["none", "derived", "may_quote", "examples"]
+LEVELS: tuple[Stores, ...] = get_args(Stores)  # from the least to the most telling
+Trains = Literal["all", "part", "none"]
+TRAINS: tuple[Trains, ...] = get_args(Trains)
+ModelFamily = Literal["causal", "encoder"]
+LINES = ("paper", "about")  # free text; each other trait has a fixed set of values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What kind of method a learner is, with its settings; None and "" where it does not say.
+
+    Attributes:
+        family: Its family in the field's terms. "bounds" are not methods for a stream, but what methods lie between;
+            "isolation" gives each lesson parameters of its own; "light fine-tuning" trains few parameters, or few
+            directions; "hybrid" is put together from others.
+        stores: What it keeps of users' data beside the weights that it has trained: "none"; "derived", numbers made of
+            examples (Fisher matrices, mean states); "may_quote", text that can repeat them word for word; "examples",
+            as they are, or it needs all of them at one time.
+        needs_task_ids: It must be told which task a lesson and a question belong to.
+        uses_task_ids: It answers otherwise where it is told the task of a question.
+        model_families: Kinds of models on which it is defined.
+        trains: Which weights it trains: "all" those of the base model; "part", some of them or few directions, or
+            parameters that it adds; "none".
+        paper: Where it was published: authors, year and arXiv number; "" if it is ours.
+        about: What it does, on one line.
+    """
+
+    family: Family | None = None
+    stores: Stores | None = None
+    needs_task_ids: bool | None = None
+    uses_task_ids: bool | None = None
+    model_families: tuple[ModelFamily, ...] = ()
+    trains: Trains | None = None
+    paper: str = ""
+    about: str = ""
+
+    @property
+    def stores_text(self) -> bool | None:
+        """Whether somebody could read users' examples in what it keeps; None if not known."""
+        return None if self.stores is None else self.stores in ("may_quote", "examples")
+
+    def record(self) -> dict[str, Any]:
+        """Return all traits as a JSON value.
+
+        Example:
+            >>> Traits(family="replay", stores="examples").record()["stores"]
+            'examples'
+        """
+        return asdict(self) | {"model_families": list(self.model_families)}
+
+
+NAMES = tuple(field.name for field in fields(Traits))
+
+
+def read_traits(record: Mapping[str, Any]) -> Traits:
+    """Return the traits of a record; a value that is not allowed counts as not said.
+
+    Example:
+        >>> read_traits({"family": "replay", "stores": "a novelty"})
+        Traits(family='replay', stores=None, needs_task_ids=None, uses_task_ids=None, model_families=(), trains=None, \
+paper='', about='')
+    """
+    listed = record.get("model_families")
+    kinds = [kind for kind in get_args(ModelFamily) if isinstance(listed, (list, tuple)) and kind in listed]
+    return Traits(
+        family=_one_of(record.get("family"), FAMILIES),
+        stores=_one_of(record.get("stores"), LEVELS),
+        needs_task_ids=_flag(record.get("needs_task_ids")),
+        uses_task_ids=_flag(record.get("uses_task_ids")),
+        model_families=tuple(kinds),
+        trains=_one_of(record.get("trains"), TRAINS),
+        paper=_line(record.get("paper")),
+        about=_line(record.get("about")),
+    )
+
+
+def _one_of(value: object, allowed: tuple[Any, ...]) -> Any:
+    return value if isinstance(value, str) and value in allowed else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _line(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,42 @@
+"""The base of all values: immutable, and read from older files too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Value(BaseModel):
+    """A value: immutable, and an unknown field is an error.
+
+    Attributes:
+        absent_at_default: Fields newer than the first keys. Keys leave them out at their defaults, so that stores and
+            locks stay valid.
+        stored_as: Field -> the older name under which keys and saved states hold it, so that they stay valid.
+    """
+
+    absent_at_default: ClassVar[frozenset[str]] = frozenset()
+    stored_as: ClassVar[Mapping[str, str]] = {}
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Renamed(Value):
+    """A value some of whose fields have other names in older files: both names are read.
+
+    Attributes:
+        formerly: Older name -> field.
+    """
+
+    formerly: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older_names(cls, data: Any) -> Any:
+        older = dict(cls.formerly) | {old: new for new, old in cls.stored_as.items()}
+        if not isinstance(data, Mapping) or older.keys().isdisjoint(data):
+            return data
+        if both := [old for old, new in older.items() if old in data and new in data]:
+            raise ValueError(f"{both[0]!r} is an older name of {older[both[0]]!r}, and both are there")
+        return {older.get(str(name), name): value for name, value in data.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # a bare Mapping has no item types

@@ -1,0 +1,1 @@
+"""Exams: the tasks of a stream, and fixed ones that watch abilities."""

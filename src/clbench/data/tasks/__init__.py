@@ -1,0 +1,1 @@
+"""From a card and its rows to a task."""

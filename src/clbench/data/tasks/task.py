@@ -1,0 +1,268 @@
+"""From a card to a task: read rows, fill templates, take some, digest them, compare with the lock."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from clbench.core.errors import DataError, did_you_mean
+from clbench.core.events import notice
+from clbench.core.keys import digest, plain_label
+from clbench.core.scorers import adapt_to_language, notice_doubts
+from clbench.core.types import Decode, Example, ScorerSpec, Task
+from clbench.data.tasks.card import Card, Lock, WorldSource, load_task_card
+from clbench.data.tasks.fetch import Rows, choose, split_rows
+from clbench.data.tasks.rendering import Draft, Folds, Rendering
+
+
+def rank(seed: int, identity: str) -> str:
+    """Return the sort key of a row for `take`: sha256 of (seed, id), whatever the order of rows."""
+    return hashlib.sha256(f"{seed}\0{identity}".encode()).hexdigest()
+
+
+def _drafts(shape: Rendering, rows: Rows, see: Callable[[Draft], None]) -> Iterator[Draft]:
+    """Yield every rendered row of a split; refuses a repeated id, and `see` may refuse a row."""
+    # Eight bytes of a hash per row instead of the id itself: a million rows need little memory.
+    first: dict[int, str] = {}
+    for where, row in rows:
+        for draft in shape.drafts(where, row):
+            hash64 = int.from_bytes(hashlib.sha256(draft.identity.encode()).digest()[:8])
+            if hash64 in first:
+                kind = "the id is" if shape.card.id else "the whole row is"
+                raise DataError(f"duplicate id {draft.identity!r}: {kind} also at {first[hash64]}", where=where)
+            first[hash64] = where.rpartition(":")[2]
+            see(draft)
+            yield draft
+
+
+def _kept(skip: Collection[str], drafts: Iterable[Draft], left_out: set[str]) -> Iterator[Draft]:
+    """Yield the rows that a card does not skip, and note those that it does."""
+    for draft in drafts:
+        if draft.identity in skip:
+            left_out.add(draft.identity)
+        else:
+            yield draft
+
+
+def _take(card: Card, drafts: Iterable[Draft], num: int | None) -> list[Draft]:
+    def place(draft: Draft) -> str:
+        return rank(card.take.seed, draft.identity)
+
+    return sorted(drafts, key=place) if num is None else heapq.nsmallest(num, drafts, key=place)
+
+
+def _examples(card: Card, drafts: Sequence[Draft], choices: tuple[str, ...]) -> tuple[Example, ...]:
+    return tuple(
+        Example(
+            id=d.identity,
+            prompt=tuple(m.model_copy(update={"content": c}) for m, c in zip(card.prompt, d.prompt, strict=True)),
+            targets=d.targets,
+            choices=d.choices or choices,
+            check=d.check,
+            group=d.group,
+        )
+        for d in drafts
+    )
+
+
+def _from_rows(card: Card, data: Path | None, folds: Folds) -> Task:
+    shape = Rendering(card, folds)
+    listed = tuple(map(plain_label, card.labels)) if isinstance(card.labels, tuple) else None
+    labels: set[str] = set(listed or ())
+    closed = listed is not None
+
+    def see(draft: Draft) -> None:
+        if card.labels is not None and draft.targets[0] not in labels:
+            if closed:
+                near = did_you_mean(draft.targets[0], labels)
+                raise DataError(f"label {draft.targets[0]!r} is outside the set", where=draft.where, mend=near)
+            labels.add(draft.targets[0])
+
+    source = choose(card, data)
+
+    left_out: set[str] = set()
+
+    def take(split: str, num: int | None) -> list[Draft]:
+        drafts = _drafts(shape, split_rows(card, source, split, data), see)
+        return _take(card, _kept(card.skip, drafts, left_out), num)
+
+    lesson = [] if card.splits.lesson is None else take(card.splits.lesson, card.take.lesson)
+    closed = True
+    exam = take(card.splits.exam, card.take.exam)
+    dev: list[Draft] = []
+    if card.splits.dev is not None and card.take.dev != 0:
+        dev = take(card.splits.dev, card.take.dev)
+    if folds.bad and not (exam and (lesson or card.splits.lesson is None)):
+        where, why = folds.bad[0]
+        raise DataError(f"no row is left: {why}", where=where)
+    if unknown := sorted(set(card.skip) - left_out):
+        raise DataError(f"skip names {unknown[0]!r}, and no row that was read bears that id", where=str(card.path))
+    choices = listed if listed is not None else tuple(sorted(labels))
+    parts = [_examples(card, drafts, choices) for drafts in (lesson, exam, dev)]
+    return _task(card, parts, choices, None)
+
+
+def _from_world(card: Card, settings: Mapping[str, Any]) -> Task:
+    from clbench.data.worlds.spec import WorldSpec
+    from clbench.data.worlds.world import build
+
+    try:
+        spec = WorldSpec.model_validate(settings)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        mend = did_you_mean(field, WorldSpec.model_fields) if problem["type"] == "extra_forbidden" else ""
+        raise DataError(problem["msg"], where=f"{card.path} source.world.{field}", mend=mend) from None
+    world = build(spec)
+    parts = [
+        tuple(examples) if num is None else smallest(examples, num, card.take.seed)
+        for examples, num in (
+            (world.lesson, card.take.lesson),
+            (world.exam, card.take.exam),
+            (world.dev, card.take.dev),
+        )
+    ]
+    return _task(card, parts, tuple(world.labels), world.guess_rate)
+
+
+def smallest(examples: Sequence[Example], num: int, seed: int) -> tuple[Example, ...]:
+    """Return the `num` examples whose hashes of (seed, id) are smallest, in their own order."""
+    if num >= len(examples):
+        return tuple(examples)
+    chosen = {e.id for e in heapq.nsmallest(num, examples, key=lambda e: rank(seed, e.id))}
+    return tuple(e for e in examples if e.id in chosen)
+
+
+def decode_of(decode: Decode | None, labels: Sequence[str]) -> Decode:
+    """Return the decoding: a closed label set is ranked unless the card says otherwise."""
+    if decode is not None and ("kind" in decode.model_fields_set or not labels):
+        return decode
+    return (decode or Decode()).model_copy(update={"kind": "label" if labels else "text"})
+
+
+def _task(card: Card, parts: Sequence[tuple[Example, ...]], labels: tuple[str, ...], guess_rate: float | None) -> Task:
+    lesson, exam, dev = parts
+    for name, split in (("lesson", lesson), ("exam", exam)):
+        if not split and (name == "exam" or card.splits.lesson is not None):
+            raise DataError(f"the {name} split of task {card.name!r} is empty", where=str(card.path))
+    offered = labels or exam[0].choices
+    if guess_rate is None:
+        guess_rate = guessed(exam)
+    return Task(
+        name=card.name,
+        lesson=lesson,
+        exam=exam,
+        dev=dev,
+        labels=labels,
+        decode=decode_of(card.decode, offered),
+        scorer=adapt_to_language(
+            card.scorer or ScorerSpec(name="label" if offered else "exact"), card.about, str(card.path)
+        ),
+        guess_rate=stated_guess_rate(card.about, guess_rate, str(card.path)),
+        about=card.about,
+        digest=digest({"lesson": lesson, "exam": exam, "dev": dev, "labels": labels}),
+    )
+
+
+def guessed(exam: Sequence[Example]) -> float:
+    """Return the expected score of guessing among each question's choices, in [0, 1]; 0 for free text."""
+    nums = Counter(len(e.choices) for e in exam)
+    # Divided in this order, the rate is exactly 1/n if every question offers n choices.
+    return sum(num / len(exam) / choices for choices, num in nums.items() if choices)
+
+
+def stated_guess_rate(about: Mapping[str, Any], default: float, where: str) -> float:
+    """Return the guess rate that a card states, else the default.
+
+    Raises:
+        DataError: It is not a number in [0, 1].
+    """
+    stated = about.get("guess_rate", default)
+    if isinstance(stated, bool) or not isinstance(stated, (int, float)) or not 0 <= stated <= 1:
+        raise DataError(f"guess_rate must be a number in [0, 1], not {stated!r}", where=f"{where} about.guess_rate")
+    return float(stated)
+
+
+def read_task(card: Card, data: Path | None, folds: Folds | None = None) -> Task:
+    """Return the task of a card without comparing it with the lock; raises as `open_task` does.
+
+    Args:
+        card: The card.
+        data: Folder of the local data sets.
+        folds: Collects what reading changes and leaves out; None reports that as notices.
+    """
+    if isinstance(card.source, WorldSource):
+        return _from_world(card, card.source.world)
+    found = Folds() if folds is None else folds
+    task = _from_rows(card, data, found)
+    for text in found.notices(card.name) if folds is None else ():
+        notice(text)
+    return task
+
+
+def lock_of(task: Task) -> Lock:
+    """Return the lock that fits a task."""
+    nums = {"lesson": len(task.lesson), "dev": len(task.dev), "exam": len(task.exam)}
+    return Lock(**nums, guess_rate=round(task.guess_rate, 4), digest=f"sha256:{task.digest}")
+
+
+def fits(lock: Lock | None, task: Task) -> bool:
+    """Return whether a task fits its lock; old locks do not hold the guess rate."""
+    have = lock_of(task)
+    return lock is not None and lock in (have, have.model_copy(update={"guess_rate": None}))
+
+
+def verify_lock(card: Card, task: Task) -> None:
+    """Refuse a task that differs from its card's lock, if there is one.
+
+    Raises:
+        DataError: Counts or digest differ: the data or the card changed since it was locked.
+    """
+    if fits(card.lock, task) or card.lock is None:
+        return
+    have = lock_of(task)
+    counts = [
+        f"{name} {is_}, lock says {was}"
+        for name, is_, was in (
+            ("lesson", have.lesson, card.lock.lesson),
+            ("dev", have.dev, card.lock.dev),
+            ("exam", have.exam, card.lock.exam),
+            ("guess_rate", have.guess_rate, card.lock.guess_rate),
+        )
+        if was is not None and is_ != was
+    ]
+    raise DataError(
+        f"task {card.name!r} is not what was locked: {'; '.join(counts) or 'other content'}",
+        where=str(card.path),
+        mend="get the data the card was written for; rows of your own belong under a name of their own, "
+        f"clbench data add FILE --task NAME; for a new card, clbench check card {card.name} --lock",
+    )
+
+
+def open_task(name_or_path: str, data: Path | None, beside: Path | None = None) -> Task:
+    """Return a task by card name or path.
+
+    Args:
+        name_or_path: Name of a shipped task card, or path of one.
+        data: Folder of the local data sets; None uses `$CLBENCH_DATA`.
+        beside: The stream card that names it, so that cards in its folder are found.
+
+    Raises:
+        DataError: The card, its data or a row is wrong, or the rows are not the locked ones.
+    """
+    card = load_task_card(name_or_path, beside)
+    task = read_task(card, data)
+    if card.unverified:
+        notice(
+            f"task {card.name!r} is unverified: its card was written from documentation and never compared with its "
+            f"rows; `clbench check card {card.name} --lock` does that"
+        )
+    verify_lock(card, task)
+    notice_doubts(task.scorer, task.exam, task.name, str(card.path))
+    return task

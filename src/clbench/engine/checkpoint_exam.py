@@ -1,0 +1,62 @@
+"""Examine one checkpoint with no stream at all. Its answers are those of row 0 of any run that begins with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from clbench.core.errors import StoreError, UserError
+from clbench.core.events import Progress, report_progress
+from clbench.core.results import ExamResult
+from clbench.core.spec import Machine, ModelSpec, RunSpec
+from clbench.core.types import Exam, Stream
+from clbench.engine.ask import ask
+from clbench.engine.grade import check_scorers, grade
+from clbench.engine.resolve import check_abilities
+from clbench.engine.trajectory import Trajectory
+from clbench.models import source
+from clbench.store.store import Store
+
+NOTHING = Stream(name="none", tasks=(), plans=())
+
+
+def examine(
+    model: ModelSpec,
+    exams: Sequence[Exam],
+    store: Store,
+    machine: Machine,
+    broken: dict[str, UserError] | None = None,
+) -> Iterator[ExamResult]:
+    """Let a checkpoint sit exams, one after another; what is in the store is not asked again.
+
+    Args:
+        model: The checkpoint.
+        exams: What it sits.
+        store: Where answers are kept.
+        machine: What it runs on.
+        broken: Where given, exams that it cannot sit are put in here, name -> why, and the rest goes on.
+
+    Raises:
+        ModelError: It does not load; or, without `broken`, it cannot sit one of them: before anything is asked.
+    """
+    spec = RunSpec(name="exam", model=source.settled(model), learner={"name": "frozen"}, stream=NOTHING.name)
+    if broken is None:
+        check_abilities(spec, tuple(exams))
+        check_scorers(exams)
+    trajectory = Trajectory(spec, NOTHING, store, machine)
+    for done, exam in enumerate(exams):
+        report_progress(Progress("exams", done, len(exams), slot=0))
+        started = time.monotonic()
+        try:
+            check_abilities(spec, (exam,))
+            check_scorers((exam,))
+            result = grade(ask(trajectory, 0, exam, store), None, store)
+        except UserError as error:
+            if broken is None or isinstance(error, StoreError):
+                raise
+            trajectory.learner_after(0)  # if the model itself does not load, no exam is to blame
+            broken[exam.name] = error
+            continue
+        yield replace(result, seconds=time.monotonic() - started)
+    report_progress(Progress("exams", len(exams), len(exams), slot=0))

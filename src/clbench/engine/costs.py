@@ -1,0 +1,84 @@
+"""Sum up what a run cost from the stages it is made of, as they were first made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from clbench.core.keys import canonical
+from clbench.core.results import Costs, ExamResult
+from clbench.engine.trajectory import Trajectory
+from clbench.store.store import Store
+
+# Counts of a state (`counts.json`) that a run reports as they stand after its last lesson.
+AT_THE_END = (
+    *("train_tokens", "forward_tokens", "kept_bytes", "buffer_bytes", "state_bytes", "added_bytes"),
+    "added_parameters",
+)
+
+
+def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Costs:
+    """Return what a run cost.
+
+    Stages that several runs share count in each of them: a method's cost does not depend on what ran before it.
+    """
+    store = trajectory.store
+    lessons = [trajectory.state_record(k) for k in range(1, len(trajectory.lessons) + 1)]
+    counts = [known["counts"] for known in lessons]
+    costs = _costs(trajectory, store)
+    seconds = [known["wall_s"] for known in costs]
+    asked = _asked(results, store)
+    spent = [*costs, *(cost for cost, _ in asked)]
+    joules = [cost.get("joules") for cost in spent]
+    end = {name: int(counts[-1].get(name, 0)) if counts else 0 for name in AT_THE_END}
+    found = Costs(
+        train_s=sum(seconds),
+        exam_s=sum(cost["wall_s"] for cost, _ in asked),
+        exam_answers=sum(n for _, n in asked),
+        exam_latency_s=tuple(round(cost["wall_s"] / n, 9) for cost, n in asked if n),
+        peak_memory_bytes=int(max(cost["peak_memory_bytes"] for cost in spent)),
+        device_memory_bytes=int(max(cost.get("device_memory_bytes", 0) for cost in spent)),
+        examples_used=sum(len(lesson.examples) for lesson in trajectory.lessons),
+        stream_bytes=sum(len(canonical(lesson.examples).encode()) for lesson in trajectory.lessons),
+        kept_bytes_by_lesson=tuple(c.get("kept_bytes", 0) for c in counts),
+        parameters_by_lesson=tuple(c.get("parameters", 0) for c in counts),
+        train_s_by_lesson=tuple(seconds),
+        buffer_bytes_by_lesson=tuple(c.get("buffer_bytes", 0) for c in counts),
+        buffer_examples_by_lesson=tuple(c.get("buffer_examples", 0) for c in counts),
+        cut_by_lesson=_cut(trajectory, counts),
+        reasoning_tokens=sum(answer.tokens_reasoning for result in results for answer in result.answers),
+        joules=None if any(j is None for j in joules) else sum(j for j in joules if j is not None),
+    )
+    return found.model_copy(update=end)
+
+
+def _cut(trajectory: Trajectory, counts: Sequence[Mapping[str, int]]) -> tuple[tuple[int, int, int], ...]:
+    """Return (prompts cut, answers cut, examples) of every lesson; empty where nothing was cut."""
+    found = tuple(
+        (known.get("cut_prompts", 0), known.get("cut_answers", 0), len(lesson.examples))
+        for known, lesson in zip(counts, trajectory.lessons, strict=True)
+    )
+    return found if any(prompts or answers for prompts, answers, _ in found) else ()
+
+
+def _costs(trajectory: Trajectory, store: Store) -> list[dict[str, float]]:
+    """Return the meters of each lesson; a shared first lesson counts with the pass that settles on it."""
+    costs: list[dict[str, float]] = []
+    for index in range(1, len(trajectory.lessons) + 1):
+        trajectory.state_record(index)
+        stage = store.stage("effective", trajectory.keys[index])
+        assert stage is not None, "every state of a finished run is remembered"
+        cost = dict(stage["why"]["cost"])
+        if index == 1 and trajectory.shared is not None:
+            cost["wall_s"] += _costs(trajectory.shared, store)[0]["wall_s"]
+        costs.append(cost)
+    return costs
+
+
+def _asked(results: Sequence[ExamResult], store: Store) -> list[tuple[dict[str, float], int]]:
+    """Return (meter, answers) of each result."""
+    found: list[tuple[dict[str, float], int]] = []
+    for result in results:
+        stage = store.stage("ask", result.keys.answers)
+        assert stage is not None, "every due result of a finished run has been asked"
+        found.append((stage["meter"], len(result.answers)))
+    return found

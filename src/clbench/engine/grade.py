@@ -1,0 +1,103 @@
+"""Grade answers: cheap, and kept apart from the answers, so that a new scorer never asks again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from clbench.core import plugins
+from clbench.core.errors import SpecError
+from clbench.core.extras import explained
+from clbench.core.keys import canonical, key
+from clbench.core.protocols import Scorer, ScorerPlugin
+from clbench.core.results import ExamResult
+from clbench.core.spec import ModelSpec
+from clbench.core.types import Answer, Exam, Example, Grade, Reply, ScorerSpec
+from clbench.store.records import read_jsonl, write_jsonl
+from clbench.store.store import Store
+
+NO_LOGLIK = -1e6  # nats: what was not answered is as unlikely as can be
+
+
+def open_scorer(name: str) -> ScorerPlugin:
+    """Return the plug-in of a scorer that ships or is installed: a card must not choose what is imported.
+
+    Raises:
+        SpecError: There is none of that name.
+    """
+    plugin = plugins.load_known("scorer", name, "PLUGIN", where="scorer.name")
+    if not isinstance(plugin, ScorerPlugin):
+        raise SpecError(f"{name!r} declares no ScorerPlugin", where="scorer.name", mend="see CONTRIBUTING.md")
+    return plugin
+
+
+@lru_cache(maxsize=256)
+def _check_scorer(name: str, settings: str) -> None:
+    try:
+        open_scorer(name).build(json.loads(settings))
+    except ImportError as error:
+        raise explained(error) or error from None
+
+
+def check_scorers(exams: Iterable[Exam]) -> None:
+    """Refuse exams whose scorer cannot be built, before anything is asked: marking comes last, after hours perhaps.
+
+    Raises:
+        SpecError: A setting is unknown.
+        ExtraError: A package that it needs is not installed.
+    """
+    for exam in exams:
+        _check_scorer(exam.scorer.name, canonical(exam.scorer.settings))
+
+
+def grade_key(ask: str, scorer: ScorerSpec, version: int, judge: ModelSpec | None, *, declined: bool) -> str:
+    """Return the key of grades: whose answers, and what marks them; of a scorer from outside also its code."""
+    more = {"declined": "0"} if declined else {}
+    if code := plugins.code_of("scorer", scorer.name):
+        more["code"] = code
+    return key("mark", ask=ask, scorer=scorer, version=version, judge=judge, **more)
+
+
+def grade(result: ExamResult, judge: ModelSpec | None, store: Store) -> ExamResult:
+    """Return an exam's answers with one grade each, in order, and the score that they come to."""
+    exam, plugin = result.exam, open_scorer(result.exam.scorer.name)
+    declined = any(answer.finish == "error" for answer in result.answers)
+    key_ = grade_key(result.keys.answers, exam.scorer, plugin.version, judge, declined=declined)
+
+    def make(folder: Path) -> None:
+        scorer = plugin.build(exam.scorer.settings)
+        pairs = zip(exam.examples, result.answers, strict=True)
+        write_jsonl(folder / "grades.jsonl", [grade_answer(scorer, example, answer) for example, answer in pairs])
+
+    why = {"exam": exam.name, "scorer": exam.scorer.name, "ask": result.keys.answers}
+    grades = tuple(read_jsonl(store.once("mark", key_, make, why) / "grades.jsonl", Grade))
+    return replace(result, grades=grades, score=combine_grades(grades, plugin), keys=result.keys._replace(grades=key_))
+
+
+def grade_answer(scorer: Scorer, example: Example, answer: Answer) -> Grade:
+    """Grade an answer. A question that was not answered scores 0; its parts are those of an empty answer."""
+    grade = scorer(example, answer)
+    if answer.finish != "error":
+        return grade
+    replies = tuple(Reply(loglik=None if r.kind == "text" else NO_LOGLIK) for r in example.requests)
+    empty = scorer(example, answer.model_copy(update={"finish": "length", "text": "", "replies": replies}))
+    score = None if empty.score is None else 0.0
+    return Grade(example_id=example.id, score=score, parts=empty.parts, note=grade.note, declined=True)
+
+
+def combine_grades(grades: Sequence[Grade], plugin: ScorerPlugin) -> float | None:
+    """Return the score of an exam by the scorer's rule, in [0, 1]; None where no answer could be graded.
+
+    Answers that could not be graded have no part in it.
+    """
+    graded = [g for g in grades if g.score is not None]
+    if not graded:
+        return None
+    if plugin.combine is not None:
+        return plugin.combine(graded)
+    return float(np.mean([g.score for g in graded if g.score is not None]))

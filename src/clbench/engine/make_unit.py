@@ -1,0 +1,90 @@
+"""Make one unit: learn a state, and ask its exams. It runs in the main process or in a worker."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from clbench.core import plugins
+from clbench.core.errors import LearnerError, UserError, said_of
+from clbench.core.events import Progress, report_progress
+from clbench.core.process import staying
+from clbench.core.spec import Machine, RunSpec
+from clbench.engine.ask import answers_key, ask
+from clbench.engine.inputs import Inputs
+from clbench.engine.trajectory import Trajectory, answer_fingerprint, load_record
+from clbench.engine.units import Unit, open_run
+from clbench.store.store import Store
+
+
+class Workplace:
+    """What one process keeps between units: inputs that have been read, and the learner that was last awake.
+
+    A unit that goes on from the unit before it need not load a state.
+    """
+
+    def __init__(self, machine: Machine, inputs: Inputs | None = None) -> None:
+        """Work on `machine`; `inputs` are those that the process has read before."""
+        self.machine = machine
+        self._inputs = Inputs(machine.data) if inputs is None else inputs
+        self._last: Trajectory | None = None
+
+    @cached_property
+    def store(self) -> Store:
+        """The machine's store."""
+        return Store(self.machine.store)
+
+    def trajectory(self, spec: RunSpec) -> Trajectory:
+        """Return the trajectory of a run: the one of the unit before, if it is the same run."""
+        if self._last is None or self._last.spec != spec:
+            self._last = open_run(spec, self._inputs, self.store, self.machine).trajectory
+        return self._last
+
+
+def make_unit(unit: Unit, workplace: Workplace) -> None:
+    """Make what is missing of a unit; what the store holds is left as it is.
+
+    Raises:
+        LearnerError: The learner would end the process; or it is of a user's own file, and something breaks.
+    """
+    try:
+        with staying():
+            _learn_and_ask(unit, workplace)
+    except SystemExit as error:
+        raise LearnerError(
+            f"it ended its process (SystemExit: {error.code}), and gave no result",
+            where=unit.label,
+            mend="raise an exception where something is wrong, and return where nothing is",
+        ) from error
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if not plugins.runs_user_file(unit.spec.learner):
+            raise
+        raise LearnerError(
+            f"{said_of(error)}{plugins.user_file_line(error)}",
+            where=unit.label,
+            mend="look at what its hooks give; `clbench check learner` runs it over small lessons",
+        ) from error
+
+
+def _learn_and_ask(unit: Unit, workplace: Workplace) -> None:
+    trajectory = workplace.trajectory(unit.spec)
+    trajectory.state_record(unit.lesson)  # learns what has not been learnt
+    for number, exam in enumerate(unit.exams):
+        report_progress(Progress(f"asking {exam.name}", number, len(unit.exams)))
+        ask(trajectory, unit.lesson, exam, workplace.store)
+
+
+def answers_missing(unit: Unit, store: Store, machine: Machine) -> int | None:
+    """Return how many exams of a unit have no answers in the store; None where its state is not known there."""
+    record = load_record(store, unit.key)
+    if record is None:
+        return None
+    fingerprint = answer_fingerprint(record, unit.answerer)
+    keys = [answers_key(fingerprint, exam, unit.spec.model, machine) for exam in unit.exams]
+    return sum(store.find("ask", key) is None for key in keys)
+
+
+def is_made(unit: Unit, store: Store, machine: Machine) -> bool:
+    """Tell from the store alone whether nothing of a unit is missing."""
+    return answers_missing(unit, store, machine) == 0

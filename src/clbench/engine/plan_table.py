@@ -1,0 +1,99 @@
+"""What a grid would make and what is there, with time and disk, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from clbench.core.spec import Machine, RunSpec
+from clbench.engine.inputs import Inputs
+from clbench.engine.make_unit import answers_missing
+from clbench.engine.plan import plan
+from clbench.engine.units import Unit, open_run
+from clbench.models import source
+from clbench.store.index import Index
+from clbench.store.store import Store
+
+
+@dataclass(frozen=True)
+class Line:
+    """One unit of the plan.
+
+    Attributes:
+        unit: What it is.
+        state: "have" or "need"; "none" for the untouched model, which is not stored.
+        asks_have, asks_need: Exams already answered, and to be asked.
+        seconds: Estimated, None where nothing like it has been made in this store.
+        bytes: Estimated disk of the state.
+    """
+
+    unit: str
+    state: str
+    asks_have: int
+    asks_need: int
+    seconds: float | None
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The lines of a plan, and how many runs share them."""
+
+    runs: int
+    lines: tuple[Line, ...]
+    workers: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON."""
+        return asdict(self)
+
+    def as_text(self) -> str:
+        """Return the plan as a table and a sum."""
+        width = max(len(line.unit) for line in self.lines)
+        rows = [f"{'unit':<{width}}  state  exams have/need  est. s   est. MB"]
+        for line in self.lines:
+            seconds = "?" if line.seconds is None else f"{line.seconds:.1f}"
+            asks = f"{line.asks_have}/{line.asks_need}"
+            rows.append(f"{line.unit:<{width}}  {line.state:<5}  {asks:>15}  {seconds:>6}  {line.bytes / 1e6:>8.1f}")
+        need = [line for line in self.lines if line.state == "need" or line.asks_need]
+        known = [line.seconds for line in need if line.seconds is not None]
+        time = f"about {sum(known) / self.workers:.0f} s with {self.workers} workers" if known else "time unknown"
+        if len(known) < len(need):
+            time += f" ({len(need) - len(known)} units of unknown time)"
+        disk = sum(line.bytes for line in need) / 1e6
+        rows.append(f"{self.runs} runs, {len(self.lines)} units, {len(need)} to be made: {time}, {disk:.0f} MB")
+        return "\n".join(rows)
+
+
+def tabulate(specs: Sequence[RunSpec], store: Store, machine: Machine) -> Plan:
+    """Plan runs; only keys are computed."""
+    inputs = Inputs(machine.data)
+    units = plan(open_run(spec, inputs, store, machine) for spec in specs)
+    rate, ask_s = _rates(units, store)
+    lines = tuple(_line(unit, store, machine, rate, ask_s) for unit in units)
+    return Plan(len(specs), lines, machine.workers)
+
+
+def _line(unit: Unit, store: Store, machine: Machine, rate: float | None, ask_s: float | None) -> Line:
+    missing = answers_missing(unit, store, machine)
+    need = len(unit.exams) if missing is None else missing
+    have = len(unit.exams) - need
+    state = "have" if missing is not None else "need" if unit.weight else "none"
+    parts = [0.0 if state != "need" else None if rate is None else rate * unit.weight]
+    parts.append(0.0 if not need else None if ask_s is None else ask_s * need)
+    seconds = None if any(p is None for p in parts) else sum(p for p in parts if p is not None)
+    size = source.weights_bytes(unit.spec.model) if state == "need" else 0
+    return Line(unit.label, state, have, need, seconds, size)
+
+
+def _rates(units: Sequence[Unit], store: Store) -> tuple[float | None, float | None]:
+    """Return seconds per example walked, and per exam, from stages of the same kind in this store."""
+    if not store.folder.is_dir():
+        return None, None
+    asks = [row.wall_s for row in Index(store).rows("ask")]
+    walked = [
+        (stage["meter"]["wall_s"], u.weight) for u in units if (stage := store.stage("state", u.key)) and u.weight
+    ]
+    rate = sum(s for s, _ in walked) / sum(w for _, w in walked) if walked else None
+    return rate, sum(asks) / len(asks) if asks else None

@@ -1,0 +1,72 @@
+"""Cut runs into units that several processes can make side by side: one unit is one state and its exams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from clbench.core.spec import Machine, RunSpec
+from clbench.core.types import Exam, Stream
+from clbench.engine.ask import due_cells
+from clbench.engine.grade import check_scorers
+from clbench.engine.inputs import Inputs
+from clbench.engine.resolve import check_abilities, check_learner
+from clbench.engine.trajectory import Trajectory
+from clbench.store.store import Store
+
+
+@dataclass
+class Unit:
+    """One state K_t, and the exams due after it. Runs that share the state share the unit.
+
+    Attributes:
+        key: The state's key.
+        spec: A run that it belongs to.
+        lesson: A row of that run's matrix in which it stands.
+        label: For people.
+        needs: Key of the unit that must be made before, or None.
+        weight: Examples to be trained on, as a measure of its time.
+        answerer: Digest of who answers its exams; empty where it is the net alone.
+        exams: Exams to be asked.
+    """
+
+    key: str
+    spec: RunSpec
+    lesson: int
+    label: str
+    needs: str | None
+    weight: int
+    answerer: str = ""
+    exams: tuple[Exam, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run before anything of it is made.
+
+    Attributes:
+        spec: What is run; the model's own length is written in it.
+        stream: What is taught.
+        exams: What is asked: the columns of the matrix.
+        trajectory: The learner on its way; keys are known, nothing is loaded.
+    """
+
+    spec: RunSpec
+    stream: Stream
+    exams: tuple[Exam, ...]
+    trajectory: Trajectory
+
+    @property
+    def due_cells(self) -> Iterator[tuple[int, int, Exam]]:
+        """The cells of its matrix that are due, as (lesson, column, exam as it is asked then)."""
+        return due_cells(self.exams, len(self.stream), self.spec.budget)
+
+
+def open_run(spec: RunSpec, inputs: Inputs, store: Store, machine: Machine) -> Run:
+    """Open what a run is about, and refuse what its learner or its model cannot do."""
+    stream, exams = inputs.of(spec)
+    check_learner(spec, stream)
+    check_abilities(spec, exams)
+    check_scorers(exams)
+    trajectory = Trajectory(spec, stream, store, machine)
+    return Run(trajectory.spec, stream, exams, trajectory)

@@ -1,0 +1,180 @@
+"""Does a result follow from its own records? Every cell and every figure is computed again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from clbench.core import plugins
+from clbench.core.budget import due_columns
+from clbench.core.errors import UserError
+from clbench.core.item_scores import ExampleItems, ExamScores, ItemScores, LessonScores
+from clbench.core.matrix import Matrix
+from clbench.core.protocols import ScorerPlugin
+from clbench.core.results import Costs
+from clbench.core.spec import RunSpec
+from clbench.core.stream_summary import StreamSummary
+from clbench.core.types import Grade
+from clbench.engine.grade import combine_grades
+from clbench.metrics import compute
+
+TOLERANCE = 1e-9
+
+
+def problems(spec: RunSpec, matrix: Matrix, sheets: ItemScores, scores: Mapping[str, float], costs: Costs) -> list[str]:
+    """Say what does not fit together in a result; empty where all of it follows from the item records.
+
+    Cells are made again from the items by the scorers' own rules, figures from the cells and the meters, meters from
+    their parts. Whether the items themselves were answered as recorded only running the spec again can tell.
+    """
+    found = [*_columns(matrix, sheets), *_due(spec, matrix)]
+    for place, column in enumerate(matrix.columns):
+        sheet = next((s for s in sheets.exams if s.exam == column.name), None)
+        if sheet is not None:
+            found += _cells(matrix, place, sheet)
+    found += _figures(spec, matrix, scores, costs)
+    return [*found, *_meters(costs)]
+
+
+def strays(matrix: Matrix, sheets: ItemScores, outline: StreamSummary, showcase: ExampleItems) -> list[str]:
+    """Say where the stream's outline and the items shown in full are of another result than the matrix."""
+    return [*_stream(matrix, outline), *_shown(sheets, showcase)]
+
+
+def _stream(matrix: Matrix, outline: StreamSummary) -> Iterator[str]:
+    """Compare what is taught when: moving a task's lesson would move its diagonal, and with it every figure."""
+    if len(outline.lessons) != matrix.num_lessons:
+        yield f"the stream has {len(outline.lessons)} lessons, the matrix {matrix.num_lessons}"
+    own = [c for c in matrix.columns if c.kind == "task"]
+    if tuple(c.name for c in own) != outline.tasks:
+        yield "the own tasks of the matrix are not those of the stream"
+        return
+    if len(outline.questions) != len(own):
+        yield f"the stream has {len(own)} tasks, and counts the questions of {len(outline.questions)}"
+        return
+    for column, questions in zip(own, outline.questions, strict=True):
+        taught = next((r.lesson for r in outline.lessons if column.name in r.teaches), None)
+        if column.taught != taught:
+            yield f"{column.name}: taught in lesson {column.taught} by the matrix, {taught} by the stream"
+        if column.size > questions:
+            yield f"{column.name}: {column.size} questions in the matrix, {questions} in the stream"
+
+
+def _columns(matrix: Matrix, sheets: ItemScores) -> Iterator[str]:
+    names = [s.exam for s in sheets.exams]
+    if list(matrix.exams) != names:
+        differ = sorted(set(names) ^ set(matrix.exams)) or "their order"
+        yield f"the exams of the matrix and of the items differ: {differ}"
+    for column, sheet in zip(matrix.columns, sheets.exams, strict=False):
+        if column.size != len(sheet.ids):
+            yield f"{column.name}: {column.size} questions in the matrix, {len(sheet.ids)} items"
+        if len(set(sheet.ids)) < len(sheet.ids):
+            yield f"{column.name}: an item is there twice"
+        if any(lesson > matrix.num_lessons for lesson in sheet.rows):
+            yield f"{column.name}: rows beyond the last lesson"
+
+
+def _due(spec: RunSpec, matrix: Matrix) -> Iterator[str]:
+    """Say which cells are due by the spec's budget and not there: a low one may have been left out."""
+    for lesson in range(matrix.num_lessons + 1):
+        for place in due_columns(matrix.columns, lesson, matrix.num_lessons, spec.budget):
+            if math.isnan(matrix.values[lesson, place]) and not matrix.ungraded[lesson, place]:
+                yield f"row {lesson}, {matrix.exams[place]}: due and missing"
+
+
+def _cells(matrix: Matrix, place: int, sheet: ExamScores) -> Iterator[str]:
+    for lesson in range(matrix.num_lessons + 1):
+        where = f"row {lesson}, {sheet.exam}"
+        row = sheet.rows.get(lesson)
+        if row is None:
+            if matrix.n[lesson, place] or not math.isnan(matrix.values[lesson, place]):
+                yield f"{where}: a score without items"
+            continue
+        if len(row.values()) != len(sheet.ids) or (row.parts and len(row.parts) != len(sheet.ids)):
+            yield f"{where}: {len(row.values())} scores for {len(sheet.ids)} items"
+            continue
+        if any(row.values()[place] > 0 for place in row.declined if place < len(sheet.ids)):
+            yield f"{where}: an item that was not answered has a score"
+        if any(not 0 <= value <= 1 for value in row.values() if not math.isnan(value)):
+            yield f"{where}: scores outside of 0 to 1"
+        try:
+            score, graded = _again(sheet, row)
+        except UserError as error:
+            yield f"{where}: {error.what}"
+            continue
+        counts = (int(matrix.n[lesson, place]), int(matrix.ungraded[lesson, place]))
+        if counts != (graded, len(sheet.ids) - graded):
+            yield f"{where}: {counts[0]} marked and {counts[1]} unmarked, the items say {graded}"
+        if not _same(float(matrix.values[lesson, place]), score):
+            yield f"{where}: {matrix.values[lesson, place]:.6f}, the items give {score:.6f}"
+
+
+def _again(sheet: ExamScores, row: LessonScores) -> tuple[float, int]:
+    """Return score and number of marked items by the scorer's rule."""
+    values = row.values().tolist()
+    grades = [
+        Grade(
+            example_id=name,
+            score=None if math.isnan(value) else value,
+            parts=row.parts[i] if row.parts else (),
+        )
+        for i, (name, value) in enumerate(zip(sheet.ids, values, strict=True))
+    ]
+    score = combine_grades(grades, known_scorer(sheet.scorer.name))
+    num = sum(g.score is not None and place not in row.declined for place, g in enumerate(grades))
+    return math.nan if score is None else score, num
+
+
+def known_scorer(name: str) -> ScorerPlugin:
+    """Return a scorer that is installed here, by its name: a result must not choose what is imported.
+
+    Raises:
+        SpecError: There is none of that name.
+    """
+    found = plugins.load_known("scorer", name, "PLUGIN", where="scorer.name")
+    assert isinstance(found, ScorerPlugin), "the contract suite opens all that ship"
+    return found
+
+
+def _figures(spec: RunSpec, matrix: Matrix, scores: Mapping[str, float], costs: Costs) -> Iterator[str]:
+    try:
+        again = compute(spec.metrics, matrix, costs, {})
+    except UserError as error:
+        yield error.what
+        return
+    for name, value in again.items():
+        if name not in scores:
+            yield f"figure {name}: asked for and missing"
+        elif not _same(scores[name], value):
+            yield f"figure {name}: {scores[name]:.6f}, the records give {value:.6f}"
+    for name in scores.keys() - again.keys():
+        yield f"figure {name}: the spec does not ask for it"
+
+
+def _meters(costs: Costs) -> Iterator[str]:
+    if costs.train_s_by_lesson and not _same(sum(costs.train_s_by_lesson), costs.train_s):
+        yield f"costs: train_s is {costs.train_s:.3f}, its lessons took {sum(costs.train_s_by_lesson):.3f}"
+    if costs.kept_bytes_by_lesson and costs.kept_bytes_by_lesson[-1] != costs.kept_bytes:
+        yield f"costs: kept_bytes is {costs.kept_bytes}, after the last lesson {costs.kept_bytes_by_lesson[-1]}"
+    parts = costs.buffer_bytes + costs.state_bytes + costs.added_bytes
+    if costs.buffer_bytes_by_lesson and parts != costs.kept_bytes:  # results without that meter are older
+        yield f"costs: kept_bytes is {costs.kept_bytes}, its parts are {parts}"
+
+
+def _shown(sheets: ItemScores, showcase: ExampleItems) -> Iterator[str]:
+    found = {s.exam: s for s in sheets.exams}
+    for item in showcase.items:
+        sheet = found.get(item.exam)
+        if sheet is None or item.id not in sheet.ids:
+            yield f"examples: {item.exam} has no item {item.id}"
+            continue
+        place = sheet.ids.index(item.id)
+        for lesson, said in item.answers.items():
+            row = sheet.rows.get(lesson)
+            score = math.nan if said.score is None else said.score
+            if row is None or place >= len(row.scores) or not _same(float(row.values()[place]), score):
+                yield f"examples: {item.exam} {item.id}, row {lesson}: its score is not that of the items"
+
+
+def _same(one: float, two: float) -> bool:
+    return (math.isnan(one) and math.isnan(two)) or abs(one - two) <= TOLERANCE * max(1.0, abs(one), abs(two))

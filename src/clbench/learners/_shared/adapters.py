@@ -1,0 +1,191 @@
+"""Low-rank adapters inside a net, shared by the methods that train them; the layers are peft's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.events import notice
+from clbench.training.settings import Training
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
+    from torch import Tensor, nn
+
+    from clbench.models.net import Net
+
+
+class LoraTraining(Training):
+    """Settings of training and of a low-rank adapter.
+
+    Attributes:
+        rank: Rank of an adapter, >= 1.
+        alpha: Scale; the update is multiplied by alpha / rank.
+        lora_dropout: Dropout before the adapter, in [0, 1).
+        targets: Names of linear layers that get an adapter; "all-linear" is every one but the output head.
+    """
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: str | tuple[str, ...] = "all-linear"
+
+
+# Families that run their scan on the weights of a layer, so that an adapter on it would be passed by (peft's list).
+SCANNING = frozenset({"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"})
+
+
+def adapter_of(number: int) -> str:
+    """Name the adapter of a lesson; the first is called as `lora` calls its only one, so that grids share lesson 1."""
+    return "default" if number == 1 else f"lesson{number}"
+
+
+def add_lora(net: Net, settings: LoraTraining, name: str = "default") -> None:
+    """Freeze all that is there and add an adapter, which alone acts and learns.
+
+    Raises:
+        SpecError: `settings.targets` names no layer of the model.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    net.module.requires_grad_(False)
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # pyright: ignore[reportArgumentType]  # peft says int, and scales by any number
+        lora_dropout=settings.lora_dropout,
+        target_modules=adaptable(net, settings.targets),
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are what is meant
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # peft sees by itself how a layer lies
+        inject_adapter_in_model(config, net.module, name)
+
+
+def adaptable(net: Net, targets: str | tuple[str, ...]) -> list[str]:
+    """Return the names of the layers that get a low-rank adapter, and say which parts of the model get none.
+
+    Raises:
+        SpecError: See `targets_in`.
+    """
+    names = targets_in(net, targets)
+    module: Any = net.module
+    config = vars(module).get("config")  # a user's own module may have none
+    if targets == "all-linear" and config is not None and config.model_type in SCANNING:
+        inside = [name for name in names if name.endswith(".out_proj")]
+        names = [name for name in names if name not in inside]
+        if inside:
+            _once(f"{len(inside)} layers named out_proj get no adapter: their weights are read past the layer")
+    params = list(module.parameters())
+    share = sum(p.numel() for p in params if p.dim() > 2) / sum(p.numel() for p in params)
+    if share >= 0.01:
+        _once(f"{share:.0%} of the model's weights (experts in one block, convolutions) get no adapter and stay frozen")
+    return names
+
+
+@cache
+def _once(text: str) -> None:
+    notice(text)
+
+
+def targets_in(net: Net, targets: str | tuple[str, ...]) -> list[str]:
+    """Return the names of the layers that get an adapter.
+
+    Raises:
+        SpecError: A name fits none of the model's linear layers, or it has none.
+    """
+    names = linear_names(net)
+    if targets == "all-linear":
+        return names
+    wanted = [targets] if isinstance(targets, str) else list(targets)
+    for target in wanted:
+        if not any(name == target or name.endswith(f".{target}") for name in names):
+            raise SpecError(
+                f"the model has no linear layer {target!r}",
+                where="learner.targets",
+                mend=did_you_mean(target, {name.rpartition(".")[2] for name in names}),
+            )
+    return wanted
+
+
+def linear_names(net: Net) -> list[str]:
+    """Name all linear layers but the output head, adapted ones by the name that they had before.
+
+    GPT-2 and its kin keep theirs as `Conv1D`, which is a linear layer with its weight turned over.
+
+    Raises:
+        SpecError: The model has no such layer.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    modules = dict(net.module.named_modules())
+    adapted = tuple(f"{name}." for name, module in modules.items() if isinstance(module, BaseTunerLayer))
+    kinds = (nn.Linear, Conv1D, BaseTunerLayer)
+    found = [
+        name
+        for name, module in modules.items()
+        if isinstance(module, kinds) and name != net.head_name and not name.startswith(adapted)
+    ]
+    if not found:
+        raise SpecError(
+            f"{type(net.module).__name__} has no linear layer beside its output, so that there is nothing to adapt",
+            where="learner",
+            mend="take a learner that trains all weights (sft, replay, ewc), or another model",
+        )
+    return found
+
+
+def head_of(net: Net) -> nn.Module:
+    """Return the output layer."""
+    return net.module.get_submodule(net.head_name)
+
+
+def one_for_all(net: Net, settings: LoraTraining, number: int) -> None:
+    """Freeze the base and add one adapter for all lessons, in the first one; a label head always learns."""
+    if number == 1:
+        add_lora(net, settings)
+    free_label_head(net)
+
+
+def free_label_head(net: Net) -> None:
+    """Let a label head learn: its rows belong to labels that the base has never seen."""
+    if net.labels:
+        head_of(net).requires_grad_(True)
+
+
+def lora_layers(net: Net) -> list[LoraLayer]:
+    """Return the layers that hold adapters."""
+    from peft.tuners.lora import LoraLayer
+
+    return [module for module in net.module.modules() if isinstance(module, LoraLayer)]
+
+
+def act(net: Net, names: Sequence[str]) -> None:
+    """Let these adapters act, summed, and no other; none is the base model. What learns stays as it was."""
+    learning = {id(p) for p in _learning(net)}
+    for layer in lora_layers(net):
+        layer.set_adapter(list(names))
+    for param in net.module.parameters():  # peft takes whatever acts for what learns
+        param.requires_grad_(id(param) in learning)
+
+
+@contextmanager
+def acting(net: Net, names: Sequence[str]) -> Generator[None]:
+    """Let these adapters act for a while."""
+    before = lora_layers(net)[0].active_adapters
+    act(net, names)
+    try:
+        yield
+    finally:
+        act(net, before)
+
+
+def _learning(net: Net) -> list[Tensor]:
+    return [p for p in net.module.parameters() if p.requires_grad]

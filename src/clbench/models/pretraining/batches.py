@@ -1,0 +1,214 @@
+"""Batches and losses of the tiny models' pretraining."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from clbench.core.keys import rng as generator
+from clbench.core.keys import seed_of
+from clbench.core.types import Example
+from clbench.models.pretraining import tokenizer as pretrain_tokenizer
+
+if TYPE_CHECKING:
+    from clbench.models.pretraining.recipe import Material, Recipe
+
+IGNORED = -100
+NUM_SPECIAL = len(pretrain_tokenizer.CHAT_TOKENS) + len(pretrain_tokenizer.ENCODER_TOKENS)
+POOL = 1500  # conversations sorted by length at a time
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A batch: ids of shape (B, T), and targets of shape (B, T), or (B,) for labels."""
+
+    ids: Tensor
+    mask: Tensor
+    targets: Tensor
+    kind: str
+
+
+def causal_loss(module: nn.Module, rows: Rows) -> Tensor:
+    """Return the mean cross-entropy in nats at the targets."""
+    # Rows are padded on the right, so no mask is needed: no position with loss sees what comes after it.
+    hidden_BTH = module.model(input_ids=rows.ids, use_cache=False).last_hidden_state  # type: ignore[operator]  # Hugging Face body
+    wanted_BT = rows.targets[:, 1:] != IGNORED
+    logits_NV = module.lm_head(hidden_BTH[:, :-1][wanted_BT])  # type: ignore[operator]  # Hugging Face head
+    return functional.cross_entropy(logits_NV, rows.targets[:, 1:][wanted_BT])
+
+
+def causal_batches(recipe: Recipe, material: Material, tokenizer: Any) -> Iterator[Rows]:
+    """Yield batches without end: conversations of growing length, and repeated random tokens among them."""
+    rng = generator(recipe.seed, 0, "pretraining batches")
+    everything = np.arange(NUM_SPECIAL, recipe.vocab)
+    step = 0
+    while True:
+        seed = seed_of(recipe.seed, step, "pretraining pool")
+        level = min(1.0, step / (recipe.growth * recipe.steps))
+        encoded = [_conversation(e, tokenizer) for e in material.sample(seed, POOL, level, None)]
+        encoded = [e for e in encoded if len(e[0]) <= recipe.positions]
+        known = _known(encoded)
+        for group in _by_length(encoded, recipe.batch_tokens, rng):
+            share = recipe.repeats * max(0.2, 1 - 2 * step / recipe.steps)
+            if rng.random() < share:
+                yield _repeated(recipe, known if rng.random() < 0.8 else everything, rng)
+                step += 1
+            yield _padded(group, everything=bool(rng.random() < recipe.all_tokens))
+            step += 1
+
+
+def _ids(text: str, tokenizer: Any) -> list[int]:
+    return tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def _conversation(example: Example, tokenizer: Any) -> tuple[list[int], list[bool]]:
+    """Return (tokens, which are the assistant's) of a conversation; every message is encoded by itself, as in exams."""
+    ids, taught = [tokenizer.token_to_id("<|begin|>")], [False]
+    end = tokenizer.token_to_id("<|end|>")
+    for role, content in [*((m.role, m.content) for m in example.prompt), ("assistant", example.targets[0])]:
+        tokens = [*_ids(content, tokenizer), end]
+        ids += [tokenizer.token_to_id(f"<|{role}|>"), *tokens]
+        taught += [False, *[role == "assistant"] * len(tokens)]
+    return ids, taught
+
+
+def _by_length(items: list[tuple[list[int], Any]], budget: int, rng: Generator) -> Iterator[list[Any]]:
+    """Yield groups of similar length whose padded size is at most `budget` tokens, in random order."""
+    ordered = sorted(items, key=lambda item: len(item[0]))
+    groups: list[list[Any]] = [[]]
+    for item in ordered:
+        if groups[-1] and (len(groups[-1]) + 1) * len(item[0]) > budget:
+            groups.append([])
+        groups[-1].append(item)
+    for i in rng.permutation(len(groups)).tolist():
+        yield groups[i]
+
+
+def _padded(group: list[tuple[list[int], list[bool]]], everything: bool) -> Rows:
+    longest = max(len(ids) for ids, _ in group)
+    ids_BT = torch.zeros(len(group), longest, dtype=torch.long)
+    mask_BT = torch.zeros(len(group), longest, dtype=torch.long)
+    targets_BT = torch.full((len(group), longest), IGNORED)
+    for row, (ids, taught) in enumerate(group):
+        ids_BT[row, : len(ids)] = torch.tensor(ids)
+        mask_BT[row, : len(ids)] = 1
+        wanted = ids if everything else [t if x else IGNORED for t, x in zip(ids, taught, strict=True)]
+        targets_BT[row, : len(ids)] = torch.tensor(wanted)
+    return Rows(ids_BT, mask_BT, targets_BT, "text" if everything else "answers")
+
+
+def _known(encoded: Sequence[tuple[list[int], Any]]) -> NDArray[np.int64]:
+    """Return the tokens that the conversations use, without special ones."""
+    return np.array(sorted({i for ids, _ in encoded for i in ids if i >= NUM_SPECIAL}))
+
+
+def _repeated(recipe: Recipe, tokens: NDArray[np.int64], rng: Generator) -> Rows:
+    """Return rows of random tokens that are repeated: only looking back predicts the second half."""
+    half = int(rng.integers(8, 49))
+    num = max(1, recipe.batch_tokens // (2 * half))
+    first = torch.from_numpy(tokens[rng.integers(0, len(tokens), size=(num, half))])
+    ids_BT = torch.cat([first, first], dim=1)
+    targets_BT = ids_BT.clone()
+    targets_BT[:, :half] = IGNORED
+    return Rows(ids_BT, torch.ones_like(ids_BT), targets_BT, "repeats")
+
+
+# --- the encoder ------------------------------------------------------------------------------------------------
+
+
+class MaskedHead(nn.Module):
+    """A head that predicts masked tokens from the body's hidden states; used in pretraining only and not saved."""
+
+    def __init__(self, module: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.dense = nn.Linear(recipe.hidden, recipe.hidden)
+        self.norm = nn.LayerNorm(recipe.hidden)
+        self.bias = nn.Parameter(torch.zeros(recipe.vocab))
+        embeddings = module.get_input_embeddings()  # type: ignore[operator]  # Hugging Face model
+        self._embeddings = [embeddings]  # in a list, so that its weights are not counted twice
+
+    def forward(self, hidden_NH: Tensor) -> Tensor:
+        """Return logits_NV."""
+        states_NH = self.norm(functional.gelu(self.dense(hidden_NH)))
+        return functional.linear(states_NH, self._embeddings[0].weight, self.bias)
+
+
+def encoder_loss(module: nn.Module, head: MaskedHead, rows: Rows) -> Tensor:
+    """Return the mean cross-entropy in nats: of labels, or of masked tokens."""
+    if rows.kind == "labels":
+        logits_BK = module(input_ids=rows.ids, attention_mask=rows.mask).logits
+        return functional.cross_entropy(logits_BK, rows.targets)
+    hidden_BTH = module.bert(input_ids=rows.ids, attention_mask=rows.mask).last_hidden_state  # type: ignore[operator]  # body
+    wanted_BT = rows.targets != IGNORED
+    return functional.cross_entropy(head(hidden_BTH[wanted_BT]), rows.targets[wanted_BT])
+
+
+def encoder_batches(recipe: Recipe, material: Material, tokenizer: Any) -> Iterator[Rows]:
+    """Yield batches without end: masked text and labelled questions in the recipe's share."""
+    rng = generator(recipe.seed, 0, "pretraining batches")
+    index = {label: i for i, label in enumerate(material.labels)}
+    step = 0
+    while True:
+        level = min(1.0, step / (recipe.growth * recipe.steps))
+        seeds = [seed_of(recipe.seed, step, f"pretraining pool {kind}") for kind in ("masked", "labels")]
+        masked = [_masked_text(e, tokenizer) for e in material.sample(seeds[0], POOL, level, None)]
+        known = _known(masked)
+        single = [e for e in material.sample(seeds[1], 2 * POOL, level, 1) if e.choices]
+        labelled = [(_text_ids([e.prompt[-1].content], tokenizer), index[e.targets[0]]) for e in single]
+        queues = [
+            _by_length([x for x in items if len(x[0]) <= recipe.positions], recipe.batch_tokens, rng)
+            for items in (masked, labelled)
+        ]
+        while True:
+            which = 0 if rng.random() < recipe.masked else 1
+            group = next(queues[which], None)
+            if group is None:
+                break
+            if which == 0 and rng.random() < recipe.repeats:
+                rows = _repeated(recipe, known, rng)
+                yield _masked(rows, torch.where(rows.targets == IGNORED, 0.0, 0.3), tokenizer, rng)
+                step += 1
+            yield _masked_rows(group, tokenizer, rng) if which == 0 else _label_rows(group)
+            step += 1
+
+
+def _text_ids(contents: Sequence[str], tokenizer: Any) -> list[int]:
+    ids = _ids("\n".join(contents), tokenizer)
+    return [tokenizer.token_to_id("[CLS]"), *ids, tokenizer.token_to_id("[SEP]")]
+
+
+def _masked_text(example: Example, tokenizer: Any) -> tuple[list[int], list[bool]]:
+    """Return (tokens, which belong to answers) of a conversation as one text; answers are masked more often."""
+    ids, answer = [tokenizer.token_to_id("[CLS]")], [False]
+    for role, content in [*((m.role, m.content) for m in example.prompt), ("assistant", example.targets[0])]:
+        tokens = _ids(content + "\n", tokenizer)
+        ids += tokens
+        answer += [role == "assistant"] * len(tokens)
+    return [*ids, tokenizer.token_to_id("[SEP]")], [*answer, False]
+
+
+def _masked_rows(group: list[tuple[list[int], list[bool]]], tokenizer: Any, rng: Generator) -> Rows:
+    rows = _padded(group, everything=True)
+    answer_BT = _padded(group, everything=False).targets != IGNORED
+    return _masked(rows, torch.where(answer_BT, 0.6, 0.08) * rows.mask, tokenizer, rng)
+
+
+def _masked(rows: Rows, probability_BT: Tensor, tokenizer: Any, rng: Generator) -> Rows:
+    wanted_BT = torch.from_numpy(rng.random(rows.ids.shape)) < probability_BT
+    wanted_BT &= rows.ids >= NUM_SPECIAL
+    ids_BT = rows.ids.masked_fill(wanted_BT, tokenizer.token_to_id("[MASK]"))
+    kind = "repeats" if rows.kind == "repeats" else "masked"
+    return Rows(ids_BT, rows.mask, rows.ids.masked_fill(~wanted_BT, IGNORED), kind)
+
+
+def _label_rows(group: list[tuple[list[int], int]]) -> Rows:
+    rows = _padded([(ids, [False] * len(ids)) for ids, _ in group], everything=False)
+    return Rows(rows.ids, rows.mask, torch.tensor([label for _, label in group]), "labels")

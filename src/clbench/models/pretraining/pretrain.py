@@ -1,0 +1,187 @@
+"""Pretraining of the tiny models from random weights: one short loop for causal models, one for the encoder.
+
+Recall from a long prompt does not appear by itself in so small a model. What makes it appear: documents that grow
+during training, many questions per conversation with loss on every answer, and batches of random tokens repeated,
+with loss on all tokens, which form induction heads (Olsson et al. 2022, "In-context Learning and Induction Heads").
+
+Shapes: B rows, T tokens, H hidden, N positions with loss, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from clbench.core.errors import LessonError
+from clbench.core.events import Progress
+from clbench.core.keys import seed_of
+from clbench.core.spec import ModelSpec
+from clbench.core.types import Decode, Example
+from clbench.models.net import seeded
+from clbench.models.pretraining import start as pretrain_start
+from clbench.models.pretraining import tokenizer as pretrain_tokenizer
+from clbench.models.pretraining.batches import MaskedHead, causal_batches, causal_loss, encoder_batches, encoder_loss
+from clbench.models.pretraining.recipe import Material, Recipe
+from clbench.models.warm import keep_freed_memory
+
+
+def pretrain(
+    recipe: Recipe, material: Material, out: Path, progress: Callable[[Progress], None] = lambda _: None
+) -> dict[str, Any]:
+    """Train one model from random weights, write its folder and return its record.
+
+    Args:
+        recipe: The recipe.
+        material: The text to learn from, and the exams.
+        out: The checkpoint folder; files of the same names are overwritten.
+        progress: Called after every step.
+
+    Returns:
+        What `pretraining.json` holds: recipe, hardware, seconds, loss log, exam scores with guess rates.
+
+    Raises:
+        LessonError: The loss is not finite.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    try:
+        tokenizer = pretrain_tokenizer.make(material.lines, recipe.vocab)
+        pretrain_tokenizer.save(tokenizer, out, recipe.family, recipe.positions)
+        with seeded(seed_of(recipe.seed, 0, "pretraining"), torch.device("cpu")):
+            module = build(recipe, tokenizer, material.labels)
+            pretrain_start.look_back(module, recipe.architecture)
+            log = _train(recipe, material, module, tokenizer, progress)
+        module.eval().save_pretrained(str(out))  # type: ignore[operator]  # a Hugging Face model, of any class
+        scores = examine(out, material.exams)
+    finally:
+        torch.set_num_threads(threads)
+    record = {
+        "recipe": recipe.model_dump(),
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "hardware": {"machine": platform.machine(), "cores": os.cpu_count(), "threads": 1, "torch": torch.__version__},
+        "wall_s": round(time.monotonic() - started, 1),
+        "scores": scores,
+        "log": log,
+    }
+    (out / "pretraining.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return record
+
+
+def build(recipe: Recipe, tokenizer: Any, labels: Sequence[str]) -> nn.Module:
+    """Return the untrained model; its randomness comes from torch's generator."""
+    import transformers
+
+    shape: dict[str, Any] = {
+        "vocab_size": recipe.vocab,
+        "hidden_size": recipe.hidden,
+        "num_hidden_layers": recipe.layers,
+        "num_attention_heads": recipe.heads,
+        "intermediate_size": recipe.inner,
+        "max_position_embeddings": recipe.positions,
+        "initializer_range": recipe.spread,
+        "pad_token_id": tokenizer.token_to_id("<|pad|>"),
+    }
+    if recipe.architecture == "bert":
+        config = transformers.BertConfig(
+            **shape,
+            type_vocab_size=1,
+            hidden_dropout_prob=recipe.dropout,
+            attention_probs_dropout_prob=recipe.dropout,
+            id2label=dict(enumerate(labels)),
+            label2id={label: i for i, label in enumerate(labels)},
+        )
+        return transformers.BertForSequenceClassification(config)
+    shape |= {
+        "num_key_value_heads": recipe.heads,
+        "tie_word_embeddings": True,
+        "attention_bias": True,
+        "bos_token_id": tokenizer.token_to_id("<|begin|>"),
+        "eos_token_id": tokenizer.token_to_id("<|end|>"),
+    }
+    if recipe.architecture == "llama":
+        return transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape))
+    head = recipe.hidden // recipe.heads
+    return transformers.HunYuanDenseV1ForCausalLM(transformers.HunYuanDenseV1Config(**shape, head_dim=head))
+
+
+def examine(
+    folder: Path, exams: Mapping[str, tuple[Sequence[Example], Decode, float]]
+) -> dict[str, dict[str, float | int]]:
+    """Return the exam scores of a finished checkpoint: shares of right answers, by the code that benchmarks use."""
+    from clbench.core.spec import Machine
+    from clbench.models.load import load_net
+
+    net = load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))
+    scores: dict[str, dict[str, float | int]] = {}
+    for name, (examples, decode, guess_rate) in exams.items():
+        if decode.kind not in net.can:
+            continue
+        answers = net.respond(examples, decode)
+        right = sum(a.text.strip() == e.targets[0] for a, e in zip(answers, examples, strict=True))
+        scores[name] = {
+            "score": round(right / len(examples), 4),
+            "chance": round(guess_rate, 4),
+            "items": len(examples),
+        }
+    return scores
+
+
+def _train(
+    recipe: Recipe, material: Material, module: nn.Module, tokenizer: Any, progress: Callable[[Progress], None]
+) -> list[dict[str, float]]:
+    head = None if recipe.family == "causal" else MaskedHead(module, recipe)
+    parameters = [*module.parameters(), *(head.parameters() if head else [])]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98), fused=True)
+    batches = causal_batches(recipe, material, tokenizer)
+    if head is not None:
+        batches = encoder_batches(recipe, material, tokenizer)
+    log: list[dict[str, float]] = []
+    sums: dict[str, list[float]] = {}
+    started, tokens = time.monotonic(), 0
+    module.train()
+    for step in range(1, recipe.steps + 1):
+        rows = next(batches)
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.lr * _lr_share(step, recipe)
+        loss = causal_loss(module, rows) if head is None else encoder_loss(module, head, rows)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise LessonError(f"the loss is {value}", where=f"{recipe.name} step {step}", mend="lower the recipe's lr")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        tokens += int(rows.mask.sum())
+        sums.setdefault(rows.kind, []).append(value)
+        if step % recipe.log_every == 0 or step == recipe.steps:
+            means = {f"loss_{k}": round(sum(v) / len(v), 4) for k, v in sorted(sums.items())}
+            log.append({"step": step, **means, "tokens_per_s": round(tokens / (time.monotonic() - started))})
+            sums = {}
+        progress(Progress(recipe.name, step, recipe.steps))
+    return log
+
+
+def _lr_share(step: int, recipe: Recipe) -> float:
+    if step < recipe.warmup:
+        return step / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * done))
+
+
+# --- causal models ----------------------------------------------------------------------------------------------

@@ -1,0 +1,112 @@
+"""First weights that look a fixed number of tokens back, which is what recall from a prompt is built on.
+
+Recall needs a layer that tells each token which token stood before it, and one that finds the place where the current
+token stood before and copies what followed (Olsson et al. 2022, "In-context Learning and Induction Heads"). In a model
+of hidden size 128 both are very slow to appear. So some heads of the first layer start as "look 1, 2, 3 tokens back",
+and one of the second as an induction head in outline (the idea of Trockman & Kolter 2023, "Mimetic Initialization of
+Self-Attention Layers", arXiv:2305.09828); everything is trained from there. The losses lie in each model's
+pretraining.json.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+ROTARY_REACH = 6.0  # length of a rotary bias: the neighbours of the wanted token get about a tenth of its attention
+ROTARY_PAIRS = 4  # fastest rotations, which tell neighbours apart
+NORMED_PAIRS = 3  # where queries and keys are normalised, fewer pairs leave each more length
+NORMED_GAIN = 1.8
+QUIET = 0.1  # factor by which content moves these heads at the start
+WRITES = 0.12  # factor on the layers that write into the residual stream
+SLOWEST_FROM = 6  # of the rotations, counted from the fastest
+CARRY, MATCH, COPY = 0.15, 1.2, 0.3
+CAUSAL_OFFSETS = (1, 2, 3)
+ENCODER_OFFSETS = (1, -1, 2)
+ENCODER_SHARPNESS = 1.7
+GOLDEN = 0.6180339887498949
+
+
+@torch.no_grad()
+def look_back(module: nn.Module, architecture: str) -> None:
+    """Set some heads of the first layer to look a fixed number of tokens back.
+
+    Args:
+        module: The untrained model; causal ones must have attention biases.
+        architecture: "llama", "hunyuan" or "bert".
+    """
+    model: Any = module
+    if architecture == "bert":
+        _absolute(model)
+    else:
+        _rotary(model, normed=architecture == "hunyuan")
+
+
+def _match(model: Any) -> None:
+    """Set a head of the second layer to find what followed the current token before, and to copy it.
+
+    The first layer's "look 1 back" head carries the token before into a part of the stream of its own, where the
+    second layer finds it: an induction head in outline.
+    """
+    first, second = model.model.layers[0].self_attn, model.model.layers[1].self_attn
+    size, width = first.head_dim, model.config.hidden_size
+    # Content is compared in rotations so slow that the distance within a prompt hardly turns them.
+    slow = [d for d in range(size) if d % (size // 2) >= SLOWEST_FROM]
+    basis = torch.linalg.qr(torch.randn(width, width)).Q.T
+    seen, carried, copied = basis[: len(slow)], basis[len(slow) : 2 * len(slow)], basis[-size:]
+    first.v_proj.weight[: len(slow)], first.o_proj.weight[:, : len(slow)] = seen, CARRY * carried.T
+    query, key = torch.zeros(size, width), torch.zeros(size, width)
+    query[slow], key[slow] = MATCH * seen, MATCH * carried
+    second.q_proj.weight[:size], second.k_proj.weight[:size] = query, key
+    second.v_proj.weight[:size], second.o_proj.weight[:, :size] = copied, COPY * copied.T
+
+
+def _rotary(model: Any, normed: bool) -> None:
+    for layer in model.model.layers:  # what layers write is to be of the size of what they read
+        layer.self_attn.o_proj.weight *= WRITES
+        layer.mlp.down_proj.weight *= WRITES
+    attention, turns = model.model.layers[0].self_attn, model.model.rotary_emb.inv_freq
+    size = attention.head_dim
+    pairs = NORMED_PAIRS if normed else ROTARY_PAIRS
+    for head, offset in enumerate(CAUSAL_OFFSETS):
+        rows = slice(head * size, (head + 1) * size)
+        key, query = torch.zeros(size), torch.zeros(size)
+        for i in range(pairs):  # query and key point the same way when they are `offset` positions apart
+            angle = -offset * float(turns[i])
+            key[i] = ROTARY_REACH
+            query[i], query[i + size // 2] = ROTARY_REACH * math.cos(angle), ROTARY_REACH * math.sin(angle)
+        attention.q_proj.bias[rows], attention.k_proj.bias[rows] = query, key
+        attention.q_proj.weight[rows] *= QUIET
+        attention.k_proj.weight[rows] *= QUIET
+    if normed:
+        attention.query_layernorm.weight.fill_(NORMED_GAIN)
+        attention.key_layernorm.weight.fill_(NORMED_GAIN)
+    _match(model)
+
+
+def _absolute(model: Any) -> None:
+    words, places = model.bert.embeddings.word_embeddings.weight, model.bert.embeddings.position_embeddings.weight
+    attention = model.bert.encoder.layer[0].attention.self
+    size = attention.attention_head_size
+    half = size // 2
+    # Positions get the first `size` channels for themselves: sines of spread-out frequencies, which repeat nowhere.
+    turns = math.pi * ((torch.arange(half) * GOLDEN + 0.5) % 1.0)
+    angles = torch.arange(places.shape[0])[:, None] * turns[None, :]
+    spread = float(words.std())
+    words[:, :size] = 0.0
+    places.zero_()
+    places[:, :half], places[:, half:size] = math.sqrt(2) * spread * angles.cos(), math.sqrt(2) * spread * angles.sin()
+    for head, offset in enumerate(ENCODER_OFFSETS):
+        rows = slice(head * size, (head + 1) * size)
+        attention.key.weight[rows] *= QUIET
+        attention.query.weight[rows] *= QUIET
+        attention.key.weight[rows, :size] = ENCODER_SHARPNESS * torch.eye(size)
+        attention.query.weight[rows, :size] = ENCODER_SHARPNESS * _turn(-offset * turns)
+
+
+def _turn(angles: Tensor) -> Tensor:
+    cos, sin = torch.diag(angles.cos()), torch.diag(angles.sin())
+    return torch.cat([torch.cat([cos, -sin], dim=1), torch.cat([sin, cos], dim=1)])

@@ -1,0 +1,1 @@
+"""Decisions that rest on results: compare, advise, gate, watch."""

@@ -1,0 +1,224 @@
+"""One self-contained HTML file: no network, no script needed to read it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from clbench.core.spec import HEADLINE
+from clbench.metrics import all_metrics
+from clbench.report.decide.compare import Comparison
+from clbench.report.decide.compare_text import exam_rows, figure_cells
+from clbench.report.drawings.figures import curves, heat_map, key_line
+from clbench.report.escape import plain
+from clbench.report.page.browser import browser
+from clbench.report.page.lengths import length_rows, length_series
+from clbench.report.page.overview import over_orders, profile, ranking, retention, spread, tradeoffs
+from clbench.report.page.sentences import summary_sentences
+from clbench.report.page.stream_page import columns, lesson_cells, similarity_map, stream_note
+from clbench.report.runs.abilities import ability_curves, ability_rows
+from clbench.report.runs.load import Group, RunRecord, group_runs
+from clbench.report.runs.remarks import remarks
+from clbench.report.tables.exports import EXPORTS
+from clbench.report.tables.table import cell, defined, heading
+from clbench.report.tables.translations import TRANSLATIONS
+
+FAMILIES = {"performance": ("performance",), "stability": ("stability",), "cost": ("efficiency", "cost")}
+SUFFIX = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "rows": "rows.md"}
+
+
+def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", comparisons: Sequence[Comparison] = ()) -> str:
+    """Return one HTML page that shows runs side by side.
+
+    Args:
+        runs: At least one.
+        title: Title of the page.
+        lang: "en" or "zh".
+        comparisons: Comparisons of sides of these runs, which are shown before everything else.
+    """
+    groups = group_runs(runs)
+    texts = TRANSLATIONS[lang]
+    environment = Environment(
+        loader=PackageLoader("clbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("report.html.jinja").render(
+        title=title,
+        lang=lang,
+        t=texts,
+        summary=[*summary_sentences(groups, texts), *remarks(groups, texts)],
+        comparisons=[_comparison_texts(c) for c in comparisons],
+        families=_families(groups, texts),
+        labels=[(g.label, Markup(key_line(i))) for i, g in enumerate(groups)],
+        tradeoffs=[(caption, Markup(svg)) for caption, svg in tradeoffs(groups, texts)],
+        profile=Markup(profile(groups, texts)),
+        spread=Markup(spread(groups, texts)),
+        rankings=ranking(groups, texts),
+        orders=over_orders(groups),
+        retained=retention(groups, texts),
+        key_line=lambda number: Markup(key_line(number)),
+        markup=Markup,
+        maps=[(g.label, len(g.runs), Markup(heat_map(g.mean, f"R {g.label}", texts["untouched"]))) for g in groups],
+        streams=_streams(groups, texts),
+        tasks=_curves(groups, taught=True),
+        abilities=_ability_curves(groups),
+        ability_exams=_curves(groups, taught=False),
+        lengths=_lengths(groups, texts),
+        abilities_left=_abilities_left(groups, texts),
+        items=browser(groups),
+        specs=[(r.spec.name, _yaml(r.spec.model_dump(mode="json"))) for g in groups for r in g.runs],
+        provenance=[(r.spec.name, _json(r.provenance)) for g in groups for r in g.runs],
+        definitions=_definitions(groups),
+    )
+    return plain(page)  # names, questions and answers may hold anybody's text
+
+
+def _comparison_texts(found: Comparison) -> dict[str, Any]:
+    """Return a comparison as texts."""
+    return {
+        "one": found.one.label,
+        "two": found.two.label,
+        "settings": found.settings,
+        "figures": [figure_cells(f) for f in found.figures],
+        "exams": exam_rows(found),
+        "flips": [
+            (f, plain(f.question), plain(" | ".join(f.expected)), plain(f.one), plain(f.two)) for f in found.flips
+        ],
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+def _streams(groups: Sequence[Group], texts: dict[str, str]) -> list[dict[str, Any]]:
+    """Return each stream of the runs once: its lessons as rows, and the similarity map of its tasks."""
+    summaries = {run.stream.name: run.stream for group in groups for run in group.runs}
+    return [
+        {
+            "name": name,
+            "columns": columns(texts),
+            "rows": [lesson_cells(each) for each in summary.lessons],
+            "note": stream_note(summary, texts),
+            "map": Markup(similarity_map(summary, f"{texts['similar']} {name}")),
+        }
+        for name, summary in summaries.items()
+    ]
+
+
+def _yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+
+
+def _abilities_left(groups: Sequence[Group], texts: dict[str, str]) -> dict[str, Any] | None:
+    """Return the table of abilities over lessons, or None where none was examined."""
+    last = max(g.mean.num_lessons for g in groups)
+    rows = [row for group in groups for row in ability_rows(group, last)]
+    heads = [texts["learner"], texts["ability"], *map(str, range(last + 1)), texts["lost_in"], texts["left"]]
+    return {"columns": heads, "rows": rows} if rows and last <= 20 else None
+
+
+def _ability_curves(groups: Sequence[Group]) -> list[tuple[str, Markup]]:
+    """Draw every ability, the mean of its exams, over lessons."""
+    found = {g.label: {c.ability: c.scores for c in ability_curves(g.mean)} for g in groups}
+    names = dict.fromkeys(name for curves_of in found.values() for name in curves_of)
+    drawn: list[tuple[str, Markup]] = []
+    for name in names:
+        series = {label: list(curves_of.get(name, [math.nan])) for label, curves_of in found.items()}
+        drawn.append((name, Markup(curves(series, name))))
+    return drawn
+
+
+def _lengths(groups: Sequence[Group], texts: dict[str, str]) -> dict[str, Any] | None:
+    """Return the curve and the table of long context by length, or None for fewer than two lengths."""
+    ticks, series = length_series(groups, texts["untouched"])
+    if len(ticks) < 2:
+        return None
+    untouched, *labels = series
+    ordered = {**{label: series[label] for label in labels}, untouched: series[untouched]}
+    heads = [texts["learner"], texts["up_to"], texts["answers"], texts["untouched"], texts["after_last"], texts["left"]]
+    return {
+        "drawing": Markup(curves(ordered, texts["lengths"], ticks=ticks)),
+        "labels": [(label, Markup(key_line(i))) for i, label in enumerate(ordered)],
+        "columns": heads,
+        "rows": [row for group in groups for row in length_rows(group)],
+    }
+
+
+def _families(groups: Sequence[Group], texts: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the groups of figures: column heads, and one row per method with the best value marked."""
+    families: list[dict[str, Any]] = []
+    for family, kinds in FAMILIES.items():
+        names = defined(groups, [n for n in _ordered() if all_metrics()[n].group in kinds])
+        if not names:
+            continue
+        best = {n: _best(groups, n) for n in names}
+        rows = [
+            (g.label, [(cell(g, n), not math.isnan(best[n]) and g.score(n) == best[n]) for n in names]) for g in groups
+        ]
+        columns = [(heading(all_metrics()[n]), _about(n)) for n in names]
+        families.append({"title": texts[family], "columns": columns, "rows": rows})
+    return families
+
+
+def _ordered() -> list[str]:
+    """Return all figures, the headline ones first."""
+    return [*HEADLINE, *(n for n in all_metrics() if n not in HEADLINE)]
+
+
+def _best(groups: Sequence[Group], name: str) -> float:
+    values = [v for g in groups if not math.isnan(v := g.score(name))]
+    if len(set(values)) < 2 or all_metrics()[name].better == "neither":
+        return math.nan
+    return max(values) if all_metrics()[name].better == "high" else min(values)
+
+
+def _about(name: str) -> str:
+    return f"{name}: {' '.join((all_metrics()[name].compute.__doc__ or '').split())}"
+
+
+def _curves(groups: Sequence[Group], *, taught: bool) -> list[tuple[str, Markup]]:
+    drawn: list[tuple[str, Markup]] = []
+    for column in dict.fromkeys(c for g in groups for c in g.mean.columns if (c.kind == "task") == taught):
+        series: dict[str, list[float]] = {}
+        for group in groups:
+            values = group.mean.values
+            place = group.mean.exams.index(column.name) if column.name in group.mean.exams else None
+            series[group.label] = [math.nan] if place is None else values[:, place].tolist()
+        drawn.append((column.name, Markup(curves(series, column.name, column.taught, column.guess_rate))))
+    return drawn
+
+
+def _definitions(groups: Sequence[Group]) -> list[tuple[str, str]]:
+    names = defined(groups, list(all_metrics()))
+    return [(all_metrics()[n].symbol, _about(n)) for n in names]
+
+
+def page_at(out: Path, name: str) -> Path:
+    """Make the folder of a page and return the page's path: `out` if that ends in .html, else `name` inside of it."""
+    page = out if out.suffix.lower() in (".html", ".htm") else out / name
+    page.parent.mkdir(parents=True, exist_ok=True)
+    return page
+
+
+def write_page(
+    runs: Sequence[RunRecord], out: Path, title: str, lang: str, comparisons: Sequence[Comparison] = ()
+) -> Path:
+    """Write the page alone, to a file that ends in .html or as report.html into a folder, and return its path."""
+    page = page_at(out, "report.html")
+    page.write_text(html_report(runs, title, lang, comparisons), encoding="utf-8")
+    return page
+
+
+def write_report(runs: Sequence[RunRecord], out: Path, title: str, lang: str = "en") -> Path:
+    """Write the page, with the table as CSV, JSON, LaTeX and Markdown beside it, and return the page's path."""
+    page = write_page(runs, out, title, lang)
+    for name, export in EXPORTS.items():
+        page.with_name(f"summary.{SUFFIX[name]}").write_text(export(runs), encoding="utf-8")
+    return page

@@ -1,0 +1,178 @@
+"""Methods side by side: trade-offs, headline figures, ranks, and the spread over seeds and orders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from clbench.metrics import all_metrics
+from clbench.metrics.forgetting import half_life_interval, retention_by_distance, retention_half_life
+from clbench.report.drawings.figures import curves
+from clbench.report.drawings.plots import Axis, Point, parallel, scatter, strips
+from clbench.report.runs.load import Group
+from clbench.report.runs.vouched import out_of_rankings
+from clbench.report.tables.table import cell, printed
+from clbench.stats.bootstrap import UNKNOWN
+from clbench.stats.ranks import rank_intervals
+
+AXES = (
+    *("average_performance", "learning_accuracy", "general_ability_delta"),
+    *("forgetting", "worst_retention", "fluctuation"),
+    *("train_seconds", "exam_latency_s_p50", "kept_bytes"),
+)
+TRADEOFFS = (("forgetting", "learning_accuracy"), ("train_seconds", "average_performance"))
+SHORTEST = 5  # lessons below which retention by distance says nothing
+MOST_LINES = 12  # nobody can follow more lines
+
+
+def axis_of(name: str, texts: dict[str, str]) -> Axis:
+    """Return the axis of a figure."""
+    plugin = all_metrics()[name]
+    better = {"high": texts["more_better"], "low": texts["less_better"], "neither": ""}[plugin.better]
+    name_text = f"{plugin.symbol} ({better})" if better else plugin.symbol
+    return Axis(name_text, plugin.unit, plugin.better == "low", log=name == "train_seconds")
+
+
+def tradeoffs(groups: Sequence[Group], texts: dict[str, str]) -> list[tuple[str, str]]:
+    """Draw stability against plasticity, and cost against performance, as (caption, SVG)."""
+    captions = (texts["stability_plasticity"], texts["cost_performance"])
+    drawn: list[tuple[str, str]] = []
+    for (across, up), caption in zip(TRADEOFFS, captions, strict=True):
+        points = [
+            Point(
+                g.label,
+                g.score(across),
+                g.score(up),
+                g.intervals.get(across, UNKNOWN)[:2],
+                g.intervals.get(up, UNKNOWN)[:2],
+            )
+            for g in groups
+            # A learner that trains nothing has no place on a logarithmic axis of time.
+            if not (across == "train_seconds" and g.runs[0].costs.train_tokens == 0)
+        ]
+        if svg := scatter(points, axis_of(across, texts), axis_of(up, texts), caption):
+            drawn.append((caption, svg))
+    return drawn
+
+
+def profile(groups: Sequence[Group], texts: dict[str, str]) -> str:
+    """Draw the headline figures as parallel axes; empty for a single method."""
+    first = groups[:MOST_LINES]
+    names = [n for n in AXES if sum(not math.isnan(g.score(n)) for g in first) > 1]
+    if len(first) < 2 or len(names) < 2:
+        return ""
+    axes = [Axis(a.name.partition(" (")[0], a.unit, a.low_is_better) for a in (axis_of(n, texts) for n in names)]
+    return parallel([g.label for g in first], axes, [[g.score(n) for n in names] for g in first], texts["profile"])
+
+
+def spread(groups: Sequence[Group], texts: dict[str, str]) -> str:
+    """Draw AP of every run; empty where every method has one run."""
+    if max(len(g.runs) for g in groups) < 2:
+        return ""
+    name = "average_performance"
+    rows = [
+        (g.label, [r.scores.get(name, math.nan) for r in g.runs], tuple(g.intervals.get(name, UNKNOWN))) for g in groups
+    ]
+    return strips(
+        [(label, values, (ends[0], ends[1])) for label, values, ends in rows], axis_of(name, texts), texts["spread"]
+    )
+
+
+def retention(groups: Sequence[Group], texts: dict[str, str]) -> dict[str, object] | None:
+    """Return retention by the number of lessons since, as curves and half-lives with their intervals.
+
+    Returns None for streams of fewer than five lessons. A share above 1 (a task that still improved) is drawn as 1.
+    """
+    long_ = [g for g in groups if g.mean.num_lessons >= SHORTEST]
+    found = {g.label: retention_by_distance(g.mean) for g in long_}
+    last = max((d for kept in found.values() for d in kept), default=0)
+    if last < SHORTEST - 1:
+        return None
+    series = {label: [min(kept.get(d, math.nan), 1.0) for d in range(last + 1)] for label, kept in found.items()}
+    every = max(1, last // 8)
+    ticks = [str(d) if d % every == 0 else "" for d in range(last + 1)]
+    rows: list[list[str]] = []
+    for group in long_:
+        half, (low, high) = retention_half_life(group.mean), half_life_interval(group.mean)
+        ends = "" if math.isnan(low) else f" ({low:.1f} – {high:.1f})"
+        rows.append([group.label, "–" if math.isnan(half) else f"{half:.1f}{ends}"])
+    labels = [g.label for g in long_]
+    return {"drawing": curves(series, texts["retained"], ticks=ticks), "labels": labels, "rows": rows}
+
+
+def over_orders(groups: Sequence[Group]) -> list[list[str]]:
+    """Return rows for learners that learnt the tasks in several orders: learner, orders, mean AP, deviation (FL)."""
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        spec = group.runs[0].spec.model_copy(update={"seed": 0, "name": "x", "stream": "x"})
+        tasks = sorted(group.runs[0].stream.tasks)
+        found.setdefault(f"{spec.model_dump_json()} {tasks}", []).append(group)
+    rows: list[list[str]] = []
+    for members in found.values():
+        if len({g.runs[0].stream.tasks for g in members}) > 1:
+            scores = [g.score("average_performance") for g in members]
+            deviation = printed(float(np.std(scores, ddof=1)), "score")
+            label = members[0].runs[0].spec.learner_label
+            rows.append([label, str(len(members)), printed(float(np.mean(scores)), "score"), deviation])
+    return rows
+
+
+def ranking(groups: Sequence[Group], texts: dict[str, str]) -> list[tuple[str, str, list[list[str]]]]:
+    """Return (name, what was ranked over, rows) for every scenario, which is a stream and a model.
+
+    A row is: method, AP, mean rank, deviation of AP over seeds. Methods are ranked by AP within each seed that all of
+    them have; with one such seed, by the last score on each task.
+    """
+    found: dict[str, list[Group]] = {}
+    left_out = out_of_rankings(groups)
+    for group in [g for g in groups if g.label not in left_out]:
+        spec = group.runs[0].spec
+        found.setdefault(f"{spec.stream} · {spec.model.name}", []).append(group)
+    tables: list[tuple[str, str, list[list[str]]]] = []
+    for scenario, members in found.items():
+        if len(members) < 2:
+            continue
+        blocks, over = _blocks(members, texts)
+        ranks = rank_intervals(blocks)
+        order = sorted(range(len(members)), key=lambda i: ranks[i][0])
+        rows = [
+            [
+                members[i].label,
+                cell(members[i], "average_performance"),
+                "{:.1f} ({:.1f}–{:.1f})".format(*ranks[i]),
+                _deviation(members[i]),
+            ]
+            for i in order
+        ]
+        tables.append((scenario, over, rows))
+    return tables
+
+
+def _deviation(group: Group) -> str:
+    """Return the standard deviation of AP over seeds: fluctuation FL over seeds."""
+    values = [r.scores.get("average_performance", math.nan) for r in group.runs]
+    return printed(float(np.std(values, ddof=1)), "score") if len(values) > 1 else "–"
+
+
+def _blocks(members: Sequence[Group], texts: dict[str, str]) -> tuple[np.ndarray, str]:
+    """Return scores of shape (methods, blocks), and a text that says what the blocks are."""
+    seeds = sorted(set.intersection(*({r.spec.seed for r in g.runs} for g in members)))
+    if len(seeds) > 1:
+        by_seed = [{r.spec.seed: _or_nan(r.scores, "average_performance") for r in g.runs} for g in members]
+        return np.array([[found[s] for s in seeds] for found in by_seed]), texts["ranked_seeds"].format(num=len(seeds))
+    tasks = members[0].mean.select("task")
+    return np.array([g.mean.values[-1, tasks] for g in members]), texts["ranked_tasks"].format(num=len(tasks))
+
+
+def _or_nan(scores: dict[str, float], name: str) -> float:
+    return scores.get(name, math.nan)
+
+
+def value_with_interval(group: Group, name: str) -> str:
+    """Return a figure with its 95 % interval, as text."""
+    unit = all_metrics()[name].unit
+    found = group.intervals.get(name, UNKNOWN)
+    text = printed(group.score(name), unit)
+    return text if math.isnan(found.low) else f"{text} ({printed(found.low, unit)} … {printed(found.high, unit)})"

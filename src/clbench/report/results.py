@@ -1,0 +1,154 @@
+"""Finished runs as a Python user has them: tables, matrices, comparisons and the report."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.extras import need
+from clbench.report.decide.compare import Comparison, compare
+from clbench.report.decide.compare_text import comparison_text
+from clbench.report.page.html import write_report
+from clbench.report.runs.load import Group, RunRecord, group_runs, interval_of, load_runs
+from clbench.report.tables.exports import figure_table
+from clbench.report.tables.table import summary_text
+from clbench.report.tables.translations import TRANSLATIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class PrintedComparison:
+    """A comparison of two methods, which prints as `clbench compare` does.
+
+    Attributes:
+        comparison: Its figures, exams and flipped items.
+    """
+
+    comparison: Comparison
+
+    def __str__(self) -> str:
+        """Return the comparison as text."""
+        return comparison_text(self.comparison, 2)
+
+    __repr__ = __str__
+
+
+class Runs(Sequence[RunRecord]):
+    """Finished runs, in the order in which they were asked for; a notebook shows them as a table.
+
+    Attributes:
+        folders: Their result folders.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        """Stand for the results in these folders; they are read when they are first asked for."""
+        self.folders = tuple(folders)
+
+    @cached_property
+    def records(self) -> tuple[RunRecord, ...]:
+        """The runs as they are on record; one that lies there twice is counted once.
+
+        Raises:
+            DataError: A file is missing or broken.
+        """
+        return tuple(load_runs(self.folders)) if self.folders else ()
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The methods: runs that differ only in their seed, best average performance first."""
+        return tuple(group_runs(self.records))
+
+    def __len__(self) -> int:
+        """Return the number of runs."""
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[RunRecord]:
+        """Walk the runs."""
+        return iter(self.records)
+
+    def __getitem__(self, index: int) -> RunRecord:  # pyright: ignore[reportIncompatibleMethodOverride]  # a slice of runs would be a tuple
+        """Return one run."""
+        return self.records[index]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return every figure of every run, tidy: run, learner, seed, figure, value, low, high.
+
+        `low` and `high` are the ends of the 95 % interval over the items of the exams; NaN where items do not matter.
+
+        Raises:
+            ExtraError: pandas is not installed.
+        """
+        need("data", "pandas", "a table of figures")
+        import pandas
+
+        rows: list[tuple[object, ...]] = []
+        for run in self.records:
+            for name, value in run.scores.items():
+                ends = interval_of(name, [value], [run])
+                rows.append((run.spec.name, run.spec.learner_label, run.spec.seed, name, value, ends.low, ends.high))
+        return pandas.DataFrame(rows, columns=["run", "learner", "seed", "figure", "value", "low", "high"])
+
+    def matrix(self, method: str) -> pd.DataFrame:
+        """Return R of a method, the mean over its seeds: rows are lessons 0..T, columns exams, scores in [0, 1].
+
+        Args:
+            method: Its label in the table ("replay"), or the name of a run.
+
+        Raises:
+            SpecError: There is no such method or run.
+            ExtraError: pandas is not installed.
+        """
+        need("data", "pandas", "a table of figures")
+        import pandas
+
+        run = next((r for r in self.records if r.spec.name == method), None)
+        matrix = run.matrix if run is not None else self._group(method).mean
+        lessons = pandas.RangeIndex(matrix.num_lessons + 1, name="lesson")
+        return pandas.DataFrame(matrix.values, index=lessons, columns=list(matrix.exams))
+
+    def compare(self, one: str, two: str) -> PrintedComparison:
+        """Compare two methods item by item: differences with intervals and p-values, and the items that flipped.
+
+        Raises:
+            SpecError: There is no such method.
+        """
+        return PrintedComparison(compare(self._group(one), self._group(two)))
+
+    def report(self, path: Path | str, lang: str = "en") -> Path:
+        """Write the HTML report ("en" or "zh"); `path` is a folder, or a file that ends in .html.
+
+        Raises:
+            SpecError: There are no runs, or no such language.
+        """
+        if lang not in TRANSLATIONS:
+            raise SpecError(f"there is no report in {lang!r}", where="lang", mend=did_you_mean(lang, TRANSLATIONS))
+        if not self.records:
+            raise SpecError("there are no runs to report", mend="load some: cl.load(FOLDER)")
+        return write_report(self.records, Path(path), "clbench", lang)
+
+    def __repr__(self) -> str:
+        """Return the table of methods as text."""
+        return summary_text(self.records) if self.records else "no runs"
+
+    def _repr_html_(self) -> str:
+        """Return the table of methods for a notebook."""
+        if not self.records:
+            return "no runs"
+        heading, rows, note = figure_table(self.records)
+        head = "".join(f"<th>{html.escape(text)}</th>" for text in heading)
+        body = "".join(f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(note)}</p>"
+
+    def _group(self, label: str) -> Group:
+        for group in self.groups:
+            if group.label == label:
+                return group
+        labels = [group.label for group in self.groups]
+        raise SpecError(f"there is no method {label!r} among these runs", mend=did_you_mean(label, labels))

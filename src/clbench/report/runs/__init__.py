@@ -1,0 +1,1 @@
+"""Read result folders: load, group, resample, price."""

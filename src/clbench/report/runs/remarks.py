@@ -1,0 +1,19 @@
+"""Sentences that stand under every table: on reasoning, on what was cut, and on what has no grade."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clbench.report.runs.cuts import cut_sentences
+from clbench.report.runs.load import Group
+from clbench.report.runs.reasoning import reasoning_sentences
+from clbench.report.runs.unanswered import unanswered_sentences
+
+
+def remarks(groups: Sequence[Group], texts: dict[str, str]) -> list[str]:
+    """Return the sentences on these runs."""
+    return [
+        *reasoning_sentences(groups, texts),
+        *cut_sentences(groups, texts),
+        *unanswered_sentences(groups, texts),
+    ]

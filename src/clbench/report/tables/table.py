@@ -1,0 +1,115 @@
+"""Figures as text, and tables for the terminal."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from clbench.core.protocols import MetricPlugin
+from clbench.metrics import all_metrics
+from clbench.report.runs.load import Group, RunRecord, group_runs
+from clbench.report.runs.remarks import remarks
+from clbench.report.tables.translations import TRANSLATIONS
+from clbench.stats.bootstrap import UNKNOWN
+
+TABLE = (
+    "average_performance",
+    "learning_accuracy",
+    "forgetting",
+    "bwt",
+    "fwt",
+    "general_ability_delta",
+    "instruction_delta",
+    "long_context_delta",
+    "train_seconds",
+    "peak_memory_bytes",
+    "kept_bytes",
+)
+
+
+def printed(value: float, unit: str) -> str:
+    """Return a figure as text, in its unit; scores in percent, NaN as a dash.
+
+    Example:
+        >>> printed(0.1234, "score"), printed(float("nan"), "score"), printed(2_500_000, "bytes")
+        ('12.3', '–', '2.5 MB')
+    """
+    if math.isnan(value):
+        return "–"
+    if unit in PREFIXED:
+        return _prefixed(value, *PREFIXED[unit])
+    if unit == "seconds":
+        return f"{value:.1f} s" if abs(value) >= 1 else f"{1000 * value:.1f} ms"
+    factor, digits = PLAIN.get(unit, (1, 2))
+    text = f"{factor * value:,.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-0.,") else text
+
+
+PLAIN = {"score": (100, 1), "percent": (1, 1), "count": (1, 0), "tokens/s": (1, 0)}  # factor, digits
+PREFIXED = {"bytes": ("B", 0), "flops": ("FLOPs", 0), "joules": ("J", 1)}  # name, digits below a thousand
+SIZES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def _prefixed(value: float, unit: str, digits: int) -> str:
+    size, prefix = next(((size, prefix) for size, prefix in SIZES if abs(value) >= size), (1.0, ""))
+    return f"{value / size:.{1 if prefix else digits}f} {prefix}{unit}"
+
+
+def cell(group: Group, name: str) -> str:
+    """Return a figure of a group as text, with half of its 95 % interval where that is known."""
+    unit = all_metrics()[name].unit
+    text = printed(group.scores.get(name, math.nan), unit)
+    half = group.intervals.get(name, UNKNOWN).half
+    return text if math.isnan(half) or text == "–" else f"{text} ± {printed(half, unit)}"
+
+
+def heading(plugin: MetricPlugin) -> str:
+    """Return a column's head: the symbol, and an arrow towards better values."""
+    return plugin.symbol + {"high": " ↑", "low": " ↓", "neither": ""}[plugin.better]
+
+
+def defined(groups: Sequence[Group], names: Sequence[str]) -> list[str]:
+    """Return the names of the figures that at least one group has."""
+    return [n for n in names if any(not math.isnan(g.scores.get(n, math.nan)) for g in groups)]
+
+
+def summary_table(runs: Sequence[RunRecord]) -> Table:
+    """Return the table of methods, best average performance first."""
+    groups = group_runs(runs)
+    names = defined(groups, TABLE)
+    table = Table(box=box.SIMPLE_HEAD, title=None, caption=seeds_note(groups), caption_justify="left")
+    table.add_column("learner", no_wrap=True)
+    for name in names:
+        table.add_column(heading(all_metrics()[name]), justify="right", no_wrap=True)
+    for group in groups:
+        table.add_row(group.label, *(cell(group, name).replace(" ± ", "\n± ") for name in names))
+    return table
+
+
+def seeds_note(groups: Sequence[Group]) -> str:
+    """Return sentences on how many seeds the figures rest on, and on what their signs mean."""
+    counts = sorted({len(g.runs) for g in groups})
+    seeds = (
+        "± half of the 95 % interval over items; one run each, so the variation over seeds is not known"
+        if counts == [1]
+        else f"mean ± half of its 95 % interval over items and seeds, seeds: {', '.join(map(str, counts))}"
+    )
+    note = f"Scores in percent; {seeds}. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost."
+    return " ".join([note, *remarks(groups, TRANSLATIONS["en"])])
+
+
+def summary_text(runs: Sequence[RunRecord]) -> str:
+    """Return the table as plain text."""
+    return as_text(summary_table(runs))
+
+
+def as_text(table: Table) -> str:
+    """Return any table as plain text."""
+    out = io.StringIO()
+    Console(file=out, width=140, color_system=None, markup=False, emoji=False, highlight=False).print(table)
+    return out.getvalue().rstrip("\n")

@@ -1,0 +1,1 @@
+"""The extension API for methods, and the one training loop."""

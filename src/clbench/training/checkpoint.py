@@ -1,0 +1,115 @@
+"""Checkpoints inside a lesson: everything that the next optimiser step depends on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clbench.core.errors import StoreError
+from clbench.core.keys import canonical, digest, folder_digest
+from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a lesson stands.
+
+    Attributes:
+        index: Optimiser steps done.
+        train_tokens: Tokens that have gone forward since the learner was made.
+        forward_tokens: Those of which no gradient was asked.
+    """
+
+    index: int
+    train_tokens: int
+    forward_tokens: int
+
+
+def write(
+    progress: Path, point: Point, params: dict[str, Tensor], optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
+    """Keep what the next optimiser step depends on; older checkpoints go once the new one is whole."""
+    draft = progress / f"draft-{os.getpid()}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    save_tensors(draft / "weights.safetensors", params)
+    moments = {
+        f"{i}.{name}": value for i, values in optimizer.state_dict()["state"].items() for name, value in values.items()
+    }
+    save_tensors(draft / "optimizer.safetensors", moments)
+    save_state(draft / "keeps", state)
+    meta = {**asdict(point), "files": folder_digest(draft)}
+    (draft / "meta.json").write_text(canonical({**meta, "check": digest(meta)}), encoding="utf-8")
+    target = progress / f"step-{point.index:08d}"
+    try:
+        draft.rename(target)
+    except OSError:  # another process made the same checkpoint of the same lesson: equal bytes
+        shutil.rmtree(draft, ignore_errors=True)
+    for old in sorted(progress.glob("step-*"))[:-1]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def latest(progress: Path) -> tuple[Point, Path] | None:
+    """Return the newest whole checkpoint and its folder; broken ones are passed over."""
+    for folder in sorted(progress.glob("step-*"), reverse=True):
+        try:
+            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            check = meta.pop("check")
+            names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+            whole = folder_digest(folder, [n for n in names if n != "meta.json"])
+            if check == digest(meta) and meta["files"] == whole:
+                return Point(meta["index"], meta["train_tokens"], meta["forward_tokens"]), folder
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            continue
+    return None
+
+
+def resume(
+    progress: Path, params: dict[str, Tensor], optimizer: torch.optim.Optimizer
+) -> tuple[Point, dict[str, Any]] | None:
+    """Take over the newest whole checkpoint; give where it stands and the method's state, None where there is none.
+
+    Another process that learns the same lesson may put a newer one in its place while it is read, or clear them all.
+
+    Raises:
+        StoreError: It is whole and cannot be read, or is another model's.
+    """
+    while (found := latest(progress)) is not None:
+        point, folder = found
+        try:
+            return point, read(folder, params, optimizer)
+        except (StoreError, OSError):
+            if latest(progress) == found:
+                raise
+    return None
+
+
+def read(folder: Path, params: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Take over a checkpoint's weights and optimiser state, all or nothing; give the method's state."""
+    device = next(iter(params.values())).device
+    weights = load_tensors(folder / "weights.safetensors", device)
+    # AdamW counts its steps on the CPU, whatever the device of the weights.
+    stored = load_tensors(folder / "optimizer.safetensors", torch.device("cpu"))
+    state = load_state(folder / "keeps", device)
+    if set(weights) != set(params):
+        raise StoreError(
+            "belongs to another model", where=str(folder), mend="delete the folder; the lesson starts anew"
+        )
+    with torch.no_grad():
+        for name, param in params.items():
+            param.copy_(weights[name])
+    described = optimizer.state_dict()
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in stored.items():
+        i, _, field = name.partition(".")
+        moments.setdefault(int(i), {})[field] = value
+    described["state"] = moments
+    optimizer.load_state_dict(described)
+    return state

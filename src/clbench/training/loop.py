@@ -1,0 +1,300 @@
+"""The one training loop, and the learner around it. Methods differ by the hooks of `Method` alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clbench.core.counts import read_counts, write_counts
+from clbench.core.errors import LessonError, ModelError
+from clbench.core.events import track
+from clbench.core.keys import canonical, rng, seed_of
+from clbench.core.spec import Machine
+from clbench.core.types import Ability, Answer, Decode, Example, Lesson
+from clbench.models.net import Net, seeded
+from clbench.training import checkpoint as _checkpoint
+from clbench.training.hooks import Hooks
+from clbench.training.kept import examples_in, kept_counts
+from clbench.training.method import Method
+from clbench.training.passes import Passes
+from clbench.training.precision import Masters
+from clbench.training.schedule import rate, refuse_eval_only, schedule
+from clbench.training.settings import Training
+from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
+
+MASTERS = Path("keeps") / "masters.safetensors"
+
+
+class GradientLearner:
+    """A learner that trains a net with a method.
+
+    Attributes:
+        net: The model.
+        method: What differs from plain fine-tuning.
+        number: Lessons learnt.
+    """
+
+    def __init__(self, training: Training, method: Method, net: Net, seed: int, machine: Machine) -> None:
+        self.training = training
+        self.method = method
+        self._hooks = Hooks(method)
+        self.net = net
+        self.seed = seed
+        self.machine = machine
+        self.number = 0
+        self._base_parameters, self._base_bytes = _size(net.module)
+        self._changed: set[str] = set()
+        self._masters = Masters(net.module)
+        self._passes = Passes(self._device, self._masters.compute(training.precision))
+        self._cut = {"cut_prompts": 0, "cut_answers": 0}
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """What its net can."""
+        return self.net.can
+
+    def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer with the net as it stands, in the way of the method."""
+        return self._hooks.answer(self.net, examples, decode) if examples else []
+
+    # --- learning -------------------------------------------------------------------------------------------
+
+    def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
+        """Train on a lesson, then let the method keep what it needs. See `Learner.learn`."""
+        refuse_eval_only(lesson)
+        self._count_cuts(lesson)
+        self._hooks.number = lesson.number
+        self._masters.take(self.net.module, self._masters.kept)
+        with self._passes.of(self.net.module):
+            with seeded(seed_of(self.seed, lesson.number, "widen"), self._device):
+                wide = self._hooks.expand(self.net, lesson, rng(self.seed, lesson.number, "widen"))
+            self._open(wide)
+            self._train(wide, progress)
+            self._close(lesson)
+
+    def adopt_first_lesson(self, folder: Path, lesson: Lesson) -> None:
+        """Take over the weights of an equal first lesson from `folder`, and keep what later lessons need."""
+        refuse_eval_only(lesson)
+        self._count_cuts(lesson)
+        self._open(lesson)
+        self._take_weights(folder)
+        self._masters.take(self.net.module, self._stored_masters(folder))
+        counts = read_counts(folder)
+        self._passes.start_from(counts["train_tokens"], counts["forward_tokens"])
+        with self._passes.of(self.net.module):
+            self._close(lesson)
+
+    def _count_cuts(self, lesson: Lesson) -> None:
+        """Count the lesson's prompts and answers that do not fit into the model's input."""
+        found = [self.net.cut(e) for e in lesson.examples]
+        self._cut = {"cut_prompts": sum(c.prompt > 0 for c in found), "cut_answers": sum(c.answer > 0 for c in found)}
+
+    def _open(self, lesson: Lesson) -> None:
+        self.number += 1
+        self.net.grow(
+            {e.targets[0] for e in lesson.examples if e.choices} | {c for e in lesson.examples for c in e.choices}
+        )
+        self._prepare(self.number)
+        self._masters.widen(self.net.module)
+
+    def _prepare(self, number: int) -> None:
+        self._hooks.number = number
+        with seeded(seed_of(self.seed, number, "prepare"), self._device):
+            self._hooks.prepare(self.net, number)
+        self._changed |= set(self._trainable())
+
+    def _finish(self, number: int) -> None:
+        self._hooks.finish(self.net, number)
+        self._changed |= set(self._trainable())
+
+    def _close(self, lesson: Lesson) -> None:
+        self.net.module.eval()
+        self._finish(self.number)
+        with seeded(seed_of(self.seed, self.number, "settle"), self._device):
+            self._hooks.consolidate(self.net, lesson, rng(self.seed, self.number, "settle"))
+        self._masters.round(self.net.module)
+
+    def _train(self, lesson: Lesson, progress: Path | None) -> None:
+        accelerator = _accelerator(self._device)
+        params = self._trainable()
+        if not params:
+            raise ModelError(
+                f"this method trains nothing of {type(self.net.module).__name__}",
+                where=f"lesson {lesson.number}",
+                mend="take a learner that trains the model's own weights (sft, replay, ewc), or another model",
+            )
+        optimizer = torch.optim.AdamW(
+            _groups(params, self._hooks.lr_scale),
+            lr=self.training.lr,
+            weight_decay=self.training.weight_decay,
+            fused=True,
+        )
+        lengths = [self.net.length(e) for e in lesson.examples]
+        batches = schedule(lengths, self.training, rng(self.seed, lesson.number, "order"), lesson.passes)
+        done = self._resume(progress, params, optimizer)
+        module, stepper = accelerator.prepare(self.net.module, optimizer)
+        module.train()
+        clock = time.monotonic()
+        for index in track(range(done, len(batches)), f"lesson {lesson.number}", total=len(batches), done=done):
+            for group in optimizer.param_groups:
+                group["lr"] = group["speed"] * rate(index, len(batches), self.training)
+            chosen = [lesson.examples[i] for i in batches[index]]
+            with seeded(seed_of(self.seed, lesson.number, f"noise {index}"), self._device):
+                mixed = self._hooks.compose_batch(chosen, rng(self.seed, lesson.number, f"mix {index}"))
+                loss = self._descend(accelerator, module, mixed)
+            norm = float(accelerator.clip_grad_norm_(params.values(), self.training.clip))
+            if not math.isfinite(loss + norm):
+                raise _not_finite((loss, norm), index, len(batches), lesson, progress)
+            stepper.step()
+            stepper.zero_grad(set_to_none=True)
+            with torch.no_grad():
+                self._hooks.after_step(self.net)
+            if progress is not None and time.monotonic() - clock >= self.machine.checkpoint_s:
+                _checkpoint.write(
+                    progress,
+                    _checkpoint.Point(index + 1, self._passes.tokens, self._passes.forward_tokens),
+                    params,
+                    optimizer,
+                    {**self._hooks.state(), **self._hooks.answer_state()},
+                )
+                clock = time.monotonic()
+        module.eval()
+
+    def _descend(self, accelerator: Any, module: torch.nn.Module, examples: list[Example]) -> float:
+        """Run one batch forward and backward; give its loss. Each process takes its share of the batch."""
+        whole = self.net.batch(examples)
+        batch, share = whole, 1.0
+        if accelerator.num_processes > 1:
+            mine = examples[accelerator.process_index :: accelerator.num_processes] or examples[:1]
+            batch = self.net.batch(mine)
+            # Gradients are averaged over processes: weigh by targets, so that the sum equals one big batch.
+            share = accelerator.num_processes * batch.num_targets / whole.num_targets
+        out = self.net.forward(module, batch)
+        loss = self._hooks.loss(self.net, batch, out)
+        accelerator.backward(loss * share if share != 1.0 else loss)
+        self._hooks.edit_gradients(self.net)
+        return float(loss.detach())
+
+    def _resume(self, progress: Path | None, params: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
+        found = _checkpoint.resume(progress, params, optimizer) if progress is not None else None
+        if found is None:
+            return 0
+        point, state = found
+        self._hooks.restore(state)
+        self._passes.start_from(point.train_tokens, point.forward_tokens)
+        return point.index
+
+    # --- sleeping and waking --------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write `answers/` (weights and labels), `keeps/` (the method's state) and `counts.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.number:
+            params = dict(self.net.module.named_parameters())
+            changed = {n: params[n] for n in self._changed if n in params}  # what was added may be gone again
+            if changed:
+                save_tensors(folder / "answers" / "weights.safetensors", changed)
+            if self.net.labels:
+                (folder / "answers" / "labels.json").write_text(canonical(self.net.labels), encoding="utf-8")
+        state, guide = self._hooks.state(), self._hooks.answer_state()
+        kept = save_state(folder / "keeps", state) + save_state(folder / "answers", guide)
+        if self._masters.kept:
+            save_tensors(folder / MASTERS, self._masters.kept)
+            kept += (folder / MASTERS).stat().st_size
+        parameters, num_bytes = _size(self.net.module)
+        counts = {
+            "lessons": self.number,
+            "train_tokens": self._passes.tokens,
+            "forward_tokens": self._passes.forward_tokens,
+            "parameters": parameters,
+            "added_parameters": parameters - self._base_parameters,
+            **kept_counts(examples_in({**state, **guide}), kept, num_bytes - self._base_bytes),
+            **{name: num for name, num in self._cut.items() if num},
+        }
+        write_counts(folder, counts)
+
+    def load(self, folder: Path) -> None:
+        """Take over the state that `save` wrote."""
+        counts = read_counts(folder)
+        labels = folder / "answers" / "labels.json"
+        if labels.is_file():
+            for label in json.loads(labels.read_text(encoding="utf-8")):  # one by one: the order of rows matters
+                self.net.grow([label])
+        for number in range(1, counts["lessons"] + 1):
+            self._prepare(number)
+            self._finish(number)
+        self._masters.round(self.net.module)
+        if counts["lessons"]:
+            self._take_weights(folder)
+        self._masters.kept = self._stored_masters(folder)
+        self.number = counts["lessons"]
+        self._passes.start_from(counts["train_tokens"], counts["forward_tokens"])
+        self._cut = {name: counts.get(name, 0) for name in self._cut}
+        self._recall(folder)
+        self.net.module.eval()
+
+    def _recall(self, folder: Path) -> None:
+        self._hooks.restore(load_state(folder / "keeps", self._device) | load_state(folder / "answers", self._device))
+
+    def _stored_masters(self, folder: Path) -> dict[str, Tensor]:
+        return load_tensors(folder / MASTERS, self._device) if (folder / MASTERS).is_file() else {}
+
+    def _take_weights(self, folder: Path) -> None:
+        weights = folder / "answers" / "weights.safetensors"
+        if not weights.is_file():
+            return
+        params = dict(self.net.module.named_parameters())
+        with torch.no_grad():
+            for name, value in load_tensors(weights, self._device).items():
+                params[name].copy_(value)
+                self._changed.add(name)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.net.module.parameters()).device
+
+    def _trainable(self) -> dict[str, Tensor]:
+        return {n: p for n, p in self.net.module.named_parameters() if p.requires_grad}
+
+
+def _groups(params: dict[str, Tensor], speed: Callable[[str], float]) -> list[dict[str, Any]]:
+    """Group parameters by how fast they learn."""
+    speeds: dict[float, list[Tensor]] = {}
+    for name, param in params.items():
+        speeds.setdefault(speed(name), []).append(param)
+    return [{"params": group, "speed": speed} for speed, group in speeds.items()]
+
+
+def _accelerator(device: torch.device) -> Any:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    # accelerate keeps one global state; learners of one process may stand on different devices. Precision is ours:
+    # accelerate would change the model for good, so that it answers otherwise than after a sleep.
+    AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]  # there is no public way
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+
+
+def _size(module: torch.nn.Module) -> tuple[int, int]:
+    """Return the number of a model's parameters, and their bytes."""
+    params = list(module.parameters())
+    return sum(p.numel() for p in params), sum(p.numel() * p.element_size() for p in params)
+
+
+def _not_finite(
+    found: tuple[float, float], index: int, total: int, lesson: Lesson, progress: Path | None
+) -> LessonError:
+    last = _checkpoint.latest(progress) if progress is not None else None
+    good = f"last good checkpoint: step {last[0].index} in {last[1]}" if last else "no checkpoint inside this lesson"
+    return LessonError(
+        f"the loss is {found[0]:.4g} and the gradient norm {found[1]:.4g} at step {index + 1} of {total}; {good}",
+        where=f"lesson {lesson.number}" + (f" ({lesson.task_name})" if lesson.task_name else ""),
+        mend="lower learner.lr, raise learner.warmup, or look at the lesson's longest examples with `clbench show`",
+    )

@@ -1,0 +1,92 @@
+"""`Method`: the hooks by which a method differs from plain fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clbench.core.types import Answer, Decode, Example, Lesson
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clbench.models.net import Batch, Forward, Net
+
+
+class Method:
+    """Plain sequential fine-tuning; a method overrides the hooks in which it differs.
+
+    It is the only class of clbench meant to be subclassed. Hooks see the net and the batch, never the loop.
+    In the order of a lesson: expand, prepare, (compose_batch, loss, edit_gradients, after_step) per step, finish,
+    consolidate; and answer in an exam.
+    """
+
+    # --- before a lesson ------------------------------------------------------------------------------------
+
+    def expand(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
+        """Say what is walked instead of the lesson's examples; the net stands as the last lesson left it."""
+        return lesson
+
+    def prepare(self, net: Net, number: int) -> None:
+        """Add or freeze parameters before lesson `number`; called again for lessons 1..t when a state is loaded."""
+
+    def lr_scale(self, name: str) -> float:
+        """Return the learning rate of a parameter as a multiple of the training's, > 0."""
+        return 1.0
+
+    # --- in every step --------------------------------------------------------------------------------------
+
+    def compose_batch(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
+        """Say what is trained on instead of `batch`."""
+        return batch
+
+    def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
+        """Return the loss to descend; `out` is the model's own, with its logits."""
+        return out.loss
+
+    def edit_gradients(self, net: Net) -> None:
+        """Edit the gradients in place, before clipping."""
+
+    def after_step(self, net: Net) -> None:
+        """Edit the weights in place after the optimiser's step: masks, averages. No gradient is recorded."""
+
+    # --- after a lesson -------------------------------------------------------------------------------------
+
+    def finish(self, net: Net, number: int) -> None:
+        """Take out or merge what `prepare` added for this lesson only; replayed like `prepare`."""
+
+    def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
+        """Keep what later lessons or exams need, after the last step of a lesson; may change the weights."""
+
+    # --- in an exam -----------------------------------------------------------------------------------------
+
+    def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
+        """Answer in order, leaving the net as it was; `decode.task_id` names the task where the stream gives it."""
+        return net.respond(examples, decode)
+
+    # --- sleeping and waking --------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return what only later lessons need: tensors, lists of examples, JSON values."""
+        return {}
+
+    def answer_state(self) -> dict[str, Any]:
+        """Return what answers depend on beyond the weights: which part belongs to which task, keys, notes."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` and `answer_state` gave, as one."""
+
+
+def answers_with_net(method: Method) -> bool:
+    """Return whether a method answers with the net alone: it ships with clbench and leaves answering to the net.
+
+    So equal weights give equal answers. What a method from outside does to the net cannot be told from its hooks, so it
+    is never taken to.
+    """
+    own = type(method)
+    asks_plainly = own.answer is Method.answer and own.answer_state is Method.answer_state
+    keeps_shape = own.prepare is Method.prepare and own.finish is Method.finish
+    return own.__module__.startswith(("clbench.learners.", "clbench.training.")) and asks_plainly and keeps_shape

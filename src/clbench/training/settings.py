@@ -1,0 +1,47 @@
+"""Settings of training, the order in which a lesson is walked, and how a trained learner is built.
+
+Files of this room import torch inside functions only: what is already in the store is found without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from clbench.core.value import Value
+
+if TYPE_CHECKING:
+    pass
+
+
+LOOP = 2  # version of the training loop: part of the keys of learners that are not the package's own
+FLOAT16 = 2  # of how lessons of a float16 model are computed: part of the keys of their states
+
+
+class Training(Value):
+    """Settings that every trained method shares; all of them are part of a result's identity.
+
+    Attributes:
+        lr: Highest learning rate of AdamW. The default suits full fine-tuning of large models.
+        epochs: Passes over a lesson.
+        batch_size: Examples per optimiser step, over all devices together.
+        warmup: Share of the steps in which the rate rises linearly from 0, in [0, 1].
+        decay: After warm-up the rate stays ("constant") or falls linearly to 0 ("linear").
+        weight_decay: Decoupled weight decay of AdamW, >= 0.
+        clip: Largest global gradient norm, > 0.
+        precision: "no" computes in the model's dtype, "bf16" in bfloat16 (autocast). Weights of 16 bits have float32
+            master copies while they learn; float16 models compute in float32 meanwhile.
+        bucket: Batches are cut from runs of `bucket * batch_size` shuffled examples sorted by length, so that
+            little is padded; 1 switches it off.
+    """
+
+    lr: float = Field(default=2e-5, gt=0)
+    epochs: int = Field(default=3, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    warmup: float = Field(default=0.1, ge=0, le=1)
+    decay: Literal["constant", "linear"] = "constant"
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+    precision: Literal["no", "bf16"] = "no"
+    bucket: int = Field(default=16, ge=1)

@@ -1,0 +1,1 @@
+"""What several tests build with: no test stands here, and no test module imports another."""

@@ -1,0 +1,34 @@
+"""The matrix of scores: cells that could not be graded are counted, and never averaged."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clbench.core.matrix import Column, Matrix
+from clbench.core.results import ExamResult
+from clbench.core.types import Grade
+
+
+def test_matrix_counts_ungraded_and_never_averages_them():
+    blank = Matrix.of([[None, None]] * 3)
+    grades = (Grade(example_id="a", score=1.0), Grade(example_id="b", score=None))
+    asked = ExamResult(None, 1, (), grades, 1.0)  # whose exam it is, a matrix need not know
+    filled = blank.with_cell(0, asked)
+    assert filled.values[1, 0] == 1.0
+    assert (filled.n[1, 0], filled.ungraded[1, 0]) == (1, 1)
+    assert np.isnan(blank.values).all()
+    nothing = blank.with_cell(0, replace(asked, grades=grades[1:], score=None))
+    assert np.isnan(nothing.values[1, 0])
+    assert (nothing.n[1, 0], nothing.ungraded[1, 0]) == (0, 1)
+    again = Matrix.from_json(filled.to_json())
+    assert np.array_equal(again.values, filled.values, equal_nan=True)
+    with pytest.raises(ValueError, match="read-only"):
+        filled.values[0, 0] = 1
+
+
+def test_select_by_kind():
+    columns = [Column(name="a", taught=1), Column(name="g", kind="general"), Column(name="i", kind="instruction")]
+    matrix = Matrix.of([[0, 0, 0], [1, 1, 1]], columns)
+    assert matrix.select("task") == (0,)
+    assert matrix.select("general", "instruction") == (1, 2)

@@ -1,0 +1,82 @@
+"""Workers that do not start or end: told by what they said and how they ended, never guessed."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from clbench.core import events
+from clbench.core.errors import UserError, WorkerError
+from clbench.core.spec import Machine
+from clbench.engine.executors import processes as local
+from clbench.engine.units import Unit
+
+
+def units(num=2):
+    return [Unit(key=f"k{i}", spec=None, lesson=0, label=f"unit {i}", needs=None, weight=1) for i in range(num)]
+
+
+def make_with(monkeypatch, unit_maker, warm="clbench.core.events"):
+    """Run the real pool on a stand-in for the work; the workers are forked here, so that they see it."""
+    import multiprocessing
+
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(fork, "set_forkserver_preload", lambda modules: None, raising=False)
+    monkeypatch.setattr(local.multiprocessing, "get_context", lambda method: fork)
+    monkeypatch.setattr(local, "make_unit", unit_maker)
+    monkeypatch.setattr(local, "_single_thread", lambda: __import__(warm))
+    return local.execute(units(), Machine(workers=2))
+
+
+def killed(unit, machine):
+    time.sleep(0.5)  # the pool has seen its workers by then
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crashed(unit, machine):
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def left(unit, machine):
+    time.sleep(0.5)
+    os._exit(7)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("how", "said"), [
+    (killed, "was killed, perhaps because memory ran out"),
+    (crashed, "a worker ended by SIGUSR1"),
+    (left, "a worker ended with exit code 7"),
+])  # fmt: skip
+def test_how_a_worker_ended(monkeypatch, how, said):
+    with pytest.raises(WorkerError, match=said):
+        make_with(monkeypatch, how)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_worker_that_does_not_start_says_why(monkeypatch):
+    with pytest.raises(WorkerError, match="a worker did not start: ModuleNotFoundError: No module named 'no_such'"):
+        make_with(monkeypatch, lambda unit, machine: None, warm="no_such")
+
+
+def tells(unit, machine):
+    events.notice("the same in every worker")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_notices_of_workers_come_once(monkeypatch):
+    heard = []
+    token = events.notice_listener.set(heard.append)
+    try:
+        assert make_with(monkeypatch, tells) == {}
+    finally:
+        events.notice_listener.reset(token)
+    assert heard == ["the same in every worker"]
+
+
+def test_missing_modules_are_told_by_their_extra():
+    told = local._why(ModuleNotFoundError("No module named 'pynvml'", name="pynvml"))
+    assert isinstance(told, UserError)
+    assert told.mend == 'pip install "clbench[energy]"' or "does not import" in told.what

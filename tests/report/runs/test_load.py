@@ -1,0 +1,95 @@
+"""A run counts once, however often and under whatever names it is on record."""
+
+import json
+
+import pytest
+import yaml
+
+from clbench.cli.main import main
+from clbench.report.runs.load import distinct, group_runs, load_runs, read_runs
+from clbench.report.tables.parquet import _figures
+from clbench.report.tables.table import summary_text
+from tests.builders.places import RESULTS
+from tests.builders.result_folders import as_folder
+
+DEMO = RESULTS / "demo"
+(SFT,) = read_runs([*DEMO.glob("demo-sft-*.json")])
+
+
+def copied(folder, name, seed=0, edit=None, made="2026-01-01T00:00:00"):
+    """Write the run of the demo again, as if it had been run under another name."""
+    target = folder / f"{name}-s{seed}"
+    as_folder(SFT, target)
+    spec = yaml.safe_load((target / "spec.yaml").read_text())
+    (target / "spec.yaml").write_text(yaml.safe_dump(spec | {"name": name, "seed": seed}))
+    provenance = json.loads((target / "provenance.json").read_text())
+    (target / "provenance.json").write_text(json.dumps(provenance | {"made": made}))
+    if edit:
+        matrix = json.loads((target / "matrix.json").read_text())
+        matrix["values"][1][0] = edit
+        (target / "matrix.json").write_text(json.dumps(matrix))
+    return target
+
+
+@pytest.fixture
+def stores(tmp_path):
+    """One store with two seeds under one name, one with the same two under three names."""
+    for name in "abc":
+        for seed in (0, 1):
+            copied(tmp_path / "three", name, seed, made=f"2026-01-0{ord(name) - 96}")
+    for seed in (0, 1):
+        copied(tmp_path / "one", "a", seed)
+    return tmp_path
+
+
+def test_names_alone_make_no_further_seeds(stores, capsys):
+    one, three = (group_runs(load_runs([stores / n])) for n in ("one", "three"))
+    assert [len(g.runs) for g in three] == [2]
+    assert str(one[0].intervals) == str(three[0].intervals), "as text, for NaN"
+    assert summary_text(load_runs([stores / "three"])) == summary_text(load_runs([stores / "one"]))
+    said = capsys.readouterr().err
+    assert "on record more than once, counted once (runs: 2): c-s0 (also a-s0, b-s0)" in said
+    assert len(read_runs([stores / "three"])) == 6
+
+
+@pytest.mark.slow
+def test_every_reader_counts_a_run_once(stores, capsys):
+    three = str(stores / "three")
+    rows = [len(_figures(load_runs([stores / n]))["figure"]) for n in ("one", "three")]
+    assert rows[0] == rows[1]
+    assert main(["leaderboard", "build", three, "--out", str(stores / "site")]) == 0
+    rows = json.loads((stores / "site" / "leaderboard.json").read_text())
+    # What a test has written does not verify, so each seed has a row of its own.
+    assert sorted(seed for row in rows for seed in row["seeds"]) == [0, 1]
+    capsys.readouterr()
+    assert main(["watch", three, "--json", "--only", "a"]) in (0, 2, 4)
+    assert {s["source"] for s in json.loads(capsys.readouterr().out)["series"]} == {"a"}
+    assert main(["report", three, "--format", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
+
+
+def test_the_same_folder_given_twice_is_one_run(capsys):
+    assert len(load_runs([SFT.folder, SFT.folder])) == 1
+    assert "more than once" in capsys.readouterr().err
+
+
+def test_records_that_differ_are_told_and_the_last_one_counts(tmp_path, capsys):
+    copied(tmp_path, "z", made="2026-01-01")
+    copied(tmp_path, "y", made="2026-01-02", edit=0.123)
+    (run,) = load_runs([tmp_path])
+    assert run.spec.name == "y"
+    assert "y-s0 and z-s0 are one run, and their answers differ" in capsys.readouterr().err
+
+
+def test_a_doubtful_record_gives_way(tmp_path):
+    good, bad = copied(tmp_path, "good", made="2026-01-01"), copied(tmp_path, "bad", made="2026-01-02")
+    runs = read_runs([good, bad])
+    assert [r.spec.name for r in distinct(runs)] == ["bad"]
+    assert [r.spec.name for r in distinct(runs, {bad})] == ["good"]
+    assert [r.spec.name for r in distinct(runs[1:], {bad})] == ["bad"], "there is no other"
+
+
+def test_other_seeds_learners_and_streams_stay_apart(tmp_path, capsys):
+    folders = [copied(tmp_path, "a", seed) for seed in (0, 1, 2)]
+    assert len(load_runs([*folders, *DEMO.glob("demo-*.json")])) == 3 - 1 + 6, "seed 0 is the demo's own run"
+    assert "counted once (runs: 1)" in capsys.readouterr().err

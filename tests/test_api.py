@@ -1,0 +1,126 @@
+"""What a Python user calls: the public names, finished runs as tables, a run of a recipe, an exam."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import clbench as cl
+from tests.builders.places import RESULTS, ROOT
+
+DEMO = RESULTS / "demo"
+TINY = {
+    "name": "tiny",
+    "learner": "frozen",
+    "stream": "worlds-tiny",
+    "budget": {"items": 2},
+    "axes": {"seed": [0, 1]},
+}
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return cl.load(DEMO)
+
+
+def test_public_names_are_few_lazy_and_there():
+    assert len(cl.__all__) <= 30
+    assert cl.__all__ == sorted(cl.__all__)
+    assert set(dir(cl)) == set(cl.__all__)
+    code = "import sys, clbench; print([m for m in ('torch', 'pydantic', 'numpy', 'pandas') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    with pytest.raises(AttributeError, match="no public name 'Trainer'"):
+        cl.Trainer  # noqa: B018  # looking it up is the test
+
+
+def test_every_public_name_can_be_imported():
+    code = "import clbench\nfor name in clbench.__all__: vars(clbench).get(name) or clbench.__getattr__(name)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_figures_are_tidy_and_those_on_record(demo):
+    frame = demo.to_frame()
+    assert list(frame.columns) == ["run", "learner", "seed", "figure", "value", "low", "high"]
+    recorded = json.loads(next(DEMO.glob("demo-replay-*.json")).read_text())["scores"]
+    found = frame[frame.run == "demo-replay"].set_index("figure")
+    assert {name: found.value[name] for name in recorded} == pytest.approx(recorded, nan_ok=True)
+    ap = found.loc["average_performance"]
+    assert ap.low < ap.value < ap.high
+    assert np.isnan(found.low["train_tokens"]), "what is counted has no interval over items"
+
+
+def test_matrix_has_lessons_as_rows_and_exams_as_columns(demo):
+    frame = demo.matrix("replay")
+    record = next(run for run in demo if run.spec.learner_name == "replay")
+    assert frame.index.name == "lesson"
+    assert list(frame.index) == list(range(record.matrix.num_lessons + 1))
+    assert np.array_equal(frame.to_numpy(), record.matrix.values, equal_nan=True)
+    assert demo.matrix("demo-replay").equals(frame)
+    with pytest.raises(cl.UserError, match="did you mean 'replay'"):
+        demo.matrix("replya")
+
+
+def test_comparison_prints_as_the_command_does(demo):
+    text = str(demo.compare("replay", "sft"))
+    assert text == repr(demo.compare("replay", "sft"))
+    assert "AP" in text and "replay" in text and "sft" in text
+
+
+def test_a_notebook_shows_the_table_and_nothing_is_obeyed(demo, monkeypatch):
+    page = demo._repr_html_()
+    assert page.count("<tr>") == 1 + len(demo.groups)
+    assert "replay" in repr(demo)
+    assert cl.Runs([])._repr_html_() == repr(cl.Runs([])) == "no runs"
+
+
+def test_report_is_written(demo, tmp_path):
+    page = demo.report(tmp_path / "r.html")
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_broken_result_is_a_clear_error(tmp_path):
+    with pytest.raises(cl.UserError, match="there is no such folder"):
+        len(cl.load(tmp_path / "nowhere"))
+
+
+@pytest.mark.models
+def test_a_recipe_runs_and_again_makes_nothing(tmp_path, capsys):
+    recipe = cl.Recipe(**TINY)
+    runs = cl.run(recipe, store=tmp_path, device="cpu")
+    assert [run.spec.seed for run in runs] == [0, 1]
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("stage.json")}
+    again = cl.run(recipe, store=tmp_path, device="cpu")
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("stage.json")} == before
+    assert again.to_frame().equals(runs.to_frame())
+    with pytest.raises(cl.UserError, match="changed where it is made"):
+        cl.run(recipe, set=["seed=1"], store=tmp_path)
+
+
+@pytest.mark.models
+def test_exams_of_a_checkpoint(tmp_path):
+    (result,) = cl.exam("tiny-llama", ["mini_recall"], items=4, store=tmp_path, device="cpu")
+    assert result.exam.name == "mini_recall"
+    assert result.score == pytest.approx(np.mean([grade.score for grade in result.grades]))
+    assert len(result.answers) == len(result.grades) == 4
+
+
+def test_a_shipped_recipe_is_found_from_any_folder(tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    code = "from clbench.engine.recipe.recipe import load_recipe; print(load_recipe('demo').name)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.stdout.strip() == "demo", done.stderr
+
+
+@pytest.mark.models
+def test_wrong_arguments_are_users_errors(demo, tmp_path):
+    with pytest.raises(cl.UserError, match="there is no report in 'fr'"):
+        demo.report(tmp_path / "r.html", lang="fr")
+    with pytest.raises(cl.UserError, match="no runs to report"):
+        cl.Runs([]).report(tmp_path / "r.html")
+    with pytest.raises(cl.UserError, match="0 questions per exam"):
+        cl.exam("tiny-llama", "mini_recall", items=0)
+    with pytest.raises(cl.UserError, match="a folder is a path, not 3"):
+        cl.run("demo", store=3)
