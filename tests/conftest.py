@@ -11,7 +11,11 @@ import pytest
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 os.environ.setdefault("CLBENCH_CACHE", tempfile.mkdtemp(prefix="clbench-test-cache-"))
 ROOT = Path(__file__).parents[1]
-NEED_MODELS = {"attack", "contract", "e2e", "learners", "lm_eval", "models", "testing", "training"}
+# Folders and files whose tests need torch, if only to import what they test.
+NEED_MODELS = {
+    *("attack", "contract", "e2e", "learners", "lm_eval", "models", "testing", "training"),
+    *("outside", "test_cuts.py"),
+}
 _connect = socket.socket.connect
 
 

@@ -359,7 +359,7 @@ def find_card(kind: CardKind, name_or_path: str, beside: Path | None = None) -> 
                 raise DataError(f"{name_or_path!r} is a shipped card's name too", where=str(own), mend="rename yours")
             if own.is_file():
                 return own
-            known += [p.stem for p in folder.glob("*.yaml")]
+            known += [p.stem for p in folder.glob("[!.]*.yaml")]
     if name_or_path not in known:
         raise AbsentError(
             f"there is no {kind.removesuffix('s')} card {name_or_path!r}",

@@ -84,7 +84,7 @@ def find_recipe(name_or_path: Path | str) -> Path:
     if path.stem in shipped:
         mend = f"recipes come with clbench: write {path.stem} instead of {name_or_path}"
     elif path.parent == Path():
-        mend = did_you_mean(str(path), [*shipped, *sorted(str(p) for p in Path().glob("*.yaml"))])
+        mend = did_you_mean(str(path), [*shipped, *sorted(str(p) for p in Path().glob("[!.]*.yaml"))])
     else:
         mend = near_paths(path)
     raise SpecError(f"there is no recipe {str(path)!r}", where="SPEC", mend=mend)
