@@ -4,13 +4,13 @@ import json
 import zipfile
 
 import pytest
-from tests.builders.result_folders import as_folder
 
 from clbench.cli.main import main
 from clbench.cli.submissions import DEEPEST, results
 from clbench.report.page.leaderboard import build_site, entries
 from clbench.report.runs.load import read_runs
 from tests.builders.places import RESULTS
+from tests.builders.result_folders import as_folder
 
 DEMO = RESULTS / "demo"
 RUNS = {run.name: run for run in read_runs([DEMO])}
