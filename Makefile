@@ -19,7 +19,7 @@ demo: setup
 test: check
 	$(PY) -m pytest -n 2 --dist loadgroup
 
-# Three minutes on two cores: lint, types, layers, and the tests that load no model
+# Under 90 seconds on two cores: lint, types, layers, and the tests that load no model
 fast: setup
 	$(MAKE) --no-print-directory -j 2 check units
 

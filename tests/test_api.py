@@ -36,6 +36,7 @@ def test_public_names_are_few_lazy_and_there():
         cl.Trainer  # noqa: B018  # looking it up is the test
 
 
+@pytest.mark.slow
 def test_every_public_name_can_be_imported():
     code = "import clbench\nfor name in clbench.__all__: vars(clbench).get(name) or clbench.__getattr__(name)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -76,6 +77,7 @@ def test_a_notebook_shows_the_table_and_nothing_is_obeyed(demo, monkeypatch):
     assert cl.Runs([])._repr_html_() == repr(cl.Runs([])) == "no runs"
 
 
+@pytest.mark.slow
 def test_report_is_written(demo, tmp_path):
     page = demo.report(tmp_path / "r.html")
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")

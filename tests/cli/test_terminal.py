@@ -56,6 +56,7 @@ for line in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "gbk"])
 def test_verbs_on_a_poor_terminal(tmp_path, encoding):
     (tmp_path / "a.csv").write_text("text,label\n世界 é,好\n你好,坏\n", encoding="utf-8")

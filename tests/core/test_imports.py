@@ -87,6 +87,7 @@ def lr_scale(name="mine.py:Mine"):
     return plugin.method(config).lr_scale("x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_an_edited_module_makes_another_learner_that_runs_as_edited(way, here):
     text, edited = WAYS[way]

@@ -155,6 +155,7 @@ def test_every_stream_names_cards_that_are_there():
         assert set(load_stream_card(name).tasks) <= tasks
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["real-text", "real-labels"])
 def test_real_streams_open(name, data_root):

@@ -10,7 +10,10 @@ from docs.build.measured import gains, measured, measured_lines
 from docs.build.methods import describe
 from tests.builders.places import RESULTS
 
-pytestmark = pytest.mark.xdist_group("measured")  # grouping the results takes seconds: once in one process
+pytestmark = [
+    pytest.mark.xdist_group("measured"),  # grouping the results takes seconds: once in one process
+    pytest.mark.slow,
+]
 METHODS = RESULTS / "methods"
 ISOLATED = ("separate", "lora_per_task", "adapters", "progressive", "progressive_prompts")
 

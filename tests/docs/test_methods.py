@@ -78,10 +78,12 @@ def written(tmp_path_factory):
     return root / "docs"
 
 
+@pytest.mark.slow
 def test_there_is_a_page_for_every_method_and_no_other(written):
     assert sorted(p.stem for p in (written / "methods").glob("*.md")) == NAMES
 
 
+@pytest.mark.slow
 def test_links_of_the_pages_lead_somewhere(written):
     for page in [written / "methods.md", *(written / "methods").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)", page.read_text(encoding="utf-8")):

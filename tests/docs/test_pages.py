@@ -7,7 +7,10 @@ from docs.build.tables import PLACE, TABLED, filled
 from tests.builders.places import ROOT
 from tests.builders.reported import RUNS, folder_of
 
-pytestmark = pytest.mark.xdist_group("measured")
+pytestmark = [
+    pytest.mark.xdist_group("measured"),  # grouping the results takes seconds: once in one process
+    pytest.mark.slow,
+]
 
 
 @pytest.mark.parametrize("name", PAGES)

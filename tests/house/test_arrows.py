@@ -70,6 +70,7 @@ def test_the_contracts_hold(package):
     assert broken(package.parent) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("contracts", "files"), PLANTED, ids=lambda x: "+".join(x) if isinstance(x, dict) else x)
 def test_a_planted_violation_is_caught_by_its_contract_alone(package, contracts, files):
     for name, text in files.items():

@@ -139,6 +139,7 @@ def heavy_modules(code, names=("torch", "transformers", "datasets", "peft")):
     return subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True).stdout.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_help_and_report_need_no_torch():
     help_ = "from clbench.cli.main import main\nmain(['--help'])"
     assert heavy_modules(help_) == "[]"

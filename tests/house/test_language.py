@@ -1,6 +1,7 @@
 """Plain English: forms that docstrings, comments, messages and pages of this project do without."""
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -33,12 +34,14 @@ def nouns(function):
     return any(re.search(r"\b(?:\w*property|setter|overload)\b", ast.unparse(d)) for d in function.decorator_list)
 
 
+@functools.cache
 def first_lines(text):
     """Return the docstrings of functions."""
     functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
     return [found for f in functions if not nouns(f) and (found := ast.get_docstring(f))]
 
 
+@functools.cache
 def sentences(text):
     """Return the comments of a file and its texts of several words: docstrings, messages, pages."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)

@@ -223,6 +223,7 @@ def differing(found, expected):
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(cases())
 def test_figures_equal_their_equations(q):
@@ -235,6 +236,7 @@ def test_figures_equal_the_printed_table(q):
     assert differing(figures(q.matrix()), {name: solve(f, q.R, q.T, q.c) for name, f in PRINTED.items()}) == {}
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_figures_against_references_equal_their_equations(data):

@@ -240,6 +240,7 @@ TAMPERED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", TAMPERED)
 def test_an_edited_result_is_rejected(results, what, capsys):
     name, change, says = TAMPERED[what]

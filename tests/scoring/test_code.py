@@ -207,6 +207,7 @@ def test_programs_of_the_other_form_are_chosen_by_what_the_tests_call():
     assert program_of("def add(a, b):\n    return a\n[DONE]\nmore", check).rstrip() == "def add(a, b):\n    return a"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["(" * 10_000, "-" * 9_000 + "1", "a" + "()" * 4_000, "if 1:\n" * 999, "x\n" * 4_000])
 def test_texts_that_trouble_a_parser_are_no_programs(text):
     started = time.process_time()  # other processes do not count
@@ -221,6 +222,7 @@ def test_the_program_cannot_bring_its_own_helpers_where_the_question_gives_them(
     assert score(other, cheat).score == 1.0  # the tests' own double is asked, which is right
 
 
+@pytest.mark.slow
 def test_mbpp_form():
     assert score(MBPP, "def add(a, b):\n    return a + b").score == 1.0
     assert score(MBPP, "def add(a, b):\n    return 3").score == 0.0  # the challenge tests count

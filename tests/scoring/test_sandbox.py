@@ -49,6 +49,7 @@ def cells_running(starter=None):
     return found
 
 
+@pytest.mark.slow
 @walled
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py.txt")), ids=lambda p: p.name.split(".")[0])
 def test_hostile_programs_are_contained_and_fail(path, tmp_path, monkeypatch):
@@ -87,6 +88,7 @@ def f(x):
 """
 
 
+@pytest.mark.slow
 @walled
 def test_a_busy_machine_changes_no_score_and_who_does_not_compute_is_ended():
     near = Limits(seconds=2.0, memory_bytes=256 << 20)

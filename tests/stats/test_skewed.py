@@ -16,6 +16,7 @@ def falls(rng, groups: int, share: float):
     return before, np.where(fell, 0.0, before), places.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [10, 30])
 def test_groups_that_fall_as_a_whole_are_not_missed(groups):
     """10 % of groups fall: 80 % of intervals held the truth, and 1 of 4 calls "not worse" were wrong."""
@@ -53,6 +54,7 @@ def long_tailed(rng, groups: int):
     return np.repeat(np.arange(groups), np.minimum(rng.zipf(1.5, groups), 60))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("groups", "lost"), [(30, 0.3), (100, 0.05)])
 def test_a_few_large_groups_that_have_not_fallen_yet_are_not_forgotten(groups, lost):
     """Whole groups are lost: 81 to 87 % of intervals held the truth, and 16 to 25 % of calls "not worse" were wrong."""

@@ -269,6 +269,7 @@ def test_paired_differences_hold_the_truth_as_often_as_they_say(bench, groups, s
     assert called < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("exams", "groups", "size", "share"), [(4, 10, 1, 0.98), (4, 10, 1, 0.5), (4, 3, 16, 0.5), (10, 3, 16, 0.98)]
 )
@@ -279,6 +280,7 @@ def test_figures_of_few_items_and_groups_hold_the_truth(bench, exams, groups, si
     assert called < 0.05 + slack
 
 
+@pytest.mark.slow
 def test_figures_of_groups_of_unequal_size_hold_the_truth(bench):
     """Sizes by Zipf's law, correlation 0.6: 86 to 92 % of intervals did, as samples show the few large groups alone."""
     covered, called = bench.average(np.random.default_rng(1), 120, 4, bench.Parts(30, bench.ZIPF, 0.6), 0.5)
@@ -300,6 +302,7 @@ def test_all_right_is_no_certainty():
     assert p == 1.0
 
 
+@pytest.mark.slow
 def test_the_gate_rings_as_often_as_it_says(bench):
     rng = np.random.default_rng(1)
     assert bench.exact_alarms() <= 0.05

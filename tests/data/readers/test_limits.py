@@ -125,6 +125,7 @@ def test_rows_without_an_end_are_refused(small, tmp_path):
             list(open_rows(tmp_path / name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pack", "ending"), [(gzip.compress, "gz"), (lzma.compress, "xz")])
 def test_packed_bombs_are_refused(small, tmp_path, pack, ending):
     path = tmp_path / f"a.jsonl.{ending}"

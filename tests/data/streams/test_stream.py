@@ -492,6 +492,7 @@ def test_scenarios_move_the_axes_that_they_are_named_for(name, rounds, axes):
     assert all(r.moved for r in stream.plans[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(("name", "rounds", "axes"), [
     ("til", 5, {"task", "domain"}),
@@ -509,6 +510,7 @@ def test_scenarios_of_real_data(name, rounds, axes, data_root):
     assert stream.missing == ()
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["order-1", "order-4", "trace"])
 def test_published_orders_are_taught_as_far_as_they_are_here(name, data_root):

@@ -72,6 +72,7 @@ def test_an_exam_may_have_accepted_answers_alone(tmp_path):
         open_task(str(tmp_path / "mine.yaml"), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "items", "documents"),
     [

@@ -44,6 +44,7 @@ def left(unit, machine):
     os._exit(7)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(("how", "said"), [
     (killed, "was killed, perhaps because memory ran out"),

@@ -87,6 +87,7 @@ def test_what_is_not_watched_is_said(rounds, fall, decline, state):
             assert f"{decline} more checkpoint" in told
 
 
+@pytest.mark.slow
 def test_the_rate_holds_over_both_tests_together():
     """Eight exams of 64 items over eleven rounds in which nothing changes."""
     rng, rings = np.random.default_rng(11), 0

@@ -42,6 +42,7 @@ def stores(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_names_alone_make_no_further_seeds(stores, capsys):
     one, three = (group_runs(load_runs([stores / n])) for n in ("one", "three"))
     assert [len(g.runs) for g in three] == [2]

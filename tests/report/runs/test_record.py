@@ -56,6 +56,7 @@ def folders(tmp_path):
     return tmp_path / "old"
 
 
+@pytest.mark.slow
 def test_folders_become_records_that_are_equal_in_every_field(folders, tmp_path, capsys):
     assert main(["report", str(folders), "--record", str(tmp_path / "new")]) == 0
     assert capsys.readouterr().out.startswith("6 runs: ")
@@ -293,6 +294,7 @@ def test_damaged_items_are_an_error_for_every_reader(handed, what):
         load_runs([handed])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", FORGED)
 def test_a_forged_record_is_named(handed, capsys, what):
     forge, says = FORGED[what]
@@ -317,6 +319,7 @@ def test_a_table_of_too_many_rows_is_not_read(handed, monkeypatch):
     assert all("so much is not read" in run for _, run in results(handed))
 
 
+@pytest.mark.slow
 def test_records_are_true_also_when_packed_and_shown_on_a_board(handed, tmp_path, capsys):
     with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
         for file in handed.iterdir():
