@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -116,13 +117,54 @@ def test_a_shipped_recipe_is_found_from_any_folder(tmp_path):
     assert done.stdout.strip() == "demo", done.stderr
 
 
+RECIPE = {"name": "a", "stream": "worlds-tiny", "learner": "frozen"}
+
+
 @pytest.mark.models
-def test_wrong_arguments_are_users_errors(demo, tmp_path):
-    with pytest.raises(cl.UserError, match="there is no report in 'fr'"):
-        demo.report(tmp_path / "r.html", lang="fr")
-    with pytest.raises(cl.UserError, match="no runs to report"):
-        cl.Runs([]).report(tmp_path / "r.html")
-    with pytest.raises(cl.UserError, match="0 questions per exam"):
-        cl.exam("tiny-llama", "mini_recall", items=0)
-    with pytest.raises(cl.UserError, match="a folder is a path, not 3"):
-        cl.run("demo", store=3)
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda runs, out: runs.report(out / "r.html", lang="fr"), "there is no report in 'fr'"),
+        (lambda runs, out: runs.report(out / "file"), "is a file, so no page can lie in it"),
+        (lambda runs, out: cl.Runs([]).report(out / "r.html"), "no runs to report"),
+        (lambda runs, out: runs.compare(0, 1), "there is no method 0"),
+        (lambda runs, out: runs.matrix(None), "there is no method None"),
+        (lambda runs, out: cl.exam("tiny-llama", "mini_recall", items=0), "0 questions per exam"),
+        (lambda runs, out: cl.exam("tiny-llama", "mini_recall", items="2"), "'2' questions per exam"),
+        (lambda runs, out: cl.exam(3), "model: 3 is not what is wanted"),
+        (lambda runs, out: cl.exam("tiny-llama", [3]), "exams: 3 is not what is wanted"),
+        (lambda runs, out: cl.run("demo", store=3), "store: 3 is not what is wanted"),
+        (lambda runs, out: cl.run(None), "recipe: None is not what is wanted"),
+        (lambda runs, out: cl.run("demo", set={"seed": 3}), "set: {'seed': 3} is not what is wanted"),
+        (lambda runs, out: cl.run(cl.Recipe(**RECIPE), workers="2"), "workers: '2' is not what is wanted"),
+        (lambda runs, out: cl.run(cl.Recipe(**RECIPE), store="/proc/none"), "/proc/none: no such file"),
+        (lambda runs, out: cl.load(), "no folder is named"),
+        (lambda runs, out: cl.load(["results"]), "folders stand one after the other"),
+        (lambda runs, out: cl.Recipe(), "name: this setting is missing"),
+        (lambda runs, out: cl.Recipe(**RECIPE, budget={"itms": 3}), "did you mean 'items'"),
+    ],
+)
+def test_wrong_arguments_are_users_errors(demo, tmp_path, call, said):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(cl.UserError, match=re.escape(said)):
+        call(demo, tmp_path)
+
+
+@pytest.mark.models
+def test_a_folder_that_is_gone_is_a_users_error(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(cl.UserError, match="folder that this process works in is gone"):
+        cl.run("demo")
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_workers_read_nothing_of_the_script_that_starts_them(tmp_path):
+    script = tmp_path / "mine.py"
+    recipe = {**RECIPE, "budget": {"items": 2}}
+    script.write_text(f"import clbench as cl\nprint('began')\nprint(len(cl.run(cl.Recipe(**{recipe}), workers=2)))\n")
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.stdout.split() == ["began", "1"], done.stderr

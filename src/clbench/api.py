@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clbench.core.results import ExamResult
@@ -28,8 +30,7 @@ def run(
         set: Changes `a.b.c=VALUE` of a recipe that is read, as of `clbench run --set`.
         store: Folder of the store; None is `$CLBENCH_STORE`, else `clbench-store`.
         data: Folder of local data sets; None is `$CLBENCH_DATA`.
-        workers: Processes, one thread each, >= 1. More than 1 needs a script whose work stands under
-            `if __name__ == "__main__":`; a notebook is fine.
+        workers: Processes, one thread each, >= 1.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
@@ -45,16 +46,20 @@ def run(
     from clbench.cli.options import machine, progress_bars
     from clbench.core.errors import SpecError
     from clbench.core.extras import need_models
+    from clbench.core.system_errors import as_user_errors
     from clbench.engine.recipe.recipe import Recipe, load_recipe
     from clbench.engine.run import run as run_recipe
     from clbench.store.store import Store
 
     need_models("a run")
-    if isinstance(recipe, Recipe) and set:
+    _check("recipe", recipe, (Recipe, str, PathLike), "a Recipe, the name of one, or the path of a file")
+    changes = _texts("set", set, "changes such as 'learner.lr=1e-4'")
+    if isinstance(recipe, Recipe) and changes:
         raise SpecError("a Recipe is changed where it is made", where="set", mend="write the values into the Recipe")
-    found = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, [set] if isinstance(set, str) else set)
-    how = machine(_path(store), _path(data), workers, device)
-    with progress_bars():
+    with as_user_errors(), progress_bars():
+        found = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, changes)
+        _check("workers", workers, (int,), "a number of processes, 1 or more")
+        how = machine(_path("store", store), _path("data", data), workers, device)
         return run_recipe(found, Store(how.store), how)
 
 
@@ -62,10 +67,16 @@ def load(*folders: Path | str) -> Runs:
     """Read finished runs: result folders, folders that hold some, or a store.
 
     Raises:
-        DataError: There is none, or a file is missing or broken; raised when the runs are first looked at.
+        SpecError: No folder is named, or one of them is not a path.
+        DataError: There are no runs, or a file is missing or broken; raised when the runs are first looked at.
     """
+    from clbench.core.errors import SpecError
     from clbench.report.results import Runs
 
+    if not folders:
+        raise SpecError("no folder is named", where="folders", mend='name some: cl.load("results/demo")')
+    for folder in folders:
+        _check("folders", folder, (str, PathLike), "a path; folders stand one after the other: cl.load(ONE, TWO)")
     return Runs([Path(folder) for folder in folders])
 
 
@@ -98,22 +109,48 @@ def exam(
     from clbench.core.errors import SpecError
     from clbench.core.extras import need_models
     from clbench.core.spec import ModelSpec
+    from clbench.core.system_errors import as_user_errors
     from clbench.data.exams.exam import open_named
     from clbench.engine.checkpoint_exam import examine
     from clbench.store.store import Store
 
-    if items is not None and items < 1:
-        raise SpecError(f"{items} questions per exam", where="items", mend="take 1 or more, or None for all")
+    if items is not None and (not isinstance(items, Integral) or items < 1):  # pyright: ignore[reportUnnecessaryIsInstance]  # see below
+        raise SpecError(f"{items!r:.60} questions per exam", where="items", mend="take 1 or more, or None for all")
     need_models("an exam")
-    named = [exams] if isinstance(exams, str) else exams
-    how = machine(_path(store), _path(data), 1, device)
-    with progress_bars():
-        return list(examine(ModelSpec(name=str(model)), open_named(named, items, how.data), Store(how.store), how))
+    _check("model", model, (str, PathLike), "the name or the folder of a model")
+    named = _texts("exams", exams, "names of exams or suites, or card files")
+    with as_user_errors(), progress_bars():
+        how = machine(_path("store", store), _path("data", data), 1, device)
+        return list(
+            examine(
+                ModelSpec(name=str(model)),
+                open_named(named, None if items is None else int(items), how.data),
+                Store(how.store),
+                how,
+            )
+        )
 
 
-def _path(given: Path | str | None) -> Path | None:
+def _check(name: str, value: Any, kinds: tuple[type, ...], wanted: str) -> None:
+    """Refuse a value of another type: a user's code has not always seen a type checker."""
     from clbench.core.errors import SpecError
 
-    if given is not None and not isinstance(given, (str, Path)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users' code is not always checked
-        raise SpecError(f"a folder is a path, not {given!r:.60}", mend="give a string or a pathlib.Path")
-    return None if given is None else Path(given)
+    if not isinstance(value, kinds):
+        raise SpecError(f"{value!r:.60} is not what is wanted here", where=name, mend=f"give {wanted}")
+
+
+def _texts(name: str, value: Any, wanted: str) -> list[str]:
+    """Return a text, or several of them, as a list."""
+    found: list[Any] = (
+        [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else [None]
+    )
+    for text in found:
+        _check(name, text if text is not None else value, (str,), wanted)
+    return found
+
+
+def _path(name: str, given: Any) -> Path | None:
+    if given is None:
+        return None
+    _check(name, given, (str, PathLike), "the path of a folder, as a text or a pathlib.Path")
+    return Path(given)

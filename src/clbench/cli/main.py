@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -34,8 +33,8 @@ from clbench.cli import (
 from clbench.cli.options import complain, say, stopped_text
 from clbench.core.errors import UserError
 from clbench.core.events import quiet_libraries
-from clbench.core.extras import explained
 from clbench.core.process import staying
+from clbench.core.system_errors import as_user_error
 
 JUDGES = ("gate", "watch")
 STOPPED, CUT_OFF = 130, 141  # by Ctrl-C; by a reader that closes the pipe, such as `| head`
@@ -110,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        known = _as_user_error(error)
+        known = as_user_error(error)
         if known is not None:
             return _refused(known, mend)
         # typer raises the usage errors of its own click, installed or vendored: recognised by their names.
@@ -123,27 +122,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refused(error: UserError, code: int) -> int:
     complain(str(error))
     return code
-
-
-def _as_user_error(error: Exception) -> UserError | None:
-    """Return an error that the user can mend as such: a missing extra, a path, the disk; None for any other."""
-    if isinstance(error, ImportError):
-        return explained(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        mend = "free some space, or write elsewhere; finished work is kept, and the same command resumes"
-        return UserError("the disk is full", where=_path_of(error), mend=mend)
-    if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        mend = "raise the limit of your account or batch job, or write elsewhere"
-        return UserError("a file would be larger than the system allows (ulimit -f)", where=_path_of(error), mend=mend)
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        mend = "check that the path is right, that it can be read or written, and that the disk is not full"
-        return UserError(error.strerror[:1].lower() + error.strerror[1:], where=_path_of(error), mend=mend)
-    return None
-
-
-def _path_of(error: OSError) -> str:
-    found = error.filename
-    return os.fsdecode(found) if isinstance(found, (str, bytes)) else "" if found is None else str(found)
 
 
 def _usage(error: Exception) -> int:

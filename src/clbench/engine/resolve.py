@@ -59,16 +59,7 @@ def validated(model: type[BaseModel], value: Mapping[str, Any], where: str) -> A
     try:
         found = model.model_validate(dict(value))
     except ValidationError as error:
-        lines: list[str] = []
-        for item in error.errors(include_url=False):
-            path = ".".join([where, *(str(part) for part in item["loc"])]) if where else ".".join(map(str, item["loc"]))
-            if item["type"] == "extra_forbidden":
-                lines.append(
-                    f"{path}: no such setting; {did_you_mean(str(item['loc'][-1]), _fields(model, item['loc']))}"
-                )
-            else:
-                lines.append(f"{path}: {item['msg']} (got {str(item['input'])[:60]!r})")
-        raise SpecError("\n  ".join(lines), mend="correct the spec, or the --set that changed it") from error
+        raise wrong_fields(model, error, where) from error
     if (turned := turned_into_number(value, found.model_dump(), where)) is not None:
         path, given = turned
         mend = "write it as YAML 1.2 does, without quotes: 1000, not 1_000; true and false stand for switches alone"
@@ -76,6 +67,21 @@ def validated(model: type[BaseModel], value: Mapping[str, Any], where: str) -> A
     if (endless := _not_finite(found.model_dump(), where)) is not None:
         raise SpecError("a setting is a finite number", where=endless, mend="a large number may do what was meant")
     return found
+
+
+def wrong_fields(model: type[BaseModel], error: ValidationError, where: str) -> SpecError:
+    """Return the error that tells every wrong field in a line of its own, with the nearest known one."""
+    lines: list[str] = []
+    for item in error.errors(include_url=False):
+        path = ".".join([*([where] if where else []), *(str(part) for part in item["loc"])])
+        if item["type"] == "extra_forbidden":
+            near = did_you_mean(str(item["loc"][-1]), _fields(model, item["loc"]))
+            lines.append(f"{path}: no such setting; {near}")
+        elif item["type"] == "missing":
+            lines.append(f"{path}: this setting is missing")
+        else:
+            lines.append(f"{path}: {item['msg']} (got {str(item['input'])[:60]!r})")
+    return SpecError("\n  ".join(lines), mend="correct the spec, or the --set that changed it")
 
 
 def _not_finite(value: Any, path: str) -> str | None:

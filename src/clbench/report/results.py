@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.extras import need
+from clbench.core.system_errors import as_user_errors
 from clbench.report.decide.compare import Comparison, compare
 from clbench.report.decide.compare_text import comparison_text
 from clbench.report.page.html import write_report
@@ -48,8 +49,8 @@ class Runs(Sequence[RunRecord]):
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        """Stand for the results in these folders; they are read when they are first asked for."""
-        self.folders = tuple(folders)
+        """Stand for the results in these folders, a list of paths; they are read when they are first asked for."""
+        self.folders = tuple(Path(folder) for folder in folders)
 
     @cached_property
     def records(self) -> tuple[RunRecord, ...]:
@@ -128,10 +129,11 @@ class Runs(Sequence[RunRecord]):
             SpecError: There are no runs, or no such language.
         """
         if lang not in TRANSLATIONS:
-            raise SpecError(f"there is no report in {lang!r}", where="lang", mend=did_you_mean(lang, TRANSLATIONS))
+            raise SpecError(f"there is no report in {lang!r}", where="lang", mend=did_you_mean(str(lang), TRANSLATIONS))
         if not self.records:
             raise SpecError("there are no runs to report", mend="load some: cl.load(FOLDER)")
-        return write_report(self.records, Path(path), "clbench", lang)
+        with as_user_errors():
+            return write_report(self.records, Path(path), "clbench", lang)
 
     def __repr__(self) -> str:
         """Return the table of methods as text."""
@@ -151,4 +153,4 @@ class Runs(Sequence[RunRecord]):
             if group.label == label:
                 return group
         labels = [group.label for group in self.groups]
-        raise SpecError(f"there is no method {label!r} among these runs", mend=did_you_mean(label, labels))
+        raise SpecError(f"there is no method {label!r:.80} among these runs", mend=did_you_mean(str(label), labels))

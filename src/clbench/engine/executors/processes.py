@@ -10,6 +10,7 @@ import importlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -19,8 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from graphlib import TopologicalSorter
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 from clbench.core import events, plugins
@@ -132,10 +135,29 @@ def _make_here(units: Sequence[Unit], workplace: Workplace) -> dict[str, UserErr
     return failed
 
 
+class _OwnMain(ForkServerProcess):
+    """A worker that never imports the caller's script, so that a script needs no `if __name__ == "__main__":`."""
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802  # the name that multiprocessing calls
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return ForkServerProcess._Popen(process_obj)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # not in the stubs
+        finally:
+            sys.modules["__main__"] = script
+
+
+class _Workers(ForkServerContext):
+    """Workers that are forked from a server, with a main module of their own."""
+
+    Process = _OwnMain  # pyright: ignore[reportIncompatibleVariableOverride, reportAssignmentType]  # a subclass of it
+
+
 @contextmanager
 def _pool(workers: int) -> Generator[tuple[ProcessPoolExecutor, _Heard]]:
     """Open workers; however one of them ends, it is told."""
-    context = multiprocessing.get_context("forkserver")
+    context = _Workers()
     context.set_forkserver_preload(PRELOAD)
     heard = _Heard(context.SimpleQueue())
     others = set(multiprocessing.active_children())

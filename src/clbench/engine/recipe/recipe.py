@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
 
 from clbench.core.errors import DataError, SpecError, did_you_mean
 from clbench.core.events import notice
@@ -17,7 +17,7 @@ from clbench.core.value import Value
 from clbench.data.tasks.card_file import read_text
 from clbench.data.tasks.card_folder import card_here, find_recipe, sort_of
 from clbench.engine.recipe.changes import apply_change
-from clbench.engine.resolve import open_learner, resolve, validated
+from clbench.engine.resolve import open_learner, resolve, validated, wrong_fields
 
 MOST_RUNS = 10_000
 IN_A_RUN = "`clbench init my-run` writes a recipe: name it there under "
@@ -63,6 +63,15 @@ class Recipe(Value):
             SpecError: A name or a value in it is wrong.
         """
         return _expand(self, _chosen(self))
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _told(cls, values: Any, handler: ModelWrapValidatorHandler[Recipe]) -> Recipe:
+        # Made in Python or read from a file, what is wrong is told in the same words.
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise wrong_fields(cls, error, "") from error
 
     @field_validator("model", mode="before")
     @classmethod

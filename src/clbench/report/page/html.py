@@ -12,6 +12,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from clbench.core.errors import SpecError
 from clbench.core.spec import HEADLINE
 from clbench.metrics import all_metrics
 from clbench.report.decide.compare import Comparison
@@ -201,8 +202,15 @@ def _definitions(groups: Sequence[Group]) -> list[tuple[str, str]]:
 
 
 def page_at(out: Path, name: str) -> Path:
-    """Make the folder of a page and return the page's path: `out` if that ends in .html, else `name` inside of it."""
+    """Make the folder of a page and return the page's path: `out` if that ends in .html, else `name` inside of it.
+
+    Raises:
+        SpecError: The folder is a file.
+    """
     page = out if out.suffix.lower() in (".html", ".htm") else out / name
+    if page.parent.is_file():
+        mend = "name a folder, or a file that ends in .html"
+        raise SpecError(f"{page.parent} is a file, so no page can lie in it", where="out", mend=mend)
     page.parent.mkdir(parents=True, exist_ok=True)
     return page
 

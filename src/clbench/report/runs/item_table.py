@@ -107,12 +107,16 @@ def _read(path: Path, run: str | None) -> dict[str, list[Any]]:
     import pyarrow.parquet as pq
 
     try:
+        if pq.read_schema(path).names != list(COLUMNS):
+            raise ValueError(f"{FILE} has other columns than {', '.join(COLUMNS)}")
         file = pq.ParquetFile(path, read_dictionary=list(TEXTS), page_checksum_verification=True)
         _check_size(file)
         groups = range(file.num_row_groups) if run is None else _groups_of(file, run)
         table = file.read_row_groups(list(groups), columns=["run"] if run is None else list(COLUMNS))
         found = {name: _values(name, table.column(name)) for name in table.column_names}
-    except pa.ArrowException as error:
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:  # a checksum that fails is an OSError
         raise ValueError(f"{FILE} is damaged: {(str(error).splitlines() or [''])[0][:200]}") from None
     if run is None or all(name == run for name in found["run"]):
         return found
@@ -121,13 +125,13 @@ def _read(path: Path, run: str | None) -> dict[str, list[Any]]:
 
 
 def _check_size(file: Any) -> None:
-    """Refuse a table of other columns, or one that unpacks to more than anybody measured."""
+    """Refuse a table whose columns have other types, or one that unpacks to more than anybody measured."""
     import pyarrow as pa
 
     text = pa.dictionary(pa.int32(), pa.string())
     due = {name: text if name in TEXTS else pa.type_for_alias(NUMBERS[name]) for name in COLUMNS}
     if [(f.name, f.type) for f in file.schema_arrow] != list(due.items()):
-        raise ValueError(f"{FILE} has other columns than {', '.join(COLUMNS)}")
+        raise ValueError(f"{FILE} has columns of other types than clbench writes")
     known = file.metadata
     size = sum(known.row_group(i).total_byte_size for i in range(known.num_row_groups))
     if known.num_rows > MOST_ROWS or size > MOST_BYTES:

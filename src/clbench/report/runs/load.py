@@ -20,7 +20,7 @@ from clbench.core.spec import RunSpec
 from clbench.core.stream_summary import StreamSummary
 from clbench.metrics import all_metrics, compute
 from clbench.report.runs.bootstrap import MatrixSamples, figure_samples, matrix_samples, samples_of
-from clbench.report.runs.result_file import AGAIN, find_results, name_of, read_parts, read_provenance
+from clbench.report.runs.result_file import broken_result, find_results, name_of, read_parts, read_provenance
 from clbench.stats.bootstrap import Interval, Samples, interval
 
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError, ArithmeticError, OSError)
@@ -197,12 +197,8 @@ def _load(place: Path) -> RunRecord:
             example_items=ExampleItems.model_validate(parts["examples"]),
             recorded=tuple(recorded),
         )
-    except FileNotFoundError as error:
-        missing = Path(str(error.filename)).name
-        raise DataError(f"{missing} is missing", where=str(place), mend=AGAIN) from None
     except BROKEN as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"the result is broken: {first}", where=str(place), mend=AGAIN) from None
+        raise broken_result(place, error) from None
 
 
 def cost_figures(costs: Costs) -> dict[str, float]:

@@ -12,7 +12,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from clbench.core.errors import DataError
+from pydantic import ValidationError
+
+from clbench.core.errors import DataError, said_of
 from clbench.core.item_scores import ItemScores
 from clbench.core.keys import digest
 from clbench.data.tasks.card_file import read_text
@@ -31,8 +33,17 @@ FILES = (
 PARTS = ("spec", "stream", "matrix", "scores", "costs", "provenance", "exams", "items", "examples")  # of `<run>.json`
 OLDER = {"costs.json": "meters.json"}  # older name of a file
 LARGEST = 200_000_000  # bytes of one file of a result
+MODELS = {  # the parts of a result, by the class that reads them
+    "RunSpec": "spec",
+    "StreamSummary": "stream",
+    "Costs": "costs",
+    "ItemScores": "items",
+    "ExamScores": "items",
+    "ExampleItems": "examples",
+}
 HEAD = 4096  # bytes in which a record names its first part
 AGAIN = "run the same spec again"
+RECORD_AGAIN = f"take `<run>.json` and {FILE} from where they come again, or record the runs anew (--record)"
 
 
 def find_results(path: Path) -> list[Path]:
@@ -97,10 +108,33 @@ def read_parts(place: Path) -> dict[str, Any]:
 def _check_file(path: Path, place: Path) -> None:
     seen = path.stat()
     if not stat.S_ISREG(seen.st_mode):  # a pipe or a device has no end
-        raise DataError(f"{path.name} is not a file", where=str(place), mend=AGAIN)
+        raise DataError(f"{path.name} is not a file", where=str(place), mend=_mend(place))
     if seen.st_size > LARGEST:
         what = f"{path.name} has {seen.st_size:,} bytes; more than {LARGEST:,} are not read"
         raise DataError(what, where=str(place))
+
+
+def _mend(place: Path) -> str:
+    return AGAIN if place.is_dir() else RECORD_AGAIN
+
+
+def broken_result(place: Path, error: Exception) -> DataError:
+    """Return the error that tells what is missing or damaged in a result, by what reading it raised."""
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{Path(str(error.filename)).name} is missing", where=str(place), mend=_mend(place))
+    return DataError(f"the result is broken: {_fault(error)}", where=str(place), mend=_mend(place))
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        return f"{MODELS.get(error.title, error.title)}: {field + ': ' if field else ''}{first['msg']}"
+    if isinstance(error, KeyError):
+        return f"there is no {error.args[0]!r} in one of its parts"
+    if isinstance(error, (TypeError, AttributeError, LookupError)):  # a text where a list is due, and the like
+        return f"a part does not have the form that clbench writes ({said_of(error)})"
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _of_folder(place: Path) -> dict[str, Any]:
@@ -120,7 +154,10 @@ def _of_file(place: Path) -> dict[str, Any]:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} is not JSON in UTF-8: {str(error).partition(' (decode')[0]}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -148,10 +185,10 @@ def read_provenance(value: Any) -> dict[str, Any]:
         ValueError: Names the first part that has not.
     """
     if not isinstance(value, dict):
-        raise ValueError("provenance.json is not a mapping")
+        raise ValueError("provenance: this is not a mapping")
     wrong = [part for part, kind in TYPES.items() if part in value and not isinstance(value[part], kind)]
     lists = [] if wrong else ["gpus", "arguments"]
     wrong += [part for part in lists if not all(isinstance(v, str) for v in value.get(part, []))]
     if wrong:
-        raise ValueError(f"provenance.json: {wrong[0]} is not what clbench writes")
+        raise ValueError(f"provenance: {wrong[0]} is not what clbench writes")
     return value
