@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clbench.training.plugin import plugin
     from clbench.training.settings import Training
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _PLACES = {
     "clbench.api": ("exam", "load", "run"),

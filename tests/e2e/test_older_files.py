@@ -10,14 +10,17 @@ import pytest
 from clbench.cli.main import main
 from clbench.core.baseline import read_baseline
 from clbench.core.counts import read_counts, write_counts
-from clbench.core.errors import DataError
+from clbench.core.errors import DataError, SpecError
 from clbench.core.events import notice_listener
 from clbench.core.keys import canonical
+from clbench.core.older_names import new_word
 from clbench.core.types import Decode
 from clbench.data.streams.card import load_stream_card
 from clbench.data.tasks.card import CARDS, load_task_card
 from clbench.learners._shared.prompts_shown import Taught
 from clbench.report.runs.load import read_runs
+from clbench.training.method import Method
+from clbench.training.new_method import new_method
 from tests.builders.places import FIXTURES, RESULTS
 
 OLDER = FIXTURES / "older"
@@ -72,6 +75,39 @@ def test_an_older_stream_card_is_read_and_told_of(older, newer, tmp_path, heard)
     assert f"`reveals: {older}` is now `task_ids: {newer}`" in told
     load_stream_card(str(card))
     assert heard == [told], "it is told once"
+
+
+def test_an_older_field_left_empty_is_told_of_as_it_stands(tmp_path, heard):
+    card = tmp_path / "empty.yaml"
+    card.write_text("name: empty\ntasks: [world_facts_en]\nreveals:\n")
+    with pytest.raises(DataError):
+        load_stream_card(str(card))
+    assert "`reveals:` is now `task_ids:`" in heard[0]
+
+
+def test_an_older_hook_is_refused_wherever_it_is_set():
+    class Mine(Method):
+        def __init__(self, config):
+            self.speed = 3  # a value of the method's own
+            self.penalise = lambda net, out, batch: out.loss
+
+    with pytest.raises(SpecError, match="Mine defines penalise, a hook that is called loss now"):
+        new_method(Mine, None)
+    Mine.__init__ = lambda self, config: vars(self).update(speed=3)
+    assert new_method(Mine, None).speed == 3
+
+
+@pytest.mark.parametrize(
+    ("function", "word", "said"),
+    [
+        ("plugin", "settle", "leave settle= out: first_lesson_as= says it all"),
+        ("LearnerPlugin.__init__", "settle", "write adopt_first_lesson= instead of settle="),
+        ("plugin", "needs_task", "write needs_task_ids= instead of needs_task="),
+        ("plugin", "nothing_known", ""),
+    ],
+)
+def test_older_keywords_name_what_to_write(function, word, said):
+    assert new_word(TypeError(f"{function}() got an unexpected keyword argument '{word}'")) == said
 
 
 def test_both_words_at_once_are_refused(tmp_path):

@@ -225,6 +225,7 @@ def test_a_new_version_of_a_part_is_another_result(monkeypatch):
 REFUSED = {
     "no name": ([{"memory": 3}], "needs a name"),
     "unknown learner": ([{"name": "repaly"}], "replay"),
+    "a file": ([{"name": "my_file.py:Mine"}], "is a file, and only learners"),
     "unknown setting": ([{"name": "replay", "memroy": 3}], "memory"),
     "value out of range": ([{"name": "sft"}, {"name": "replay", "share": 2.0}], "learner.parts[1].share"),
     "a training setting": ([{"name": "replay", "lr": 1e-3}], "beside `parts`"),

@@ -194,6 +194,11 @@ def _open(part: Part, where: str) -> tuple[LearnerPlugin[Any], Any]:
     if not isinstance(part.get("name"), str):
         raise SpecError("a part needs a name", where=where, mend="parts: [{name: replay, ...}, {name: lora, ...}]")
     name = part["name"]
+    if plugins.OWN.fullmatch(name) is not None:
+        what = f"{name!r} is a file, and only learners that come with clbench or are installed can be parts"
+        raise SpecError(
+            what, where=f"{where}.name", mend="name a module: mypackage.my_method (docs/tutorial-method.md)"
+        )
     found = plugins.load("learner", name, "PLUGIN", where=f"{where}.name")
     if not isinstance(found, LearnerPlugin):
         raise SpecError(f"{name!r} declares no LearnerPlugin", where=where, mend="see CONTRIBUTING.md")
@@ -266,7 +271,8 @@ def method_of(config: Config) -> Combined:
     for i, part in enumerate(config.parts):
         found, own = _open(part, f"learner.parts[{i}]")
         assert found.method is not None, "refused by _open"
-        methods.append(new_method(found.method, found.config.model_validate({**own.model_dump(), **training})))
+        whole = _validated(found, {**own.model_dump(), **training}, f"learner, for parts[{i}]")
+        methods.append(new_method(found.method, whole))
     return Combined(methods)
 
 

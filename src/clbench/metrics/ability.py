@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from clbench.core.matrix import Matrix
 from clbench.core.protocols import MetricPlugin
 from clbench.core.types import ExamKind
@@ -45,38 +47,9 @@ def ability_deltas(matrix: Matrix) -> dict[str, float]:
     return {matrix.exams[m]: at(matrix, matrix.num_lessons, m) - at(matrix, 0, m) for m in columns}
 
 
+_figure = partial(MetricPlugin, needs="matrix", better="high", low=-1, high=1, unit="score", group="performance")
 PLUGINS = (
-    MetricPlugin(
-        name="general_ability_delta",
-        symbol="GAD",
-        compute=general_ability_delta,
-        needs="matrix",
-        better="high",
-        low=-1,
-        high=1,
-        unit="score",
-        group="performance",
-    ),
-    MetricPlugin(
-        name="instruction_delta",
-        symbol="IFD",
-        compute=instruction_delta,
-        needs="matrix",
-        better="high",
-        low=-1,
-        high=1,
-        unit="score",
-        group="performance",
-    ),
-    MetricPlugin(
-        name="long_context_delta",
-        symbol="LCD",
-        compute=long_context_delta,
-        needs="matrix",
-        better="high",
-        low=-1,
-        high=1,
-        unit="score",
-        group="performance",
-    ),
+    _figure(name="general_ability_delta", symbol="GAD", compute=general_ability_delta),
+    _figure(name="instruction_delta", symbol="IFD", compute=instruction_delta),
+    _figure(name="long_context_delta", symbol="LCD", compute=long_context_delta),
 )

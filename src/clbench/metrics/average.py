@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from clbench.core.matrix import Matrix
 from clbench.core.protocols import MetricPlugin
@@ -82,82 +83,15 @@ def learning_accuracy(matrix: Matrix) -> float:
     return mean([at(matrix, taught, i) for i, taught in own(matrix)])
 
 
+_figure = partial(MetricPlugin, needs="matrix", better="high", low=0, high=1, unit="score", group="performance")
 PLUGINS = (
-    MetricPlugin(
-        name="average_performance",
-        symbol="AP",
-        compute=average_performance,
-        needs="matrix",
-        better="high",
-        low=0,
-        high=1,
-        unit="score",
-        group="performance",
+    _figure(name="average_performance", symbol="AP", compute=average_performance),
+    _figure(name="average_performance_pooled", symbol="AP_pooled", compute=average_performance_pooled),
+    _figure(
+        name="average_performance_centred", symbol="AP_centred", compute=average_performance_centred, low=-math.inf
     ),
-    MetricPlugin(
-        name="average_performance_pooled",
-        symbol="AP_pooled",
-        compute=average_performance_pooled,
-        needs="matrix",
-        better="high",
-        low=0,
-        high=1,
-        unit="score",
-        group="performance",
-    ),
-    MetricPlugin(
-        name="average_performance_centred",
-        symbol="AP_centred",
-        compute=average_performance_centred,
-        needs="matrix",
-        better="high",
-        low=-math.inf,
-        high=1,
-        unit="score",
-        group="performance",
-    ),
-    MetricPlugin(
-        name="average_incremental",
-        symbol="AIA",
-        compute=average_incremental,
-        needs="matrix",
-        better="high",
-        low=0,
-        high=1,
-        unit="score",
-        group="performance",
-    ),
-    MetricPlugin(
-        name="area_under_learning_curve",
-        symbol="AULC",
-        compute=area_under_learning_curve,
-        needs="matrix",
-        better="high",
-        low=0,
-        high=1,
-        unit="score",
-        group="performance",
-    ),
-    MetricPlugin(
-        name="average_all_cells",
-        symbol="A",
-        compute=average_all_cells,
-        needs="matrix",
-        better="high",
-        low=0,
-        high=1,
-        unit="score",
-        group="performance",
-    ),
-    MetricPlugin(
-        name="learning_accuracy",
-        symbol="LA",
-        compute=learning_accuracy,
-        needs="matrix",
-        better="high",
-        low=0,
-        high=1,
-        unit="score",
-        group="performance",
-    ),
+    _figure(name="average_incremental", symbol="AIA", compute=average_incremental),
+    _figure(name="area_under_learning_curve", symbol="AULC", compute=area_under_learning_curve),
+    _figure(name="average_all_cells", symbol="A", compute=average_all_cells),
+    _figure(name="learning_accuracy", symbol="LA", compute=learning_accuracy),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from clbench.core.protocols import MetricPlugin
 from clbench.core.results import Costs
@@ -63,60 +64,11 @@ def money(costs: Costs) -> float:
     return hours * costs.prices.get("machine_hour", 0.0) + power + labels
 
 
+_figure = partial(MetricPlugin, needs="costs", better="low", low=0, high=math.inf, group="cost")
 PLUGINS = (
-    MetricPlugin(
-        name="examples_used",
-        symbol="examples",
-        compute=examples_used,
-        needs="costs",
-        better="low",
-        low=0,
-        high=math.inf,
-        unit="count",
-        group="cost",
-    ),
-    MetricPlugin(
-        name="train_tokens",
-        symbol="tokens",
-        compute=train_tokens,
-        needs="costs",
-        better="low",
-        low=0,
-        high=math.inf,
-        unit="count",
-        group="cost",
-    ),
-    MetricPlugin(
-        name="train_flops",
-        symbol="FLOPs",
-        compute=train_flops,
-        needs="costs",
-        better="low",
-        low=0,
-        high=math.inf,
-        unit="flops",
-        group="cost",
-    ),
-    MetricPlugin(
-        name="joules",
-        symbol="energy",
-        compute=joules,
-        needs="costs",
-        better="low",
-        low=0,
-        high=math.inf,
-        unit="joules",
-        group="cost",
-    ),
-    MetricPlugin(
-        name="money",
-        symbol="money",
-        compute=money,
-        needs="costs",
-        better="low",
-        low=0,
-        high=math.inf,
-        unit="money",
-        group="cost",
-    ),
+    _figure(name="examples_used", symbol="examples", compute=examples_used, unit="count"),
+    _figure(name="train_tokens", symbol="tokens", compute=train_tokens, unit="count"),
+    _figure(name="train_flops", symbol="FLOPs", compute=train_flops, unit="flops"),
+    _figure(name="joules", symbol="energy", compute=joules, unit="joules"),
+    _figure(name="money", symbol="money", compute=money, unit="money"),
 )

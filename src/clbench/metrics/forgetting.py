@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -161,93 +162,16 @@ def _half_life(points: list[tuple[int, float]]) -> float:
     return float(tried[best_fit])
 
 
+_figure = partial(MetricPlugin, needs="matrix", better="low", high=1, unit="score", group="stability")
 PLUGINS = (
-    MetricPlugin(
-        name="forgetting",
-        symbol="FM",
-        compute=forgetting,
-        needs="matrix",
-        better="low",
-        low=-1,
-        high=1,
-        unit="score",
-        group="stability",
+    _figure(name="forgetting", symbol="FM", compute=forgetting, low=-1),
+    _figure(name="forgetting_first_last", symbol="F_fl", compute=forgetting_first_last, low=-1),
+    _figure(name="forgetting_max_any", symbol="F_any", compute=forgetting_max_any, low=0),
+    _figure(name="forgetting_rate", symbol="FR", compute=forgetting_rate, low=-math.inf, high=100, unit="percent"),
+    _figure(name="bwt", symbol="BWT", compute=bwt, better="high", low=-1),
+    _figure(name="bwt_all_pairs", symbol="BWT_all", compute=bwt_all_pairs, better="high", low=-1),
+    _figure(
+        name="worst_retention", symbol="WR", compute=worst_retention, better="high", low=0, high=math.inf, unit="ratio"
     ),
-    MetricPlugin(
-        name="forgetting_first_last",
-        symbol="F_fl",
-        compute=forgetting_first_last,
-        needs="matrix",
-        better="low",
-        low=-1,
-        high=1,
-        unit="score",
-        group="stability",
-    ),
-    MetricPlugin(
-        name="forgetting_max_any",
-        symbol="F_any",
-        compute=forgetting_max_any,
-        needs="matrix",
-        better="low",
-        low=0,
-        high=1,
-        unit="score",
-        group="stability",
-    ),
-    MetricPlugin(
-        name="forgetting_rate",
-        symbol="FR",
-        compute=forgetting_rate,
-        needs="matrix",
-        better="low",
-        low=-math.inf,
-        high=100,
-        unit="percent",
-        group="stability",
-    ),
-    MetricPlugin(
-        name="bwt",
-        symbol="BWT",
-        compute=bwt,
-        needs="matrix",
-        better="high",
-        low=-1,
-        high=1,
-        unit="score",
-        group="stability",
-    ),
-    MetricPlugin(
-        name="bwt_all_pairs",
-        symbol="BWT_all",
-        compute=bwt_all_pairs,
-        needs="matrix",
-        better="high",
-        low=-1,
-        high=1,
-        unit="score",
-        group="stability",
-    ),
-    MetricPlugin(
-        name="worst_retention",
-        symbol="WR",
-        compute=worst_retention,
-        needs="matrix",
-        better="high",
-        low=0,
-        high=math.inf,
-        unit="ratio",
-        group="stability",
-    ),
-    MetricPlugin(
-        name="fluctuation",
-        symbol="FL",
-        compute=fluctuation,
-        needs="matrix",
-        better="low",
-        low=0,
-        high=0.5,
-        unit="score",
-        group="stability",
-    ),
+    _figure(name="fluctuation", symbol="FL", compute=fluctuation, low=0, high=0.5),
 )

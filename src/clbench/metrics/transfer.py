@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from clbench.core.matrix import Matrix
 from clbench.core.protocols import MetricPlugin
@@ -77,75 +78,20 @@ def normalised_ap(matrix: Matrix, frozen: Matrix, joint: Matrix) -> float:
 
 
 INF = math.inf
+_figure = partial(MetricPlugin, needs="reference", better="high", low=-1, high=1, unit="score", group="performance")
 PLUGINS = (
-    MetricPlugin(
-        name="fwt",
-        symbol="FWT",
-        compute=fwt,
-        needs="matrix",
-        better="high",
-        low=-1,
-        high=1,
-        unit="score",
-        group="performance",
-    ),
-    MetricPlugin(
-        name="fwt_random",
-        symbol="FWT_random",
-        compute=fwt_random,
-        needs="matrix",
-        better="high",
-        low=-1,
-        high=1,
-        unit="score",
-        group="performance",
-    ),
-    MetricPlugin(
-        name="intransigence",
-        symbol="I",
-        compute=intransigence,
-        needs="reference",
-        better="low",
-        low=-1,
-        high=1,
-        unit="score",
-        group="performance",
-        references=("joint",),
-    ),
-    MetricPlugin(
-        name="gap_to_joint",
-        symbol="Gap",
-        compute=gap_to_joint,
-        needs="reference",
-        better="low",
-        low=-1,
-        high=1,
-        unit="score",
-        group="performance",
-        references=("joint",),
-    ),
-    MetricPlugin(
-        name="gain_over_frozen",
-        symbol="Gain",
-        compute=gain_over_frozen,
-        needs="reference",
-        better="high",
-        low=-1,
-        high=1,
-        unit="score",
-        group="performance",
-        references=("frozen",),
-    ),
-    MetricPlugin(
+    _figure(name="fwt", symbol="FWT", compute=fwt, needs="matrix"),
+    _figure(name="fwt_random", symbol="FWT_random", compute=fwt_random, needs="matrix"),
+    _figure(name="intransigence", symbol="I", compute=intransigence, better="low", references=("joint",)),
+    _figure(name="gap_to_joint", symbol="Gap", compute=gap_to_joint, better="low", references=("joint",)),
+    _figure(name="gain_over_frozen", symbol="Gain", compute=gain_over_frozen, references=("frozen",)),
+    _figure(
         name="normalised_ap",
         symbol="NAP",
         compute=normalised_ap,
-        needs="reference",
-        better="high",
         low=-INF,
         high=INF,
         unit="ratio",
-        group="performance",
         references=("frozen", "joint"),
     ),
 )

@@ -54,5 +54,5 @@ def size(examples: Iterable[Example]) -> int:
 
 
 def example_bytes(example: Example) -> int:
-    """Bytes that one example adds to a list: its own and a comma (or the closing bracket)."""
+    """Return the bytes that one example adds to a list: its own and a comma (or the closing bracket)."""
     return len(canonical(example).encode()) + 1

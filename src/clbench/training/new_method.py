@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ def new_method(make: Callable[[Any], object], config: Any) -> Method:
         what = f"a {type(found).__name__} comes out, which is not a Method"
         raise LearnerError(what, where="making the method", mend="name a class that extends Method")
     refuse_older_hooks(type(found))
+    _refuse_older_hook(type(found), [name for name, value in vars(found).items() if callable(value)], "learner.name")
     return found
 
 
@@ -54,12 +55,16 @@ def refuse_older_hooks(kind: type[Method], where: str = "learner.name") -> None:
     """
     for owner in kind.__mro__:
         own = () if owner.__module__.startswith("clbench.") else vars(owner)
-        if old := next((name for name in HOOKS if name in own), None):
-            raise SpecError(
-                f"{place_of(owner)} defines {old}, a hook that is called {HOOKS[old]} now",
-                where=where,
-                mend=f"write def {HOOKS[old]} instead of def {old}; a function of your own needs another name",
-            )
+        _refuse_older_hook(owner, own, where)
+
+
+def _refuse_older_hook(owner: type, names: Collection[str], where: str) -> None:
+    if old := next((name for name in HOOKS if name in names), None):
+        raise SpecError(
+            f"{place_of(owner)} defines {old}, a hook that is called {HOOKS[old]} now",
+            where=where,
+            mend=f"write {HOOKS[old]} instead of {old}; a function of your own needs another name",
+        )
 
 
 def _owners(error: BaseException) -> list[object]:

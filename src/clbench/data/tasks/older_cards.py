@@ -29,7 +29,9 @@ def in_words_of_today(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     found = {FIELDS.get(str(name), str(name)): value for name, value in values.items()}
     if "reveals" in values:
         found["task_ids"] = TASK_IDS.get(str(values["reveals"]), values["reveals"])
-    renamed = [f"`{old}: {values[old]}` is now `{new}: {found[new]}`" for old, new in FIELDS.items() if old in values]
+    renamed = [
+        f"`{_line(old, values[old])}` is now `{_line(new, found[new])}`" for old, new in FIELDS.items() if old in values
+    ]
     for part in ("about", "lock"):
         inner = found.get(part)
         if isinstance(inner, Mapping) and "chance" in inner:
@@ -38,6 +40,10 @@ def in_words_of_today(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     if renamed:
         _tell(where, "; ".join(renamed))
     return found
+
+
+def _line(field: str, value: Any) -> str:
+    return f"{field}:" if value is None else f"{field}: {value}"
 
 
 @lru_cache(maxsize=256)
