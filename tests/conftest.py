@@ -74,3 +74,14 @@ def data_root():
         if place and Path(place).is_dir():
             return Path(place)
     pytest.skip("the real data sets are not here: set CLBENCH_DATA")
+
+
+@pytest.fixture
+def heard():
+    """Return the list of notices that come."""
+    from clbench.core.events import notice_listener
+
+    told = []
+    token = notice_listener.set(told.append)
+    yield told
+    notice_listener.reset(token)

@@ -1,4 +1,4 @@
-"""What a Python user calls: the same work as the command line does, with the same store and the same resume."""
+"""What a Python user calls: the same work as the command line, on the same store, resumed in the same way."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(
 
     Args:
         recipe: Name of a recipe that comes with clbench ("demo"), path of a YAML file, or a `Recipe`.
-        set: Changes `a.b.c=VALUE` of a recipe that is read, as of `clbench run --set`.
+        set: Changes `a.b.c=VALUE` of a recipe that is read, as in `clbench run --set`.
         store: Folder of the store; None is `$CLBENCH_STORE`, else `clbench-store`.
         data: Folder of local data sets; None is `$CLBENCH_DATA`.
         workers: Processes, one thread each, >= 1.
@@ -95,9 +95,9 @@ def exam(
         model: A shipped model ("tiny-llama"), a checkpoint folder, or a Hub id.
         exams: Exams, suites, card files or `harness:TASK`.
         items: Most questions per exam; None is all.
-        store: As of `run`.
-        data: As of `run`.
-        device: As of `run`.
+        store: As in `run`.
+        data: As in `run`.
+        device: As in `run`.
 
     Returns:
         One result per exam: answers, grades and the score in [0, 1].
@@ -114,7 +114,7 @@ def exam(
     from clbench.engine.checkpoint_exam import examine
     from clbench.store.store import Store
 
-    if items is not None and (not isinstance(items, Integral) or items < 1):  # pyright: ignore[reportUnnecessaryIsInstance]  # see below
+    if items is not None and (not isinstance(items, Integral) or items < 1):  # pyright: ignore[reportUnnecessaryIsInstance]  # see `_check`
         raise SpecError(f"{items!r:.60} questions per exam", where="items", mend="take 1 or more, or None for all")
     need_models("an exam")
     _check("model", model, (str, PathLike), "the name or the folder of a model")

@@ -11,7 +11,6 @@ from collections import Counter
 import pytest
 import sacrebleu
 
-from clbench.core import events
 from clbench.core.errors import SpecError
 from clbench.core.language import codes, told_by_letters
 from clbench.core.scorers import adapt_to_language, depends_on_language
@@ -27,14 +26,6 @@ TH = "วันนี้เราไปเที่ยวสวนสาธา�
 def grade(spec, said, *targets):
     example = Example(id="e", prompt=(Message(role="user", content="?"),), targets=targets)
     return open_scorer(spec.name).build(spec.settings)(example, Answer(example_id="e", text=said))
-
-
-@pytest.fixture
-def heard():
-    told = []
-    token = events.notice_listener.set(told.append)
-    yield told
-    events.notice_listener.reset(token)
 
 
 @pytest.mark.parametrize(

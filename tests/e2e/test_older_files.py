@@ -11,7 +11,6 @@ from clbench.cli.main import main
 from clbench.core.baseline import read_baseline
 from clbench.core.counts import read_counts, write_counts
 from clbench.core.errors import DataError, SpecError
-from clbench.core.events import notice_listener
 from clbench.core.keys import canonical
 from clbench.core.older_names import new_word
 from clbench.core.types import Decode
@@ -25,14 +24,6 @@ from tests.builders.places import FIXTURES, RESULTS
 
 OLDER = FIXTURES / "older"
 RESULT = OLDER / "demo-frozen-c16c5924"
-
-
-@pytest.fixture
-def heard():
-    told = []
-    token = notice_listener.set(told.append)
-    yield told
-    notice_listener.reset(token)
 
 
 def test_an_older_result_is_read_with_equal_figures():

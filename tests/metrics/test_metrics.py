@@ -1,6 +1,8 @@
+import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 
 from clbench.core.errors import SpecError
@@ -157,6 +159,15 @@ def test_edges_that_once_gave_numbers():
     )
     assert math.isnan(av.average_performance_centred(sure))
     assert fo.retention_half_life(Matrix.of([[0.0, 0.0], [0.8, 0.0], [0.0, 0.8]])) == 0.0
+
+
+def test_declining_does_not_shrink_an_exam_in_the_pooled_average():
+    """Two exams of 10 questions: one right and nine declined, which count 0, and all ten right."""
+    matrix = Matrix.of([[None, None], [0.1, None], [0.1, 1.0]])
+    counts = np.full(matrix.values.shape, 10)
+    counts[-1, 0] = 1
+    matrix = dataclasses.replace(matrix, n=counts, ungraded=10 - counts)
+    assert av.average_performance_pooled(matrix) == pytest.approx(0.55)
 
 
 def test_storage_efficiency_counts_stored_examples_and_nothing_else():

@@ -141,6 +141,19 @@ def test_of_parts_the_one_that_broke_is_named():
     assert error.value.what.startswith("ValueError: first line (line ")
 
 
+class Doubled(Method):
+    def state(self):
+        return {"seen": 1, "own": 2}
+
+    def answer_state(self):
+        return {"seen": 3}
+
+
+def test_a_name_in_both_states_is_refused():
+    with pytest.raises(LessonError, match="'seen' is also a name in answer_state"):
+        Hooks(Doubled()).states()
+
+
 def test_what_a_hook_says_to_the_user_stays_as_it_is():
     with pytest.raises(DataError, match="said already"):
         Hooks(Part()).answer(None, EXAMPLES, Decode())

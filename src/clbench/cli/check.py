@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 def check(
     kind: Annotated[Literal["card", "learner", "scorer", "metric"], typer.Argument(help="What it is.")],
-    name: Annotated[str, typer.Argument(help="Its name; for yours: a path, file.py:Class, or a dotted module.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="Its name; of your own: a card's path, or a learner's file.py:Class or module."),
+    ],
     data: Data = None,
     lock: Annotated[
         bool, typer.Option("--lock", help="For a card: write its lock after a check without failures.")
@@ -53,11 +56,13 @@ def _learner(name: str) -> list[Outcome]:
     from functools import partial
 
     from clbench import testing
-    from clbench.core.plugins import runs_user_file
+    from clbench.core.plugins import find_user_file, tell_trust
     from clbench.engine.executors.processes import in_worker
 
-    if not runs_user_file(name):
+    owned = find_user_file(name, where="NAME")
+    if owned is None:
         return testing.check_learner(name)
+    tell_trust(owned)  # here, since workers give no such notice
     return in_worker(partial(testing.contained_check, name), f"check of {name}")
 
 
@@ -68,5 +73,5 @@ def _task_card(name: str) -> str:
     kind, found = find(name)
     if kind != "tasks":
         what = f"{name!r} is the card of {'an exam' if kind == 'exams' else 'a stream'}; only task cards are checked"
-        raise SpecError(what, where="NAME", mend=f"look at it: clbench show {name}; check the cards of its tasks")
+        raise SpecError(what, where="NAME", mend=f"look at it: clbench show {name}")
     return found

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 LIST = "clbench list exams"
 Names = Annotated[
     list[str] | None,
-    typer.Option("--suite", "--exam", help="Exam, suite, card file or harness:TASK (repeatable) [default: abilities]."),
+    typer.Option("--suite", "--exam", help="Exam, suite, card file or harness:TASK (repeatable) (default: abilities)."),
 ]
 AnswerAfter = Annotated[
     str | None,
-    typer.Option(help="Text that ends reasoning, such as </think>; '' takes all [default: the chat template's]."),
+    typer.Option(help="Text that ends reasoning, such as </think>; '' takes all (default: the chat template's)."),
 ]
 
 

@@ -28,7 +28,7 @@ from clbench.core.scratch import scratch
 REGRESSED = 2
 Exams = Annotated[
     list[str] | None,
-    typer.Option("--exams", "--suite", "--exam", help="Exam, suite, card file or harness:TASK [default: abilities]."),
+    typer.Option("--exams", "--suite", "--exam", help="Exam, suite, card file or harness:TASK (default: abilities)."),
 ]
 
 
@@ -86,7 +86,7 @@ def gate(
     level: Annotated[float, typer.Option(min=1e-6, max=0.5, help="False-alarm rate over all exams.")] = 0.05,
     strict: Annotated[bool, typer.Option("--strict", help="Also fail where items are too few to decide.")] = False,
     repeat: Annotated[int, typer.Option(min=0, help="Ask the baseline's model again so often, to measure noise.")] = 0,
-    unchanged: Annotated[str | None, typer.Option(help="Where that model is now [default: where it was].")] = None,
+    unchanged: Annotated[str | None, typer.Option(help="Where that model is now (default: where it was).")] = None,
     seal: Annotated[str | None, typer.Option(help="Seal that the baseline must have.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write Markdown here.")] = None,

@@ -21,12 +21,12 @@ from clbench.core.plain import plain, plain_json
 if TYPE_CHECKING:
     from clbench.core.spec import Machine, ModelSpec
 
-Data = Annotated[Path | None, typer.Option("--data", help="Folder of local data sets [default: $CLBENCH_DATA].")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of local data sets (default: $CLBENCH_DATA).")]
 Place = Annotated[
-    Path | None, typer.Option("--store", help="Folder of the store [default: $CLBENCH_STORE or clbench-store].")
+    Path | None, typer.Option("--store", help="Folder of the store (default: $CLBENCH_STORE or clbench-store).")
 ]
 Model = Annotated[str, typer.Argument(help="A shipped model, a checkpoint folder, or a Hub id (ID@COMMIT).")]
-MaxTokens = Annotated[int | None, typer.Option(min=8, help="Longest input in tokens [default: the model's own].")]
+MaxTokens = Annotated[int | None, typer.Option(min=8, help="Longest input in tokens (default: the model's own).")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 KEPT = ("units", "exams")  # work whose finished parts are in the store

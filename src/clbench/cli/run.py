@@ -24,7 +24,7 @@ def run(
     set_: Change = None,
     data: Data = None,
     store: Place = None,
-    workers: Annotated[int | None, typer.Option(help="Processes, one thread each [default: cores].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, one thread each (default: cores).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder of the report, or a file that ends in .html.")] = Path(
         "clbench-report"

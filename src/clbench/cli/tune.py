@@ -17,11 +17,11 @@ def tune(
     set_: Change = None,
     data: Data = None,
     store: Place = None,
-    workers: Annotated[int | None, typer.Option(help="Processes, one thread each [default: cores].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, one thread each (default: cores).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     limit: Limit = None,
     out: Annotated[
-        Path | None, typer.Option(help="File for the chosen settings [default: tuned.yaml beside the recipe].")
+        Path | None, typer.Option(help="File for the chosen settings (default: tuned.yaml beside the recipe).")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     as_json: Json = False,

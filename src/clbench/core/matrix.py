@@ -43,9 +43,9 @@ class Matrix:
     """Scores R of shape (T+1, E); row 0 is the untouched model, NaN is "not due" or "not measured".
 
     Attributes:
-        values: float64 (T+1, E), score over graded answers (their mean, or the scorer's own rule), in [0, 1] or NaN.
+        values: float64 (T+1, E), score over graded and declined answers (mean or the scorer's rule), in [0, 1] or NaN.
         n: int64 (T+1, E), graded answers in each cell.
-        ungraded: int64 (T+1, E), answers that could not be graded, and missing ones, which count 0.
+        ungraded: int64 (T+1, E), answers that could not be graded, and declined ones, which count 0.
         columns: The description of each column, tasks of the stream first.
     """
 

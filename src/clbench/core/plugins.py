@@ -202,7 +202,7 @@ def load_user_file(owned: UserFile, where: str = "") -> object:
     Raises:
         SpecError: The file does not import, or does not declare the name.
     """
-    _tell_trust(owned)
+    tell_trust(owned)
     a_file_is_run(owned.path.as_posix())
     module = sys.modules.get(_module_name(owned)) or _run(owned, where)
     declared = {name: value for name, value in vars(module).items() if not name.startswith("_")}
@@ -214,7 +214,7 @@ def load_user_file(owned: UserFile, where: str = "") -> object:
     return declared[owned.attribute]
 
 
-def _tell_trust(owned: UserFile) -> None:
+def tell_trust(owned: UserFile) -> None:
     """Give a notice, once for each content of a file, that it runs with the user's rights; not in workers."""
     if multiprocessing.parent_process() is None and first_time("trusted", owned.pin):
         notice(

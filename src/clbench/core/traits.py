@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 Family = Literal["bounds", "replay", "regularisation", "isolation", "light fine-tuning", "hybrid", "in-context"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 Stores = Literal["none", "derived", "may_quote", "examples"]
-LEVELS: tuple[Stores, ...] = get_args(Stores)  # from the least to the most telling
+LEVELS: tuple[Stores, ...] = get_args(Stores)  # from the least to the most revealing
 Trains = Literal["all", "part", "none"]
 TRAINS: tuple[Trains, ...] = get_args(Trains)
 ModelFamily = Literal["causal", "encoder"]
@@ -21,14 +21,14 @@ class Traits:
     """What kind of method a learner is, with its settings; None and "" where it does not say.
 
     Attributes:
-        family: Its family in the field's terms. "bounds" are not methods for a stream, but what methods lie between;
+        family: Its family in the field's terms. "bounds" are reference points that methods lie between: frozen, joint;
             "isolation" gives each lesson parameters of its own; "light fine-tuning" trains few parameters, or few
             directions; "hybrid" is put together from others.
         stores: What it keeps of users' data beside the weights that it has trained: "none"; "derived", numbers made of
             examples (Fisher matrices, mean states); "may_quote", text that can repeat them word for word; "examples",
             as they are, or it needs all of them at one time.
         needs_task_ids: It must be told which task a lesson and a question belong to.
-        uses_task_ids: It answers otherwise where it is told the task of a question.
+        uses_task_ids: It answers differently where it is told the task of a question.
         model_families: Kinds of models on which it is defined.
         trains: Which weights it trains: "all" those of the base model; "part", some of them or few directions, or
             parameters that it adds; "none".

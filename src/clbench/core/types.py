@@ -1,4 +1,4 @@
-"""The nouns: immutable values that every room shares. No torch, no files, no behaviour."""
+"""The core data types: immutable values that every package of clbench shares. No torch, no files, no behaviour."""
 
 from __future__ import annotations
 
@@ -319,8 +319,8 @@ class Grade(Value):
     """The grade of one answer.
 
     Attributes:
-        score: In [0, 1]; None: no answer to the question could be graded, and it counts as ungraded.
-        declined: No answer was given: it counts 0, since abstaining must not be free, and as ungraded too.
+        score: In [0, 1]; None if the answer could not be graded: it is left out of the mean, and counted as ungraded.
+        declined: No answer was given: the score is 0, since abstaining must not be free; it counts as ungraded too.
         parts: Sub-scores, one per rubric or component of a scorer, or the counts behind a corpus-level score.
         note: The reason, in words.
     """

@@ -22,7 +22,7 @@ def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Cost
     Stages that several runs share count in each of them: a method's cost does not depend on what ran before it.
     """
     store = trajectory.store
-    lessons = [trajectory.state_record(k) for k in range(1, len(trajectory.lessons) + 1)]
+    lessons = [trajectory.reach(k) for k in range(1, len(trajectory.lessons) + 1)]
     counts = [known["counts"] for known in lessons]
     costs = _costs(trajectory, store)
     seconds = [known["wall_s"] for known in costs]
@@ -64,7 +64,7 @@ def _costs(trajectory: Trajectory, store: Store) -> list[dict[str, float]]:
     """Return the meters of each lesson; a shared first lesson counts with the pass that settles on it."""
     costs: list[dict[str, float]] = []
     for index in range(1, len(trajectory.lessons) + 1):
-        trajectory.state_record(index)
+        trajectory.reach(index)
         stage = store.stage("effective", trajectory.keys[index])
         assert stage is not None, "every state of a finished run is remembered"
         cost = dict(stage["why"]["cost"])

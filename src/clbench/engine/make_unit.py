@@ -17,7 +17,7 @@ from clbench.store.store import Store
 
 
 class Workplace:
-    """What one process keeps between units: inputs that have been read, and the learner that was last awake.
+    """What one process keeps between units: inputs that have been read, and the learner that was loaded last.
 
     A unit that goes on from the unit before it need not load a state.
     """
@@ -41,10 +41,10 @@ class Workplace:
 
 
 def make_unit(unit: Unit, workplace: Workplace) -> None:
-    """Make what is missing of a unit; what the store holds is left as it is.
+    """Make the part of a unit that is missing; what the store holds is left untouched.
 
     Raises:
-        LearnerError: The learner would end the process; or it is of a user's own file, and something breaks.
+        LearnerError: The learner would end the process; or it comes from a user's file, and raises an exception.
     """
     try:
         with staying():
@@ -69,7 +69,7 @@ def make_unit(unit: Unit, workplace: Workplace) -> None:
 
 def _learn_and_ask(unit: Unit, workplace: Workplace) -> None:
     trajectory = workplace.trajectory(unit.spec)
-    trajectory.state_record(unit.lesson)  # learns what has not been learnt
+    trajectory.reach(unit.lesson)
     for number, exam in enumerate(unit.exams):
         report_progress(Progress(f"asking {exam.name}", number, len(unit.exams)))
         ask(trajectory, unit.lesson, exam, workplace.store)

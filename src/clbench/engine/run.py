@@ -1,4 +1,4 @@
-"""The control path, from the command line and from Python alike: `run` is the architecture."""
+"""The control path, shared by the command line and Python. Read `run` first: it shows how the parts fit together."""
 
 from __future__ import annotations
 
@@ -32,11 +32,18 @@ from clbench.report.results import Runs
 from clbench.store.origin import origin
 from clbench.store.store import Store
 
-OF_STAGES = ("made", "stages", "model", "git", "packages", "learner")  # parts of a provenance that follow from stages
+OF_STAGES = (
+    "made",
+    "stages",
+    "model",
+    "git",
+    "packages",
+    "learner",
+)  # fields of a provenance that stages alone determine
 
 
 def run(recipe: Recipe, store: Store, machine: Machine) -> Runs:
-    """Make every run of a recipe, and record what came out; what the store already holds is taken from there.
+    """Make every run of a recipe, and record what came out; work that is in the store already is reused.
 
     Returns:
         The results, in the order of the recipe's runs.
@@ -47,7 +54,8 @@ def run(recipe: Recipe, store: Store, machine: Machine) -> Runs:
     inputs = Inputs(machine.data)  # cards -> tasks, streams and exams, each read once
     runs = [open_run(spec, inputs, store, machine) for spec in recipe.specs()]  # what cannot work is refused here
     units = plan(runs)  # states to learn and exams to ask, each once over all runs
-    failed = execute([unit for unit in units if not is_made(unit, store, machine)], machine, inputs)  # make_unit
+    missing = [unit for unit in units if not is_made(unit, store, machine)]
+    failed = execute(missing, machine, inputs)  # each by `make_unit`: learn what is not learnt yet, then ask its exams
     results = Runs([record(each, store, machine) for each in runs if failed.keys().isdisjoint(each.trajectory.keys)])
     _tell_foreign(results)
     if failed:
@@ -64,11 +72,12 @@ def record(run: Run, store: Store, machine: Machine) -> Path:
     """
     matrix, results = Matrix.blank(len(run.stream) + 1, run.exams), list[ExamResult]()
     for lesson, column, exam in run.due_cells:  # row 0: before any lesson; on long streams not every cell is due
-        result = grade(ask(run.trajectory, lesson, exam, store), run.spec.judge, store)
+        asked = ask(run.trajectory, lesson, exam, store)  # a unit has asked it: the store holds the answers
+        result = grade(asked, run.spec.judge, store)
         matrix = matrix.with_cell(column, result)
         results.append(result)
     costs = measure_costs(run.trajectory, results)
-    scores = compute(run.spec.metrics, matrix, costs, {})
+    scores = compute(run.spec.metrics, matrix, costs, references={})  # figures that need other runs: in reports
     files = _figures(run, matrix, costs, scores) | {
         "items.json": item_scores(results),
         "examples.json": example_items(results),
@@ -88,7 +97,7 @@ def _figures(run: Run, matrix: Matrix, costs: Costs, scores: Mapping[str, float]
 
 
 def _provenance(run: Run, results: Sequence[ExamResult], machine: Machine) -> Mapping[str, Any]:
-    """Return the record on file where the same stages stand behind it: running a spec again changes no record."""
+    """Return the provenance on file if the same stages made it, so that running a spec again changes no record."""
     trajectory, store = run.trajectory, run.trajectory.store
     found = provenance(machine, run.spec.model, stages_of(trajectory, results)) | {"learner": trajectory.traits}
     try:
@@ -104,7 +113,7 @@ def _text(value: object) -> str:
 
 
 def _tell_foreign(results: Runs) -> None:
-    """Say once where stages of other code stand in the results: they were taken as they are."""
+    """Say once if stages were made by another version of the code: they were taken as they are."""
     made_by = [
         json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["stages"] for folder in results.folders
     ]

@@ -190,7 +190,7 @@ class Trajectory:
         if index == 1 and self.shared is not None:
             learner = self._fresh()
             parent = self.shared.folder(1)
-            self.shared.state_record(1)  # its cost is part of ours, also when the state itself is gone
+            self.shared.reach(1)  # its cost is part of ours, also when the state itself is gone
             assert self.plugin.adopt_first_lesson is not None, (
                 "declared beside first_lesson_as, and checked by the contract suite"
             )
@@ -211,8 +211,12 @@ class Trajectory:
 
     # --- what is remembered of a state, even when the state itself is gone ------------------------------------
 
-    def state_record(self, lesson: int) -> Mapping[str, Any]:
-        """Return what is kept of a state for ever: digest of what its answers depend on, and its counts."""
+    def reach(self, lesson: int) -> Mapping[str, Any]:
+        """Learn the lessons up to `lesson` that are not learnt yet; return what is kept of that state for ever.
+
+        Returns:
+            The digest of what its answers depend on, and its counts.
+        """
         index = self.index(lesson)
         if (known := load_record(self.store, self.keys[index])) is not None:
             return known
@@ -234,7 +238,7 @@ class Trajectory:
 
     def answer_fingerprint(self, lesson: int) -> str:
         """Return the digest of all that the answers after `lesson` depend on."""
-        return answer_fingerprint(self.state_record(lesson), self.answerer(lesson))
+        return answer_fingerprint(self.reach(lesson), self.answerer(lesson))
 
     def lesson_at(self, lesson: int) -> Lesson | None:
         """Return the last lesson before row `lesson`; None for row 0."""

@@ -22,11 +22,12 @@ def average_performance(matrix: Matrix) -> float:
 def average_performance_pooled(matrix: Matrix) -> float:
     """Average score over all questions of tasks after the last lesson: tasks count by their number of questions.
 
-    sum_i n_i R[T, i] / sum_i n_i. In [0, 1], higher is better. Source: Chaudhry et al. 2018, weighted by exam size.
+    sum_i q_i R[T, i] / sum_i q_i, q_i the questions of exam i, declined ones among them. In [0, 1], higher is better.
+    Source: Chaudhry et al. 2018, weighted by exam size.
     """
     columns = [i for i, _ in own(matrix)]
-    n = matrix.n[-1, columns].sum()
-    return float((matrix.values[-1, columns] * matrix.n[-1, columns]).sum() / n) if n else math.nan
+    asked = matrix.n[-1, columns] + matrix.ungraded[-1, columns]
+    return float((matrix.values[-1, columns] * asked).sum() / asked.sum()) if asked.sum() else math.nan
 
 
 def average_performance_centred(matrix: Matrix) -> float:
@@ -60,7 +61,7 @@ def average_by_lesson(matrix: Matrix) -> list[float]:
 def area_under_learning_curve(matrix: Matrix) -> float:
     """Mean over k of AP_k, the area under the curve of average performance (AULC).
 
-    (1/T) sum_k AP_k. In [0, 1], higher is better. Equal to `average_incremental` when exams are due after each lesson.
+    (1/T) sum_k AP_k. In [0, 1], higher is better. The same number as `average_incremental`.
     Source: Chaudhry et al. 2019 (A-GEM), Learning Curve Area.
     """
     return mean(average_by_lesson(matrix))

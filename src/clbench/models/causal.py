@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -33,9 +33,6 @@ from clbench.models.probe import Way, check_causal, check_known, known_rows, way
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
 from clbench.models.stops import before_end, before_stop, stops_at
-
-if TYPE_CHECKING:
-    pass
 
 IGNORED = -100
 

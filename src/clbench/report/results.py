@@ -49,12 +49,12 @@ class Runs(Sequence[RunRecord]):
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        """Stand for the results in these folders, a list of paths; they are read when they are first asked for."""
+        """Represent the results in these folders, a list of paths; they are read when they are first needed."""
         self.folders = tuple(Path(folder) for folder in folders)
 
     @cached_property
     def records(self) -> tuple[RunRecord, ...]:
-        """The runs as they are on record; one that lies there twice is counted once.
+        """The runs as they are on record; a duplicate is counted once.
 
         Raises:
             DataError: A file is missing or broken.

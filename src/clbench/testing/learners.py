@@ -93,7 +93,7 @@ def _starts_as_base(bench: Bench) -> str:
 
 def _neutral_is_sft(bench: Bench) -> str:
     if bench.plugin.neutral is None:
-        raise NotApplicableError("it has no settings at which it is plain fine-tuning")
+        raise NotApplicableError("it declares no `neutral` settings, at which it would be plain fine-tuning")
     learner, sft = bench.taught(2, **dict(bench.plugin.neutral)), bench.learner("sft")
     for lesson in bench.lessons[:2]:
         sft.learn(lesson)

@@ -61,7 +61,7 @@ class GradientLearner:
         return self.net.can
 
     def respond(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
-        """Answer with the net as it stands, in the way of the method."""
+        """Answer with the net as it is, by the method's `answer`."""
         return self._hooks.answer(self.net, examples, decode) if examples else []
 
     # --- learning -------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class GradientLearner:
                     _checkpoint.Point(index + 1, self._passes.tokens, self._passes.forward_tokens),
                     params,
                     optimizer,
-                    {**self._hooks.state(), **self._hooks.answer_state()},
+                    self._hooks.whole_state(),
                 )
                 clock = time.monotonic()
         module.eval()
@@ -203,7 +203,7 @@ class GradientLearner:
                 save_tensors(folder / "answers" / "weights.safetensors", changed)
             if self.net.labels:
                 (folder / "answers" / "labels.json").write_text(canonical(self.net.labels), encoding="utf-8")
-        state, guide = self._hooks.state(), self._hooks.answer_state()
+        state, guide = self._hooks.states()
         kept = save_state(folder / "keeps", state) + save_state(folder / "answers", guide)
         if self._masters.kept:
             save_tensors(folder / MASTERS, self._masters.kept)
@@ -277,7 +277,7 @@ def _accelerator(device: torch.device) -> Any:
     from accelerate.state import AcceleratorState
 
     # accelerate keeps one global state; learners of one process may stand on different devices. Precision is ours:
-    # accelerate would change the model for good, so that it answers otherwise than after a sleep.
+    # accelerate would change the model for good, so that its answers would differ after saving and loading.
     AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]  # there is no public way
     return Accelerator(cpu=device.type == "cpu", mixed_precision="no")
 

@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 class Method:
     """Plain sequential fine-tuning; a method overrides the hooks in which it differs.
 
-    It is the only class of clbench meant to be subclassed. Hooks see the net and the batch, never the loop.
-    In the order of a lesson: expand, prepare, (compose_batch, loss, edit_gradients, after_step) per step, finish,
-    consolidate; and answer in an exam.
+    The only class to subclass for a method, beside `Training` for its settings. Hooks see the net and the batch, never
+    the loop. In the order of a lesson: expand, prepare, lr_scale, (compose_batch, loss, edit_gradients, after_step) per
+    step, finish, consolidate; and answer in an exam.
     """
 
     # --- before a lesson ------------------------------------------------------------------------------------
 
     def expand(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
-        """Say what is walked instead of the lesson's examples; the net stands as the last lesson left it."""
+        """Return the lesson to train on instead, such as a longer one; the net is as the last lesson left it."""
         return lesson
 
     def prepare(self, net: Net, number: int) -> None:
         """Add or freeze parameters before lesson `number`; called again for lessons 1..t when a state is loaded."""
 
     def lr_scale(self, name: str) -> float:
-        """Return the learning rate of a parameter as a multiple of the training's, > 0."""
+        """Return the learning rate of a parameter as a multiple of the training's `lr`, > 0."""
         return 1.0
 
     # --- in every step --------------------------------------------------------------------------------------
 
     def compose_batch(self, batch: list[Example], rng: np.random.Generator) -> list[Example]:
-        """Say what is trained on instead of `batch`."""
+        """Return the examples to train on instead of `batch`."""
         return batch
 
     def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
@@ -55,7 +55,7 @@ class Method:
     # --- after a lesson -------------------------------------------------------------------------------------
 
     def finish(self, net: Net, number: int) -> None:
-        """Take out or merge what `prepare` added for this lesson only; replayed like `prepare`."""
+        """Take out or merge what `prepare` added for this lesson only; called again on load, like `prepare`."""
 
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Keep what later lessons or exams need, after the last step of a lesson; may change the weights."""
@@ -77,14 +77,14 @@ class Method:
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` and `answer_state` gave, as one."""
+        """Take over one mapping of all that `state` and `answer_state` returned; their names differ."""
 
 
 def answers_with_net(method: Method) -> bool:
     """Return whether a method answers with the net alone: it ships with clbench and leaves answering to the net.
 
     So equal weights give equal answers. What a method from outside does to the net cannot be told from its hooks, so it
-    is never taken to.
+    is never assumed to.
     """
     own = type(method)
     asks_plainly = own.answer is Method.answer and own.answer_state is Method.answer_state

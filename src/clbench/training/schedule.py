@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clbench.core.errors import DataError
 from clbench.core.types import Lesson
-
-if TYPE_CHECKING:
-    pass
 from clbench.training.settings import Training
 
 

@@ -5,15 +5,11 @@ Files of this room import torch inside functions only: what is already in the st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from clbench.core.value import Value
-
-if TYPE_CHECKING:
-    pass
-
 
 LOOP = 2  # version of the training loop: part of the keys of learners that are not the package's own
 FLOAT16 = 2  # of how lessons of a float16 model are computed: part of the keys of their states

@@ -1,6 +1,7 @@
 """A run counts once, however often and under whatever names it is on record."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -9,6 +10,7 @@ from clbench.cli.main import main
 from clbench.report.runs.load import distinct, group_runs, load_runs, read_runs
 from clbench.report.tables.parquet import _figures
 from clbench.report.tables.table import summary_text
+from tests.builders import compared
 from tests.builders.places import RESULTS
 from tests.builders.result_folders import as_folder
 
@@ -94,3 +96,16 @@ def test_other_seeds_learners_and_streams_stay_apart(tmp_path, capsys):
     folders = [copied(tmp_path, "a", seed) for seed in (0, 1, 2)]
     assert len(load_runs([*folders, *DEMO.glob("demo-*.json")])) == 3 - 1 + 6, "seed 0 is the demo's own run"
     assert "counted once (runs: 1)" in capsys.readouterr().err
+
+
+def test_of_several_bounds_the_best_one_is_measured_by_in_any_order(heard):
+    runs = [compared.run("sft", compared.cells(20))]
+    strong, weak = (compared.run("joint", compared.cells(last), own) for last, own in ((55, 0), (30, 1)))
+    spec = weak.spec.model_copy(update={"seed": 0, "learner": {"name": "joint", "epochs": 1}, "name": "weak"})
+    weak = replace(weak, spec=spec)
+    gaps = []
+    for order in ([*runs, strong, weak], [weak, *runs, strong]):
+        (sft,) = (g for g in group_runs(order) if g.runs[0].spec.learner_name == "sft")
+        gaps.append(sft.score("gap_to_joint"))
+    assert gaps[0] == gaps[1] == pytest.approx((55 - 20) / compared.NUM / 2)
+    assert any("joint was run with several settings" in text for text in heard)

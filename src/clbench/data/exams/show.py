@@ -36,7 +36,11 @@ def find(name_or_path: str) -> tuple[CardKind, str]:
             return _kind_of_file(Path(f"{name_or_path}{suffix}")), f"{name_or_path}{suffix}"
     own = [str(path) for suffix in SUFFIXES for path in sorted(Path().glob(f"[!.]*{suffix}"))]
     near = did_you_mean(name_or_path, [*own, *(n for names in known.values() for n in names)])
-    raise DataError(f"there is no task, stream or exam {name_or_path!r}", where="NAME", mend=near)
+    raise DataError(
+        f"there is no task, stream or exam {name_or_path!r}",
+        where="NAME",
+        mend=f"{near}; methods and figures: clbench list learners, clbench list metrics",
+    )
 
 
 def _kind_of_file(path: Path) -> CardKind:

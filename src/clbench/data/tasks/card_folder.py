@@ -1,4 +1,7 @@
-"""Cards in the current folder: they come before shipped cards of the same name."""
+"""Cards in the current folder: where a user names one, they come before shipped cards of the same name.
+
+A card that names such a task is refused: which of the two it means would depend on the folder.
+"""
 
 from __future__ import annotations
 

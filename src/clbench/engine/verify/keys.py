@@ -86,10 +86,10 @@ def _ungraded(matrix: Matrix) -> Iterator[str]:
             yield f"{column.name}: up to {most} items are declared ungraded, {int(matrix.ungraded[0, place])} in row 0"
 
 
-def _marks(sheets: ItemScores) -> Iterator[str]:
+def _marks(item_scores: ItemScores) -> Iterator[str]:
     """Follow the keys: grades hang on answers, and equal answers have equal grades."""
     scores: dict[str, object] = {}
-    for sheet in sheets.exams:
+    for sheet in item_scores.exams:
         if sheet.scorer.name not in plugins.names("scorer"):  # its key would hold its code: nothing is imported for it
             yield f"{sheet.exam}: scorer {sheet.scorer.name!r} is not known here"
             continue
@@ -102,14 +102,14 @@ def _marks(sheets: ItemScores) -> Iterator[str]:
                 yield f"{sheet.exam}, row {lesson}: the same answers have other grades elsewhere"
 
 
-def _counts(matrix: Matrix, outline: StreamSummary, costs: Costs) -> Iterator[str]:
+def _counts(matrix: Matrix, summary: StreamSummary, costs: Costs) -> Iterator[str]:
     answers = int((matrix.n + matrix.ungraded).sum())
     if costs.exam_answers != answers:
         yield f"costs: {costs.exam_answers} answers, the matrix has {answers}"
-    taught = sum(r.examples for r in outline.lessons)
+    taught = sum(r.examples for r in summary.lessons)
     if costs.examples_used != taught:
         yield f"costs: {costs.examples_used} examples used, the stream teaches {taught}"
-    taught_by_step = list(itertools.accumulate(r.examples for r in outline.lessons))
+    taught_by_step = list(itertools.accumulate(r.examples for r in summary.lessons))
     if len(taught_by_step) == len(costs.buffer_examples_by_lesson):  # not of a learner that is taught at once
         for lesson, (most, kept) in enumerate(zip(taught_by_step, costs.buffer_examples_by_lesson, strict=True), 1):
             if kept > most:

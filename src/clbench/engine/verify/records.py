@@ -21,51 +21,53 @@ from clbench.metrics import compute
 TOLERANCE = 1e-9
 
 
-def problems(spec: RunSpec, matrix: Matrix, sheets: ItemScores, scores: Mapping[str, float], costs: Costs) -> list[str]:
+def problems(
+    spec: RunSpec, matrix: Matrix, item_scores: ItemScores, scores: Mapping[str, float], costs: Costs
+) -> list[str]:
     """Say what does not fit together in a result; empty where all of it follows from the item records.
 
     Cells are made again from the items by the scorers' own rules, figures from the cells and the meters, meters from
     their parts. Whether the items themselves were answered as recorded only running the spec again can tell.
     """
-    found = [*_columns(matrix, sheets), *_due(spec, matrix)]
+    found = [*_columns(matrix, item_scores), *_due(spec, matrix)]
     for place, column in enumerate(matrix.columns):
-        sheet = next((s for s in sheets.exams if s.exam == column.name), None)
+        sheet = next((s for s in item_scores.exams if s.exam == column.name), None)
         if sheet is not None:
             found += _cells(matrix, place, sheet)
     found += _figures(spec, matrix, scores, costs)
     return [*found, *_meters(costs)]
 
 
-def strays(matrix: Matrix, sheets: ItemScores, outline: StreamSummary, showcase: ExampleItems) -> list[str]:
-    """Say where the stream's outline and the items shown in full are of another result than the matrix."""
-    return [*_stream(matrix, outline), *_shown(sheets, showcase)]
+def strays(matrix: Matrix, item_scores: ItemScores, summary: StreamSummary, examples: ExampleItems) -> list[str]:
+    """Say where the stream's summary and the items shown in full are of another result than the matrix."""
+    return [*_stream(matrix, summary), *_shown(item_scores, examples)]
 
 
-def _stream(matrix: Matrix, outline: StreamSummary) -> Iterator[str]:
+def _stream(matrix: Matrix, summary: StreamSummary) -> Iterator[str]:
     """Compare what is taught when: moving a task's lesson would move its diagonal, and with it every figure."""
-    if len(outline.lessons) != matrix.num_lessons:
-        yield f"the stream has {len(outline.lessons)} lessons, the matrix {matrix.num_lessons}"
+    if len(summary.lessons) != matrix.num_lessons:
+        yield f"the stream has {len(summary.lessons)} lessons, the matrix {matrix.num_lessons}"
     own = [c for c in matrix.columns if c.kind == "task"]
-    if tuple(c.name for c in own) != outline.tasks:
+    if tuple(c.name for c in own) != summary.tasks:
         yield "the own tasks of the matrix are not those of the stream"
         return
-    if len(outline.questions) != len(own):
-        yield f"the stream has {len(own)} tasks, and counts the questions of {len(outline.questions)}"
+    if len(summary.questions) != len(own):
+        yield f"the stream has {len(own)} tasks, and counts the questions of {len(summary.questions)}"
         return
-    for column, questions in zip(own, outline.questions, strict=True):
-        taught = next((r.lesson for r in outline.lessons if column.name in r.teaches), None)
+    for column, questions in zip(own, summary.questions, strict=True):
+        taught = next((r.lesson for r in summary.lessons if column.name in r.teaches), None)
         if column.taught != taught:
             yield f"{column.name}: taught in lesson {column.taught} by the matrix, {taught} by the stream"
         if column.size > questions:
             yield f"{column.name}: {column.size} questions in the matrix, {questions} in the stream"
 
 
-def _columns(matrix: Matrix, sheets: ItemScores) -> Iterator[str]:
-    names = [s.exam for s in sheets.exams]
+def _columns(matrix: Matrix, item_scores: ItemScores) -> Iterator[str]:
+    names = [s.exam for s in item_scores.exams]
     if list(matrix.exams) != names:
         differ = sorted(set(names) ^ set(matrix.exams)) or "their order"
         yield f"the exams of the matrix and of the items differ: {differ}"
-    for column, sheet in zip(matrix.columns, sheets.exams, strict=False):
+    for column, sheet in zip(matrix.columns, item_scores.exams, strict=False):
         if column.size != len(sheet.ids):
             yield f"{column.name}: {column.size} questions in the matrix, {len(sheet.ids)} items"
         if len(set(sheet.ids)) < len(sheet.ids):
@@ -161,9 +163,9 @@ def _meters(costs: Costs) -> Iterator[str]:
         yield f"costs: kept_bytes is {costs.kept_bytes}, its parts are {parts}"
 
 
-def _shown(sheets: ItemScores, showcase: ExampleItems) -> Iterator[str]:
-    found = {s.exam: s for s in sheets.exams}
-    for item in showcase.items:
+def _shown(item_scores: ItemScores, examples: ExampleItems) -> Iterator[str]:
+    found = {s.exam: s for s in item_scores.exams}
+    for item in examples.items:
         sheet = found.get(item.exam)
         if sheet is None or item.id not in sheet.ids:
             yield f"examples: {item.exam} has no item {item.id}"

@@ -38,12 +38,12 @@ class Again:
     items: int
 
 
-def asked_again(spec: RunSpec, sheets: ItemScores, machine: Machine, num: int, seed: int) -> Iterator[Again]:
+def asked_again(spec: RunSpec, item_scores: ItemScores, machine: Machine, num: int, seed: int) -> Iterator[Again]:
     """Ask `num` cells again, chosen by `seed` among those that are due; what they need is learnt first.
 
     Args:
         spec: Of the result.
-        sheets: What it records, item by item.
+        item_scores: What it records, item by item.
         machine: How it is made; its store keeps what is made, so that several results share it.
         num: Cells, >= 1; all of them where there are fewer.
         seed: Choose it after the result was handed in, so that nobody can foresee which cells are asked.
@@ -58,7 +58,7 @@ def asked_again(spec: RunSpec, sheets: ItemScores, machine: Machine, num: int, s
     chosen = random.Random(seed).sample(cells, min(num, len(cells)))
     for lesson, _, exam in sorted(chosen, key=lambda cell: cell[:2]):
         result = grade(ask(run.trajectory, lesson, exam, store), None, store)
-        recorded = sheets.named(exam.name).rows[lesson].values()
+        recorded = item_scores.named(exam.name).rows[lesson].values()
         found = np.array([np.nan if g.score is None else g.score for g in result.grades])
         equal = int(np.isclose(found, recorded, rtol=0, atol=1e-9, equal_nan=True).sum())
         yield Again(lesson, exam.name, equal, len(found))

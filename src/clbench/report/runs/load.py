@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,9 @@ class RunRecord:
 
     Attributes:
         folder: Its result folder, or its file `<run>.json`.
-        spec, outline, matrix, scores, costs, provenance: What the result holds; undefined scores are NaN.
-        sheets: Grades of every exam, item by item.
-        showcase: A few items in full.
+        spec, stream, matrix, scores, costs, provenance: What the result holds; undefined scores are NaN.
+        item_scores: Grades of every exam, item by item.
+        example_items: A few items in full.
         recorded: Those of the scores that are on record; the others are made of costs.
     """
 
@@ -269,17 +269,38 @@ def _labelled(groups: list[Group]) -> list[Group]:
 
 def _with_bounds(group: Group, groups: Sequence[Group]) -> Group:
     """Return a group with the figures that need the joint and frozen runs of its model and stream."""
-    spec = group.runs[0].spec
-    near = {
-        g.runs[0].spec.learner_name: g
-        for g in groups
-        if g.runs[0].spec.model == spec.model and g.runs[0].spec.stream == spec.stream
-    }
-    references = {name: near[name] for name in ("joint", "frozen") if name in near}
+    found = {name: _reference(name, group, groups) for name in ("joint", "frozen")}
+    references = {name: one for name, one in found.items() if one is not None}
     scores = compute(BOUNDS, group.mean, Costs(), {name: g.mean for name, g in references.items()})
     extra = {name: value for name, value in scores.items() if not math.isnan(value)}
     found = bound_intervals(extra, group.runs, {n: g.runs for n, g in references.items()})
     return replace(group, scores={**group.scores, **extra}, intervals={**group.intervals, **found})
+
+
+def _reference(name: str, group: Group, groups: Sequence[Group]) -> Group | None:
+    """Return the group of a bound that was asked the same of the same model; of several, the one that knows most.
+
+    A bound that was run with several settings is the best of them, whatever their order; a notice says which it is.
+    """
+    same = [
+        g
+        for g in groups
+        if g.runs[0].spec.learner_name == name and _measured(g.runs[0].spec) == _measured(group.runs[0].spec)
+    ]
+    best = max(same, key=lambda g: (_or(g.score("average_performance"), -1), g.label), default=None)
+    if best is not None and len(same) > 1:
+        tell_bound(name, best.label, ", ".join(sorted(g.label for g in same if g is not best)))
+    return best
+
+
+def _measured(spec: RunSpec) -> tuple[object, ...]:
+    return spec.model, spec.stream, spec.judge, spec.budget.items
+
+
+@lru_cache(maxsize=64)
+def tell_bound(name: str, best: str, others: str) -> None:
+    """Give the notice once per choice, however many groups are compared with it."""
+    notice(f"{name} was run with several settings: gaps are measured to the best of them, {best} (not {others})")
 
 
 def bound_intervals(
