@@ -195,7 +195,11 @@ def test_a_broken_checkpoint_is_passed_over(tmp_path):
     assert _checkpoint.latest(tmp_path) is None
 
 
-@pytest.mark.parametrize("text", ["[1]", "5", "[" * 100_000, '{"check": 1}', "null", '{"check": {}, "files": []}'])
+@pytest.mark.parametrize(
+    "text",
+    ["[1]", "5", "[" * 100_000, '{"check": 1}', "null", '{"check": {}, "files": []}'],
+    ids=["list", "number", "deep", "check", "null", "files"],
+)
 def test_a_checkpoint_of_odd_json_is_passed_over(tmp_path, text):
     from clbench.training import checkpoint as _checkpoint
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import os
 import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import all_suffixes
@@ -217,6 +219,9 @@ def make_room(path: Path, parts: Mapping[str, Path]) -> None:
                 where=str(path),
                 mend=f"rename one module {top!r}, or run the two learners by separate commands",
             )
+    for file in parts.values():  # Python takes compiled text of equal time and size for current, edited or not
+        with suppress(OSError, ValueError):
+            Path(importlib.util.cache_from_source(str(file))).unlink()
     if changed:  # all of them: those that stand as they were may hold what they took from the others
         _forget({file.resolve() for file in parts.values()})
     _claims.update(claims)
