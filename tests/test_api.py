@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,7 +49,7 @@ def test_figures_are_tidy_and_those_on_record(demo):
     frame = demo.to_frame()
     assert list(frame.columns) == ["run", "learner", "seed", "figure", "value", "low", "high"]
     recorded = json.loads(next(DEMO.glob("demo-replay-*.json")).read_text())["scores"]
-    found = frame[frame.run == "demo-replay"].set_index("figure")
+    found = frame[frame.run.str.startswith("demo-replay-")].set_index("figure")
     assert {name: found.value[name] for name in recorded} == pytest.approx(recorded, nan_ok=True)
     ap = found.loc["average_performance"]
     assert ap.low < ap.value < ap.high
@@ -139,6 +141,13 @@ RECIPE = {"name": "a", "stream": "worlds-tiny", "learner": "frozen"}
         (lambda runs, out: cl.run(cl.Recipe(**RECIPE), workers="2"), "workers: '2' is not what is wanted"),
         (lambda runs, out: cl.run(cl.Recipe(**RECIPE), store="/proc/none"), "/proc/none: no such file"),
         (lambda runs, out: cl.load(), "no folder is named"),
+        (lambda runs, out: runs.report(None), "None is not a path"),
+        (lambda runs, out: runs.report("r.html", lang=["zh"]), "there is no report in"),
+        (lambda runs, out: runs.report(out / "r.pdf"), "no .pdf is written"),
+        (lambda runs, out: cl.exam("tiny-llama", []), "no exam is named"),
+        (lambda runs, out: cl.exam("tiny-llama", "mini_recall", items=True), "True questions per exam"),
+        (lambda runs, out: cl.Recipe(**RECIPE | {"learner": cl.Method}), "write a class of your own into a file"),
+        (lambda runs, out: cl.Recipe(**RECIPE | {"name": "中文"}), "a name is made of the letters A to Z"),
         (lambda runs, out: cl.load(["results"]), "folders stand one after the other"),
         (lambda runs, out: cl.Recipe(), "name: this setting is missing"),
         (lambda runs, out: cl.Recipe(**RECIPE, budget={"itms": 3}), "did you mean 'items'"),
@@ -148,6 +157,46 @@ def test_wrong_arguments_are_users_errors(demo, tmp_path, call, said):
     (tmp_path / "file").write_text("")
     with pytest.raises(cl.UserError, match=re.escape(said)):
         call(demo, tmp_path)
+
+
+def test_folders_stay_those_that_were_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    runs = cl.load("results/demo")
+    monkeypatch.chdir(tmp_path)
+    assert len(runs) == 6
+
+
+def test_one_name_of_several_runs_is_refused(demo):
+    twice = cl.Runs(demo.folders)
+    vars(twice)["records"] = tuple(
+        replace(run, spec=run.spec.model_copy(update={"name": "same"})) for run in demo.records[:2]
+    )
+    with pytest.raises(cl.UserError, match="2 runs are named 'same'"):
+        twice.matrix("same")
+    assert twice.matrix(demo[0].name).equals(demo.matrix(demo[0].name))
+
+
+@pytest.mark.models
+def test_without_a_stderr_it_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert len(cl.run(cl.Recipe(**RECIPE, budget={"items": 2}), store=tmp_path)) == 1
+
+
+@pytest.mark.models
+def test_threads_make_what_one_makes(tmp_path):
+    learners = [{"name": "lora", "lora_dropout": 0.3, "lr": lr, "epochs": 1} for lr in (0.01, 0.02)]
+    recipes = [cl.Recipe(**RECIPE | {"learner": learner}, budget={"items": 2}) for learner in learners]
+    alone = cl.run(recipes[0], store=tmp_path / "alone")
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda k: cl.run(recipes[k], store=tmp_path / f"{k}"), (0, 1)))
+    assert [s["files"] for s in stages(tmp_path / "alone")] == [s["files"] for s in stages(tmp_path / "0")]
+    assert both[0][0].matrix.to_json() == alone[0].matrix.to_json()
+
+
+def stages(store):
+    found = sorted(store.glob("state/*/*/stage.json"))
+    assert found
+    return [json.loads(path.read_text()) for path in found]
 
 
 @pytest.mark.models

@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from clbench.report.decide.compare_text import p_text
-from clbench.report.runs.load import Group, group_runs, load_runs
+from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.load import load_runs
 from clbench.report.tables.table import cell
 from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm

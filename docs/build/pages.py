@@ -14,7 +14,8 @@ from clbench.metrics import all_metrics
 from clbench.report.drawings.figures import standing_alone
 from clbench.report.page.lengths import length_series
 from clbench.report.runs.abilities import ability_curves
-from clbench.report.runs.load import Group, group_runs, load_runs
+from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.load import load_runs
 from docs.build.methods import method_page, methods_page
 from docs.build.tables import fill_pages
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import threading
 from collections.abc import Sequence
 from numbers import Integral
 from os import PathLike
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from clbench.core.results import ExamResult
     from clbench.engine.recipe.recipe import Recipe
     from clbench.report.results import Runs
+
+
+# torch's generator and the loading of models belong to the process: two runs at once would draw from one another.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def run(
@@ -30,7 +36,7 @@ def run(
         set: Changes `a.b.c=VALUE` of a recipe that is read, as in `clbench run --set`.
         store: Folder of the store; None is `$CLBENCH_STORE`, else `clbench-store`.
         data: Folder of local data sets; None is `$CLBENCH_DATA`.
-        workers: Processes, one thread each, >= 1.
+        workers: Processes, one thread each, >= 1. Calls from several threads wait for each other.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
@@ -56,10 +62,13 @@ def run(
     changes = _texts("set", set, "changes such as 'learner.lr=1e-4'")
     if isinstance(recipe, Recipe) and changes:
         raise SpecError("a Recipe is changed where it is made", where="set", mend="write the values into the Recipe")
-    with as_user_errors(), progress_bars():
+    _check("workers", workers, (Integral,), "a number of processes, 1 or more")
+    if workers > 1 and multiprocessing.current_process().daemon:
+        mend = "workers=1, or call it outside of a multiprocessing.Pool"
+        raise SpecError("this process may not start workers, since it is one of a pool", where="workers", mend=mend)
+    with _ONE_AT_A_TIME, as_user_errors(), progress_bars():
         found = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, changes)
-        _check("workers", workers, (int,), "a number of processes, 1 or more")
-        how = machine(_path("store", store), _path("data", data), workers, device)
+        how = machine(_path("store", store), _path("data", data), int(workers), device)
         return run_recipe(found, Store(how.store), how)
 
 
@@ -77,7 +86,7 @@ def load(*folders: Path | str) -> Runs:
         raise SpecError("no folder is named", where="folders", mend='name some: cl.load("results/demo")')
     for folder in folders:
         _check("folders", folder, (str, PathLike), "a path; folders stand one after the other: cl.load(ONE, TWO)")
-    return Runs([Path(folder) for folder in folders])
+    return Runs([Path(folder).expanduser() for folder in folders])
 
 
 def exam(
@@ -114,21 +123,16 @@ def exam(
     from clbench.engine.checkpoint_exam import examine
     from clbench.store.store import Store
 
-    if items is not None and (not isinstance(items, Integral) or items < 1):  # pyright: ignore[reportUnnecessaryIsInstance]  # see `_check`
-        raise SpecError(f"{items!r:.60} questions per exam", where="items", mend="take 1 or more, or None for all")
     need_models("an exam")
+    most = _most(items)
     _check("model", model, (str, PathLike), "the name or the folder of a model")
     named = _texts("exams", exams, "names of exams or suites, or card files")
-    with as_user_errors(), progress_bars():
+    if not named:
+        raise SpecError("no exam is named", where="exams", mend='name some: ["abilities"]')
+    with _ONE_AT_A_TIME, as_user_errors(), progress_bars():
         how = machine(_path("store", store), _path("data", data), 1, device)
-        return list(
-            examine(
-                ModelSpec(name=str(model)),
-                open_named(named, None if items is None else int(items), how.data),
-                Store(how.store),
-                how,
-            )
-        )
+        asked = open_named(named, most, how.data)
+        return list(examine(ModelSpec(name=str(model)), asked, Store(how.store), how))
 
 
 def _check(name: str, value: Any, kinds: tuple[type, ...], wanted: str) -> None:
@@ -137,6 +141,15 @@ def _check(name: str, value: Any, kinds: tuple[type, ...], wanted: str) -> None:
 
     if not isinstance(value, kinds):
         raise SpecError(f"{value!r:.60} is not what is wanted here", where=name, mend=f"give {wanted}")
+
+
+def _most(items: Any) -> int | None:
+    """Return the most questions per exam as an int of Python's."""
+    from clbench.core.errors import SpecError
+
+    if items is not None and (type(items) is bool or not isinstance(items, Integral) or items < 1):
+        raise SpecError(f"{items!r:.60} questions per exam", where="items", mend="take 1 or more, or None for all")
+    return None if items is None else int(items)
 
 
 def _texts(name: str, value: Any, wanted: str) -> list[str]:
@@ -153,4 +166,4 @@ def _path(name: str, given: Any) -> Path | None:
     if given is None:
         return None
     _check(name, given, (str, PathLike), "the path of a folder, as a text or a pathlib.Path")
-    return Path(given)
+    return Path(given).expanduser()

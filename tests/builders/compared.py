@@ -10,7 +10,8 @@ from clbench.core.spec import RunSpec
 from clbench.core.stream_summary import LessonSummary, StreamSummary
 from clbench.core.types import Grade, ScorerSpec
 from clbench.metrics import compute
-from clbench.report.runs.load import RunRecord, group_runs
+from clbench.report.runs.groups import group_runs
+from clbench.report.runs.load import RunRecord
 
 NUM = 60
 FIGURES = ("average_performance", "forgetting", "bwt", "learning_accuracy", "general_ability_delta")

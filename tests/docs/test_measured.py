@@ -106,7 +106,7 @@ def fake_run(name, seed, score):
 
 
 def fake_group(name, runs, matrix):
-    from clbench.report.runs.load import Group
+    from clbench.report.runs.groups import Group
     from clbench.stats.bootstrap import Interval
 
     figures = dict.fromkeys(("average_performance", "forgetting", "fwt", "general_ability_delta"), 0.1)

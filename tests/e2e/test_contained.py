@@ -51,7 +51,7 @@ def in_workers(monkeypatch, how, limit_s=60.0):
 
     fork = multiprocessing.get_context("fork")
     monkeypatch.setattr(fork, "set_forkserver_preload", lambda modules: None, raising=False)
-    monkeypatch.setattr(local, "_Workers", lambda: fork)
+    monkeypatch.setattr(local, "Workers", lambda: fork)
     monkeypatch.setattr(local, "make_unit", how)
     monkeypatch.setattr(local, "_single_thread", lambda: None)
     return local.execute([unit("a")], Machine(limit_s=limit_s))

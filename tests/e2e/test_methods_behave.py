@@ -5,7 +5,8 @@ import numpy as np
 from clbench.core.spec import Machine
 from clbench.engine.recipe.recipe import load_recipe
 from clbench.engine.run import run as run_recipe
-from clbench.report.runs.load import group_runs, load_runs
+from clbench.report.runs.groups import group_runs
+from clbench.report.runs.load import load_runs
 from clbench.store.store import Store
 
 TOLD = """\

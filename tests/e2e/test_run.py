@@ -16,7 +16,8 @@ from clbench.engine.plan_table import tabulate
 from clbench.engine.recipe.recipe import load_recipe
 from clbench.engine.run import run as run_recipe
 from clbench.report.page.html import write_report
-from clbench.report.runs.load import group_runs, load_runs
+from clbench.report.runs.groups import group_runs
+from clbench.report.runs.load import load_runs
 from clbench.store.store import Store
 from tests.builders.contents import content_digest
 

@@ -234,3 +234,55 @@ def test_an_older_attribute_in_a_hook_is_named_anew(here, capsys):
 def test_other_names_are_no_files():
     assert plugins.find_user_file("replay") is None
     assert plugins.find_user_file("mypackage.methods.x") is None
+
+
+DECLARED = METHOD + PLUGIN + "class Mine(Method): ...\nPLUGIN = plugin(Training, lambda _: Mine(), {given})\n"
+TRAITS = {
+    'version="1"': "version is '1'",
+    'version=1, teaches="at-once"': "did you mean 'at_once'?",
+    'version=1, answers="nett"': "did you mean 'net'?",
+    'version=1, model_families="causal"': "model_families is 'causal'",
+    'version=1, model_families=("bert",)': "some of causal, encoder",
+    'version=1, needs_task_ids="no"': "write True or False",
+    'version=1, uses_task_ids="yes"': "uses_task_ids is 'yes'",
+    "version=1, paper=None": "write a text",
+    "version=1, neutral=3": "neutral is 3",
+    'version=1, stores=lambda c: "nix"': "stores is 'nix'",
+    "version=1, stores=lambda c: c.nosuch": "the function of stores breaks: AttributeError",
+    "version=1, model_familes=()": "did you mean 'model_families'?",
+}
+
+
+@pytest.mark.parametrize("given", TRAITS)
+def test_wrong_traits_are_refused(given, here, capsys):
+    (here / "mine.py").write_text(DECLARED.format(given=given))
+    assert main(["check", "learner", "mine.py:PLUGIN"]) == 2
+    said = capsys.readouterr()
+    assert TRAITS[given] in said.err + said.out
+    assert "Traceback" not in said.err
+
+
+def test_a_plugin_that_is_none_is_refused(here, capsys):
+    (here / "mine.py").write_text(METHOD + "class Mine(Method): ...\nPLUGIN = Mine\n")
+    assert main(["check", "learner", "mine.py:Mine"]) == 2
+    assert "PLUGIN of mine.py is a type, not what cl.plugin(...) returns" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["losss = 1", "def consolidte(self): ...", "families = ('causal',)", "store = 'none'"])
+def test_names_that_nothing_reads_are_told(word, here, heard):
+    (here / "mine.py").write_text(METHOD + f"class Mine(Method):\n    stores = 'none'\n    own = 3\n    {word}\n")
+    plugin, config = open_learner({"name": "mine.py:Mine"})
+    assert plugin.stored(config) == "none"
+    (told,) = (text for text in heard if "does not read" in text)
+    assert "mine.py:Mine has" in told
+
+
+def test_all_traits_of_a_class_alone_count(here):
+    (here / "mine.py").write_text(
+        METHOD + "class Mine(Method):\n    needs_task_ids = True\n    model_families = ('causal',)\n"
+    )
+    plugin, _ = open_learner({"name": "mine.py:Mine"})
+    assert (plugin.needs_task_ids, plugin.model_families) == (True, ("causal",))
+    (here / "mine.py").write_text(METHOD + "class Mine(Method):\n    paper = 5\n")
+    with pytest.raises(SpecError, match="paper is 5"):
+        open_learner({"name": "mine.py:Mine"})

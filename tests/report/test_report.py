@@ -10,7 +10,8 @@ from clbench.report.drawings.figures import heat_map, ramp
 from clbench.report.escape import latex
 from clbench.report.page.html import html_report, write_report
 from clbench.report.page.stream_page import similarity_map, similarity_table
-from clbench.report.runs.load import RunRecord, group_runs, load_runs
+from clbench.report.runs.groups import group_runs
+from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.tables.exports import to_csv, to_json, to_latex, to_markdown, to_rows
 from clbench.report.tables.table import printed, summary_text
 from clbench.report.tables.translations import TRANSLATIONS

@@ -27,7 +27,8 @@ from clbench.report.escape import csv_cell, latex, markdown, plain
 from clbench.report.page.browser import browser
 from clbench.report.page.html import html_report
 from clbench.report.page.leaderboard import entries
-from clbench.report.runs.load import group_runs, load_runs
+from clbench.report.runs.groups import group_runs
+from clbench.report.runs.load import load_runs
 from clbench.report.runs.prices import add_prices, read_prices
 from clbench.report.runs.traits import traits_of
 from clbench.report.tables.exports import to_csv, to_latex, to_markdown, to_rows
@@ -143,7 +144,7 @@ def test_traits_are_read_from_the_record_of_a_run():
 
 
 def test_a_trait_with_another_value_is_refused():
-    with pytest.raises(SpecError, match="'exampels' is not a value of stores") as error:
+    with pytest.raises(SpecError, match="stores is 'exampels'") as error:
         replace(plugins.load("learner", "sft", "PLUGIN"), stores="exampels")
     assert error.value.mend == "did you mean 'examples'?"
 

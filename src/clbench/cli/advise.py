@@ -39,16 +39,14 @@ def advise(
     from clbench.cli.gate import points
     from clbench.report.decide import advise as advice
     from clbench.report.page.html import write_page
-    from clbench.report.runs.load import group_runs, load_runs
+    from clbench.report.runs.groups import group_runs
+    from clbench.report.runs.load import load_runs
 
     runs = [r for r in load_runs(paths) if stream is None or r.spec.stream == stream]
     scenarios = sorted({f"{r.spec.stream} with {r.spec.model.name}" for r in runs})
     if len(scenarios) != 1:
-        what = (
-            f"runs of {len(scenarios)} streams and models: {', '.join(scenarios)}"
-            if scenarios
-            else "there is no such run"
-        )
+        several = f"runs of {len(scenarios)} streams and models: {', '.join(scenarios)}"
+        what = several if scenarios else "there is no such run"
         raise SpecError(what, where="--stream", mend="name one stream; compare models one by one")
     limits = advice.Limits(
         stored_data=stored_data,

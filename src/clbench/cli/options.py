@@ -88,6 +88,9 @@ def machine(store: Path | None, data: Path | None, workers: int | None, device: 
 @contextmanager
 def progress_bars() -> Generator[None]:
     """Show progress with the time left on stderr; without a terminal, as at most one line in ten seconds."""
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison]  # a service, or pythonw
+        yield
+        return
     show = _bars() if sys.stderr.isatty() and not is_dumb() else _lines()
     with show:
         yield

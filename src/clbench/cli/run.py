@@ -63,7 +63,8 @@ def run(
 def _tell(results: Runs, out: Path, name: str, record: Path | None, as_json: bool) -> None:
     from clbench.report.page.html import write_report
     from clbench.report.runs.cuts import cut_counts
-    from clbench.report.runs.load import group_runs, read_runs
+    from clbench.report.runs.groups import group_runs
+    from clbench.report.runs.load import read_runs
     from clbench.report.runs.record import record_runs
     from clbench.report.tables.table import summary_text
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from clbench.core.errors import did_you_mean
+from clbench.core.traits import NAMES as TRAITS
+
 HOOKS = {
     "widen": "expand",
     "speed": "lr_scale",
@@ -35,6 +38,7 @@ NAMES = {
     "Meters": "Costs",
     "Reveals": "TaskIds",
 }
+FIELDS = (*TRAITS, "config", "method", "version", "first_lesson_as", "neutral", "teaches", "starts_as_base", "answers")
 PUBLIC = ("Answer", "Batch", "Decode", "Example", "Forward", "Lesson", "Method", "Net", "Training", "plugin")
 MODULES = {
     "clbench.core.gauge": "clbench.core.resource_probes",
@@ -88,7 +92,7 @@ def _of_keyword(function: str, name: str) -> str:
     new = KEYWORDS.get(name, "")
     if function == "plugin" and new == "adopt_first_lesson":
         return f"leave {name}= out: first_lesson_as= says it all"
-    return f"write {new}= instead of {name}=" if new else ""
+    return f"write {new}= instead of {name}=" if new else did_you_mean(name, FIELDS)
 
 
 def _of_module(name: str) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 
 from clbench.core import imports
 from clbench.core.cache import first_time
-from clbench.core.errors import SpecError, did_you_mean, said_of
+from clbench.core.errors import SpecError, UserError, did_you_mean, said_of
 from clbench.core.events import notice
 from clbench.core.keys import digest, file_digest
 from clbench.core.older_names import new_word
@@ -273,7 +273,7 @@ def _run(owned: UserFile, where: str) -> ModuleType:
         raise SpecError(
             f"{owned.path} does not import: {said_of(error)}",
             where=_line(owned.path, error) or where,
-            mend=new_word(error)
+            mend=(error.mend if isinstance(error, UserError) else new_word(error))
             or "`python FILE` shows the same; what it imports must be installed, since its folder is not searched",
         ) from error
     finally:

@@ -10,9 +10,9 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.errors import SpecError, did_you_mean, said_of
 from clbench.core.spec import Machine, ModelSpec
-from clbench.core.traits import FAMILIES, LEVELS, TRAINS, Family, ModelFamily, Stores, Trains, Traits
+from clbench.core.traits import ALLOWED, Family, ModelFamily, Stores, Trains, Traits, fault_of
 from clbench.core.types import Ability, Answer, Decode, Example, Grade, Lesson
 
 Floats = NDArray[np.float64]
@@ -119,32 +119,58 @@ class LearnerPlugin(Generic[C]):
     about: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a trait whose value is not allowed."""
-        for name, allowed in (("family", FAMILIES), ("stores", LEVELS), ("trains", TRAINS)):
+        """Refuse a field whose value is not allowed."""
+        for name in ALLOWED:
             value = vars(self)[name]
-            if value is not None and not callable(value) and value not in allowed:
-                raise SpecError(f"{value!r} is not a value of {name}", mend=did_you_mean(str(value), allowed))
+            if not (callable(value) and name in OF_SETTINGS):
+                _check_trait(name, value)
 
     def stored(self, config: C) -> Stores | None:
         """Return what it keeps of users' data with these settings; None where it does not say."""
-        return self.stores(config) if callable(self.stores) else self.stores
+        return _with_settings("stores", self.stores, config)
 
     def traits(self, config: C | None) -> Traits:
         """Return all traits with these settings; with None, what depends on settings counts as not said."""
-
-        def value(trait: Any) -> Any:
-            return trait if not callable(trait) else None if config is None else trait(config)
-
+        found = {name: _with_settings(name, vars(self)[name], config) for name in OF_SETTINGS}
         return Traits(
             family=self.family,
-            stores=value(self.stores),
+            stores=found["stores"],
             needs_task_ids=self.needs_task_ids,
-            uses_task_ids=True if self.needs_task_ids else value(self.uses_task_ids),
-            model_families=self.model_families,
-            trains=value(self.trains),
+            uses_task_ids=True if self.needs_task_ids else found["uses_task_ids"],
+            model_families=tuple(self.model_families),
+            trains=found["trains"],
             paper=self.paper,
             about=self.about,
         )
+
+
+OF_SETTINGS = ("stores", "uses_task_ids", "trains")  # traits that may be functions of the settings
+
+
+def _check_trait(name: str, value: object) -> None:
+    if allowed := fault_of(name, value):
+        listed = [one for one in ALLOWED[name] if isinstance(one, str)] if isinstance(ALLOWED[name], tuple) else []
+        near = did_you_mean(value, listed) if isinstance(value, str) and listed else f"write {allowed}"
+        raise SpecError(f"{name} is {value!r:.60}", where="PLUGIN", mend=near)
+
+
+def _with_settings(name: str, trait: Any, config: Any) -> Any:
+    """Return a trait with these settings; without settings, one that depends on them counts as not said.
+
+    Raises:
+        SpecError: Its function breaks, or gives what is not allowed.
+    """
+    if not callable(trait):
+        return trait
+    if config is None:
+        return None
+    try:
+        found: Any = trait(config)
+    except Exception as error:
+        mend = "it is called with the settings (`Config`), and gives the trait"
+        raise SpecError(f"the function of {name} breaks: {said_of(error)}", where="PLUGIN", mend=mend) from error
+    _check_trait(name, found)
+    return found
 
 
 @dataclass(frozen=True)

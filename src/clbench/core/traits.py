@@ -60,6 +60,51 @@ class Traits:
         return asdict(self) | {"model_families": list(self.model_families)}
 
 
+FLAG, TEXT = "True or False", "a text"
+ALLOWED: dict[str, tuple[Any, ...] | str] = {  # of what a plug-in declares: its values, or what kind of value it is
+    "teaches": ("in_turn", "at_once"),
+    "answers": ("net", "own", None),
+    "family": (*FAMILIES, None),
+    "stores": (*LEVELS, None),
+    "trains": (*TRAINS, None),
+    "uses_task_ids": (True, False, None),
+    "needs_task_ids": FLAG,
+    "starts_as_base": FLAG,
+    "paper": TEXT,
+    "about": TEXT,
+    "version": "a whole number, 1 or more",
+    "model_families": f"some of {', '.join(get_args(ModelFamily))}, as a tuple",
+    "neutral": "a mapping of settings, or None",
+    "first_lesson_as": "the name of a learner, or None",
+}
+
+
+def fault_of(name: str, value: object) -> str:
+    """Return what a declared field should be where its value is not allowed; "" where it is.
+
+    Example:
+        >>> fault_of("stores", "everything")
+        "one of 'none', 'derived', 'may_quote', 'examples', None"
+        >>> fault_of("needs_task_ids", "no")
+        'True or False'
+    """
+    allowed = ALLOWED[name]
+    if isinstance(allowed, tuple):
+        fits = any(value is one or (isinstance(one, str) and value == one) for one in allowed)
+        return "" if fits else f"one of {', '.join(map(repr, allowed))}"
+    fits = {
+        FLAG: isinstance(value, bool),
+        TEXT: isinstance(value, str),
+        ALLOWED["version"]: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
+        ALLOWED["model_families"]: isinstance(value, (tuple, list))
+        and bool(value)
+        and all(kind in get_args(ModelFamily) for kind in value),
+        ALLOWED["neutral"]: value is None or isinstance(value, Mapping),
+        ALLOWED["first_lesson_as"]: value is None or isinstance(value, str),
+    }
+    return "" if fits[allowed] else allowed
+
+
 NAMES = tuple(field.name for field in fields(Traits))
 
 

@@ -80,7 +80,7 @@ def wrong_fields(model: type[BaseModel], error: ValidationError, where: str) -> 
         elif item["type"] == "missing":
             lines.append(f"{path}: this setting is missing")
         else:
-            lines.append(f"{path}: {item['msg']} (got {str(item['input'])[:60]!r})")
+            lines.append(f"{path}: {item['msg'].removeprefix('Value error, ')} (got {str(item['input'])[:60]!r})")
     return SpecError("\n  ".join(lines), mend="correct the spec, or the --set that changed it")
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
+from functools import lru_cache
 from typing import Any
 
 from clbench.core import plugins
 from clbench.core.errors import SpecError
+from clbench.core.events import notice
+from clbench.core.older_names import KEYWORDS
 from clbench.core.protocols import LearnerPlugin
+from clbench.core.traits import NAMES as TRAITS
 from clbench.training.method import Method
-from clbench.training.new_method import refuse_older_hooks
+from clbench.training.new_method import place_of, refuse_older_hooks
 from clbench.training.plugin import plugin
 from clbench.training.settings import Training
 
-TRAITS = ("family", "stores", "uses_task_ids", "trains", "paper", "about")  # what a class alone may say
+CLOSE = 0.85  # how alike a name and that of a hook are, of 1, where it may be misspelt
 HINT = "see docs/tutorial-method.md"
 
 
@@ -36,9 +41,16 @@ def open_user_method(owned: plugins.UserFile, where: str = "learner.name") -> Le
             mend=f"write `import clbench as cl`, then class {owned.attribute}(cl.Method); {HINT}",
         )
     refuse_older_hooks(found, where)
+    _tell_unused(found)
     declared = vars(plugins.module_of(owned)).get("PLUGIN")
     if isinstance(declared, LearnerPlugin) and declared.method is found:
         return declared
+    if declared is not None and not isinstance(declared, LearnerPlugin):
+        raise SpecError(
+            f"PLUGIN of {owned.path} is a {type(declared).__name__}, not what cl.plugin(...) returns",
+            where=where,
+            mend=f"write PLUGIN = cl.plugin(Config, {owned.attribute}, version=1), or leave PLUGIN out",
+        )
     if declared is not None:
         raise SpecError(
             f"PLUGIN of {owned.path} does not say that it trains with {owned.attribute}",
@@ -66,7 +78,22 @@ def _wrapped(method: type[Method], owned: plugins.UserFile, where: str) -> Learn
 
 def _traits_of(method: type[Method]) -> dict[str, Any]:
     """Return the traits that a class alone declares as attributes, such as `stores = "none"`."""
-    return {name: value for name, value in vars(method).items() if name in TRAITS and isinstance(value, str | bool)}
+    return {name: value for name, value in vars(method).items() if name in TRAITS}
+
+
+def _tell_unused(method: type[Method]) -> None:
+    """Give a notice of names that look like hooks or traits, and are neither: nothing reads them."""
+    known = [name for name in (*vars(Method), *TRAITS) if not name.startswith("_")]
+    for name in (n for n in vars(method) if not n.startswith("_") and n not in known):
+        near = [KEYWORDS[name]] if name in KEYWORDS else difflib.get_close_matches(name, known, n=1, cutoff=CLOSE)
+        if near:
+            _tell_near(place_of(method), name, near[0])
+
+
+@lru_cache(maxsize=256)
+def _tell_near(place: str, name: str, near: str) -> None:
+    """Give the notice once per name, however often the file is opened."""
+    notice(f"{place} has {name!r}, which clbench does not read; {near!r} is what it reads")
 
 
 def _takes_config(method: type[Method], owned: plugins.UserFile, where: str) -> bool:

@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from clbench.core.system_errors import as_user_errors
 from clbench.report.decide.compare import Comparison, compare
 from clbench.report.decide.compare_text import comparison_text
 from clbench.report.page.html import write_report
-from clbench.report.runs.load import Group, RunRecord, group_runs, interval_of, load_runs
+from clbench.report.runs.groups import Group, group_runs, interval_of
+from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.tables.exports import figure_table
 from clbench.report.tables.table import summary_text
 from clbench.report.tables.translations import TRANSLATIONS
@@ -50,7 +52,7 @@ class Runs(Sequence[RunRecord]):
 
     def __init__(self, folders: Sequence[Path]) -> None:
         """Represent the results in these folders, a list of paths; they are read when they are first needed."""
-        self.folders = tuple(Path(folder) for folder in folders)
+        self.folders = tuple(Path(folder).absolute() for folder in folders)  # a later chdir changes nothing
 
     @cached_property
     def records(self) -> tuple[RunRecord, ...]:
@@ -81,6 +83,8 @@ class Runs(Sequence[RunRecord]):
     def to_frame(self) -> pd.DataFrame:
         """Return every figure of every run, tidy: run, learner, seed, figure, value, low, high.
 
+        `run` is the name of the record, which is another for every run: the recipe's name and the key's beginning.
+
         `low` and `high` are the ends of the 95 % interval over the items of the exams; NaN where items do not matter.
 
         Raises:
@@ -93,24 +97,28 @@ class Runs(Sequence[RunRecord]):
         for run in self.records:
             for name, value in run.scores.items():
                 ends = interval_of(name, [value], [run])
-                rows.append((run.spec.name, run.spec.learner_label, run.spec.seed, name, value, ends.low, ends.high))
+                rows.append((run.name, run.spec.learner_label, run.spec.seed, name, value, ends.low, ends.high))
         return pandas.DataFrame(rows, columns=["run", "learner", "seed", "figure", "value", "low", "high"])
 
     def matrix(self, method: str) -> pd.DataFrame:
         """Return R of a method, the mean over its seeds: rows are lessons 0..T, columns exams, scores in [0, 1].
 
         Args:
-            method: Its label in the table ("replay"), or the name of a run.
+            method: Its label in the table ("replay"), or the name of a run, with or without the end of its key.
 
         Raises:
-            SpecError: There is no such method or run.
+            SpecError: There is no such method or run, or several runs bear the name.
             ExtraError: pandas is not installed.
         """
         need("data", "pandas", "a table of figures")
         import pandas
 
-        run = next((r for r in self.records if r.spec.name == method), None)
-        matrix = run.matrix if run is not None else self._group(method).mean
+        labels = {group.label for group in self.groups}
+        named = [] if method in labels else [r for r in self.records if method in (r.name, r.spec.name)]
+        if len(named) > 1:
+            names = ", ".join(r.name for r in named[:5])
+            raise SpecError(f"{len(named)} runs are named {method!r}", mend=f"take one of them: {names}")
+        matrix = named[0].matrix if named else self._group(method).mean
         lessons = pandas.RangeIndex(matrix.num_lessons + 1, name="lesson")
         return pandas.DataFrame(matrix.values, index=lessons, columns=list(matrix.exams))
 
@@ -128,7 +136,9 @@ class Runs(Sequence[RunRecord]):
         Raises:
             SpecError: There are no runs, or no such language.
         """
-        if lang not in TRANSLATIONS:
+        if not isinstance(path, (str, PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users' code is not always checked
+            raise SpecError(f"{path!r:.60} is not a path", where="path", mend="name a folder or a .html file")
+        if not isinstance(lang, str) or lang not in TRANSLATIONS:  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
             raise SpecError(f"there is no report in {lang!r}", where="lang", mend=did_you_mean(str(lang), TRANSLATIONS))
         if not self.records:
             raise SpecError("there are no runs to report", mend="load some: cl.load(FOLDER)")

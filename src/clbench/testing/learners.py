@@ -24,7 +24,7 @@ from clbench.core.keys import canonical, digest, folder_digest
 from clbench.core.process import staying
 from clbench.core.scratch import scratch
 from clbench.core.spec import ModelSpec
-from clbench.core.types import Budget, Lesson
+from clbench.core.types import Budget, Example, Lesson
 from clbench.data.exams.exam import open_exams
 from clbench.data.streams.stream import lessons, open_stream
 from clbench.engine.resolve import open_learner
@@ -161,13 +161,18 @@ def _says_what_it_stores(bench: Bench) -> str:
     net = bench.net()
     told = [bench, replace(bench, lessons=_with_free_answers(bench.lessons))] if "text" in net.can else [bench]
     for each in told:
-        folder = each.save(each.taught(2))
-        if any(stored_examples(folder)) and level != "examples":
-            return f'it keeps examples as they are, and says {_quoted(level)}: write stores="examples" in its PLUGIN'
-        taught = [e for lesson in each.lessons[:2] for e in lesson.examples]
-        found = quoted_example(folder, taught, lambda e: net.batch([e]).ids_BT[0].tolist())
-        if found is not None and level not in ("may_quote", "examples"):
-            return f'it keeps text of example {found.id!r}, and says {_quoted(level)}: write stores="examples"'
+        learner, taught = each.learner(), list[Example]()
+        for lesson in each.lessons:
+            learner.learn(lesson)
+            taught += lesson.examples
+            folder = each.save(learner)
+            if any(stored_examples(folder)) and level != "examples":
+                return (
+                    f'it keeps examples as they are, and says {_quoted(level)}: write stores="examples" in its PLUGIN'
+                )
+            found = quoted_example(folder, taught, lambda e: net.batch([e]).ids_BT[0].tolist())
+            if found is not None and level not in ("may_quote", "examples"):
+                return f'it keeps text of example {found.id!r}, and says {_quoted(level)}: write stores="examples"'
     return ""
 
 

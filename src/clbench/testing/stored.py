@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from clbench.core.types import Example
 
@@ -32,12 +33,22 @@ def stored_examples(folder: Path) -> Iterator[Example]:
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
-            if {"id", "prompt", "targets"} <= value.keys():
-                yield Example.model_validate(value)
+            found = _example(value)
+            if found is not None:
+                yield found
             else:
                 stack += list(value.values())
         elif isinstance(value, list):
             stack += value
+
+
+def _example(value: dict[str, Any]) -> Example | None:
+    if not {"id", "prompt", "targets"} <= value.keys():
+        return None
+    try:
+        return Example.model_validate(value)
+    except ValidationError:  # a mapping of the method's own, with the same names
+        return None
 
 
 def quoted_example(

@@ -23,7 +23,7 @@ def make_with(monkeypatch, unit_maker, warm="clbench.core.events"):
 
     fork = multiprocessing.get_context("fork")
     monkeypatch.setattr(fork, "set_forkserver_preload", lambda modules: None, raising=False)
-    monkeypatch.setattr(local, "_Workers", lambda: fork)
+    monkeypatch.setattr(local, "Workers", lambda: fork)
     monkeypatch.setattr(local, "make_unit", unit_maker)
     monkeypatch.setattr(local, "_single_thread", lambda: __import__(warm))
     return local.execute(units(), Machine(workers=2))

@@ -9,7 +9,7 @@ from clbench.core.item_scores import ExamScores, ItemScores, LessonScores
 from clbench.core.matrix import Column, Matrix
 from clbench.core.types import ScorerSpec
 from clbench.report.page.lengths import length_buckets, length_rows, length_series, lengths_table
-from clbench.report.runs.load import Group
+from clbench.report.runs.groups import Group
 
 
 def sheet(exam, lengths, *rows):

@@ -1,13 +1,17 @@
 """A run counts once, however often and under whatever names it is on record."""
 
 import json
+import math
+import shutil
 from dataclasses import replace
 
 import pytest
 import yaml
 
 from clbench.cli.main import main
-from clbench.report.runs.load import distinct, group_runs, load_runs, read_runs
+from clbench.core.errors import DataError
+from clbench.report.runs.groups import group_runs
+from clbench.report.runs.load import distinct, load_runs, read_runs
 from clbench.report.tables.parquet import _figures
 from clbench.report.tables.table import summary_text
 from tests.builders import compared
@@ -79,9 +83,70 @@ def test_the_same_folder_given_twice_is_one_run(capsys):
 def test_records_that_differ_are_told_and_the_last_one_counts(tmp_path, capsys):
     copied(tmp_path, "z", made="2026-01-01")
     copied(tmp_path, "y", made="2026-01-02", edit=0.123)
-    (run,) = load_runs([tmp_path])
+    (run,) = distinct(read_runs([tmp_path]))
     assert run.spec.name == "y"
     assert "y-s0 and z-s0 are one run, and their answers differ" in capsys.readouterr().err
+
+
+def test_a_matrix_that_its_items_contradict_is_refused(tmp_path):
+    edited = copied(tmp_path, "edited", edit=0.123)
+    with pytest.raises(DataError, match=r"its matrix has 0\.1230 for world_facts_en after lesson 1, its items 0\.85"):
+        load_runs([edited])
+
+
+def test_a_folder_of_recorded_folders_is_read():
+    assert len(load_runs([RESULTS])) == len(set(RESULTS.glob("*/*.json")))
+
+
+def test_a_record_under_another_name_says_so(tmp_path):
+    shutil.copy(SFT.folder, tmp_path / "mine.json")
+    shutil.copy(SFT.folder.parent / "items.parquet", tmp_path)
+    with pytest.raises(DataError, match="has no items of a run 'mine'"):
+        load_runs([tmp_path / "mine.json"])
+
+
+def settings_of(lr, items=60, seed=0):
+    spec = compared.run("sft", compared.cells(20)).spec
+    learner = {"name": "sft", "lr": lr}
+    budget = spec.budget.model_copy(update={"items": items})
+    return spec.model_copy(update={"learner": learner, "budget": budget, "seed": seed})
+
+
+def test_labels_say_what_differs():
+    runs = [compared.run("sft", compared.cells(k)) for k in (20, 30, 40)]
+    specs = [settings_of(1e-3), settings_of(2e-3), settings_of(2e-3, items=30)]
+    groups = group_runs([replace(run, spec=spec) for run, spec in zip(runs, specs, strict=True)])
+    assert {g.label for g in groups} == {"sft lr=0.001 items=60", "sft lr=0.002 items=60", "sft lr=0.002 items=30"}
+
+
+def test_bounds_of_other_questions_are_not_measured_by():
+    sft, joint = compared.run("sft", compared.cells(20)), compared.run("joint", compared.cells(50))
+    other = joint.spec.model_copy(update={"budget": joint.spec.budget.model_copy(update={"items": 7})})
+    for run, known in ((joint, True), (replace(joint, spec=other), False)):
+        (group,) = (g for g in group_runs([sft, run]) if g.runs[0].spec.learner_name == "sft")
+        assert math.isnan(group.score("gap_to_joint")) != known
+
+
+def test_a_bound_is_measured_by_itself_exactly():
+    runs = [compared.run(name, compared.cells(k)) for name, k in (("frozen", 5), ("sft", 20), ("joint", 50))]
+    groups = {g.label: g for g in group_runs(runs)}
+    for label, figure, value in (
+        ("joint", "gap_to_joint", 0),
+        ("frozen", "gain_over_frozen", 0),
+        ("joint", "normalised_ap", 1),
+    ):
+        ends = groups[label].intervals[figure]
+        assert (groups[label].score(figure), ends.low, ends.high) == (value, value, value)
+    assert groups["sft"].intervals["gap_to_joint"].low < groups["sft"].intervals["gap_to_joint"].high
+
+
+def test_gaps_are_between_seeds_that_both_have():
+    runs = [compared.run("sft", compared.cells(k), seed) for seed, k in enumerate((20, 50, 50))]
+    runs.append(compared.run("joint", compared.cells(55), 0))
+    (group,) = (g for g in group_runs(runs) if g.runs[0].spec.learner_name == "sft")
+    ends = group.intervals["gap_to_joint"]
+    assert group.score("gap_to_joint") == pytest.approx((55 - 20) / compared.NUM / 2)
+    assert ends.low < group.score("gap_to_joint") < ends.high
 
 
 def test_a_doubtful_record_gives_way(tmp_path):

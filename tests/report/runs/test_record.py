@@ -260,7 +260,7 @@ FORGED = {
     "items that are a pipe": (piped("items.parquet"), "is not a file"),
     "a huge file": (huge, "bytes; more than"),
     "no items at all": (lambda f: (f / "items.parquet").unlink(), "items.parquet is missing"),
-    "a run without items": (table(without_run), "does not hold the cells"),
+    "a run without items": (table(without_run), "has no items of a run"),
     "items of no run": (lambda f: (f / f"{FIRST}.json").unlink(), "and no such run stands beside it"),
     "a damaged table": (flipped, "CANNOT BE READ"),
     "a table that is none": (lambda f: (f / "items.parquet").write_bytes(b"PAR1 x PAR1"), "is damaged"),

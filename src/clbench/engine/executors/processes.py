@@ -10,7 +10,6 @@ import importlib
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -20,10 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from graphlib import TopologicalSorter
-from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 from clbench.core import events, plugins
@@ -32,6 +29,7 @@ from clbench.core.events import Progress, progress_listener, report_progress
 from clbench.core.extras import explained
 from clbench.core.process import leave
 from clbench.core.spec import Machine
+from clbench.engine.executors.workers import Workers
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import Workplace, make_unit
 from clbench.engine.plan import urgency
@@ -93,18 +91,26 @@ def execute(units: Sequence[Unit], machine: Machine, inputs: Inputs | None = Non
         return {}
     groups = _apart(units)
     if list(groups) == [()] and machine.limit_s is None and (machine.workers == 1 or len(units) < 2):
-        return _make_here(units, Workplace(machine, inputs))
+        failed = _make_here(units, Workplace(machine, inputs))
+    else:
+        failed = _make_in_workers(list(groups.values()), machine, len(units))
+    if failed:
+        events.notice(f"{len(failed)} of {len(units)} units could not be made; the error is that of the first of them")
+    return failed
+
+
+def _make_in_workers(groups: Sequence[Sequence[Unit]], machine: Machine, num: int) -> dict[str, UserError]:
     failed: dict[str, UserError] = {}
     before = 0
-    for group in groups.values():
+    for group in groups:
         with _pool(min(machine.workers, len(group))) as (pool, heard):
-            _dispatch(group, machine, pool, heard, failed, lambda made, before=before: _tell_made(before + made, units))
+            _dispatch(group, machine, pool, heard, failed, lambda made, before=before: _tell_made(before + made, num))
         before += len(group)
     return failed
 
 
-def _tell_made(made: int, units: Sequence[Unit]) -> None:
-    report_progress(Progress("units", made, len(units), slot=0))
+def _tell_made(made: int, num: int) -> None:
+    report_progress(Progress("units", made, num, slot=0))
 
 
 def _apart(units: Sequence[Unit]) -> dict[tuple[str, ...], list[Unit]]:
@@ -135,29 +141,10 @@ def _make_here(units: Sequence[Unit], workplace: Workplace) -> dict[str, UserErr
     return failed
 
 
-class _OwnMain(ForkServerProcess):
-    """A worker that never imports the caller's script, so that a script needs no `if __name__ == "__main__":`."""
-
-    @staticmethod
-    def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802  # the name that multiprocessing calls
-        script = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            return ForkServerProcess._Popen(process_obj)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # not in the stubs
-        finally:
-            sys.modules["__main__"] = script
-
-
-class _Workers(ForkServerContext):
-    """Workers that are forked from a server, with a main module of their own."""
-
-    Process = _OwnMain  # pyright: ignore[reportIncompatibleVariableOverride, reportAssignmentType]  # a subclass of it
-
-
 @contextmanager
 def _pool(workers: int) -> Generator[tuple[ProcessPoolExecutor, _Heard]]:
     """Open workers; however one of them ends, it is told."""
-    context = _Workers()
+    context = Workers()
     context.set_forkserver_preload(PRELOAD)
     heard = _Heard(context.SimpleQueue())
     others = set(multiprocessing.active_children())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
 
@@ -29,6 +30,24 @@ NO_RECIPE = {
 }
 
 
+class Written(TypedDict, total=False):
+    """The fields of a recipe as a script may write them; what they mean stands at `Recipe`."""
+
+    name: Required[str]
+    stream: Required[str]
+    model: ModelSpec | Mapping[str, Any] | str
+    learner: Mapping[str, Any] | str | None
+    exams: Sequence[str]
+    judge: ModelSpec | Mapping[str, Any] | None
+    seed: int
+    metrics: Sequence[str]
+    budget: ExamBudget | Mapping[str, Any]
+    training: Mapping[str, Any]
+    axes: Mapping[str, Sequence[Any]]
+    tuned: str | None
+    about: str
+
+
 class Recipe(Value):
     """One base run, shared training settings, and axes along which it varies: what a recipe file may say.
 
@@ -42,7 +61,7 @@ class Recipe(Value):
         about: What the recipe is for, for readers.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MOST_NAME)
+    name: str = Field(max_length=MOST_NAME)
     model: ModelSpec = ModelSpec()
     learner: Mapping[str, Any] | str | None = None
     stream: str
@@ -55,6 +74,11 @@ class Recipe(Value):
     axes: Mapping[str, tuple[Any, ...]] = {}
     tuned: str | None = None
     about: str = ""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Unpack[Written]) -> None:
+            """Take the fields as they are written."""
 
     def specs(self) -> list[RunSpec]:
         """Return the runs, every default visible.
@@ -72,6 +96,21 @@ class Recipe(Value):
             return handler(values)
         except ValidationError as error:
             raise wrong_fields(cls, error, "") from error
+
+    @field_validator("learner", mode="before")
+    @classmethod
+    def _in_a_file(cls, value: Any) -> Any:
+        if value is None or isinstance(value, (str, Mapping)):
+            return value  # pyright: ignore[reportUnknownVariableType]  # checked next
+        what = "a learner is named: 'sft', {'name': 'ewc', 'strength': 30}; write a class of your own into a file"
+        raise ValueError(f"{what} and name it 'my_file.py:Mine'")
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, value: str) -> str:
+        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value) is None:
+            raise ValueError("a name is made of the letters A to Z, digits and . _ -, since it names folders")
+        return value
 
     @field_validator("model", mode="before")
     @classmethod

@@ -15,7 +15,7 @@ from clbench.core.keys import rng
 from clbench.core.traits import Traits
 from clbench.metrics import all_metrics
 from clbench.report.escape import plain
-from clbench.report.runs.load import Group
+from clbench.report.runs.groups import Group
 from clbench.report.runs.traits import STORED_WORDS, traits_of
 from clbench.report.tables.table import as_text, cell, printed
 from clbench.stats.bootstrap import difference_of

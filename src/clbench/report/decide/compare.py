@@ -15,7 +15,8 @@ from clbench.core.item_scores import ExamScores
 from clbench.metrics import all_metrics
 from clbench.report.runs import store_texts
 from clbench.report.runs.exam_items import marked_rows
-from clbench.report.runs.load import Group, RunRecord, group_runs, load_runs, seed_order
+from clbench.report.runs.groups import Group, group_runs, seed_order
+from clbench.report.runs.load import RunRecord, load_runs
 from clbench.stats.bootstrap import Interval, difference_of, possible
 from clbench.stats.graded import GradedItems
 from clbench.stats.paired import Difference, discordant, holm, paired_difference, paired_permutation

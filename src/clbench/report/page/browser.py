@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clbench.core.item_scores import ExampleItem
 from clbench.report.escape import plain
-from clbench.report.runs.load import Group
+from clbench.report.runs.groups import Group
 
 LONGEST = 120  # characters of an answer in a cell; its whole text is the cell's title
 MOST_COLUMNS = 12  # lessons of a long stream that are shown

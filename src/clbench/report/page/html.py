@@ -25,7 +25,8 @@ from clbench.report.page.overview import over_orders, profile, ranking, retentio
 from clbench.report.page.sentences import summary_sentences
 from clbench.report.page.stream_page import columns, lesson_cells, similarity_map, stream_note
 from clbench.report.runs.abilities import ability_curves, ability_rows
-from clbench.report.runs.load import Group, RunRecord, group_runs
+from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.load import RunRecord
 from clbench.report.runs.remarks import remarks
 from clbench.report.tables.exports import EXPORTS
 from clbench.report.tables.table import cell, defined, heading
@@ -201,12 +202,17 @@ def _definitions(groups: Sequence[Group]) -> list[tuple[str, str]]:
     return [(all_metrics()[n].symbol, _about(n)) for n in names]
 
 
+NOT_PAGES = (".pdf", ".svg", ".png", ".jpg", ".md", ".tex", ".csv", ".json", ".docx")
+
+
 def page_at(out: Path, name: str) -> Path:
     """Make the folder of a page and return the page's path: `out` if that ends in .html, else `name` inside of it.
 
     Raises:
-        SpecError: The folder is a file.
+        SpecError: The folder is a file, or the name is that of another kind of file.
     """
+    if out.suffix.lower() in NOT_PAGES:
+        raise SpecError(f"no {out.suffix} is written", where=str(out), mend="name a folder, or a .html file")
     page = out if out.suffix.lower() in (".html", ".htm") else out / name
     if page.parent.is_file():
         mend = "name a folder, or a file that ends in .html"

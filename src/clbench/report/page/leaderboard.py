@@ -23,7 +23,8 @@ from clbench.metrics import all_metrics
 from clbench.models import tiny
 from clbench.report.escape import plain
 from clbench.report.page.html import html_report
-from clbench.report.runs.load import Group, RunRecord, group_runs
+from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.load import RunRecord
 from clbench.report.runs.record import copy_result
 from clbench.report.runs.result_file import files_of
 from clbench.report.runs.traits import STORED_WORDS, traits_of

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from clbench.report.escape import markdown
-from clbench.report.runs.load import Group, RunRecord, group_runs
+from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.load import RunRecord
 from clbench.stats.intervals import ratio_ends
 from clbench.stats.paired import paired_difference
 from clbench.stats.single import score_interval

@@ -11,7 +11,7 @@ from clbench.metrics import all_metrics
 from clbench.metrics.forgetting import half_life_interval, retention_by_distance, retention_half_life
 from clbench.report.drawings.figures import curves
 from clbench.report.drawings.plots import Axis, Point, parallel, scatter, strips
-from clbench.report.runs.load import Group
+from clbench.report.runs.groups import Group
 from clbench.report.runs.vouched import out_of_rankings
 from clbench.report.tables.table import cell, printed
 from clbench.stats.bootstrap import UNKNOWN

@@ -9,7 +9,7 @@ from clbench.metrics.ability import ability_deltas
 from clbench.report.decide.compare import unlikeness
 from clbench.report.page.overview import value_with_interval
 from clbench.report.runs.abilities import ability_curves, first_lost
-from clbench.report.runs.load import Group
+from clbench.report.runs.groups import Group
 from clbench.report.runs.vouched import out_of_rankings
 from clbench.report.tables.table import printed
 from clbench.stats.bootstrap import difference_of

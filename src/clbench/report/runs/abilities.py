@@ -11,7 +11,8 @@ import numpy as np
 from clbench.core.matrix import Matrix
 from clbench.report.escape import markdown
 from clbench.report.runs.bootstrap import linear_samples
-from clbench.report.runs.load import Group, RunRecord, group_runs
+from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.load import RunRecord
 from clbench.stats.bootstrap import Interval, Samples, interval
 from clbench.stats.intervals import newcombe, ratio_ends, risk_ratio
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from clbench.report.runs.load import Group
+from clbench.report.runs.groups import Group
 
 
 def cut_counts(groups: Sequence[Group]) -> dict[str, Any]:

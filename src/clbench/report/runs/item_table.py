@@ -70,7 +70,10 @@ def read_items(path: Path, run: str, told: Sequence[Mapping[str, Any]]) -> ItemS
         ValueError: The table is damaged, or its cells are not those that are told of.
         ExtraError: pyarrow is not installed.
     """
-    return _rebuilt(_read(path, run), told)
+    columns = _read(path, run)
+    if told and not columns["run"]:
+        raise ValueError(f"{FILE} has no items of a run {run!r}; a record keeps the file name that it was written with")
+    return _rebuilt(columns, told)
 
 
 def runs_of(path: Path) -> set[str]:

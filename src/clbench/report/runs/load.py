@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,16 @@ from clbench.core.results import Costs
 from clbench.core.spec import RunSpec
 from clbench.core.stream_summary import StreamSummary
 from clbench.metrics import all_metrics, compute
-from clbench.report.runs.bootstrap import MatrixSamples, figure_samples, matrix_samples, samples_of
+from clbench.report.runs.bootstrap import MatrixSamples, figure_samples, matrix_samples
+from clbench.report.runs.exam_items import rule_of
 from clbench.report.runs.result_file import broken_result, find_results, name_of, read_parts, read_provenance
-from clbench.stats.bootstrap import Interval, Samples, interval
+from clbench.stats.bootstrap import Samples
+from clbench.stats.graded import mean_rule
 
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError, ArithmeticError, OSError)
 NO_SHEETS, NO_ITEMS = ItemScores(exams=()), ExampleItems(items=())
 NO_MATRIX = Matrix.of([[]])
-BOUNDS = ("gap_to_joint", "gain_over_frozen", "normalised_ap", "intransigence")
+ROUNDED = 1e-6  # by which a score may differ from the mean of its items
 
 
 @dataclass(frozen=True)
@@ -68,47 +70,16 @@ class RunRecord:
         return figure_samples(self.matrix, self.matrix_samples, list(self.scores))
 
 
-@dataclass(frozen=True)
-class Group:
-    """Runs that differ only in their seed: one method.
-
-    Attributes:
-        label: Name in tables: the learner, and what else distinguishes it from other groups.
-        runs: At least one.
-        mean: Mean of the matrices over seeds.
-        scores: Mean of each figure over seeds; NaN if undefined in one of them.
-        intervals: 95 % interval of each of these means, over items and seeds.
-    """
-
-    label: str
-    runs: tuple[RunRecord, ...]
-    mean: Matrix
-    scores: dict[str, float]
-    intervals: dict[str, Interval]
-
-    def score(self, name: str) -> float:
-        """Return the mean of a figure; NaN where it is undefined."""
-        return self.scores.get(name, math.nan)
-
-    def by_seed(self, name: str) -> tuple[list[float], list[Samples]]:
-        """Return a figure of every run, by seed, and its bootstrap samples where items are on record."""
-        runs = seed_order(self.runs)
-        samples = [r.figure_samples for r in runs]
-        return [r.scores.get(name, math.nan) for r in runs], [s[name] for s in samples if name in s]
-
-
-def seed_order(runs: Iterable[RunRecord]) -> list[RunRecord]:
-    """Return runs in the order of their seeds."""
-    return sorted(runs, key=lambda r: r.spec.seed)
-
-
 def load_runs(paths: Sequence[Path]) -> list[RunRecord]:
     """Read results, or folders that hold some, and count each run once: see `distinct`.
 
     Raises:
-        DataError: There is none, or a file is missing or broken.
+        DataError: There is none; or a file is missing or broken, or contradicts the items beside it.
     """
-    return distinct(read_runs(paths))
+    runs = read_runs(paths)
+    for run in runs:
+        _check_cells(run)
+    return distinct(runs)
 
 
 def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
@@ -152,11 +123,11 @@ def distinct(runs: Sequence[RunRecord], doubtful: Collection[Path] = ()) -> list
         unique.append(last)
         others = [r for r in same if r is not last]
         if others:
-            twice.append(f"{_place(last)} (also {', '.join(map(_place, others))})")
-        if unlike := [_place(r) for r in others if not _says_the_same(r, last)]:
+            twice.append(f"{_place(last, others)} (also {', '.join(_place(r, [last]) for r in others)})")
+        if unlike := [_place(r, [last]) for r in others if not _says_the_same(r, last)]:
             notice(
-                f"{_place(last)} and {', '.join(unlike)} are one run, and their answers differ (made again on other "
-                "hardware or by another clbench, or edited): the one made last counts; name one folder to choose"
+                f"{_place(last, others)} and {', '.join(unlike)} are one run, and their answers differ (made again on "
+                "other hardware or by another clbench, or edited): the one made last counts; name one folder to choose"
             )
     if twice:
         more = ", ..." if len(twice) > 3 else ""
@@ -164,8 +135,10 @@ def distinct(runs: Sequence[RunRecord], doubtful: Collection[Path] = ()) -> list
     return unique
 
 
-def _place(run: RunRecord) -> str:
-    return run.name if run.folder else run.spec.name
+def _place(run: RunRecord, others: Sequence[RunRecord]) -> str:
+    """Return a run's name; its path where others bear the same name."""
+    name = run.name if run.folder else run.spec.name
+    return str(run.folder) if any(run.folder and r.folder and r.name == name for r in others) else name
 
 
 def _says_the_same(one: RunRecord, two: RunRecord) -> bool:
@@ -182,6 +155,7 @@ def _load(place: Path) -> RunRecord:
     try:
         parts = read_parts(place)
         recorded = {k: math.nan if v is None else number(v) for k, v in parts["scores"].items()}
+        matrix = Matrix.from_json(parts["matrix"])
         costs, spec = Costs.model_validate(parts["costs"]), RunSpec.model_validate(parts["spec"])
         if not spec.learner.get("name"):
             raise ValueError("its spec names no learner")
@@ -189,7 +163,7 @@ def _load(place: Path) -> RunRecord:
             folder=place,
             spec=spec,
             stream=StreamSummary.model_validate(parts["stream"]),
-            matrix=Matrix.from_json(parts["matrix"]),
+            matrix=matrix,
             scores={**cost_figures(costs), **recorded},
             costs=costs,
             provenance=read_provenance(parts["provenance"]),
@@ -201,143 +175,27 @@ def _load(place: Path) -> RunRecord:
         raise broken_result(place, error) from None
 
 
+def _check_cells(run: RunRecord) -> None:
+    """Refuse a matrix with a cell that its own items do not give; where the score is not their mean, it is not seen.
+
+    Raises:
+        DataError: Names the cell.
+    """
+    matrix = run.matrix
+    places = {name: place for place, name in enumerate(matrix.exams)}
+    for exam in run.item_scores.exams:
+        for lesson, row in exam.rows.items():
+            if exam.exam not in places or not 0 <= lesson <= matrix.num_lessons or row.parts:
+                continue
+            values, cell = row.values(), float(matrix.values[lesson, places[exam.exam]])
+            known = values[~np.isnan(values)]
+            if len(known) and rule_of(exam.scorer.name) is mean_rule and abs(cell - known.mean()) > ROUNDED:
+                what = f"its matrix has {cell:.4f} for {exam.exam} after lesson {lesson}, its items {known.mean():.4f}"
+                raise broken_result(run.folder, ValueError(what))
+
+
 def cost_figures(costs: Costs) -> dict[str, float]:
     """Return every figure that needs costs alone. They take no time to compute, so a spec need not list them."""
     return compute(
         [n for n, p in all_metrics().items() if p.needs == "costs"], costs=costs, matrix=NO_MATRIX, references={}
     )
-
-
-def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
-    """Return runs grouped where they differ only in seed and name, best AP first, with bounds where these were run."""
-    found: dict[str, list[RunRecord]] = {}
-    for run in distinct(runs):
-        same = run.spec.model_copy(update={"seed": 0, "name": "x"}).key
-        found.setdefault(same, []).append(run)
-    groups = [_group(members) for members in found.values()]
-    groups = [_with_bounds(g, groups) for g in _labelled(groups)]
-    return sorted(groups, key=lambda g: -_or(g.scores.get("average_performance", math.nan), -1))
-
-
-def _or(value: float, instead: float) -> float:
-    return instead if math.isnan(value) else value
-
-
-def _group(runs: list[RunRecord]) -> Group:
-    first = runs[0].matrix
-    mean = Matrix(
-        np.mean([r.matrix.values for r in runs], axis=0),
-        np.sum([r.matrix.n for r in runs], axis=0),
-        np.sum([r.matrix.ungraded for r in runs], axis=0),
-        first.columns,
-    )
-    names = list(runs[0].scores)
-    values = {n: np.array([r.scores.get(n, math.nan) for r in runs]) for n in names}
-    return Group(
-        label=runs[0].spec.learner_label,
-        runs=tuple(runs),
-        mean=mean,
-        scores={n: float(v.mean()) for n, v in values.items()},
-        intervals={n: interval_of(n, v.tolist(), runs) for n, v in values.items()},
-    )
-
-
-def interval_of(name: str, values: list[float], runs: Sequence[RunRecord]) -> Interval:
-    """Return a figure's interval, within the range of the figure."""
-    samples = [s[name] for s in (r.figure_samples for r in runs) if name in s]
-    plugin = all_metrics().get(name)
-    if plugin is None:
-        return interval(values, samples)
-    found = interval(values, samples, (plugin.low, plugin.high))
-    if math.isnan(found.low):
-        return found
-    return Interval(max(found.low, plugin.low), min(found.high, plugin.high))
-
-
-def _labelled(groups: list[Group]) -> list[Group]:
-    """Return the groups with labels that differ: with model and stream added where needed."""
-    labels: list[str] = []
-    for group in groups:
-        spec = group.runs[0].spec
-        same = [g for g in groups if g.label == group.label]
-        extra = [spec.model.name] if len({g.runs[0].spec.model.name for g in same}) > 1 else []
-        extra += [spec.stream] if len({g.runs[0].spec.stream for g in same}) > 1 else []
-        label = " ".join([group.label, *extra])
-        labels.append(label if label not in labels else f"{label} ({spec.name})")
-    return [replace(g, label=label) for label, g in zip(labels, groups, strict=True)]
-
-
-def _with_bounds(group: Group, groups: Sequence[Group]) -> Group:
-    """Return a group with the figures that need the joint and frozen runs of its model and stream."""
-    found = {name: _reference(name, group, groups) for name in ("joint", "frozen")}
-    references = {name: one for name, one in found.items() if one is not None}
-    scores = compute(BOUNDS, group.mean, Costs(), {name: g.mean for name, g in references.items()})
-    extra = {name: value for name, value in scores.items() if not math.isnan(value)}
-    found = bound_intervals(extra, group.runs, {n: g.runs for n, g in references.items()})
-    return replace(group, scores={**group.scores, **extra}, intervals={**group.intervals, **found})
-
-
-def _reference(name: str, group: Group, groups: Sequence[Group]) -> Group | None:
-    """Return the group of a bound that was asked the same of the same model; of several, the one that knows most.
-
-    A bound that was run with several settings is the best of them, whatever their order; a notice says which it is.
-    """
-    same = [
-        g
-        for g in groups
-        if g.runs[0].spec.learner_name == name and _measured(g.runs[0].spec) == _measured(group.runs[0].spec)
-    ]
-    best = max(same, key=lambda g: (_or(g.score("average_performance"), -1), g.label), default=None)
-    if best is not None and len(same) > 1:
-        tell_bound(name, best.label, ", ".join(sorted(g.label for g in same if g is not best)))
-    return best
-
-
-def _measured(spec: RunSpec) -> tuple[object, ...]:
-    return spec.model, spec.stream, spec.judge, spec.budget.items
-
-
-@lru_cache(maxsize=64)
-def tell_bound(name: str, best: str, others: str) -> None:
-    """Give the notice once per choice, however many groups are compared with it."""
-    notice(f"{name} was run with several settings: gaps are measured to the best of them, {best} (not {others})")
-
-
-def bound_intervals(
-    names: Iterable[str], runs: Sequence[RunRecord], references: Mapping[str, Sequence[RunRecord]]
-) -> dict[str, Interval]:
-    """Return the intervals of figures that need reference runs.
-
-    Both use the same samples of items, and seeds are paired. A seed that a reference was not run with does not count in
-    the variation over seeds.
-    """
-    names = tuple(names)
-    by_seed = {name: {r.spec.seed: r.matrix for r in found} for name, found in references.items()}
-    seeds = [r for r in runs if all(r.spec.seed in found for found in by_seed.values())]
-    values = [compute(names, r.matrix, Costs(), {n: found[r.spec.seed] for n, found in by_seed.items()}) for r in seeds]
-    sides = [_mean_samples(runs), *(_mean_samples(references[n]) for n in references)]
-    places = {n: k for k, n in enumerate(references, start=1)}
-    found: dict[str, Interval] = {}
-    for name in names:
-        plugin = all_metrics()[name]
-        needed = [side for k in (0, *(places.get(r, -1) for r in plugin.references)) if (side := sides[k]) is not None]
-        alone = [v[name] for v in values]
-        if not alone or len(needed) <= len(plugin.references) or math.isnan(math.fsum(alone)):
-            continue
-        # The samples are those of the mean over seeds, so each seed gets them.
-        samples = samples_of([m for m, _ in needed], [d for _, d in needed], plugin.compute)
-        found[name] = interval(alone, [samples] * len(alone), (plugin.low, plugin.high))
-    return found
-
-
-def _mean_samples(runs: Sequence[RunRecord]) -> tuple[Matrix, MatrixSamples] | None:
-    samples = [s for r in runs if (s := r.matrix_samples) is not None]
-    if len(samples) < len(runs):
-        return None
-    first = runs[0].matrix
-    mean = Matrix(np.mean([r.matrix.values for r in runs], axis=0), first.n, first.ungraded, first.columns)
-    uneven = {
-        exam: (np.mean([s.uneven[exam][0] for s in samples], axis=0), places)
-        for exam, (_, places) in samples[0].uneven.items()
-    }
-    return mean, replace(samples[0], values=np.mean([s.values for s in samples], axis=0), uneven=uneven)

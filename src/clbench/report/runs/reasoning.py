@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clbench.report.runs.load import Group
+from clbench.report.runs.groups import Group
 
 
 def reasoning_sentences(groups: Sequence[Group], texts: dict[str, str]) -> list[str]:

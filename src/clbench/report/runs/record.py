@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.errors import SpecError
+from clbench.core.events import notice
 from clbench.core.extras import need
 from clbench.core.keys import digest
 from clbench.report.runs.item_table import FILE, heads, write_items
@@ -45,6 +46,10 @@ def record_runs(runs: Sequence[RunRecord], folder: Path) -> None:
     """
     folder = folder.resolve()  # `.` and links have no name of their own
     check_record_folder(folder)
+    names = {f"{run.name}.json" for run in runs}
+    if gone := sorted(p.stem for p in folder.glob("*.json") if p.name not in names):
+        listed = ", ".join(gone[:3]) + (", ..." if len(gone) > 3 else "")
+        notice(f"{folder}: {len(gone)} recorded runs that are not among the new ones go: {listed}")
     new, old = (folder.parent / f".{folder.name}.{word}" for word in ("new", "old"))
     shutil.rmtree(new, ignore_errors=True)  # what is there stays whole until all is written
     new.mkdir(parents=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clbench.report.runs.cuts import cut_sentences
-from clbench.report.runs.load import Group
+from clbench.report.runs.groups import Group
 from clbench.report.runs.reasoning import reasoning_sentences
 from clbench.report.runs.unanswered import unanswered_sentences
 

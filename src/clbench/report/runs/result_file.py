@@ -47,7 +47,7 @@ RECORD_AGAIN = f"take `<run>.json` and {FILE} from where they come again, or rec
 
 
 def find_results(path: Path) -> list[Path]:
-    """Return the results at a path: itself, those in it, or those of the store that it is; by name."""
+    """Return the results at a path: itself, those in it, in its store, or in its folders of recorded runs; by name."""
     if path.suffix == ".json" and not path.is_dir():
         return [path]
     if (path / "spec.yaml").is_file():
@@ -55,6 +55,8 @@ def find_results(path: Path) -> list[Path]:
     found: list[Path] = []
     for pattern, folder in (("*/spec.yaml", path), ("runs/*/spec.yaml", path / "runs")):
         found = found or [*(p.parent for p in path.glob(pattern)), *record_files(folder)]
+    # A folder of folders that hold recorded runs, such as `results`.
+    found = found or [place for items in path.glob(f"*/{FILE}") for place in record_files(items.parent)]
     return sorted(found, key=lambda place: (place.parent, name_of(place)))
 
 

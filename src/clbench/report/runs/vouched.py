@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clbench.report.runs.load import Group, RunRecord
+from clbench.report.runs.groups import Group
+from clbench.report.runs.load import RunRecord
 
 CHANGED = "made from a working tree with changes"
 

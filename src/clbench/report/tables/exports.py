@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from clbench.metrics import all_metrics
 from clbench.report.escape import csv_cell, latex, markdown, plain
-from clbench.report.runs.load import RunRecord, group_runs
+from clbench.report.runs.groups import group_runs
+from clbench.report.runs.load import RunRecord
 from clbench.report.tables.table import TABLE, cell, defined, heading, printed, seeds_note
 
 

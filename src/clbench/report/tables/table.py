@@ -12,7 +12,8 @@ from rich.table import Table
 
 from clbench.core.protocols import MetricPlugin
 from clbench.metrics import all_metrics
-from clbench.report.runs.load import Group, RunRecord, group_runs
+from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.load import RunRecord
 from clbench.report.runs.remarks import remarks
 from clbench.report.tables.translations import TRANSLATIONS
 from clbench.stats.bootstrap import UNKNOWN

@@ -1,0 +1,230 @@
+"""Group runs that differ only in their seed, label the groups, and measure them by their bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from clbench.core.events import notice
+from clbench.core.matrix import Matrix
+from clbench.core.results import Costs
+from clbench.core.spec import RunSpec
+from clbench.metrics import all_metrics, compute
+from clbench.report.runs.bootstrap import MatrixSamples, samples_of
+from clbench.report.runs.load import RunRecord, distinct
+from clbench.stats.bootstrap import Interval, Samples, interval
+
+BOUNDS = ("gap_to_joint", "gain_over_frozen", "normalised_ap", "intransigence")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ only in their seed: one method.
+
+    Attributes:
+        label: Name in tables: the learner, and what else distinguishes it from other groups.
+        runs: At least one.
+        mean: Mean of the matrices over seeds.
+        scores: Mean of each figure over seeds; NaN if undefined in one of them.
+        intervals: 95 % interval of each of these means, over items and seeds.
+    """
+
+    label: str
+    runs: tuple[RunRecord, ...]
+    mean: Matrix
+    scores: dict[str, float]
+    intervals: dict[str, Interval]
+
+    def score(self, name: str) -> float:
+        """Return the mean of a figure; NaN where it is undefined."""
+        return self.scores.get(name, math.nan)
+
+    def by_seed(self, name: str) -> tuple[list[float], list[Samples]]:
+        """Return a figure of every run, by seed, and its bootstrap samples where items are on record."""
+        runs = seed_order(self.runs)
+        samples = [r.figure_samples for r in runs]
+        return [r.scores.get(name, math.nan) for r in runs], [s[name] for s in samples if name in s]
+
+
+def seed_order(runs: Iterable[RunRecord]) -> list[RunRecord]:
+    """Return runs in the order of their seeds."""
+    return sorted(runs, key=lambda r: r.spec.seed)
+
+
+def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
+    """Return runs grouped where they differ only in seed and name, best AP first, with bounds where these were run."""
+    found: dict[str, list[RunRecord]] = {}
+    for run in distinct(runs):
+        same = run.spec.model_copy(update={"seed": 0, "name": "x"}).key
+        found.setdefault(same, []).append(run)
+    groups = [_group(members) for members in found.values()]
+    groups = [_with_bounds(g, groups) for g in _labelled(groups)]
+    return sorted(groups, key=lambda g: -_or(g.scores.get("average_performance", math.nan), -1))
+
+
+def _or(value: float, instead: float) -> float:
+    return instead if math.isnan(value) else value
+
+
+def mean_matrix(runs: Sequence[RunRecord]) -> Matrix:
+    """Return the mean of the matrices of runs of the same exams, with the answers of all of them counted."""
+    return Matrix(
+        np.mean([r.matrix.values for r in runs], axis=0),
+        np.sum([r.matrix.n for r in runs], axis=0),
+        np.sum([r.matrix.ungraded for r in runs], axis=0),
+        runs[0].matrix.columns,
+    )
+
+
+def _group(runs: list[RunRecord]) -> Group:
+    names = list(runs[0].scores)
+    values = {n: np.array([r.scores.get(n, math.nan) for r in runs]) for n in names}
+    return Group(
+        label=runs[0].spec.learner_label,
+        runs=tuple(runs),
+        mean=mean_matrix(runs),
+        scores={n: float(v.mean()) for n, v in values.items()},
+        intervals={n: interval_of(n, v.tolist(), runs) for n, v in values.items()},
+    )
+
+
+def interval_of(name: str, values: list[float], runs: Sequence[RunRecord]) -> Interval:
+    """Return a figure's interval, within the range of the figure."""
+    samples = [s[name] for s in (r.figure_samples for r in runs) if name in s]
+    plugin = all_metrics().get(name)
+    if plugin is None:
+        return interval(values, samples)
+    found = interval(values, samples, (plugin.low, plugin.high))
+    if math.isnan(found.low):
+        return found
+    return Interval(max(found.low, plugin.low), min(found.high, plugin.high))
+
+
+def _labelled(groups: list[Group]) -> list[Group]:
+    """Return the groups with labels that differ: with what differs between groups of one label added to it."""
+    told = [_told(group.runs[0].spec) for group in groups]
+    labels: list[str] = []
+    for group, own in zip(groups, told, strict=True):
+        same = [other for g, other in zip(groups, told, strict=True) if g.label == group.label]
+        extra = [value for name, value in own.items() if len({other.get(name, "") for other in same}) > 1]
+        label = " ".join([group.label, *extra])
+        labels.append(label if label not in labels else f"{label} ({group.runs[0].name})")
+    return [replace(g, label=label) for label, g in zip(labels, groups, strict=True)]
+
+
+def _told(spec: RunSpec) -> dict[str, str]:
+    """Return what a label may add to the learner's name: field -> how it is written."""
+    settings = {name: value for name, value in spec.learner.items() if name not in ("name", "version")}
+    budget = {f"budget.{name}": value for name, value in spec.budget.model_dump().items()}
+    others = {**settings, **budget, "exams": "+".join(spec.exams)}
+    return {
+        "model.name": spec.model.name,
+        "stream": spec.stream,
+        **{name: f"{name.removeprefix('budget.')}={_short(value)}" for name, value in others.items()},
+        "model.dtype": spec.model.dtype,
+        "model.max_tokens": f"max_tokens={spec.model.max_tokens}",
+    }
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _with_bounds(group: Group, groups: Sequence[Group]) -> Group:
+    """Return a group with the figures that need the joint and frozen runs of its model and stream."""
+    found = {name: _reference(name, group, groups) for name in ("joint", "frozen")}
+    bounds = {name: one for name, one in found.items() if one is not None}
+    scores, intervals = dict(group.scores), dict(group.intervals)
+    for figure in BOUNDS:
+        needed = {name: bounds[name] for name in all_metrics()[figure].references if name in bounds}
+        runs, references = _paired(group, needed)
+        matrices = {name: mean_matrix(each) for name, each in references.items()}
+        value = compute([figure], mean_matrix(runs), Costs(), matrices)[figure]
+        if math.isnan(value):
+            continue
+        scores[figure] = value
+        if group in needed.values():  # measured by itself, it is what it is whatever the items
+            intervals[figure] = Interval(value, value)
+        else:
+            intervals |= bound_intervals([figure], runs, references)
+    return replace(group, scores=scores, intervals=intervals)
+
+
+def _paired(group: Group, bounds: Mapping[str, Group]) -> tuple[Sequence[RunRecord], Mapping[str, Sequence[RunRecord]]]:
+    """Return the runs of a group and of its bounds with the seeds that all of them have; all runs if there is none."""
+    each = [group.runs, *(bound.runs for bound in bounds.values())]
+    seeds = set.intersection(*({run.spec.seed for run in runs} for runs in each))
+    if not seeds:
+        return group.runs, {name: bound.runs for name, bound in bounds.items()}
+    kept = [[run for run in runs if run.spec.seed in seeds] for runs in each]
+    return kept[0], dict(zip(bounds, kept[1:], strict=True))
+
+
+def _reference(name: str, group: Group, groups: Sequence[Group]) -> Group | None:
+    """Return the group of a bound that was asked the same of the same model; of several, the one that knows most.
+
+    A bound that was run with several settings is the best of them, whatever their order; a notice says which it is.
+    """
+    same = [
+        g
+        for g in groups
+        if g.runs[0].spec.learner_name == name and _measured(g.runs[0].spec) == _measured(group.runs[0].spec)
+    ]
+    best = max(same, key=lambda g: (_or(g.score("average_performance"), -1), g.label), default=None)
+    if best is not None and len(same) > 1:
+        tell_bound(name, best.label, ", ".join(sorted(g.label for g in same if g is not best)))
+    return best
+
+
+def _measured(spec: RunSpec) -> tuple[object, ...]:
+    return spec.model, spec.stream, spec.judge, spec.budget.items
+
+
+@lru_cache(maxsize=64)
+def tell_bound(name: str, best: str, others: str) -> None:
+    """Give the notice once per choice, however many groups are compared with it."""
+    notice(f"{name} was run with several settings: gaps are measured to the best of them, {best} (not {others})")
+
+
+def bound_intervals(
+    names: Iterable[str], runs: Sequence[RunRecord], references: Mapping[str, Sequence[RunRecord]]
+) -> dict[str, Interval]:
+    """Return the intervals of figures that need reference runs.
+
+    Both use the same samples of items, and seeds are paired. A seed that a reference was not run with does not count in
+    the variation over seeds.
+    """
+    names = tuple(names)
+    by_seed = {name: {r.spec.seed: r.matrix for r in found} for name, found in references.items()}
+    seeds = [r for r in runs if all(r.spec.seed in found for found in by_seed.values())]
+    values = [compute(names, r.matrix, Costs(), {n: found[r.spec.seed] for n, found in by_seed.items()}) for r in seeds]
+    sides = [_mean_samples(runs), *(_mean_samples(references[n]) for n in references)]
+    places = {n: k for k, n in enumerate(references, start=1)}
+    found: dict[str, Interval] = {}
+    for name in names:
+        plugin = all_metrics()[name]
+        needed = [side for k in (0, *(places.get(r, -1) for r in plugin.references)) if (side := sides[k]) is not None]
+        alone = [v[name] for v in values]
+        if not alone or len(needed) <= len(plugin.references) or math.isnan(math.fsum(alone)):
+            continue
+        # The samples are those of the mean over seeds, so each seed gets them.
+        samples = samples_of([m for m, _ in needed], [d for _, d in needed], plugin.compute)
+        found[name] = interval(alone, [samples] * len(alone), (plugin.low, plugin.high))
+    return found
+
+
+def _mean_samples(runs: Sequence[RunRecord]) -> tuple[Matrix, MatrixSamples] | None:
+    samples = [s for r in runs if (s := r.matrix_samples) is not None]
+    if len(samples) < len(runs):
+        return None
+    first = runs[0].matrix
+    mean = Matrix(np.mean([r.matrix.values for r in runs], axis=0), first.n, first.ungraded, first.columns)
+    uneven = {
+        exam: (np.mean([s.uneven[exam][0] for s in samples], axis=0), places)
+        for exam, (_, places) in samples[0].uneven.items()
+    }
+    return mean, replace(samples[0], values=np.mean([s.values for s in samples], axis=0), uneven=uneven)
