@@ -94,7 +94,7 @@ def test_an_older_hook_is_refused_wherever_it_is_set():
         ("plugin", "settle", "leave settle= out: first_lesson_as= says it all"),
         ("LearnerPlugin.__init__", "settle", "write adopt_first_lesson= instead of settle="),
         ("plugin", "needs_task", "write needs_task_ids= instead of needs_task="),
-        ("plugin", "nothing_known", ""),
+        ("plugin", "model_familes", "did you mean 'model_families'?"),
     ],
 )
 def test_older_keywords_name_what_to_write(function, word, said):
