@@ -52,23 +52,20 @@ def run(
     from clbench.cli.options import machine, progress_bars
     from clbench.core.errors import SpecError
     from clbench.core.extras import need_models
-    from clbench.core.system_errors import as_user_errors
+    from clbench.core.system_errors import as_user_errors, check_place
     from clbench.engine.recipe.recipe import Recipe, load_recipe
     from clbench.engine.run import run as run_recipe
     from clbench.store.store import Store
 
+    check_place()  # before torch is imported, which kills a process that stands nowhere
     need_models("a run")
     _check("recipe", recipe, (Recipe, str, PathLike), "a Recipe, the name of one, or the path of a file")
     changes = _texts("set", set, "changes such as 'learner.lr=1e-4'")
     if isinstance(recipe, Recipe) and changes:
         raise SpecError("a Recipe is changed where it is made", where="set", mend="write the values into the Recipe")
-    _check("workers", workers, (Integral,), "a number of processes, 1 or more")
-    if workers > 1 and multiprocessing.current_process().daemon:
-        mend = "workers=1, or call it outside of a multiprocessing.Pool"
-        raise SpecError("this process may not start workers, since it is one of a pool", where="workers", mend=mend)
     with _ONE_AT_A_TIME, as_user_errors(), progress_bars():
         found = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, changes)
-        how = machine(_path("store", store), _path("data", data), int(workers), device)
+        how = machine(_path("store", store), _path("data", data), _workers(workers), device)
         return run_recipe(found, Store(how.store), how)
 
 
@@ -118,11 +115,12 @@ def exam(
     from clbench.core.errors import SpecError
     from clbench.core.extras import need_models
     from clbench.core.spec import ModelSpec
-    from clbench.core.system_errors import as_user_errors
+    from clbench.core.system_errors import as_user_errors, check_place
     from clbench.data.exams.exam import open_named
     from clbench.engine.checkpoint_exam import examine
     from clbench.store.store import Store
 
+    check_place()
     need_models("an exam")
     most = _most(items)
     _check("model", model, (str, PathLike), "the name or the folder of a model")
@@ -141,6 +139,17 @@ def _check(name: str, value: Any, kinds: tuple[type, ...], wanted: str) -> None:
 
     if not isinstance(value, kinds):
         raise SpecError(f"{value!r:.60} is not what is wanted here", where=name, mend=f"give {wanted}")
+
+
+def _workers(workers: Any) -> int:
+    """Return the number of processes as an int of Python's."""
+    from clbench.core.errors import SpecError
+
+    _check("workers", workers, (Integral,), "a number of processes, 1 or more")
+    if workers > 1 and multiprocessing.current_process().daemon:
+        mend = "workers=1, or call it outside of a multiprocessing.Pool"
+        raise SpecError("this process may not start workers, since it is one of a pool", where="workers", mend=mend)
+    return int(workers)
 
 
 def _most(items: Any) -> int | None:

@@ -1,6 +1,10 @@
 """A method from a user's own file: found by `file.py:Class`, known by its content, refused with a clear message."""
 
+import importlib
+import os
+import py_compile
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -286,3 +290,66 @@ def test_all_traits_of_a_class_alone_count(here):
     (here / "mine.py").write_text(METHOD + "class Mine(Method):\n    paper = 5\n")
     with pytest.raises(SpecError, match="paper is 5"):
         open_learner({"name": "mine.py:Mine"})
+
+
+def test_the_file_itself_runs_as_edited_beside_older_compiled_text(here, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    text = METHOD + "RATE = 1.0\nclass Mine(Method):\n    def lr_scale(self, name):\n        return RATE\n"
+    (here / "mine.py").write_text(text)
+    stamp = (here / "mine.py").stat()
+    py_compile.compile(str(here / "mine.py"))
+    (here / "mine.py").write_text(text.replace("1.0", "2.0"))
+    os.utime(here / "mine.py", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # of equal size and time
+    plugin, config = open_learner({"name": "mine.py:Mine"})
+    assert plugin.method(config).lr_scale("x") == 2.0
+
+
+def test_what_the_caller_imported_before_is_imported_anew(here, monkeypatch):
+    monkeypatch.syspath_prepend(str(here))
+    (here / "imported_before.py").write_text("RATE = 1.0\n")
+    importlib.import_module("imported_before")
+    (here / "imported_before.py").write_text("RATE = 25.0\n")
+    hook = "    def lr_scale(self, name):\n        return imported_before.RATE\n"
+    (here / "mine.py").write_text(METHOD + "import imported_before\nclass Mine(Method):\n" + hook)
+    plugin, config = open_learner({"name": "mine.py:Mine"})
+    assert plugin.method(config).lr_scale("x") == 25.0
+
+
+def test_compiled_text_that_cannot_be_removed_is_refused_where_it_is_older(here, monkeypatch):
+    (here / "beside_it.py").write_text("RATE = 1.0\n")
+    stamp = (here / "beside_it.py").stat()
+    py_compile.compile(str(here / "beside_it.py"))
+    (here / "mine.py").write_text(METHOD + "import beside_it\nclass Mine(Method): ...\n")
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.syspath_prepend(str(here))
+    open_learner({"name": "mine.py:Mine"})  # as compiled
+    (here / "beside_it.py").write_text("RATE = 2.0\n")
+    os.utime(here / "beside_it.py", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    with pytest.raises(SpecError, match="compiled text is of another version"):
+        open_learner({"name": "mine.py:Mine"})
+
+
+def refuse(self, missing_ok=False):
+    raise PermissionError(self)
+
+
+def test_a_class_above_says_its_traits_and_its_slips_too(here, heard):
+    said = "    stores = 'examples'\n    teaches = 'at_once'\n    def edit_gradient(self, net): ...\n"
+    above = "class Above(Method):\n" + said
+    declared = "class Mine(Above): ...\nD = plugin(Training, Mine, version=1)\n"
+    (here / "mine.py").write_text(METHOD + PLUGIN + above + declared)
+    plugin, config = open_learner({"name": "mine.py:D"})
+    assert plugin.stored(config) is None
+    assert [word for word in ("edit_gradient", "teaches") if any(f"has {word!r}" in text for text in heard)] == [
+        "edit_gradient",
+        "teaches",
+    ]
+    (here / "mine.py").write_text(METHOD + above + "class Mine(Above): ...\n")
+    plugin, config = open_learner({"name": "mine.py:Mine"})
+    assert plugin.stored(config) == "examples"
+
+
+def test_a_trait_that_breaks_is_told_before_anything_is_spent(here):
+    (here / "mine.py").write_text(DECLARED.format(given="version=1, stores=lambda c: c.no"))
+    with pytest.raises(SpecError, match="the function of stores breaks"):
+        resolve(RunSpec(name="r", learner={"name": "mine.py:PLUGIN"}, stream="worlds-tiny"))

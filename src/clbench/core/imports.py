@@ -10,12 +10,12 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import marshal
 import os
 import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import all_suffixes
@@ -190,6 +190,9 @@ def _texts(call: ast.Call) -> list[str]:
 # --- once it runs -------------------------------------------------------------------------------------------
 
 
+PYC_HEAD = 16  # bytes before the code in compiled text, PEP 552
+
+
 class _Claim(NamedTuple):
     """Which module a name of the first level means in this process."""
 
@@ -219,13 +222,34 @@ def make_room(path: Path, parts: Mapping[str, Path]) -> None:
                 where=str(path),
                 mend=f"rename one module {top!r}, or run the two learners by separate commands",
             )
-    for file in parts.values():  # Python takes compiled text of equal time and size for current, edited or not
-        with suppress(OSError, ValueError):
-            Path(importlib.util.cache_from_source(str(file))).unlink()
-    if changed:  # all of them: those that stand as they were may hold what they took from the others
+    for file in parts.values():
+        _forget_compiled(file)
+    # All of them: those that stand as they were may hold what they took from the others; and what the caller's own
+    # script imported before may be older than the file.
+    if changed or not claims.keys() <= _claims.keys():
         _forget({file.resolve() for file in parts.values()})
     _claims.update(claims)
     importlib.invalidate_caches()
+
+
+def _forget_compiled(file: Path) -> None:
+    """Remove the compiled text of a module: Python takes one of equal time and size for current, edited or not.
+
+    Raises:
+        SpecError: It cannot be removed, and is of another text.
+    """
+    if file.suffix != ".py":
+        return
+    compiled = Path(importlib.util.cache_from_source(str(file)))
+    if not compiled.is_file():
+        return
+    try:
+        compiled.unlink()
+    except OSError:
+        text = compile(file.read_bytes(), str(file), "exec", dont_inherit=True)
+        if compiled.read_bytes()[PYC_HEAD:] != marshal.dumps(text):
+            mend = f"delete {compiled}, or set PYTHONPYCACHEPREFIX to an empty folder"
+            raise SpecError("its compiled text is of another version, and stays", where=str(file), mend=mend) from None
 
 
 def _forget(files: set[Path]) -> None:

@@ -140,6 +140,10 @@ class Matrix:
         shape = (len(values), len(columns))
         if math.prod(shape) > MOST_CELLS:
             raise ValueError(f"{math.prod(shape):,} cells, more than {MOST_CELLS:,}")
+        if wrong := next(
+            (c for c in columns if c.taught is not None and not 0 <= c.taught < max(len(values), 1)), None
+        ):
+            raise ValueError(f"{wrong.name} is taught in lesson {wrong.taught}, and there are {len(values) - 1}")
         return cls(
             np.array(values, dtype=np.float64).reshape(shape),
             np.array([[_count(v) for v in row] for row in data["n"]], dtype=np.int64).reshape(shape),

@@ -262,10 +262,11 @@ def _run(owned: UserFile, where: str) -> ModuleType:
     long.daemon = True
     long.start()
     # Python takes compiled text for current by its second and its size: an edit within the second would not be seen.
+    # So this file is compiled from its source, and nothing compiled of what it imports is kept.
     sys.dont_write_bytecode, kept = True, sys.dont_write_bytecode
     try:
         with staying(), in_its_folder():
-            spec.loader.exec_module(module)
+            exec(compile(owned.path.read_bytes(), str(owned.path), "exec", dont_inherit=True), vars(module))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a user's file may raise

@@ -43,6 +43,16 @@ def _stands_somewhere() -> bool:
     return True
 
 
+def check_place() -> None:
+    """Refuse to go on where the working folder is gone.
+
+    Raises:
+        UserError: It is.
+    """
+    if not _stands_somewhere():
+        raise UserError("the folder that this process works in is gone", mend="go to one that exists: cd, os.chdir")
+
+
 @contextmanager
 def as_user_errors() -> Generator[None]:
     """Turn what the system says inside of the block into errors that the user can mend; see `as_user_error`.

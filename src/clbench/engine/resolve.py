@@ -114,7 +114,8 @@ def resolve(spec: RunSpec) -> RunSpec:
     if spec.judge is not None:
         what = "nothing is marked by a judge yet, so this would change nothing but the run's key"
         raise SpecError(what, where="judge", mend="leave it out; every shipped exam is marked by a checker")
-    _, config = open_learner(spec.learner)
+    plugin, config = open_learner(spec.learner)
+    plugin.traits(config)  # a trait that breaks is told before anything is spent
     owned = plugins.find_user_file(spec.learner_name)
     name = spec.learner_name if owned is None else owned.name
     model = source.settled(spec.model)

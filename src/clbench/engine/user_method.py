@@ -12,6 +12,7 @@ from clbench.core.errors import SpecError
 from clbench.core.events import notice
 from clbench.core.older_names import KEYWORDS
 from clbench.core.protocols import LearnerPlugin
+from clbench.core.traits import ALLOWED
 from clbench.core.traits import NAMES as TRAITS
 from clbench.training.method import Method
 from clbench.training.new_method import place_of, refuse_older_hooks
@@ -33,6 +34,8 @@ def open_user_method(owned: plugins.UserFile, where: str = "learner.name") -> Le
     """
     found = plugins.load_user_file(owned, where)
     if isinstance(found, LearnerPlugin):
+        if isinstance(found.method, type) and issubclass(found.method, Method):
+            _tell_unused(found.method)
         return found
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise SpecError(
@@ -78,13 +81,22 @@ def _wrapped(method: type[Method], owned: plugins.UserFile, where: str) -> Learn
 
 def _traits_of(method: type[Method]) -> dict[str, Any]:
     """Return the traits that a class alone declares as attributes, such as `stores = "none"`."""
-    return {name: value for name, value in vars(method).items() if name in TRAITS}
+    return {name: value for name, value in _written(method).items() if name in TRAITS}
+
+
+def _written(method: type[Method]) -> dict[str, Any]:
+    """Return what a class and the users' classes above it define; the nearest one wins."""
+    own = [kind for kind in method.__mro__ if issubclass(kind, Method) and not kind.__module__.startswith("clbench.")]
+    return {name: value for kind in reversed(own) for name, value in vars(kind).items()}
 
 
 def _tell_unused(method: type[Method]) -> None:
     """Give a notice of names that look like hooks or traits, and are neither: nothing reads them."""
     known = [name for name in (*vars(Method), *TRAITS) if not name.startswith("_")]
-    for name in (n for n in vars(method) if not n.startswith("_") and n not in known):
+    for name in (n for n in _written(method) if not n.startswith("_") and n not in known):
+        if name in ALLOWED:
+            _tell_near(place_of(method), name, f"PLUGIN = cl.plugin(..., {name}=...)")
+            continue
         near = [KEYWORDS[name]] if name in KEYWORDS else difflib.get_close_matches(name, known, n=1, cutoff=CLOSE)
         if near:
             _tell_near(place_of(method), name, near[0])

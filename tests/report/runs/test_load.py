@@ -12,6 +12,7 @@ from clbench.cli.main import main
 from clbench.core.errors import DataError
 from clbench.report.runs.groups import group_runs
 from clbench.report.runs.load import distinct, load_runs, read_runs
+from clbench.report.tables.exports import to_rows
 from clbench.report.tables.parquet import _figures
 from clbench.report.tables.table import summary_text
 from tests.builders import compared
@@ -174,3 +175,50 @@ def test_of_several_bounds_the_best_one_is_measured_by_in_any_order(heard):
         gaps.append(sft.score("gap_to_joint"))
     assert gaps[0] == gaps[1] == pytest.approx((55 - 20) / compared.NUM / 2)
     assert any("joint was run with several settings" in text for text in heard)
+
+
+def test_best_bounds_are_exact_against_themselves_and_share_a_seed(heard):
+    runs = [compared.run(name, compared.cells(k), seed) for name, k in (("frozen", 5), ("sft", 20)) for seed in (0, 1)]
+    for k, lr, seeds in ((50, 1e-3, (0, 1)), (40, 2e-3, (0, 1)), (58, 3e-3, (7,))):
+        for seed in seeds:
+            run = compared.run("joint", compared.cells(k), seed)
+            learner = {"name": "joint", "lr": lr}
+            runs.append(replace(run, spec=run.spec.model_copy(update={"learner": learner, "name": f"j{lr}{seed}"})))
+    groups = {g.label: g for g in group_runs(runs)}
+    best = groups["joint lr=0.001"]
+    assert best.score("gap_to_joint") == 0
+    assert (best.intervals["gap_to_joint"].low, best.intervals["normalised_ap"].high) == (0, 1)
+    assert groups["sft"].score("gap_to_joint") == pytest.approx((50 - 20) / compared.NUM / 2), (
+        "the best that shares a seed"
+    )
+    assert any("the best of them, joint lr=0.001 (not joint lr=0.002)" in text for text in heard)
+    for group in groups.values():
+        ends = group.intervals.get("gap_to_joint")
+        assert ends is None or math.isnan(ends.low) or -1 <= ends.low <= ends.high <= 1
+
+
+def test_runs_that_were_asked_other_questions_are_other_methods():
+    runs = [compared.run("sft", compared.cells(20), 0), compared.run("sft", compared.cells(20), 1)]
+    exams = tuple(e.model_copy(update={"digest": f"other {e.exam}"}) for e in runs[1].item_scores.exams)
+    runs[1] = replace(runs[1], item_scores=runs[1].item_scores.model_copy(update={"exams": exams}))
+    assert sorted(len(g.runs) for g in group_runs(runs)) == [1, 1]
+
+
+def test_figures_that_their_matrix_does_not_give_are_counted_anew(tmp_path, heard):
+    edited = copied(tmp_path, "edited")
+    scores = json.loads((edited / "scores.json").read_text())
+    (edited / "scores.json").write_text(json.dumps(scores | {"average_performance": 0.99}))
+    (run,) = load_runs([edited])
+    assert run.scores["average_performance"] == pytest.approx(scores["average_performance"])
+    assert any("on record are other values than its matrix gives (average_performance)" in text for text in heard)
+
+
+def test_streams_side_by_side_have_their_own_columns(tmp_path):
+    runs = load_runs([DEMO, RESULTS / "long"])
+    lines = to_rows(runs).splitlines()
+    columns = [text.strip() for text in lines[0].split("|")[3:-1]]
+    for group in group_runs(runs):
+        row = next(line for line in lines if line.startswith(f"| {group.label} | after the last lesson"))
+        for name, text in zip(columns, (cell.strip() for cell in row.split("|")[3:-1]), strict=True):
+            own = group.mean.values[-1, group.mean.exams.index(name)] if name in group.mean.exams else None
+            assert text == ("–" if own is None else f"{100 * own:.1f}")

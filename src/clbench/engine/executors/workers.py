@@ -14,12 +14,15 @@ class OwnMain(ForkServerProcess):
 
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802  # the name that multiprocessing calls
-        script = sys.modules["__main__"]
+        script = sys.modules.get("__main__")
         sys.modules["__main__"] = ModuleType("__main__")
         try:
             return ForkServerProcess._Popen(process_obj)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # not in the stubs
         finally:
-            sys.modules["__main__"] = script
+            if script is None:
+                del sys.modules["__main__"]
+            else:
+                sys.modules["__main__"] = script
 
 
 class Workers(ForkServerContext):

@@ -106,7 +106,8 @@ def _deviations(exam_scores: ExamScores, rows: int) -> Floats:
 
 def figure_samples(matrix: Matrix, samples: MatrixSamples | None, names: Sequence[str]) -> dict[str, Samples]:
     """Return each figure in every sample; figures that need more than the matrix are left out."""
-    plugins = {n: all_metrics()[n] for n in names if all_metrics()[n].needs == "matrix"}
+    known = all_metrics()  # a record may have figures of a plug-in that is not here
+    plugins = {n: known[n] for n in names if n in known and known[n].needs == "matrix"}
     if samples is None:
         return {}
     return {name: samples_of([matrix], [samples], plugin.compute) for name, plugin in plugins.items()}

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from clbench.core.events import notice
+from clbench.core.keys import digest
 from clbench.core.matrix import Matrix
 from clbench.core.results import Costs
 from clbench.core.spec import RunSpec
@@ -59,10 +60,11 @@ def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """Return runs grouped where they differ only in seed and name, best AP first, with bounds where these were run."""
     found: dict[str, list[RunRecord]] = {}
     for run in distinct(runs):
-        same = run.spec.model_copy(update={"seed": 0, "name": "x"}).key
+        same = digest([run.spec.model_copy(update={"seed": 0, "name": "x"}).key, _questions(run)])
         found.setdefault(same, []).append(run)
     groups = [_group(members) for members in found.values()]
-    groups = [_with_bounds(g, groups) for g in _labelled(groups)]
+    groups = _labelled(groups)
+    groups = [_with_bounds(g, groups) for g in groups]
     return sorted(groups, key=lambda g: -_or(g.scores.get("average_performance", math.nan), -1))
 
 
@@ -112,8 +114,12 @@ def _labelled(groups: list[Group]) -> list[Group]:
         same = [other for g, other in zip(groups, told, strict=True) if g.label == group.label]
         extra = [value for name, value in own.items() if len({other.get(name, "") for other in same}) > 1]
         label = " ".join([group.label, *extra])
-        labels.append(label if label not in labels else f"{label} ({group.runs[0].name})")
+        labels.append(label if label not in labels else f"{label} ({_place(group.runs[0])})")
     return [replace(g, label=label) for label, g in zip(labels, groups, strict=True)]
+
+
+def _place(run: RunRecord) -> str:
+    return run.name if run.folder else run.spec.name
 
 
 def _told(spec: RunSpec) -> dict[str, str]:
@@ -124,6 +130,8 @@ def _told(spec: RunSpec) -> dict[str, str]:
     return {
         "model.name": spec.model.name,
         "stream": spec.stream,
+        "file": spec.learner_name.partition("@")[0],
+        "digest": f"@{spec.learner_name.partition('@')[2][:6]}",
         **{name: f"{name.removeprefix('budget.')}={_short(value)}" for name, value in others.items()},
         "model.dtype": spec.model.dtype,
         "model.max_tokens": f"max_tokens={spec.model.max_tokens}",
@@ -142,6 +150,8 @@ def _with_bounds(group: Group, groups: Sequence[Group]) -> Group:
     for figure in BOUNDS:
         needed = {name: bounds[name] for name in all_metrics()[figure].references if name in bounds}
         runs, references = _paired(group, needed)
+        if not runs:
+            continue
         matrices = {name: mean_matrix(each) for name, each in references.items()}
         value = compute([figure], mean_matrix(runs), Costs(), matrices)[figure]
         if math.isnan(value):
@@ -155,11 +165,9 @@ def _with_bounds(group: Group, groups: Sequence[Group]) -> Group:
 
 
 def _paired(group: Group, bounds: Mapping[str, Group]) -> tuple[Sequence[RunRecord], Mapping[str, Sequence[RunRecord]]]:
-    """Return the runs of a group and of its bounds with the seeds that all of them have; all runs if there is none."""
+    """Return the runs of a group and of its bounds with the seeds that all of them have."""
     each = [group.runs, *(bound.runs for bound in bounds.values())]
     seeds = set.intersection(*({run.spec.seed for run in runs} for runs in each))
-    if not seeds:
-        return group.runs, {name: bound.runs for name, bound in bounds.items()}
     kept = [[run for run in runs if run.spec.seed in seeds] for runs in each]
     return kept[0], dict(zip(bounds, kept[1:], strict=True))
 
@@ -169,10 +177,13 @@ def _reference(name: str, group: Group, groups: Sequence[Group]) -> Group | None
 
     A bound that was run with several settings is the best of them, whatever their order; a notice says which it is.
     """
+    seeds = {run.spec.seed for run in group.runs}
     same = [
         g
         for g in groups
-        if g.runs[0].spec.learner_name == name and _measured(g.runs[0].spec) == _measured(group.runs[0].spec)
+        if g.runs[0].spec.learner_name == name
+        and _measured(g.runs[0]) == _measured(group.runs[0])
+        and seeds & {run.spec.seed for run in g.runs}
     ]
     best = max(same, key=lambda g: (_or(g.score("average_performance"), -1), g.label), default=None)
     if best is not None and len(same) > 1:
@@ -180,8 +191,15 @@ def _reference(name: str, group: Group, groups: Sequence[Group]) -> Group | None
     return best
 
 
-def _measured(spec: RunSpec) -> tuple[object, ...]:
-    return spec.model, spec.stream, spec.judge, spec.budget.items
+def _measured(run: RunRecord) -> tuple[object, ...]:
+    spec = run.spec
+    return spec.model, spec.stream, spec.judge, spec.budget.items, _questions(run)
+
+
+def _questions(run: RunRecord) -> tuple[tuple[str, str], ...]:
+    """Return the questions of the tasks by digest: rows on a disk may have changed between two runs of one spec."""
+    tasks = {column.name for column in run.matrix.columns if column.kind == "task"}
+    return tuple((exam.exam, exam.digest) for exam in run.item_scores.exams if exam.exam in tasks)
 
 
 @lru_cache(maxsize=64)
@@ -213,7 +231,8 @@ def bound_intervals(
             continue
         # The samples are those of the mean over seeds, so each seed gets them.
         samples = samples_of([m for m, _ in needed], [d for _, d in needed], plugin.compute)
-        found[name] = interval(alone, [samples] * len(alone), (plugin.low, plugin.high))
+        ends = interval(alone, [samples] * len(alone), (plugin.low, plugin.high))
+        found[name] = Interval(max(ends.low, plugin.low), min(ends.high, plugin.high))
     return found
 
 

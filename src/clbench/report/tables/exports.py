@@ -76,8 +76,12 @@ def to_rows(runs: Sequence[RunRecord]) -> str:
     lines.append(_row("untouched model", "before all lessons", [float(first.values[0, c]) for c in tasks]))
     for group in groups:
         values, columns = group.mean.values, group.mean.columns
-        lines.append(_row(group.label, "after its lesson", [float(values[columns[c].taught or 0, c]) for c in tasks]))
-        lines.append(_row(group.label, "after the last lesson", [float(values[-1, c]) for c in tasks]))
+        places = {name: place for place, name in enumerate(group.mean.exams)}
+        own = [places.get(first.exams[c]) for c in tasks]  # None: a stream without that task
+        learnt = [math.nan if c is None else float(values[columns[c].taught or 0, c]) for c in own]
+        lines.append(_row(group.label, "after its lesson", learnt))
+        last = [math.nan if c is None else float(values[-1, c]) for c in own]
+        lines.append(_row(group.label, "after the last lesson", last))
     return "\n".join([*lines, "", seeds_note(groups)]) + "\n"
 
 
