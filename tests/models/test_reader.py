@@ -8,7 +8,6 @@ import pytest
 import transformers
 
 from clbench.core.errors import ModelError
-from clbench.core.events import notice_listener
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode, Example, Message, Request
 from clbench.models import source, tiny
@@ -60,14 +59,6 @@ def copied(folder, name="tiny-llama", template=None, **files):
     return ModelSpec(name=str(folder))
 
 
-@pytest.fixture
-def told():
-    said = []
-    token = notice_listener.set(said.append)
-    yield said
-    notice_listener.reset(token)
-
-
 # --- lengths ----------------------------------------------------------------------------------------------------
 
 
@@ -92,7 +83,7 @@ def test_the_default_length_is_the_model_s_own(config, tokenizer, encoder, defau
     assert (found.default, found.most, found.bound) == (default, most, False)
 
 
-def test_memory_bounds_the_default_and_says_so(tmp_path, told):
+def test_memory_bounds_the_default_and_says_so(tmp_path, heard):
     config = {
         "max_position_embeddings": 131072,
         "num_hidden_layers": 32,
@@ -105,7 +96,7 @@ def test_memory_bounds_the_default_and_says_so(tmp_path, told):
     assert length_of(config, {}, "float32", encoder=False).default == 16384
     spec = copied(tmp_path / "m", config=config)
     assert source.settled(spec).max_tokens == 16384
-    assert "131072 tokens; inputs are cut at 16384" in told[0]
+    assert "131072 tokens; inputs are cut at 16384" in heard[0]
     assert source.settled(spec.model_copy(update={"max_tokens": 100_000})).max_tokens == 100_000
 
 
@@ -125,7 +116,7 @@ def test_a_length_that_the_file_leaves_out_is_that_of_its_class(tmp_path):
     assert source.settled(spec).max_tokens == transformers.LlamaConfig().max_position_embeddings
 
 
-def test_a_model_of_few_positions_answers_within_them(tmp_path, told):
+def test_a_model_of_few_positions_answers_within_them(tmp_path, heard):
     config = {"architectures": ["GPT2LMHeadModel"], "vocab_size": 2560, "n_embd": 32, "n_layer": 1, "n_head": 2}
     model = transformers.GPT2LMHeadModel(transformers.GPT2Config(**config, n_positions=64))
     spec = copied(tmp_path / "m")
@@ -149,7 +140,7 @@ def test_a_model_of_few_positions_answers_within_them(tmp_path, told):
         (answer,) = net.respond([example], decode)
         assert answer.tokens_cut > 0
         assert decode.kind == "raw" or answer.tokens_in < 64
-    assert any("an answer may have 500 tokens" in line for line in told)
+    assert any("an answer may have 500 tokens" in line for line in heard)
     assert net.length(example) <= 64
     with pytest.raises(ModelError, match="leaves no room"):
         net.respond([example.model_copy(update={"choices": ("word " * 90, "no")})], Decode(kind="label"))
@@ -424,14 +415,14 @@ def test_a_tokenizer_without_an_end_takes_the_configuration_s_or_is_refused(tmp_
         {"early_stopping": "maybe", "watermarking_config": "x"},
     ],
 )
-def test_generation_settings_of_a_checkpoint_change_no_answer_and_are_told(tmp_path, told, settings):
+def test_generation_settings_of_a_checkpoint_change_no_answer_and_are_told(tmp_path, heard, settings):
     spec = copied(tmp_path / "m", generation_config=settings)
     net, usual = load_net(spec, Machine(device="cpu")), load_net(ModelSpec(), Machine(device="cpu"))
     examples = [Example(id=str(i), prompt=user(f"Copy: red blue red blue {i}")) for i in range(4)]
     for decode in (Decode(max_tokens=12), Decode(max_tokens=6, temperature=0.7)):
         assert net.respond(examples, decode) == usual.respond(examples, decode)
-    assert len(told) == 1
-    assert "answers are decoded without" in told[0]
+    assert len(heard) == 1
+    assert "answers are decoded without" in heard[0]
     assert source.identity(spec) != source.identity(ModelSpec())
 
 

@@ -6,7 +6,6 @@ import unicodedata
 import pytest
 
 from clbench.core.errors import DataError
-from clbench.core.events import notice_listener
 from clbench.core.keys import normal_text, plain_label
 from clbench.data.streams.card import StreamCard
 from clbench.data.streams.stream import build
@@ -31,14 +30,6 @@ def written(tmp_path, rows, more="labels: from-data\n", head=HEAD):
         (tmp_path / "rows" / f"{split}.jsonl").write_text("\n".join(lines))
     (tmp_path / "mine.yaml").write_text(head + more, encoding="utf-8")
     return str(tmp_path / "mine.yaml")
-
-
-@pytest.fixture
-def told():
-    said = []
-    token = notice_listener.set(said.append)
-    yield said
-    notice_listener.reset(token)
 
 
 INVISIBLE = [
@@ -80,20 +71,20 @@ def test_normal_forms_are_one_and_what_is_seen_stands():
     assert len({plain_label(f) for f in flags}) == len({normal_text(f) for f in flags}) == 2
 
 
-def test_labels_are_folded_once_and_told(tmp_path, told):
+def test_labels_are_folded_once_and_told(tmp_path, heard):
     path = written(tmp_path, [{"label": label} for label in ("pos ", "ne\u00adg", "pos ", "ne\u00adg")])
     task = open_task(path, None)
     assert task.labels == ("neg", "pos")
     assert {e.targets for e in task.exam} == {("neg",), ("pos",)}
     assert all(e.choices == task.labels for e in task.exam)
-    assert len(told) == 1
-    assert "8 labels or choices" in told[0]
-    assert "'pos ' is read as 'pos'" in told[0]
+    assert len(heard) == 1
+    assert "8 labels or choices" in heard[0]
+    assert "'pos ' is read as 'pos'" in heard[0]
     assert not any(o.problem for o in check_card(path, None, locked=False)), "one form of each label is no clash"
 
 
 @pytest.mark.parametrize("pair", [("café", "cafe\u0301"), ("pos", "pos\u200b"), ("a b", "a\u00a0b"), ("x", "x ")])
-def test_a_set_whose_members_fold_together_is_an_error(tmp_path, told, pair):
+def test_a_set_whose_members_fold_together_is_an_error(tmp_path, heard, pair):
     rows = [{"label": label} for label in (*pair, "other", "more")]
     problems = {o.check: o.problem for o in check_card(written(tmp_path, rows), None, locked=False) if o.problem}
     assert list(problems) == ["labels stand apart"]
@@ -107,32 +98,32 @@ def test_a_set_whose_members_fold_together_is_an_error(tmp_path, told, pair):
         load_task_card(written(tmp_path, rows, names))
 
 
-def test_members_that_differ_in_case_width_or_height_stand(tmp_path, told):
+def test_members_that_differ_in_case_width_or_height_stand(tmp_path, heard):
     rows = [{"label": label} for label in ("mW", "MW", "m2", "m²", "Ａ", "A")]
     path = written(tmp_path, rows)
     assert len(open_task(path, None).labels) == 6
     assert not any(o.problem for o in check_card(path, None, locked=False) if o.check == "labels stand apart")
-    assert told == []
+    assert heard == []
 
 
-def test_a_row_with_a_repeated_choice_is_one_bad_row(tmp_path, told):
+def test_a_row_with_a_repeated_choice_is_one_bad_row(tmp_path, heard):
     good = [{"options": [f"red {i}", f"Red {i}", "blue"], "label": "blue"} for i in range(5)]
     bad = {"options": ["re\u200bd", "red", "blue"], "label": "blue"}
     path = written(tmp_path, [*good, bad], 'choices: "{options}"\n')
     task = open_task(path, None)
     assert (len(task.lesson), len(task.exam)) == (5, 5)
-    assert "without 2 rows" in told[-1]
-    assert "train.jsonl:6: choices must be at least two different texts" in told[-1]
+    assert "without 2 rows" in heard[-1]
+    assert "train.jsonl:6: choices must be at least two different texts" in heard[-1]
     assert task.guess_rate == pytest.approx(1 / 3)
 
 
-def test_choices_and_targets_are_folded_alike(tmp_path, told):
+def test_choices_and_targets_are_folded_alike(tmp_path, heard):
     rows = [{"options": ["cafe\u0301 ", "tea"], "label": "café"}, {"options": ["tea", "juice"], "label": "tea\u200b"}]
     task = open_task(written(tmp_path, rows, 'choices: "{options}"\n'), None)
     assert {(e.targets[0], e.choices) for e in task.exam} == {("café", ("café", "tea")), ("tea", ("tea", "juice"))}
 
 
-def test_names_in_the_data_are_folded_where_the_card_lacks_their_form(tmp_path, told):
+def test_names_in_the_data_are_folded_where_the_card_lacks_their_form(tmp_path, heard):
     rows = [{"label": "A\u200b", "options": ["x", "y"]}, {"label": "B ", "options": ["x", "y"]}]
     task = open_task(written(tmp_path, rows, "labels: from-data\nlabel_names: {A: first, B: second}\n"), None)
     assert task.labels == ("first", "second")
