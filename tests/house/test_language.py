@@ -56,6 +56,7 @@ def found_in(form, text, code=True):
     return [m for t in (sentences(text) if code else [text]) for m in FORMS[form].finditer(t)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_grow_fewer(form):
     texts = {p: p.read_text(encoding="utf-8") for p in CODE + PAGES if form not in OF_FUNCTIONS or p.parent != FIGURES}

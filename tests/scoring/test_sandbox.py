@@ -245,14 +245,14 @@ def test_cells_die_with_the_process_that_started_them():
     )
     with subprocess.Popen([sys.executable, "-c", starts], start_new_session=True) as starter:
         until = time.monotonic() + 60
-        while len(cells_running(starter.pid)) < 4 and time.monotonic() < until:  # two cells, each waited for by another
+        # Two cells, each waited for by another.
+        while len(begun := cells_running(starter.pid)) < 4 and time.monotonic() < until:
             time.sleep(0.05)
-        begun = cells_running(starter.pid)
         starter.kill()
     until = time.monotonic() + 10
     while cells_running(starter.pid) and time.monotonic() < until:
         time.sleep(0.05)
-    assert len(begun) == 4
+    assert len(begun) >= 4
     assert cells_running(starter.pid) == []
 
 

@@ -95,6 +95,7 @@ def test_a_matrix_that_its_items_contradict_is_refused(tmp_path):
         load_runs([edited])
 
 
+@pytest.mark.slow
 def test_a_folder_of_recorded_folders_is_read():
     assert len(load_runs([RESULTS])) == len(set(RESULTS.glob("*/*.json")))
 
@@ -213,6 +214,7 @@ def test_figures_that_their_matrix_does_not_give_are_counted_anew(tmp_path, hear
     assert any("on record are other values than its matrix gives (average_performance)" in text for text in heard)
 
 
+@pytest.mark.slow
 def test_streams_side_by_side_have_their_own_columns(tmp_path):
     runs = load_runs([DEMO, RESULTS / "long"])
     lines = to_rows(runs).splitlines()
