@@ -73,6 +73,7 @@ def test_comparison_prints_as_the_command_does(demo):
     assert "AP" in text and "replay" in text and "sft" in text
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_the_table_and_nothing_is_obeyed(demo, monkeypatch):
     page = demo._repr_html_()
     assert page.count("<tr>") == 1 + len(demo.groups)
@@ -166,6 +167,7 @@ def test_folders_stay_those_that_were_named(tmp_path, monkeypatch):
     assert len(runs) == 6
 
 
+@pytest.mark.slow
 def test_one_name_of_several_runs_is_refused(demo):
     twice = cl.Runs(demo.folders)
     vars(twice)["records"] = tuple(

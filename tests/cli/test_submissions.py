@@ -116,6 +116,7 @@ def test_seeds_that_were_asked_otherwise_are_rows_of_their_own(tmp_path):
     assert [(row.rank, len(row.group.runs)) for row in board(one, two)] == [(1, 1), (1, 1)], "and ranked apart"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [(NAMES[0], 0), ("mine", 2)])
 def test_a_result_that_was_packed_without_its_folder(tmp_path, capsys, name, code):
     with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
@@ -127,6 +128,7 @@ def test_a_result_that_was_packed_without_its_folder(tmp_path, capsys, name, cod
     assert ("one of them was edited" in said) == bool(code)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "edit", "says"),
     [

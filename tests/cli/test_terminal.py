@@ -152,6 +152,7 @@ def test_a_model_that_is_not_there(here, model, said):
     assert said in str(error.value)
 
 
+@pytest.mark.slow
 def test_listings_have_fields(capsys):
     found = {}
     for what in ("learners", "tasks", "streams", "exams", "models", "metrics", "scorers"):

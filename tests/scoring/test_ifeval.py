@@ -147,6 +147,7 @@ def test_what_cannot_be_verified_is_not_marked():
     assert scorer(example(["no:such_kind"], [{}]), Answer(example_id="e", text="x")).score is None
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_prompts_and_a_suite_that_asks_them_once(data_root):
     task = open_task("ifeval", data_root)

@@ -25,6 +25,7 @@ def score(metric, said, *targets, choices=(), **settings):
     return scorer(example(targets, choices), Answer(example_id="e", text=said)).score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", list(MEASURES))
 def test_recorded_values_of_the_published_code(metric):
     if metric in CHINESE:

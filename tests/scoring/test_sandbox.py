@@ -113,6 +113,7 @@ def test_there_are_twenty_and_more():
     assert len(list(FOLDER.glob("*.py.txt"))) >= 20
 
 
+@pytest.mark.slow
 @walled
 @pytest.mark.parametrize(
     ("program", "tests", "passed"),
@@ -170,6 +171,7 @@ def weak(monkeypatch):
     pytest.skip("no Python here that a user without rights can read")
 
 
+@pytest.mark.slow
 def test_without_a_wall_programs_are_refused_unless_it_is_meant(monkeypatch, weak):
     monkeypatch.setattr(_sandbox, "strongest", lambda: "limits")
     monkeypatch.delenv(_sandbox.ALLOW, raising=False)

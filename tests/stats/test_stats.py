@@ -252,6 +252,7 @@ def bench():
     return intervals
 
 
+@pytest.mark.slow
 def test_one_score_holds_the_truth_as_often_as_it_says(bench):
     for items in (10, 30, 100):
         lowest, mean = bench.exact(items)

@@ -68,6 +68,7 @@ def kinds(found):
     return dict(found.findings.counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize(
     ("rows", "form"),

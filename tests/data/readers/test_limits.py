@@ -71,6 +71,7 @@ EXPLODING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", EXPLODING, ids=range(len(EXPLODING)))
 def test_templates_that_loop_or_explode_end(source, monkeypatch):
     monkeypatch.setattr(bounds, "MOST_STEPS", 20_000)

@@ -473,6 +473,7 @@ def test_worlds_are_made_by_seed_without_cards(tmp_path):
     assert [x.digest for x in lessons(longer)][:3] == [x.digest for x in lessons(stream)]
 
 
+@pytest.mark.slow
 def test_long_worlds_are_fifty_rounds():
     stream = open_stream("long-worlds", None)
     assert len(stream) == 50

@@ -24,6 +24,7 @@ SPECS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(SPECS)
 def test_any_world_is_sound(spec):
