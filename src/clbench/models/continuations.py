@@ -5,8 +5,8 @@ blind to the others. Else each has a row of its own on a copy of the cache. A mo
 from its start. Parts have a bounded size: memory and time are linear in the number of continuations. `prefix` scores
 questions that share a beginning.
 
-Shapes: B prompts, R rows (one per prompt and continuation), L tokens of a continuation, K continuations of a prompt,
-S = K L, V vocabulary.
+Shapes: B prompts of P tokens, R continuations of L tokens, S nodes of a tree, K nodes whose scores are needed, V
+vocabulary.
 """
 
 from __future__ import annotations
@@ -34,6 +34,37 @@ class Rows(NamedTuple):
     owner: Tensor
     ids: Tensor
     real: Tensor
+
+
+class Tree(NamedTuple):
+    """Tokens that are read after a cache in one row per prompt; branches do not see each other.
+
+    Attributes:
+        ids: Token of each node, (B, S).
+        offset: How far each node stands behind what the cache holds, (S,).
+        question, branch: The question and the continuation of each node, (S,); branch -1 is the question itself.
+        before: The node that predicts each token of a continuation, (R, L); -1 is the end of what the cache holds.
+    """
+
+    ids: Tensor
+    offset: Tensor
+    question: Tensor
+    branch: Tensor
+    before: Tensor
+
+
+class Seen(NamedTuple):
+    """What was read after a cache.
+
+    Attributes:
+        logp: Log-probabilities of the next token after the nodes that are needed, (N, K, V) in N rows.
+        row: Which of the N rows each continuation stands in, (R,).
+        before: Which of the K nodes predicts each of its tokens, (R, L); -1 is the end of what the cache holds.
+    """
+
+    logp: Tensor
+    row: Tensor
+    before: Tensor
 
 
 def in_batches(
@@ -83,10 +114,14 @@ def score_batch(net: Causal, prompts: list[list[int]], continuations: Sequence[l
     longest = max((len(c) for group in continuations for c in group), default=1)
     found: list[Scores] = [[] for _ in prompts]
     for start, end in _parts(net, counts, longest - 1, first_BV.shape[-1]):
-        chosen = [group[start:end] for group in continuations]
-        rows = _rows(net, chosen)
-        for i, values in enumerate(_scored(net, out.past_key_values, mask_BT, first_BV, rows, chosen)):
-            found[i] += values
+        rows = as_rows(net, [group[start:end] for group in continuations])
+        seen = None
+        if rows.ids.shape[1] > 1 and net.packs:
+            seen = follow(net, out.past_key_values, mask_BT, _packed(net, len(prompts), rows), rows)
+        elif rows.ids.shape[1] > 1:
+            seen = _spread(net, out.past_key_values, mask_BT, rows)
+        for owner, value in zip(rows.owner.tolist(), sums(first_BV, rows, seen), strict=True):
+            found[owner].append(value)
     return found
 
 
@@ -105,7 +140,8 @@ def _parts(net: Causal, counts: Sequence[int], steps: int, vocabulary: int) -> I
         yield start, min(start + size, most)
 
 
-def _rows(net: Causal, continuations: Sequence[list[list[int]]]) -> Rows:
+def as_rows(net: Causal, continuations: Sequence[list[list[int]]]) -> Rows:
+    """Return the continuations of prompts as rows, prompt by prompt."""
     flat = [c for group in continuations for c in group]
     longest = max(map(len, flat))
     pad = net.tokenizer.pad_token_id
@@ -116,46 +152,59 @@ def _rows(net: Causal, continuations: Sequence[list[list[int]]]) -> Rows:
     )
 
 
-def _scored(
-    net: Causal,
-    cache: Any,
-    mask_BT: Tensor,
-    first_BV: Tensor,
-    rows: Rows,
-    continuations: Sequence[list[list[int]]],
-) -> list[Scores]:
-    nats_RL, best_RL = first_BV[rows.owner, rows.ids[:, 0]][:, None], first_BV.argmax(-1)[rows.owner][:, None]
-    if rows.ids.shape[1] > 1:
-        follow = _packed if net.packs else _spread
-        logp_RLV = follow(net, cache, mask_BT, rows).float().log_softmax(-1)
-        nats_RL = torch.cat([nats_RL, logp_RLV.gather(-1, rows.ids[:, 1:, None])[..., 0]], dim=1)
-        best_RL = torch.cat([best_RL, logp_RLV.argmax(-1)], dim=1)
-    sums_R = (nats_RL * rows.real).sum(1)
-    greedy_R = ((best_RL == rows.ids) | (rows.real == 0)).all(1)
-    values = iter(zip(sums_R.tolist(), greedy_R.tolist(), strict=True))
-    return [[next(values) for _ in group] for group in continuations]
+def sums(first_BV: Tensor, rows: Rows, seen: Seen | None) -> Scores:
+    """Return for each continuation (nats summed over its tokens, whether greedy decoding writes it).
+
+    Args:
+        first_BV: Log-probabilities of the token that follows what the cache holds.
+        rows: The continuations.
+        seen: What was read after the cache; None if all have one token that follows the cache.
+    """
+    owner_R1 = rows.owner[:, None]
+    nats_RL, best_RL = first_BV[owner_R1, rows.ids], first_BV.argmax(-1)[owner_R1].expand_as(rows.ids)
+    if seen is not None:
+        row_R1, node_RL, at_end_RL = seen.row[:, None], seen.before.clamp(min=0), seen.before < 0
+        nats_RL = nats_RL.where(at_end_RL, seen.logp[row_R1, node_RL, rows.ids])
+        best_RL = best_RL.where(at_end_RL, seen.logp.argmax(-1)[row_R1, node_RL])
+    real_RL = rows.real.bool()
+    sums_R = nats_RL.where(real_RL, 0.0).sum(1)
+    greedy_R = ((best_RL == rows.ids) | ~real_RL).all(1)
+    return list(zip(sums_R.tolist(), greedy_R.tolist(), strict=True))
 
 
-def _packed(net: Causal, cache: Any, mask_BT: Tensor, rows: Rows) -> Tensor:
-    """Return the logits of the continuations of a prompt as one row after it, each blind to the others."""
-    ids_RL, device = rows.ids[:, :-1], net.device
-    steps = ids_RL.shape[1]
-    counts_B = torch.bincount(rows.owner, minlength=len(mask_BT))
-    most = int(counts_B.max())
-    slot_R = torch.arange(len(ids_RL), device=device) - (counts_B.cumsum(0) - counts_B)[rows.owner]
-    ids_BKL = ids_RL.new_full((len(mask_BT), most, steps), net.tokenizer.pad_token_id)
-    ids_BKL[rows.owner, slot_R] = ids_RL
-    branch_S = torch.arange(most, device=device).repeat_interleave(steps)
-    offset_S = torch.arange(steps, device=device).repeat(most)
-    logits_BSV = net.module(
-        input_ids=ids_BKL.flatten(1),
-        attention_mask=tree_mask(net, mask_BT.bool(), torch.zeros_like(branch_S), branch_S),
-        position_ids=mask_BT.sum(1)[:, None] + offset_S,
+def follow(net: Causal, cache: Any, mask_BP: Tensor, tree: Tree, rows: Rows) -> Seen:
+    """Read a tree after a cache, which afterwards holds what it held before."""
+    needed_K = tree.before[tree.before >= 0].unique()
+    logits_BKV = net.module(
+        input_ids=tree.ids,
+        attention_mask=tree_mask(net, mask_BP.bool(), tree.question, tree.branch),
+        position_ids=mask_BP.sum(1)[:, None] + tree.offset,
         past_key_values=cache,
         use_cache=True,
+        logits_to_keep=needed_K,
     ).logits
-    cache.crop(-most * steps)
-    return logits_BSV.unflatten(1, (most, steps))[rows.owner, slot_R]
+    cache.crop(-tree.ids.shape[1])
+    before_RL = torch.searchsorted(needed_K, tree.before).where(tree.before >= 0, -1)
+    return Seen(logits_BKV.float().log_softmax(-1), rows.owner, before_RL)
+
+
+def _packed(net: Causal, num: int, rows: Rows) -> Tree:
+    """Return the continuations of each of `num` prompts as one row after it, each blind to the others."""
+    ids_RL, device = rows.ids[:, :-1], net.device
+    steps = ids_RL.shape[1]
+    counts_B = torch.bincount(rows.owner, minlength=num)
+    most = int(counts_B.max())
+    slot_R = torch.arange(len(ids_RL), device=device) - (counts_B.cumsum(0) - counts_B)[rows.owner]
+    ids_BKL = ids_RL.new_full((num, most, steps), net.tokenizer.pad_token_id)
+    ids_BKL[rows.owner, slot_R] = ids_RL
+    step_L, end_R1 = torch.arange(steps, device=device), ids_RL.new_full((len(ids_RL), 1), -1)
+    return Tree(
+        ids=ids_BKL.flatten(1),
+        offset=step_L.repeat(most),
+        question=step_L.new_zeros(most * steps),
+        branch=torch.arange(most, device=device).repeat_interleave(steps),
+        before=torch.cat([end_R1, slot_R[:, None] * steps + step_L], dim=1),
+    )
 
 
 def tree_mask(net: Causal, seen_BP: Tensor, question_S: Tensor, branch_S: Tensor) -> Tensor:
@@ -173,18 +222,20 @@ def tree_mask(net: Causal, seen_BP: Tensor, question_S: Tensor, branch_S: Tensor
     return bias_BSX.masked_fill(~seen_BSX, torch.finfo(dtype).min)[:, None]
 
 
-def _spread(net: Causal, cache: Any, mask_BT: Tensor, rows: Rows) -> Tensor:
-    """Return the logits of every continuation as a row on a copy of its prompt's cache: slower, for any cache."""
+def _spread(net: Causal, cache: Any, mask_BT: Tensor, rows: Rows) -> Seen:
+    """Read every continuation as a row on a copy of its prompt's cache: slower, for any cache."""
     ids_RL, real_RL = rows.ids[:, :-1], rows.real[:, 1:]  # a token that predicts none needs no position
     mine = copy.deepcopy(cache)
     mine.batch_select_indices(rows.owner)
-    return net.module(
+    logits_RLV = net.module(
         input_ids=ids_RL,
         attention_mask=torch.cat([mask_BT[rows.owner], real_RL], dim=1),
         position_ids=mask_BT.sum(1)[rows.owner, None] - 1 + real_RL.cumsum(1),
         past_key_values=mine,
         use_cache=True,
     ).logits
+    row_R, step_L = (torch.arange(num, device=net.device) for num in rows.ids.shape)
+    return Seen(logits_RLV.float().log_softmax(-1), row_R, (step_L - 1).expand_as(rows.ids))
 
 
 def _uncached(net: Causal, prompts: list[list[int]], continuations: Sequence[list[list[int]]]) -> list[Scores]:

@@ -1,44 +1,25 @@
-"""Continuations of questions that share a beginning, scored after one reading of it.
+"""Questions that share a beginning: their continuations are scored after one reading of it.
 
-The rest of each question and all its continuations stand in one row after the beginning. A mask lets every token see
-the beginning, its own question and its own continuation alone: a tree, run in one forward pass. Exact for models with
-rotary positions and plain caches, up to rounding. `continuations` scores prompts that share nothing: a batch of B rows,
-one tree of continuations each, padded on the left. Both use its mask; they add up in different orders, so that one
-cannot replace the other without changing the last digits of recorded scores.
+The rest of each question and all its continuations stand in one tree after the beginning, read in one forward pass: the
+mask of `continuations` lets every token see the beginning, its own question and its own continuation alone.
 
-Shapes: P tokens of the beginning, S nodes of the row, K nodes whose scores are needed, V vocabulary.
+Shapes: P tokens of the beginning, S nodes of a tree, R continuations of L tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
-from clbench.models.continuations import Scores, tree_mask
+from clbench.models.continuations import Rows, Scores, Tree, as_rows, follow, sums
 
 if TYPE_CHECKING:
     from clbench.models.causal import Causal
 
 MOST_NODES = 1024  # of one row: the mask grows with their square
 LEAST_SHARED = 16  # tokens that a beginning must have to be worth reading apart
-
-
-class Row(NamedTuple):
-    """Nodes of one forward pass.
-
-    Attributes:
-        ids, positions: Token and position of each node, (S,).
-        question, branch: The question and the continuation of each node, (S,); branch -1 is the question itself.
-        before: For each continuation of each question, the nodes that predict its tokens.
-    """
-
-    ids: list[int]
-    positions: list[int]
-    question: list[int]
-    branch: list[int]
-    before: list[list[list[int]]]
 
 
 def score_after(
@@ -56,14 +37,16 @@ def score_after(
         For each continuation nats summed over its tokens, and whether greedy decoding would write it.
     """
     ids_1P = torch.tensor([beginning], device=net.device)
-    cache = net.module(input_ids=ids_1P, use_cache=True, logits_to_keep=1).past_key_values
+    out = net.module(input_ids=ids_1P, use_cache=True, logits_to_keep=1)
+    first_1V = out.logits[:, -1].float().log_softmax(-1)
     owners, parts = _parts(tails, continuations)
     found: list[Scores] = [[] for _ in tails]
     for start, end in _chunks([tails[i] for i in owners], parts):
-        row = _row(len(beginning), [tails[i] for i in owners[start:end]], parts[start:end])
-        for i, values in zip(owners[start:end], _run(net, row, parts[start:end], cache, len(beginning)), strict=True):
-            found[i] += values
-        cache.crop(-len(row.ids))
+        rows = as_rows(net, [[cont for part in parts[start:end] for cont in part]])
+        tree = _tree([tails[i] for i in owners[start:end]], parts[start:end], rows)
+        values = iter(sums(first_1V, rows, follow(net, out.past_key_values, torch.ones_like(ids_1P), tree, rows)))
+        for i, part in zip(owners[start:end], parts[start:end], strict=True):
+            found[i] += [next(values) for _ in part]
     return found
 
 
@@ -98,58 +81,21 @@ def _chunks(tails: Sequence[list[int]], continuations: Sequence[list[list[int]]]
         yield start, len(tails)
 
 
-def _row(shared: int, tails: Sequence[list[int]], continuations: Sequence[list[list[int]]]) -> Row:
-    row = Row([], [], [], [], [])
+def _tree(tails: Sequence[list[int]], continuations: Sequence[list[list[int]]], rows: Rows) -> Tree:
+    """Return questions and their continuations as one row; of a continuation all tokens but the last are read."""
+    nodes: list[tuple[int, int, int, int]] = []  # token, offset, question, branch
+    before_RL = torch.full_like(rows.ids, -1)
+    row = 0
     for q, (tail, conts) in enumerate(zip(tails, continuations, strict=True)):
-        _extend(row, tail, shared, q, -1)
-        last = len(row.ids) - 1
-        row.before.append([])
-        for b, cont in enumerate(conts):
-            row.before[q].append([last, *range(len(row.ids), len(row.ids) + len(cont) - 1)])
-            _extend(row, cont[:-1], shared + len(tail), q, b)
-    return row
-
-
-def _extend(row: Row, ids: list[int], place: int, question: int, branch: int) -> None:
-    row.ids.extend(ids)
-    row.positions.extend(range(place, place + len(ids)))
-    row.question.extend([question] * len(ids))
-    row.branch.extend([branch] * len(ids))
-
-
-def _run(net: Causal, row: Row, continuations: Sequence[list[list[int]]], cache: object, shared: int) -> list[Scores]:
-    device = net.device
-    question_S = torch.tensor(row.question, device=device)
-    branch_S = torch.tensor(row.branch, device=device)
-    seen_1P = torch.ones((1, shared), dtype=torch.bool, device=device)
-    needed = sorted({node for conts in row.before for nodes in conts for node in nodes})
-    logits_KV = net.module(
-        input_ids=torch.tensor([row.ids], device=device),
-        position_ids=torch.tensor([row.positions], device=device),
-        attention_mask=tree_mask(net, seen_1P, question_S, branch_S),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=torch.tensor(needed, device=device),
-    ).logits[0]
-    place = {node: k for k, node in enumerate(needed)}
-    nodes_N = [place[node] for conts in row.before for nodes in conts for node in nodes]
-    ids_N = torch.tensor([token for conts in continuations for cont in conts for token in cont], device=device)
-    logp_KV = torch.log_softmax(logits_KV.float(), dim=-1)
-    values = logp_KV[nodes_N, ids_N].tolist()
-    greedy = (logp_KV.argmax(-1)[nodes_N] == ids_N).tolist()
-    return _gathered(continuations, values, greedy)
-
-
-def _gathered(continuations: Sequence[list[list[int]]], values: list[float], greedy: list[bool]) -> list[Scores]:
-    found: list[Scores] = []
-    at = 0
-    for conts in continuations:
-        own: Scores = []
-        for cont in conts:
-            own.append((sum(values[at : at + len(cont)]), all(greedy[at : at + len(cont)])))
-            at += len(cont)
-        found.append(own)
-    return found
+        nodes += [(token, place, q, -1) for place, token in enumerate(tail)]
+        last = len(nodes) - 1
+        for branch, cont in enumerate(conts):
+            places = [last, *range(len(nodes), len(nodes) + len(cont) - 1)]
+            before_RL[row, : len(cont)] = torch.tensor(places, device=rows.ids.device)
+            nodes += [(token, place, q, branch) for place, token in enumerate(cont[:-1], start=len(tail))]
+            row += 1
+    ids_S, offset_S, question_S, branch_S = torch.tensor(nodes, device=rows.ids.device).T
+    return Tree(ids_S[None], offset_S, question_S, branch_S, before_RL)
 
 
 def shared_beginnings(contexts: Sequence[list[int]]) -> Iterator[tuple[int, list[int]]]:

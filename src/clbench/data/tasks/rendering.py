@@ -5,30 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import canonical, plain_label
+from clbench.core.types import Example, Message
 from clbench.data.readers.numbers import Whole
 from clbench.data.tasks import template
 from clbench.data.tasks.card import Card
 from clbench.data.tasks.columns import as_text
 
 _LONE = re.compile(r"[\ud800-\udfff]")
-
-
-@dataclass(frozen=True)
-class Draft:
-    """One rendered row."""
-
-    identity: str
-    where: str
-    prompt: tuple[str, ...]
-    targets: tuple[str, ...]
-    choices: tuple[str, ...]
-    check: str
-    group: str | None = None
 
 
 @dataclass
@@ -94,6 +82,7 @@ class Rendering:
         self.offered = [] if isinstance(card.choices, str) else [template.parse(c) for c in card.choices or ()]
         fields = [f for t in (*self.prompts, self.target, self.check, *self.offered) for f in t.fields]
         self.fields = tuple(dict.fromkeys(fields))
+        self.of_answers = tuple(dict.fromkeys(f for t in (self.target, *self.offered) for f in t.fields))
         asked = {f for t in self.prompts for f in t.fields}
         # A column of the prompt may be empty if another one is not.
         self.optional = asked - {f for t in (self.target, self.check, *self.offered) for f in t.fields}
@@ -101,46 +90,58 @@ class Rendering:
         named = {*self.fields, *(f for f in (self.accept, self.listed) if f is not None)} - card.columns.keys()
         self.needed = {*read, *named, *card.each, *([card.id] if card.id else [])}
 
-    def drafts(self, where: str, row: Mapping[str, Any]) -> Iterator[Draft]:
-        """Yield the examples of a row, one unless the card says `each`; raises DataError for a bad row.
+    def parts(self, where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield (where, id, columns) of the questions of a row, one unless the card says `each`.
 
-        A row that cannot be asked, for example with two equal choices, is noted and left out.
+        Raises:
+            DataError: A column is missing, or a new one cannot be made.
         """
-        parts: list[tuple[str, Mapping[str, Any], str | None]] = [(where, row, None)]
-        identity = ""
+        found: list[tuple[str, str, Mapping[str, Any]]] = [(where, "", row)]
         if self.card.each:
-            identity = self._identity(row, where)
-            first = self.card.each[0]
-            found = _parts(row, self.card.each, where)
-            parts = [(f"{where} ({first} {n})", part, f"{identity}-{n}") for n, part in enumerate(found, start=1)]
-        for place, part, name in parts:
-            try:
-                draft = self._draft(place, part)
-            except UnusableError as error:
-                self.folds.bad.append((place, error.what))
-                continue
-            yield draft if name is None else replace(draft, identity=name, group=identity)
+            first, identity = self.card.each[0], self._identity(row, where)
+            split = _split(row, self.card.each, where)
+            found = [(f"{where} ({first} {n})", f"{identity}-{n}", part) for n, part in enumerate(split, start=1)]
+        for place, identity, part in found:
+            if missing := self.needed - part.keys():
+                lacking = sorted(missing)[0]
+                raise DataError(f"there is no column {lacking!r}", where=place, mend=did_you_mean(lacking, part))
+            yield place, identity or self._identity(part, place), {**part, **self._new_columns(part, place)}
 
-    def _draft(self, where: str, row: Mapping[str, Any]) -> Draft:
-        if missing := self.needed - row.keys():
-            name = sorted(missing)[0]
-            raise DataError(f"there is no column {name!r}", where=where, mend=did_you_mean(name, row))
-        columns = {**row, **self._new_columns(row, where)}
+    def answer(self, where: str, columns: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | None:
+        """Return (taught answer, own choices) of a question; None for one that cannot be asked, which `folds` keeps.
+
+        Where answers are a closed set this is read for every row, so that each member is known and each stranger told.
+        """
+        values = {f: self._text(f, columns[f], where) for f in self.of_answers}
+        try:
+            choices = self._choices(columns, values, where)
+            return self._target(columns, values, choices, where), choices
+        except UnusableError as error:
+            self.folds.bad.append((where, error.what))
+            return None
+
+    def example(
+        self, where: str, identity: str, columns: Mapping[str, Any], target: str, choices: tuple[str, ...]
+    ) -> Example:
+        """Return a question in full; target and choices are those of `answer`.
+
+        Raises:
+            DataError: A column that it shows is empty or no text.
+        """
         values = {f: self._text(f, columns[f], where, empty=f in self.optional) for f in self.fields}
         if lacking := next((f for p in self.prompts if (f := p.lacks(values))), ""):
             raise DataError(f"column {lacking!r} is empty", where=where)
-        choices = self._choices(columns, values, where)
-        target = self._target(columns, values, choices, where)
-        draft = Draft(
-            self._identity(row, where),
-            where,
-            tuple(p.filled(values) for p in self.prompts),
-            (*([target] if self.card.target else []), *self._accepted(columns, target, where)),
-            choices,
-            self.check.render(values),
+        prompts = zip(self.card.prompt, self.prompts, strict=True)
+        example = Example(
+            id=identity,
+            prompt=tuple(Message(role=m.role, content=p.filled(values)) for m, p in prompts),
+            targets=(*([target] if self.card.target else []), *self._accepted(columns, target, where)),
+            choices=choices,
+            check=self.check.render(values),
+            group=identity.rpartition("-")[0] if self.card.each else None,
         )
-        _refuse_halves(draft)
-        return draft
+        _refuse_halves(example, where)
+        return example
 
     def _target(self, row: Mapping[str, Any], values: Mapping[str, str], choices: tuple[str, ...], where: str) -> str:
         """Return the taught answer: of a closed set one of its members, folded once."""
@@ -225,7 +226,7 @@ class Rendering:
 
     def _identity(self, row: Mapping[str, Any], where: str) -> str:
         if self.card.id is not None:
-            return self._text(self.card.id, row[self.card.id], where)
+            return _whole(self._text(self.card.id, row[self.card.id], where), "the id", where)
         try:
             return hashlib.sha256(canonical(row).encode()).hexdigest()[:16]
         except UnicodeEncodeError as error:
@@ -239,13 +240,23 @@ class UnusableError(DataError):
     """A row that cannot be asked, although the card is right."""
 
 
-def _refuse_halves(draft: Draft) -> None:
-    """Refuse half a character (a lone surrogate) in any text of an example: UTF-8 cannot hold it."""
-    texts = {"the prompt": draft.prompt, "an answer": draft.targets, "a choice": draft.choices}
-    for owner, parts in {**texts, "the check": (draft.check,), "the id": (draft.identity,)}.items():
-        for text in parts:
-            if not text.isascii() and (lone := _LONE.search(text)) is not None:
-                raise _half(lone.group(), owner, draft.where)
+def _refuse_halves(example: Example, where: str) -> None:
+    for message in example.prompt:
+        _whole(message.content, "the prompt", where)
+    for owner, texts in {
+        "an answer": example.targets,
+        "a choice": example.choices,
+        "the check": (example.check,),
+    }.items():
+        for text in texts:
+            _whole(text, owner, where)
+
+
+def _whole(text: str, owner: str, where: str) -> str:
+    """Return a text as it is; refuses half a character (a lone surrogate), which UTF-8 cannot hold."""
+    if not text.isascii() and (lone := _LONE.search(text)) is not None:
+        raise _half(lone.group(), owner, where)
+    return text
 
 
 def _half(character: str, owner: str, where: str) -> DataError:
@@ -253,7 +264,7 @@ def _half(character: str, owner: str, where: str) -> DataError:
     return DataError(what, where=where, mend="delete it: a lone surrogate cannot be written as UTF-8")
 
 
-def _parts(row: Mapping[str, Any], columns: Sequence[str], where: str) -> list[dict[str, Any]]:
+def _split(row: Mapping[str, Any], columns: Sequence[str], where: str) -> list[dict[str, Any]]:
     for name in columns:
         if name not in row:
             raise DataError(f"there is no column {name!r}", where=where, mend=did_you_mean(name, row))

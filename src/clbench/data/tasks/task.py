@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from clbench.core.keys import digest, plain_label
 from clbench.core.scorers import adapt_to_language, notice_doubts
 from clbench.core.types import Decode, Example, ScorerSpec, Task
 from clbench.data.tasks.card import Card, Lock, WorldSource, load_task_card
-from clbench.data.tasks.fetch import Rows, choose, split_rows
-from clbench.data.tasks.rendering import Draft, Folds, Rendering
+from clbench.data.tasks.fetch import choose, split_rows
+from clbench.data.tasks.rendering import Folds, Rendering
 
 
 def rank(seed: int, identity: str) -> str:
@@ -26,86 +26,91 @@ def rank(seed: int, identity: str) -> str:
     return hashlib.sha256(f"{seed}\0{identity}".encode()).hexdigest()
 
 
-def _drafts(shape: Rendering, rows: Rows, see: Callable[[Draft], None]) -> Iterator[Draft]:
-    """Yield every rendered row of a split; refuses a repeated id, and `see` may refuse a row."""
-    # Eight bytes of a hash per row instead of the id itself: a million rows need little memory.
-    first: dict[int, str] = {}
-    for where, row in rows:
-        for draft in shape.drafts(where, row):
-            hash64 = int.from_bytes(hashlib.sha256(draft.identity.encode()).digest()[:8])
-            if hash64 in first:
-                kind = "the id is" if shape.card.id else "the whole row is"
-                raise DataError(f"duplicate id {draft.identity!r}: {kind} also at {first[hash64]}", where=where)
-            first[hash64] = where.rpartition(":")[2]
-            see(draft)
-            yield draft
+class Taking:
+    """Rows of a card's splits on their way into a task: those that it takes, and what is known from all of them.
 
+    Ids and answers of a closed set are read from every row; only what is taken is rendered.
 
-def _kept(skip: Collection[str], drafts: Iterable[Draft], left_out: set[str]) -> Iterator[Draft]:
-    """Yield the rows that a card does not skip, and note those that it does."""
-    for draft in drafts:
-        if draft.identity in skip:
-            left_out.add(draft.identity)
-        else:
-            yield draft
+    Attributes:
+        labels: The label set; it grows until `closed`.
+        left_out: Ids that the card's `skip` named and that were there.
+    """
 
+    def __init__(self, card: Card, data: Path | None, folds: Folds) -> None:
+        listed = tuple(map(plain_label, card.labels)) if isinstance(card.labels, tuple) else None
+        self.card, self.data, self.source = card, data, choose(card, data)
+        self.shape = Rendering(card, folds)
+        self.labels: set[str] = set(listed or ())
+        self.closed = listed is not None
+        self.choices = listed
+        self.left_out: set[str] = set()
 
-def _take(card: Card, drafts: Iterable[Draft], num: int | None) -> list[Draft]:
-    def place(draft: Draft) -> str:
-        return rank(card.take.seed, draft.identity)
+    def take(self, split: str, num: int | None) -> list[Example]:
+        """Return the `num` examples of a split whose hashes of (seed, id) are smallest, by hash; all if it is None."""
+        if num == 0:
+            return []
+        best: list[tuple[int, Example]] = []  # a heap: the example that goes next is on top
+        for where, identity, columns, (target, choices) in self._rows(split):
+            place = -int(rank(self.card.take.seed, identity), 16)
+            if num is not None and len(best) == num and place < best[0][0]:
+                continue
+            example = self.shape.example(where, identity, columns, target, choices)
+            if num is None or len(best) < num:
+                heapq.heappush(best, (place, example))
+            else:
+                heapq.heapreplace(best, (place, example))
+        return [example for _, example in sorted(best, key=lambda item: -item[0])]
 
-    return sorted(drafts, key=place) if num is None else heapq.nsmallest(num, drafts, key=place)
+    def _rows(self, split: str) -> Iterator[tuple[str, str, Mapping[str, Any], tuple[str, tuple[str, ...]]]]:
+        """Yield (where, id, columns, answer) of rows that can be asked and are not skipped; refuses repeated ids."""
+        # Eight bytes of a hash per row instead of the id itself: a million rows need little memory.
+        first: dict[int, str] = {}
+        for where, row in split_rows(self.card, self.source, split, self.data):
+            for place, identity, columns in self.shape.parts(where, row):
+                answer = self.shape.answer(place, columns)
+                if answer is None:
+                    continue
+                hash64 = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8])
+                if hash64 in first:
+                    kind = "the id is" if self.card.id else "the whole row is"
+                    raise DataError(f"duplicate id {identity!r}: {kind} also at {first[hash64]}", where=where)
+                first[hash64] = where.rpartition(":")[2]
+                self._see(answer[0], place)
+                if identity in self.card.skip:
+                    self.left_out.add(identity)
+                else:
+                    yield place, identity, columns, answer
 
-
-def _examples(card: Card, drafts: Sequence[Draft], choices: tuple[str, ...]) -> tuple[Example, ...]:
-    return tuple(
-        Example(
-            id=d.identity,
-            prompt=tuple(m.model_copy(update={"content": c}) for m, c in zip(card.prompt, d.prompt, strict=True)),
-            targets=d.targets,
-            choices=d.choices or choices,
-            check=d.check,
-            group=d.group,
-        )
-        for d in drafts
-    )
+    def _see(self, label: str, where: str) -> None:
+        if self.card.labels is None or label in self.labels:
+            return
+        if self.closed:
+            raise DataError(f"label {label!r} is outside the set", where=where, mend=did_you_mean(label, self.labels))
+        self.labels.add(label)
 
 
 def _from_rows(card: Card, data: Path | None, folds: Folds) -> Task:
-    shape = Rendering(card, folds)
-    listed = tuple(map(plain_label, card.labels)) if isinstance(card.labels, tuple) else None
-    labels: set[str] = set(listed or ())
-    closed = listed is not None
-
-    def see(draft: Draft) -> None:
-        if card.labels is not None and draft.targets[0] not in labels:
-            if closed:
-                near = did_you_mean(draft.targets[0], labels)
-                raise DataError(f"label {draft.targets[0]!r} is outside the set", where=draft.where, mend=near)
-            labels.add(draft.targets[0])
-
-    source = choose(card, data)
-
-    left_out: set[str] = set()
-
-    def take(split: str, num: int | None) -> list[Draft]:
-        drafts = _drafts(shape, split_rows(card, source, split, data), see)
-        return _take(card, _kept(card.skip, drafts, left_out), num)
-
+    taking = Taking(card, data, folds)
+    take = taking.take
     lesson = [] if card.splits.lesson is None else take(card.splits.lesson, card.take.lesson)
-    closed = True
+    taking.closed = True
     exam = take(card.splits.exam, card.take.exam)
-    dev: list[Draft] = []
+    dev: list[Example] = []
     if card.splits.dev is not None and card.take.dev != 0:
         dev = take(card.splits.dev, card.take.dev)
     if folds.bad and not (exam and (lesson or card.splits.lesson is None)):
         where, why = folds.bad[0]
         raise DataError(f"no row is left: {why}", where=where)
-    if unknown := sorted(set(card.skip) - left_out):
+    if unknown := sorted(set(card.skip) - taking.left_out):
         raise DataError(f"skip names {unknown[0]!r}, and no row that was read bears that id", where=str(card.path))
-    choices = listed if listed is not None else tuple(sorted(labels))
-    parts = [_examples(card, drafts, choices) for drafts in (lesson, exam, dev)]
+    choices = tuple(sorted(taking.labels)) if taking.choices is None else taking.choices
+    parts = [tuple(_offered(example, choices) for example in part) for part in (lesson, exam, dev)]
     return _task(card, parts, choices, None)
+
+
+def _offered(example: Example, labels: tuple[str, ...]) -> Example:
+    """Return an example with the label set as its choices, unless it offers choices of its own."""
+    return example if example.choices or not labels else example.model_copy(update={"choices": labels})
 
 
 def _from_world(card: Card, settings: Mapping[str, Any]) -> Task:
