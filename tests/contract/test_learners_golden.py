@@ -17,7 +17,7 @@ from clbench.data.streams.stream import lessons, merge_lessons, open_stream
 
 pytestmark = pytest.mark.xdist_group("learners")
 GOLDEN = Path(__file__).parents[1] / "golden" / "learners.json"
-SETTINGS = {"lr": 1e-3, "epochs": 2, "batch_size": 8, "warmup": 0.0}
+SETTINGS = {"lr": 1e-3, "epochs": 2, "batch_size": 8, "warmup": 0.0, "decay": "constant"}
 
 
 def taught(name):

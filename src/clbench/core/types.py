@@ -129,6 +129,8 @@ class Lesson(Value):
         budget: What the learner may keep.
         passes: Most times that an example may be shown; 1 in an online stream, None leaves it to the learner.
         digest: sha256 over the materialised examples.
+        kinds: The number of the task that each example belongs to, in a lesson of several: the training loop mixes
+            tasks in every batch. Empty if there is one. Numbers begin anew in every lesson and name no task.
     """
 
     number: int = Field(ge=1)
@@ -137,6 +139,8 @@ class Lesson(Value):
     budget: Budget = Budget()
     passes: int | None = Field(default=None, ge=1)
     digest: str
+    kinds: tuple[int, ...] = ()
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"kinds"})
 
 
 class AnswerRule(Value):
@@ -248,6 +252,7 @@ class LessonPlan(Value):
             "class" (new classes of a set that was taught before), "recurring" (a task is taught again).
         new_labels: Task, or set of which it is a part -> labels that no earlier lesson has taught.
         ahead: Number of examples that belong to the next lesson (blurred boundaries).
+        kinds: Which of the lesson's tasks each example belongs to, by number; empty if all belong to one.
     """
 
     teaches: tuple[str, ...] = Field(min_length=1)
@@ -255,6 +260,8 @@ class LessonPlan(Value):
     moved: tuple[Axis, ...] = ()
     new_labels: Mapping[str, tuple[str, ...]] = {}
     ahead: int = 0
+    kinds: tuple[int, ...] = ()
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"kinds"})
 
 
 class Stream(Value):

@@ -79,7 +79,8 @@ class Trajectory:
         own = {} if self.plugin.starts_as_base else {"learner": self._learner, "seed": self.spec.seed}
         keys = [key("state", **base, **own)]
         for lesson in self.lessons:
-            limits = {} if lesson.passes is None else {"passes": lesson.passes}
+            limits: dict[str, Any] = {} if lesson.passes is None else {"passes": lesson.passes}
+            limits |= {"kinds": digest(lesson.kinds)} if lesson.kinds else {}
             keys.append(
                 key(
                     "state",

@@ -54,7 +54,7 @@ class Cumulative(ReservoirMethod):
 PLUGIN = plugin(
     Config,
     Cumulative,
-    version=2,
+    version=3,
     stores="examples",
     first_lesson_as="sft",
     family="bounds",

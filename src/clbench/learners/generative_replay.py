@@ -236,7 +236,7 @@ def judged(text: str, ending: str, special: Sequence[str]) -> Drawn:
 PLUGIN = plugin(
     Config,
     GenerativeReplay,
-    version=2,
+    version=3,
     stores="may_quote",
     neutral={"share": 0.0, "lm_weight": 0.0},
     model_families=("causal",),

@@ -25,7 +25,7 @@ class Config(Training):
 PLUGIN = plugin(
     Config,
     lambda _: Method(),
-    version=2,
+    version=3,
     stores="examples",
     neutral={},
     teaches="at_once",

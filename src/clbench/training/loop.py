@@ -25,7 +25,7 @@ from clbench.training.kept import examples_in, kept_counts
 from clbench.training.method import Method
 from clbench.training.passes import Passes
 from clbench.training.precision import Masters
-from clbench.training.schedule import rate, refuse_eval_only, schedule
+from clbench.training.schedule import kinds_in, rate, refuse_eval_only, schedule
 from clbench.training.settings import Training
 from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
 
@@ -76,7 +76,7 @@ class GradientLearner:
             with seeded(seed_of(self.seed, lesson.number, "widen"), self._device):
                 wide = self._hooks.expand(self.net, lesson, rng(self.seed, lesson.number, "widen"))
             self._open(wide)
-            self._train(wide, progress)
+            self._train(wide.model_copy(update={"kinds": kinds_in(wide, lesson)}), progress)
             self._close(lesson)
 
     def adopt_first_lesson(self, folder: Path, lesson: Lesson) -> None:
@@ -137,7 +137,8 @@ class GradientLearner:
             fused=True,
         )
         lengths = [self.net.length(e) for e in lesson.examples]
-        batches = schedule(lengths, self.training, rng(self.seed, lesson.number, "order"), lesson.passes)
+        order = rng(self.seed, lesson.number, "order")
+        batches = schedule(lengths, self.training, order, lesson.passes, lesson.kinds)
         done = self._resume(progress, params, optimizer)
         module, stepper = accelerator.prepare(self.net.module, optimizer)
         module.train()

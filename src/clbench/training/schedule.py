@@ -10,19 +10,27 @@ from clbench.core.errors import DataError
 from clbench.core.types import Lesson
 from clbench.training.settings import Training
 
+ANY = -1  # the kind of old examples, which may belong to any earlier task
+
 
 def schedule(
-    lengths: Sequence[int], training: Training, rng: np.random.Generator, passes: int | None = None
+    lengths: Sequence[int],
+    training: Training,
+    rng: np.random.Generator,
+    passes: int | None = None,
+    kinds: Sequence[int] = (),
 ) -> list[list[int]]:
     """Return the batches of a whole lesson, as indices of examples.
 
-    Every epoch shows every example once. Batches hold examples of like length and come in random order.
+    Every epoch shows every example once. Batches come in random order. A batch holds of each kind its share of the
+    lesson, and of a kind examples of like length.
 
     Args:
         lengths: Tokens of each example.
         training: Epochs, batch size and bucket width.
         rng: Source of the order.
         passes: Most passes over the lesson (`Lesson.passes`); None leaves it to `training.epochs`.
+        kinds: The kind of each example; `ANY` is a mixture, which stays in random order. Empty: all are of one kind.
     """
     batches: list[list[int]] = []
     size, run = training.batch_size, training.batch_size * training.bucket
@@ -32,17 +40,37 @@ def schedule(
         for start in range(0, len(order), run):
             near = order[start : start + run]
             if training.bucket > 1:
-                near.sort(key=lambda i: lengths[i])
+                near = _spread(near, lengths, kinds)
             epoch += [near[i : i + size] for i in range(0, len(near), size)]
         batches += [epoch[i] for i in rng.permutation(len(epoch))]
     return batches
+
+
+def _spread(near: list[int], lengths: Sequence[int], kinds: Sequence[int]) -> list[int]:
+    """Return examples so that every piece of them holds of each kind its share; of a kind short ones come first."""
+    of_kind: dict[int, list[int]] = {}
+    for i in near:
+        of_kind.setdefault(kinds[i] if kinds else 0, []).append(i)
+    placed: list[tuple[float, int]] = []
+    for kind, members in of_kind.items():
+        ordered = members if kind == ANY else sorted(members, key=lambda i: lengths[i])
+        placed += [((place + 0.5) / len(members), i) for place, i in enumerate(ordered)]
+    return [i for _, i in sorted(placed, key=lambda x: x[0])]
+
+
+def kinds_in(wide: Lesson, lesson: Lesson) -> tuple[int, ...]:
+    """Return the kind of each example of a lesson to which old examples were added; () if there is one kind alone."""
+    if wide.examples == lesson.examples:
+        return lesson.kinds
+    own = dict(zip(map(id, lesson.examples), lesson.kinds or (0,) * len(lesson.examples), strict=True))
+    return tuple(own.get(id(example), ANY) for example in wide.examples)
 
 
 def rate(index: int, total: int, training: Training) -> float:
     """Return the learning rate of step `index` (from 0) of `total`.
 
     Example:
-        >>> [rate(i, 10, Training(lr=1.0, warmup=0.2)) for i in (0, 1, 2, 9)]
+        >>> [rate(i, 10, Training(lr=1.0, warmup=0.2, decay="constant")) for i in (0, 1, 2, 9)]
         [0.5, 1.0, 1.0, 1.0]
     """
     rising = int(training.warmup * total)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from clbench.core.value import Value
 
-LOOP = 2  # version of the training loop: part of the keys of learners that are not the package's own
+LOOP = 3  # version of the training loop: part of the keys of learners that are not the package's own
 FLOAT16 = 2  # of how lessons of a float16 model are computed: part of the keys of their states
 
 
@@ -23,7 +23,7 @@ class Training(Value):
         epochs: Passes over a lesson.
         batch_size: Examples per optimiser step, over all devices together.
         warmup: Share of the steps in which the rate rises linearly from 0, in [0, 1].
-        decay: After warm-up the rate stays ("constant") or falls linearly to 0 ("linear").
+        decay: After warm-up the rate falls linearly to 0 ("linear") or stays ("constant").
         weight_decay: Decoupled weight decay of AdamW, >= 0.
         clip: Largest global gradient norm, > 0.
         precision: "no" computes in the model's dtype, "bf16" in bfloat16 (autocast). Weights of 16 bits have float32
@@ -36,7 +36,7 @@ class Training(Value):
     epochs: int = Field(default=3, ge=1)
     batch_size: int = Field(default=16, ge=1)
     warmup: float = Field(default=0.1, ge=0, le=1)
-    decay: Literal["constant", "linear"] = "constant"
+    decay: Literal["constant", "linear"] = "linear"
     weight_decay: float = Field(default=0.0, ge=0)
     clip: float = Field(default=1.0, gt=0)
     precision: Literal["no", "bf16"] = "no"

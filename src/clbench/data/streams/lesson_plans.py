@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from clbench.core.errors import DataError, did_you_mean
@@ -125,7 +125,17 @@ def lesson_plans(drafts: Sequence[Draft]) -> tuple[LessonPlan, ...]:
         taught |= {share.task.name for share in own}
         ahead = sum(len(share.examples) for share in draft if share.ahead)
         names = tuple(share.task.name for share in own)
-        plans.append(LessonPlan(teaches=names, examples=_woven(draft, known), moved=moved, new_labels=new, ahead=ahead))
+        pairs = _woven(draft, known)
+        plans.append(
+            LessonPlan(
+                teaches=names,
+                examples=unique(pairs),
+                moved=moved,
+                new_labels=new,
+                ahead=ahead,
+                kinds=kinds_of([name for name, _ in pairs]),
+            )
+        )
         before = own
     return tuple(plans)
 
@@ -162,15 +172,15 @@ def _domain_of(task: Task) -> tuple[str, str]:
     return str(task.about.get("domain")), str(task.about.get("language"))
 
 
-def _woven(draft: Draft, known: dict[str, set[str]]) -> tuple[Example, ...]:
-    """Return a lesson's examples in order: its own as they are, those ahead of their turn ever more often."""
+def _woven(draft: Draft, known: dict[str, set[str]]) -> list[tuple[str, Example]]:
+    """Return a lesson's (task, example) in order: its own as they are, those ahead of their turn ever more often."""
     own = [(share.task, e) for share in draft if not share.ahead for e in share.examples]
     ahead = [(share.task, e) for share in draft if share.ahead for e in share.examples]
     # The k-th of n quantiles of a density that rises from 0 at the start of the lesson to its end is sqrt(k / n).
     placed = [((i + 0.5) / len(own), pair) for i, pair in enumerate(own)]
     placed += [(((i + 0.5) / len(ahead)) ** 0.5, pair) for i, pair in enumerate(ahead)]
     pairs = [pair for _, pair in sorted(placed, key=lambda x: x[0])] if ahead else own
-    return unique([(task.name, _grown(task, e, known)) for task, e in pairs])
+    return [(task.name, _grown(task, e, known)) for task, e in pairs]
 
 
 def _grown(task: Task, example: Example, known: dict[str, set[str]]) -> Example:
@@ -179,6 +189,17 @@ def _grown(task: Task, example: Example, known: dict[str, set[str]]) -> Example:
         return example
     choices = tuple(c for c in example.choices if c in known[task.part_of])
     return example if choices == example.choices else example.model_copy(update={"choices": choices})
+
+
+def kinds_of(names: Sequence[Hashable]) -> tuple[int, ...]:
+    """Return the names as numbers in the order of their first appearance; () if there is one name at most.
+
+    Example:
+        >>> kinds_of(["b", "a", "b"]), kinds_of(["a", "a"])
+        ((0, 1, 0), ())
+    """
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return tuple(numbers[name] for name in names) if len(numbers) > 1 else ()
 
 
 def unique(pairs: Sequence[tuple[str, Example]]) -> tuple[Example, ...]:

@@ -11,7 +11,7 @@ from clbench.core.keys import digest, normal_text
 from clbench.core.types import Example, Lesson, Stream, Task
 from clbench.data.streams.card import Named, StreamCard, load_stream_card
 from clbench.data.streams.increments import changed, limit_classes, limit_increment, parts
-from clbench.data.streams.lesson_plans import blurred, grouped, lesson_plans, lesson_shares, recurring, unique
+from clbench.data.streams.lesson_plans import blurred, grouped, kinds_of, lesson_plans, lesson_shares, recurring, unique
 from clbench.data.streams.order import named_order, ordered
 from clbench.data.tasks.card import Card
 from clbench.data.tasks.task import open_task, read_task
@@ -160,6 +160,7 @@ def lessons(stream: Stream) -> tuple[Lesson, ...]:
             budget=stream.budget,
             passes=stream.passes,
             digest=digest(taught.examples),
+            kinds=taught.kinds,
         )
         for number, taught in enumerate(stream.plans, start=1)
     )
@@ -177,4 +178,12 @@ def merge_lessons(lessons: Sequence[Lesson]) -> Lesson:
         raise ValueError("nothing to merge")
     examples = unique([(str(lesson.number), e) for lesson in lessons for e in lesson.examples])
     first = lessons[0]
-    return Lesson(number=1, examples=examples, budget=first.budget, passes=first.passes, digest=digest(examples))
+    kinds = kinds_of([(each.number, kind) for each in lessons for kind in each.kinds or (0,) * len(each.examples)])
+    return Lesson(
+        number=1,
+        examples=examples,
+        budget=first.budget,
+        passes=first.passes,
+        digest=digest(examples),
+        kinds=kinds,
+    )

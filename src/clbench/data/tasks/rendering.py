@@ -90,44 +90,51 @@ class Rendering:
         named = {*self.fields, *(f for f in (self.accept, self.listed) if f is not None)} - card.columns.keys()
         self.needed = {*read, *named, *card.each, *([card.id] if card.id else [])}
 
-    def parts(self, where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-        """Yield (where, id, columns) of the questions of a row, one unless the card says `each`.
+    def parts(self, where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+        """Yield (where, columns, id) of the questions of a row; one without id yet unless the card says `each`.
 
         Raises:
-            DataError: A column is missing, or a new one cannot be made.
+            DataError: A column is missing, or lists of `each` do not fit together.
         """
-        found: list[tuple[str, str, Mapping[str, Any]]] = [(where, "", row)]
-        if self.card.each:
-            first, identity = self.card.each[0], self._identity(row, where)
-            split = _split(row, self.card.each, where)
-            found = [(f"{where} ({first} {n})", f"{identity}-{n}", part) for n, part in enumerate(split, start=1)]
-        for place, identity, part in found:
-            if missing := self.needed - part.keys():
-                lacking = sorted(missing)[0]
-                raise DataError(f"there is no column {lacking!r}", where=place, mend=did_you_mean(lacking, part))
-            yield place, identity or self._identity(part, place), {**part, **self._new_columns(part, place)}
+        self._all_there(row, where)
+        if not self.card.each:
+            yield where, row, ""
+            return
+        first, identity = self.card.each[0], self.identity(row, where)
+        for n, part in enumerate(_split(row, self.card.each, where), start=1):
+            yield f"{where} ({first} {n})", part, f"{identity}-{n}"
 
-    def answer(self, where: str, columns: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | None:
+    def _all_there(self, row: Mapping[str, Any], where: str) -> None:
+        if missing := self.needed - row.keys():
+            name = sorted(missing)[0]
+            raise DataError(f"there is no column {name!r}", where=where, mend=did_you_mean(name, row))
+
+    def answer(self, where: str, row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | None:
         """Return (taught answer, own choices) of a question; None for one that cannot be asked, which `folds` keeps.
 
         Where answers are a closed set this is read for every row, so that each member is known and each stranger told.
         """
+        columns = {**row, **self._new_columns(row, where)}
         values = {f: self._text(f, columns[f], where) for f in self.of_answers}
         try:
             choices = self._choices(columns, values, where)
-            return self._target(columns, values, choices, where), choices
+            target = self._target(columns, values, choices, where)
         except UnusableError as error:
             self.folds.bad.append((where, error.what))
             return None
+        for text in choices:
+            _whole(text, "a choice", where)
+        return _whole(target, "an answer", where), choices
 
     def example(
-        self, where: str, identity: str, columns: Mapping[str, Any], target: str, choices: tuple[str, ...]
+        self, where: str, identity: str, row: Mapping[str, Any], target: str, choices: tuple[str, ...]
     ) -> Example:
         """Return a question in full; target and choices are those of `answer`.
 
         Raises:
             DataError: A column that it shows is empty or no text.
         """
+        columns = {**row, **self._new_columns(row, where)}
         values = {f: self._text(f, columns[f], where, empty=f in self.optional) for f in self.fields}
         if lacking := next((f for p in self.prompts if (f := p.lacks(values))), ""):
             raise DataError(f"column {lacking!r} is empty", where=where)
@@ -224,7 +231,8 @@ class Rendering:
             more = [plain_label(m) for m in more]
         return [m for m in dict.fromkeys(more) if m != target]
 
-    def _identity(self, row: Mapping[str, Any], where: str) -> str:
+    def identity(self, row: Mapping[str, Any], where: str) -> str:
+        """Return the id of a row: its own, or a hash of all it holds."""
         if self.card.id is not None:
             return _whole(self._text(self.card.id, row[self.card.id], where), "the id", where)
         try:

@@ -7,7 +7,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -24,6 +24,15 @@ from clbench.data.tasks.rendering import Folds, Rendering
 def rank(seed: int, identity: str) -> str:
     """Return the sort key of a row for `take`: sha256 of (seed, id), whatever the order of rows."""
     return hashlib.sha256(f"{seed}\0{identity}".encode()).hexdigest()
+
+
+class Row(NamedTuple):
+    """A row of the data with its place, its id, and (taught answer, own choices)."""
+
+    where: str
+    identity: str
+    columns: Mapping[str, Any]
+    answer: tuple[str, tuple[str, ...]]
 
 
 class Taking:
@@ -46,30 +55,25 @@ class Taking:
         self.left_out: set[str] = set()
 
     def take(self, split: str, num: int | None) -> list[Example]:
-        """Return the `num` examples of a split whose hashes of (seed, id) are smallest, by hash; all if it is None."""
-        if num == 0:
-            return []
-        best: list[tuple[int, Example]] = []  # a heap: the example that goes next is on top
-        for where, identity, columns, (target, choices) in self._rows(split):
-            place = -int(rank(self.card.take.seed, identity), 16)
-            if num is not None and len(best) == num and place < best[0][0]:
-                continue
-            example = self.shape.example(where, identity, columns, target, choices)
-            if num is None or len(best) < num:
-                heapq.heappush(best, (place, example))
-            else:
-                heapq.heapreplace(best, (place, example))
-        return [example for _, example in sorted(best, key=lambda item: -item[0])]
+        """Return the `num` examples of a split whose hashes of (seed, id) are smallest, by hash; None takes all."""
 
-    def _rows(self, split: str) -> Iterator[tuple[str, str, Mapping[str, Any], tuple[str, tuple[str, ...]]]]:
-        """Yield (where, id, columns, answer) of rows that can be asked and are not skipped; refuses repeated ids."""
+        def place(row: Row) -> str:
+            return rank(self.card.take.seed, row.identity)
+
+        rows = self._rows(split)
+        best = sorted(rows, key=place) if num is None else heapq.nsmallest(num, rows, key=place)
+        return [self.shape.example(r.where, r.identity, r.columns, *r.answer) for r in best]
+
+    def _rows(self, split: str) -> Iterator[Row]:
+        """Yield the rows that can be asked and are not skipped; refuses a repeated id."""
         # Eight bytes of a hash per row instead of the id itself: a million rows need little memory.
         first: dict[int, str] = {}
         for where, row in split_rows(self.card, self.source, split, self.data):
-            for place, identity, columns in self.shape.parts(where, row):
+            for place, columns, named in self.shape.parts(where, row):
                 answer = self.shape.answer(place, columns)
                 if answer is None:
                     continue
+                identity = named or self.shape.identity(columns, place)
                 hash64 = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8])
                 if hash64 in first:
                     kind = "the id is" if self.card.id else "the whole row is"
@@ -79,7 +83,7 @@ class Taking:
                 if identity in self.card.skip:
                     self.left_out.add(identity)
                 else:
-                    yield place, identity, columns, answer
+                    yield Row(place, identity, columns, answer)
 
     def _see(self, label: str, where: str) -> None:
         if self.card.labels is None or label in self.labels:
