@@ -1,4 +1,4 @@
-"""The control path, shared by the command line and Python. Read `attempt` first: it shows how the parts fit together."""
+"""The control path, of the command line and of Python. Read `attempt` first: it shows how the parts fit together."""
 
 from __future__ import annotations
 

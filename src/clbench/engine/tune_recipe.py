@@ -109,7 +109,7 @@ class Tuning:
         """Return a new value of a setting, cut off at the learner's limits; None where it can go no further."""
         plugin, _ = open_learner({"name": name})
         low, high = limits(plugin.config, setting)
-        within = max(low, min(value, high))
+        within = type(value)(max(low, min(value, high)))
         if within == settings[setting]:
             return None
         try:
@@ -168,10 +168,10 @@ def _grid(name: str, recipe: TuneRecipe) -> Grid:
         _check_values(setting, lists.get(setting, (written[setting],)), f"{where}.{setting}")
     if not known:
         raise SpecError("it has no settings, so nothing to tune", where=where, mend="leave it out")
-    if "lr" in known and len(lists.get("lr", ())) < LEAST_RATES:
-        num = len(lists.get("lr", ()))
+    num = len(lists.get("lr", ("lr",) if "lr" in written else ()))
+    if "lr" in known and num < LEAST_RATES:
         mend = "list three or more rates, the default first: lr: [1.0e-3, 5.0e-4, 2.5e-4]"
-        raise SpecError(f"{num} rates to try, and at least {LEAST_RATES} are wanted", where=f"{where}.lr", mend=mend)
+        raise SpecError(f"rates to try: {num}, and at least {LEAST_RATES} are wanted", where=f"{where}.lr", mend=mend)
     grid = Grid(lists, {k: v for k, v in written.items() if k not in lists})
     shared = {k: v for k, v in recipe.training.items() if k in known}
     for settings in grid.combinations:
