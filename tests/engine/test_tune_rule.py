@@ -81,7 +81,7 @@ def by_hand(grid, score, widen, most):
 
 LEVELS = st.sampled_from([0.0, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, math.nan])
 SCORES = st.lists(st.tuples(LEVELS, LEVELS), min_size=3, max_size=3)
-RATES = st.permutations([0.25, 0.5, 1.0])
+RATES = st.one_of(st.permutations([0.25, 0.5, 1.0]), st.permutations([0.125, 0.25, 0.5, 1.0]))
 OWN = st.sampled_from(
     [(), (1.0, 8.0), (8.0, 1.0, 2.0), ("ties", "dare"), ("ties", "dare", "average"), (4.0, 3.0, 9.0, 1.0)]
 )

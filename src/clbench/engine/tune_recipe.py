@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel, Field
 
 from clbench.core.errors import SpecError, did_you_mean
@@ -139,8 +140,8 @@ def limits(config: type[BaseModel], setting: str) -> tuple[float, float]:
         ((0, 1), (-inf, inf))
     """
     bounds = config.model_fields[setting].metadata
-    low = next((b.ge for b in bounds if hasattr(b, "ge")), float("-inf"))
-    high = next((b.le for b in bounds if hasattr(b, "le")), float("inf"))
+    low: Any = next((bound.ge for bound in bounds if isinstance(bound, Ge)), float("-inf"))
+    high: Any = next((bound.le for bound in bounds if isinstance(bound, Le)), float("inf"))
     return low, high
 
 
