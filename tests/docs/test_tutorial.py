@@ -60,4 +60,4 @@ def test_its_tuning_recipe_is_sound(here, capsys):
     (here / "mine.yaml").write_text(RECIPE)
     (here / "tune-mine.yaml").write_text(TUNE)
     assert main([*TUNING, "--plan"]) == 0
-    assert "3 runs" in capsys.readouterr().out
+    assert "38 runs at most of 2 learners" in capsys.readouterr().out

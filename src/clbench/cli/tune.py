@@ -1,10 +1,9 @@
-"""`clbench tune`: choose the settings of methods on a separate stream."""
+"""`clbench tune`: choose the settings of learners on a separate stream."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,51 +19,42 @@ def tune(
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each (default: cores).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     limit: Limit = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Tune this learner alone, to check its entry (repeatable); writes nothing without --out."),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="File for the chosen settings (default: tuned.yaml beside the recipe).")
+        Path | None,
+        typer.Option(help="File for the chosen settings (default: tuned.yaml beside the recipe), with .json and .md."),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Try a small grid of each learner's settings on a tuning stream, and write the best ones to a file."""
-    from clbench.engine.tune import check_apart, check_place, load_tuning, write_tuned
-    from clbench.engine.tune import tune as tune_grid
+    """Try a grid of the same size for every learner on a tuning stream, and write the best settings to a file."""
+    from clbench.engine.tune_plan import plan_tuning
+    from clbench.engine.tune_recipe import check_apart, load_tuning
+    from clbench.engine.tune_record import check_place, table_of, write_tuned
     from clbench.store.store import Store
 
     check_models("tuning", plan)
     how = machine(store, data, workers, device).model_copy(update={"limit_s": limit})
-    place = out or (recipe if recipe.is_file() else Path()).parent / "tuned.yaml"
-    check_place(place)
+    beside = None if only else (recipe if recipe.is_file() else Path()).parent / "tuned.yaml"
+    place = out or beside
+    if place is not None:
+        check_place(place)
     tuning = load_tuning(recipe, set_ or [])
-    stages = Store(how.store)
+    tuning = tuning.only(only) if only else tuning
     if plan:
-        from clbench.engine.plan_table import tabulate
-
         check_apart(tuning, how)
-        table = tabulate(tuning.runs.specs(), stages, how)
+        table = plan_tuning(tuning, Store(how.store), how)
         say_json(table.as_dict()) if as_json else say(table.as_text())
         return
+    from clbench.engine.tune import tune as tune_grids
+
     with progress_bars():
-        record = tune_grid(tuning, stages, how)
-    write_tuned(record, place, recipe)
-    say_json(record) if as_json else say(_table(record))
-    if not as_json:
-        say(f"written: {place}")
-
-
-def _table(record: Mapping[str, Any]) -> str:
-    chosen = record["settings"]
-    rows = ["  learner  AP  FM  settings"]
-    for name, tries in record["tried"].items():
-        for one in tries:
-            star = "*" if len(tries) > 1 and one["settings"] == chosen.get(name) else " "
-            settings = ", ".join(f"{k}={v}" for k, v in one["settings"].items())
-            rows.append(f"{star} {name}  {_percent(one['AP'])}  {_percent(one['FM'])}  {settings}")
-    rows.append(f"* chosen: {record['rule']}")
-    for name, settings in record["at_edge"].items():
-        rows.append(f"{name}: the best {' and '.join(settings)} is at the edge of the grid; try values beyond it")
-    return "\n".join(rows)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
+        record = tune_grids(tuning, Store(how.store), how)
+    if place is not None:
+        write_tuned(record, place, recipe)
+    say_json(record) if as_json else say(table_of(record))
+    if place is not None and not as_json:
+        say(f"written: {place}, and its record beside it as .json and .md")

@@ -70,7 +70,7 @@ def tabulate(specs: Sequence[RunSpec], store: Store, machine: Machine) -> Plan:
     """Plan runs; only keys are computed."""
     inputs = Inputs(machine.data)
     units = plan(open_run(spec, inputs, store, machine) for spec in specs)
-    rate, ask_s = _rates(units, store)
+    rate, ask_s = rates(units, store)
     lines = tuple(_line(unit, store, machine, rate, ask_s) for unit in units)
     return Plan(len(specs), lines, machine.workers)
 
@@ -87,7 +87,7 @@ def _line(unit: Unit, store: Store, machine: Machine, rate: float | None, ask_s:
     return Line(unit.label, state, have, need, seconds, size)
 
 
-def _rates(units: Sequence[Unit], store: Store) -> tuple[float | None, float | None]:
+def rates(units: Sequence[Unit], store: Store) -> tuple[float | None, float | None]:
     """Return seconds per example walked, and per exam, from stages of the same kind in this store."""
     if not store.folder.is_dir():
         return None, None

@@ -1,4 +1,4 @@
-"""The control path, shared by the command line and Python. Read `run` first: it shows how the parts fit together."""
+"""The control path, of the command line and of Python. Read `attempt` first: it shows how the parts fit together."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from clbench.core.errors import UserError
 from clbench.core.events import notice
 from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
@@ -51,16 +52,27 @@ def run(recipe: Recipe, store: Store, machine: Machine) -> Runs:
     Raises:
         UserError: A run could not be made. The others are finished and recorded first.
     """
+    outcomes = attempt(recipe, store, machine)
+    if failed := next((one for one in outcomes if isinstance(one, UserError)), None):
+        raise failed
+    return Runs([one for one in outcomes if isinstance(one, Path)])
+
+
+def attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserError]:
+    """Make every run of a recipe as `run` does.
+
+    Returns:
+        For each run, in the recipe's order, its result folder, or why it could not be made.
+    """
     inputs = Inputs(machine.data)  # cards -> tasks, streams and exams, each read once
     runs = [open_run(spec, inputs, store, machine) for spec in recipe.specs()]  # what cannot work is refused here
     units = plan(runs)  # states to learn and exams to ask, each once over all runs
     missing = [unit for unit in units if not is_made(unit, store, machine)]
     failed = execute(missing, machine, inputs)  # each by `make_unit`: learn what is not learnt yet, then ask its exams
-    results = Runs([record(each, store, machine) for each in runs if failed.keys().isdisjoint(each.trajectory.keys)])
-    _tell_foreign(results)
-    if failed:
-        raise next(iter(failed.values()))
-    return results
+    lost = [next((failed[key] for key in each.trajectory.keys if key in failed), None) for each in runs]
+    outcomes = [why or record(each, store, machine) for each, why in zip(runs, lost, strict=True)]
+    _tell_foreign(Runs([one for one in outcomes if isinstance(one, Path)]))
+    return outcomes
 
 
 def record(run: Run, store: Store, machine: Machine) -> Path:

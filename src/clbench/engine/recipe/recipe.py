@@ -56,8 +56,9 @@ class Recipe(Value):
         training: Settings that all trained learners share, so that methods are compared with equal budgets.
             A learner's own settings win; one that is not trained (`frozen`) has no use for them.
         axes: Field path -> values; every combination is one run. `learner` may list names or mappings.
-        tuned: File that `clbench tune` wrote, beside the recipe: settings of learners, chosen on another stream.
-            They win over `training`; what the recipe says of a learner wins over them.
+        tuned: File that `clbench tune` wrote, beside the recipe: settings of learners, chosen on another stream, by
+            the learner's `as` or else its name. They win over `training`; what the recipe says of a learner wins over
+            them.
         about: What the recipe is for, for readers.
     """
 
@@ -158,10 +159,11 @@ def _check_read(change: str, recipe: Recipe, chosen: Mapping[str, Mapping[str, A
     """
     path, _, _ = change.partition("=")
     room, _, setting = path.strip().partition(".")
-    learners = [_named(value) for value in recipe.axes.get("learner", (recipe.learner,)) if value is not None]
+    written = [value for value in recipe.axes.get("learner", (recipe.learner,)) if value is not None]
+    learners = [{**_chosen_of(value, chosen), **_named(value)} for value in written]
     if room == "training":
         for name in [setting] if setting else recipe.training:
-            _check_shared(name, [own for own in learners if _has(own, name)], recipe, chosen)
+            _check_shared(name, [own for own in learners if _has(own, name)], recipe)
     elif room == "learner" and setting and "." not in setting:
         lacking = [str(own["name"]) for own in learners if not _has(own, setting)]
         if 0 < len(lacking) < len(learners):
@@ -173,11 +175,9 @@ def _has(own: Mapping[str, Any], setting: str) -> bool:
     return setting in open_learner({"name": own.get("name")})[0].config.model_fields
 
 
-def _check_shared(
-    name: str, takers: Sequence[Mapping[str, Any]], recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _check_shared(name: str, takers: Sequence[Mapping[str, Any]], recipe: Recipe) -> None:
     axis = f"learner.{name}" in recipe.axes
-    deaf = [str(own["name"]) for own in takers if axis or name in own or name in chosen.get(str(own["name"]), {})]
+    deaf = [str(own["name"]) for own in takers if axis or name in own]
     why = "the recipe or its `tuned` gives an own one"
     if deaf and len(deaf) == len(takers):
         mend = f"name it beside the learner: --set 'axes.learner=[{{name: {deaf[0]}, {name}: VALUE}}, ...]'"
@@ -314,7 +314,14 @@ def _learner(value: Any, recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]
     _check_training(recipe)
     known = set(plugin.config.model_fields)
     shared = {k: v for k, v in recipe.training.items() if k in known}
-    return {**shared, **chosen.get(str(own.get("name")), {}), **own}
+    return {**shared, **_chosen_of(value, chosen), **own}
+
+
+def _chosen_of(value: Any, chosen: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the chosen settings of a learner: those of what it is called by `as`, else those of its name."""
+    called = value.get("as") if isinstance(value, Mapping) else None
+    name = value.get("name") if isinstance(value, Mapping) else value
+    return chosen.get(str(called), chosen.get(str(name), {}))
 
 
 def _named(value: Any) -> dict[str, Any]:
