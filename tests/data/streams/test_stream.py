@@ -138,6 +138,27 @@ def test_lessons_offer_the_labels_taught_so_far():
         assert {e.choices for e in r.examples} == {tuple(sorted(so_far))}
 
 
+def test_lessons_of_several_tasks_say_which_examples_belong_together():
+    tasks = [task(name, num=num) for name, num in (("a", 4), ("b", 8), ("c", 2))]
+    one, two = lessons(made(tasks, per_lesson=2))
+    assert one.kinds == (0,) * 4 + (1,) * 8
+    assert two.kinds == ()
+    plain = lessons(made(tasks))
+    assert all(lesson.kinds == () for lesson in plain)
+    assert merge_lessons(plain).kinds == merge_lessons((one, two)).kinds == (0,) * 4 + (1,) * 8 + (2,) * 2
+    assert merge_lessons(plain[:1]).kinds == ()
+    assert key("k", lesson=two) == key("k", lesson=two.model_copy(update={"kinds": ()}))
+    assert key("k", lesson=one) != key("k", lesson=one.model_copy(update={"kinds": ()}))
+
+
+def test_examples_ahead_of_their_turn_are_of_a_kind_of_their_own():
+    stream = made([task(name, num=40) for name in "ab"], blur={"share": 0.25})
+    first, _ = lessons(stream)
+    ahead = [e.id.startswith("b-") for e in first.examples]
+    assert any(ahead)
+    assert [bool(kind) for kind in first.kinds] == ahead
+
+
 def test_exams_offer_the_labels_taught_by_the_row_or_by_their_own_lesson():
     stream = made([task("set", "abcdef", 12, 6)], classes={"set": 2})
     first, second, third = open_exams((), stream, None)
