@@ -82,7 +82,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "provenance": "Provenance",
         "definitions": "Definitions",
         "signs": "Scores in percent. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost; – is undefined. "
-        "Best value in bold.",
+        "FWT says something only where tasks build on each other. Best value in bold.",
         "seeds_of": "seeds",
         "stream": "The stream",
         "stream_note": "What each lesson teaches, and what changed from the lesson before.",
@@ -114,6 +114,20 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "answers": "answers",
         "after_last": "after the last lesson",
         "similar_note": "Cosine of the TF-IDF vectors of the lessons' prompts, times 100.",
+        "item_changes": "Forgotten and gained items",
+        "item_changes_note": "Share of items in percent (95 % interval) that were known and are not any more "
+        "(forgotten), or the other way round (gained), at the end of the stream: of a task since its own lesson, of an "
+        "ability since the untouched model. Corrected for guessing: an item is known or guessed, guesses at both times "
+        "being independent. As counted: right became wrong, wrong became right.",
+        "item_changes_mean": "all tasks (mean)",
+        "item_changes_each": "Each task",
+        "forgotten_head": "forgotten",
+        "gained_head": "gained",
+        "as_counted": "as counted",
+        "exam_or_ability": "task or ability",
+        "items_head": "items",
+        "since": "since lesson",
+        "graded_between": "Not defined, because answers are graded between right and wrong: {exams}.",
     },
     "zh": {
         "thought": "模型在作答前写了 {tokens} 个词元的推理；推理不计分。",
@@ -188,7 +202,8 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "spec": "完整配置",
         "provenance": "来源",
         "definitions": "定义",
-        "signs": "得分为百分数。FM 为正 = 遗忘；BWT、GAD、IFD、LCD 为负 = 损失；– 表示无定义。最好的值为粗体。",
+        "signs": "得分为百分数。FM 为正 = 遗忘；BWT、GAD、IFD、LCD 为负 = 损失；– 表示无定义。"
+        "任务之间毫无共同之处时，FWT 说明不了问题。最好的值为粗体。",
         "seeds_of": "个种子",
         "stream": "任务流",
         "stream_note": "每一课教什么，以及与上一课相比什么变了。",
@@ -219,5 +234,18 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "answers": "答案数",
         "after_last": "最后一课之后",
         "similar_note": "各课提示的 TF-IDF 向量的余弦，乘以 100。",
+        "item_changes": "遗忘与新掌握的题目",
+        "item_changes_note": "到任务流结束时，原来掌握而现在不掌握（遗忘）或原来不掌握而现在掌握（新掌握）"
+        "的题目所占百分比（95 % 区间）：任务从教授它的那一课算起，能力从未训练的模型算起。"
+        "已校正猜测：一道题要么掌握、要么猜，前后两次猜测相互独立。直接计数：对变错、错变对。",
+        "item_changes_mean": "全部任务（平均）",
+        "item_changes_each": "每个任务",
+        "forgotten_head": "遗忘",
+        "gained_head": "新掌握",
+        "as_counted": "直接计数",
+        "exam_or_ability": "任务或能力",
+        "items_head": "题数",
+        "since": "自第几课",
+        "graded_between": "无定义（答案的得分介于对错之间）：{exams}。",
     },
 }
