@@ -13,10 +13,12 @@ from clbench.data.tasks.card import Card, list_cards, load_task_card
 from clbench.metrics import all_metrics
 from clbench.report.drawings.figures import standing_alone
 from clbench.report.page.lengths import length_series
+from clbench.report.page.ranking import ranks_figure as drawn_ranks
 from clbench.report.runs.abilities import ability_curves
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import load_runs
 from clbench.stats import transitions
+from docs.build.measured import RESULTS
 from docs.build.methods import method_page, methods_page
 from docs.build.tables import fill_pages
 
@@ -111,6 +113,11 @@ def lengths_figure() -> str:
     return standing_alone(series, "recall by length", ticks)
 
 
+def ranks_figure() -> str:
+    """Return docs/ranking.svg: the critical-difference diagram of all learners, from the committed results."""
+    return drawn_ranks(load_runs([RESULTS]))
+
+
 def _abilities() -> list[Group]:
     return group_runs(load_runs([Path("results/abilities")]))
 
@@ -121,6 +128,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "methods.md": methods_page,
     "abilities.svg": abilities_figure,
     "long-context.svg": lengths_figure,
+    "ranking.svg": ranks_figure,
 }
 # Not tracked: each says what its method's file says, and what was measured.
 METHOD_PAGES = {f"methods/{name}.md": partial(method_page, name) for name in plugins.shipped("learner")}

@@ -22,7 +22,8 @@ from clbench.report.escape import plain
 from clbench.report.page.browser import browser
 from clbench.report.page.item_change_rows import item_change_section
 from clbench.report.page.lengths import length_rows, length_series
-from clbench.report.page.overview import over_orders, profile, ranking, retention, spread, tradeoffs
+from clbench.report.page.overview import over_orders, profile, retention, spread, tradeoffs
+from clbench.report.page.ranking import rank_heads, ranking
 from clbench.report.page.sentences import summary_sentences
 from clbench.report.page.stream_page import columns, lesson_cells, similarity_map, stream_note
 from clbench.report.runs.abilities import ability_curves, ability_rows
@@ -63,6 +64,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
         profile=Markup(profile(groups, texts)),
         spread=Markup(spread(groups, texts)),
         rankings=ranking(groups, texts),
+        rank_heads=rank_heads(texts),
         orders=over_orders(groups),
         retained=retention(groups, texts),
         key_line=lambda number: Markup(key_line(number)),
