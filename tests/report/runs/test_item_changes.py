@@ -123,6 +123,7 @@ def questions(*choices, rate=0.0, growth=()):
 def test_guess_rates_are_recorded_where_items_differ():
     assert guess_rates_of(questions(2, 4, rate=0.375)) == (0.5, 0.25)
     assert guess_rates_of(questions(2, 0, rate=0.25)) == (0.5, 0.0), "free text is not guessed"
+    assert guess_rates_of(questions(2, 3, rate=0.4167)) == (1 / 2, 1 / 3), "cards state four digits"
     assert guess_rates_of(questions(4, 4, rate=0.25)) == ()
     assert guess_rates_of(questions(2, 4, rate=0.6)) == (), "the card states another guess rate"
     grown = ((1, "a"), (1, "b"), (2, "c"), (2, "d"))
