@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from clbench.core.errors import DataError
 from clbench.report.page.lengths import lengths_table
 from clbench.report.page.ranking import ranks_table
 from clbench.report.runs.abilities import abilities_table
 from clbench.report.runs.budget import budget_table
 from clbench.report.runs.load import load_runs
 from clbench.report.tables.exports import EXPORTS
+from docs.build.sound import faults, under_protocol
 
 TABLED = (
     "README.md",
@@ -40,7 +42,7 @@ def filled(text: str, results: Path) -> str:
         results: Folder of committed results, one folder per recipe.
 
     Raises:
-        DataError: A result is broken.
+        DataError: A result is broken, or does not pass the gate (`sound.faults`).
         KeyError: There is no such form of a table.
     """
 
@@ -48,6 +50,10 @@ def filled(text: str, results: Path) -> str:
         if not (results / place[2]).is_dir():
             return place[0]
         runs = load_runs([results / place[2]])
+        if under_protocol(runs) and (found := faults(runs)):
+            raise DataError(
+                f"{len(found)} things are not as in a sound comparison: {found[0]}", where=f"results/{place[2]}"
+            )
         tables = [FORMS[form](runs).rstrip("\n") for form in place[3].split()]
         return f"{place[1]}\n{_hardware(runs[0].provenance)}\n\n" + "\n\n".join(tables) + f"\n\n{place[4]}"
 

@@ -1,0 +1,134 @@
+"""The gate on recorded results: what a table of methods must hold before it is published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from clbench.core.keys import canonical
+from clbench.core.matrix import Column, Matrix
+from clbench.report.runs.load import RunRecord
+from clbench.report.runs.traits import traits_of
+
+CONTROL = "sft-tenth"  # plain fine-tuning at a tenth of its rate: in every result that was made under the protocol
+AP, FM = "average_performance", "forgetting"
+LEARNT = 0.9  # own-lesson score that plain fine-tuning must reach on every task
+CEILINGS = ("joint", "cumulative")
+NO_METHODS = frozenset({"frozen", "sft", CONTROL, "separate", "right_document", *CEILINGS})
+KEPT = 0.005  # forgetting, in [0, 1], that counts as none
+Runs = Mapping[str, Sequence[RunRecord]]
+
+
+def faults(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a sentence for each thing that a sound comparison of methods would not show.
+
+    Joint and cumulative training reach the best method, within two standard errors of their paired difference; plain
+    fine-tuning learns every task; the untouched model guesses; replay stands above A-GEM, and A-GEM above plain
+    fine-tuning; methods with parts of their own for each given task forget nothing. What was not run is not judged.
+
+    Args:
+        runs: Runs of one recipe, over seeds and orders.
+    """
+    learners = _learners(runs)
+    return [
+        *_ceilings(learners),
+        *_unlearnt(learners),
+        *_not_guessing(learners),
+        *_order(learners),
+        *_isolated(learners),
+    ]
+
+
+def under_protocol(runs: Sequence[RunRecord]) -> bool:
+    """Return whether results were made under the protocol: they hold its control."""
+    return CONTROL in _learners(runs)
+
+
+def _learners(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    """Return runs by learner; of several settings of one, the best ones by its name and the others by longer ones."""
+    found: dict[str, dict[str, list[RunRecord]]] = {}
+    for run in runs:
+        found.setdefault(run.spec.learner_name, {}).setdefault(canonical(run.spec.learner), []).append(run)
+    named: dict[str, list[RunRecord]] = {}
+    for name, variants in found.items():
+        ordered = sorted(variants.values(), key=lambda members: -_mean(members, AP))
+        if name == "sft":
+            ordered = sorted(variants.values(), key=lambda members: -float(members[0].spec.learner["lr"]))
+        for place, members in enumerate(ordered):
+            named[name if place == 0 else CONTROL if name == "sft" else f"{name} {place + 1}"] = members
+    return named
+
+
+def _performance(runs: Sequence[RunRecord]) -> dict[tuple[str, int], float]:
+    """Return AP in [0, 1] by (stream, seed)."""
+    return {(run.spec.stream, run.spec.seed): run.scores[AP] for run in runs}
+
+
+def _mean(runs: Sequence[RunRecord], figure: str) -> float:
+    return float(np.mean([run.scores[figure] for run in runs]))
+
+
+def _ceilings(learners: Runs) -> Iterator[str]:
+    for name in CEILINGS:
+        if name not in learners:
+            continue
+        bound = _performance(learners[name])
+        for method in learners.keys() - NO_METHODS:
+            own = _performance(learners[method])
+            gaps = [bound[block] - own[block] for block in bound.keys() & own.keys()]
+            error = float(np.std(gaps, ddof=1) / math.sqrt(len(gaps))) if len(gaps) > 1 else math.inf
+            if gaps and np.mean(gaps) + 2 * error < 0:
+                yield (
+                    f"{name} is {-100 * np.mean(gaps):.1f} points below {method}, with a standard error of "
+                    f"{100 * error:.1f} over {len(gaps)} runs: it is no upper bound"
+                )
+
+
+def _tasks(matrix: Matrix) -> Iterator[tuple[int, Column]]:
+    return ((place, column) for place, column in enumerate(matrix.columns) if column.taught is not None)
+
+
+def _own(matrix: Matrix) -> dict[str, float]:
+    """Return the score of every task after its own lesson."""
+    return {column.name: float(matrix.values[column.taught, place]) for place, column in _tasks(matrix)}
+
+
+def _unlearnt(learners: Runs) -> Iterator[str]:
+    runs = learners.get("sft", ())
+    for name in sorted({name for run in runs for name in _own(run.matrix)}):
+        score = float(np.mean([_own(run.matrix)[name] for run in runs if name in _own(run.matrix)]))
+        if score < LEARNT:
+            yield f"plain fine-tuning ends its lesson on {name} at {100 * score:.1f}, below {100 * LEARNT:.0f}"
+
+
+def _not_guessing(learners: Runs) -> Iterator[str]:
+    seen: dict[str, tuple[float, float, int]] = {}
+    for run in learners.get("frozen", ()):
+        for place, column in _tasks(run.matrix):
+            items = run.item_scores.named(column.name)
+            seen[column.name] = (
+                float(run.matrix.values[0, place]),
+                column.guess_rate,
+                len(set(items.groups or items.ids)),
+            )
+    for name, (score, guess_rate, independent) in sorted(seen.items()):
+        if score - 2 * math.sqrt(score * (1 - score) / independent) > guess_rate:
+            yield f"the untouched model scores {100 * score:.1f} on {name}; guessing scores {100 * guess_rate:.1f}"
+
+
+def _order(learners: Runs) -> Iterator[str]:
+    for better, worse in (("replay", "agem"), ("agem", "sft")):
+        if better in learners and worse in learners:
+            scores = [_mean(learners[name], AP) for name in (better, worse)]
+            if scores[0] <= scores[1]:
+                yield f"{better} ({100 * scores[0]:.1f}) does not stand above {worse} ({100 * scores[1]:.1f})"
+
+
+def _isolated(learners: Runs) -> Iterator[str]:
+    for name, runs in learners.items():
+        first = runs[0]
+        isolates = name == "separate" or traits_of(first.spec.learner, first.provenance).family == "isolation"
+        if isolates and first.stream.task_ids == "given" and (lost := _mean(runs, FM)) > KEPT:
+            yield f"{name} has a part for every given task and forgets {100 * lost:.1f} points"

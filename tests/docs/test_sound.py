@@ -1,0 +1,126 @@
+"""The gate on recorded results: a sound comparison passes, and each planted fault is named."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from clbench.core.errors import DataError
+from clbench.core.matrix import Column, Matrix
+from clbench.report.runs.load import load_runs
+from docs.build import sound, tables
+from tests.builders.places import ROOT
+
+TASKS = ("a", "b")
+ENDS = {
+    "frozen": 0.25,
+    "sft": 0.4,
+    "agem": 0.6,
+    "replay": 0.8,
+    "joint": 0.9,
+    "cumulative": 0.88,
+    "separate": 0.92,
+    "ewc": 0.5,
+}
+
+
+@dataclass
+class Exams:
+    groups: tuple = ()
+
+    def named(self, name):
+        return SimpleNamespace(groups=self.groups, ids=tuple(range(100)))
+
+
+@dataclass
+class Run:
+    """What the gate reads of a run: two tasks, the second forgotten by nobody."""
+
+    name: str
+    seed: int
+    end: float
+    own: float = 0.95
+    lr: float = 1e-3
+    before: float = 0.25
+    lost: float = 0.0
+    item_scores: Exams = field(default_factory=Exams)
+    provenance: dict = field(default_factory=dict)
+
+    @property
+    def spec(self):
+        learner = {"name": self.name, "lr": self.lr}
+        return SimpleNamespace(stream="s", seed=self.seed, learner=learner, learner_name=self.name)
+
+    @property
+    def stream(self):
+        return SimpleNamespace(task_ids="given")
+
+    @property
+    def scores(self):
+        return {"average_performance": self.end, "forgetting": self.lost}
+
+    @property
+    def matrix(self):
+        columns = tuple(Column(name=t, taught=k + 1, guess_rate=0.25, size=100) for k, t in enumerate(TASKS))
+        return Matrix.of([[self.before] * 2, [self.own, self.before], [self.end, self.own]], columns)
+
+
+def comparison(**changes):
+    """Runs of a sound comparison over three seeds; a change takes over fields of a learner's runs."""
+    found = [Run(name, seed, end + 0.01 * seed) for name, end in ENDS.items() for seed in range(3)]
+    found += [Run("sft", seed, 0.3, lr=1e-4, own=0.5) for seed in range(3)]
+    return [replace(run, **changes.get(run.name, {})) if run.lr == 1e-3 else run for run in found]
+
+
+def test_a_sound_comparison_has_no_fault():
+    assert sound.faults(comparison()) == []
+    assert sound.under_protocol(comparison())
+    assert not sound.under_protocol([run for run in comparison() if run.lr == 1e-3])
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"joint": {"end": 0.6}}, "joint is 21.0 points below replay"),
+        ({"cumulative": {"end": 0.7}}, "cumulative is 11.0 points below replay"),
+        ({"sft": {"own": 0.85}}, "plain fine-tuning ends its lesson on a at 85.0"),
+        ({"frozen": {"before": 0.5}}, "the untouched model scores 50.0 on a; guessing scores 25.0"),
+        ({"replay": {"end": 0.55}}, "replay (55.0) does not stand above agem (61.0)"),
+        ({"agem": {"end": 0.35}}, "agem (35.0) does not stand above sft (41.0)"),
+        ({"separate": {"lost": 0.02}}, "separate has a part for every given task and forgets 2.0 points"),
+    ],
+)
+def test_each_planted_fault_is_named(changes, says):
+    assert any(fault.startswith(says) for fault in sound.faults(comparison(**changes))), says
+
+
+def test_a_bound_within_its_error_is_no_fault():
+    runs = comparison()
+    shifts = {0: -0.2, 1: 0.1, 2: -0.05}
+    noisy = [replace(r, end=ENDS["replay"] + shifts[r.seed]) if r.name == "joint" else r for r in runs]
+    gaps = [ENDS["replay"] + shifts[s] - (ENDS["replay"] + 0.01 * s) for s in range(3)]
+    assert np.mean(gaps) < 0 < np.mean(gaps) + 2 * np.std(gaps, ddof=1) / 3**0.5
+    assert not any(fault.startswith("joint") for fault in sound.faults(noisy))
+
+
+def test_items_of_one_fact_count_once():
+    """Half right on four facts asked 25 times each is not told apart from guessing."""
+    grouped = Exams(groups=tuple(i % 4 for i in range(100)))
+    assert not sound.faults(comparison(frozen={"before": 0.5, "item_scores": grouped}))
+
+
+def test_a_table_of_unsound_results_is_not_built(tmp_path, monkeypatch):
+    (tmp_path / "methods").mkdir()
+    monkeypatch.setattr(tables, "load_runs", lambda paths: comparison(joint={"end": 0.1}))
+    with pytest.raises(DataError, match="joint is"):
+        tables.filled("<!-- table: methods markdown -->\n<!-- end -->", tmp_path)
+
+
+@pytest.mark.parametrize("recipe", sorted(p.name for p in (ROOT / "results").iterdir() if p.is_dir()))
+def test_recorded_results_are_sound(recipe):
+    runs = load_runs([Path(ROOT / "results" / recipe)])
+    if not sound.under_protocol(runs):
+        pytest.skip(f"results/{recipe} was made before the protocol: it lacks the control {sound.CONTROL}")
+    assert sound.faults(runs) == []
