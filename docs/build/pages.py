@@ -13,12 +13,16 @@ from clbench.data.tasks.card import Card, list_cards, load_task_card
 from clbench.metrics import all_metrics
 from clbench.report.drawings.figures import standing_alone
 from clbench.report.page.lengths import length_series
+from clbench.report.page.ranking import ranks_figure as drawn_ranks
 from clbench.report.runs.abilities import ability_curves
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import load_runs
+from clbench.stats import transitions
+from docs.build.measured import RESULTS
 from docs.build.methods import method_page, methods_page
 from docs.build.tables import fill_pages
 
+ITEM_FIGURES = (transitions.forgotten, transitions.gained, transitions.forgotten_raw, transitions.gained_raw)
 FAMILY = {"performance": "Performance", "stability": "Stability", "efficiency": "Efficiency", "cost": "Cost"}
 
 
@@ -36,9 +40,26 @@ def metrics_page() -> str:
         lines += ["", f"## {title}"]
         for name, plugin in all_metrics().items():
             if plugin.group == group:
-                text = "\n".join(line.strip() for line in (plugin.compute.__doc__ or "").strip().splitlines())
-                lines += ["", f"### `{name}` ({plugin.symbol})", "", text]
+                lines += ["", f"### `{name}` ({plugin.symbol})", "", _docstring(plugin.compute)]
+    lines += [
+        "",
+        "## Item by item",
+        "",
+        "What the mean of an exam hides: items that are lost while others are gained. They need the items of a run;",
+        "so they stand in the HTML report, in `clbench report --format items` (or `json`) and in",
+        "`Runs.item_changes()`: of a task between its own lesson and the last, of an ability between row 0 and the",
+        "last. Of n items n10 were right and became wrong, n01 wrong and became right, n00 were wrong both times.",
+        "Intervals: bootstrap over items, over whole groups where items belong together, and over seeds. Older",
+        "results do not hold the guess rates of single items: where these differ in their number of choices, the",
+        "corrected shares are somewhat too small.",
+    ]
+    for figure in ITEM_FIGURES:
+        lines += ["", f"### `{figure.__name__}`", "", _docstring(figure)]
     return "\n".join(lines) + "\n"
+
+
+def _docstring(function: Callable[..., object]) -> str:
+    return "\n".join(line.strip() for line in (function.__doc__ or "").strip().splitlines())
 
 
 def _task_row(card: Card) -> str:
@@ -92,6 +113,11 @@ def lengths_figure() -> str:
     return standing_alone(series, "recall by length", ticks)
 
 
+def ranks_figure() -> str:
+    """Return docs/ranking.svg: the critical-difference diagram of all learners, from the committed results."""
+    return drawn_ranks(load_runs([RESULTS]))
+
+
 def _abilities() -> list[Group]:
     return group_runs(load_runs([Path("results/abilities")]))
 
@@ -102,6 +128,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "methods.md": methods_page,
     "abilities.svg": abilities_figure,
     "long-context.svg": lengths_figure,
+    "ranking.svg": ranks_figure,
 }
 # Not tracked: each says what its method's file says, and what was measured.
 METHOD_PAGES = {f"methods/{name}.md": partial(method_page, name) for name in plugins.shipped("learner")}

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from clbench.report.page.lengths import lengths_table
+from clbench.report.page.ranking import ranks_table
 from clbench.report.runs.abilities import abilities_table
 from clbench.report.runs.budget import budget_table
 from clbench.report.runs.load import load_runs
@@ -20,7 +21,13 @@ TABLED = (
     "docs/abilities.md",
     "docs/long-context.md",
 )
-FORMS = {**EXPORTS, "budgets": budget_table, "abilities": abilities_table, "lengths": lengths_table}
+FORMS = {
+    **EXPORTS,
+    "budgets": budget_table,
+    "abilities": abilities_table,
+    "lengths": lengths_table,
+    "ranks": ranks_table,
+}
 # <!-- table: RESULT FORMAT [FORMAT ...] --> ... <!-- end -->
 PLACE = re.compile(r"(<!-- table: ([\w.-]+) ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

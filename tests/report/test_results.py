@@ -640,7 +640,8 @@ def test_the_browser_shows_answers_over_lessons():
 
 
 def test_orders_seeds_and_distances_are_told():
-    from clbench.report.page.overview import over_orders, ranking, retention
+    from clbench.report.page.overview import over_orders, retention
+    from clbench.report.page.ranking import ranking
     from clbench.report.tables.translations import TRANSLATIONS
 
     turned = outline().model_copy(update={"tasks": ("rules", "facts")})
@@ -648,10 +649,10 @@ def test_orders_seeds_and_distances_are_told():
     other = run("sft", cells(30), spec=base.spec.model_copy(update={"stream": "turned"}), stream=turned)
     assert over_orders(group_runs([base, other])) == [["sft", "2", "58.3", "11.8"]]
     assert over_orders(group_runs([base, run("replay", cells(30))])) == []
-    ((_, _, rows),) = ranking(
+    (found,) = ranking(
         group_runs([run(n, cells(k + s), s) for n, k in (("sft", 10), ("ewc", 30)) for s in (0, 6)]), TRANSLATIONS["en"]
     )
-    assert [r[3] for r in rows] == ["3.5", "3.5"]
+    assert [r[3] for r in found.rows] == ["3.5", "3.5"]
     assert retention(group_runs([base]), TRANSLATIONS["en"]) is None, "two lessons say nothing about distance"
     decay = [[0.0] * 6, *([[0.8 * 0.5 ** (k - i) if k >= i else 0.0 for i in range(1, 7)] for k in range(1, 7)])]
     columns = [COLUMNS[0].model_copy(update={"name": f"t{i}", "taught": i}) for i in range(1, 7)]
@@ -685,7 +686,7 @@ def made_by(*origins):
     ],
 )
 def test_what_cannot_be_vouched_for_is_named_and_not_ranked(provenance, says, ranked):
-    from clbench.report.page.overview import ranking
+    from clbench.report.page.ranking import ranking
     from clbench.report.page.sentences import summary_sentences
     from clbench.report.runs.vouched import doubts
     from clbench.report.tables.translations import TRANSLATIONS
@@ -694,6 +695,6 @@ def test_what_cannot_be_vouched_for_is_named_and_not_ranked(provenance, says, ra
     assert says in " ".join(doubts(odd)) and bool(says) == bool(doubts(odd))
     groups = group_runs([odd, run("sft", cells(10)), run("mas", cells(20))])
     for lang in ("en", "zh"):
-        ((_, _, rows),) = ranking(groups, TRANSLATIONS[lang])
-        assert ("ewc" in [row[0] for row in rows]) is ranked
+        (found,) = ranking(groups, TRANSLATIONS[lang])
+        assert ("ewc" in [row[0] for row in found.rows]) is ranked
         assert any("ewc" in line and says in line for line in summary_sentences(groups, TRANSLATIONS[lang])) or ranked

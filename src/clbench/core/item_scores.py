@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from clbench.core.types import Answer, Exam, Grade, ScorerSpec
 from clbench.core.value import Renamed, Value
@@ -29,6 +29,7 @@ class LessonScores(Renamed):
         parts: `Grade.parts` of the items if the exam's score is not the mean of the scores; else empty.
         declined: Indices of the items that were not answered; their scores are 0.
         cuts: What did not fit: (questions cut, tokens left out, examples dropped); empty if all questions fit.
+        guess_rate: Score of guessing in this row, in [0, 1], where it differs from the exam's because labels grow.
     """
 
     questions: str
@@ -39,7 +40,8 @@ class LessonScores(Renamed):
     reasoning: tuple[int, ...] = ()
     cuts: tuple[int, ...] = ()
     declined: tuple[int, ...] = ()
-    absent_at_default: ClassVar[frozenset[str]] = frozenset({"parts", "reasoning", "cuts", "declined"})
+    guess_rate: float | None = Field(default=None, ge=0, le=1)
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"parts", "reasoning", "cuts", "declined", "guess_rate"})
     formerly: ClassVar[Mapping[str, str]] = {
         "asked": "questions",
         "ask": "answers_key",
@@ -78,6 +80,8 @@ class ExamScores(Value):
         ids: Ids of the items, in order.
         groups: What each item belongs to, if items of the exam are not independent; else empty.
         lengths: Tokens of each question by the model's own tokenizer, before anything was left out.
+        guess_rates: Score of guessing each item, in [0, 1], where items differ in their number of choices; else empty:
+            the column's guess rate is that of every item.
         rows: Lesson (0..T) -> the cell.
     """
 
@@ -88,8 +92,9 @@ class ExamScores(Value):
     ids: tuple[str, ...]
     groups: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
+    guess_rates: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
     rows: Mapping[int, LessonScores] = {}
-    absent_at_default: ClassVar[frozenset[str]] = frozenset({"groups"})
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"groups", "guess_rates"})
 
     def array(self, num_rows: int) -> NDArray[np.float64]:
         """Return the scores of all items, shape (rows, items); NaN where not due or not graded."""
@@ -174,3 +179,29 @@ def groups_of(exam: Exam) -> tuple[str, ...]:
     """Return what each item belongs to; () if every item stands for itself."""
     found = tuple(e.group or e.id for e in exam.examples)
     return found if len(set(found)) < len(found) else ()
+
+
+def guess_rates_of(exam: Exam) -> tuple[float, ...]:
+    """Return the score of guessing each item, 1 / its choices; () if items are alike, or their mean is not the exam's.
+
+    The second is so where a card states another guess rate than that of the choices: it then stands for every item.
+
+    Example:
+        >>> from clbench.core.types import Decode, Example
+        >>> items = tuple(Example(id=str(n), prompt=(), choices=tuple("abcd")[:n]) for n in (2, 4))
+        >>> exam = Exam(name="e", examples=items, decode=Decode(), scorer={"name": "label"}, needs=(), digest="")
+        >>> guess_rates_of(exam.model_copy(update={"guess_rate": 0.375})), guess_rates_of(exam)
+        ((0.5, 0.25), ())
+    """
+    nums = [len(e.choices) or len([r for r in e.requests if r.kind != "text"]) for e in exam.examples]
+    rates = tuple(1 / num if num else 0.0 for num in nums)
+    alike = len(set(rates)) < 2 or not math.isclose(math.fsum(rates) / len(rates), exam.guess_rate)
+    return () if alike else rates
+
+
+def guess_rate_at(asked: Exam, guess_rate: float) -> float | None:
+    """Return the guess rate of an exam with growing labels as it was asked; None if it is `guess_rate`."""
+    if not asked.growth or not asked.examples:
+        return None
+    rate = 1 / len(asked.examples[0].choices)
+    return None if rate == guess_rate else rate

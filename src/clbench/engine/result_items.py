@@ -14,6 +14,8 @@ from clbench.core.item_scores import (
     count_cuts,
     count_reasoning,
     groups_of,
+    guess_rate_at,
+    guess_rates_of,
     pack_scores,
 )
 from clbench.core.keys import digest
@@ -54,6 +56,7 @@ def _sheet(results: Sequence[ExamResult]) -> ExamScores:
             reasoning=count_reasoning(result.answers),
             cuts=count_cuts(result.answers),
             declined=tuple(place for place, g in enumerate(result.grades) if g.declined),
+            guess_rate=guess_rate_at(result.exam, first.exam.guess_rate),
         )
         for result in results
     }
@@ -65,6 +68,7 @@ def _sheet(results: Sequence[ExamResult]) -> ExamScores:
         ids=tuple(e.id for e in first.exam.examples),
         groups=groups_of(first.exam),
         lengths=tuple(a.tokens_in + a.tokens_cut for a in first.answers),
+        guess_rates=guess_rates_of(first.exam),
         rows=rows,
     )
 

@@ -15,7 +15,9 @@ def fwt(matrix: Matrix) -> float:
     """Forward transfer: what earlier lessons did for a task before its own, against the untouched model.
 
     FWT = (1/|F|) sum_{i in F} (R[t_i - 1, i] - R[0, i]), F the tasks taught after the first lesson. In [-1, 1], higher
-    is better. NaN for T = 1, or when tasks are not asked before they are taught. Source: EasyCL; row 0 as the base.
+    is better. NaN for T = 1, or when tasks are not asked before they are taught. Of tasks that share nothing it says
+    nothing about a method: all that can move is the form of answers. The stream `transfer-worlds` has tasks that build
+    on each other. Source: EasyCL; row 0 as the base.
     """
     return mean([at(matrix, taught - 1, i) - at(matrix, 0, i) for i, taught in own(matrix) if taught > 1])
 

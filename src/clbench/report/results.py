@@ -17,6 +17,7 @@ from clbench.report.decide.compare import Comparison, compare
 from clbench.report.decide.compare_text import comparison_text
 from clbench.report.page.html import write_report
 from clbench.report.runs.groups import Group, group_runs, interval_of
+from clbench.report.runs.item_changes import item_changes
 from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.tables.exports import figure_table
 from clbench.report.tables.table import summary_text
@@ -99,6 +100,31 @@ class Runs(Sequence[RunRecord]):
                 ends = interval_of(name, [value], [run])
                 rows.append((run.name, run.spec.learner_label, run.spec.seed, name, value, ends.low, ends.high))
         return pandas.DataFrame(rows, columns=["run", "learner", "seed", "figure", "value", "low", "high"])
+
+    def item_changes(self) -> pd.DataFrame:
+        """Return what every run forgot and gained item by item, of every task and ability, in shares of its items.
+
+        Columns: run, learner, seed, exam, kind, since (lesson), items; then forgotten and gained, each corrected for
+        guessing with the ends of its 95 % interval, and as counted. NaN where scores lie between right and wrong.
+
+        Raises:
+            ExtraError: pandas is not installed.
+        """
+        need("data", "pandas", "a table of items")
+        import pandas
+
+        rows: list[tuple[object, ...]] = []
+        for run in self.records:
+            for change in item_changes([run]):
+                cells: list[float] = []
+                for share, raw in ((change.forgotten, change.forgotten_raw), (change.gained, change.gained_raw)):
+                    cells += [share.value, share.low, share.high, raw.value]
+                of_run = (run.name, run.spec.learner_label, run.spec.seed)
+                rows.append((*of_run, change.name, change.kind, change.since, change.items, *cells))
+        heads = ["run", "learner", "seed", "exam", "kind", "since", "items"]
+        for name in ("forgotten", "gained"):
+            heads += [name, f"{name}_low", f"{name}_high", f"{name}_raw"]
+        return pandas.DataFrame(rows, columns=heads)
 
     def matrix(self, method: str) -> pd.DataFrame:
         """Return R of a method, the mean over its seeds: rows are lessons 0..T, columns exams, scores in [0, 1].

@@ -1,9 +1,12 @@
+import itertools
 import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from clbench.core.keys import canonical
 from clbench.data.streams.stream import asked
 from clbench.data.worlds import laws, procedures, rules
 from clbench.data.worlds.spec import WorldSpec
@@ -41,6 +44,33 @@ def test_any_world_is_sound(spec):
     assert len(world.exam) <= spec.exam_items
     assert {"verbatim", "paraphrase"} <= set(world.probes)
     assert max(len(e.prompt[0].content) for e in world.lesson) < 120
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize(("kind", "least", "most"), [("facts", 0.7, 0.8), ("rules", 0.6, 0.95), ("laws", 0.8, 0.97)])
+def test_a_part_is_mostly_answered_by_the_part_before(kind, least, most, lang):
+    parts = [
+        build(WorldSpec(kind=kind, language=lang, seed=8, items=40, exam_items=100, part=part)) for part in (1, 2, 3, 4)
+    ]
+    assert parts[0] == build(WorldSpec(kind=kind, language=lang, seed=8, items=40, exam_items=100))
+    for before, after in itertools.pairwise(parts):
+        assert before.labels == after.labels
+        same = [one.targets == two.targets for one, two in zip(before.exam, after.exam, strict=True)]
+        assert least <= sum(same) / len(same) <= most
+        assert not {asked(e) for e in after.exam} & {asked(e) for e in after.lesson}
+
+
+def test_parts_of_facts_ask_about_other_things_of_the_same_people():
+    people, houses = (build(WorldSpec(kind="facts", seed=8, part=part)) for part in (1, 2))
+    assert all("the house of" in e.prompt[0].content for e in houses.exam)
+    names = [{e.prompt[0].content.replace("the house of ", "") for e in world.exam} for world in (people, houses)]
+    assert names[0] == names[1]
+
+
+def test_procedures_have_one_part():
+    with pytest.raises(ValidationError, match="procedures have one part"):
+        WorldSpec(kind="procedures", part=2)
+    assert "part" not in canonical(WorldSpec(kind="procedures")), "keys of older worlds stay"
 
 
 def test_same_settings_same_bytes_and_other_seed_other_world():

@@ -25,6 +25,13 @@ SENTENCE: dict[Language, str] = {
     "zh": "{name}的{relation}是{value}。",
 }
 
+# What part k of a world asks about: what belongs to what part k - 1 asks about.
+BELONGING: dict[Language, tuple[str, ...]] = {
+    "en": ("{name}", "the house of {name}", "the door of the house of {name}", "the key of the door of {name}"),
+    "zh": ("{name}", "{name}的房子", "{name}的房门", "{name}的房门钥匙"),
+}
+UNLIKE = 4  # one thing in so many is not like its owner
+
 
 def plan(spec: WorldSpec) -> Plan:
     """Return the plan of a world of `items` facts of one relation, and as many friendships for two-hop questions."""
@@ -36,6 +43,8 @@ def plan(spec: WorldSpec) -> Plan:
     # Every value is used about equally often, so that guessing the commonest gains nothing.
     drawn = [values[i % len(values)] for i in generator.permutation(spec.items)]
     following = generator.permutation(spec.items).tolist()
+    drawn = _inherited(drawn, values, spec)
+    people = [BELONGING[lang][spec.part - 1].format(name=name) for name in people]
     friends = {people[a]: people[b] for a, b in zip(following, following[1:] + following[:1], strict=True)}
     known = dict(zip(people, drawn, strict=True))
     facts = [_fact(n, relation, v, v, lang) for n, v in known.items()]
@@ -69,6 +78,14 @@ def plan(spec: WorldSpec) -> Plan:
         ],
         labels=tuple(sorted(values)),
     )
+
+
+def _inherited(drawn: list[str], values: list[str], spec: WorldSpec) -> list[str]:
+    """Return the values of this part's things: those of their owners, but for one in `UNLIKE` in every part."""
+    for part in range(2, spec.part + 1):
+        odd = set(world_rng(spec, f"facts part {part}").permutation(len(drawn))[: len(drawn) // UNLIKE].tolist())
+        drawn = [values[(values.index(v) + 1) % len(values)] if i in odd else v for i, v in enumerate(drawn)]
+    return drawn
 
 
 def _fact(name: str, relation: str, value: str, answer: str, lang: Language) -> Item:

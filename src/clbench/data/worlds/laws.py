@@ -43,6 +43,9 @@ def plan(spec: WorldSpec) -> Plan:
     table = list(itertools.product(range(1, LARGEST + 1), repeat=2))
     sums = sorted(weights[0] * a + weights[1] * b for a, b in table)
     cuts = [sums[len(sums) * k // spec.classes] - 0.5 for k in range(1, spec.classes)]
+    for part in range(1, spec.part):  # one bound moves to above the next sum
+        moved = (part - 1) % len(cuts)
+        cuts[moved] = min(s for s in sums if s > cuts[moved]) + 0.5
     rows = [_row(thing, a, b, classes[law(weights, cuts, a, b)], spec) for a, b in table]
     taught, unseen = split(rows, max(len(rows) - spec.items, 8), generator)
     wordings = TAUGHT[lang][: spec.wordings]

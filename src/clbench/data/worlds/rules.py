@@ -57,6 +57,8 @@ def plan(spec: WorldSpec) -> Plan:
     chosen = [decided[i] for i in generator.permutation(4)[: max(1, (spec.classes + 1) // 2)]]
     chosen += [("material", v) for v in domain["material"]]
     rules = [Rule(f, v, gates[i % (spec.classes - 1)]) for i, (f, v) in enumerate(chosen[: max(2, spec.classes)])]
+    for part in range(1, spec.part):  # a rule that goes before all others, for one material
+        rules.insert(0, Rule("material", domain["material"][-part], gates[part % spec.classes]))
     cases = [dict(zip(FEATURES, values, strict=True)) for values in itertools.product(*domain.values())]
     items = [_case(code, goods, decide(rules, gates[-1], goods), rules) for goods in cases]
     taught, unseen = split(items, max(len(items) - spec.items, 8), generator)

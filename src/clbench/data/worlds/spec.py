@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from numpy.random import Generator
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from clbench.core.keys import rng
 from clbench.core.value import Value
@@ -40,6 +40,9 @@ class WorldSpec(Value):
         document_sentences: Sentences per document.
         similarity: Share of names that come from a pool common to all worlds, in [0, 1]: names two worlds share
             mean something else in each.
+        part: 1 is a world by itself. Each further part, of the same settings otherwise, builds on the part before, so
+            that who knows that one gets most of it right: things that belong to the same people (facts), one rule more
+            (rules), a bound that has moved (laws). Procedures have one part.
     """
 
     kind: Kind
@@ -52,6 +55,14 @@ class WorldSpec(Value):
     wordings: int = Field(default=3, ge=1, le=3)
     document_sentences: int = Field(default=6, ge=1)
     similarity: float = Field(default=0.0, ge=0, le=1)
+    part: int = Field(default=1, ge=1, le=4)
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"part"})
+
+    @model_validator(mode="after")
+    def _has_parts(self) -> WorldSpec:
+        if self.part > 1 and self.kind == "procedures":
+            raise ValueError("procedures have one part; facts, rules and laws have four")
+        return self
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from clbench.core import plugins
 from clbench.core.errors import UserError
 from clbench.core.events import notice_listener
-from clbench.core.item_scores import ExampleItem, ExamScores, ShownAnswer, groups_of
+from clbench.core.item_scores import ExampleItem, ExamScores, ShownAnswer, groups_of, guess_rates_of
 from clbench.core.keys import canonical, digest
 from clbench.core.matrix import Matrix
 from clbench.core.protocols import Scorer
@@ -102,6 +102,8 @@ def _questions(exam: Exam, sheet: ExamScores) -> Iterator[str]:
         yield f"{exam.name}: other items than the card's"
     if sheet.groups != groups_of(exam):
         yield f"{exam.name}: its groups of items are not the card's"
+    if sheet.guess_rates and sheet.guess_rates != guess_rates_of(exam):
+        yield f"{exam.name}: the guess rates of its items are not the card's"
     if sheet.digest != exam_at(exam, min(sheet.rows, default=0)).digest:
         yield f"{exam.name}: the digest of its questions is not the card's"
     if sheet.scorer != exam.scorer:

@@ -72,6 +72,9 @@ def _columns(matrix: Matrix, item_scores: ItemScores) -> Iterator[str]:
             yield f"{column.name}: {column.size} questions in the matrix, {len(sheet.ids)} items"
         if len(set(sheet.ids)) < len(sheet.ids):
             yield f"{column.name}: an item is there twice"
+        rates = sheet.guess_rates
+        if rates and (len(rates) != len(sheet.ids) or not _same(math.fsum(rates) / len(rates), column.guess_rate)):
+            yield f"{column.name}: the guess rates of its items do not give that of the matrix"
         if any(lesson > matrix.num_lessons for lesson in sheet.rows):
             yield f"{column.name}: rows beyond the last lesson"
 

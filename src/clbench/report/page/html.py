@@ -20,8 +20,10 @@ from clbench.report.decide.compare_text import exam_rows, figure_cells
 from clbench.report.drawings.figures import curves, heat_map, key_line
 from clbench.report.escape import plain
 from clbench.report.page.browser import browser
+from clbench.report.page.item_change_rows import item_change_section
 from clbench.report.page.lengths import length_rows, length_series
-from clbench.report.page.overview import over_orders, profile, ranking, retention, spread, tradeoffs
+from clbench.report.page.overview import over_orders, profile, retention, spread, tradeoffs
+from clbench.report.page.ranking import rank_heads, ranking
 from clbench.report.page.sentences import summary_sentences
 from clbench.report.page.stream_page import columns, lesson_cells, similarity_map, stream_note
 from clbench.report.runs.abilities import ability_curves, ability_rows
@@ -33,7 +35,7 @@ from clbench.report.tables.table import cell, defined, heading
 from clbench.report.tables.translations import TRANSLATIONS
 
 FAMILIES = {"performance": ("performance",), "stability": ("stability",), "cost": ("efficiency", "cost")}
-SUFFIX = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "rows": "rows.md"}
+SUFFIX = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "rows": "rows.md", "items": "items.md"}
 
 
 def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", comparisons: Sequence[Comparison] = ()) -> str:
@@ -62,6 +64,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
         profile=Markup(profile(groups, texts)),
         spread=Markup(spread(groups, texts)),
         rankings=ranking(groups, texts),
+        rank_heads=rank_heads(texts),
         orders=over_orders(groups),
         retained=retention(groups, texts),
         key_line=lambda number: Markup(key_line(number)),
@@ -73,6 +76,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
         ability_exams=_curves(groups, taught=False),
         lengths=_lengths(groups, texts),
         abilities_left=_abilities_left(groups, texts),
+        item_changes=item_change_section(groups, texts),
         items=browser(groups),
         specs=[(r.spec.name, _yaml(r.spec.model_dump(mode="json"))) for g in groups for r in g.runs],
         provenance=[(r.spec.name, _json(r.provenance)) for g in groups for r in g.runs],

@@ -1,4 +1,4 @@
-"""Methods side by side: trade-offs, headline figures, ranks, and the spread over seeds and orders."""
+"""Methods side by side: trade-offs, headline figures, and the spread over seeds and orders."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from clbench.metrics.forgetting import half_life_interval, retention_by_distance
 from clbench.report.drawings.figures import curves
 from clbench.report.drawings.plots import Axis, Point, parallel, scatter, strips
 from clbench.report.runs.groups import Group
-from clbench.report.runs.vouched import out_of_rankings
-from clbench.report.tables.table import cell, printed
+from clbench.report.tables.table import printed
 from clbench.stats.bootstrap import UNKNOWN
-from clbench.stats.ranks import rank_intervals
 
 AXES = (
     *("average_performance", "learning_accuracy", "general_ability_delta"),
@@ -117,57 +115,6 @@ def over_orders(groups: Sequence[Group]) -> list[list[str]]:
             label = members[0].runs[0].spec.learner_label
             rows.append([label, str(len(members)), printed(float(np.mean(scores)), "score"), deviation])
     return rows
-
-
-def ranking(groups: Sequence[Group], texts: dict[str, str]) -> list[tuple[str, str, list[list[str]]]]:
-    """Return (name, what was ranked over, rows) for every scenario, which is a stream and a model.
-
-    A row is: method, AP, mean rank, deviation of AP over seeds. Methods are ranked by AP within each seed that all of
-    them have; with one such seed, by the last score on each task.
-    """
-    found: dict[str, list[Group]] = {}
-    left_out = out_of_rankings(groups)
-    for group in [g for g in groups if g.label not in left_out]:
-        spec = group.runs[0].spec
-        found.setdefault(f"{spec.stream} · {spec.model.name}", []).append(group)
-    tables: list[tuple[str, str, list[list[str]]]] = []
-    for scenario, members in found.items():
-        if len(members) < 2:
-            continue
-        blocks, over = _blocks(members, texts)
-        ranks = rank_intervals(blocks)
-        order = sorted(range(len(members)), key=lambda i: ranks[i][0])
-        rows = [
-            [
-                members[i].label,
-                cell(members[i], "average_performance"),
-                "{:.1f} ({:.1f}–{:.1f})".format(*ranks[i]),
-                _deviation(members[i]),
-            ]
-            for i in order
-        ]
-        tables.append((scenario, over, rows))
-    return tables
-
-
-def _deviation(group: Group) -> str:
-    """Return the standard deviation of AP over seeds: fluctuation FL over seeds."""
-    values = [r.scores.get("average_performance", math.nan) for r in group.runs]
-    return printed(float(np.std(values, ddof=1)), "score") if len(values) > 1 else "–"
-
-
-def _blocks(members: Sequence[Group], texts: dict[str, str]) -> tuple[np.ndarray, str]:
-    """Return scores of shape (methods, blocks), and a text that says what the blocks are."""
-    seeds = sorted(set.intersection(*({r.spec.seed for r in g.runs} for g in members)))
-    if len(seeds) > 1:
-        by_seed = [{r.spec.seed: _or_nan(r.scores, "average_performance") for r in g.runs} for g in members]
-        return np.array([[found[s] for s in seeds] for found in by_seed]), texts["ranked_seeds"].format(num=len(seeds))
-    tasks = members[0].mean.select("task")
-    return np.array([g.mean.values[-1, tasks] for g in members]), texts["ranked_tasks"].format(num=len(tasks))
-
-
-def _or_nan(scores: dict[str, float], name: str) -> float:
-    return scores.get(name, math.nan)
 
 
 def value_with_interval(group: Group, name: str) -> str:

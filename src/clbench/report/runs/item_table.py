@@ -27,7 +27,8 @@ def heads(scores: ItemScores) -> list[dict[str, Any]]:
     """Return what is known of exams and cells as a whole, which stands beside the table as JSON."""
     found: list[dict[str, Any]] = []
     for exam in scores.exams:
-        told = exam.model_dump(mode="json", exclude=set(OF_ITEMS | {"rows"}))
+        alike = set[str]() if exam.guess_rates else {"guess_rates"}
+        told = exam.model_dump(mode="json", exclude=set(OF_ITEMS | {"rows"} | alike))
         cells = {
             str(k): r.model_dump(mode="json", exclude=set(OF_CELLS), exclude_defaults=True)
             for k, r in exam.rows.items()

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from clbench.metrics import all_metrics
 from clbench.report.escape import csv_cell, latex, markdown, plain
 from clbench.report.runs.groups import group_runs
+from clbench.report.runs.item_changes import item_changes
 from clbench.report.runs.load import RunRecord
+from clbench.report.tables.item_changes import to_items
 from clbench.report.tables.table import TABLE, cell, defined, heading, printed, seeds_note
 
 
@@ -30,12 +32,13 @@ def to_csv(runs: Sequence[RunRecord]) -> str:
 
 
 def to_json(runs: Sequence[RunRecord]) -> str:
-    """Return every run with spec, matrix, figures, costs and provenance; undefined is null."""
+    """Return every run with spec, matrix, figures, changes of items, costs and provenance; undefined is null."""
     values = [
         {
             "spec": run.spec.model_dump(mode="json"),
             "matrix": run.matrix.to_json(),
             "scores": {k: None if math.isnan(v) else v for k, v in run.scores.items()},
+            "item_changes": [change.record() for change in item_changes([run])],
             "costs": run.costs.model_dump(mode="json"),
             "provenance": run.provenance,
         }
@@ -103,4 +106,5 @@ EXPORTS: Mapping[str, Callable[[Sequence[RunRecord]], str]] = {
     "latex": to_latex,
     "markdown": to_markdown,
     "rows": to_rows,
+    "items": to_items,
 }

@@ -42,8 +42,15 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "percent. The half-life is fitted, in lessons (95 % interval: jackknife over tasks).",
         "half_life": "half-life",
         "mean_rank": "mean rank (95 %)",
-        "ranked_seeds": "Ranked by AP within each of {num} seeds; 1 is best. With few seeds the interval says little.",
-        "ranked_tasks": "One seed: ranked by the last score on each of {num} tasks; 1 is best.",
+        "ranked_blocks": "Ranked by the last score in each of {num} blocks (seeds: {seeds}, orders: {orders}, "
+        "tasks: {tasks}); 1 is best.",
+        "friedman": "Friedman chi2 = {chi2}, F = {f}, p {p}. Mean ranks that differ by less than CD = {difference} are "
+        "not told apart (Nemenyi, 5 %). Blocks of one run or task depend on each other: the test is somewhat too sure.",
+        "too_few_ranked": "There are not two methods to rank.",
+        "bounds_above": "Above: bounds, not ranked",
+        "rank_diagram": "Mean ranks; a bar joins methods that are not told apart",
+        "less_plain": "AP less plain fine-tuning (95 %)",
+        "ranked_tasks": "No seed in common: ranked by the mean last score on each of {num} tasks; 1 is best.",
         "compared": "Comparison",
         "compared_note": "Items and seeds are paired. * marks a difference that is significant at 5 % after Holm's "
         "correction over the rows of its table.",
@@ -82,7 +89,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "provenance": "Provenance",
         "definitions": "Definitions",
         "signs": "Scores in percent. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost; – is undefined. "
-        "Best value in bold.",
+        "FWT says something only where tasks build on each other. Best value in bold.",
         "seeds_of": "seeds",
         "stream": "The stream",
         "stream_note": "What each lesson teaches, and what changed from the lesson before.",
@@ -114,6 +121,20 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "answers": "answers",
         "after_last": "after the last lesson",
         "similar_note": "Cosine of the TF-IDF vectors of the lessons' prompts, times 100.",
+        "item_changes": "Forgotten and gained items",
+        "item_changes_note": "Share of items in percent (95 % interval) that were known and are not any more "
+        "(forgotten), or the other way round (gained), at the end of the stream: of a task since its own lesson, of an "
+        "ability since the untouched model. Corrected for guessing: an item is known or guessed, guesses at both times "
+        "being independent. As counted: right became wrong, wrong became right.",
+        "item_changes_mean": "all tasks (mean)",
+        "item_changes_each": "Each task",
+        "forgotten_head": "forgotten",
+        "gained_head": "gained",
+        "as_counted": "as counted",
+        "exam_or_ability": "task or ability",
+        "items_head": "items",
+        "since": "since lesson",
+        "graded_between": "Not defined, because answers are graded between right and wrong: {exams}.",
     },
     "zh": {
         "thought": "模型在作答前写了 {tokens} 个词元的推理；推理不计分。",
@@ -153,8 +174,14 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "半衰期由拟合得到，以课为单位（95 % 区间：对任务做刀切法）。",
         "half_life": "半衰期",
         "mean_rank": "平均名次（95 %）",
-        "ranked_seeds": "在 {num} 个种子内各按 AP 排名；1 为最好。种子少时区间说明不了多少。",
-        "ranked_tasks": "只有一个种子：按 {num} 个任务的最后得分排名；1 为最好。",
+        "ranked_blocks": "在 {num} 个区组（种子 {seeds}、顺序 {orders}、任务 {tasks}）内各按最后得分排名；1 为最好。",
+        "friedman": "Friedman 检验：chi2 = {chi2}，F = {f}，p {p}。平均名次相差不到 CD = {difference} 的方法不能区分"
+        "（Nemenyi，5 %）。同一次运行或同一任务的区组并不独立，因此检验略显乐观。",
+        "too_few_ranked": "可排名的方法不足两个。",
+        "bounds_above": "以上为上下界，不参与排名",
+        "rank_diagram": "平均名次；粗线连接不能区分的方法",
+        "less_plain": "AP 减普通微调（95 %）",
+        "ranked_tasks": "没有共同的种子：按 {num} 个任务的最后得分的平均值排名；1 为最好。",
         "compared": "比较",
         "compared_note": "题目与种子成对比较。* 表示经 Holm 校正（对同一张表的各行）后在 5 % 水平上差别显著。",
         "figure": "指标",
@@ -188,7 +215,8 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "spec": "完整配置",
         "provenance": "来源",
         "definitions": "定义",
-        "signs": "得分为百分数。FM 为正 = 遗忘；BWT、GAD、IFD、LCD 为负 = 损失；– 表示无定义。最好的值为粗体。",
+        "signs": "得分为百分数。FM 为正 = 遗忘；BWT、GAD、IFD、LCD 为负 = 损失；– 表示无定义。"
+        "任务之间毫无共同之处时，FWT 说明不了问题。最好的值为粗体。",
         "seeds_of": "个种子",
         "stream": "任务流",
         "stream_note": "每一课教什么，以及与上一课相比什么变了。",
@@ -219,5 +247,18 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "answers": "答案数",
         "after_last": "最后一课之后",
         "similar_note": "各课提示的 TF-IDF 向量的余弦，乘以 100。",
+        "item_changes": "遗忘与新掌握的题目",
+        "item_changes_note": "到任务流结束时，原来掌握而现在不掌握（遗忘）或原来不掌握而现在掌握（新掌握）"
+        "的题目所占百分比（95 % 区间）：任务从教授它的那一课算起，能力从未训练的模型算起。"
+        "已校正猜测：一道题要么掌握、要么猜，前后两次猜测相互独立。直接计数：对变错、错变对。",
+        "item_changes_mean": "全部任务（平均）",
+        "item_changes_each": "每个任务",
+        "forgotten_head": "遗忘",
+        "gained_head": "新掌握",
+        "as_counted": "直接计数",
+        "exam_or_ability": "任务或能力",
+        "items_head": "题数",
+        "since": "自第几课",
+        "graded_between": "无定义（答案的得分介于对错之间）：{exams}。",
     },
 }

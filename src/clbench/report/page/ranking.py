@@ -1,0 +1,215 @@
+"""Ranks of methods with their critical difference, and differences to plain fine-tuning; bounds are not ranked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clbench.report.decide.compare_text import p_text
+from clbench.report.drawings.ranks import rank_diagram, standing_alone
+from clbench.report.escape import markdown
+from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.load import RunRecord
+from clbench.report.runs.traits import traits_of
+from clbench.report.runs.vouched import out_of_rankings
+from clbench.report.tables.table import cell, printed
+from clbench.report.tables.translations import TRANSLATIONS
+from clbench.stats.bootstrap import Samples, difference_of
+from clbench.stats.paired import holm
+from clbench.stats.ranks import RankTest, friedman, rank_intervals
+
+AP, PLAIN = "average_performance", "sft"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of a scenario: a group of seeds for every order of the tasks."""
+
+    label: str
+    groups: tuple[Group, ...]
+
+    @property
+    def runs(self) -> list[RunRecord]:
+        """All its runs."""
+        return [run for group in self.groups for run in group.runs]
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is a reference point that methods lie between: frozen, joint, cumulative, separate.
+
+        Plain fine-tuning is of their family, and ranked: it is what a method has to beat.
+        """
+        first = self.runs[0]
+        return first.spec.learner_name != PLAIN and traits_of(first.spec.learner, first.provenance).family == "bounds"
+
+    @property
+    def performance(self) -> float:
+        """Mean of AP over orders."""
+        return float(np.mean([group.score(AP) for group in self.groups]))
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The methods of one scenario: the same tasks, in any order, and the same model.
+
+    Attributes:
+        scenario: Streams and model.
+        over: What was ranked over, and what the test found.
+        bounds: Rows that stand above the line: label, AP, and the same cells as `rows`.
+        rows: (label, AP, mean rank, deviation of AP over seeds, AP less plain fine-tuning's, p after Holm).
+        drawing: The critical-difference diagram as SVG; empty for fewer than two ranked methods or two blocks.
+    """
+
+    scenario: str
+    over: str
+    bounds: list[list[str]]
+    rows: list[list[str]]
+    drawing: str = ""
+
+
+def ranking(groups: Sequence[Group], texts: dict[str, str]) -> list[Ranking]:
+    """Return the ranking of every scenario with two or more methods or bounds.
+
+    Methods are ranked by the last score in every block: a task in an order of the tasks with a seed, where all of them
+    have it; where they share no run, a task. Bounds are listed and not ranked, and what cannot be made again is left
+    out.
+    """
+    left_out = out_of_rankings(groups)
+    found: dict[str, list[Group]] = {}
+    for group in [g for g in groups if g.label not in left_out]:
+        first = group.runs[0]
+        found.setdefault(f"{first.spec.model.model_dump_json()} {sorted(first.stream.tasks)}", []).append(group)
+    scenarios = [_methods(members) for members in found.values()]
+    return [_ranking(methods, texts) for methods in scenarios if len(methods) > 1]
+
+
+def _methods(groups: Sequence[Group]) -> list[Method]:
+    """Return groups of one learner that differ in the order of tasks alone as one method."""
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        spec = group.runs[0].spec.model_copy(update={"seed": 0, "name": "x", "stream": "x"})
+        found.setdefault(spec.model_dump_json(), []).append(group)
+    streams = {g.runs[0].spec.stream for g in groups}
+    named: list[Method] = []
+    for members in found.values():
+        words = members[0].label.split(" ")
+        label = " ".join(w for w in words if w not in streams) if len(members) > 1 else members[0].label
+        named.append(Method(label, tuple(members)))
+    return named
+
+
+def _ranking(methods: Sequence[Method], texts: dict[str, str]) -> Ranking:
+    first = methods[0].runs[0].spec
+    streams = dict.fromkeys(run.spec.stream for method in methods for run in method.runs)
+    ranked = [m for m in methods if not m.is_bound]
+    changes = _changes(ranked)
+    lines = {m.label: [m.label, _performance(m), "–", _deviation(m), *changes[m.label]] for m in ranked}
+    bounds = [[m.label, _performance(m), "–", _deviation(m), "–", "–"] for m in methods if m.is_bound]
+    scenario = f"{', '.join(streams)} · {first.model.name}"
+    if len(ranked) < 2:
+        return Ranking(scenario, texts["too_few_ranked"], bounds, list(lines.values()))
+    scores, over = _blocks(ranked, texts)
+    intervals = rank_intervals(scores)
+    for method, ends in zip(ranked, intervals, strict=True):
+        lines[method.label][2] = "{:.1f} ({:.1f}–{:.1f})".format(*ends)
+    order = sorted(range(len(ranked)), key=lambda i: intervals[i][0])
+    rows = [lines[ranked[i].label] for i in order]
+    if scores.shape[1] < 2:
+        return Ranking(scenario, over, bounds, rows)
+    test = friedman(scores)
+    drawing = rank_diagram([m.label for m in ranked], test.ranks, test.difference, texts["rank_diagram"])
+    return Ranking(scenario, f"{over} {_tested(test, texts)}", bounds, rows, drawing)
+
+
+def _tested(test: RankTest, texts: dict[str, str]) -> str:
+    return texts["friedman"].format(
+        chi2=f"{test.chi2:.2f}", f=f"{test.f:.2f}", p=p_text(test.p), difference=f"{test.difference:.2f}"
+    )
+
+
+def _blocks(methods: Sequence[Method], texts: dict[str, str]) -> tuple[NDArray[np.float64], str]:
+    """Return last scores of shape (methods, blocks), and a text that says what the blocks are."""
+    found = [{(run.stream.tasks, run.spec.seed): _last(run) for run in method.runs} for method in methods]
+    shared = sorted(set.intersection(*(set(each) for each in found)))
+    tasks = sorted(methods[0].runs[0].stream.tasks)
+    if not shared:
+        means = [np.mean([[_last(run)[t] for t in tasks] for run in m.runs], axis=0) for m in methods]
+        return np.array(means), texts["ranked_tasks"].format(num=len(tasks))
+    counts = {"seeds": len({seed for _, seed in shared}), "orders": len({order for order, _ in shared})}
+    scores = np.array([[each[block][task] for block in shared for task in tasks] for each in found])
+    return scores, texts["ranked_blocks"].format(num=scores.shape[1], tasks=len(tasks), **counts)
+
+
+def _last(run: RunRecord) -> dict[str, float]:
+    """Return the last score on each task; NaN where it was not asked."""
+    scores = dict.fromkeys(run.stream.tasks, math.nan)
+    return scores | dict(zip(run.matrix.exams, map(float, run.matrix.values[-1]), strict=True))
+
+
+def _changes(methods: Sequence[Method]) -> dict[str, list[str]]:
+    """Return label -> (AP less plain fine-tuning's with its interval, p after Holm's correction over all of them)."""
+    found = {m.label: ["–", "–"] for m in methods}
+    plain = next((m for m in methods if m.runs[0].spec.learner_name == PLAIN), None)
+    if plain is None:
+        return found
+    others = [m for m in methods if m is not plain]
+    changes = [difference_of(*_by_seed(plain), *_by_seed(m)) for m in others]
+    adjusted = holm([p for _, p in changes])
+    for method, (ends, _), p in zip(others, changes, adjusted, strict=True):
+        gap = method.performance - plain.performance
+        if not math.isnan(gap):
+            interval = (
+                "" if math.isnan(ends.low) else f" ({printed(ends.low, 'score')} … {printed(ends.high, 'score')})"
+            )
+            found[method.label] = [f"{'+' if gap > 0 else ''}{printed(gap, 'score')}{interval}", p_text(p)]
+    return found
+
+
+def _by_seed(method: Method) -> tuple[list[float], list[Samples]]:
+    """Return AP of every run, by order and seed; with its bootstrap samples if there is one order.
+
+    The exams of another order stand in other columns, so samples of several do not add up: runs alone then tell.
+    """
+    if len(method.groups) == 1:
+        return method.groups[0].by_seed(AP)
+    ordered = sorted(method.groups, key=lambda g: g.runs[0].stream.tasks)
+    return [value for group in ordered for value in group.by_seed(AP)[0]], []
+
+
+def _performance(method: Method) -> str:
+    return cell(method.groups[0], AP) if len(method.groups) == 1 else printed(method.performance, "score")
+
+
+def _deviation(method: Method) -> str:
+    """Return the standard deviation of AP over seeds (and orders): fluctuation FL over seeds."""
+    values = [r.scores.get(AP, math.nan) for r in method.runs]
+    return printed(float(np.std(values, ddof=1)), "score") if len(values) > 1 else "–"
+
+
+def rank_heads(texts: dict[str, str]) -> list[str]:
+    """Return the heads of a table of ranks."""
+    return [texts["learner"], "AP ↑", *(texts[n] for n in ("mean_rank", "seed_deviation", "less_plain")), "p (Holm)"]
+
+
+def ranks_table(runs: Sequence[RunRecord]) -> str:
+    """Return the ranking as a Markdown table, bounds above a line."""
+    texts = TRANSLATIONS["en"]
+    heads = rank_heads(texts)
+    parts: list[str] = []
+    for found in ranking(group_runs(runs), texts):
+        line = [[texts["bounds_above"], *[""] * (len(heads) - 1)]] if found.bounds else []
+        rows = [*found.bounds, *line, *found.rows]
+        lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
+        lines += [f"| {' | '.join(markdown(text) for text in row)} |" for row in rows]
+        parts.append("\n".join([*lines, "", f"{found.scenario}. {found.over}"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def ranks_figure(runs: Sequence[RunRecord]) -> str:
+    """Return the critical-difference diagram of the first scenario as an SVG file of its own."""
+    (first, *_) = ranking(group_runs(runs), TRANSLATIONS["en"])
+    return standing_alone(first.drawing)
