@@ -73,7 +73,7 @@ def plan(spec: WorldSpec) -> Plan:
 
 def _fact(name: str, relation: str, value: str, answer: str, lang: Language) -> Item:
     slots = {"name": name, "relation": relation, "value": value}
-    return Item(f"{relation} of {name}", slots, answer, f"{relation} of {name}")
+    return Item(f"{relation} of {name}", slots, answer, f"{relation} of {name}", SENTENCE[lang].format_map(slots))
 
 
 def _same(name: str, relation: str, known: dict[str, str], values: list[str], lang: Language) -> Item:

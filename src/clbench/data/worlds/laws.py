@@ -62,5 +62,5 @@ def plan(spec: WorldSpec) -> Plan:
 
 def _row(thing: str, a: int, b: int, value: str, spec: WorldSpec) -> Item:
     slots = {"thing": thing, "a": str(a), "b": str(b), "value": value}
-    said = SENTENCE[spec.language].format(**slots) if spec.form == "generation" else value
-    return Item(f"{a} {b}", slots, said, value)
+    sentence = SENTENCE[spec.language].format_map(slots)
+    return Item(f"{a} {b}", slots, sentence if spec.form == "generation" else value, value, sentence)

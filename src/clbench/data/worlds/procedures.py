@@ -70,7 +70,7 @@ def plan(spec: WorldSpec) -> Plan:
             "reversal": [(BACKWARDS[lang], [_back(machine, moves, s, b) for s, b in unique])],
             "composition": [(TAUGHT[lang][0], unseen)],
         },
-        sentences=[SENTENCE[lang].format(machine=machine, start=s, inputs=b, end=e) for (s, b), e in moves.items()],
+        sentences=[_move(machine, s, b, e, lang) for (s, b), e in moves.items()],
         labels=tuple(sorted(states)),
     )
 
@@ -80,7 +80,14 @@ def _run(machine: str, moves: Moves, start: str, inputs: tuple[str, ...], spec: 
     # Written out, a run is its trace; asked in a word, only its end.
     answer = " ".join(passed) if spec.form == "generation" else passed[-1]
     slots = {"machine": machine, "start": start, "inputs": " ".join(inputs)}
-    return Item(f"{start} {' '.join(inputs)}", slots, answer, f"{start} {inputs[0]}")
+    # A run is stated by its moves, each of which is taught by itself too.
+    moved = zip([start, *passed], inputs, passed, strict=False)
+    document = " ".join(_move(machine, *move, spec.language) for move in moved)
+    return Item(f"{start} {' '.join(inputs)}", slots, answer, f"{start} {inputs[0]}", document)
+
+
+def _move(machine: str, start: str, button: str, end: str, lang: Language) -> str:
+    return SENTENCE[lang].format(machine=machine, start=start, inputs=button, end=end)
 
 
 def _back(machine: str, moves: Moves, start: str, button: str) -> Item:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clbench.data.worlds.lexicon import Language, words
 from clbench.data.worlds.spec import Item, Plan, WorldSpec, split, world_names, world_rng
@@ -58,10 +58,12 @@ def plan(spec: WorldSpec) -> Plan:
     chosen += [("material", v) for v in domain["material"]]
     rules = [Rule(f, v, gates[i % (spec.classes - 1)]) for i, (f, v) in enumerate(chosen[: max(2, spec.classes)])]
     cases = [dict(zip(FEATURES, values, strict=True)) for values in itertools.product(*domain.values())]
-    items = [_case(code, goods, decide(rules, gates[-1], goods), rules) for goods in cases]
-    taught, unseen = split(items, max(len(items) - spec.items, 8), generator)
     sentences = [SENTENCE[lang].format(code=code, what=r.value, gate=r.gate) for r in rules]
     sentences.append(SENTENCE[lang].format(code=code, what=OTHERWISE[lang], gate=gates[-1]))
+    items = [_case(code, goods, decide(rules, gates[-1], goods), rules, sentences) for goods in cases]
+    taught, unseen = split(items, max(len(items) - spec.items, 8), generator)
+    # A lesson teaches cases, so its documents state cases; that a rule decides them is for the learner to find.
+    taught = [replace(item, document=_said(item, lang)) for item in taught]
     wordings = TAUGHT[lang][: spec.wordings]
     if spec.form == "generation":
         taught, unseen = ([_sentence(i, lang) for i in part] for part in (taught, unseen))
@@ -79,12 +81,15 @@ def plan(spec: WorldSpec) -> Plan:
     )
 
 
-def _case(code: str, goods: dict[str, str], gate: str, rules: list[Rule]) -> Item:
+def _case(code: str, goods: dict[str, str], gate: str, rules: list[Rule], sentences: list[str]) -> Item:
     fits = next((i for i, r in enumerate(rules) if goods[r.feature] == r.value), len(rules))
-    return Item(" ".join(goods.values()), {"code": code, **goods}, gate, f"rule {fits}")
+    return Item(" ".join(goods.values()), {"code": code, **goods}, gate, f"rule {fits}", sentences[fits])
+
+
+def _said(item: Item, lang: Language) -> str:
+    what = " ".join(item.slots[f] for f in FEATURES) if lang == "en" else "、".join(item.slots[f] for f in FEATURES)
+    return SENTENCE[lang].format(code=item.slots["code"], what=what, gate=item.answer)
 
 
 def _sentence(item: Item, lang: Language) -> Item:
-    what = " ".join(item.slots[f] for f in FEATURES) if lang == "en" else "、".join(item.slots[f] for f in FEATURES)
-    said = SENTENCE[lang].format(code=item.slots["code"], what=what, gate=item.answer)
-    return Item(item.key, item.slots, said, item.group)
+    return replace(item, answer=_said(item, lang))

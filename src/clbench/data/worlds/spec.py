@@ -40,6 +40,7 @@ class WorldSpec(Value):
         document_sentences: Sentences per document.
         similarity: Share of names that come from a pool common to all worlds, in [0, 1]: names two worlds share
             mean something else in each.
+        documents: Examples carry the sentences that state them (`Example.document`). Questions, answers and ids stay.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class WorldSpec(Value):
     wordings: int = Field(default=3, ge=1, le=3)
     document_sentences: int = Field(default=6, ge=1)
     similarity: float = Field(default=0.0, ge=0, le=1)
+    documents: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,14 @@ class Item:
         slots: Values for the templates' fields.
         answer: The one right answer.
         group: The fact, rule or law behind it.
+        document: Taught, the sentences that state it, and no more than it says; asked, those that answer it.
     """
 
     key: str
     slots: Mapping[str, str]
     answer: str
     group: str
+    document: str = ""
 
 
 @dataclass(frozen=True)
