@@ -50,8 +50,8 @@ def metrics_page() -> str:
         "`Runs.item_changes()`: of a task between its own lesson and the last, of an ability between row 0 and the",
         "last. Of n items n10 were right and became wrong, n01 wrong and became right, n00 were wrong both times.",
         "Intervals: bootstrap over items, over whole groups where items belong together, and over seeds. Older",
-        "results do not hold the guess rates of single items: where these differ in their number of choices, the",
-        "corrected shares are somewhat too small.",
+        "results do not hold the guess rates of single items: the exam's stands for them, which is less exact where",
+        "items differ in their number of choices.",
     ]
     for figure in ITEM_FIGURES:
         lines += ["", f"### `{figure.__name__}`", "", _docstring(figure)]

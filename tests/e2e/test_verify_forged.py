@@ -214,6 +214,14 @@ FORGED = {
     ),
     "groups of items": (change("items.json", lambda v: sheet(v).update(groups=["x"] * 8)), "groups of items"),
     "the digest of the questions": (change("items.json", lambda v: sheet(v).update(digest="0" * 64)), "the digest of"),
+    "the guess rate of a row": (
+        change("items.json", lambda v: sheet(v)["rows"]["2"].update(guess_rate=0.9)),
+        "row 2: its guess rate",
+    ),
+    "guess rates of items": (
+        change("items.json", lambda v: sheet(v).update(guess_rates=[0.9] * 8)),
+        "guess rates of its items",
+    ),
     "lengths for others": (change("items.json", lambda v: sheet(v).update(lengths=[1])), "1 lengths for 8 items"),
     "places that are none": (
         change("items.json", lambda v: sheet(v)["rows"]["2"].update(declined=[-1])),

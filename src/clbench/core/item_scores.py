@@ -15,6 +15,7 @@ from clbench.core.value import Renamed, Value
 
 WRONG_RIGHT = {0.0: "0", 1.0: "1", None: "-"}
 MARKS = frozenset(WRONG_RIGHT.values())
+STATED = 1e-4  # by which the guess rate that a card states may differ from the mean of its items
 
 
 class LessonScores(Renamed):
@@ -195,8 +196,17 @@ def guess_rates_of(exam: Exam) -> tuple[float, ...]:
     """
     nums = [len(e.choices) or len([r for r in e.requests if r.kind != "text"]) for e in exam.examples]
     rates = tuple(1 / num if num else 0.0 for num in nums)
-    alike = len(set(rates)) < 2 or not math.isclose(math.fsum(rates) / len(rates), exam.guess_rate)
-    return () if alike else rates
+    return rates if len(set(rates)) > 1 and are_rates_of(rates, exam.guess_rate) else ()
+
+
+def are_rates_of(rates: Sequence[float], guess_rate: float) -> bool:
+    """Return whether the guess rates of items have an exam's guess rate as their mean; cards state it in four digits.
+
+    Example:
+        >>> are_rates_of([1 / 2, 1 / 3], 0.4167), are_rates_of([1 / 2, 1 / 3], 0.5)
+        (True, False)
+    """
+    return abs(math.fsum(rates) / len(rates) - guess_rate) <= STATED
 
 
 def guess_rate_at(asked: Exam, guess_rate: float) -> float | None:

@@ -10,11 +10,12 @@ from clbench.core.item_scores import ExamScores, ItemScores, LessonScores, guess
 from clbench.core.matrix import Column, Matrix
 from clbench.core.types import Decode, Exam, Example
 from clbench.report.page.html import html_report
+from clbench.report.results import Runs
 from clbench.report.runs.item_changes import UNGRADED, item_changes
 from clbench.report.runs.item_table import heads, read_items, write_items
 from clbench.report.tables.exports import to_json
 from clbench.report.tables.item_changes import to_items
-from tests.builders.reported import record
+from tests.builders.reported import folder_of, record
 
 COLUMNS = [
     Column(name="a", taught=1, guess_rate=0.5, size=8),
@@ -123,6 +124,7 @@ def questions(*choices, rate=0.0, growth=()):
 def test_guess_rates_are_recorded_where_items_differ():
     assert guess_rates_of(questions(2, 4, rate=0.375)) == (0.5, 0.25)
     assert guess_rates_of(questions(2, 0, rate=0.25)) == (0.5, 0.0), "free text is not guessed"
+    assert guess_rates_of(questions(2, 3, rate=0.4167)) == (1 / 2, 1 / 3), "cards state four digits"
     assert guess_rates_of(questions(4, 4, rate=0.25)) == ()
     assert guess_rates_of(questions(2, 4, rate=0.6)) == (), "the card states another guess rate"
     grown = ((1, "a"), (1, "b"), (2, "c"), (2, "d"))
@@ -152,3 +154,12 @@ def test_readers_find_it():
         assert page.count(f">{text}</h2>") == 1
         assert page.count('<svg class="strips"') >= 2, "of all tasks, and of the ability"
     assert "Forgotten and gained" not in html_report([record("sft", [[0.5, 0.5, 0.5]] * 3)], "t")
+
+
+def test_python_users_get_a_frame(tmp_path):
+    pytest.importorskip("pandas")
+    frame = Runs([folder_of(tmp_path, run())]).item_changes()
+    assert list(frame.exam) == ["a", "b", "tasks", "sums"]
+    first = frame.iloc[0]
+    assert (first.learner, first.since, first["items"], first.forgotten_raw) == ("sft", 1, 8, 0.5)
+    assert first.forgotten_low <= first.forgotten <= first.forgotten_high <= 1

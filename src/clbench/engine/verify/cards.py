@@ -10,7 +10,7 @@ from typing import Any
 from clbench.core import plugins
 from clbench.core.errors import UserError
 from clbench.core.events import notice_listener
-from clbench.core.item_scores import ExampleItem, ExamScores, ShownAnswer, groups_of, guess_rates_of
+from clbench.core.item_scores import ExampleItem, ExamScores, ShownAnswer, groups_of, guess_rate_at, guess_rates_of
 from clbench.core.keys import canonical, digest
 from clbench.core.matrix import Matrix
 from clbench.core.protocols import Scorer
@@ -113,6 +113,9 @@ def _questions(exam: Exam, sheet: ExamScores) -> Iterator[str]:
     for lesson, row in sheet.rows.items():
         if row.questions != exam_at(exam, lesson).digest:
             yield f"{exam.name}, row {lesson}: other questions than the card's"
+            return
+        if row.guess_rate not in (None, guess_rate_at(exam_at(exam, lesson), exam.guess_rate)):
+            yield f"{exam.name}, row {lesson}: its guess rate is not the card's"
             return
 
 

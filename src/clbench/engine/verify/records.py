@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from clbench.core import plugins
 from clbench.core.budget import due_columns
 from clbench.core.errors import UserError
-from clbench.core.item_scores import ExampleItems, ExamScores, ItemScores, LessonScores
+from clbench.core.item_scores import ExampleItems, ExamScores, ItemScores, LessonScores, are_rates_of
 from clbench.core.matrix import Matrix
 from clbench.core.protocols import ScorerPlugin
 from clbench.core.results import Costs
@@ -73,7 +73,7 @@ def _columns(matrix: Matrix, item_scores: ItemScores) -> Iterator[str]:
         if len(set(sheet.ids)) < len(sheet.ids):
             yield f"{column.name}: an item is there twice"
         rates = sheet.guess_rates
-        if rates and (len(rates) != len(sheet.ids) or not _same(math.fsum(rates) / len(rates), column.guess_rate)):
+        if rates and (len(rates) != len(sheet.ids) or not are_rates_of(rates, column.guess_rate)):
             yield f"{column.name}: the guess rates of its items do not give that of the matrix"
         if any(lesson > matrix.num_lessons for lesson in sheet.rows):
             yield f"{column.name}: rows beyond the last lesson"
