@@ -13,7 +13,7 @@ from clbench.core.errors import DataError, ModelError
 from clbench.core.keys import canonical, digest, folder_digest
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Answer, Budget, Decode, Example, Lesson, Message, Request
-from clbench.learners import in_context, notebook, retrieval
+from clbench.learners import in_context, notebook, retrieval, right_document
 from clbench.learners._shared import prompts_shown as shown
 
 pytestmark = pytest.mark.xdist_group("methods")
@@ -224,12 +224,13 @@ def test_exam_items_and_encoders_are_refused(name):
         plugin.build(plugin.config(), ModelSpec(name="tiny-bert"), 0, Machine(device="cpu"))
 
 
-def test_what_is_shown_moves_where_the_examples_of_a_plain_question_begin():
+@pytest.mark.parametrize("show", ["documents", "turns"])
+def test_what_is_shown_moves_where_the_examples_of_a_plain_question_begin(show):
     context = "Q: a\nA: b\n\nQ: c\nA:"
     request = Request(kind="text", context=context, max_tokens=4, starts=(0, context.index("Q: c")))
     question = example("q", "zan").model_copy(update={"requests": (request,)})
     net = Fake(max_tokens=500)
-    learner = made("in_context", net)
+    learner = made("in_context", net, show=show)
     learner.learn(plain(1))
     learner.respond([question], Decode(kind="raw"))
     (asked,) = net.asked[-1][0].requests
@@ -237,12 +238,113 @@ def test_what_is_shown_moves_where_the_examples_of_a_plain_question_begin():
     assert [asked.context[start:] for start in asked.starts] == [context, "Q: c\nA:"]
 
 
+# --- documents and turns ------------------------------------------------------------------------------------
+
+
+def stated(step):
+    """A lesson of three facts in two wordings; each fact has one document."""
+    facts = {"Ann": "red", "Bob": "blue", "Cid": "red"}
+    return lesson(
+        step,
+        [
+            example(f"{step}-{name}-{w}", wording.format(name), colour).model_copy(
+                update={"document": f"The colour of {name} is {colour}."}
+            )
+            for name, colour in facts.items()
+            for w, wording in enumerate(("What colour has {}?", "Tell me the colour of {}."))
+        ],
+    )
+
+
+SENTENCES = {"The colour of Ann is red.", "The colour of Bob is blue.", "The colour of Cid is red."}
+
+
+@pytest.mark.parametrize("name", ["in_context", "retrieval"])
+def test_what_was_taught_is_shown_as_sentences_each_once(name):
+    net = Fake(max_tokens=300)
+    learner = made(name, net)
+    learner.learn(stated(1))
+    learner.learn(stated(2))  # taught again, and still said once
+    learner.respond([example("q", "Which colour is it?", system="Be brief.")], LABEL)
+    system, asked = prompt_of(net)
+    assert system.content == "Be brief."
+    page, _, question = asked.content.rpartition("\n\n")
+    assert question == "Which colour is it?"
+    assert sorted(page.splitlines()) == sorted(SENTENCES)
+
+
+def test_a_note_is_asked_for_with_sentences():
+    net = noting()
+    learner = made("notebook", net, notes=1)
+    learner.learn(stated(1))
+    (asked,) = [e.prompt[0].content for e, _ in net.asked]
+    assert set(asked.splitlines()) >= SENTENCES
+    assert "->" not in asked
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_documents_prompt_and_answer_are_lines_of_text(name):
+    net = noting() if name == "notebook" else Fake(max_tokens=300)
+    learner = made(name, net)
+    learner.learn(plain(1, 2))
+    learner.respond([example("q", "zan")], LABEL)
+    seen = net.asked[0][0].prompt[0].content
+    assert "zan 1 0\nred\n\n" in seen
+    assert "zan 1 1\nblue\n\n" in seen
+
+
+def test_turns_are_exchanges_even_where_there_are_documents():
+    net = Fake(max_tokens=300)
+    learner = made("in_context", net, show="turns")
+    learner.learn(stated(1))
+    learner.respond([example("q", "zan")], LABEL)
+    assert [m.role for m in prompt_of(net)] == ["user", "assistant"] * 6 + ["user"]
+    assert not any(m.content in SENTENCES for m in prompt_of(net))
+
+
+def test_documents_are_found_by_their_words_and_not_by_the_prompts_of_their_examples():
+    learner = made("retrieval", Fake(), num=1)
+    odd = example("odd", "What of Ann?").model_copy(update={"document": "Bob is tall."})
+    even = example("even", "What of Bob?").model_copy(update={"document": "Ann is short."})
+    learner.learn(lesson(1, [odd, even]))
+    assert learner.nearest(example("q", "Is Ann tall or short?"))[0].id == "even"
+    turns = made("retrieval", Fake(), num=1, show="turns")
+    turns.learn(lesson(1, [odd, even]))
+    assert turns.nearest(example("q", "Is Ann tall or short?"))[0].id == "odd"
+
+
+def test_answers_do_not_draw_questions_that_name_them():
+    learner = made("retrieval", Fake(), num=1)
+    learner.learn(lesson(1, [example("a", "sky at noon", "red"), example("b", "paris in may", "blue")]))
+    assert learner.nearest(example("q", "sky or red or blue or blue blue"))[0].id == "a"
+
+
+# --- the right document -------------------------------------------------------------------------------------
+
+
+def test_the_right_document_stands_at_the_head_of_its_question_and_only_there(tmp_path):
+    net = Fake(max_tokens=30)
+    learner = right_document.RightDocumentLearner(net)
+    told = example("q", "What colour has Ann?").model_copy(update={"document": "The colour of Ann is red."})
+    long = told.model_copy(update={"document": "red " * 40})
+    for _ in range(2):
+        learner.respond([told, example("plain", "zan"), long], LABEL)
+        assert [e.prompt[0].content for e, _ in net.asked[-3:]] == [
+            "The colour of Ann is red.\n\nWhat colour has Ann?",
+            "zan",
+            "What colour has Ann?",
+        ]
+        learner.learn(plain(1))
+    learner.save(tmp_path / "state")
+    assert not any((tmp_path / "state").iterdir())
+
+
 # --- in context ---------------------------------------------------------------------------------------------
 
 
 def test_the_history_is_within_its_tokens_even_over_lessons_and_told_from_old_to_new():
     net = Fake(max_tokens=500)
-    learner = made("in_context", net, tokens=42)  # an example: <user> zan s i <assistant> red, 6 tokens
+    learner = made("in_context", net, tokens=42, show="turns")  # an example: <user> zan s i <assistant> red, 6 tokens
     for step in (1, 2, 3):
         learner.learn(plain(step, 20))
         assert len(learner.taught) == 7
@@ -318,7 +420,7 @@ def test_bm25_at_its_limits():
 
 def test_the_most_similar_examples_are_shown_the_best_one_last():
     net = Fake(max_tokens=300)
-    learner = made("retrieval", net, num=2)
+    learner = made("retrieval", net, num=2, show="turns")
     texts = {
         "a": "what is the weather in rome",
         "b": "book a table for two",
@@ -373,7 +475,7 @@ def noting(text="remember  {}\n now"):
 
 def test_notes_are_written_in_lessons_from_examples_and_read_in_exams():
     net = noting()
-    learner = made("notebook", net, notes=2, examples=3)
+    learner = made("notebook", net, notes=2, examples=3, show="turns")
     learner.learn(plain(1, 10))
     assert len(net.asked) == 2
     for asked, decode in net.asked:
@@ -426,7 +528,7 @@ def test_empty_and_repeated_notes_are_not_kept_and_without_notes_it_is_the_base(
 def test_a_note_is_asked_for_with_as_many_examples_as_fit_and_none_where_not_one_does():
     net = noting()
     net.spec = ModelSpec(max_tokens=100)
-    learner = made("notebook", net, examples=6, notes=1, note_tokens=40)
+    learner = made("notebook", net, examples=6, notes=1, note_tokens=40, show="turns")
     learner.learn(lesson(1, [example(str(i), "word " * 12) for i in range(6)]))
     assert net.asked[0][0].prompt[0].content.count("->") == 2  # 26 words of request, 16 of an example
     assert shown.num_tokens(net, prompt_of(net)) <= 60

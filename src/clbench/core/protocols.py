@@ -78,9 +78,9 @@ C = TypeVar("C")
 class LearnerPlugin(Generic[C]):
     """How the engine knows a learner.
 
-    The traits come last: `family`, `stores`, `needs_task_ids`, `uses_task_ids`, `model_families`, `trains`, `paper` and
-    `about` are described in `clbench.core.traits.Traits`. They are written into the record of every run. Those that
-    depend on settings may be functions of them; None says nothing.
+    The traits come last: `family`, `stores`, `needs_task_ids`, `uses_task_ids`, `sees_documents`, `model_families`,
+    `trains`, `paper` and `about` are described in `clbench.core.traits.Traits`. They are written into the record of
+    every run. Those that depend on settings may be functions of them; None says nothing.
 
     Attributes:
         config: Its settings: a frozen pydantic model that refuses unknown fields.
@@ -113,6 +113,7 @@ class LearnerPlugin(Generic[C]):
     stores: Stores | Callable[[C], Stores | None] | None = None
     needs_task_ids: bool = False
     uses_task_ids: bool | Callable[[C], bool | None] | None = None
+    sees_documents: bool = False
     model_families: tuple[ModelFamily, ...] = ("causal", "encoder")
     trains: Trains | Callable[[C], Trains | None] | None = None
     paper: str = ""
@@ -124,6 +125,10 @@ class LearnerPlugin(Generic[C]):
             value = vars(self)[name]
             if not (callable(value) and name in OF_SETTINGS):
                 _check_trait(name, value)
+        if self.sees_documents and self.family != "bounds":
+            what = "sees_documents is True of a learner that is not a bound"
+            mend = 'leave it out, or write family="bounds": what sees the answers may not stand among methods'
+            raise SpecError(what, where="PLUGIN", mend=mend)
 
     def stored(self, config: C) -> Stores | None:
         """Return what it keeps of users' data with these settings; None where it does not say."""
@@ -137,6 +142,7 @@ class LearnerPlugin(Generic[C]):
             stores=found["stores"],
             needs_task_ids=self.needs_task_ids,
             uses_task_ids=True if self.needs_task_ids else found["uses_task_ids"],
+            sees_documents=self.sees_documents,
             model_families=tuple(self.model_families),
             trains=found["trains"],
             paper=self.paper,

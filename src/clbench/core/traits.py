@@ -29,6 +29,7 @@ class Traits:
             as they are, or it needs all of them at one time.
         needs_task_ids: It must be told which task a lesson and a question belong to.
         uses_task_ids: It answers differently where it is told the task of a question.
+        sees_documents: It is shown what answers a question (`Example.document`), as no learner may be: a bound.
         model_families: Kinds of models on which it is defined.
         trains: Which weights it trains: "all" those of the base model; "part", some of them or few directions, or
             parameters that it adds; "none".
@@ -40,6 +41,7 @@ class Traits:
     stores: Stores | None = None
     needs_task_ids: bool | None = None
     uses_task_ids: bool | None = None
+    sees_documents: bool = False
     model_families: tuple[ModelFamily, ...] = ()
     trains: Trains | None = None
     paper: str = ""
@@ -51,13 +53,14 @@ class Traits:
         return None if self.stores is None else self.stores in ("may_quote", "examples")
 
     def record(self) -> dict[str, Any]:
-        """Return all traits as a JSON value.
+        """Return all traits as a JSON value; that it sees documents is said of those that do, as in older records.
 
         Example:
             >>> Traits(family="replay", stores="examples").record()["stores"]
             'examples'
         """
-        return asdict(self) | {"model_families": list(self.model_families)}
+        found = asdict(self) | {"model_families": list(self.model_families)}
+        return found if self.sees_documents else {k: v for k, v in found.items() if k != "sees_documents"}
 
 
 FLAG, TEXT = "True or False", "a text"
@@ -69,6 +72,7 @@ ALLOWED: dict[str, tuple[Any, ...] | str] = {  # of what a plug-in declares: its
     "trains": (*TRAINS, None),
     "uses_task_ids": (True, False, None),
     "needs_task_ids": FLAG,
+    "sees_documents": FLAG,
     "starts_as_base": FLAG,
     "paper": TEXT,
     "about": TEXT,
@@ -113,7 +117,8 @@ def read_traits(record: Mapping[str, Any]) -> Traits:
 
     Example:
         >>> read_traits({"family": "replay", "stores": "a novelty"})
-        Traits(family='replay', stores=None, needs_task_ids=None, uses_task_ids=None, model_families=(), trains=None, \
+        Traits(family='replay', stores=None, needs_task_ids=None, uses_task_ids=None, \
+sees_documents=False, model_families=(), trains=None, \
 paper='', about='')
     """
     listed = record.get("model_families")
@@ -123,6 +128,7 @@ paper='', about='')
         stores=_one_of(record.get("stores"), LEVELS),
         needs_task_ids=_flag(record.get("needs_task_ids")),
         uses_task_ids=_flag(record.get("uses_task_ids")),
+        sees_documents=record.get("sees_documents") is True,
         model_families=tuple(kinds),
         trains=_one_of(record.get("trains"), TRAINS),
         paper=_line(record.get("paper")),

@@ -93,6 +93,8 @@ class Example(Value):
             shows what it is about.
         group: Items of one group are not independent (same fact, same document); statistics cluster on it.
         eval_only: Must never be trained on; learners refuse it.
+        document: Of what is taught, a sentence or more that state it; of a question of an exam, what answers it, which
+            only bounds see that declare `sees_documents`. Empty if the task has none.
     """
 
     id: str
@@ -104,7 +106,8 @@ class Example(Value):
     requests: tuple[Request, ...] = ()
     group: str | None = None
     eval_only: bool = False
-    absent_at_default: ClassVar[frozenset[str]] = frozenset({"check", "requests"})
+    document: str = ""
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"check", "requests", "document"})
 
 
 class Budget(Value):

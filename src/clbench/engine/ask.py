@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.budget import due_columns
+from clbench.core.documents import text_of
 from clbench.core.errors import LearnerError, LessonError, UserError
 from clbench.core.events import Progress, notice, report_progress
 from clbench.core.item_scores import unended_reasoning
@@ -68,7 +69,7 @@ def ask(trajectory: Trajectory, lesson: int, exam: Exam, store: Store) -> ExamRe
     def make(folder: Path) -> None:
         learner = trajectory.learner_after(lesson)
         started = time.monotonic()
-        answers = answers_of(learner, exam)
+        answers = answers_of(learner, exam, documents=trajectory.plugin.sees_documents)
         check_answers(answers, exam, trajectory.spec.learner_label)
         report_progress(Progress(f"{exam.name}: {time.monotonic() - started:.1f} s", len(answers), len(exam.examples)))
         write_jsonl(folder / "answers.jsonl", answers)
@@ -90,14 +91,21 @@ def ask(trajectory: Trajectory, lesson: int, exam: Exam, store: Store) -> ExamRe
     return ExamResult(exam, lesson, answers, keys=Keys(answers=key_))
 
 
-def answers_of(learner: Learner, exam: Exam) -> list[Answer]:
+def answers_of(learner: Learner, exam: Exam, documents: bool = False) -> list[Answer]:
     """Let a learner sit an exam, without the right answers.
+
+    Args:
+        learner: Who is asked.
+        exam: What is asked.
+        documents: Let it see what answers each question of a task (`told_documents`): for bounds alone.
 
     Raises:
         UserError: It cannot; names the exam and, where it is one, the question, or the hook that breaks.
     """
     try:
-        found = learner.respond([unanswered(e) for e in exam.examples], exam.decode)
+        examples = told_documents(exam) if documents else exam.examples
+        asked = [unanswered(e, documents=documents) for e in examples]
+        found = learner.respond(asked, exam.decode)
         end_copy()
         return found
     except UserError as error:
@@ -106,9 +114,24 @@ def answers_of(learner: Learner, exam: Exam) -> list[Answer]:
         raise
 
 
-def unanswered(example: Example) -> Example:
-    """Return an example as an answerer sees it: without targets, checks and rubrics, which only graders need."""
-    return example.model_copy(update={"targets": (), "check": "", "rubric": ()})
+def unanswered(example: Example, *, documents: bool = False) -> Example:
+    """Return an example as an answerer sees it: without targets, checks and rubrics, which only graders need.
+
+    Nor does it see the document that answers the question, unless it is a bound that declares `sees_documents`.
+    """
+    hidden: dict[str, Any] = {"targets": (), "check": "", "rubric": ()}
+    return example.model_copy(update=hidden if documents else hidden | {"document": ""})
+
+
+def told_documents(exam: Exam) -> tuple[Example, ...]:
+    """Return the questions of an exam, each with the document that answers it.
+
+    Where a task has no documents, the question and its answer stand for one, as in-context learners write down what
+    they were taught. Exams of abilities tell nothing: no lesson teaches what they ask, so no learner could know it.
+    """
+    if exam.kind != "task":
+        return tuple(e.model_copy(update={"document": ""}) for e in exam.examples)
+    return tuple(e.model_copy(update={"document": text_of(e)}) for e in exam.examples)
 
 
 def check_answers(answers: Sequence[Answer], exam: Exam, learner: str) -> None:

@@ -105,7 +105,8 @@ class Trajectory:
         of_others = {} if owned is None else {used: _version(used) for used in plugins.learners_used(owned)}
         uses = {"uses": of_others} if of_others else {}
         code = {"code": found} if (found := _code(self.spec.learner)) else {}
-        return {"name": name, "config": self.config, "version": self.plugin.version, **loop, **uses, **code}
+        sees = {"sees": "documents"} if self.plugin.sees_documents else {}
+        return {"name": name, "config": self.config, "version": self.plugin.version, **loop, **uses, **code, **sees}
 
     @property
     def traits(self) -> dict[str, Any]:

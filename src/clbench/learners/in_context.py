@@ -1,20 +1,23 @@
-"""In-context learning: examples of past lessons stand in the prompt, as earlier turns; no weight changes.
+"""In-context learning: what past lessons taught stands in the prompt, as documents or turns; no weight changes.
 
 Of all that was taught, it keeps what fits in `tokens` of the model's own tokenizer, evenly over lessons and, within a
 lesson, over classes: they take turns, and among equals a hash of the example's id and the seed decides. So each new
-lesson takes room from the older ones. Kept examples are shown from old to new. A question is never cut to make room:
-where a long one leaves less, fewer examples are shown, again evenly.
+lesson takes room from the older ones. They are shown from old to new, at the head of the question, as sentences that
+state what was taught (`show: documents`): an example's document, where its task has documents, else its prompt and its
+answer as lines of text; a document that several examples share is shown once. With `show: turns` they are earlier turns
+of the conversation, in the model's own chat template, and an example's instruction (system message) goes into its
+question. A question is never cut to make room: where a long one leaves less, fewer are shown, again evenly.
 Source: Brown et al. 2020, "Language Models are Few-Shot Learners", NeurIPS, arXiv:2005.14165, section 2.
-Otherwise than there: examples stand as turns of a conversation, in the model's own chat template; an example's
-instruction (system message) goes into its question.
+Otherwise than there: examples are of all lessons so far, and not of the task that is asked; sentences in place of
+solved examples are ours.
 
 Defaults: 384 tokens leave room for a question in the 512 that a model reads by default; raise both together.
 Keeps: the examples that it shows, as JSON, at most `tokens` long; a smaller `Lesson.budget` wins. They
 are shown to the model with every question.
 Told: nothing; it does not use the task's name where it is told.
 Not for: lessons of which a few examples do not say everything; models that cannot follow examples (very small ones).
-Falls short: the tiny model was not made to learn from examples in its prompt; longer prompts disturb it about as often
-as they help.
+Falls short: with examples as turns, longer prompts disturbed the tiny model about as often as they helped. A guess: it
+was never trained to learn from examples in its prompt. `right_document` shows what it makes of the right sentence.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from clbench.core.documents import text_of
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson, Prompt
@@ -37,9 +41,11 @@ class Config(Value):
 
     Attributes:
         tokens: Most tokens of examples in a prompt, >= 0; 0 shows none, as the base.
+        show: "documents" writes what was taught as sentences, "turns" shows examples as earlier exchanges.
     """
 
     tokens: int = Field(default=384, ge=0)
+    show: shown.Show = "documents"
 
 
 class InContextLearner:
@@ -65,7 +71,7 @@ class InContextLearner:
         """Keep of this lesson and the earlier ones what fits, evenly."""
         refuse_eval_only(lesson)
         new = [shown.Taught(lesson=lesson.number, example=e) for e in lesson.examples]
-        ordered = shown.in_turn([*self.taught, *new], self.seed)
+        ordered = shown.distinct(shown.in_turn([*self.taught, *new], self.seed), self.config.show)
         self.taught = shown.fitting(ordered, lesson.budget, None, self._size, self.config.tokens)
         self.number = lesson.number
 
@@ -80,11 +86,13 @@ class InContextLearner:
 
         def with_first(num: int) -> Prompt:
             old_to_new = sorted(self.taught[:num], key=lambda t: t.lesson)
-            return shown.conversation([t.example for t in old_to_new], question.prompt)
+            return shown.with_taught([t.example for t in old_to_new], question.prompt, self.config.show)
 
         return shown.longest(len(self.taught), with_first, lambda p: shown.num_tokens(self.net, p), room)
 
     def _size(self, example: Example) -> int:
+        if self.config.show == "documents":
+            return len(self.net.tokenizer.encode(f"{text_of(example)}\n\n", add_special_tokens=False))
         return shown.num_tokens(self.net, shown.as_turns(example))
 
     def save(self, folder: Path) -> None:
@@ -105,12 +113,12 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
 PLUGIN = LearnerPlugin(
     config=Config,
     build=build,
-    version=2,
+    version=3,
     stores="examples",
     model_families=("causal",),
     family="in-context",
     uses_task_ids=False,
     trains="none",
     paper="Brown et al. 2020, arXiv:2005.14165",
-    about="Show stored examples before every question; no weight changes.",
+    about="Show what was taught before every question; no weight changes.",
 )

@@ -2,9 +2,13 @@
 
 For each lesson the base is shown a few examples at a time and asked, greedily, what is to be remembered of them:
 
-Examples are taken evenly over classes. Notes are kept up to `tokens`, evenly over lessons: the first note of every
-lesson goes before the second of any, and among equals a hash of lesson and seed decides. They are read from old to
-new, at the head of the first question. A question is never cut to make room: where little is left, fewer are read.
+    Here is what was taught. ... Write a short note of what should be remembered to answer questions about it.
+
+What was taught is written as sentences: the documents of the examples, each once, or else prompt and answer as lines of
+text (`show: turns`: a question, and its answer below). Examples are taken evenly over classes. Notes are kept up to
+`tokens`, evenly over lessons: the first note of every lesson goes before the second of any, and among equals a hash of
+lesson and seed decides. They are read from old to new, at the head of the first question. A question is never cut to
+make room: where little is left, fewer are read.
 Source: the idea of written memory, as in Packer et al. 2023, "MemGPT", arXiv:2310.08560, and Suzgun et al. 2025,
 "Dynamic Cheatsheet", arXiv:2504.07952. Otherwise than there: notes are written in lessons alone, never in exams, are
 not rewritten later, and there is no search among them.
@@ -13,7 +17,8 @@ Defaults: chosen to fit the 512 tokens that a model reads by default; nobody's r
 Keeps: the notes as text, at most `tokens` long; no example as such, but notes may quote them.
 Told: nothing; it does not use the task's name where it is told.
 Not for: models that do not follow instructions: what a very small model notes is of little use, and can mislead it.
-Falls short: the tiny model writes no notes worth reading, and reading them makes it no better than the untouched one.
+Falls short: reading its notes made the tiny model no better than the untouched one. A guess: it was never trained to
+write notes, so that they hold little of what was taught.
 """
 
 from __future__ import annotations
@@ -35,8 +40,8 @@ from clbench.learners._shared import prompts_shown as shown
 from clbench.training.schedule import refuse_eval_only
 
 ASK = (
-    "Here are examples of a task.\n\n{examples}\n\n"
-    "Write a short note of what should be remembered to answer such questions."
+    "Here is what was taught.\n\n{examples}\n\n"
+    "Write a short note of what should be remembered to answer questions about it."
 )
 
 
@@ -50,6 +55,8 @@ class Config(Value):
         note_tokens: Longest note, in tokens, >= 1.
         ask: How a note is asked for; `{examples}` stands for the examples.
         heading: What stands above the notes when they are read.
+        show: The examples for a note stand as "documents", sentences that state them, or as "turns", a question with
+            its answer below.
     """
 
     tokens: int = Field(default=256, ge=0)
@@ -58,6 +65,7 @@ class Config(Value):
     note_tokens: int = Field(default=48, ge=1)
     ask: str = Field(default=ASK, pattern=r"\{examples\}")
     heading: str = "Notes:"
+    show: shown.Show = "documents"
 
 
 class Note(Renamed):
@@ -92,7 +100,8 @@ class NotebookLearner:
     def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
         """Have notes written, and keep of all lessons' notes what fits, evenly."""
         refuse_eval_only(lesson)
-        ordered = shown.in_turn([shown.Taught(lesson=lesson.number, example=e) for e in lesson.examples], self.seed)
+        new_examples = [shown.Taught(lesson=lesson.number, example=e) for e in lesson.examples]
+        ordered = shown.distinct(shown.in_turn(new_examples, self.seed), self.config.show)
         size = self.config.examples
         starts = range(0, min(len(ordered), self.config.notes * size), size) if self.config.tokens else range(0)
         texts = [n.text for n in self.notes]
@@ -110,8 +119,10 @@ class NotebookLearner:
         decode = Decode(max_tokens=self.config.note_tokens)
 
         def asking(num: int) -> Prompt:
-            pairs = "\n\n".join(as_pair(e) for e in examples[:num])
-            return (Message(role="user", content=self.config.ask.replace("{examples}", pairs)),)
+            page = shown.page_of(examples[:num])
+            if self.config.show == "turns":
+                page = "\n\n".join(as_pair(e) for e in examples[:num])
+            return (Message(role="user", content=self.config.ask.replace("{examples}", page)),)
 
         room = self.net.spec.longest - decode.max_tokens
         prompt = shown.longest(len(examples), asking, lambda p: shown.num_tokens(self.net, p), room)
@@ -146,7 +157,7 @@ class NotebookLearner:
         """Return a question's prompt with as many notes at its head as fit in `room` tokens."""
 
         def with_first(num: int) -> Prompt:
-            return headed(self._page(self.notes[:num]), question.prompt) if num else question.prompt
+            return shown.headed(self._page(self.notes[:num]), question.prompt) if num else question.prompt
 
         return shown.longest(len(self.notes), with_first, lambda p: shown.num_tokens(self.net, p), room)
 
@@ -171,13 +182,6 @@ def as_pair(example: Example) -> str:
     return "\n".join([*(m.content for m in example.prompt), f"-> {example.targets[0]}"])
 
 
-def headed(page: str, prompt: Prompt) -> Prompt:
-    """Put a page at the head of the first question; not every chat template knows an instruction (system message)."""
-    first = next((i for i, m in enumerate(prompt) if m.role == "user"), 0)
-    message = prompt[first].model_copy(update={"content": f"{page}\n\n{prompt[first].content}"})
-    return (*prompt[:first], message, *prompt[first + 1 :])
-
-
 def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
     """Load the base model; the seed decides which of equal examples are read and which of equal notes are kept."""
     return NotebookLearner(config, shown.load_reader("notebook", model, machine), seed)
@@ -186,7 +190,7 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
 PLUGIN = LearnerPlugin(
     config=Config,
     build=build,
-    version=2,
+    version=3,
     stores="may_quote",
     model_families=("causal",),
     family="in-context",

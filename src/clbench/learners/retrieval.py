@@ -1,24 +1,28 @@
 """Retrieval: the taught examples most like a question stand before it in the prompt; no weight changes.
 
-Likeness of a question q to a taught prompt d, over the words that both hold ("bm25"):
+Likeness of a question q to a taught text d, over the words that both hold ("bm25"):
 
     score(q, d) = sum_w idf(w) tf(w, d) / (tf(w, d) + k1 (1 - b + b |d| / mean |d|))
     idf(w) = ln(1 + (N - n_w + 0.5) / (n_w + 0.5))
 
-with tf the count of w in d, n_w the number of the N kept prompts that hold w, and each Chinese or Japanese character
-a word of its own. Source: Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond",
-Foundations and Trends in Information Retrieval 3(4), section 3.4. Otherwise than there: 1 is added in the logarithm,
-so that a word in more than half of the prompts never counts against one; a word counts once per question.
-"embedding" takes the cosine between mean hidden states of the base's last layer instead. The `num` best are shown as
-earlier turns, the best one last. A question is never cut to make room: where little is left, fewer are shown.
+with tf the count of w in d, n_w the number of the N kept texts that hold w, and each Chinese or Japanese character a
+word of its own. Where an example is shown as a document, d is that document; an example without one is found by its
+prompt alone, for its answer would draw questions that name it. Source: Robertson and Zaragoza 2009, "The Probabilistic
+Relevance Framework: BM25 and Beyond", Foundations and Trends in Information Retrieval 3(4), section 3.4. Otherwise than
+there: 1 is added in the logarithm, so that a word in more than half of the texts never counts against one; a word
+counts once per question. "embedding" takes the cosine between mean hidden states of the base's last layer instead.
+
+The `num` best are shown, the best one next to the question: as documents at its head, each once (`show: documents`; an
+example without a document is its prompt and its answer as lines of text), or as earlier turns (`show: turns`). A
+question is never cut to make room: where little is left, fewer are shown.
 Source of retrieval for prompts: Liu et al. 2022, "What Makes Good In-Context Examples for GPT-3?", arXiv:2101.06804.
 
 Defaults: k1 = 1.2 and b = 0.75 lie in the ranges that Robertson and Zaragoza recommend; 4 examples fit most prompts.
 Keeps: at most `memory` examples as they are, evenly over lessons and classes; a smaller `Lesson.budget` wins.
 Told: nothing; it does not use the task's name where it is told.
 Not for: data that must not be stored; lessons that no single example teaches.
-Falls short: the tiny model was not made to learn from examples in its prompt, and answers hardly better than the
-untouched one.
+Falls short: with examples as turns, the tiny model answered hardly better than the untouched one. A guess: it was never
+trained to learn from examples in its prompt. `right_document` shows what it makes of the right sentence.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ from pydantic import Field
 
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
-from clbench.core.types import Ability, Answer, Decode, Example, Lesson, Prompt
+from clbench.core.types import Ability, Answer, Decode, Example, Lesson, Message, Prompt
 from clbench.core.value import Value
 from clbench.data.streams.similarity import words
 from clbench.learners._shared import prompts_shown as shown
@@ -57,6 +61,7 @@ class Config(Value):
         memory: Most examples kept over all lessons; a smaller `Lesson.budget` wins.
         k1: How slowly repeated words stop counting (BM25), >= 0; 0 asks only whether a word is there.
         b: How far long prompts are discounted (BM25), in [0, 1].
+        show: "documents" writes what was taught as sentences, "turns" shows examples as earlier exchanges.
     """
 
     num: int = Field(default=4, ge=0)
@@ -64,6 +69,7 @@ class Config(Value):
     memory: int = Field(default=2000, ge=0)
     k1: float = Field(default=1.2, ge=0)
     b: float = Field(default=0.75, ge=0, le=1)
+    show: shown.Show = "documents"
 
 
 class Bm25:
@@ -120,7 +126,7 @@ class RetrievalLearner:
         """Keep the lesson's examples, and of all lessons what fits, evenly."""
         refuse_eval_only(lesson)
         new = [shown.Taught(lesson=lesson.number, example=e) for e in lesson.examples]
-        ordered = shown.in_turn([*self.taught, *new], self.seed)
+        ordered = shown.distinct(shown.in_turn([*self.taught, *new], self.seed), self.config.show)
         most = self.config.memory if self.config.num else 0
         self._take(lesson.number, shown.fitting(ordered, lesson.budget, most, lambda _: 0, None))
 
@@ -138,7 +144,7 @@ class RetrievalLearner:
         best = self.nearest(question)
 
         def with_first(num: int) -> Prompt:
-            return shown.conversation(reversed(best[:num]), question.prompt)
+            return shown.with_taught(best[:num][::-1], question.prompt, self.config.show)
 
         return shown.longest(len(best), with_first, lambda p: shown.num_tokens(self.net, p), room)
 
@@ -152,13 +158,19 @@ class RetrievalLearner:
         return [self.taught[i].example for i in order.tolist()]
 
     def _words(self, kept: Sequence[Example]) -> Likeness:
-        index = Bm25([words(text_of(e)) for e in kept], self.config.k1, self.config.b)
-        return lambda question: index.scores(words(text_of(question)))
+        index = Bm25([words(asked_text(self._text(e))) for e in kept], self.config.k1, self.config.b)
+        return lambda question: index.scores(words(asked_text(question.prompt)))
 
     def _states(self, kept: Sequence[Example]) -> Likeness:
         net: Any = self.net
-        states_NH = np.stack([mean_state(net, e.prompt) for e in kept])
+        states_NH = np.stack([mean_state(net, self._text(e)) for e in kept])
         return lambda question: states_NH @ mean_state(net, question.prompt)
+
+    def _text(self, example: Example) -> Prompt:
+        """Return the text by which a kept example is found, as a prompt."""
+        if self.config.show == "documents" and example.document:
+            return (Message(role="user", content=example.document),)
+        return example.prompt
 
     def save(self, folder: Path) -> None:
         """Write what is kept."""
@@ -170,9 +182,9 @@ class RetrievalLearner:
         self._take(number, [shown.Taught.model_validate(v) for v in values])
 
 
-def text_of(example: Example) -> str:
-    """Return the text by which an example is found: its prompt."""
-    return "\n".join(m.content for m in example.prompt)
+def asked_text(prompt: Prompt) -> str:
+    """Return a prompt as one text."""
+    return "\n".join(m.content for m in prompt)
 
 
 def mean_state(net: Causal, prompt: Prompt) -> F64:
@@ -197,7 +209,7 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
 PLUGIN = LearnerPlugin(
     config=Config,
     build=build,
-    version=2,
+    version=3,
     stores="examples",
     model_families=("causal",),
     family="in-context",

@@ -154,3 +154,45 @@ def test_similar_worlds_share_more_names():
 def test_documents_honour_their_length():
     world = build(WorldSpec(kind="facts", items=10, document_sentences=4))
     assert [d.count(".") for d in world.documents] == [4, 4, 4, 4, 4]
+
+
+# --- documents ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_documents_are_asked_for_and_change_nothing_else(kind, lang, form):
+    spec = WorldSpec(kind=kind, form=form, language=lang, seed=7)
+    plain, told = build(spec), build(spec.model_copy(update={"documents": True}))
+    for part in ("lesson", "exam"):
+        assert not any(e.document for e in getattr(plain, part))
+        assert all(e.document for e in getattr(told, part))
+        assert tuple(e.model_copy(update={"document": ""}) for e in getattr(told, part)) == getattr(plain, part)
+    assert not any(e.document for examples in told.probes.values() for e in examples)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_document_states_the_answer_and_one_of_an_exam_is_known_to_the_world(kind):
+    world = build(WorldSpec(kind=kind, form="qa", seed=7, documents=True))
+    for example in (*world.lesson, *world.exam):
+        assert example.targets[0] in example.document
+    knowledge = " ".join(world.documents)
+    if kind != "laws":  # unseen rows of a law stand in no document of the world, which says what is taught
+        assert all(e.document.partition(". ")[0] in knowledge for e in world.exam)
+
+
+def test_a_lesson_of_cases_states_cases_and_not_the_rules_behind_them():
+    world = build(WorldSpec(kind="rules", seed=3, documents=True))
+    known = " ".join(world.documents)
+    assert not any(e.document in known for e in world.lesson)
+    assert {e.document for e in world.exam} <= {f"{s}." for s in known.removesuffix(".").split(". ")}
+
+
+def test_a_run_is_stated_by_its_moves():
+    world = build(WorldSpec(kind="procedures", form="generation", seed=4, documents=True))
+    moves = " ".join(world.documents)
+    for example in world.lesson:
+        said = [f"{s}." for s in example.document.removesuffix(".").split(". ")]
+        assert [s.removesuffix(".").rpartition(" ")[2] for s in said] == example.targets[0].split()
+        assert all(s in moves for s in said)

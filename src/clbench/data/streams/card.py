@@ -23,7 +23,7 @@ class Worlds(Value):
         num: The number of worlds.
         kinds, forms, languages: World i has entry i of each list, which is repeated.
         seed: Seed of the first world; each next one has the next seed.
-        items, classes, exam_items, wordings, similarity: See `clbench.data.worlds.spec.WorldSpec`.
+        items, classes, exam_items, wordings, similarity, documents: See `clbench.data.worlds.spec.WorldSpec`.
     """
 
     num: int = Field(ge=1, le=1000)
@@ -36,10 +36,11 @@ class Worlds(Value):
     exam_items: int = Field(default=48, ge=1)
     wordings: int = Field(default=3, ge=1, le=3)
     similarity: float = Field(default=0.0, ge=0, le=1)
+    documents: bool = False
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """Return name -> settings of each world."""
-        shared = self.model_dump(include={"items", "classes", "exam_items", "wordings", "similarity"})
+        shared = self.model_dump(include={"items", "classes", "exam_items", "wordings", "similarity", "documents"})
         worlds: dict[str, dict[str, Any]] = {}
         for i in range(self.num):
             kind, language = self.kinds[i % len(self.kinds)], self.languages[i % len(self.languages)]

@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 from clbench.data.worlds.lexicon import RELATIONS, Language, words
-from clbench.data.worlds.spec import Item, Plan, WorldSpec, world_names, world_rng
+from clbench.data.worlds.spec import Item, Plan, WorldSpec, asked, world_names, world_rng
 
 LISTS = {"colour": "colour", "job": "job", "pet": "animal", "food": "food", "tool": "object", "material": "material"}
 TAUGHT: dict[Language, tuple[str, ...]] = {
-    "en": ("What is the {relation} of {name}?", "{name} has which {relation}?", "Tell me the {relation} of {name}."),
-    "zh": ("{name}的{relation}是什么?", "请说出{name}的{relation}。", "{name}有什么{relation}?"),
+    "en": (
+        "What is the {relation} of {name}?",
+        "{name} has which {relation}?",
+        "Tell me the {relation} of {name}.",
+        "Name the {relation} that {name} has.",
+        "Say which {relation} {name} has.",
+        "{relation} of {name}?",
+    ),
+    "zh": (
+        "{name}的{relation}是什么?",
+        "请说出{name}的{relation}。",
+        "{name}有什么{relation}?",
+        "{name}的{relation}?",
+        "告诉我{name}的{relation}。",
+        "{name}的{relation}叫什么?",
+    ),
 }
-PARAPHRASE: dict[Language, str] = {"en": "Which {relation} does {name} have?", "zh": "什么是{name}的{relation}?"}
+HELD_OUT: dict[Language, tuple[str, ...]] = {
+    "en": (
+        "Which {relation} does {name} have?",
+        "{name}: what {relation}?",
+        "I want to know the {relation} of {name}.",
+        "Do you know which {relation} {name} has?",
+        "What {relation} has {name}?",
+    ),
+    "zh": (
+        "什么是{name}的{relation}?",
+        "{name}的{relation}是哪个?",
+        "我想知道{name}的{relation}。",
+        "你知道{name}的{relation}吗?",
+        "问:{name},{relation}?",
+    ),
+}
 BACKWARDS: dict[Language, str] = {"en": "Who has {value} as {relation}?", "zh": "谁的{relation}是{value}?"}
 TWO_HOP: dict[Language, str] = {
     "en": "What is the {relation} of the friend of {name}?",
@@ -61,11 +90,11 @@ def plan(spec: WorldSpec) -> Plan:
     alone = [n for n in people if drawn.count(known[n]) == 1]
     return Plan(
         lesson=lesson,
-        exam=[(PARAPHRASE[lang], facts)],
+        exam=asked(HELD_OUT[lang], facts, spec),
         dev=[],
         probes={
             "verbatim": [(TAUGHT[lang][0], facts)],
-            "paraphrase": [(PARAPHRASE[lang], facts)],
+            "paraphrase": [(HELD_OUT[lang][0], facts)],
             "reversal": [(BACKWARDS[lang], [_fact(n, relation, known[n], n, lang) for n in alone])],
             "composition": [
                 (TWO_HOP[lang], [_fact(n, relation, known[friends[n]], known[friends[n]], lang) for n in people])
@@ -90,7 +119,7 @@ def _inherited(drawn: list[str], values: list[str], spec: WorldSpec) -> list[str
 
 def _fact(name: str, relation: str, value: str, answer: str, lang: Language) -> Item:
     slots = {"name": name, "relation": relation, "value": value}
-    return Item(f"{relation} of {name}", slots, answer, f"{relation} of {name}")
+    return Item(f"{relation} of {name}", slots, answer, f"{relation} of {name}", SENTENCE[lang].format_map(slots))
 
 
 def _same(name: str, relation: str, known: dict[str, str], values: list[str], lang: Language) -> Item:

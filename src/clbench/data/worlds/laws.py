@@ -5,23 +5,41 @@ from __future__ import annotations
 import itertools
 
 from clbench.data.worlds.lexicon import Language
-from clbench.data.worlds.spec import Item, Plan, WorldSpec, split, world_names, world_rng
+from clbench.data.worlds.spec import Item, Plan, WorldSpec, asked, split, world_names, world_rng
 
 TAUGHT: dict[Language, tuple[str, ...]] = {
     "en": (
         "A {thing} of size {a} and heat {b} is of which class?",
         "{thing}: size {a}, heat {b}. Class?",
         "Which class is a {thing} with size {a} and heat {b}?",
+        "Size {a}, heat {b}: of which class is this {thing}?",
+        "Tell me the class of a {thing} of size {a} and heat {b}.",
+        "{thing} with heat {b} and size {a}: its class?",
     ),
     "zh": (
         "{thing}:大小{a},热{b}。什么类型?",
         "大小{a}、热{b}的{thing}是什么类型?",
         "一个{thing},大小{a},热{b},类型是?",
+        "大小{a},热{b}:这个{thing}是什么类型?",
+        "告诉我大小{a}、热{b}的{thing}的类型。",
+        "{thing},热{b},大小{a},类型?",
     ),
 }
-PARAPHRASE: dict[Language, str] = {
-    "en": "Heat {b} and size {a}: name the class of this {thing}.",
-    "zh": "热{b},大小{a}的{thing},请说出类型。",
+HELD_OUT: dict[Language, tuple[str, ...]] = {
+    "en": (
+        "Heat {b} and size {a}: name the class of this {thing}.",
+        "What class has a {thing} if its size is {a} and its heat {b}?",
+        "A {thing}, heat {b}, size {a}. Which class?",
+        "Say the class: {thing}, size {a}, heat {b}.",
+        "Of which class is a {thing} whose heat is {b} and whose size is {a}?",
+    ),
+    "zh": (
+        "热{b},大小{a}的{thing},请说出类型。",
+        "如果大小是{a},热是{b},{thing}是什么类型?",
+        "{thing}:热{b},大小{a}。哪个类型?",
+        "说出类型:{thing},大小{a},热{b}。",
+        "热是{b}、大小是{a}的{thing}属于什么类型?",
+    ),
 }
 SENTENCE: dict[Language, str] = {
     "en": "A {thing} of size {a} and heat {b} is {value}.",
@@ -51,11 +69,11 @@ def plan(spec: WorldSpec) -> Plan:
     wordings = TAUGHT[lang][: spec.wordings]
     return Plan(
         lesson=[(wording, taught) for wording in wordings],
-        exam=[(TAUGHT[lang][0], unseen)],
+        exam=asked(HELD_OUT[lang], taught, spec) if spec.asks == "taught" else asked(TAUGHT[lang], unseen, spec),
         dev=[],
         probes={
             "verbatim": [(TAUGHT[lang][0], taught)],
-            "paraphrase": [(PARAPHRASE[lang], taught)],
+            "paraphrase": [(HELD_OUT[lang][0], taught)],
             "application": [(TAUGHT[lang][0], unseen)],
         },
         sentences=[SENTENCE[lang].format(**i.slots) for i in taught],
@@ -65,5 +83,5 @@ def plan(spec: WorldSpec) -> Plan:
 
 def _row(thing: str, a: int, b: int, value: str, spec: WorldSpec) -> Item:
     slots = {"thing": thing, "a": str(a), "b": str(b), "value": value}
-    said = SENTENCE[spec.language].format(**slots) if spec.form == "generation" else value
-    return Item(f"{a} {b}", slots, said, value)
+    sentence = SENTENCE[spec.language].format_map(slots)
+    return Item(f"{a} {b}", slots, sentence if spec.form == "generation" else value, value, sentence)

@@ -36,13 +36,17 @@ class WorldSpec(Value):
         items: Facts, or cases taught.
         classes: Values, labels or states.
         exam_items: Questions of the exam.
-        wordings: How many different wordings of each item a lesson holds, 1..3.
+        wordings: How many different wordings of each item a lesson holds, 1..6.
         document_sentences: Sentences per document.
         similarity: Share of names that come from a pool common to all worlds, in [0, 1]: names two worlds share
             mean something else in each.
         part: 1 is a world by itself. Each further part, of the same settings otherwise, builds on the part before, so
             that who knows that one gets most of it right: things that belong to the same people (facts), one rule more
             (rules), a bound that has moved (laws). Procedures have one part.
+        documents: Examples carry the sentences that state them (`Example.document`). Questions, answers and ids stay.
+        exam_wordings: In how many wordings the exam asks each item, 1..5. Wordings of one item are one group.
+        asks: Of rules, procedures and laws the exam asks cases that were not taught, in taught wordings, or the taught
+            cases in other words. Facts are always asked in other words.
     """
 
     kind: Kind
@@ -52,11 +56,14 @@ class WorldSpec(Value):
     items: int = Field(default=32, ge=4, le=200)
     classes: int = Field(default=4, ge=2, le=12)
     exam_items: int = Field(default=48, ge=1)
-    wordings: int = Field(default=3, ge=1, le=3)
+    wordings: int = Field(default=3, ge=1, le=6)
     document_sentences: int = Field(default=6, ge=1)
     similarity: float = Field(default=0.0, ge=0, le=1)
     part: int = Field(default=1, ge=1, le=4)
-    absent_at_default: ClassVar[frozenset[str]] = frozenset({"part"})
+    documents: bool = False
+    exam_wordings: int = Field(default=1, ge=1, le=5)
+    asks: Literal["unseen", "taught"] = "unseen"
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"part", "documents", "exam_wordings", "asks"})
 
     @model_validator(mode="after")
     def _has_parts(self) -> WorldSpec:
@@ -74,12 +81,14 @@ class Item:
         slots: Values for the templates' fields.
         answer: The one right answer.
         group: The fact, rule or law behind it.
+        document: Taught, the sentences that state it, and no more than it says; asked, those that answer it.
     """
 
     key: str
     slots: Mapping[str, str]
     answer: str
     group: str
+    document: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,3 +130,8 @@ def split(items: Sequence[Item], num_held_out: int, generator: Generator) -> tup
     order = generator.permutation(len(items)).tolist()
     held = set(order[:num_held_out])
     return [x for i, x in enumerate(items) if i not in held], [x for i, x in enumerate(items) if i in held]
+
+
+def asked(wordings: Sequence[str], items: Sequence[Item], spec: WorldSpec) -> list[tuple[str, Sequence[Item]]]:
+    """Return an exam part that asks the items in the first `exam_wordings` of the wordings."""
+    return [(wording, items) for wording in wordings[: spec.exam_wordings]]

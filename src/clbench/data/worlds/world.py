@@ -50,21 +50,23 @@ def _build(settings: str) -> World:
     }
     plan = makers[spec.kind](spec)
     labels = plan.labels if spec.form == "classification" else ()
-    exam = _worded(plan.exam, labels, "exam")
+    exam = _worded(plan.exam, labels, "exam", spec.documents)
     order = world_rng(spec, "exam order").permutation(len(exam))[: spec.exam_items]
     size = spec.document_sentences
     return World(
-        lesson=_worded(plan.lesson, labels, "lesson"),
+        lesson=_worded(plan.lesson, labels, "lesson", spec.documents),
         exam=tuple(exam[i] for i in sorted(order)),
-        dev=_worded(plan.dev, labels, "dev"),
+        dev=_worded(plan.dev, labels, "dev", spec.documents),
         documents=tuple(" ".join(plan.sentences[i : i + size]) for i in range(0, len(plan.sentences), size)),
         labels=labels,
         guess_rate=1 / len(labels) if labels else 0.0,
-        probes={name: _worded(parts, (), name) for name, parts in plan.probes.items()},
+        probes={name: _worded(parts, (), name, False) for name, parts in plan.probes.items()},
     )
 
 
-def _worded(parts: Sequence[tuple[str, Sequence[Item]]], labels: tuple[str, ...], part: str) -> tuple[Example, ...]:
+def _worded(
+    parts: Sequence[tuple[str, Sequence[Item]]], labels: tuple[str, ...], part: str, documents: bool
+) -> tuple[Example, ...]:
     return tuple(
         Example(
             id=f"{part}-{digest([wording, item.key])[:12]}",
@@ -72,6 +74,7 @@ def _worded(parts: Sequence[tuple[str, Sequence[Item]]], labels: tuple[str, ...]
             targets=(item.answer,),
             choices=labels,
             group=item.group,
+            document=item.document if documents else "",
         )
         for wording, items in parts
         for item in items

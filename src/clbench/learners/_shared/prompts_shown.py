@@ -1,5 +1,8 @@
 """What in-context learners share: which taught examples are kept, how they are shown, and how many fit.
 
+As documents, what was taught is written as sentences: the document of an example (generated worlds have them), or else
+its question and its answer as lines of text. As turns, examples are earlier exchanges of the conversation.
+
 No torch here: a net is whatever answers and can say how long a prompt is.
 """
 
@@ -10,9 +13,10 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from clbench.core.counts import read_counts, write_counts
+from clbench.core.documents import text_of
 from clbench.core.errors import ModelError
 from clbench.core.keys import canonical, digest
 from clbench.core.protocols import Responder
@@ -23,6 +27,9 @@ from clbench.training.kept import kept_counts
 
 if TYPE_CHECKING:
     from clbench.models.causal import Causal
+
+
+Show = Literal["documents", "turns"]
 
 
 class Reader(Responder, Protocol):
@@ -115,6 +122,39 @@ def conversation(shown: Iterable[Example], question: Prompt) -> Prompt:
     return (*question[:lead], *turns, *question[lead:])
 
 
+def headed(page: str, prompt: Prompt) -> Prompt:
+    """Put a page at the head of the first question; not every chat template knows an instruction (system message)."""
+    first = next((i for i, m in enumerate(prompt) if m.role == "user"), 0)
+    message = prompt[first].model_copy(update={"content": f"{page}\n\n{prompt[first].content}"})
+    return (*prompt[:first], message, *prompt[first + 1 :])
+
+
+def with_taught(examples: Sequence[Example], question: Prompt, show: Show) -> Prompt:
+    """Put taught examples before a question: as documents at its head, or as earlier turns."""
+    if show == "turns":
+        return conversation(examples, question)
+    return headed(page_of(examples), question) if examples else question
+
+
+def page_of(examples: Sequence[Example]) -> str:
+    """Return a page of documents: a line each, with an empty line around those of several lines."""
+    texts = [text_of(e) for e in examples]
+    return ("\n\n" if any("\n" in text for text in texts) else "\n").join(texts)
+
+
+def distinct(taught: Iterable[Taught], show: Show) -> list[Taught]:
+    """Return what is worth showing: of examples that state the same document the first; as turns, all of them.
+
+    A world teaches a fact in several wordings, and states it in one sentence.
+    """
+    if show == "turns":
+        return list(taught)
+    first: dict[str, Taught] = {}
+    for each in taught:
+        first.setdefault(text_of(each.example), each)
+    return list(first.values())
+
+
 def answer_with(
     net: Reader, examples: Sequence[Example], decode: Decode, prompt_of: Callable[[Example, int], Prompt]
 ) -> list[Answer]:
@@ -130,9 +170,7 @@ def _plainly(net: Reader, example: Example, prompt_of: Callable[[Example, int], 
     longest_answer = max(
         (r.max_tokens if r.kind == "text" else len(net.answer_ids(r.continuation)) for r in example.requests), default=0
     )
-    prompt = prompt_of(example, net.spec.longest - longest_answer)
-    turns = prompt[: len(prompt) - len(example.prompt)]
-    shown = "".join(f"{turn.content}\n{'' if turn.role == 'user' else chr(10)}" for turn in turns)
+    shown = _as_plain_text(prompt_of(example, net.spec.longest - longest_answer), example.prompt)
     requests = [
         r
         if r.kind == "rolling"
@@ -142,6 +180,15 @@ def _plainly(net: Reader, example: Example, prompt_of: Callable[[Example, int], 
         for r in example.requests
     ]
     return example.model_copy(update={"requests": tuple(requests)})
+
+
+def _as_plain_text(prompt: Prompt, own: Prompt) -> str:
+    """Return what a longer prompt shows before a question's own: earlier turns, or a page at its head."""
+    lead = 1 if own and own[0].role == "system" else 0
+    turns = prompt[lead : lead + len(prompt) - len(own)]
+    if turns:
+        return "".join(f"{turn.content}\n{'' if turn.role == 'user' else chr(10)}" for turn in turns)
+    return next((m.content.removesuffix(o.content) for m, o in zip(prompt, own, strict=True) if m != o), "")
 
 
 # --- keeping ------------------------------------------------------------------------------------------------

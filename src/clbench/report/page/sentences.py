@@ -16,7 +16,7 @@ from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 
 AP, FM = "average_performance", "forgetting"
-BOUNDS = ("frozen", "joint", "separate", "cumulative")
+BOUNDS = ("frozen", "joint", "separate", "cumulative", "right_document")
 
 
 def summary_sentences(groups: Sequence[Group], texts: dict[str, str]) -> list[str]:
