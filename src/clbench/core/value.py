@@ -22,6 +22,20 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def written(value: BaseModel) -> dict[str, Any]:
+    """Return a value's fields as JSON values, without those newer than the first keys that stand at their defaults.
+
+    Keys of runs are made of settings as they are written down; so a new setting leaves the keys of older runs alone.
+    """
+    newer: frozenset[str] = getattr(type(value), "absent_at_default", frozenset())
+    fields = type(value).model_fields
+    return {
+        name: part
+        for name, part in value.model_dump(mode="json").items()
+        if name not in newer or getattr(value, name) != fields[name].default
+    }
+
+
 class Renamed(Value):
     """A value some of whose fields have other names in older files: both names are read.
 
