@@ -46,7 +46,6 @@ PLUGIN = plugin(
     method,
     version=3,
     stores="derived",
-    first_lesson_as="adapters",
     family="isolation",
     uses_task_ids=True,
     trains="part",
