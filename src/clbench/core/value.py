@@ -27,13 +27,10 @@ def written(value: BaseModel) -> dict[str, Any]:
 
     Keys of runs are made of settings as they are written down; so a new setting leaves the keys of older runs alone.
     """
-    newer: frozenset[str] = getattr(type(value), "absent_at_default", frozenset())
+    newer = value.absent_at_default if isinstance(value, Value) else frozenset[str]()
     fields = type(value).model_fields
-    return {
-        name: part
-        for name, part in value.model_dump(mode="json").items()
-        if name not in newer or getattr(value, name) != fields[name].default
-    }
+    idle = {name for name, part in value if name in newer and part == fields[name].default}
+    return value.model_dump(mode="json", exclude=idle)
 
 
 class Renamed(Value):

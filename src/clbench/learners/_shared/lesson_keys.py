@@ -196,7 +196,7 @@ def mean_states(net: Net, examples: Sequence[Example]) -> Tensor:
         for start in range(0, len(asked), BATCH):
             batch = net.batch(asked[start : start + BATCH])
             prompt_BT = batch.mask_BT.bool()
-            if batch.labels.dim() == 2:  # a causal model's labels stand on the answer, which is no part of the prompt
+            if batch.labels.dim() == 2:  # a causal model's labels stand on the answer, not on the prompt
                 prompt_BT = prompt_BT & (batch.labels < 0)
             total_BH = (net.hidden(batch.ids_BT, batch.mask_BT).float() * prompt_BT.unsqueeze(-1)).sum(1)
             found.append(total_BH / prompt_BT.sum(1, keepdim=True))
