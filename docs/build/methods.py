@@ -231,6 +231,10 @@ def methods_page(costs: Path = COSTS) -> str:
         "",
         "Users' data: what lies beside the trained weights. `none`; `derived`, numbers made of examples; `may_quote`,",
         "text that can repeat them word for word; `examples`, as they are. Weights remember too: none is a promise.",
+        "",
+        "Isolated methods and `separate` find the part that answers by one rule: the task's where a question names it,",
+        "else that of the lesson that the question is most like. A question unlike every lesson, such as most of those",
+        "of ability exams, is answered by the base ([equations](../src/clbench/learners/_shared/lesson_keys.py)).",
     ]
     known = {name: describe(name) for name in plugins.shipped("learner")}
     for title in FAMILIES:

@@ -196,5 +196,5 @@ def test_a_task_that_is_taught_again_goes_on_from_its_own_model():
     assert same(weights(made), weights(taught("sft", (ABC[0], again))))
     assert set(made.method.weights) == {2}  # its old model is no one's any more
     both = taught("separate", (lesson(1, "a", "b"), lesson(2, "b")))
-    assert both.method.parts == {"a": 1, "b": 2}
+    assert both.method.parts.tasks == {"a": 1, "b": 2}
     assert set(both.method.weights) == {1}

@@ -84,7 +84,7 @@ def test_a_task_that_is_told_is_answered_the_same_for_ever(name, tmp_path):
     made.save(tmp_path)
     woken = learner(name)
     woken.load(tmp_path)
-    assert woken.method.parts == {"a": 1, "b": 2, "c": 3}
+    assert woken.method.parts.tasks == {"a": 1, "b": 2, "c": 3}
     assert [torch.equal(logits(woken, "a", p), parts[p - 1]) for p in (1, 2, 3)] == [True] * 3
 
 

@@ -10,11 +10,12 @@ from torch import nn
 
 from clbench.core import plugins
 from clbench.core.errors import SpecError
-from clbench.core.keys import digest, seed_of
+from clbench.core.keys import canonical, digest, seed_of
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode, Example, Lesson, Message
 from clbench.learners import lora_per_task, merge, olora, osf
 from clbench.learners._shared.adapters import LoraTraining, act, acting, adapter_of, add_lora, linear_names
+from clbench.learners._shared.lesson_keys import mean_states
 from clbench.models.net import Forward
 from clbench.training.loop import _groups
 
@@ -343,6 +344,88 @@ def test_merges_by_hand():
     assert float(dropped.mean()) == pytest.approx(1.0, abs=0.1)
 
 
+def ties_by_hand(changes, density):
+    """Trim, elect and merge of Yadav et al. 2023, algorithm 1, on one tensor, weight by weight."""
+    trimmed = []
+    for change in changes:
+        flat = change.flatten().tolist()
+        kept = set(sorted(range(len(flat)), key=lambda i: -abs(flat[i]))[: int(density * len(flat))])
+        trimmed.append([value if i in kept else 0.0 for i, value in enumerate(flat)])
+    merged = []
+    for values in zip(*trimmed, strict=True):
+        sign = 1 if sum(values) >= 0 else -1
+        agreeing = [v for v in values if v * sign > 0]
+        merged.append(sum(agreeing) / len(agreeing) if agreeing else 0.0)
+    return torch.tensor(merged).reshape(changes[0].shape)
+
+
+@pytest.mark.parametrize("density", [0.1, 0.2, 0.7])
+def test_ties_is_that_of_the_paper_at_every_density(density):
+    generator = torch.Generator().manual_seed(3)
+    changes = [torch.randn(8, 25, generator=generator) for _ in range(4)]
+    found = merge.merged(changes, merge.Config(how="ties", density=density), 4)
+    assert torch.allclose(found, ties_by_hand(changes, density), atol=1e-6)
+    assert not torch.allclose(found, ties_by_hand(changes, density + 0.1), atol=1e-3)
+
+
+def test_scale_is_the_factor_of_the_merged_change():
+    base = weights(learner("sft"))
+    whole, half = (weights(taught("merge", (1, 2), how="ties", scale=scale)) for scale in (1.0, 0.5))
+    for name, value in base.items():
+        assert torch.allclose(half[name] - value, 0.5 * (whole[name] - value), atol=1e-6)
+
+
+def sequential_by_hand(how, density, scale):
+    """Each lesson from the merge so far, by plain fine-tuning, and merged into it: spelt out over two lessons."""
+    made = learner("sft")
+    base = weights(made)
+    made.learn(lesson(1))
+    first = weights(made)
+    alone = {n: first[n] - base[n] for n in base}
+    ones = torch.ones(1)
+    alone = {n: merge_utils.ties([c], ones, density) if how == "ties" else c for n, c in alone.items()}
+    start = {n: base[n] + scale * alone[n] for n in base}
+    with torch.no_grad():
+        for name, param in made.net.module.named_parameters():
+            param.copy_(start[name])
+    made.learn(lesson(2))
+    end, found = weights(made), {}
+    for name in base:
+        past, new = start[name] - base[name], end[name] - base[name]
+        both = (past + new) / 2 if how == "average" else merge_utils.ties([past, new], torch.ones(2), density)
+        found[name] = start[name] + scale * (both - past)
+    return found
+
+
+@pytest.mark.parametrize("how", ["average", "ties"])
+def test_sequential_merging_goes_on_from_the_merge_and_merges_into_it(how, tmp_path):
+    settings = {"how": how, "density": 0.3, "scale": 0.8, "form": "sequential"}
+    made = taught("merge", (1, 2), **settings)
+    expected = sequential_by_hand(how, 0.3, 0.8)
+    found, apart = weights(made), weights(taught("merge", (1, 2), **{**settings, "form": "apart"}))
+    for name, value in expected.items():
+        assert torch.allclose(found[name], value, atol=2e-5), name
+    assert any(not torch.allclose(found[n], apart[n], atol=1e-4) for n in found)
+    made.save(tmp_path)
+    assert made.method.state() == {"num": 2}, "no lesson's change is kept"
+    woken = learner("merge", **settings)
+    woken.load(tmp_path)
+    for each in (made, woken):
+        each.learn(lesson(3))
+    assert all(torch.equal(a, b) for a, b in zip(weights(made).values(), weights(woken).values(), strict=True))
+
+
+def test_sequential_average_is_the_running_mean_and_at_scale_t_plain_fine_tuning():
+    one, two = torch.tensor([2.0, 0.0]), torch.tensor([5.0, 4.0])
+    assert merge.merged_two(one, two, merge.Config(), 4).tolist() == [2.75, 1.0]  # 3/4 and 1/4
+    made, plain = learner("merge", form="sequential", scale=1.0), learner("sft")
+    for each in (made, plain):
+        each.learn(lesson(1))
+    assert all(
+        torch.allclose(a, b, atol=1e-6) for a, b in zip(weights(made).values(), weights(plain).values(), strict=True)
+    )
+
+
 def test_merge_counts_label_rows_that_came_later_as_unchanged():
     made = learner("merge", model="tiny-bert")
     known = len(made.net.labels)
@@ -386,7 +469,7 @@ def test_told_a_task_nothing_is_ever_forgotten():
 def test_questions_find_their_adapter_and_answers_keep_their_order():
     made = per_task(named=False)
     mixed = [lesson(step, 15).examples[i] for i in (12, 13, 14) for step in (2, 1, 3)]
-    assert made.method.route(made.net, mixed) == [2, 1, 3] * 3
+    assert made.method.parts.routes(made.net, mixed, TEXT, lora_per_task._at(made.net)) == [2, 1, 3] * 3
     answers = made.respond(mixed, Decode(kind="label"))
     assert [a.example_id for a in answers] == [e.id for e in mixed]
     for example, answer, step in zip(mixed, answers, [2, 1, 3] * 3, strict=True):
@@ -394,10 +477,12 @@ def test_questions_find_their_adapter_and_answers_keep_their_order():
             assert made.net.respond([example], Decode(kind="label"))[0].text == answer.text
 
 
-def test_a_told_task_that_was_never_taught_goes_by_key():
+def test_a_told_task_that_was_never_taught_is_answered_by_the_base():
     made = per_task((1, 2))
-    asked = lesson(2).examples[:4]
-    assert made.respond(asked, Decode(kind="label", task_id="task9")) == made.respond(asked, Decode(kind="label"))
+    asked, ranked = lesson(2).examples, Decode(kind="label")
+    told = made.respond(asked, Decode(kind="label", task_id="task9"))
+    assert told == learner("sft").respond(asked, ranked)
+    assert told != made.respond(asked, ranked)
 
 
 def test_keys_are_means_of_the_base_model_s_hidden_states():
@@ -408,11 +493,9 @@ def test_keys_are_means_of_the_base_model_s_hidden_states():
         ids = torch.tensor([base.prompt_ids(example.prompt, 1)])
         with torch.no_grad():
             rows.append(base.module.model(input_ids=ids).last_hidden_state[0].mean(0))
-    assert torch.allclose(made.method.keys["2"], torch.stack(rows).mean(0), atol=1e-4)
+    assert torch.allclose(made.method.parts.keys["2"], torch.stack(rows).mean(0), atol=1e-4)
     changed = [e.model_copy(update={"targets": ("something else entirely",)}) for e in lesson(2).examples]
-    assert torch.equal(
-        lora_per_task.mean_states(made.net, changed), lora_per_task.mean_states(made.net, lesson(2).examples)
-    )
+    assert torch.equal(mean_states(made.net, changed), mean_states(made.net, lesson(2).examples))
 
 
 def test_asking_leaves_adapters_as_they_were():
@@ -422,6 +505,27 @@ def test_asking_leaves_adapters_as_they_were():
     assert {n: p.requires_grad for n, p in made.net.module.named_parameters()} == state
     layers = [m for m in made.net.module.modules() if isinstance(m, BaseTunerLayer)]
     assert {tuple(layer.active_adapters) for layer in layers} == {("lesson2",)}
+
+
+# --- rates of what is added -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["lora", "olora", "lora_per_task", "adapters", "progressive", "progressive_prompts"])
+def test_a_factor_is_a_rate_of_its_own(name):
+    plugin = plugins.load("learner", name, "PLUGIN")
+    quick, usual, by_factor = (
+        taught(name, (1, 2), **given) for given in ({"lr": 4e-3}, {"lr": 1e-3}, {"lr": 1e-3, "lr_factor": 4.0})
+    )
+    assert all(torch.allclose(a, b) for a, b in zip(weights(quick).values(), weights(by_factor).values(), strict=True))
+    assert any(not torch.allclose(a, b) for a, b in zip(weights(quick).values(), weights(usual).values(), strict=True))
+    assert "lr_factor" not in canonical(plugin.config()), "keys of older runs stay"
+    assert '"lr_factor":4.0' in canonical(plugin.config(lr_factor=4.0))
+
+
+def test_a_label_head_learns_at_lr_beside_an_adapter_with_a_factor():
+    method = olora.Olora(olora.Config(lr_factor=4.0))
+    assert method.lr_scale("layer.q.lora_A.default.weight") == 4.0
+    assert method.lr_scale("classifier.weight") == 1.0
 
 
 # --- all of them ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from clbench.core import plugins
 from clbench.core.errors import ModelError
 from clbench.core.keys import canonical, digest, rng
 from clbench.core.spec import Machine, ModelSpec
-from clbench.core.types import Budget, Example, Lesson, Message
+from clbench.core.types import Answer, Budget, Example, Lesson, Message
 from clbench.learners import agem, derpp, generative_replay, replay, selective_replay
 from clbench.learners._shared.memory import Ranked, Sample, choose, equal_room, mixed, reservoir
 from clbench.models.net import Batch, Forward, seeded
@@ -485,6 +485,44 @@ def test_answers_that_are_no_label_are_dropped_and_counted(dreamer):
 def test_before_the_first_lesson_there_is_nothing_to_dream_of(dreamer):
     method = generative_replay.GenerativeReplay(generative_replay.Config(share=1.0))
     assert method.expand(dreamer.net, lesson(1), rng(0, 1, "widen")) == lesson(1)
+
+
+def drawn_mostly_of_one(monkeypatch, **settings):
+    """Two lessons were taught, and the model writes fifteen questions of the second for one of the first."""
+    method = generative_replay.GenerativeReplay(generative_replay.Config(share=1.0, tries=8, **settings))
+    foods = [example(f"f{i}", "milk", ("corn", "milk"), f"What is the food of {n}?") for i, n in enumerate("abcd")]
+    gates = [example(f"g{i}", "corn", ("corn", "milk"), f"By code, which gate for {n}?") for i, n in enumerate("abcd")]
+    for number, items in ((1, foods), (2, gates)):
+        method.consolidate(None, lesson(number, examples=items), None)
+    count = iter(range(10_000))
+
+    def write(net, config, num):
+        texts = ["By code, which gate for zan{}?"] * 15 + ["What is the food of zan{}?"]
+        return [generative_replay.Drawn(texts[i % 16].format(next(count)), "") for i in range(num)]
+
+    monkeypatch.setattr(generative_replay, "sample_questions", write)
+    net = SimpleNamespace(respond=lambda asked, decode: [Answer(example_id=e.id, text="milk") for e in asked])
+    wide = method.expand(net, lesson(3, 8), None).examples[8:]
+    return method, Counter("food" in e.prompt[0].content for e in wide)
+
+
+def test_earlier_lessons_have_equal_room_however_much_is_dreamt_of_one(monkeypatch):
+    method, of_food = drawn_mostly_of_one(monkeypatch)
+    assert of_food == {True: 4, False: 4}
+    assert method.counts["enough of its lesson"] > 0
+    again = generative_replay.GenerativeReplay(method.config)
+    again.restore(method.state())
+    assert again.words == method.words
+    _, unbalanced = drawn_mostly_of_one(monkeypatch, balanced=False)
+    assert unbalanced == {False: 8}
+
+
+def test_what_it_keeps_of_words_is_hashed():
+    found = generative_replay.frequencies("The food of the cat")
+    assert found.sum() == pytest.approx(1.0)
+    assert sorted(found[found > 0]) == pytest.approx([0.2, 0.2, 0.2, 0.4])
+    assert generative_replay.cosine(found, found) == 1.0
+    assert generative_replay.cosine(found, generative_replay.frequencies("")) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,17 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def written(value: BaseModel) -> dict[str, Any]:
+    """Return a value's fields as JSON values, without those newer than the first keys that stand at their defaults.
+
+    Keys of runs are made of settings as they are written down; so a new setting leaves the keys of older runs alone.
+    """
+    newer = value.absent_at_default if isinstance(value, Value) else frozenset[str]()
+    fields = type(value).model_fields
+    idle = {name for name, part in value if name in newer and part == fields[name].default}
+    return value.model_dump(mode="json", exclude=idle)
+
+
 class Renamed(Value):
     """A value some of whose fields have other names in older files: both names are read.
 

@@ -14,6 +14,7 @@ from clbench.core.protocols import LearnerPlugin
 from clbench.core.spec import RunSpec
 from clbench.core.strict import turned_into_number
 from clbench.core.types import Exam, Stream
+from clbench.core.value import written
 from clbench.engine.user_method import open_user_method
 from clbench.metrics import check_names
 from clbench.models import source
@@ -120,7 +121,7 @@ def resolve(spec: RunSpec) -> RunSpec:
     name = spec.learner_name if owned is None else owned.name
     model = source.settled(spec.model)
     check_names(spec.metrics)
-    return spec.model_copy(update={"model": model, "learner": {"name": name, **config.model_dump(mode="json")}})
+    return spec.model_copy(update={"model": model, "learner": {"name": name, **written(config)}})
 
 
 def check_learner(spec: RunSpec, stream: Stream) -> None:

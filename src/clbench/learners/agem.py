@@ -16,8 +16,8 @@ Told: nothing (the paper's memory has equal room per task; a reservoir needs no 
 Not for: data that may not be kept. `replay` with the same memory usually forgets less, at less cost (Chaudhry et al.
 2019, arXiv:1902.10486).
 
-Falls short: it only turns gradients that would raise the loss on a few old examples; between such steps facts fade all
-the same. It forgets less than plain fine-tuning, and seeds differ too much to show a gain in AP.
+Falls short: it forgets less than plain fine-tuning, and seeds differ too much to show a gain in AP. A guess: it turns
+only gradients that would raise the loss on a few old examples, and between such steps facts fade all the same.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.traits import LEVELS, Stores, Trains, Traits
 from clbench.core.types import Answer, Budget, Decode, Example, Lesson
+from clbench.core.value import written
 from clbench.training.kept import examples_in
 from clbench.training.method import Method
 from clbench.training.new_method import new_method
@@ -73,7 +74,7 @@ class Config(Training):
             {
                 "name": name,
                 "version": found.version,
-                **config.model_dump(mode="json", exclude=set(Training.model_fields)),
+                **{k: v for k, v in written(config).items() if k not in Training.model_fields},
             }
             for name, (found, config) in zip(names, opened, strict=True)
         )

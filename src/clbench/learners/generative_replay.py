@@ -5,15 +5,23 @@
 so that it can write questions as well as answer them. Before the next lesson, `share` pseudo-examples per new example
 are sampled: the user's turn is drawn token by token, and the model, as the earlier lessons left it, answers greedily.
 A filter drops what is malformed, empty, too long or said before, and, where all that was taught has labels, every
-answer that is not one of them; what it dropped is counted in the method's state.
+answer that is not one of them; what it dropped is counted in the method's state. Pseudo-examples are balanced: each of
+the t - 1 earlier lessons may fill a (t - 1)-th part of the room and no more, so that the lesson that the model dreams
+of most does not crowd out the others; one that it no longer dreams of within its `tries` leaves its room empty. A
+question belongs to the lesson whose words it is most like:
+
+    i(q) = argmax_i cos(f(q), key_i),   key_i = mean of f over lesson i's questions
+
+with f the frequencies of a text's words, hashed to 1024 numbers.
 Source: Sun, Ho and Lee 2020, "LAMOL: LAnguage MOdeling for Lifelong Language Learning", ICLR, arXiv:1909.03329.
-Otherwise than there: a question is a chat's user turn and not a text behind a [GEN] token, there
-has no token per task, questions are filtered, and answers are greedy where the paper samples them.
+Otherwise than there: a question is a chat's user turn and not a text behind a [GEN] token, without a token per task;
+questions are filtered and balanced by words, where the paper draws as many behind each task's own token; and answers
+are greedy where the paper samples them.
 
 Defaults: share, lm_weight and top_k of the paper (gamma 0.2, lambda 0.25, k 20), temperature 1.
 
-Keeps: no examples; the labels taught so far and the counts. But what it dreams may repeat, word for word, questions
-that it has memorised.
+Keeps: no examples; the labels taught so far, the counts, and frequencies of hashed words per lesson. But what it dreams
+may repeat, word for word, questions that it has memorised.
 
 Told: boundaries.
 
@@ -24,15 +32,17 @@ or taught too briefly, to write a question; encoders, which write nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from clbench.core.errors import ModelError
-from clbench.core.keys import normal_text
+from clbench.core.keys import digest, normal_text
 from clbench.core.types import Decode, Example, Lesson, Message
+from clbench.data.streams.similarity import words
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
 from clbench.training.settings import Training
@@ -43,7 +53,9 @@ if TYPE_CHECKING:
     from clbench.models.causal import Causal
     from clbench.models.net import Batch, Forward, Net
 
+F64 = NDArray[np.float64]
 MARK = "QUESTION"
+HASHED = 1024  # numbers to which words are hashed
 AT_ONCE = 32  # questions drawn in one pass; it decides which random numbers a question gets, so it is not a setting
 
 
@@ -58,6 +70,7 @@ class Config(Training):
         question_tokens: Longest question in tokens.
         answer_tokens: Longest answer in tokens.
         tries: Most questions drawn per pseudo-example that is wanted, >= 1.
+        balanced: Earlier lessons have equal room; else what is dreamt most fills it.
     """
 
     share: float = Field(default=0.2, ge=0, le=4)
@@ -67,6 +80,7 @@ class Config(Training):
     question_tokens: int = Field(default=128, ge=1)
     answer_tokens: int = Field(default=32, ge=1)
     tries: int = Field(default=4, ge=1)
+    balanced: bool = True
 
 
 class GenerativeReplay(Method):
@@ -77,20 +91,26 @@ class GenerativeReplay(Method):
         self.labels: list[str] = []
         self.free = False  # free text has been taught, so that any answer may be one
         self.counts: Counter[str] = Counter()
+        self.words: dict[str, list[float]] = {}  # lesson -> mean frequencies of its questions' words
 
     def expand(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> Lesson:
         """Add pseudo-examples of what was taught before; before the first lesson there is nothing to dream of."""
         wanted = round(self.config.share * len(lesson.examples))
         if wanted == 0 or not (self.labels or self.free):
             return lesson
+        room = evenly(wanted, sorted(self.words, key=int) if self.config.balanced and self.words else [""])
         dreamt: list[Example] = []
         known: set[str] = set()
         for _ in range(-(-wanted * self.config.tries // AT_ONCE)):
-            asked = list(self._sifted(sample_questions(net, self.config, AT_ONCE), known))
-            dreamt += self._answered(net, lesson.number, asked)
-            if len(dreamt) >= wanted:
+            sound = self._sifted(sample_questions(net, self.config, AT_ONCE), known)
+            asked = [text for text in sound if self._has_room(text, room)]
+            for example in self._answered(net, lesson.number, asked):
+                lesson_ = self._lesson_of(example.prompt[0].content, room)
+                if room[lesson_]:
+                    room[lesson_] -= 1
+                    dreamt.append(example)
+            if not any(room.values()):
                 break
-        del dreamt[wanted:]
         self.counts["learnt"] += len(dreamt)
         return lesson.model_copy(update={"examples": (*lesson.examples, *dreamt)})
 
@@ -104,6 +124,19 @@ class GenerativeReplay(Method):
                 continue
             known.add(normal_text(question.text))
             yield question.text
+
+    def _lesson_of(self, question: str, room: Mapping[str, int]) -> str:
+        """Return the lesson, of those that have room of their own, whose words a question is most like."""
+        if len(room) == 1:
+            return next(iter(room))
+        found = frequencies(question)
+        return max(room, key=lambda number: cosine(found, np.array(self.words[number])))
+
+    def _has_room(self, question: str, room: Mapping[str, int]) -> bool:
+        """Say whether a question's lesson has room, and count it where it has none."""
+        has = room[self._lesson_of(question, room)] > 0
+        self.counts["enough of its lesson"] += not has
+        return has
 
     def _answered(self, net: Net, number: int, questions: Sequence[str]) -> list[Example]:
         """Let the model answer, and drop what is not an answer."""
@@ -130,24 +163,52 @@ class GenerativeReplay(Method):
         return out.loss + self.config.lm_weight * net.forward(net.module, questions_of(batch)).loss
 
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
-        """Note which labels there are, for the filter."""
+        """Note which labels there are, for the filter, and which words the questions have."""
         if self.config.share == 0:
             return
         closed = [e for e in lesson.examples if e.choices]
         self.free = self.free or len(closed) < len(lesson.examples)
         self.labels = sorted({*self.labels, *(e.targets[0] for e in closed)})
+        own = [e for e in lesson.examples if not e.id.startswith("dream-")]
+        asked = [next((m.content for m in e.prompt if m.role == "user"), "") for e in own]
+        if asked:
+            self.words[str(lesson.number)] = np.mean([frequencies(q) for q in asked], axis=0).round(6).tolist()
 
     def state(self) -> dict[str, Any]:
-        """Return labels and counts."""
+        """Return labels, counts and words."""
         if not (self.labels or self.free):
             return {}
-        return {"labels": self.labels, "free": self.free, "counts": dict(self.counts)}
+        return {"labels": self.labels, "free": self.free, "counts": dict(self.counts), "words": self.words}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over labels and counts."""
+        """Take over labels, counts and words."""
         self.labels = list(state.get("labels", []))
         self.free = state.get("free", False)
         self.counts = Counter(state.get("counts", {}))
+        self.words = dict(state.get("words", {}))
+
+
+def evenly(num: int, lessons: Sequence[str]) -> dict[str, int]:
+    """Share out room among lessons; what is left over goes to the first ones, which are longest past.
+
+    Example:
+        >>> evenly(8, ["1", "2", "3"])
+        {'1': 3, '2': 3, '3': 2}
+    """
+    return {name: num // len(lessons) + (i < num % len(lessons)) for i, name in enumerate(lessons)}
+
+
+def frequencies(text: str) -> F64:
+    """Return how often each word of a text occurs in it, as shares, hashed to `HASHED` numbers."""
+    found = np.zeros(HASHED)
+    for word in words(text):
+        found[int(digest(word)[:8], 16) % HASHED] += 1
+    return found / max(found.sum(), 1.0)
+
+
+def cosine(a: F64, b: F64) -> float:
+    """Return the cosine between two texts' frequencies, in [0, 1]; 0 where one has no words."""
+    return round(float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)), 9)
 
 
 class Drawn(NamedTuple):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from clbench.learners._shared.adapters import LoraTraining, one_for_all
+from clbench.learners._shared.adapters import LoraTraining, lora_rate, one_for_all
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
 
@@ -48,7 +48,7 @@ class LoraPlus(Method):
 
     def lr_scale(self, name: str) -> float:
         """Let B learn `ratio` times faster."""
-        return self.config.ratio if ".lora_B." in name else 1.0
+        return lora_rate(self.config, name) * (self.config.ratio if ".lora_B." in name else 1.0)
 
 
 PLUGIN = plugin(

@@ -1,29 +1,37 @@
-"""Merging: every lesson is learnt from the base by itself, and the changes are merged into one model.
+"""Merging: every lesson is learnt by itself, from the base or from the merge so far, and merged into one model.
 
-    tau_i = theta_i - theta_base,   theta = theta_base + scale * M(tau_1, ..., tau_t)
+    apart:       tau_i = phi_i - theta_0,   theta_t = theta_0 + scale * M(tau_1, ..., tau_t)
+    sequential:  theta_t = theta_{t-1} + scale * (M(sigma_{t-1}, phi_t - theta_0) - sigma_{t-1}),
+                 sigma_t = theta_t - theta_0
 
-M is the mean ("average"), the mean of what is left after trimming and electing a sign per weight ("ties"), or the
-mean after random drops that are made up for by 1 / density ("dare"). Sources: Wortsman et al. 2022, "Model soups",
-ICML, arXiv:2203.05482; Yadav et al. 2023, "TIES-Merging", NeurIPS, arXiv:2306.01708; Yu et al. 2024,
-"Language Models are Super Mario" (DARE), ICML, arXiv:2311.03099. The functions are peft's: they trim each
-tensor by itself, where TIES trims the whole model at once. Otherwise than in the papers, which merge models that
-are all at hand: after each lesson the merge is made anew of all lessons so far, DARE with new drops. A row of an
-encoder's label head that a lesson did not have counts as unchanged by it.
+with theta_0 the base and phi_t what lesson t makes: of theta_0 (`form: apart`), or of theta_{t-1}, the merge of all
+lessons before (`form: sequential`). M is the mean ("average"), the mean of what is left after trimming and electing a
+sign per weight ("ties"), or the mean after random drops that are made up for by 1 / density ("dare"). Sources: Wortsman
+et al. 2022, "Model soups", ICML, arXiv:2203.05482; Yadav et al. 2023, "TIES-Merging", NeurIPS, arXiv:2306.01708; Yu et
+al. 2024, "Language Models are Super Mario" (DARE), ICML, arXiv:2311.03099. The functions are peft's: they trim each
+tensor by itself, where TIES trims the whole model at once. Otherwise than in the papers, which merge models that are
+all at hand: apart, the merge is made anew of all lessons so far after each, DARE with new drops; sequential, the merge
+so far stands for t - 1 lessons and the new one for one, so that "average" is
 
-Defaults: average, for it has no settings; density 0.2 is that of TIES (DARE drops as much or more); scale 1.
-Keeps: the sum of changes ("average"), or one per lesson ("ties", "dare"), each as large as the model; while it lives
-it also holds the base weights.
+    theta_t = theta_{t-1} + (scale / t) (phi_t - theta_{t-1})
+
+after Marouf et al. 2024, "Weighted Ensemble Models Are Strong Continual Learners", ECCV, arXiv:2312.08977, who take a
+fixed share in place of 1 / t. A row of an encoder's label head that a lesson did not have counts as unchanged by it.
+
+Defaults: average, for it has no settings, and apart; density 0.2 is that of TIES (DARE drops as much or more); scale 1.
+Keeps: the sum of changes ("average"), or one per lesson ("ties", "dare"), each as large as the model, and nothing where
+it is sequential; while it lives it also holds the base weights.
 Told: where a lesson ends.
-Not for: lessons that build on each other, since none starts from what another has learnt; streams of many unlike
-lessons, in which each one's share of the mean fades.
-Falls short: tasks learnt apart from the base move the weights in ways that do not add up; averaging shrinks what each
-has learnt, and facts that were learnt by heart are the first to go. No gain in AP is shown.
+Not for: lessons that build on each other, where they are learnt apart; streams of many unlike lessons, in which each
+one's share of the mean fades.
+Falls short: no gain in AP is shown for the mean of lessons learnt apart. A guess: averaging shrinks what each has
+learnt, and facts learnt by heart need the whole of it; and changes learnt apart may not add up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -45,25 +53,34 @@ class Config(Training):
     Attributes:
         how: How changes are merged.
         density: Share of weights that "ties" and "dare" keep of each change, in (0, 1); unused by "average".
-        scale: Factor of the merged change, > 0.
+        scale: Factor of the merged change, > 0; sequential, of what a lesson changes in the merge so far.
+        form: "apart" learns each lesson from the base; "sequential" from the merge of all lessons before it.
     """
 
     how: Literal["average", "ties", "dare"] = "average"
     density: float = Field(default=0.2, gt=0, lt=1)
     scale: float = Field(default=1.0, gt=0)
+    form: Literal["apart", "sequential"] = "apart"
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"form"})
 
 
 class Merge(Method):
-    """Lessons apart from each other, merged after each."""
+    """Lessons apart from each other or one after another, merged after each.
+
+    Attributes:
+        base, start: Weights of the base, and those that the lesson starts from.
+        changes: One per lesson that is merged anew; for "average" their sum alone.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.base: dict[str, Tensor] = {}
-        self.changes: list[dict[str, Tensor]] = []  # one per lesson; for "average" their sum alone
+        self.start: dict[str, Tensor] = {}
+        self.changes: list[dict[str, Tensor]] = []
         self.num = 0
 
     def prepare(self, net: Net, number: int) -> None:
-        """Go back to the base weights; rows that a label head has gained since are part of the base."""
+        """Go back to the base, or stay at the merge; rows that a label head has gained since are part of the base."""
         import torch
 
         from clbench.learners._shared.label_rows import with_new_rows
@@ -71,17 +88,34 @@ class Merge(Method):
         with torch.no_grad():
             for name, param in net.module.named_parameters():
                 self.base[name] = with_new_rows(self.base.get(name, param), param).clone()
-                param.copy_(self.base[name])
+                if self.config.form == "apart":
+                    param.copy_(self.base[name])
+            self.start = {name: param.clone() for name, param in net.module.named_parameters()}
 
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Add the lesson's change to the earlier ones, and make the weights of all of them."""
+        self.num += 1
+        if self.config.form == "sequential":
+            self._merge_into_start(net)
+        else:
+            self._merge_all(net)
+
+    def _merge_into_start(self, net: Net) -> None:
+        import torch
+
+        with torch.no_grad():
+            for name, param in net.module.named_parameters():
+                past, new = self.start[name] - self.base[name], param - self.base[name]
+                made = merged_two(past, new, self.config, self.num) if self.num > 1 else merged([new], self.config, 1)
+                param.copy_(self.start[name] + self.config.scale * (made - past))
+
+    def _merge_all(self, net: Net) -> None:
         import torch
 
         from clbench.learners._shared.label_rows import with_zero_rows
 
         params = dict(net.module.named_parameters())
         change = {name: param.detach() - self.base[name] for name, param in params.items()}
-        self.num += 1
         if self.config.how == "average" and self.changes:
             past = self.changes.pop()
             change = {name: value + with_zero_rows(past[name], value) for name, value in change.items()}
@@ -99,6 +133,22 @@ class Merge(Method):
         """Take over the changes."""
         self.num = state.get("num", 0)
         self.changes = [state[f"change{i}"] for i in range(max(len(state) - 1, 0))]
+
+
+def merged_two(past: Tensor, new: Tensor, config: Config, num: int) -> Tensor:
+    """Merge the change of all lessons so far with that of lesson `num`, which includes the former.
+
+    The past counts as num - 1 lessons; in "ties" each counts once, and a weight goes with the larger of them.
+    """
+    import torch
+    from peft.utils import merge_utils
+
+    shares = torch.tensor([1 - 1 / num, 1 / num], dtype=past.dtype, device=past.device)
+    if config.how == "average":
+        return merge_utils.task_arithmetic([past, new], shares)
+    if config.how == "ties":
+        return merge_utils.ties([past, new], torch.ones_like(shares), config.density)
+    return merge_utils.dare_linear([past, new], shares, config.density)
 
 
 def merged(changes: Sequence[Tensor], config: Config, num: int) -> Tensor:
@@ -129,5 +179,5 @@ PLUGIN = plugin(
     uses_task_ids=False,
     trains="all",
     paper="Wortsman et al. 2022, arXiv:2203.05482",
-    about="Learn each lesson from the base, and merge the changes.",
+    about="Learn each lesson by itself, and merge the changes.",
 )

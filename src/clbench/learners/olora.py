@@ -9,7 +9,8 @@ Continual Learning", EMNLP Findings, arXiv:2310.14152. The paper's L_orth square
 takes absolute values, and so do we. The code's second term (an L2 norm on the new adapter, off in its scripts) is left
 out. Lesson 1 is learnt as `lora` learns it. On encoders one label head is shared by all lessons and keeps learning.
 
-Defaults: strength 0.5 is that of the authors' scripts; rank is lora's, so that both are compared at one size.
+Defaults: strength 0.5 is that of the authors' scripts; rank is lora's, so that both are compared at one size. New
+adapters start from nothing and may need a higher rate than a whole model: `lr_factor`.
 Keeps: one adapter per lesson, rank * (in + out) numbers per layer; a forward pass takes time in proportion.
 Told: where a lesson ends.
 Not for: long streams (size and time grow with every lesson), nor lessons that need the same inputs to be answered anew.
@@ -21,7 +22,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from clbench.learners._shared.adapters import LoraTraining, act, adapter_of, add_lora, free_label_head, lora_layers
+from clbench.learners._shared.adapters import (
+    LoraTraining,
+    act,
+    adapter_of,
+    add_lora,
+    free_label_head,
+    lora_layers,
+    lora_rate,
+)
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
 
@@ -54,6 +63,10 @@ class Olora(Method):
         add_lora(net, self.config, adapter_of(number))
         act(net, [adapter_of(i) for i in range(1, number + 1)])
         free_label_head(net)
+
+    def lr_scale(self, name: str) -> float:
+        """Let the adapter learn `lr_factor` times as fast as `lr` says."""
+        return lora_rate(self.config, name)
 
     def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
         """Add strength * the overlap with the earlier adapters."""

@@ -1,16 +1,18 @@
 """Separate models: one for each task, trained from the base, and the task of a question says which one answers.
 
 Nothing is shared, so nothing is forgotten and nothing carries over: a bound of stability, against which transfer is
-read. A task that was never taught is answered by the base model; a lesson that teaches two tasks trains one model for
-both; a task that is taught again goes on from its own model, which then is the only one it has. Source: the
-"single-task" or "independent" row of every comparison, for example Lopez-Paz and Ranzato 2017, "Gradient Episodic
-Memory", NIPS, arXiv:1706.08840, sec. 5.2.
+read. A task that was never taught is answered by the base model, and a question that names no task by the model of the
+lesson that it is most like, or, if it is unlike every lesson, by the base (`learners/_shared/lesson_keys.py`). A lesson
+that teaches two tasks trains one model for both; a task that is taught again goes on from its own model, which then is
+the only one it has. Source: the "single-task" or "independent" row of every comparison, for example Lopez-Paz and
+Ranzato 2017, "Gradient Episodic Memory", NIPS, arXiv:1706.08840, sec. 5.2.
 
 A label row that a model has not trained stands as it was when it arrived, so models of encoders answer alike whatever
 other tasks have added.
 
 Defaults: those of training.
-Keeps: one full copy of the trained weights per task; in memory, one more of the base.
+Keeps: one full copy of the trained weights per task, and a key, mean and variance of hidden states; in memory, one more
+copy of the base.
 Told: the task of a lesson and of every question. It refuses streams that do not reveal it.
 Not for: anything but a bound, save where tasks are few and are always told: storage grows by a model per task.
 """
@@ -18,16 +20,16 @@ Not for: anything but a bound, save where tasks are few and are always told: sto
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._shared.task_parts import part_for, with_lesson
+from clbench.learners._shared.lesson_keys import Isolated, Parts
+from clbench.learners._shared.task_parts import part_for
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
-from clbench.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from clbench.models.net import Net
 
 
-class Config(Training):
+class Config(Isolated):
     """Settings of training; every model is trained by them alone."""
 
 
@@ -44,7 +46,7 @@ class Separate(Method):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.parts: dict[str, int] = {}
+        self.parts = Parts(config)
         self.born: dict[str, Tensor] = {}  # base weights, and label rows as they arrived
         self.weights: dict[int, dict[str, Tensor]] = {}  # of parts that do not stand in the net
         self.standing = 0  # part whose weights stand in the net
@@ -55,7 +57,7 @@ class Separate(Method):
         if self.standing:
             self.weights[self.standing] = _copies(net)
         names = lesson.task_name.split("+") if lesson.task_name else []
-        owned = {part_for(self.parts, name) for name in names}
+        owned = {part_for(self.parts.tasks, name) for name in names}
         self.start = owned.pop() if len(owned) == 1 else None
         return lesson
 
@@ -75,16 +77,18 @@ class Separate(Method):
 
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Say whose model it is, and drop those that no task has any more."""
-        self.parts = with_lesson(self.parts, lesson)
-        self.weights = {part: self.weights[part] for part in sorted(self.weights) if part in self.parts.values()}
+        self.parts.add(net, lesson, rng, lambda part: self._at(net, part))
+        known = set(self.parts.tasks.values())
+        self.parts.drop([part for part in self.weights if part not in known])
+        self.weights = {part: self.weights[part] for part in sorted(self.weights) if part in known}
 
     def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
-        """Answer with the model of the task that is told, or with the base."""
-        part = part_for(self.parts, decode.task_id)
-        if part == self.standing or not self.standing:
-            return net.respond(examples, decode)
-        with _instead(net, self._model(part)):
-            return net.respond(examples, decode)
+        """Answer each question with its model, or with the base."""
+        return self.parts.answer(net, examples, decode, lambda part: self._at(net, part))
+
+    def _at(self, net: Net, part: int | None) -> AbstractContextManager[None]:
+        """Let the model of a part, or the base, stand in the net for a block."""
+        return nullcontext() if part == self.standing else _instead(net, self._model(part))
 
     def _model(self, part: int | None) -> dict[str, Tensor]:
         """Return all weights of a part, with label rows that came after it as they arrived; None is the base."""
@@ -97,13 +101,13 @@ class Separate(Method):
         return whole
 
     def answer_state(self) -> dict[str, Any]:
-        """Return which part is whose, and the weights of all but the standing one: "part.1", "part.2" and so on."""
+        """Return which part is whose, the keys, and the weights of parts that do not stand: "part.1", "part.2", ..."""
         named = {f"part.{part}": weights for part, weights in self.weights.items()}
-        return {"parts": self.parts, **named} if self.parts else {}
+        return {**self.parts.state(), **named} if self.parts.keys else {}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the parts."""
-        self.parts = state.get("parts", {})
+        self.parts.restore(state)
         numbers = sorted(int(name.removeprefix("part.")) for name in state if name.startswith("part."))
         self.weights = {number: state[f"part.{number}"] for number in numbers}
 
@@ -129,8 +133,8 @@ def _instead(net: Net, weights: Mapping[str, Tensor]) -> Generator[None]:
 PLUGIN = plugin(
     Config,
     Separate,
-    version=2,
-    stores="none",
+    version=3,
+    stores="derived",
     needs_task_ids=True,
     family="bounds",
     trains="all",

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -29,16 +29,29 @@ class LoraTraining(Training):
         alpha: Scale; the update is multiplied by alpha / rank.
         lora_dropout: Dropout before the adapter, in [0, 1).
         targets: Names of linear layers that get an adapter; "all-linear" is every one but the output head.
+        lr_factor: Learning rate of an adapter as a multiple of `lr`, > 0; a label head learns at `lr`.
     """
 
     rank: int = Field(default=16, ge=1)
     alpha: float = Field(default=32.0, gt=0)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: str | tuple[str, ...] = "all-linear"
+    lr_factor: float = Field(default=1.0, gt=0)
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"lr_factor"})
 
 
 # Families that run their scan on the weights of a layer, so that an adapter on it would be passed by (peft's list).
 SCANNING = frozenset({"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"})
+
+
+def lora_rate(settings: LoraTraining, name: str) -> float:
+    """Return the learning rate of a parameter as a multiple of `lr`.
+
+    Example:
+        >>> lora_rate(LoraTraining(lr_factor=3.0), "q.lora_A.default.weight"), lora_rate(LoraTraining(), "head.weight")
+        (3.0, 1.0)
+    """
+    return settings.lr_factor if ".lora_" in name else 1.0
 
 
 def adapter_of(number: int) -> str:

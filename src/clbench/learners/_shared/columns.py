@@ -6,7 +6,7 @@ Shapes: B texts, T tokens, H hidden, R bottleneck, K label rows.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clbench.core.errors import ModelError
-from clbench.core.types import Answer, Decode, Example
 from clbench.learners._shared.label_rows import with_zero_rows
-from clbench.learners._shared.task_parts import part_for
 
 if TYPE_CHECKING:
     from clbench.models.net import Net
@@ -42,18 +40,6 @@ class Switch:
             yield
         finally:
             self.part = usual
-
-
-def answer_with(
-    switch: Switch, parts: Mapping[str, int], net: Net, examples: Sequence[Example], decode: Decode
-) -> list[Answer]:
-    """Answer with the part of the task that is told, with the last part where none is told.
-
-    A task that was told and never taught has no part: the base answers. `parts` is task -> part.
-    """
-    part = switch.part if decode.task_id is None else part_for(parts, decode.task_id)
-    with switch.at(part):
-        return net.respond(examples, decode)
 
 
 class Bottleneck(nn.Module):
