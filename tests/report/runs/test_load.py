@@ -198,11 +198,40 @@ def test_best_bounds_are_exact_against_themselves_and_share_a_seed(heard):
         assert ends is None or math.isnan(ends.low) or -1 <= ends.low <= ends.high <= 1
 
 
-def test_runs_that_were_asked_other_questions_are_other_methods():
-    runs = [compared.run("sft", compared.cells(20), 0), compared.run("sft", compared.cells(20), 1)]
-    exams = tuple(e.model_copy(update={"digest": f"other {e.exam}"}) for e in runs[1].item_scores.exams)
-    runs[1] = replace(runs[1], item_scores=runs[1].item_scores.model_copy(update={"exams": exams}))
-    assert sorted(len(g.runs) for g in group_runs(runs)) == [1, 1]
+def asked_otherwise(run, *exams):
+    sheets = tuple(
+        e.model_copy(update={"digest": f"other {e.exam}"}) if e.exam in exams else e for e in run.item_scores.exams
+    )
+    return replace(run, item_scores=run.item_scores.model_copy(update={"exams": sheets}))
+
+
+@pytest.mark.parametrize(
+    ("exams", "label"),
+    [
+        (("facts",), "sft (other questions of facts)"),
+        (("sums",), "sft (other questions of sums)"),  # an exam of an ability, not a task
+        (("facts", "rules", "sums"), "sft (other questions of facts, rules and 1 more)"),
+    ],
+)
+def test_seeds_that_were_asked_other_questions_are_other_methods(exams, label):
+    runs = [compared.run("sft", compared.cells(20), seed) for seed in (0, 1)]
+    groups = group_runs([runs[0], asked_otherwise(runs[1], *exams)])
+    assert sorted((g.label, len(g.runs)) for g in groups) == [("sft", 1), (label, 1)]
+
+
+def test_labels_differ_where_the_same_exam_asked_three_things():
+    runs = [compared.run("sft", compared.cells(20), seed) for seed in (0, 1, 2)]
+    third = runs[2].item_scores.exams
+    third = tuple(e.model_copy(update={"digest": f"third {e.exam}"}) for e in third)
+    runs[1] = asked_otherwise(runs[1], "facts", "rules", "sums")
+    runs[2] = replace(runs[2], item_scores=runs[2].item_scores.model_copy(update={"exams": third}))
+    assert len({g.label for g in group_runs(runs)}) == 3
+
+
+def test_other_questions_of_an_ability_leave_the_bounds_of_the_tasks():
+    sft, joint = compared.run("sft", compared.cells(20)), compared.run("joint", compared.cells(50))
+    (group,) = (g for g in group_runs([sft, asked_otherwise(joint, "sums")]) if g.label == "sft")
+    assert not math.isnan(group.score("gap_to_joint"))
 
 
 def test_figures_that_their_matrix_does_not_give_are_counted_anew(tmp_path, heard):
