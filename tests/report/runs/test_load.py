@@ -95,9 +95,80 @@ def test_a_matrix_that_its_items_contradict_is_refused(tmp_path):
         load_runs([edited])
 
 
+def changed(folder, file, **changes):
+    """Write the run of the demo again, with an edit of one of its files."""
+    target = copied(folder, "edited")
+    values = json.loads((target / file).read_text())
+    for path, value in changes.items():
+        *parents, last = (int(part) if part.isdigit() else part for part in path.split("__"))
+        place = values
+        for part in parents:
+            place = place[part]
+        place[last] = value
+    (target / file).write_text(json.dumps(values))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"columns__0__taught": 2},
+            r"has world_facts_en as 'task', taught first in lesson 2; stream\.lessons has it taught first in lesson 1",
+        ),
+        (
+            {"columns__0__kind": "general", "columns__0__taught": None},
+            r"has world_facts_en as 'general', not taught; stream\.lessons has it taught first in lesson 1",
+        ),
+        ({"columns__0__kind": "general"}, r"matrix\.columns has world_facts_en as 'general', taught first in lesson 1"),
+        (
+            {"columns__0__name": "mine"},
+            r"matrix\.columns has mine as 'task', taught first in lesson 1; .* it not taught",
+        ),
+        ({"columns__0__size": 7}, r"matrix\.columns counts 7 questions of world_facts_en, its items \d\d"),
+    ],
+)
+def test_columns_that_stream_or_items_contradict_are_refused(tmp_path, changes, said):
+    with pytest.raises(DataError, match=said):
+        load_runs([changed(tmp_path, "matrix.json", **changes)])
+
+
+def test_lessons_that_the_matrix_does_not_have_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"stream\.lessons 0"):
+        load_runs([changed(tmp_path, "stream.json", lessons=[])])
+    with pytest.raises(DataError, match=r"stream\.lessons has mine taught first in lesson 2; matrix\.columns does not"):
+        load_runs([changed(tmp_path / "other", "stream.json", lessons__1__teaches=[second_task(), "mine"])])
+
+
+def second_task():
+    return next(c.name for c in SFT.matrix.columns if c.taught == 2)
+
+
+def test_exams_of_the_items_and_of_the_matrix_are_the_same(tmp_path):
+    renamed = next(place for place, c in enumerate(SFT.matrix.columns) if c.kind != "task")
+    with pytest.raises(DataError, match=r"its matrix\.columns have the exam a_mine, its items do not"):
+        load_runs([changed(tmp_path, "matrix.json", **{f"columns__{renamed}__name": "a_mine"})])
+
+
+@pytest.mark.parametrize(("field", "value"), [("train_s", -5), ("exam_s", math.nan), ("exam_latency_s", [1.0, -0.1])])
+def test_costs_below_zero_are_refused(tmp_path, field, value):
+    with pytest.raises(DataError, match=rf"costs: {field} has .*: a cost is a finite number, 0 or more"):
+        load_runs([changed(tmp_path, "costs.json", **{field: value})])
+
+
+def test_names_without_the_key_of_their_spec_are_told_in_one_line(tmp_path, heard):
+    key = SFT.spec.key[:8]
+    load_runs([SFT.folder, as_folder(SFT, tmp_path / f"any-name-{key}")])
+    assert not [text for text in heard if "keys" in text]
+    load_runs([as_folder(SFT, tmp_path / "mine"), as_folder(SFT, tmp_path / "demo-sft-00000000")])
+    (text,) = (text for text in heard if "keys" in text)
+    assert f"not named by the keys of their specs (records: 2): mine ({key}), demo-sft-00000000 ({key})" in text
+
+
 @pytest.mark.slow
-def test_a_folder_of_recorded_folders_is_read():
+def test_a_folder_of_recorded_folders_is_read(heard):
     assert len(load_runs([RESULTS])) == len(set(RESULTS.glob("*/*.json")))
+    assert not heard
 
 
 def test_a_record_under_another_name_says_so(tmp_path):
