@@ -88,7 +88,7 @@ KEY = 8  # hex digits of a run's key at the end of its record's name
 
 
 def _tell_other_keys(runs: Sequence[RunRecord]) -> None:
-    """Give one notice of the records whose name does not end in the key of their spec."""
+    """Tell, in one notice, of the records whose name does not end in the key of their spec."""
     others = [f"{run.name} ({run.spec.key[:KEY]})" for run in runs if not run.name.endswith(f"-{run.spec.key[:KEY]}")]
     if others:
         more = ", ..." if len(others) > 3 else ""
