@@ -152,12 +152,44 @@ RECIPE = {"name": "a", "stream": "worlds-tiny", "learner": "frozen"}
         (lambda runs, out: cl.load(["results"]), "folders stand one after the other"),
         (lambda runs, out: cl.Recipe(), "name: this setting is missing"),
         (lambda runs, out: cl.Recipe(**RECIPE, budget={"itms": 3}), "did you mean 'items'"),
+        (lambda runs, out: cl.Recipe("demo"), 'one that is on file: cl.run("demo"'),
+        (lambda runs, out: cl.run(cl.Recipe(**RECIPE), store="a\0"), r"store: 'a\x00' cannot be the path of a file"),
+        (lambda runs, out: cl.run(cl.Recipe(**RECIPE), data="a\ud800"), "cannot be the path of a file"),
+        (lambda runs, out: cl.run("a\0.yaml"), r"recipe: 'a\x00.yaml' cannot be the path of a file"),
+        (lambda runs, out: cl.load("~nobody-of-this-name/x"), "cannot be the path of a file"),
+        (lambda runs, out: runs.report("a\0.html"), r"path: 'a\x00.html' cannot be the path of a file"),
+        (lambda runs, out: runs.matrix(["sft"]), "there is no method ['sft']"),
+        (lambda runs, out: cl.Runs(None), "folders: None is not a list of folders"),
+        (lambda runs, out: cl.Runs("results"), "folders: 'results' is not a list of folders"),
+        (lambda runs, out: cl.check_scorer(3), "scorer: 3 is not a scorer"),
+        (lambda runs, out: cl.check_metric(None), "metric: None is not a metric"),
+        (lambda runs, out: cl.check_card(None), "name_or_path: None is not a path"),
+        (lambda runs, out: cl.run(cl.Recipe(**RECIPE), workers=True), "workers: True is not what is wanted"),
+        # The words of the command line, as a script writes them.
+        (lambda runs, out: cl.run("demo", set="foo"), "set: 'foo' is not a change\n  to mend: write set=field.path"),
+        (lambda runs, out: cl.run(cl.Recipe(**RECIPE), store=out / "file"), "is a file, not a folder"),
+        (lambda runs, out: cl.run(cl.Recipe(**RECIPE), data="/none"), "data: there is no folder '/none'"),
     ],
 )
 def test_wrong_arguments_are_users_errors(demo, tmp_path, call, said):
     (tmp_path / "file").write_text("")
     with pytest.raises(cl.UserError, match=re.escape(said)):
         call(demo, tmp_path)
+
+
+@pytest.mark.models
+def test_a_device_that_is_not_here_is_refused_whatever_the_store_holds(tmp_path):
+    recipe = cl.Recipe(**RECIPE, budget={"items": 2})
+    said = []
+    for _ in range(2):
+        with pytest.raises(cl.UserError, match="device: 'gpu' is not a device") as told:
+            cl.run(recipe, store=tmp_path, device="gpu")
+        said.append(str(told.value))
+        cl.run(recipe, store=tmp_path)
+    assert said[0] == said[1]
+    cl.exam("tiny-llama", "mini_recall", items=1, store=tmp_path)
+    with pytest.raises(cl.UserError, match="device: 'gpu' is not a device"):
+        cl.exam("tiny-llama", "mini_recall", items=1, store=tmp_path, device="gpu")
 
 
 def test_folders_stay_those_that_were_named(tmp_path, monkeypatch):
@@ -208,6 +240,8 @@ def test_a_folder_that_is_gone_is_a_users_error(tmp_path, monkeypatch):
     (tmp_path / "gone").rmdir()
     with pytest.raises(cl.UserError, match="folder that this process works in is gone"):
         cl.run("demo")
+    with pytest.raises(cl.UserError, match="folder that this process works in is gone"):
+        cl.load("results")
 
 
 @pytest.mark.models

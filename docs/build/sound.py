@@ -55,7 +55,7 @@ def _learners(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
     for name, variants in found.items():
         ordered = sorted(variants.values(), key=lambda members: -_mean(members, AP))
         if name == "sft":
-            ordered = sorted(variants.values(), key=lambda members: -float(members[0].spec.learner["lr"]))
+            ordered = sorted(variants.values(), key=lambda members: -float(members[0].spec.learner.get("lr", 0)))
         for place, members in enumerate(ordered):
             named[name if place == 0 else CONTROL if name == "sft" else f"{name} {place + 1}"] = members
     return named
@@ -82,7 +82,7 @@ def _ceilings(learners: Runs) -> Iterator[str]:
             if gaps and np.mean(gaps) + 2 * error < 0:
                 yield (
                     f"{name} is {-100 * np.mean(gaps):.1f} points below {method}, with a standard error of "
-                    f"{100 * error:.1f} over {len(gaps)} runs: it is no upper bound"
+                    f"{100 * error:.1f} over {len(gaps)} runs, so it bounds nothing"
                 )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from clbench.report.results import Runs
 
 
+RECIPE = "a Recipe, the name of one, or the path of a file"
+FOLDER = "the path of a folder, as a text or a pathlib.Path"
 # torch's generator and the loading of models belong to the process: two runs at once would draw from one another.
 _ONE_AT_A_TIME = threading.RLock()
 
@@ -50,21 +54,18 @@ def run(
         ['tiny']
     """
     from clbench.cli.options import machine, progress_bars
-    from clbench.core.errors import SpecError
     from clbench.core.extras import need_models
     from clbench.core.system_errors import as_user_errors, check_place
-    from clbench.engine.recipe.recipe import Recipe, load_recipe
+    from clbench.engine.recipe.recipe import Recipe
     from clbench.engine.run import run as run_recipe
     from clbench.store.store import Store
 
     check_place()  # before torch is imported, which kills a process that stands nowhere
     need_models("a run")
-    _check("recipe", recipe, (Recipe, str, PathLike), "a Recipe, the name of one, or the path of a file")
+    _check("recipe", recipe, (Recipe, str, PathLike), RECIPE)
     changes = _texts("set", set, "changes such as 'learner.lr=1e-4'")
-    if isinstance(recipe, Recipe) and changes:
-        raise SpecError("a Recipe is changed where it is made", where="set", mend="write the values into the Recipe")
-    with _ONE_AT_A_TIME, as_user_errors(), progress_bars():
-        found = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, changes)
+    with in_words_of_python(), _ONE_AT_A_TIME, as_user_errors(), progress_bars():
+        found = _recipe(recipe, changes)
         how = machine(_path("store", store), _path("data", data), _workers(workers), device)
         return run_recipe(found, Store(how.store), how)
 
@@ -83,7 +84,7 @@ def load(*folders: Path | str) -> Runs:
         raise SpecError("no folder is named", where="folders", mend='name some: cl.load("results/demo")')
     for folder in folders:
         _check("folders", folder, (str, PathLike), "a path; folders stand one after the other: cl.load(ONE, TWO)")
-    return Runs([Path(folder).expanduser() for folder in folders])
+    return Runs(folders)
 
 
 def exam(
@@ -127,10 +128,23 @@ def exam(
     named = _texts("exams", exams, "names of exams or suites, or card files")
     if not named:
         raise SpecError("no exam is named", where="exams", mend='name some: ["abilities"]')
-    with _ONE_AT_A_TIME, as_user_errors(), progress_bars():
+    with in_words_of_python(), _ONE_AT_A_TIME, as_user_errors(), progress_bars():
         how = machine(_path("store", store), _path("data", data), 1, device)
         asked = open_named(named, most, how.data)
         return list(examine(ModelSpec(name=str(model)), asked, Store(how.store), how))
+
+
+def _recipe(given: Recipe | Path | str, changes: Sequence[str]) -> Recipe:
+    """Return a recipe as it is, or read one with changes to it."""
+    from clbench.core.errors import SpecError
+    from clbench.core.system_errors import user_path
+    from clbench.engine.recipe.recipe import Recipe, load_recipe
+
+    if not isinstance(given, Recipe):
+        return load_recipe(user_path(given, "recipe", f"give {RECIPE}"), changes)
+    if changes:
+        raise SpecError("a Recipe is changed where it is made", where="set", mend="write the values into the Recipe")
+    return given
 
 
 def _check(name: str, value: Any, kinds: tuple[type, ...], wanted: str) -> None:
@@ -146,6 +160,8 @@ def _workers(workers: Any) -> int:
     from clbench.core.errors import SpecError
 
     _check("workers", workers, (Integral,), "a number of processes, 1 or more")
+    if type(workers) is bool:  # which Python counts as a number
+        raise SpecError(f"{workers} is not what is wanted here", where="workers", mend="give a number of processes")
     if workers > 1 and multiprocessing.current_process().daemon:
         mend = "workers=1, or call it outside of a multiprocessing.Pool"
         raise SpecError("this process may not start workers, since it is one of a pool", where="workers", mend=mend)
@@ -172,7 +188,31 @@ def _texts(name: str, value: Any, wanted: str) -> list[str]:
 
 
 def _path(name: str, given: Any) -> Path | None:
+    from clbench.core.system_errors import user_path
+
     if given is None:
         return None
-    _check(name, given, (str, PathLike), "the path of a folder, as a text or a pathlib.Path")
-    return Path(given).expanduser()
+    _check(name, given, (str, PathLike), FOLDER)
+    return user_path(given, name, f"give {FOLDER}")
+
+
+# Words of the command line that stand in errors, and how a script writes the same.
+_OPTION = re.compile(r"--(set|store|data|workers|device)\b[ =]?")
+
+
+@contextmanager
+def in_words_of_python() -> Generator[None]:
+    """Say `store=` where an error of the block says `--store`.
+
+    Raises:
+        UserError: The same error.
+    """
+    from clbench.core.errors import UserError
+
+    try:
+        yield
+    except UserError as error:
+        error.what, error.mend = (_OPTION.sub(r"\1=", text) for text in (error.what, error.mend))
+        error.where = _OPTION.sub(r"\1=", error.where).removesuffix("=")
+        error.args = (error.what,)
+        raise

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clbench.core.errors import SpecError
 from clbench.core.matrix import Column, Matrix
 from clbench.core.results import ExamResult
 from clbench.core.types import Grade
@@ -32,3 +33,24 @@ def test_select_by_kind():
     matrix = Matrix.of([[0, 0, 0], [1, 1, 1]], columns)
     assert matrix.select("task") == (0,)
     assert matrix.select("general", "instruction") == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([[1], [1, 2]], "rows of 1 and of 2 scores"),
+        ([], "there are no rows"),
+        (None, "not a list of rows of numbers"),
+        ([1, 2], "not a list of rows of numbers"),
+        ([["x"]], "not a list of rows of numbers"),
+    ],
+)
+def test_what_makes_no_matrix_is_a_users_error(values, said):
+    with pytest.raises(SpecError, match=said):
+        Matrix.of(values)
+
+
+def test_columns_are_described_one_by_one():
+    with pytest.raises(SpecError, match="1 descriptions of 2 columns"):
+        Matrix.of([[0.0, 1.0]], [Column(name="a")])
+    assert Matrix.of(np.eye(2)).values.tolist() == [[1, 0], [0, 1]]

@@ -235,6 +235,31 @@ def test_an_older_attribute_in_a_hook_is_named_anew(here, capsys):
     assert "step of Lesson is called number now" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("beside", ["helper_one.py", "helper_two/__init__.py"])
+def test_a_module_beside_a_file_says_how_it_is_found(here, beside, monkeypatch):
+    name = Path(beside).parts[0].removesuffix(".py")
+    (here / beside).parent.mkdir(exist_ok=True)
+    (here / beside).write_text("RATE = 1.0\n")
+    (here / "mine.py").write_text(f"import {name}\n{FILE}")
+    with pytest.raises(SpecError, match=f"No module named '{name}'") as told:
+        open_learner({"name": "mine.py:Mine"})
+    assert "python FILE" not in told.value.mend
+    written = told.value.mend.partition("write before the import: ")[2]
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (here / "mine.py").write_text(f"{written}\nimport {name}\n{FILE}")
+    try:
+        assert open_learner({"name": "mine.py:Mine"})
+    finally:
+        sys.modules.pop(name, None)
+
+
+def test_a_module_that_is_nowhere_is_to_be_installed(here):
+    (here / "mine.py").write_text("import nowhere_to_be_found\n")
+    with pytest.raises(SpecError) as told:
+        open_learner({"name": "mine.py:Mine"})
+    assert told.value.mend.startswith("install nowhere_to_be_found")
+
+
 def test_other_names_are_no_files():
     assert plugins.find_user_file("replay") is None
     assert plugins.find_user_file("mypackage.methods.x") is None

@@ -562,11 +562,14 @@ def evil_runs():
     )
     matrix = Matrix(made.matrix.values, made.matrix.n, made.matrix.ungraded, tuple(columns))
     spec = made.spec.model_copy(update={"learner": {"name": EVIL}, "stream": EVIL})
+    first, *rest = made.stream.lessons
+    lessons = (first.model_copy(update={"teaches": (EVIL,)}), *rest)
     return [
         run(
             "sft",
             cells(10),
             spec=spec,
+            stream=made.stream.model_copy(update={"lessons": lessons}),
             item_scores=sheets,
             matrix=matrix,
             example_items=ExampleItems(items=(shown,)),

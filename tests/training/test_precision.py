@@ -108,7 +108,9 @@ def test_small_steps_add_up_over_lessons(tmp_path):
     assert moved == pytest.approx(float(reference), rel=0.05)
 
 
-NAMES = sorted({*plugins.names("learner")} - {"frozen", "in_context", "retrieval", "notebook", "joint"})
+NAMES = sorted(
+    {*plugins.names("learner")} - {"frozen", "in_context", "retrieval", "notebook", "joint", "right_document"}
+)
 BERT = ["sft", "ewc", "lora", "merge", "osf", "progressive", "progressive_prompts", "separate"]
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.core.errors import SpecError
 from clbench.core.results import ExamResult
 from clbench.core.types import Exam, ExamKind
 from clbench.core.value import Renamed
@@ -86,11 +87,17 @@ class Matrix:
 
         Without `columns`, every column i (from 1) is a task that lesson i teaches.
 
+        Raises:
+            SpecError: The rows are not numbers, or differ in length, or there are none.
+
         Example:
             >>> Matrix.of([[0.0, 0.0], [0.9, 0.1], [0.5, 0.8]]).num_lessons
             2
         """
-        array = np.array([[np.nan if v is None else v for v in row] for row in values], dtype=np.float64)
+        array = _array(values)
+        if columns is not None and len(columns) != array.shape[1]:
+            what = f"{len(columns)} descriptions of {array.shape[1]} columns"
+            raise SpecError(what, where="columns", mend="give one for each column, or none")
         given = columns or [Column(name=f"task{i + 1}", taught=i + 1) for i in range(array.shape[1])]
         counts = np.where(np.isnan(array), 0, 1).astype(np.int64)
         return cls(array, counts, np.zeros_like(counts), tuple(given))
@@ -150,6 +157,20 @@ class Matrix:
             np.array([[_count(v) for v in row] for row in data["ungraded"]], dtype=np.int64).reshape(shape),
             columns,
         )
+
+
+def _array(values: Any) -> NDArray[np.float64]:
+    """Return rows of scores as an array; they may come from anywhere."""
+    mend = "give rows of one length, row 0 first: [[0.0, 0.0], [0.9, 0.1]]; None is not measured"
+    try:
+        rows = [[math.nan if v is None else float(v) for v in row] for row in values]
+    except (TypeError, ValueError):
+        raise SpecError("this is not a list of rows of numbers", where="values", mend=mend) from None
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) != 1:
+        what = f"rows of {lengths[0]} and of {lengths[-1]} scores" if lengths else "there are no rows"
+        raise SpecError(what, where="values", mend=mend)
+    return np.array(rows, dtype=np.float64)
 
 
 def number(value: object) -> float:

@@ -81,14 +81,20 @@ def new_word(error: BaseException) -> str:
     if found := re.search(r"cannot import name '(\w+)' from '(clbench[\w.]*)'", said):
         return _of_name(found[1])
     if found := re.search(r"(plugin|LearnerPlugin\.__init__)\(\) got an unexpected keyword argument '(\w+)'", said):
-        return _of_keyword(found[1], found[2])
+        return new_keyword(found[1], found[2])
     if found := re.search(r"'(\w+)' object has no attribute '(\w+)'", said):
         new = ATTRIBUTES.get((found[1], found[2]))
         return f"{found[2]} of {found[1]} is called {new} now" if new else ""
     return ""
 
 
-def _of_keyword(function: str, name: str) -> str:
+def new_keyword(function: str, name: str) -> str:
+    """Say what to write instead of a keyword that `plugin` or `LearnerPlugin` does not take.
+
+    Example:
+        >>> new_keyword("plugin", "store")
+        "did you mean 'stores'?"
+    """
     new = KEYWORDS.get(name, "")
     if function == "plugin" and new == "adopt_first_lesson":
         return f"leave {name}= out: first_lesson_as= says it all"

@@ -274,8 +274,7 @@ def _run(owned: UserFile, where: str) -> ModuleType:
         raise SpecError(
             f"{owned.path} does not import: {said_of(error)}",
             where=_line(owned.path, error) or where,
-            mend=(error.mend if isinstance(error, UserError) else new_word(error))
-            or "`python FILE` shows the same; what it imports must be installed, since its folder is not searched",
+            mend=(error.mend if isinstance(error, UserError) else new_word(error)) or _mend_import(owned.path, error),
         ) from error
     finally:
         long.cancel()
@@ -284,6 +283,17 @@ def _run(owned: UserFile, where: str) -> ModuleType:
             leave(1)
     _tell_strangers(owned, before)
     return module
+
+
+def _mend_import(path: Path, error: BaseException) -> str:
+    """Return how to mend a file that does not import; a module beside it is found by `python FILE`, and not here."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if name and any((path.parent / found).exists() for found in (name, f"{name}.py")):
+        add = "import sys; from pathlib import Path; sys.path.insert(0, str(Path(__file__).parent))"
+        return f"its folder, where {name} is, is not searched: write before the import: {add}"
+    if name:
+        return f"install {name}, or add its folder to sys.path in the file, before the import"
+    return "`python FILE` shows the same: correct it there"
 
 
 def _line(path: Path, error: BaseException) -> str:

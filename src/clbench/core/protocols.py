@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from clbench.core.errors import SpecError, did_you_mean, said_of
 from clbench.core.spec import Machine, ModelSpec
@@ -129,6 +131,9 @@ class LearnerPlugin(Generic[C]):
             what = "sees_documents is True of a learner that is not a bound"
             mend = 'leave it out, or write family="bounds": what sees the answers may not stand among methods'
             raise SpecError(what, where="PLUGIN", mend=mend)
+        config: Any = self.config
+        described = isinstance(config, type) and issubclass(config, BaseModel)
+        _check_neutral(self.neutral or {}, config.model_fields if described else None)
 
     def stored(self, config: C) -> Stores | None:
         """Return what it keeps of users' data with these settings; None where it does not say."""
@@ -158,6 +163,21 @@ def _check_trait(name: str, value: object) -> None:
         listed = [one for one in ALLOWED[name] if isinstance(one, str)] if isinstance(ALLOWED[name], tuple) else []
         near = did_you_mean(value, listed) if isinstance(value, str) and listed else f"write {allowed}"
         raise SpecError(f"{name} is {value!r:.60}", where="PLUGIN", mend=near)
+
+
+def _check_neutral(neutral: Mapping[str, object], known: Mapping[str, object] | None) -> None:
+    """Refuse settings that the Config does not have, and numbers that no setting can be.
+
+    Raises:
+        SpecError: Names the first of them.
+    """
+    for name, value in neutral.items():
+        if known is not None and name not in known:
+            what = f"neutral names {name!r}, and the Config has no such setting"
+            raise SpecError(what, where="PLUGIN", mend=did_you_mean(name, known))
+        if isinstance(value, float) and not math.isfinite(value):
+            mend = "give the setting at which it equals sft"
+            raise SpecError(f"neutral has {name}={value}, not a finite number", where="PLUGIN", mend=mend)
 
 
 def _with_settings(name: str, trait: Any, config: Any) -> Any:

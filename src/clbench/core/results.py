@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
+
+from pydantic import model_validator
 
 from clbench.core.types import Answer, Exam, Grade
 from clbench.core.value import Renamed
@@ -106,3 +109,20 @@ class Costs(Renamed):
         f"{name}_by_step": f"{name}_by_lesson"
         for name in ("kept_bytes", "parameters", "train_s", "buffer_bytes", "buffer_examples", "cut")
     }
+
+    @model_validator(mode="after")
+    def _are_costs(self) -> Costs:
+        for name, value in self:
+            if (wrong := next((v for v in _numbers(value) if not 0 <= v < math.inf), None)) is not None:
+                raise ValueError(f"{name} has {wrong!r}: a cost is a finite number, 0 or more")
+        return self
+
+
+def _numbers(value: object) -> Iterator[float]:
+    if isinstance(value, Mapping):
+        value = tuple(value.values())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # a bare Mapping has no item types
+    if isinstance(value, tuple):
+        for part in value:  # pyright: ignore[reportUnknownVariableType]  # same
+            yield from _numbers(part)  # pyright: ignore[reportUnknownArgumentType]  # same
+    elif isinstance(value, (int, float)):
+        yield value

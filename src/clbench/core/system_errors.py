@@ -7,8 +7,9 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from clbench.core.errors import UserError
+from clbench.core.errors import SpecError, UserError
 from clbench.core.extras import explained
 
 
@@ -41,6 +42,30 @@ def _stands_somewhere() -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def user_path(value: Any, where: str, mend: str) -> Path:
+    """Return a path as a user's code gave it, `~` read as the home folder.
+
+    Args:
+        value: What was given; users' code is not always checked.
+        where: The argument's name.
+        mend: What to give.
+
+    Raises:
+        SpecError: It is not a path, or no system could take it.
+    """
+    text: Any = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None  # pyright: ignore[reportUnknownArgumentType]  # a bare PathLike has no text type
+    if not isinstance(text, str):
+        raise SpecError(f"{value!r:.60} is not a path", where=where, mend=mend)
+    try:
+        fits = b"\0" not in os.fsencode(text)
+        path = Path(text).expanduser()
+    except (UnicodeEncodeError, RuntimeError):  # half a character; the home of nobody
+        fits, path = False, Path()
+    if not fits:
+        raise SpecError(f"{text!r:.60} cannot be the path of a file", where=where, mend=mend)
+    return path
 
 
 def check_place() -> None:

@@ -13,7 +13,7 @@ from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam, Stream
 from clbench.engine.ask import ask
 from clbench.engine.grade import check_scorers, grade
-from clbench.engine.resolve import check_abilities
+from clbench.engine.resolve import check_abilities, check_device
 from clbench.engine.trajectory import Trajectory
 from clbench.models import source
 from clbench.store.store import Store
@@ -40,6 +40,7 @@ def examine(
     Raises:
         ModelError: It does not load; or, without `broken`, it cannot sit one of them: before anything is asked.
     """
+    check_device(machine)
     spec = RunSpec(name="exam", model=source.settled(model), learner={"name": "frozen"}, stream=NOTHING.name)
     if broken is None:
         check_abilities(spec, tuple(exams))

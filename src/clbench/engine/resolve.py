@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from clbench.core import plugins
 from clbench.core.errors import ModelError, SpecError, UserError, did_you_mean, said_of
 from clbench.core.protocols import LearnerPlugin
-from clbench.core.spec import RunSpec
+from clbench.core.spec import Machine, RunSpec
 from clbench.core.strict import turned_into_number
 from clbench.core.types import Exam, Stream
 from clbench.core.value import written
@@ -61,13 +61,29 @@ def validated(model: type[BaseModel], value: Mapping[str, Any], where: str) -> A
         found = model.model_validate(dict(value))
     except ValidationError as error:
         raise wrong_fields(model, error, where) from error
+    check_numbers(value, found, where)
+    return found
+
+
+def check_numbers(value: Mapping[str, Any], found: BaseModel, where: str) -> None:
+    """Refuse a number that is written as a text or a switch, and one that is not finite.
+
+    Args:
+        value: What a user wrote.
+        found: The same after validation.
+        where: The path of both, "" at the top.
+
+    Raises:
+        SpecError: Names the first such value.
+    """
     if (turned := turned_into_number(value, found.model_dump(), where)) is not None:
         path, given = turned
         mend = "write it as YAML 1.2 does, without quotes: 1000, not 1_000; true and false stand for switches alone"
         raise SpecError(f"a number or a switch is wanted, not {given!r:.60}", where=path, mend=mend)
     if (endless := _not_finite(found.model_dump(), where)) is not None:
-        raise SpecError("a setting is a finite number", where=endless, mend="a large number may do what was meant")
-    return found
+        path, given = endless
+        mend = "a large number may do what was meant"
+        raise SpecError(f"a setting is a finite number, not {given}", where=path, mend=mend)
 
 
 def wrong_fields(model: type[BaseModel], error: ValidationError, where: str) -> SpecError:
@@ -80,15 +96,26 @@ def wrong_fields(model: type[BaseModel], error: ValidationError, where: str) -> 
             lines.append(f"{path}: no such setting; {near}")
         elif item["type"] == "missing":
             lines.append(f"{path}: this setting is missing")
+        elif _is_axis(path) and isinstance(item["input"], (list, tuple)) and item["type"] not in LISTS:
+            axis = path.replace("training.", "learner.", 1) if path.startswith("training.") else path
+            lines.append(f"{path}: one value is wanted here; several of them stand under axes: {{{axis}: [...]}}")
         else:
             lines.append(f"{path}: {item['msg'].removeprefix('Value error, ')} (got {str(item['input'])[:60]!r})")
-    return SpecError("\n  ".join(lines), mend="correct the spec, or the --set that changed it")
+    return SpecError("\n  ".join(dict.fromkeys(lines)), mend="correct it where it is written (recipe, `set`, argument)")
 
 
-def _not_finite(value: Any, path: str) -> str | None:
-    """Return the path of the first number that is NaN or infinite, or None."""
+LISTS = frozenset({"tuple_type", "list_type", "too_short", "too_long"})  # errors where a list is what is wanted
+
+
+def _is_axis(path: str) -> bool:
+    """Return whether a recipe may vary a value of this path: a field of a run, or a setting in one."""
+    return path.partition(".")[0] in {"training", *RunSpec.model_fields} - {"name", "exams", "metrics"}
+
+
+def _not_finite(value: Any, path: str) -> tuple[str, float] | None:
+    """Return the path of the first number that is NaN or infinite, and the number; or None."""
     if isinstance(value, float):
-        return None if math.isfinite(value) else path
+        return None if math.isfinite(value) else (path, value)
     inside: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, Mapping):
         inside = value.items()
@@ -122,6 +149,18 @@ def resolve(spec: RunSpec) -> RunSpec:
     model = source.settled(spec.model)
     check_names(spec.metrics)
     return spec.model_copy(update={"model": model, "learner": {"name": name, **written(config)}})
+
+
+def check_device(machine: Machine) -> None:
+    """Refuse a device that is not here, also where the store holds all that is asked for and nothing is computed.
+
+    Raises:
+        SpecError: There is no such device.
+    """
+    if machine.device not in ("auto", "cpu"):  # these are always here, and torch takes seconds to import
+        from clbench.models.load import device_of
+
+        device_of(machine)
 
 
 def check_learner(spec: RunSpec, stream: Stream) -> None:

@@ -26,6 +26,7 @@ from clbench.engine.make_unit import is_made
 from clbench.engine.plan import plan
 from clbench.engine.provenance import foreign, provenance, stages_of
 from clbench.engine.recipe.recipe import Recipe
+from clbench.engine.resolve import check_device
 from clbench.engine.result_items import example_items, item_scores
 from clbench.engine.units import Run, open_run
 from clbench.metrics import compute
@@ -64,6 +65,7 @@ def attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserE
     Returns:
         For each run, in the recipe's order, its result folder, or why it could not be made.
     """
+    check_device(machine)
     inputs = Inputs(machine.data)  # cards -> tasks, streams and exams, each read once
     runs = [open_run(spec, inputs, store, machine) for spec in recipe.specs()]  # what cannot work is refused here
     units = plan(runs)  # states to learn and exams to ask, each once over all runs

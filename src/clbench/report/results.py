@@ -6,13 +6,12 @@ import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.extras import need
-from clbench.core.system_errors import as_user_errors
+from clbench.core.system_errors import as_user_errors, user_path
 from clbench.report.decide.compare import Comparison, compare
 from clbench.report.decide.compare_text import comparison_text
 from clbench.report.page.html import write_report
@@ -51,9 +50,19 @@ class Runs(Sequence[RunRecord]):
         folders: Their result folders.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        """Represent the results in these folders, a list of paths; they are read when they are first needed."""
-        self.folders = tuple(Path(folder).absolute() for folder in folders)  # a later chdir changes nothing
+    def __init__(self, folders: Sequence[Path | str]) -> None:
+        """Represent the results in these folders, a list of paths; they are read when they are first needed.
+
+        Raises:
+            SpecError: This is not a list of paths.
+        """
+        if not isinstance(folders, (list, tuple)):
+            mend = "cl.load(FOLDER, ANOTHER) reads results; Runs takes a list of their folders"
+            raise SpecError(f"{folders!r:.60} is not a list of folders", where="folders", mend=mend)
+        with as_user_errors():  # a later chdir changes nothing
+            self.folders = tuple(
+                user_path(folder, "folders", "name folders of results").absolute() for folder in folders
+            )
 
     @cached_property
     def records(self) -> tuple[RunRecord, ...]:
@@ -139,7 +148,7 @@ class Runs(Sequence[RunRecord]):
         need("data", "pandas", "a table of figures")
         import pandas
 
-        labels = {group.label for group in self.groups}
+        labels = [group.label for group in self.groups]
         named = [] if method in labels else [r for r in self.records if method in (r.name, r.spec.name)]
         if len(named) > 1:
             names = ", ".join(r.name for r in named[:5])
@@ -162,14 +171,13 @@ class Runs(Sequence[RunRecord]):
         Raises:
             SpecError: There are no runs, or no such language.
         """
-        if not isinstance(path, (str, PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users' code is not always checked
-            raise SpecError(f"{path!r:.60} is not a path", where="path", mend="name a folder or a .html file")
+        place = user_path(path, "path", "name a folder or a .html file")
         if not isinstance(lang, str) or lang not in TRANSLATIONS:  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
             raise SpecError(f"there is no report in {lang!r}", where="lang", mend=did_you_mean(str(lang), TRANSLATIONS))
         if not self.records:
             raise SpecError("there are no runs to report", mend="load some: cl.load(FOLDER)")
         with as_user_errors():
-            return write_report(self.records, Path(path), "clbench", lang)
+            return write_report(self.records, place, "clbench", lang)
 
     def __repr__(self) -> str:
         """Return the table of methods as text."""

@@ -99,7 +99,7 @@ def design_effect(apart: Floats, cluster_ids: ClusterIds | None) -> tuple[float,
 
 
 def clusters(groups: Sequence[Hashable] | None, items: int) -> ClusterIds | None:
-    """Return the cluster of each item, numbered from 0; an item whose group is None is a cluster of its own.
+    """Return the cluster of each item, numbered from 0; an item without a group (None) is a cluster of its own.
 
     Returns:
         None where every item stands for itself: no groups, each group once, or one group of all, which cannot tell

@@ -9,6 +9,7 @@ from pathlib import Path
 from clbench.core.errors import DataError
 from clbench.core.events import notice
 from clbench.core.scorers import notice_doubts
+from clbench.core.system_errors import user_path
 from clbench.core.types import Answer, Example, Task
 from clbench.data.streams.stream import asked
 from clbench.data.tasks.card import Card, load_task_card
@@ -106,18 +107,20 @@ CHECKS: dict[str, Callable[[Card, Task], str]] = {
 }
 
 
-def check_card(name_or_path: str, data: Path | None, *, locked: bool = True) -> list[Outcome]:
+def check_card(name_or_path: Path | str, data: Path | str | None = None, *, locked: bool = True) -> list[Outcome]:
     """Check a task card against its contract; a notice says if its scorer does not fit its language.
 
     Args:
         name_or_path: Name of a shipped card, or path of one.
-        data: Folder of the local data sets.
+        data: Folder of the local data sets; None if there is none.
         locked: Ask for a lock; False before the first one is written.
 
     Raises:
         DataError: The card cannot be read at all.
+        SpecError: An argument is not a path.
     """
-    card = load_task_card(name_or_path)
+    card = load_task_card(str(user_path(name_or_path, "name_or_path", "name a card, or the path of one")))
+    data = None if data is None else user_path(data, "data", "name the folder of the data sets")
     folds = Folds()
     try:
         task = read_task(card, data, folds)

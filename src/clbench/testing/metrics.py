@@ -148,8 +148,11 @@ def check_metric(metric: str | MetricPlugin) -> list[Outcome]:
     """Check a figure, by name or as a plug-in, against its contract.
 
     Raises:
-        SpecError: There is no figure of this name.
+        SpecError: There is no figure of this name, or this is not one.
     """
+    if not isinstance(metric, (str, MetricPlugin)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users' code is not always checked
+        mend = 'name one, "bwt", or give what MetricPlugin(...) returns'
+        raise SpecError(f"{metric!r:.60} is not a metric", where="metric", mend=mend)
     if isinstance(metric, str):
         if metric not in all_metrics():
             raise SpecError(f"there is no metric {metric!r}", where="NAME", mend=did_you_mean(metric, all_metrics()))

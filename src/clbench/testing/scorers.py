@@ -181,8 +181,11 @@ def check_scorer(scorer: str | ScorerPlugin) -> list[Outcome]:
     """Check a scorer, by name or as a plug-in, against its contract.
 
     Raises:
-        SpecError: There is no scorer of this name.
+        SpecError: There is no scorer of this name, or this is not one.
     """
+    if not isinstance(scorer, (str, ScorerPlugin)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users' code is not always checked
+        mend = 'name one, "exact", or give what ScorerPlugin(...) returns'
+        raise SpecError(f"{scorer!r:.60} is not a scorer", where="scorer", mend=mend)
     plugin = open_scorer(scorer) if isinstance(scorer, str) else scorer
     built = plugin.build({})
     outcomes = [Outcome(title, _tried(check, plugin, built)) for title, check in CHECKS.items()]

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast
 
+from clbench.core.errors import SpecError
+from clbench.core.older_names import new_keyword
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.traits import Family, ModelFamily, Stores, Trains
@@ -48,7 +50,7 @@ class Fields(TypedDict, Generic[C], total=False):
 def plugin(
     config: type[C],
     method: Callable[[C], Method],
-    version: int,
+    version: int = 0,  # to be told in our words where it is missing
     first_lesson_as: str | None = None,
     **fields: Unpack[Fields[C]],
 ) -> LearnerPlugin[C]:
@@ -60,7 +62,11 @@ def plugin(
         version: Raise it when results change.
         first_lesson_as: Learner whose first lesson it learns exactly.
         fields: Other fields of `LearnerPlugin`: its traits, and what it promises.
+
+    Raises:
+        SpecError: Something of it is not what is wanted; says what is.
     """
+    _check(config, method, version, fields)
     return LearnerPlugin(
         config=config,
         build=_build_with(method),
@@ -70,6 +76,25 @@ def plugin(
         adopt_first_lesson=adopt_first_lesson if first_lesson_as is not None else None,
         **fields,
     )
+
+
+def _check(config: Any, method: Any, version: Any, fields: Mapping[str, Any]) -> None:
+    """Refuse what cannot be declared at the line that declares it, not when a run first needs it."""
+    if unknown := [name for name in fields if name not in Fields.__annotations__]:
+        raise SpecError(f"plugin has no field {unknown[0]!r}", where="PLUGIN", mend=new_keyword("plugin", unknown[0]))
+    order = "first the Config, then the method: cl.plugin(Config, MyMethod, version=1)"
+    if not _is_config(config):
+        what = "the method stands before its Config" if _is_config(method) else f"{config!r:.80} is not a Config"
+        raise SpecError(what, where="PLUGIN", mend=f"{order}; a Config extends cl.Training")
+    if not callable(method) or _is_config(method):
+        raise SpecError(f"{method!r:.80} is not a method", where="PLUGIN", mend=order)
+    if type(version) is int and version == 0:
+        what = "version is missing, or 0"
+        raise SpecError(what, where="PLUGIN", mend="begin with version=1, and raise it when results change")
+
+
+def _is_config(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Training)
 
 
 def _build_with(method: Callable[[C], Method]) -> Callable[[C, ModelSpec, int, Machine], Learner]:

@@ -95,9 +95,80 @@ def test_a_matrix_that_its_items_contradict_is_refused(tmp_path):
         load_runs([edited])
 
 
+def changed(folder, file, **changes):
+    """Write the run of the demo again, with an edit of one of its files."""
+    target = copied(folder, "edited")
+    values = json.loads((target / file).read_text())
+    for path, value in changes.items():
+        *parents, last = (int(part) if part.isdigit() else part for part in path.split("__"))
+        place = values
+        for part in parents:
+            place = place[part]
+        place[last] = value
+    (target / file).write_text(json.dumps(values))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"columns__0__taught": 2},
+            r"has world_facts_en as 'task', taught first in lesson 2; stream\.lessons has it taught first in lesson 1",
+        ),
+        (
+            {"columns__0__kind": "general", "columns__0__taught": None},
+            r"has world_facts_en as 'general', not taught; stream\.lessons has it taught first in lesson 1",
+        ),
+        ({"columns__0__kind": "general"}, r"matrix\.columns has world_facts_en as 'general', taught first in lesson 1"),
+        (
+            {"columns__0__name": "mine"},
+            r"matrix\.columns has mine as 'task', taught first in lesson 1; .* it not taught",
+        ),
+        ({"columns__0__size": 7}, r"matrix\.columns counts 7 questions of world_facts_en, its items \d\d"),
+    ],
+)
+def test_columns_that_stream_or_items_contradict_are_refused(tmp_path, changes, said):
+    with pytest.raises(DataError, match=said):
+        load_runs([changed(tmp_path, "matrix.json", **changes)])
+
+
+def test_lessons_that_the_matrix_does_not_have_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"stream\.lessons 0"):
+        load_runs([changed(tmp_path, "stream.json", lessons=[])])
+    with pytest.raises(DataError, match=r"stream\.lessons has mine taught first in lesson 2; matrix\.columns does not"):
+        load_runs([changed(tmp_path / "other", "stream.json", lessons__1__teaches=[second_task(), "mine"])])
+
+
+def second_task():
+    return next(c.name for c in SFT.matrix.columns if c.taught == 2)
+
+
+def test_exams_of_the_items_and_of_the_matrix_are_the_same(tmp_path):
+    renamed = next(place for place, c in enumerate(SFT.matrix.columns) if c.kind != "task")
+    with pytest.raises(DataError, match=r"its matrix\.columns have the exam a_mine, its items do not"):
+        load_runs([changed(tmp_path, "matrix.json", **{f"columns__{renamed}__name": "a_mine"})])
+
+
+@pytest.mark.parametrize(("field", "value"), [("train_s", -5), ("exam_s", math.nan), ("exam_latency_s", [1.0, -0.1])])
+def test_costs_below_zero_are_refused(tmp_path, field, value):
+    with pytest.raises(DataError, match=rf"costs: {field} has .*: a cost is a finite number, 0 or more"):
+        load_runs([changed(tmp_path, "costs.json", **{field: value})])
+
+
+def test_names_without_the_key_of_their_spec_are_told_in_one_line(tmp_path, heard):
+    key = SFT.spec.key[:8]
+    load_runs([SFT.folder, as_folder(SFT, tmp_path / f"any-name-{key}")])
+    assert not [text for text in heard if "keys" in text]
+    load_runs([as_folder(SFT, tmp_path / "mine"), as_folder(SFT, tmp_path / "demo-sft-00000000")])
+    (text,) = (text for text in heard if "keys" in text)
+    assert f"not named by the keys of their specs (records: 2): mine ({key}), demo-sft-00000000 ({key})" in text
+
+
 @pytest.mark.slow
-def test_a_folder_of_recorded_folders_is_read():
+def test_a_folder_of_recorded_folders_is_read(heard):
     assert len(load_runs([RESULTS])) == len(set(RESULTS.glob("*/*.json")))
+    assert not heard
 
 
 def test_a_record_under_another_name_says_so(tmp_path):
@@ -198,11 +269,40 @@ def test_best_bounds_are_exact_against_themselves_and_share_a_seed(heard):
         assert ends is None or math.isnan(ends.low) or -1 <= ends.low <= ends.high <= 1
 
 
-def test_runs_that_were_asked_other_questions_are_other_methods():
-    runs = [compared.run("sft", compared.cells(20), 0), compared.run("sft", compared.cells(20), 1)]
-    exams = tuple(e.model_copy(update={"digest": f"other {e.exam}"}) for e in runs[1].item_scores.exams)
-    runs[1] = replace(runs[1], item_scores=runs[1].item_scores.model_copy(update={"exams": exams}))
-    assert sorted(len(g.runs) for g in group_runs(runs)) == [1, 1]
+def asked_otherwise(run, *exams):
+    sheets = tuple(
+        e.model_copy(update={"digest": f"other {e.exam}"}) if e.exam in exams else e for e in run.item_scores.exams
+    )
+    return replace(run, item_scores=run.item_scores.model_copy(update={"exams": sheets}))
+
+
+@pytest.mark.parametrize(
+    ("exams", "label"),
+    [
+        (("facts",), "sft (other questions of facts)"),
+        (("sums",), "sft (other questions of sums)"),  # an exam of an ability, not a task
+        (("facts", "rules", "sums"), "sft (other questions of facts, rules and 1 more)"),
+    ],
+)
+def test_seeds_that_were_asked_other_questions_are_other_methods(exams, label):
+    runs = [compared.run("sft", compared.cells(20), seed) for seed in (0, 1)]
+    groups = group_runs([runs[0], asked_otherwise(runs[1], *exams)])
+    assert sorted((g.label, len(g.runs)) for g in groups) == [("sft", 1), (label, 1)]
+
+
+def test_labels_differ_where_the_same_exam_asked_three_things():
+    runs = [compared.run("sft", compared.cells(20), seed) for seed in (0, 1, 2)]
+    third = runs[2].item_scores.exams
+    third = tuple(e.model_copy(update={"digest": f"third {e.exam}"}) for e in third)
+    runs[1] = asked_otherwise(runs[1], "facts", "rules", "sums")
+    runs[2] = replace(runs[2], item_scores=runs[2].item_scores.model_copy(update={"exams": third}))
+    assert len({g.label for g in group_runs(runs)}) == 3
+
+
+def test_other_questions_of_an_ability_leave_the_bounds_of_the_tasks():
+    sft, joint = compared.run("sft", compared.cells(20)), compared.run("joint", compared.cells(50))
+    (group,) = (g for g in group_runs([sft, asked_otherwise(joint, "sums")]) if g.label == "sft")
+    assert not math.isnan(group.score("gap_to_joint"))
 
 
 def test_figures_that_their_matrix_does_not_give_are_counted_anew(tmp_path, heard):

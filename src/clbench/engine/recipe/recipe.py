@@ -14,11 +14,12 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_va
 from clbench.core.errors import DataError, SpecError, did_you_mean
 from clbench.core.events import notice
 from clbench.core.spec import HEADLINE, MOST_NAME, ExamBudget, ModelSpec, RunSpec
+from clbench.core.strict import as_python, not_plain
 from clbench.core.value import Value
 from clbench.data.tasks.card_file import read_text
 from clbench.data.tasks.card_folder import card_here, find_recipe, sort_of
 from clbench.engine.recipe.changes import apply_change
-from clbench.engine.resolve import open_learner, resolve, validated, wrong_fields
+from clbench.engine.resolve import check_numbers, open_learner, resolve, validated, wrong_fields
 
 MOST_RUNS = 10_000
 IN_A_RUN = "`clbench init my-run` writes a recipe: name it there under "
@@ -93,16 +94,39 @@ class Recipe(Value):
     @classmethod
     def _told(cls, values: Any, handler: ModelWrapValidatorHandler[Recipe]) -> Recipe:
         # Made in Python or read from a file, what is wrong is told in the same words.
+        given = as_python(values)
         try:
-            return handler(values)
+            found = handler(given)
         except ValidationError as error:
             raise wrong_fields(cls, error, "") from error
+        for field in ("learner", "training", "axes"):
+            if (odd := not_plain(vars(found)[field], field)) is not None:
+                path, value = odd
+                mend = "write a number, a text, True, False, None, or a list or a mapping of these"
+                raise SpecError(
+                    f"{value!r:.60} ({type(value).__name__}) has no place in a recipe", where=path, mend=mend
+                )
+        if isinstance(given, Mapping):
+            check_numbers(given, found, "")
+        return found
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *given: Any, **_: Any) -> Recipe:
+            """Refuse values without names, before pydantic speaks of its own arguments."""
+            if given:
+                what = f"{given[0]!r:.60} stands without the name of a field"
+                mend = 'name each: cl.Recipe(name="mine", stream=...); one that is on file: cl.run("demo", set=[...])'
+                raise SpecError(what, where="Recipe", mend=mend)
+            return super().__new__(cls)
 
     @field_validator("learner", mode="before")
     @classmethod
     def _in_a_file(cls, value: Any) -> Any:
         if value is None or isinstance(value, (str, Mapping)):
             return value  # pyright: ignore[reportUnknownVariableType]  # checked next
+        if isinstance(value, list):
+            raise ValueError("one learner is named here")  # `wrong_fields` says where several stand
         what = "a learner is named: 'sft', {'name': 'ewc', 'strength': 30}; write a class of your own into a file"
         raise ValueError(f"{what} and name it 'my_file.py:Mine'")
 
@@ -240,6 +264,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _expand(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> list[RunSpec]:
     written = recipe.model_dump(mode="json")
     base = {field: written[field] for field in RunSpec.model_fields if field != "name"}
+    base["learner"] = recipe.learner  # as it is: JSON has no NaN, of which is told below
     for axis, points in recipe.axes.items():
         _check_axis(axis, points)
     num = math.prod(map(len, recipe.axes.values()))

@@ -17,7 +17,8 @@ from clbench.metrics import all_metrics
 from clbench.report.escape import plain
 from clbench.report.runs.groups import Group
 from clbench.report.runs.traits import STORED_WORDS, traits_of
-from clbench.report.tables.table import as_text, cell, printed
+from clbench.report.tables.table import as_text, cell, printed, seeds_a_row
+from clbench.report.tables.translations import TRANSLATIONS
 from clbench.stats.bootstrap import difference_of
 
 AP, FM, GAD = "average_performance", "forgetting", "general_ability_delta"
@@ -213,7 +214,7 @@ def _note(found: Advice) -> str:
     seeds = (
         "one seed each: the variation over seeds is not in it"
         if counts == [1]
-        else f"seeds: {', '.join(map(str, counts))}"
+        else seeds_a_row(counts, TRANSLATIONS["en"])
     )
     return (
         f"Best in: share of bootstrap samples of items and seeds in which the method has the highest AP ({seeds}). "

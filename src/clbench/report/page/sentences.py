@@ -11,7 +11,7 @@ from clbench.report.page.overview import value_with_interval
 from clbench.report.runs.abilities import ability_curves, first_lost
 from clbench.report.runs.groups import Group
 from clbench.report.runs.vouched import out_of_rankings
-from clbench.report.tables.table import printed
+from clbench.report.tables.table import printed, seeds_a_row
 from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 
@@ -34,7 +34,7 @@ def summary_sentences(groups: Sequence[Group], texts: dict[str, str]) -> list[st
         sentences += _against(plain, ranked, texts)
         sentences += _lost(plain, texts)
     counts = sorted({len(g.runs) for g in groups})
-    seeds = texts["seeds"].format(counts=", ".join(map(str, counts)))
+    seeds = texts["seeds"].format(counts=seeds_a_row(counts, texts)) if counts else ""
     unsound = [texts["not_ranked"].format(label=g, why="; ".join(why)) for g, why in out_of_rankings(groups).items()]
     return [*sentences, *unsound, texts["one_run"] if counts == [1] else seeds]
 

@@ -60,7 +60,7 @@ def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """Return runs grouped where they differ only in seed and name, best AP first, with bounds where these were run."""
     found: dict[str, list[RunRecord]] = {}
     for run in distinct(runs):
-        same = digest([run.spec.model_copy(update={"seed": 0, "name": "x"}).key, _questions(run)])
+        same = digest([run.spec.model_copy(update={"seed": 0, "name": "x"}).key, _asked(run)])
         found.setdefault(same, []).append(run)
     groups = [_group(members) for members in found.values()]
     groups = _labelled(groups)
@@ -114,8 +114,18 @@ def _labelled(groups: list[Group]) -> list[Group]:
         same = [other for g, other in zip(groups, told, strict=True) if g.label == group.label]
         extra = [value for name, value in own.items() if len({other.get(name, "") for other in same}) > 1]
         label = " ".join([group.label, *extra])
+        if label in labels:  # the first one bears the plain label
+            label = f"{label} ({_unlike(group.runs[0], groups[labels.index(label)].runs[0])})"
         labels.append(label if label not in labels else f"{label} ({_place(group.runs[0])})")
     return [replace(g, label=label) for label, g in zip(labels, groups, strict=True)]
+
+
+def _unlike(run: RunRecord, first: RunRecord) -> str:
+    """Return in what a run differs from the first of its label: the exams that ask other questions, else its name."""
+    known = _asked(first)
+    exams = [name for name, questions in _asked(run).items() if known.get(name) != questions]
+    more = f" and {len(exams) - 2} more" if len(exams) > 2 else ""
+    return f"other questions of {', '.join(exams[:2])}{more}" if exams else _place(run)
 
 
 def _place(run: RunRecord) -> str:
@@ -196,10 +206,15 @@ def _measured(run: RunRecord) -> tuple[object, ...]:
     return spec.model, spec.stream, spec.judge, spec.budget.items, _questions(run)
 
 
+def _asked(run: RunRecord) -> dict[str, str]:
+    """Return exam -> digest of its questions: rows on a disk may have changed between two runs of one spec."""
+    return {exam.exam: exam.digest for exam in run.item_scores.exams}
+
+
 def _questions(run: RunRecord) -> tuple[tuple[str, str], ...]:
-    """Return the questions of the tasks by digest: rows on a disk may have changed between two runs of one spec."""
+    """Return the questions of the tasks by digest, which are all that a bound is measured on."""
     tasks = {column.name for column in run.matrix.columns if column.kind == "task"}
-    return tuple((exam.exam, exam.digest) for exam in run.item_scores.exams if exam.exam in tasks)
+    return tuple((exam, questions) for exam, questions in _asked(run).items() if exam in tasks)
 
 
 @lru_cache(maxsize=64)

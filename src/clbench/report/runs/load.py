@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -74,12 +74,28 @@ def load_runs(paths: Sequence[Path]) -> list[RunRecord]:
     """Read results, or folders that hold some, and count each run once: see `distinct`.
 
     Raises:
-        DataError: There is none; or a file is missing or broken, or contradicts the items beside it.
+        DataError: There is none; or a file is missing or broken, or parts of a result contradict each other.
     """
     runs = read_runs(paths)
     for run in runs:
+        _check_columns(run)
         _check_cells(run)
+    _tell_other_keys(runs)
     return distinct([_counted(run) for run in runs])
+
+
+KEY = 8  # hex digits of a run's key at the end of its record's name
+
+
+def _tell_other_keys(runs: Sequence[RunRecord]) -> None:
+    """Tell, in one notice, of the records whose name does not end in the key of their spec."""
+    others = [f"{run.name} ({run.spec.key[:KEY]})" for run in runs if not run.name.endswith(f"-{run.spec.key[:KEY]}")]
+    if others:
+        more = ", ..." if len(others) > 3 else ""
+        notice(
+            f"not named by the keys of their specs (records: {len(others)}): {', '.join(others[:3])}{more}; they were "
+            "renamed, their specs were edited, or an older clbench wrote them"
+        )
 
 
 def _counted(run: RunRecord) -> RunRecord:
@@ -187,6 +203,47 @@ def _load(place: Path) -> RunRecord:
         )
     except BROKEN as error:
         raise broken_result(place, error) from None
+
+
+def _check_columns(run: RunRecord) -> None:
+    """Refuse columns of a matrix that contradict the run's stream or its items.
+
+    Raises:
+        DataError: Names the column, and what each of the two says of it.
+    """
+    if found := next(_unlike_stream(run), None) or next(_unlike_items(run), None):
+        raise broken_result(run.folder, ValueError(found))
+
+
+def _unlike_stream(run: RunRecord) -> Iterator[str]:
+    """Walk what the columns say otherwise than `stream.lessons`: which are taught, and first in which lesson."""
+    taught: dict[str, int] = {}
+    for lesson in run.stream.lessons:
+        for task in lesson.teaches:
+            taught.setdefault(task, lesson.lesson)
+    if (num := len(run.stream.lessons)) != run.matrix.num_lessons:
+        yield f"its matrix has rows of {run.matrix.num_lessons} lessons, stream.lessons {num}"
+    for column in run.matrix.columns:
+        if column.taught != taught.get(column.name) or (column.kind == "task") != (column.name in taught):
+            said = f"matrix.columns has {column.name} as {column.kind!r}, {_lesson(column.taught)}"
+            yield f"{said}; stream.lessons has it {_lesson(taught.get(column.name))}"
+    if lacking := [task for task in taught if task not in run.matrix.exams]:
+        yield f"stream.lessons has {lacking[0]} {_lesson(taught[lacking[0]])}; matrix.columns does not have it"
+
+
+def _lesson(number: int | None) -> str:
+    return "not taught" if number is None else f"taught first in lesson {number}"
+
+
+def _unlike_items(run: RunRecord) -> Iterator[str]:
+    """Walk what the columns say otherwise than the items, where these are on record: their names and their sizes."""
+    sizes = {exam.exam: len(exam.ids) for exam in run.item_scores.exams}
+    if sizes and (unlike := sorted({*sizes} ^ {*run.matrix.exams})):
+        one, other = ("matrix.columns", "items") if unlike[0] in sizes else ("items", "matrix.columns")
+        yield f"its {other} have the exam {unlike[0]}, its {one} do not"
+    for column in run.matrix.columns:
+        if sizes.get(column.name, column.size) != column.size:
+            yield f"matrix.columns counts {column.size} questions of {column.name}, its items {sizes[column.name]}"
 
 
 def _check_cells(run: RunRecord) -> None:

@@ -131,7 +131,8 @@ def _fault(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
-        return f"{MODELS.get(error.title, error.title)}: {field + ': ' if field else ''}{first['msg']}"
+        said = first["msg"].removeprefix("Value error, ")
+        return f"{MODELS.get(error.title, error.title)}: {field + ': ' if field else ''}{said}"
     if isinstance(error, KeyError):
         return f"there is no {error.args[0]!r} in one of its parts"
     if isinstance(error, (TypeError, AttributeError, LookupError)):  # a text where a list is due, and the like

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from clbench.core.protocols import MetricPlugin
@@ -98,10 +100,21 @@ def seeds_note(groups: Sequence[Group]) -> str:
     seeds = (
         "± half of the 95 % interval over items; one run each, so the variation over seeds is not known"
         if counts == [1]
-        else f"mean ± half of its 95 % interval over items and seeds, seeds: {', '.join(map(str, counts))}"
+        else f"mean ± half of its 95 % interval over items and seeds, {seeds_a_row(counts, TRANSLATIONS['en'])}"
     )
     note = f"Scores in percent; {seeds}. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost."
     return " ".join([note, *remarks(groups, TRANSLATIONS["en"])])
+
+
+def seeds_a_row(counts: Sequence[int], texts: Mapping[str, str]) -> str:
+    """Return on how many seeds the rows of a table rest, each number once.
+
+    Example:
+        >>> seeds_a_row([1, 2, 5], TRANSLATIONS["en"]), seeds_a_row([3], TRANSLATIONS["zh"])
+        ('1, 2 or 5 seeds a row', '每行 3 个种子')
+    """
+    *first, last = map(str, counts)
+    return texts["seeds_a_row"].format(counts=f"{', '.join(first)}{texts['or']}{last}" if first else last)
 
 
 def summary_text(runs: Sequence[RunRecord]) -> str:
@@ -109,8 +122,21 @@ def summary_text(runs: Sequence[RunRecord]) -> str:
     return as_text(summary_table(runs))
 
 
+MOST_WIDTH = 10_000
+WIDTH = 140  # of a table as text, unless its columns need more
+
+
 def as_text(table: Table) -> str:
-    """Return any table as plain text."""
+    """Return any table as plain text; a column that does not wrap is never cut, however wide the table becomes."""
+    for column in table.columns:
+        if column.no_wrap:  # rich would count its longest word alone, and cut a figure before its unit
+            lines = [line for cell in (column.header, *column.cells) for line in str(cell).splitlines()]
+            column.min_width = max(map(cell_len, lines), default=0)
     out = io.StringIO()
-    Console(file=out, width=140, color_system=None, markup=False, emoji=False, highlight=False).print(table)
+    # With a height too, or rich asks the terminal for its size.
+    console = Console(
+        file=out, width=MOST_WIDTH, height=100, color_system=None, markup=False, emoji=False, highlight=False
+    )
+    console.width = max(WIDTH, Measurement.get(console, console.options, table).minimum)
+    console.print(table)
     return out.getvalue().rstrip("\n")
