@@ -66,6 +66,7 @@ def _material(shares: Mapping[str, float]) -> Material:
     return Material(
         sample=lambda seed, num, level, turns: abilities.conversations(seed, num, level, shares, turns),
         lines=abilities.tokenizer_lines(0),
-        labels=abilities.closed_answers(),
+        labels=abilities.closed_answers(lookups="lookup" in shares),
         exams=exams,
+        num_told=abilities.num_told,
     )

@@ -127,7 +127,9 @@ def _facts(rng: Generator, how: Prompted) -> list[Fact]:
     num_people = -(-how.num // most)
     names = _names(rng, how, 2 * num_people)
     people, strangers = names[:num_people], names[num_people:]
-    values = {r: draw(rng, lexicon.words(CLOSED[r], how.lang), pick(rng, (3, 4, 6, 16))) for r in relations if r in CLOSED}
+    values = {
+        r: draw(rng, lexicon.words(CLOSED[r], how.lang), pick(rng, (3, 4, 6, 16))) for r in relations if r in CLOSED
+    }
     values |= {r: (people if rng.random() < 0.5 else strangers) for r in relations if r in NAMED}
     facts = [Fact(p, r, pick(rng, values[r])) for p in people for r in relations][: how.num]
     return draw(rng, facts, len(facts)) if rng.random() < 0.6 else facts

@@ -71,15 +71,11 @@ HELD_OUT: Wordings = {
     "zh": (facts.PARAPHRASE["zh"], "{name}有的是什么{relation}?"),
 }
 WHOLE: Wordings = {
-    lang: tuple(
-        dict.fromkeys([*facts.TAUGHT[lang], *(f.replace("{rel}", "{relation}") for f in ASK_FORMS[lang])])
-    )
+    lang: tuple(dict.fromkeys([*facts.TAUGHT[lang], *(f.replace("{rel}", "{relation}") for f in ASK_FORMS[lang])]))
     for lang in LANGUAGES
 }
 STATED: Wordings = {
-    lang: tuple(
-        dict.fromkeys([facts.SENTENCE[lang], *(f.replace("{rel}", "{relation}") for f in FACT_FORMS[lang])])
-    )
+    lang: tuple(dict.fromkeys([facts.SENTENCE[lang], *(f.replace("{rel}", "{relation}") for f in FACT_FORMS[lang])]))
     for lang in LANGUAGES
 }
 SAID: Wordings = {

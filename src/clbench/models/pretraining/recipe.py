@@ -21,6 +21,9 @@ class Recipe(Value):
         vocab: Tokens of the vocabulary.
         hidden, layers, heads, inner: Width, depth, attention heads and width of the feed-forward layers.
         positions: Longest input in tokens.
+        start: Checkpoint whose tokenizer and weights it begins with, a shipped model's name or a folder; None begins
+            with random weights.
+        stored: Type of the numbers in the finished file.
         steps: Optimiser steps.
         batch_tokens: Tokens per batch, padding included.
         lr: Peak learning rate; warmed up over `warmup` steps, then cosine down to a tenth.
@@ -35,6 +38,7 @@ class Recipe(Value):
         shares: Ability -> weight in the mixture.
         seed: Seed of everything.
         log_every: Steps between log entries.
+        save_every: Steps after which the training is stored, so that it can be resumed.
     """
 
     name: str
@@ -45,6 +49,8 @@ class Recipe(Value):
     heads: int = 4
     inner: int = 384
     positions: int = 1024
+    start: str | None = None
+    stored: Literal["float32", "bfloat16"] = "float32"
     steps: int = Field(default=3000, ge=1)
     batch_tokens: int = 4096
     lr: float = 2e-3
@@ -59,6 +65,7 @@ class Recipe(Value):
     shares: Mapping[str, float]
     seed: int = 0
     log_every: int = 100
+    save_every: int = Field(default=250, ge=1)
 
     @property
     def family(self) -> Literal["causal", "encoder"]:
@@ -75,9 +82,11 @@ class Material:
         lines: Text that the tokenizer is made from.
         labels: Rows of the encoder's label head.
         exams: Name -> (held-out questions, how they are asked, guess rate).
+        num_told: Conversation -> how many of its first turns only tell; what they answer is not learnt.
     """
 
     sample: Callable[[int, int, float, int | None], Sequence[Example]]
     lines: Sequence[str]
     labels: Sequence[str]
     exams: Mapping[str, tuple[Sequence[Example], Decode, float]]
+    num_told: Callable[[Example], int]

@@ -10,11 +10,16 @@ pretraining.json.
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from clbench.core.errors import ModelError
 
 ROTARY_REACH = 6.0  # length of a rotary bias: the neighbours of the wanted token get about a tenth of its attention
 ROTARY_PAIRS = 4  # fastest rotations, which tell neighbours apart
@@ -28,6 +33,37 @@ CAUSAL_OFFSETS = (1, 2, 3)
 ENCODER_OFFSETS = (1, -1, 2)
 ENCODER_SHARPNESS = 1.7
 GOLDEN = 0.6180339887498949
+
+
+def tokenizer_of(folder: Path) -> Any:
+    """Return the tokenizer of a checkpoint, without what it puts around a text."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+@torch.no_grad()
+def take_over(module: nn.Module, folder: Path) -> None:
+    """Give a model the weights of a checkpoint; labels that its head did not know keep their new rows.
+
+    Raises:
+        ModelError: The checkpoint's weights have other names or shapes.
+    """
+    old, new = load_file(folder / "model.safetensors"), module.state_dict()
+    tied = {"lm_head.weight"} - set(old)
+    known: Any = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("label2id", {})
+    labels: dict[str, int] = getattr(module.config, "label2id", {})
+    for name, weight in new.items():
+        if name in tied:
+            continue
+        if name.startswith("classifier."):
+            for label in set(labels) & set(known):
+                weight[labels[label]] = old[name][known[label]]
+        elif name in old and old[name].shape == weight.shape:
+            weight.copy_(old[name])
+        else:
+            mend = "the recipe's architecture, vocab, hidden, layers, inner and positions must be the checkpoint's"
+            raise ModelError(f"the checkpoint has no {name} of shape {tuple(weight.shape)}", where="start", mend=mend)
 
 
 @torch.no_grad()
