@@ -7,7 +7,7 @@ prompts hold names that share no syllable or character: a name of two tokens can
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from numpy.random import Generator
 
@@ -27,11 +27,13 @@ CELLS: tuple[Cell, ...] = tuple(
     for wording in ("taught", "held-out")
 )
 SHARES = (*("sentences",) * 5, *("document",) * 2, *("pairs",) * 2, "table", *("turns",) * 4, *("rules",) * 2)
+FIRST = (*("sentences",) * 2, *("pairs",) * 4, *("turns",) * 2)  # the forms that come first, in plain wordings
+FIRST_UNTIL = 0.3
 NAMED = ("friend", "leader", "capital")  # relations whose values are names
 GROWTH: tuple[tuple[float, tuple[int, ...]], ...] = (
-    (0.05, (1, 2, 3, 4)),
-    (0.15, (1, 2, 4, 6, 8)),
-    (0.3, (2, 4, 6, 8, 12, 16)),
+    (0.12, (2, 3, 4)),
+    (0.4, (2, 4, 6, 8)),
+    (0.7, (2, 4, 6, 8, 12, 16)),
     (2.0, (1, 2, 3, 4, 5, 6, 8, 8, 10, 12, 14, 16, 16)),
 )
 PAIR_FORMS = (
@@ -63,24 +65,31 @@ class Prompted:
         num: Facts shown.
         level: How far training is, in [0, 1]; an exam is beyond it.
         wording: The exam's wording of questions; None composes wordings, for training.
+        only: The one wording of a training scene.
     """
 
     lang: Language
     num: int
     level: float = 1.0
     wording: str | None = None
+    only: str = ""
 
     def ask(self, rng: Generator) -> str:
         """Return the wording of a question."""
         if self.wording is None:
-            return wordings.composed(rng, self.lang)
+            if self.only:
+                return self.only
+            if rng.random() < (0.1 if self.level < FIRST_UNTIL else 0.6 if self.level < 0.7 else 1.0):
+                return wordings.composed(rng, self.lang)
+            return wordings.asked(rng, self.lang, held_out=False)
         return wordings.asked(rng, self.lang, self.wording == "held-out")
 
 
 def lookup(rng: Generator, lang: Language, level: float) -> Scene:
     """Return a scene for training: a form drawn at random, more facts as training goes on."""
     sizes = next(sizes for bound, sizes in GROWTH if level < bound)
-    return _scene(rng, pick(rng, SHARES), Prompted(lang, pick(rng, sizes), level))
+    shares = FIRST if level < FIRST_UNTIL else SHARES
+    return _scene(rng, pick(rng, shares), Prompted(lang, pick(rng, sizes), level))
 
 
 def in_cell(rng: Generator, cell: Cell) -> Scene:
@@ -97,6 +106,8 @@ def _scene(rng: Generator, form: str, how: Prompted) -> Scene:
         return _turns(rng, facts, how)
     show = {"pairs": _pairs, "table": _table}.get(form, _page)
     document = _page(rng, facts, how, fillers=True) if form == "document" else show(rng, facts, how)
+    if form == "pairs" and how.wording is None and rng.random() < (0.7 if how.level < FIRST_UNTIL else 0.2):
+        document, how = _bare(rng, facts, how)
     turns = [_missing(rng, facts, how)] if form == "missing" else _questions(rng, facts, how)
     return Scene(document, tuple(turns))
 
@@ -107,7 +118,7 @@ def _scene(rng: Generator, form: str, how: Prompted) -> Scene:
 def _names(rng: Generator, how: Prompted, num: int) -> list[str]:
     """Return different names; in most prompts of early training they share no part, and some are of one part."""
     parts = lexicon.CHARACTERS if how.lang == "zh" else lexicon.SYLLABLES
-    apart = 0.0 if how.wording else 0.8 if how.level < 0.15 else 0.5 if how.level < 0.5 else 0.2
+    apart = 0.0 if how.wording else 0.8 if how.level < 0.35 else 0.5 if how.level < 0.7 else 0.2
     drawn = rng.random()
     if drawn >= apart or 2 * num > len(parts):
         return lexicon.names(rng, num, how.lang)
@@ -122,6 +133,8 @@ def _names(rng: Generator, how: Prompted, num: int) -> list[str]:
 def _facts(rng: Generator, how: Prompted) -> list[Fact]:
     """Return facts of one to four relations; in training, values may be names too."""
     most = min(how.num, pick(rng, (1, 1, 1, 2, 2, 3, 4)))
+    if how.level < FIRST_UNTIL and rng.random() < 0.7:  # so that only the name tells which
+        most = 1
     known = tuple(CLOSED) if how.wording else (*CLOSED, *NAMED)
     relations = draw(rng, known, most)
     num_people = -(-how.num // most)
@@ -156,7 +169,7 @@ def _key(facts: list[Fact], asked: Fact) -> str:
 
 def _questions(rng: Generator, facts: list[Fact], how: Prompted) -> list[Turn]:
     """Return a question on every fact, in random order; in training some on others, and some for the name."""
-    turns: list[Turn] = []
+    turns = _restated(rng, facts, how)
     same = how.ask(rng) if rng.random() < 0.2 else None
     for fact in draw(rng, facts, len(facts)):
         drawn = 1.0 if how.wording else rng.random()
@@ -165,8 +178,27 @@ def _questions(rng: Generator, facts: list[Fact], how: Prompted) -> list[Turn]:
         elif drawn < 0.15:
             turns += _backwards(facts, fact, how.lang)
         ask = (same or how.ask(rng)).format_map(_slots(fact, how.lang))
-        turns.append(Turn(ask, fact.value, _key(facts, fact), _choices(fact, facts, how.lang)))
+        if how.wording is None and rng.random() < 0.15:
+            turns.append(_sentence(ask, facts, fact, how.lang))
+        else:
+            turns.append(Turn(ask, fact.value, _key(facts, fact), _choices(fact, facts, how.lang)))
     return turns
+
+
+def _restated(rng: Generator, facts: list[Fact], how: Prompted) -> list[Turn]:
+    """Return, now and then in training, the order to say everything again in another order: many lookups at once."""
+    if how.wording or len(facts) < 2 or rng.random() > 0.35:
+        return []
+    form = pick(rng, (*wordings.STATED[how.lang], *PAIR_FORMS[:3]))
+    joiner = pick(rng, (" ", "\n"))
+    said = joiner.join(form.format_map(_slots(f, how.lang)) for f in draw(rng, facts, len(facts)))
+    return [Turn(pick(rng, wordings.RESTATE[how.lang]), said, _key(facts, facts[0]), exam=False)]
+
+
+def _sentence(ask: str, facts: list[Fact], fact: Fact, lang: Language) -> Turn:
+    """Return a question that wants a whole sentence, which names first what is looked up."""
+    said = wordings.STATED[lang][0].format_map(_slots(fact, lang))
+    return Turn(ask + wordings.IN_A_SENTENCE[lang], said, _key(facts, fact), exam=False)
 
 
 def _missing(rng: Generator, facts: list[Fact], how: Prompted) -> Turn:
@@ -199,7 +231,8 @@ def _backwards(facts: list[Fact], fact: Fact, lang: Language) -> list[Turn]:
 
 
 def _sentences(rng: Generator, facts: list[Fact], how: Prompted) -> list[str]:
-    forms = wordings.STATED[how.lang] if how.wording or rng.random() < 0.5 else wordings.SAID[how.lang]
+    plain = how.wording is not None or rng.random() < (0.9 if how.level < FIRST_UNTIL else 0.5)
+    forms = wordings.STATED[how.lang] if plain else wordings.SAID[how.lang]
     same = pick(rng, forms) if how.wording or rng.random() < 0.7 else None
     return [(same or pick(rng, forms)).format_map(_slots(f, how.lang)) for f in facts]
 
@@ -243,6 +276,14 @@ def _pairs(rng: Generator, facts: list[Fact], how: Prompted) -> str:
         form = pick(rng, PAIR_FORMS[:4])
     joiner = "\n" if rng.random() < 0.7 else "; " if how.lang == "en" else ";"
     return joiner.join(form.format_map(_slots(f, how.lang)) for f in facts)
+
+
+def _bare(rng: Generator, facts: list[Fact], how: Prompted) -> tuple[str, Prompted]:
+    """Return pairs whose questions look as they do, and how to ask so: the shortest way from a name to its value."""
+    single = len({f.relation for f in facts}) == 1
+    form = pick(rng, PAIR_FORMS[4:] if single else PAIR_FORMS[:4])
+    document = "\n".join(form.format_map(_slots(f, how.lang)) for f in facts)
+    return document, replace(how, only=form.replace("{value}", "?"))
 
 
 def _table(rng: Generator, facts: list[Fact], how: Prompted) -> str:
@@ -298,6 +339,9 @@ def _rules(rng: Generator, how: Prompted) -> Scene:
     asked = wordings.RULE_HELD_OUT if how.wording == "held-out" else wordings.RULE_ASKED
     forms = asked[lang][:3] if how.wording else asked[lang]
     turns: list[Turn] = []
+    if how.wording is None and len(lines) > 1 and rng.random() < 0.3:
+        again = " ".join(draw(rng, lines, len(lines)))
+        turns.append(Turn(pick(rng, wordings.RESTATE[lang]), again, document, exam=False))
     named = {v for _, v in ruled}
     for kind, value in draw(rng, ruled, len(ruled)):
         goods = {k: pick(rng, [v for v in domain[k] if v not in named]) for k in kinds} | {kind: value}

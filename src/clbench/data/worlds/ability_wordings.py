@@ -23,8 +23,9 @@ PHRASES: Wordings = {
 # What a phrase is put into.
 OPENINGS: Wordings = {
     "en": tuple(
-        """What is {}?|Tell me {}.|Say {}.|Name {}.|Give {}.|State {}.|Do you know {}?|I want to know {}.|{}?|{} is what?|
-        {} is|Now {}?|Please say {}.|Look up {}.|Find {}.|And {}?|What about {}?|Write {}.|What was {}?|Read {}.|{}:|
+        """What is {}?|Tell me {}.|Say {}.|Name {}.|Give {}.|State {}.|Do you know {}?|I want to know {}.|{}?|
+        {} is what?|{} is|
+        Now {}?|Please say {}.|Look up {}.|Find {}.|And {}?|What about {}?|Write {}.|What was {}?|Read {}.|{}:|
         Which is {}?|I ask for {}.|Here, what is {}?|So what is {}?""".replace("\n        ", "").split("|")
     ),
     "zh": tuple(
@@ -66,6 +67,11 @@ AFTER: Wordings = {
     "en": (" Answer:", "\nAnswer:", " Say only that.", " One word.", " Look above."),
     "zh": ("答:", "\n答案:", "只说这个。", "请简短回答。", "看上文。"),
 }
+RESTATE: Wordings = {
+    "en": ("Say it all again.", "List all that is known.", "Write all in another order."),
+    "zh": ("全部再说一遍。", "列出知道的事。", "换个次序全部写出。"),
+}
+IN_A_SENTENCE: dict[Language, str] = {"en": " Say it in a sentence.", "zh": "请说完整的句子。"}
 HELD_OUT: Wordings = {
     "en": (facts.PARAPHRASE["en"], "Can you say what {relation} it is that {name} has?"),
     "zh": (facts.PARAPHRASE["zh"], "{name}有的是什么{relation}?"),
