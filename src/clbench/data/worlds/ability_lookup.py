@@ -79,6 +79,8 @@ class Prompted:
         if self.wording is None:
             if self.only:
                 return self.only
+            if self.level < FIRST_UNTIL and rng.random() < 0.4:
+                return "the {relation} of {name}" if self.lang == "en" else "{relation}{name}"
             if rng.random() < (0.1 if self.level < FIRST_UNTIL else 0.6 if self.level < 0.7 else 1.0):
                 return wordings.composed(rng, self.lang)
             return wordings.asked(rng, self.lang, held_out=False)
@@ -283,7 +285,8 @@ def _bare(rng: Generator, facts: list[Fact], how: Prompted) -> tuple[str, Prompt
     single = len({f.relation for f in facts}) == 1
     form = pick(rng, PAIR_FORMS[4:] if single else PAIR_FORMS[:4])
     document = "\n".join(form.format_map(_slots(f, how.lang)) for f in facts)
-    return document, replace(how, only=form.replace("{value}", "?"))
+    short = form.split("{value}")[0].rstrip(" =:,->")
+    return document, replace(how, only=short if rng.random() < 0.5 else form.replace("{value}", "?"))
 
 
 def _table(rng: Generator, facts: list[Fact], how: Prompted) -> str:

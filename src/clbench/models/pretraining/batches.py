@@ -89,6 +89,9 @@ def causal_pool(recipe: Recipe, material: Material, tokenizer: Any, step: int, r
         if rng.random() < share:
             yield _repeated(recipe, known if rng.random() < 0.8 else everything, rng)
             step += 1
+        if recipe.drills and rng.random() < recipe.drills * max(0.2, 1 - 2 * step / recipe.steps):
+            yield _drilled(recipe, known, rng)
+            step += 1
         yield _padded(group, everything=bool(rng.random() < recipe.all_tokens))
         step += 1
 
@@ -151,6 +154,33 @@ def _repeated(recipe: Recipe, tokens: NDArray[np.int64], rng: Generator) -> Rows
     targets_BT = ids_BT.clone()
     targets_BT[:, :half] = IGNORED
     return Rows(ids_BT, torch.ones_like(ids_BT), targets_BT, "repeats")
+
+
+def _drilled(recipe: Recipe, tokens: NDArray[np.int64], rng: Generator) -> Rows:
+    """Return rows of random entries that come again in another order: the densest form of a lookup.
+
+    An entry is a key of one or two tokens, a few tokens that are the same in all entries of a row, and a value. Keys
+    share their tokens, so that both must be compared; only the values are learnt, where they come again.
+    """
+    num, gap, width = int(rng.integers(3, 17)), int(rng.choice([0, 1, 1, 2, 3, 4, 5])), 1 + int(rng.random() < 0.7)
+    length = width + gap + 2
+    rows = max(1, recipe.batch_tokens // (2 * num * length))
+    entries = np.zeros((rows, 2, num, length), dtype=np.int64)
+    for row in range(rows):
+        drawn = rng.permutation(tokens)
+        pool, values = drawn[: int(rng.integers(num, 2 * num + 8))], drawn[-int(rng.integers(3, 13)) :]
+        if width == 1:
+            keys = rng.permutation(pool)[:num, None]
+        else:
+            places = rng.choice(len(pool) * len(pool), size=num, replace=False)
+            keys = np.stack([pool[places // len(pool)], pool[places % len(pool)]], axis=1)
+        entries[row, 0, :, :width], entries[row, 0, :, -2] = keys, rng.choice(values, size=num)
+        entries[row, 0, :, width : width + gap], entries[row, 0, :, -1] = drawn[-20 : -20 + gap], drawn[-30]
+        entries[row, 1] = entries[row, 0, rng.permutation(num)]
+    targets = np.full(entries.shape, IGNORED)
+    targets[:, 1, :, -2] = entries[:, 1, :, -2]
+    ids_BT = torch.from_numpy(entries.reshape(rows, -1))
+    return Rows(ids_BT, torch.ones_like(ids_BT), torch.from_numpy(targets.reshape(rows, -1)), "drills")
 
 
 # --- the encoder ------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ class Recipe(Value):
             attention stays uniform for thousands of steps and recall never forms.
         growth: Share of the steps over which documents grow to full length, in (0, 1].
         repeats: Share of batches that are repeated random tokens (causal), falling to a fifth of it.
+        drills: Share of batches that are random entries in two orders, falling as `repeats` does (causal).
         all_tokens: Share of batches with loss on all tokens, not on answers alone (causal).
         masked: Share of batches that are masked-token prediction (encoder).
         shares: Ability -> weight in the mixture.
@@ -60,6 +61,7 @@ class Recipe(Value):
     spread: float = 0.08
     growth: float = Field(default=0.6, gt=0.0, le=1.0)
     repeats: float = Field(default=0.15, ge=0.0, le=1.0)
+    drills: float = Field(default=0.0, ge=0.0, le=1.0)
     all_tokens: float = Field(default=0.15, ge=0.0, le=1.0)
     masked: float = Field(default=0.5, ge=0.0, le=1.0)
     shares: Mapping[str, float]

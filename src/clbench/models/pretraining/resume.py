@@ -73,8 +73,9 @@ def resume(out: Path, recipe: Recipe, parts: nn.ModuleList, optimiser: torch.opt
     parts.load_state_dict(state["parts"])
     optimiser.load_state_dict(state["optimiser"])
     torch.set_rng_state(state["randomness"])
-    course: dict[str, Any] = state["course"]
-    return Course(**{**course, "place": Place(**course["place"])})
+    course = Course(**state["course"])
+    course.place = Place(**state["course"]["place"])
+    return course
 
 
 def clear(out: Path) -> None:
