@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ CARRY, MATCH, COPY = 0.15, 1.2, 0.3
 CAUSAL_OFFSETS = (1, 2, 3)
 ENCODER_OFFSETS = (1, -1, 2)
 ENCODER_SHARPNESS = 1.7
+WINDOWS = ((4, 2), (7, 2), (11, 3), (17, 3))  # offset in tokens of each window's middle, and its fastest rotation
+WINDOW_PAIRS = 6
+WINDOW_REACH = 4.0
+LAYER = re.compile(r"model\.layers\.(\d+)")
 GOLDEN = 0.6180339887498949
 
 
@@ -44,26 +49,66 @@ def tokenizer_of(folder: Path) -> Any:
 
 @torch.no_grad()
 def take_over(module: nn.Module, folder: Path) -> None:
-    """Give a model the weights of a checkpoint; labels that its head did not know keep their new rows.
+    """Give a model the weights of a checkpoint.
+
+    Labels that the head did not know keep their new rows. A causal model may have more layers: the new ones stand
+    behind the first, write little at the start, and their heads look at what stands a few tokens back.
 
     Raises:
         ModelError: The checkpoint's weights have other names or shapes.
     """
     old, new = load_file(folder / "model.safetensors"), module.state_dict()
-    tied = {"lm_head.weight"} - set(old)
-    known: Any = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("label2id", {})
+    config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    more = int(getattr(module.config, "num_hidden_layers", 0)) - int(config["num_hidden_layers"])
     labels: dict[str, int] = getattr(module.config, "label2id", {})
     for name, weight in new.items():
-        if name in tied:
+        place = _place(name, more)
+        if place is None or (name == "lm_head.weight" and name not in old):  # a new layer; tied to the embeddings
             continue
         if name.startswith("classifier."):
-            for label in set(labels) & set(known):
-                weight[labels[label]] = old[name][known[label]]
-        elif name in old and old[name].shape == weight.shape:
-            weight.copy_(old[name])
+            for label in set(labels) & set(config["label2id"]):
+                weight[labels[label]] = old[name][config["label2id"][label]]
+        elif place in old and old[place].shape == weight.shape:
+            weight.copy_(old[place])
         else:
-            mend = "the recipe's architecture, vocab, hidden, layers, inner and positions must be the checkpoint's"
-            raise ModelError(f"the checkpoint has no {name} of shape {tuple(weight.shape)}", where="start", mend=mend)
+            mend = "architecture, vocab, hidden, inner and positions must be those of the checkpoint, layers no fewer"
+            raise ModelError(f"the checkpoint has no {place} of shape {tuple(weight.shape)}", where="start", mend=mend)
+    for number in range(1, 1 + more):
+        _windows(module, number)
+
+
+def _place(name: str, more: int) -> str | None:
+    """Return the name in a checkpoint of a weight of a model with more layers; None where it has none."""
+    found = LAYER.match(name)
+    if not found or not more or found[1] == "0":
+        return name
+    number = int(found[1]) - more
+    return None if number < 1 else f"model.layers.{number}{name[found.end() :]}"
+
+
+def _windows(module: Any, number: int) -> None:
+    """Set the heads of a layer to gather what stands in a window of tokens, whatever it is.
+
+    A value and a question then know the name that stands a few tokens before them, in any wording.
+    """
+    layer, turns = module.model.layers[number], module.model.rotary_emb.inv_freq
+    attention = layer.self_attn
+    layer.self_attn.o_proj.weight *= WRITES
+    layer.mlp.down_proj.weight *= WRITES
+    for head, (offset, first) in enumerate(WINDOWS):
+        size = attention.head_dim
+        rows = slice(head * size, (head + 1) * size)
+        key, query = torch.zeros(size), torch.zeros(size)
+        for i in range(first, first + WINDOW_PAIRS):
+            angle = -offset * float(turns[i])
+            key[i] = WINDOW_REACH
+            query[i], query[i + size // 2] = WINDOW_REACH * math.cos(angle), WINDOW_REACH * math.sin(angle)
+        attention.q_proj.bias[rows], attention.k_proj.bias[rows] = query, key
+        attention.q_proj.weight[rows] *= QUIET
+        attention.k_proj.weight[rows] *= QUIET
+    if hasattr(attention, "query_layernorm"):
+        attention.query_layernorm.weight.fill_(NORMED_GAIN)
+        attention.key_layernorm.weight.fill_(NORMED_GAIN)
 
 
 @torch.no_grad()
