@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -11,12 +12,11 @@ from clbench.core.errors import ModelError
 from clbench.core.spec import ModelSpec
 from clbench.models import tiny
 from clbench.models.pretraining import resume, start
-from clbench.models.pretraining.batches import Place, _conversation, batches
-from clbench.models.pretraining.pretrain import pretrain
+from clbench.models.pretraining.batches import IGNORED, Place, _conversation, _drilled, batches
+from clbench.models.pretraining.pretrain import build, pretrain
 from clbench.models.pretraining.recipe import Material, Recipe
 
 SHARES = {"lookup": 2.0, "reading": 1.0, "arithmetic": 1.0}
-STARTS = {"llama": "tiny-llama", "bert": "tiny-bert"}
 
 
 class StoppedError(Exception):
@@ -30,7 +30,7 @@ def material():
 
 
 def recipe(architecture, **more):
-    shape = {"positions": 512 if architecture == "bert" else 1024, "start": STARTS[architecture]}
+    shape = {"positions": 512 if architecture == "bert" else 1024, "start": f"tiny-{architecture}"}
     pace = {"steps": 7, "save_every": 3, "log_every": 2, "batch_tokens": 400, "dropout": 0.1}
     return Recipe(name="tried", architecture=architecture, shares=SHARES, **{**shape, **pace, **more})
 
@@ -130,3 +130,43 @@ def test_what_earlier_turns_only_tell_is_not_learnt(material):
     learnt = [taught[i + 1] for i in replies]
     told = material.num_told(example)
     assert learnt == [False] * told + [True] * (len(replies) - told)
+
+
+@pytest.mark.parametrize("name", ["tiny-llama", "tiny-hunyuan"])
+def test_more_layers_leave_what_the_checkpoint_writes_nearly_as_it_was(name):
+    folder = tiny.folder(name)
+    tokenizer = start.tokenizer_of(folder)
+    text = "cat=red\ndog=blue\nbird=gold\ncat=?"
+    ids = torch.tensor([[1, 4, *tokenizer.encode(text, add_special_tokens=False).ids, 2, 5]])
+    best = []
+    for layers in (4, 5):
+        torch.manual_seed(0)
+        settings = recipe(name.removeprefix("tiny-"), start=name, layers=layers)
+        module = build(settings, tokenizer, []).eval()
+        start.take_over(module, folder)
+        with torch.no_grad():
+            best.append(int(module(ids).logits[0, -1].argmax()))
+    assert best[0] == best[1] == tokenizer.token_to_id("red")
+
+
+def test_new_heads_look_at_windows_a_few_tokens_back():
+    torch.manual_seed(0)
+    folder = tiny.folder("tiny-llama")
+    module = build(recipe("llama", layers=5), start.tokenizer_of(folder), []).eval()
+    start.take_over(module, folder)
+    module.set_attn_implementation("eager")
+    with torch.no_grad():
+        seen = module(torch.randint(10, 2000, (1, 120)), output_attentions=True).attentions[1][0, :, -1].flip(-1)
+    for head, (offset, _) in enumerate(start.WINDOWS):
+        assert seen[head, max(0, offset - 7) : offset + 8].sum() > 0.9
+
+
+def test_drilled_entries_come_again_in_another_order_with_their_values(material):
+    made = _drilled(recipe("llama", batch_tokens=2048), np.arange(10, 600), np.random.default_rng(0))
+    for ids, targets in zip(made.ids.tolist(), made.targets.tolist(), strict=True):
+        learnt = [i for i, t in enumerate(targets) if t != IGNORED]
+        assert min(learnt) > len(ids) // 2 - 1 and all(ids[i] == targets[i] for i in learnt)
+        num = len(learnt)
+        size = len(ids) // 2 // num
+        entries = [tuple(ids[i : i + size]) for i in range(0, len(ids), size)]
+        assert sorted(entries[:num]) == sorted(entries[num:]) and len(set(entries[:num])) == num
