@@ -143,7 +143,7 @@ def test_more_layers_leave_what_the_checkpoint_writes_nearly_as_it_was(name):
         torch.manual_seed(0)
         settings = recipe(name.removeprefix("tiny-"), start=name, layers=layers)
         module = build(settings, tokenizer, []).eval()
-        start.take_over(module, folder)
+        start.take_over(module, folder, settings.architecture)
         with torch.no_grad():
             best.append(int(module(ids).logits[0, -1].argmax()))
     assert best[0] == best[1] == tokenizer.token_to_id("red")
@@ -153,7 +153,7 @@ def test_new_heads_look_at_windows_a_few_tokens_back():
     torch.manual_seed(0)
     folder = tiny.folder("tiny-llama")
     module = build(recipe("llama", layers=5), start.tokenizer_of(folder), []).eval()
-    start.take_over(module, folder)
+    start.take_over(module, folder, "llama")
     module.set_attn_implementation("eager")
     with torch.no_grad():
         seen = module(torch.randint(10, 2000, (1, 120)), output_attentions=True).attentions[1][0, :, -1].flip(-1)

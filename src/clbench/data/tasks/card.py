@@ -247,12 +247,7 @@ class Card(OnDisk):
 class AbilitySource(Value):
     """Questions on a miniature ability, generated from a seed.
 
-    Attributes:
-        ability: Its name.
-        items: How many questions.
-        seed: The seed.
-        length: Pairs of "recall", or facts that "lookup" shows.
-        form, language, wording: How "lookup" shows and asks; absent, all in equal parts.
+    `length` counts the pairs of "recall" and the facts that "lookup" shows; form, language and wording are "lookup"'s.
     """
 
     ability: str

@@ -61,17 +61,8 @@ def pretrain(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        begun = None if recipe.start is None else locate(ModelSpec(name=recipe.start))
-        tokenizer = (
-            pretrain_start.tokenizer_of(begun) if begun else pretrain_tokenizer.make(material.lines, recipe.vocab)
-        )
-        pretrain_tokenizer.save(tokenizer, out, recipe.family, recipe.positions)
         with seeded(seed_of(recipe.seed, 0, "pretraining"), torch.device("cpu")):
-            module = build(recipe, tokenizer, material.labels)
-            if begun:
-                pretrain_start.take_over(module, begun)
-            else:
-                pretrain_start.look_back(module, recipe.architecture)
+            module, tokenizer = _begin(recipe, material, out)
             course = _train(recipe, material, module, tokenizer, out, progress)
         started = time.monotonic()
         module.eval().to(DTYPES[recipe.stored]).save_pretrained(str(out))  # type: ignore[operator]  # a Hugging Face model, of any class
@@ -89,6 +80,19 @@ def pretrain(
     (out / "pretraining.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     pretrain_resume.clear(out)
     return record
+
+
+def _begin(recipe: Recipe, material: Material, out: Path) -> tuple[nn.Module, Any]:
+    """Return the model as it is before the first step and its tokenizer, whose files are written."""
+    begun = None if recipe.start is None else locate(ModelSpec(name=recipe.start))
+    tokenizer = pretrain_start.tokenizer_of(begun) if begun else pretrain_tokenizer.make(material.lines, recipe.vocab)
+    pretrain_tokenizer.save(tokenizer, out, recipe.family, recipe.positions)
+    module = build(recipe, tokenizer, material.labels)
+    if begun:
+        pretrain_start.take_over(module, begun, recipe.architecture)
+    else:
+        pretrain_start.look_back(module, recipe.architecture)
+    return module, tokenizer
 
 
 def build(recipe: Recipe, tokenizer: Any, labels: Sequence[str]) -> nn.Module:

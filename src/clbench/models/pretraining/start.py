@@ -14,7 +14,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file
@@ -48,7 +48,7 @@ def tokenizer_of(folder: Path) -> Any:
 
 
 @torch.no_grad()
-def take_over(module: nn.Module, folder: Path) -> None:
+def take_over(module: nn.Module, folder: Path, architecture: str) -> None:
     """Give a model the weights of a checkpoint.
 
     Labels that the head did not know keep their new rows. A causal model may have more layers: the new ones stand
@@ -57,10 +57,10 @@ def take_over(module: nn.Module, folder: Path) -> None:
     Raises:
         ModelError: The checkpoint's weights have other names or shapes.
     """
-    old, new = load_file(folder / "model.safetensors"), module.state_dict()
+    old, new, model = load_file(folder / "model.safetensors"), module.state_dict(), cast("Any", module)
     config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    more = int(getattr(module.config, "num_hidden_layers", 0)) - int(config["num_hidden_layers"])
-    labels: dict[str, int] = getattr(module.config, "label2id", {})
+    more = int(model.config.num_hidden_layers) - int(config["num_hidden_layers"])
+    labels: dict[str, int] = model.config.label2id
     for name, weight in new.items():
         place = _place(name, more)
         if place is None or (name == "lm_head.weight" and name not in old):  # a new layer; tied to the embeddings
@@ -74,7 +74,7 @@ def take_over(module: nn.Module, folder: Path) -> None:
             mend = "architecture, vocab, hidden, inner and positions must be those of the checkpoint, layers no fewer"
             raise ModelError(f"the checkpoint has no {place} of shape {tuple(weight.shape)}", where="start", mend=mend)
     for number in range(1, 1 + more):
-        _windows(module, number)
+        _windows(model, number, normed=architecture == "hunyuan")
 
 
 def _place(name: str, more: int) -> str | None:
@@ -86,29 +86,37 @@ def _place(name: str, more: int) -> str | None:
     return None if number < 1 else f"model.layers.{number}{name[found.end() :]}"
 
 
-def _windows(module: Any, number: int) -> None:
+def _windows(model: Any, number: int, normed: bool) -> None:
     """Set the heads of a layer to gather what stands in a window of tokens, whatever it is.
 
     A value and a question then know the name that stands a few tokens before them, in any wording.
     """
-    layer, turns = module.model.layers[number], module.model.rotary_emb.inv_freq
-    attention = layer.self_attn
+    layer, turns = model.model.layers[number], model.model.rotary_emb.inv_freq
     layer.self_attn.o_proj.weight *= WRITES
     layer.mlp.down_proj.weight *= WRITES
     for head, (offset, first) in enumerate(WINDOWS):
-        size = attention.head_dim
-        rows = slice(head * size, (head + 1) * size)
-        key, query = torch.zeros(size), torch.zeros(size)
-        for i in range(first, first + WINDOW_PAIRS):
-            angle = -offset * float(turns[i])
-            key[i] = WINDOW_REACH
-            query[i], query[i + size // 2] = WINDOW_REACH * math.cos(angle), WINDOW_REACH * math.sin(angle)
-        attention.q_proj.bias[rows], attention.k_proj.bias[rows] = query, key
-        attention.q_proj.weight[rows] *= QUIET
-        attention.k_proj.weight[rows] *= QUIET
-    if hasattr(attention, "query_layernorm"):
-        attention.query_layernorm.weight.fill_(NORMED_GAIN)
-        attention.key_layernorm.weight.fill_(NORMED_GAIN)
+        _aim(layer.self_attn, turns, head, offset, range(first, first + WINDOW_PAIRS), WINDOW_REACH)
+    if normed:
+        _raise_gain(layer.self_attn)
+
+
+def _aim(attention: Any, turns: Tensor, head: int, offset: int, pairs: range, reach: float) -> None:
+    """Set a head to look `offset` tokens back; slower rotations make the window wider."""
+    size = attention.head_dim
+    rows = slice(head * size, (head + 1) * size)
+    key, query = torch.zeros(size), torch.zeros(size)
+    for i in pairs:  # query and key point the same way when they are `offset` positions apart
+        angle = -offset * float(turns[i])
+        key[i] = reach
+        query[i], query[i + size // 2] = reach * math.cos(angle), reach * math.sin(angle)
+    attention.q_proj.bias[rows], attention.k_proj.bias[rows] = query, key
+    attention.q_proj.weight[rows] *= QUIET
+    attention.k_proj.weight[rows] *= QUIET
+
+
+def _raise_gain(attention: Any) -> None:
+    attention.query_layernorm.weight.fill_(NORMED_GAIN)
+    attention.key_layernorm.weight.fill_(NORMED_GAIN)
 
 
 @torch.no_grad()
@@ -150,21 +158,11 @@ def _rotary(model: Any, normed: bool) -> None:
         layer.self_attn.o_proj.weight *= WRITES
         layer.mlp.down_proj.weight *= WRITES
     attention, turns = model.model.layers[0].self_attn, model.model.rotary_emb.inv_freq
-    size = attention.head_dim
-    pairs = NORMED_PAIRS if normed else ROTARY_PAIRS
+    pairs = range(NORMED_PAIRS if normed else ROTARY_PAIRS)
     for head, offset in enumerate(CAUSAL_OFFSETS):
-        rows = slice(head * size, (head + 1) * size)
-        key, query = torch.zeros(size), torch.zeros(size)
-        for i in range(pairs):  # query and key point the same way when they are `offset` positions apart
-            angle = -offset * float(turns[i])
-            key[i] = ROTARY_REACH
-            query[i], query[i + size // 2] = ROTARY_REACH * math.cos(angle), ROTARY_REACH * math.sin(angle)
-        attention.q_proj.bias[rows], attention.k_proj.bias[rows] = query, key
-        attention.q_proj.weight[rows] *= QUIET
-        attention.k_proj.weight[rows] *= QUIET
+        _aim(attention, turns, head, offset, pairs, ROTARY_REACH)
     if normed:
-        attention.query_layernorm.weight.fill_(NORMED_GAIN)
-        attention.key_layernorm.weight.fill_(NORMED_GAIN)
+        _raise_gain(attention)
     _match(model)
 
 
