@@ -25,8 +25,8 @@ class StoppedError(Exception):
 
 @pytest.fixture(scope="module")
 def material():
-    made = _material(SHARES)
-    return Material(made.sample, made.lines[:2000], made.labels, {}, made.num_told)
+    made = _material(recipe("llama"))
+    return Material(made.sample, made.late, made.lines[:2000], made.labels, {}, made.num_told)
 
 
 def recipe(architecture, **more):

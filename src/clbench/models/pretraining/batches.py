@@ -80,7 +80,8 @@ def causal_pool(recipe: Recipe, material: Material, tokenizer: Any, step: int, r
     """Yield the batches of one pool: conversations as long as the step has them, and repeated random tokens."""
     seed = seed_of(recipe.seed, step, "pretraining pool")
     level = min(1.0, step / (recipe.growth * recipe.steps))
-    encoded = [_conversation(e, tokenizer, material.num_told(e)) for e in material.sample(seed, POOL, level, None)]
+    sample = material.late if step >= recipe.late_from * recipe.steps else material.sample
+    encoded = [_conversation(e, tokenizer, material.num_told(e)) for e in sample(seed, POOL, level, None)]
     encoded = [e for e in encoded if len(e[0]) <= recipe.positions]
     known = _known(encoded)
     everything = np.arange(NUM_SPECIAL, recipe.vocab)
@@ -218,9 +219,10 @@ def encoder_pool(recipe: Recipe, material: Material, tokenizer: Any, step: int, 
     index = {label: i for i, label in enumerate(material.labels)}
     level = min(1.0, step / (recipe.growth * recipe.steps))
     seeds = [seed_of(recipe.seed, step, f"pretraining pool {kind}") for kind in ("masked", "labels")]
-    masked = [_masked_text(e, tokenizer) for e in material.sample(seeds[0], POOL, level, None)]
+    sample = material.late if step >= recipe.late_from * recipe.steps else material.sample
+    masked = [_masked_text(e, tokenizer) for e in sample(seeds[0], POOL, level, None)]
     known = _known(masked)
-    single = [e for e in material.sample(seeds[1], 2 * POOL, level, 1) if e.choices and e.targets[0] in index]
+    single = [e for e in sample(seeds[1], 2 * POOL, level, 1) if e.choices and e.targets[0] in index]
     labelled = [(_text_ids(_asked(e), tokenizer), index[e.targets[0]]) for e in single]
     queues = [
         _by_length([x for x in items if len(x[0]) <= recipe.positions], recipe.batch_tokens, rng)

@@ -37,6 +37,8 @@ class Recipe(Value):
         all_tokens: Share of batches with loss on all tokens, not on answers alone (causal).
         masked: Share of batches that are masked-token prediction (encoder).
         shares: Ability -> weight in the mixture.
+        late: The same from `late_from` of the steps on; empty keeps `shares`.
+        late_from: In [0, 1].
         seed: Seed of everything.
         log_every: Steps between log entries.
         save_every: Steps after which the training is stored, so that it can be resumed.
@@ -65,6 +67,8 @@ class Recipe(Value):
     all_tokens: float = Field(default=0.15, ge=0.0, le=1.0)
     masked: float = Field(default=0.5, ge=0.0, le=1.0)
     shares: Mapping[str, float]
+    late: Mapping[str, float] = Field(default_factory=dict[str, float])
+    late_from: float = Field(default=0.6, ge=0.0, le=1.0)
     seed: int = 0
     log_every: int = 100
     save_every: int = Field(default=250, ge=1)
@@ -81,6 +85,7 @@ class Material:
 
     Attributes:
         sample: (seed, num, level in [0, 1], most questions each or None) -> conversations; earlier turns in the prompt.
+        late: The same for the later part of a training.
         lines: Text that the tokenizer is made from.
         labels: Rows of the encoder's label head.
         exams: Name -> (held-out questions, how they are asked, guess rate).
@@ -88,6 +93,7 @@ class Material:
     """
 
     sample: Callable[[int, int, float, int | None], Sequence[Example]]
+    late: Callable[[int, int, float, int | None], Sequence[Example]]
     lines: Sequence[str]
     labels: Sequence[str]
     exams: Mapping[str, tuple[Sequence[Example], Decode, float]]
