@@ -31,7 +31,7 @@ def ladder(model: str, items: int | None = None) -> Mapping[str, float]:
         items: Questions of each cell; None asks those of the exam `mini_context`.
     """
     asked = questions(items)
-    net = load_net(ModelSpec(name=model, max_tokens=1024 if "bert" not in model else 512), Machine(device="cpu"))
+    net = load_net(ModelSpec(name=model), Machine(device="cpu"))
     right: dict[str, list[bool]] = defaultdict(list)
     for answer, example in zip(net.respond(asked, Decode(kind="label")), asked, strict=True):
         right[example.group or ""].append(answer.text == example.targets[0])

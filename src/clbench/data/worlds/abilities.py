@@ -14,6 +14,7 @@ from typing import Literal
 from numpy.random import Generator
 
 from clbench.core.errors import DataError, did_you_mean
+from clbench.core.keys import digest
 from clbench.core.keys import rng as generator
 from clbench.core.types import Example, Message
 from clbench.data.worlds import ability_lookup, lexicon
@@ -182,8 +183,8 @@ def _in_languages(ability: Ability, wanted: Cell) -> Scenes:
 
 
 def _in_cells(ability: Ability, wanted: Cell) -> Scenes:
-    """Return what makes the scene of a number, cells in turn."""
-    cells, make = [c for c in ability.cells if wanted.fits(c)], ability.in_cell
+    """Return what makes the scene of a number, cells in turn and in an order of which every beginning is mixed."""
+    cells, make = sorted((c for c in ability.cells if wanted.fits(c)), key=lambda c: digest(c.name)), ability.in_cell
     if not cells or make is None:
         forms = ", ".join(dict.fromkeys(str(c.form) for c in ability.cells))
         lengths = ", ".join(dict.fromkeys(str(c.length) for c in ability.cells))

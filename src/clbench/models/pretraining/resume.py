@@ -16,7 +16,7 @@ from clbench.models.pretraining.batches import Place
 from clbench.models.pretraining.recipe import Recipe
 
 FILE = "training.pt"
-PACE = {"log_every", "save_every"}  # what may differ between an interrupted training and its resumption
+PACE = {"log_every", "save_every", "stored"}  # what does not touch the weights, and may differ where a training goes on
 
 
 @dataclass
