@@ -13,8 +13,8 @@ Keeps: the examples that it shows, as JSON, at most `tokens` long; a smaller `Le
 are shown to the model with every question.
 Told: nothing; it does not use the task's name where it is told.
 Not for: lessons of which a few examples do not say everything; models that cannot follow examples (very small ones).
-Falls short: the tiny model was not made to learn from examples in its prompt; longer prompts disturb it about as often
-as they help.
+Falls short: tiny-llama was not made to learn from examples in its prompt; longer prompts disturb it about as often
+as they help. tiny-llama-2 was, and finds what they show.
 """
 
 from __future__ import annotations
