@@ -137,7 +137,7 @@ def test_a_recipe_is_no_card_and_says_what_to_do(here, capsys):
     ("./x", "there is no folder './x'"),
     ("ckpts/step-11", "did you mean 'ckpts/step-10'?"),
     ("a/b/c", "there is no folder 'a/b/c'"),
-    ("tiny-lama", "did you mean 'tiny-llama'?"),
+    ("tiny-lama", "did you mean 'tiny-llama' or"),
     ("stepp", "did you mean 'step'"),
 ])  # fmt: skip
 def test_a_model_that_is_not_there(here, model, said):

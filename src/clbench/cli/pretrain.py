@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ import typer
 from clbench.cli.options import progress_bars, say
 
 if TYPE_CHECKING:
-    from clbench.models.pretraining.recipe import Material
+    from clbench.models.pretraining.recipe import Material, Recipe
 
 
 def pretrain(
@@ -47,14 +46,12 @@ def pretrain(
     for each in recipes:
         if only in (None, each.name):
             with progress_bars():
-                record = make(
-                    each, _material(each.shares), out / each.name, lambda p: report_progress(replace(p, slot=0))
-                )
+                record = make(each, _material(each), out / each.name, lambda p: report_progress(replace(p, slot=0)))
             scores = ", ".join(f"{name} {values['score']:.2f}" for name, values in record["scores"].items())
             say(f"{each.name}: {record['parameters']:,} parameters in {record['wall_s']:.0f} s; {scores}")
 
 
-def _material(shares: Mapping[str, float]) -> Material:
+def _material(recipe: Recipe) -> Material:
     from clbench.core.types import Decode
     from clbench.data.worlds import abilities
     from clbench.models.pretraining.recipe import Material
@@ -64,8 +61,10 @@ def _material(shares: Mapping[str, float]) -> Material:
         for name, a in abilities.ABILITIES.items()
     }
     return Material(
-        sample=lambda seed, num, level, turns: abilities.conversations(seed, num, level, shares, turns),
+        sample=lambda *wanted: abilities.conversations(*wanted[:3], recipe.shares, wanted[3]),
+        late=lambda *wanted: abilities.conversations(*wanted[:3], recipe.late or recipe.shares, wanted[3]),
         lines=abilities.tokenizer_lines(0),
-        labels=abilities.closed_answers(),
+        labels=abilities.closed_answers(lookups="lookup" in recipe.shares),
         exams=exams,
+        num_told=abilities.num_told,
     )

@@ -291,7 +291,7 @@ def _asked(
         task = open_task(card.source.task, data, beside=card.path)
         examples = task.exam if card.source.items is None else smallest(task.exam, card.source.items, 0)
         return examples, card.decode or task.decode, _scorer(card, task), task.guess_rate
-    examples = _ability(card.source.ability, card.source.items, card.source.seed, card.source.length)
+    examples = _ability(card.source.model_dump_json())
     labels = () if not all(e.choices for e in examples) else examples[0].choices
     scorer = card.scorer or ScorerSpec(name="label" if labels else "exact")
     guess_rate = sum(1.0 / len(e.choices) for e in examples) / len(examples) if labels else 0.0
@@ -306,10 +306,13 @@ def _scorer(card: ExamCard, task: Task) -> ScorerSpec:
 
 
 @lru_cache(maxsize=128)
-def _ability(ability: str, items: int, seed: int, length: int | None) -> tuple[Example, ...]:
+def _ability(settings: str) -> tuple[Example, ...]:
     from clbench.data.worlds.abilities import generate
+    from clbench.data.worlds.ability_scenes import Cell
 
-    return tuple(generate(ability, items, seed, "exam", length))
+    source = AbilitySource.model_validate_json(settings)
+    cell = Cell(source.form, None, source.language, source.wording)
+    return tuple(generate(source.ability, source.items, source.seed, "exam", source.length, cell))
 
 
 def _sealed(exam: Exam, items: int | None) -> Exam:

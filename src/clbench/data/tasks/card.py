@@ -245,12 +245,18 @@ class Card(OnDisk):
 
 
 class AbilitySource(Value):
-    """Questions on a miniature ability, generated from a seed; `length` is the number of pairs of "recall"."""
+    """Questions on a miniature ability, generated from a seed.
+
+    `length` counts the pairs of "recall" and the facts that "lookup" shows; form, language and wording are "lookup"'s.
+    """
 
     ability: str
     items: int = Field(default=100, ge=1)
     seed: int = Field(default=0, ge=0)
     length: int | None = Field(default=None, ge=1)
+    form: str | None = None
+    language: Literal["en", "zh"] | None = None
+    wording: Literal["taught", "held-out"] | None = None
 
 
 class TaskSource(Value):
@@ -273,7 +279,8 @@ ExamSource = Annotated[
     Discriminator(
         _exam_tag,
         custom_error_type="source",
-        custom_error_message="an exam's source is {ability, items, seed, length}, {task, items} or {harness, ...}",
+        custom_error_message="an exam's source is {ability, items, seed, length, form, language, wording}, "
+        "{task, items} or {harness, ...}",
     ),
 ]
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from numpy.random import Generator
 
 from clbench.core.errors import DataError, did_you_mean
+from clbench.core.keys import digest
 from clbench.core.keys import rng as generator
 from clbench.core.types import Example, Message
-from clbench.data.worlds import lexicon
+from clbench.data.worlds import ability_lookup, lexicon
 from clbench.data.worlds.ability_reading import (
     CLOSED,
     KIND_NAMES_ZH,
@@ -27,8 +28,9 @@ from clbench.data.worlds.ability_reading import (
     reading,
     recall,
 )
-from clbench.data.worlds.ability_scenes import Scene, Turn, between, pick
+from clbench.data.worlds.ability_scenes import Cell, Scene, Turn, between, pick
 from clbench.data.worlds.ability_text import code, copy_reverse, instruction
+from clbench.data.worlds.ability_wordings import NOT_STATED
 from clbench.data.worlds.lexicon import LANGUAGES, Language
 
 Split = Literal["train", "exam"]
@@ -52,6 +54,8 @@ class Ability:
         guess_rate: Score of guessing among the choices, in [0, 1].
         practised: Whether pretraining contains it.
         at_length: (rng, language, length) -> scene, for abilities that can be asked at any length.
+        cells: What an exam asks in equal parts, for abilities whose questions come in several forms.
+        in_cell: (rng, cell) -> scene, for the same.
     """
 
     name: str
@@ -62,6 +66,8 @@ class Ability:
     guess_rate: float = 0.0
     practised: bool = True
     at_length: Callable[[Generator, Language, int], Scene] | None = None
+    cells: tuple[Cell, ...] = ()
+    in_cell: Callable[[Generator, Cell], Scene] | None = None
 
 
 def _arithmetic(rng: Generator, lang: Language, level: float) -> Scene:
@@ -92,8 +98,20 @@ ABILITIES: dict[str, Ability] = {
         Ability("code", "text", code, turns=4),
         Ability("chinese", "label", chinese, languages=("zh",), turns=5, guess_rate=0.21),
         Ability("knowledge", "label", knowledge, turns=1, guess_rate=0.25, practised=False),
+        Ability(
+            "lookup",
+            "label",
+            ability_lookup.lookup,
+            turns=10,
+            guess_rate=0.12,
+            cells=ability_lookup.CELLS,
+            in_cell=ability_lookup.in_cell,
+        ),
     )
 }
+
+# The tokenizer of the shipped models is made from these, and stays as it is when an ability is added.
+TOKENIZED = ("instruction", "copy_reverse", "arithmetic", "recall", "reading", "code", "chinese")
 
 
 def _split_of(key: str) -> Split:
@@ -111,7 +129,9 @@ def find(name: str) -> Ability:
     return ABILITIES[name]
 
 
-def generate(ability: str, num: int, seed: int, split: Split, length: int | None = None) -> list[Example]:
+def generate(
+    ability: str, num: int, seed: int, split: Split, length: int | None = None, cell: Cell | None = None
+) -> list[Example]:
     """Return single questions, all different.
 
     Args:
@@ -119,27 +139,63 @@ def generate(ability: str, num: int, seed: int, split: Split, length: int | None
         num: How many, >= 0.
         seed: Same seed, same items.
         split: "train" and "exam" never share what they ask about.
-        length: Pairs in the list of "recall", in 1..50000; None is as in pretraining.
+        length: Pairs in the list of "recall", in 1..50000, or facts shown in "lookup"; None is as in pretraining.
+        cell: The form, language and wording of "lookup" that are asked; None asks all in equal parts.
 
     Raises:
-        DataError: There is no such ability, it has fewer different items, or it cannot be asked at that length.
+        DataError: There is no such ability, it has fewer different items, or it cannot be asked so.
     """
     one = find(ability)
-    scene_of = _at_length(one, length)
-    rng = generator(seed, 0, f"ability {ability} {split}{'' if length is None else f' {length}'}")
+    wanted = replace(cell or Cell(), length=length)
+    scenes = _in_cells(one, wanted) if one.cells else _in_languages(one, wanted)
+    said = "".join(f" {part}" for part in (length, *((cell.form, cell.language, cell.wording) if cell else ())) if part)
+    rng = generator(seed, 0, f"ability {ability} {split}{said}")
     found: dict[str, Example] = {}
     for tried in range(num * 200 + 1):
         if len(found) == num:
             return list(found.values())
-        lang = one.languages[tried % len(one.languages)]
-        scene = scene_of(rng, lang)
+        lang, scene, group = scenes(rng, len(found) if one.cells else tried)
         turns = [t for t in scene.turns if t.exam and _split_of(t.key) == split]
         if turns:
-            example = _example(one, lang, scene.document, turns[:1], ())
+            example = _example(one, lang, replace(scene, turns=tuple(turns[:1])), (), group)
             found[example.id] = example
     raise DataError(
         f"ability {ability!r} has fewer than {num} different items", where="source.items", mend="ask for fewer items"
     )
+
+
+Scenes = Callable[[Generator, int], tuple[Language, Scene, str | None]]
+
+
+def _in_languages(ability: Ability, wanted: Cell) -> Scenes:
+    """Return what makes the scene of a number, languages in turn."""
+    if wanted.form or wanted.language or wanted.wording:
+        able = ", ".join(name for name, a in ABILITIES.items() if a.cells)
+        mend = f"leave form, language and wording out; what has them: {able}"
+        raise DataError(f"ability {ability.name!r} comes in one form", where="source.form", mend=mend)
+    scene_of = _at_length(ability, wanted.length)
+
+    def scene(rng: Generator, number: int) -> tuple[Language, Scene, str | None]:
+        lang = ability.languages[number % len(ability.languages)]
+        return lang, scene_of(rng, lang), None
+
+    return scene
+
+
+def _in_cells(ability: Ability, wanted: Cell) -> Scenes:
+    """Return what makes the scene of a number, cells in turn and in an order of which every beginning is mixed."""
+    cells, make = sorted((c for c in ability.cells if wanted.fits(c)), key=lambda c: digest(c.name)), ability.in_cell
+    if not cells or make is None:
+        forms = ", ".join(dict.fromkeys(str(c.form) for c in ability.cells))
+        lengths = ", ".join(dict.fromkeys(str(c.length) for c in ability.cells))
+        mend = f"forms: {forms}; lengths: {lengths}; languages: {', '.join(LANGUAGES)}; wordings: taught, held-out"
+        raise DataError(f"ability {ability.name!r} has no such questions", where="source.form", mend=mend)
+
+    def scene(rng: Generator, number: int) -> tuple[Language, Scene, str | None]:
+        cell = cells[number % len(cells)]
+        return cell.language or "en", make(rng, cell), cell.name
+
+    return scene
 
 
 def _at_length(ability: Ability, length: int | None) -> Callable[[Generator, Language], Scene]:
@@ -168,7 +224,8 @@ def conversations(
         most_turns: Most questions each; None leaves it to the ability.
 
     Returns:
-        Examples whose prompt holds the earlier turns; every assistant turn may be learnt from.
+        Examples whose prompt holds the earlier turns; every assistant turn may be learnt from but those that
+        `num_told` counts.
     """
     rng = generator(seed, 0, "pretraining conversations")
     abilities = [find(name) for name in shares]
@@ -178,6 +235,11 @@ def conversations(
     return [_conversation(abilities[i], rng, level, most_turns) for i in drawn]
 
 
+def num_told(conversation: Example) -> int:
+    """Return how many of a pretraining conversation's first turns only tell: their replies follow from nothing."""
+    return int(conversation.check or 0)
+
+
 def _conversation(ability: Ability, rng: Generator, level: float, most_turns: int | None) -> Example:
     lang = pick(rng, ability.languages)
     while True:
@@ -185,16 +247,18 @@ def _conversation(ability: Ability, rng: Generator, level: float, most_turns: in
         turns = [t for t in scene.turns if _split_of(t.key) == "train"]
         if turns:
             system = (pick(rng, SYSTEM[lang]),) if rng.random() < 0.05 else ()
-            return _example(ability, lang, scene.document, turns[: most_turns or ability.turns], system)
+            asked = replace(scene, turns=tuple(turns[: most_turns or ability.turns]))
+            example = _example(ability, lang, asked, system, None)
+            return example.model_copy(update={"check": str(len(scene.told))}) if scene.told else example
 
 
-def _example(ability: Ability, lang: Language, document: str, turns: list[Turn], system: tuple[str, ...]) -> Example:
+def _example(ability: Ability, lang: Language, scene: Scene, system: tuple[str, ...], group: str | None) -> Example:
     messages = [Message(role="system", content=s) for s in system]
-    for i, turn in enumerate(turns):
-        asked = f"{document}\n{turn.question}" if document and i == 0 else turn.question
+    for i, turn in enumerate([*scene.told, *scene.turns]):
+        asked = f"{scene.document}\n{turn.question}" if scene.document and i == 0 else turn.question
         messages.append(Message(role="user", content=asked))
         messages.append(Message(role="assistant", content=turn.answer))
-    last = turns[-1]
+    last = scene.turns[-1]
     content = "\n".join(m.content for m in messages[:-1])
     name = hashlib.sha256(content.encode()).hexdigest()[:12]
     return Example(
@@ -202,20 +266,26 @@ def _example(ability: Ability, lang: Language, document: str, turns: list[Turn],
         prompt=tuple(messages[:-1]),
         targets=(last.answer,),
         choices=last.choices,
+        group=group,
     )
 
 
-def closed_answers() -> tuple[str, ...]:
-    """Return every answer that a label ability can have, in fixed order: the label head of the tiny encoder."""
+def closed_answers(lookups: bool = False) -> tuple[str, ...]:
+    """Return every answer that a label ability can have, in fixed order: the label head of the tiny encoder.
+
+    Args:
+        lookups: Whether lookups are among the abilities, which adds that the text does not say it.
+    """
     kinds = [*CLOSED.values(), "weather", "verdict", "ruling", "state"]
     listed = [w for kind in kinds for lang in LANGUAGES for w in lexicon.words(kind, lang)]
-    return tuple(dict.fromkeys([*lexicon.NUMBERS, *listed, *KIND_NAMES_ZH.values()]))
+    absent = NOT_STATED.values() if lookups else ()
+    return tuple(dict.fromkeys([*lexicon.NUMBERS, *listed, *KIND_NAMES_ZH.values(), *absent]))
 
 
 def tokenizer_lines(seed: int) -> list[str]:
     """Return the lines that the tiny models' tokenizer is made from: conversations, names and the word lists."""
     rng = generator(seed, 0, "tokenizer lines")
-    examples = conversations(seed, 6000, 1.0, {name: 1.0 for name, a in ABILITIES.items() if a.practised})
+    examples = conversations(seed, 6000, 1.0, dict.fromkeys(TOKENIZED, 1.0))
     lines = [m.content for e in examples for m in e.prompt] + [e.targets[0] for e in examples]
     for lang in LANGUAGES:
         lines += [f"{lexicon.name(rng, lang)} {lexicon.name(rng, lang)}" for _ in range(8000)]

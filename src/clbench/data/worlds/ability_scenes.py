@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from numpy.random import Generator
+
+from clbench.data.worlds.lexicon import Language
 
 T = TypeVar("T")
 
@@ -32,10 +34,46 @@ class Turn:
 
 @dataclass(frozen=True)
 class Scene:
-    """A document (may be empty) and questions about it."""
+    """A document (may be empty) and questions about it.
+
+    Attributes:
+        document: What the first question stands after.
+        turns: The questions.
+        told: Questions or statements with their replies that stand before as earlier turns; nothing tells their
+            replies, so none is learnt.
+    """
 
     document: str
     turns: tuple[Turn, ...]
+    told: tuple[Turn, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What an exam asks of an ability whose questions come in several forms; None is any.
+
+    Attributes:
+        form: How the prompt shows what is asked.
+        length: Facts that it shows.
+        language: The language.
+        wording: "taught" or "held-out": whether training holds the wording of the question.
+    """
+
+    form: str | None = None
+    length: int | None = None
+    language: Language | None = None
+    wording: Literal["taught", "held-out"] | None = None
+
+    def fits(self, other: Cell) -> bool:
+        """Return whether another cell is of this kind."""
+        mine = (self.form, self.length, self.language, self.wording)
+        its = (other.form, other.length, other.language, other.wording)
+        return all(a in (None, b) for a, b in zip(mine, its, strict=True))
+
+    @property
+    def name(self) -> str:
+        """The group of its questions, such as "sentences 8 en taught"."""
+        return f"{self.form} {self.length} {self.language} {self.wording}"
 
 
 def pick(rng: Generator, items: Sequence[T]) -> T:

@@ -1,4 +1,4 @@
-"""Pretraining of the tiny models from random weights: one short loop for causal models, one for the encoder.
+"""Pretraining of the tiny models: one short loop for causal models and the encoder.
 
 Recall from a long prompt does not appear by itself in so small a model. What makes it appear: documents that grow
 during training, many questions per conversation with loss on every answer, and batches of random tokens repeated,
@@ -22,22 +22,26 @@ import torch
 from torch import nn
 
 from clbench.core.errors import LessonError
-from clbench.core.events import Progress
+from clbench.core.events import Progress, notice
 from clbench.core.keys import seed_of
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Decode, Example
 from clbench.models.net import seeded
+from clbench.models.pretrained import DTYPES
+from clbench.models.pretraining import resume as pretrain_resume
 from clbench.models.pretraining import start as pretrain_start
 from clbench.models.pretraining import tokenizer as pretrain_tokenizer
-from clbench.models.pretraining.batches import MaskedHead, causal_batches, causal_loss, encoder_batches, encoder_loss
+from clbench.models.pretraining.batches import MaskedHead, Rows, batches, causal_loss, encoder_loss
 from clbench.models.pretraining.recipe import Material, Recipe
+from clbench.models.pretraining.resume import Course
+from clbench.models.source import locate
 from clbench.models.warm import keep_freed_memory
 
 
 def pretrain(
     recipe: Recipe, material: Material, out: Path, progress: Callable[[Progress], None] = lambda _: None
 ) -> dict[str, Any]:
-    """Train one model from random weights, write its folder and return its record.
+    """Train one model, write its folder and return its record; a training that was interrupted there goes on.
 
     Args:
         recipe: The recipe.
@@ -50,20 +54,18 @@ def pretrain(
 
     Raises:
         LessonError: The loss is not finite.
+        ModelError: The checkpoint to start from does not fit the recipe, or what was interrupted is another recipe's.
     """
     out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    started = time.monotonic()
     try:
-        tokenizer = pretrain_tokenizer.make(material.lines, recipe.vocab)
-        pretrain_tokenizer.save(tokenizer, out, recipe.family, recipe.positions)
         with seeded(seed_of(recipe.seed, 0, "pretraining"), torch.device("cpu")):
-            module = build(recipe, tokenizer, material.labels)
-            pretrain_start.look_back(module, recipe.architecture)
-            log = _train(recipe, material, module, tokenizer, progress)
-        module.eval().save_pretrained(str(out))  # type: ignore[operator]  # a Hugging Face model, of any class
+            module, tokenizer = _begin(recipe, material, out)
+            course = _train(recipe, material, module, tokenizer, out, progress)
+        started = time.monotonic()
+        module.eval().to(DTYPES[recipe.stored]).save_pretrained(str(out))  # type: ignore[operator]  # a Hugging Face model, of any class
         scores = examine(out, material.exams)
     finally:
         torch.set_num_threads(threads)
@@ -71,12 +73,26 @@ def pretrain(
         "recipe": recipe.model_dump(),
         "parameters": sum(p.numel() for p in module.parameters()),
         "hardware": {"machine": platform.machine(), "cores": os.cpu_count(), "threads": 1, "torch": torch.__version__},
-        "wall_s": round(time.monotonic() - started, 1),
+        "wall_s": round(course.seconds + time.monotonic() - started, 1),
         "scores": scores,
-        "log": log,
+        "log": course.log,
     }
     (out / "pretraining.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    pretrain_resume.clear(out)
     return record
+
+
+def _begin(recipe: Recipe, material: Material, out: Path) -> tuple[nn.Module, Any]:
+    """Return the model as it is before the first step and its tokenizer, whose files are written."""
+    begun = None if recipe.start is None else locate(ModelSpec(name=recipe.start))
+    tokenizer = pretrain_start.tokenizer_of(begun) if begun else pretrain_tokenizer.make(material.lines, recipe.vocab)
+    pretrain_tokenizer.save(tokenizer, out, recipe.family, recipe.positions)
+    module = build(recipe, tokenizer, material.labels)
+    if begun:
+        pretrain_start.take_over(module, begun, recipe.architecture)
+    else:
+        pretrain_start.look_back(module, recipe.architecture)
+    return module, tokenizer
 
 
 def build(recipe: Recipe, tokenizer: Any, labels: Sequence[str]) -> nn.Module:
@@ -139,24 +155,24 @@ def examine(
 
 
 def _train(
-    recipe: Recipe, material: Material, module: nn.Module, tokenizer: Any, progress: Callable[[Progress], None]
-) -> list[dict[str, float]]:
+    recipe: Recipe,
+    material: Material,
+    module: nn.Module,
+    tokenizer: Any,
+    out: Path,
+    progress: Callable[[Progress], None],
+) -> Course:
     head = None if recipe.family == "causal" else MaskedHead(module, recipe)
-    parameters = [*module.parameters(), *(head.parameters() if head else [])]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98), fused=True)
-    batches = causal_batches(recipe, material, tokenizer)
-    if head is not None:
-        batches = encoder_batches(recipe, material, tokenizer)
-    log: list[dict[str, float]] = []
-    sums: dict[str, list[float]] = {}
-    started, tokens = time.monotonic(), 0
+    parts = nn.ModuleList([module] if head is None else [module, head])
+    optimiser = _optimiser(recipe, parts)
+    course = pretrain_resume.resume(out, recipe, parts, optimiser) or Course()
+    if course.step:
+        notice(f"{recipe.name}: resumed after step {course.step} of {recipe.steps}, from {out / pretrain_resume.FILE}")
+    source = batches(recipe, material, tokenizer, course.place)
+    started = time.monotonic() - course.seconds
     module.train()
-    for step in range(1, recipe.steps + 1):
-        rows = next(batches)
+    for step in range(course.step + 1, recipe.steps + 1):
+        rows = next(source)
         for group in optimiser.param_groups:
             group["lr"] = recipe.lr * _lr_share(step, recipe)
         loss = causal_loss(module, rows) if head is None else encoder_loss(module, head, rows)
@@ -165,16 +181,34 @@ def _train(
             raise LessonError(f"the loss is {value}", where=f"{recipe.name} step {step}", mend="lower the recipe's lr")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
+        nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
         optimiser.step()
-        tokens += int(rows.mask.sum())
-        sums.setdefault(rows.kind, []).append(value)
-        if step % recipe.log_every == 0 or step == recipe.steps:
-            means = {f"loss_{k}": round(sum(v) / len(v), 4) for k, v in sorted(sums.items())}
-            log.append({"step": step, **means, "tokens_per_s": round(tokens / (time.monotonic() - started))})
-            sums = {}
+        course.seconds = time.monotonic() - started
+        _note(course, recipe, step, rows, value)
+        if step % recipe.save_every == 0 and step < recipe.steps:
+            pretrain_resume.store(out, recipe, course, parts, optimiser)
         progress(Progress(recipe.name, step, recipe.steps))
-    return log
+    return course
+
+
+def _optimiser(recipe: Recipe, parts: nn.ModuleList) -> torch.optim.Optimizer:
+    parameters = list(parts.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98), fused=True)
+
+
+def _note(course: Course, recipe: Recipe, step: int, rows: Rows, loss: float) -> None:
+    """Count a step, and write an entry of the log where one is due."""
+    course.step = step
+    course.tokens += int(rows.mask.sum())
+    course.losses.setdefault(rows.kind, []).append(loss)
+    if step % recipe.log_every == 0 or step == recipe.steps:
+        means = {f"loss_{k}": round(sum(v) / len(v), 4) for k, v in sorted(course.losses.items())}
+        course.log.append({"step": step, **means, "tokens_per_s": round(course.tokens / max(course.seconds, 1e-9))})
+        course.losses = {}
 
 
 def _lr_share(step: int, recipe: Recipe) -> float:
@@ -182,6 +216,3 @@ def _lr_share(step: int, recipe: Recipe) -> float:
         return step / recipe.warmup
     done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
     return 0.1 + 0.45 * (1 + math.cos(math.pi * done))
-
-
-# --- causal models ----------------------------------------------------------------------------------------------

@@ -10,11 +10,17 @@ pretraining.json.
 
 from __future__ import annotations
 
+import json
 import math
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, cast
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from clbench.core.errors import ModelError
 
 ROTARY_REACH = 6.0  # length of a rotary bias: the neighbours of the wanted token get about a tenth of its attention
 ROTARY_PAIRS = 4  # fastest rotations, which tell neighbours apart
@@ -27,7 +33,90 @@ CARRY, MATCH, COPY = 0.15, 1.2, 0.3
 CAUSAL_OFFSETS = (1, 2, 3)
 ENCODER_OFFSETS = (1, -1, 2)
 ENCODER_SHARPNESS = 1.7
+WINDOWS = ((4, 2), (7, 2), (11, 3), (17, 3))  # offset in tokens of each window's middle, and its fastest rotation
+WINDOW_PAIRS = 6
+WINDOW_REACH = 4.0
+LAYER = re.compile(r"model\.layers\.(\d+)")
 GOLDEN = 0.6180339887498949
+
+
+def tokenizer_of(folder: Path) -> Any:
+    """Return the tokenizer of a checkpoint, without what it puts around a text."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+@torch.no_grad()
+def take_over(module: nn.Module, folder: Path, architecture: str) -> None:
+    """Give a model the weights of a checkpoint.
+
+    Labels that the head did not know keep their new rows. A causal model may have more layers: the new ones stand
+    behind the first, write little at the start, and their heads look at what stands a few tokens back.
+
+    Raises:
+        ModelError: The checkpoint's weights have other names or shapes.
+    """
+    old, new, model = load_file(folder / "model.safetensors"), module.state_dict(), cast("Any", module)
+    config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    more = int(model.config.num_hidden_layers) - int(config["num_hidden_layers"])
+    labels: dict[str, int] = model.config.label2id
+    for name, weight in new.items():
+        place = _place(name, more)
+        if place is None or (name == "lm_head.weight" and name not in old):  # a new layer; tied to the embeddings
+            continue
+        if name.startswith("classifier."):
+            for label in set(labels) & set(config["label2id"]):
+                weight[labels[label]] = old[name][config["label2id"][label]]
+        elif place in old and old[place].shape == weight.shape:
+            weight.copy_(old[place])
+        else:
+            mend = "architecture, vocab, hidden, inner and positions must be those of the checkpoint, layers no fewer"
+            raise ModelError(f"the checkpoint has no {place} of shape {tuple(weight.shape)}", where="start", mend=mend)
+    for number in range(1, 1 + more):
+        _windows(model, number, normed=architecture == "hunyuan")
+
+
+def _place(name: str, more: int) -> str | None:
+    """Return the name in a checkpoint of a weight of a model with more layers; None where it has none."""
+    found = LAYER.match(name)
+    if not found or not more or found[1] == "0":
+        return name
+    number = int(found[1]) - more
+    return None if number < 1 else f"model.layers.{number}{name[found.end() :]}"
+
+
+def _windows(model: Any, number: int, normed: bool) -> None:
+    """Set the heads of a layer to gather what stands in a window of tokens, whatever it is.
+
+    A value and a question then know the name that stands a few tokens before them, in any wording.
+    """
+    layer, turns = model.model.layers[number], model.model.rotary_emb.inv_freq
+    layer.self_attn.o_proj.weight *= WRITES
+    layer.mlp.down_proj.weight *= WRITES
+    for head, (offset, first) in enumerate(WINDOWS):
+        _aim(layer.self_attn, turns, head, offset, range(first, first + WINDOW_PAIRS), WINDOW_REACH)
+    if normed:
+        _raise_gain(layer.self_attn)
+
+
+def _aim(attention: Any, turns: Tensor, head: int, offset: int, pairs: range, reach: float) -> None:
+    """Set a head to look `offset` tokens back; slower rotations make the window wider."""
+    size = attention.head_dim
+    rows = slice(head * size, (head + 1) * size)
+    key, query = torch.zeros(size), torch.zeros(size)
+    for i in pairs:  # query and key point the same way when they are `offset` positions apart
+        angle = -offset * float(turns[i])
+        key[i] = reach
+        query[i], query[i + size // 2] = reach * math.cos(angle), reach * math.sin(angle)
+    attention.q_proj.bias[rows], attention.k_proj.bias[rows] = query, key
+    attention.q_proj.weight[rows] *= QUIET
+    attention.k_proj.weight[rows] *= QUIET
+
+
+def _raise_gain(attention: Any) -> None:
+    attention.query_layernorm.weight.fill_(NORMED_GAIN)
+    attention.key_layernorm.weight.fill_(NORMED_GAIN)
 
 
 @torch.no_grad()
@@ -69,21 +158,11 @@ def _rotary(model: Any, normed: bool) -> None:
         layer.self_attn.o_proj.weight *= WRITES
         layer.mlp.down_proj.weight *= WRITES
     attention, turns = model.model.layers[0].self_attn, model.model.rotary_emb.inv_freq
-    size = attention.head_dim
-    pairs = NORMED_PAIRS if normed else ROTARY_PAIRS
+    pairs = range(NORMED_PAIRS if normed else ROTARY_PAIRS)
     for head, offset in enumerate(CAUSAL_OFFSETS):
-        rows = slice(head * size, (head + 1) * size)
-        key, query = torch.zeros(size), torch.zeros(size)
-        for i in range(pairs):  # query and key point the same way when they are `offset` positions apart
-            angle = -offset * float(turns[i])
-            key[i] = ROTARY_REACH
-            query[i], query[i + size // 2] = ROTARY_REACH * math.cos(angle), ROTARY_REACH * math.sin(angle)
-        attention.q_proj.bias[rows], attention.k_proj.bias[rows] = query, key
-        attention.q_proj.weight[rows] *= QUIET
-        attention.k_proj.weight[rows] *= QUIET
+        _aim(attention, turns, head, offset, pairs, ROTARY_REACH)
     if normed:
-        attention.query_layernorm.weight.fill_(NORMED_GAIN)
-        attention.key_layernorm.weight.fill_(NORMED_GAIN)
+        _raise_gain(attention)
     _match(model)
 
 

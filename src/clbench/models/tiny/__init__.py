@@ -1,10 +1,13 @@
-"""The shipped tiny models: one of each family, pretrained by `clbench pretrain pretrain-tiny`. No torch here."""
+"""The shipped tiny models: one of each family, and a second generation that looks up what its prompt shows.
+
+Made by `clbench pretrain` from the recipes pretrain-tiny and pretrain-tiny-2. No torch here.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-NAMES: tuple[str, ...] = ("tiny-llama", "tiny-hunyuan", "tiny-bert")
+NAMES: tuple[str, ...] = ("tiny-llama", "tiny-hunyuan", "tiny-bert", "tiny-llama-2")
 
 
 def folder(name: str) -> Path:
