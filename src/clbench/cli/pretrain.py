@@ -60,9 +60,10 @@ def _material(recipe: Recipe) -> Material:
         name: (abilities.generate(name, 64, 7, "exam"), Decode(kind=a.kind, max_tokens=24), a.guess_rate)
         for name, a in abilities.ABILITIES.items()
     }
+    late = recipe.late or recipe.shares
     return Material(
-        sample=lambda *wanted: abilities.conversations(*wanted[:3], recipe.shares, wanted[3]),
-        late=lambda *wanted: abilities.conversations(*wanted[:3], recipe.late or recipe.shares, wanted[3]),
+        sample=lambda seed, num, level, most: abilities.conversations(seed, num, level, recipe.shares, most),
+        late=lambda seed, num, level, most: abilities.conversations(seed, num, level, late, most),
         lines=abilities.tokenizer_lines(0),
         labels=abilities.closed_answers(lookups="lookup" in recipe.shares),
         exams=exams,

@@ -14,6 +14,7 @@ from clbench.data.worlds.ability_scenes import pick
 from clbench.data.worlds.lexicon import LANGUAGES, Language
 
 Wordings = dict[Language, tuple[str, ...]]
+TRAINED = 3  # wordings of a lesson that pretraining holds; more would change the shipped models' recipe
 NOT_STATED: dict[Language, str] = {"en": "not in the text", "zh": "文中没有"}
 
 PHRASES: Wordings = {
@@ -73,11 +74,13 @@ RESTATE: Wordings = {
 }
 IN_A_SENTENCE: dict[Language, str] = {"en": " Say it in a sentence.", "zh": "请说完整的句子。"}
 HELD_OUT: Wordings = {
-    "en": (facts.PARAPHRASE["en"], "Can you say what {relation} it is that {name} has?"),
-    "zh": (facts.PARAPHRASE["zh"], "{name}有的是什么{relation}?"),
+    "en": (facts.HELD_OUT["en"][0], "Can you say what {relation} it is that {name} has?"),
+    "zh": (facts.HELD_OUT["zh"][0], "{name}有的是什么{relation}?"),
 }
 WHOLE: Wordings = {
-    lang: tuple(dict.fromkeys([*facts.TAUGHT[lang], *(f.replace("{rel}", "{relation}") for f in ASK_FORMS[lang])]))
+    lang: tuple(
+        dict.fromkeys([*facts.TAUGHT[lang][:TRAINED], *(f.replace("{rel}", "{relation}") for f in ASK_FORMS[lang])])
+    )
     for lang in LANGUAGES
 }
 STATED: Wordings = {
@@ -111,7 +114,7 @@ SAID: Wordings = {
 }
 RULE_ASKED: Wordings = {
     "en": (
-        *rules.TAUGHT["en"],
+        *rules.TAUGHT["en"][:TRAINED],
         "Code {code}: which gate for {size} {colour} {material} goods?",
         "{size} {colour} {material} goods: which gate by code {code}?",
         "{colour} goods of {material}, {size}. Which gate has code {code}?",
@@ -122,7 +125,7 @@ RULE_ASKED: Wordings = {
         "Which gate of code {code} is for {colour} {size} goods of {material}?",
     ),
     "zh": (
-        *rules.TAUGHT["zh"],
+        *rules.TAUGHT["zh"][:TRAINED],
         "规则{code}:{colour}的{material}东西,{size},去哪个门?",
         "{size}的{colour}东西,{material}的,按规则{code}去哪里?",
         "有{colour}的{material}东西,{size}。按规则{code},是哪个门?",
@@ -131,7 +134,7 @@ RULE_ASKED: Wordings = {
         "规则{code}说{size}、{colour}、{material}去哪个门?",
     ),
 }
-RULE_HELD_OUT: Wordings = {lang: (rules.PARAPHRASE[lang],) for lang in LANGUAGES}
+RULE_HELD_OUT: Wordings = {lang: (rules.HELD_OUT[lang][0],) for lang in LANGUAGES}
 RULE_SAID: Wordings = {
     "en": (
         rules.SENTENCE["en"],
