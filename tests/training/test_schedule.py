@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from clbench.core.keys import rng
 from clbench.core.types import Example, Lesson, Message
-from clbench.training.schedule import ANY, kinds_in, schedule
+from clbench.training.schedule import ANY, kinds_in, schedule, without_documents
 from clbench.training.settings import Training
 
 
@@ -72,3 +72,13 @@ def test_kinds_of_a_lesson_with_old_examples():
     assert kinds_in(several, several) == (0, 1, 0)
     assert kinds_in(plain.model_copy(update={"examples": (*old, *new)}), plain) == (ANY, ANY, 0, 0, 0)
     assert kinds_in(several.model_copy(update={"examples": (*new, *old)}), several) == (0, 1, 0, ANY, ANY)
+
+
+def test_who_trains_keeps_no_documents():
+    """A memory with a budget of bytes would else hold fewer examples of a stream that has documents."""
+    stated = example("a").model_copy(update={"document": "The answer of a is a."})
+    lesson = Lesson(number=1, examples=(stated, example("b")), digest="", kinds=(0, 1))
+    plain = without_documents(lesson)
+    assert plain.examples == (example("a"), example("b"))
+    assert plain.kinds == (0, 1)
+    assert without_documents(plain) is plain

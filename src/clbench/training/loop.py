@@ -25,7 +25,7 @@ from clbench.training.kept import examples_in, kept_counts
 from clbench.training.method import Method
 from clbench.training.passes import Passes
 from clbench.training.precision import Masters
-from clbench.training.schedule import kinds_in, rate, refuse_eval_only, schedule
+from clbench.training.schedule import kinds_in, rate, refuse_eval_only, schedule, without_documents
 from clbench.training.settings import Training
 from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
 
@@ -69,6 +69,7 @@ class GradientLearner:
     def learn(self, lesson: Lesson, progress: Path | None = None) -> None:
         """Train on a lesson, then let the method keep what it needs. See `Learner.learn`."""
         refuse_eval_only(lesson)
+        lesson = without_documents(lesson)
         self._count_cuts(lesson)
         self._hooks.number = lesson.number
         self._masters.take(self.net.module, self._masters.kept)
@@ -82,6 +83,7 @@ class GradientLearner:
     def adopt_first_lesson(self, folder: Path, lesson: Lesson) -> None:
         """Take over the weights of an equal first lesson from `folder`, and keep what later lessons need."""
         refuse_eval_only(lesson)
+        lesson = without_documents(lesson)
         self._count_cuts(lesson)
         self._open(lesson)
         self._take_weights(folder)

@@ -96,3 +96,11 @@ def refuse_eval_only(lesson: Lesson) -> None:
             )
     if not lesson.examples:
         raise DataError("there is nothing to learn", where=f"lesson {lesson.number}", mend="give the split some rows")
+
+
+def without_documents(lesson: Lesson) -> Lesson:
+    """Return a lesson without the documents of its examples: who trains never reads them, and would keep their bytes."""
+    if not any(example.document for example in lesson.examples):
+        return lesson
+    plain = tuple(example.model_copy(update={"document": ""}) for example in lesson.examples)
+    return lesson.model_copy(update={"examples": plain})
