@@ -99,7 +99,7 @@ def refuse_eval_only(lesson: Lesson) -> None:
 
 
 def without_documents(lesson: Lesson) -> Lesson:
-    """Return a lesson without the documents of its examples: who trains never reads them, and would keep their bytes."""
+    """Return a lesson whose examples carry no documents: who trains reads none, and a memory would keep their bytes."""
     if not any(example.document for example in lesson.examples):
         return lesson
     plain = tuple(example.model_copy(update={"document": ""}) for example in lesson.examples)
