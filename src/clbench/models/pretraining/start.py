@@ -52,7 +52,7 @@ def tokenizer_of(folder: Path) -> Any:
 
 @torch.no_grad()
 def take_over(module: nn.Module, folder: Path, architecture: str) -> None:
-    """Give a model the weights of a checkpoint.
+    """Load the weights of a checkpoint into a model.
 
     Labels that the head did not know keep their new rows. The model may have more layers: the new ones stand behind
     the first, in an encoder before it, where positions are still plain; they write little at the start, and their
