@@ -19,7 +19,7 @@ def pretrain(
     only: Annotated[str | None, typer.Option(help="Train only this model.")] = None,
     out: Annotated[Path, typer.Option(help="Folder under which checkpoints are written.")] = Path("pretrained"),
 ) -> None:
-    """Train the shipped tiny models from scratch, on generated data."""
+    """Train the shipped tiny models on generated data; what was interrupted in the same folder goes on."""
     from clbench.core.errors import SpecError, did_you_mean
     from clbench.core.events import report_progress
     from clbench.core.extras import need_models
