@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from clbench.cli.options import progress_bars, say
 
 if TYPE_CHECKING:
+    from clbench.core.types import Example
     from clbench.models.pretraining.recipe import Material, Recipe
 
 
@@ -60,9 +62,13 @@ def _material(recipe: Recipe) -> Material:
         name: (abilities.generate(name, 64, 7, "exam"), Decode(kind=a.kind, max_tokens=24), a.guess_rate)
         for name, a in abilities.ABILITIES.items()
     }
+
+    def of(shares: Mapping[str, float]) -> Callable[[int, int, float, int | None], Sequence[Example]]:
+        return lambda seed, num, level, turns: abilities.conversations(seed, num, level, shares, turns)
+
     return Material(
-        sample=lambda *wanted: abilities.conversations(*wanted[:3], recipe.shares, wanted[3]),
-        late=lambda *wanted: abilities.conversations(*wanted[:3], recipe.late or recipe.shares, wanted[3]),
+        sample=of(recipe.shares),
+        late=of(recipe.late or recipe.shares),
         lines=abilities.tokenizer_lines(0),
         labels=abilities.closed_answers(lookups="lookup" in recipe.shares),
         exams=exams,
