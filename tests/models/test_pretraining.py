@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 from clbench.cli.pretrain import _material
 from clbench.core.errors import ModelError
 from clbench.core.spec import ModelSpec
+from clbench.data.worlds.abilities import closed_answers, generate
 from clbench.models import tiny
 from clbench.models.pretraining import resume, start
-from clbench.models.pretraining.batches import IGNORED, Place, _conversation, _drilled, batches
+from clbench.models.pretraining.batches import IGNORED, Place, _conversation, _drilled, _text_ids, batches
 from clbench.models.pretraining.pretrain import build, pretrain
 from clbench.models.pretraining.recipe import Material, Recipe
 
@@ -170,3 +171,25 @@ def test_drilled_entries_come_again_in_another_order_with_their_values(material)
         size = len(ids) // 2 // num
         entries = [tuple(ids[i : i + size]) for i in range(0, len(ids), size)]
         assert sorted(entries[:num]) == sorted(entries[num:]) and len(set(entries[:num])) == num
+
+
+def test_an_encoder_with_a_layer_more_answers_nearly_as_before_and_looks_back():
+    folder = tiny.folder("tiny-bert")
+    tokenizer, labels = start.tokenizer_of(folder), closed_answers()
+    ids = [_text_ids([e.prompt[-1].content], tokenizer) for e in generate("chinese", 24, 7, "exam")]
+    best = []
+    for layers in (4, 5):
+        torch.manual_seed(0)
+        module = build(recipe("bert", layers=layers), tokenizer, labels).eval()
+        start.take_over(module, folder, "bert")
+        with torch.no_grad():
+            best.append([int(module(torch.tensor([row])).logits[0].argmax()) for row in ids])
+    assert sum(a == b for a, b in zip(*best, strict=True)) >= 16
+    module.set_attn_implementation("eager")
+    long = torch.tensor([_text_ids(["The colour of Zanmir is red and that of Dorlum is blue."] * 8, tokenizer)])
+    with torch.no_grad():
+        seen = module(long, output_attentions=True).attentions[0][0]
+    for head, offset in enumerate(start.ENCODER_WINDOWS):
+        near = [seen[head, i, i - offset - 2 : i - offset + 3].sum() for i in range(40, 100)]
+        ahead = [seen[head, i, i + offset - 2 : i + offset + 3].sum() for i in range(40, 100)]
+        assert sum(near) > 10 * sum(ahead)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from clbench.cli.options import progress_bars, say
 
 if TYPE_CHECKING:
+    from clbench.core.types import Example
     from clbench.models.pretraining.recipe import Material, Recipe
 
 
@@ -19,7 +21,7 @@ def pretrain(
     only: Annotated[str | None, typer.Option(help="Train only this model.")] = None,
     out: Annotated[Path, typer.Option(help="Folder under which checkpoints are written.")] = Path("pretrained"),
 ) -> None:
-    """Train the shipped tiny models from scratch, on generated data."""
+    """Train the shipped tiny models on generated data; what was interrupted in the same folder goes on."""
     from clbench.core.errors import SpecError, did_you_mean
     from clbench.core.events import report_progress
     from clbench.core.extras import need_models
@@ -60,10 +62,13 @@ def _material(recipe: Recipe) -> Material:
         name: (abilities.generate(name, 64, 7, "exam"), Decode(kind=a.kind, max_tokens=24), a.guess_rate)
         for name, a in abilities.ABILITIES.items()
     }
-    late = recipe.late or recipe.shares
+
+    def of(shares: Mapping[str, float]) -> Callable[[int, int, float, int | None], Sequence[Example]]:
+        return lambda seed, num, level, turns: abilities.conversations(seed, num, level, shares, turns)
+
     return Material(
-        sample=lambda seed, num, level, most: abilities.conversations(seed, num, level, recipe.shares, most),
-        late=lambda seed, num, level, most: abilities.conversations(seed, num, level, late, most),
+        sample=of(recipe.shares),
+        late=of(recipe.late or recipe.shares),
         lines=abilities.tokenizer_lines(0),
         labels=abilities.closed_answers(lookups="lookup" in recipe.shares),
         exams=exams,

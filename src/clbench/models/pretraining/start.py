@@ -36,7 +36,10 @@ ENCODER_SHARPNESS = 1.7
 WINDOWS = ((4, 2), (7, 2), (11, 3), (17, 3))  # offset in tokens of each window's middle, and its fastest rotation
 WINDOW_PAIRS = 6
 WINDOW_REACH = 4.0
-LAYER = re.compile(r"model\.layers\.(\d+)")
+ENCODER_WINDOWS = (3, 5, 8, 12)
+ENCODER_REACH = 3.0
+SLOW = 1.0  # turns a token below which a sine tells a window, not a place
+LAYER = re.compile(r"(model\.layers|bert\.encoder\.layer)\.(\d+)")
 GOLDEN = 0.6180339887498949
 
 
@@ -49,10 +52,11 @@ def tokenizer_of(folder: Path) -> Any:
 
 @torch.no_grad()
 def take_over(module: nn.Module, folder: Path, architecture: str) -> None:
-    """Give a model the weights of a checkpoint.
+    """Load the weights of a checkpoint into a model.
 
-    Labels that the head did not know keep their new rows. A causal model may have more layers: the new ones stand
-    behind the first, write little at the start, and their heads look at what stands a few tokens back.
+    Labels that the head did not know keep their new rows. The model may have more layers: the new ones stand behind
+    the first, in an encoder before it, where positions are still plain; they write little at the start, and their
+    heads look at what stands a few tokens back.
 
     Raises:
         ModelError: The checkpoint's weights have other names or shapes.
@@ -61,8 +65,9 @@ def take_over(module: nn.Module, folder: Path, architecture: str) -> None:
     config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     more = int(model.config.num_hidden_layers) - int(config["num_hidden_layers"])
     labels: dict[str, int] = model.config.label2id
+    encoder = architecture == "bert"
     for name, weight in new.items():
-        place = _place(name, more)
+        place = _place(name, more, 0 if encoder else 1)
         if place is None or (name == "lm_head.weight" and name not in old):  # a new layer; tied to the embeddings
             continue
         if name.startswith("classifier."):
@@ -73,17 +78,41 @@ def take_over(module: nn.Module, folder: Path, architecture: str) -> None:
         else:
             mend = "architecture, vocab, hidden, inner and positions must be those of the checkpoint, layers no fewer"
             raise ModelError(f"the checkpoint has no {place} of shape {tuple(weight.shape)}", where="start", mend=mend)
-    for number in range(1, 1 + more):
-        _windows(model, number, normed=architecture == "hunyuan")
+    for number in range(more):
+        if encoder:
+            _encoder_windows(model.bert.encoder.layer[number])
+        else:
+            _windows(model, 1 + number, normed=architecture == "hunyuan")
 
 
-def _place(name: str, more: int) -> str | None:
-    """Return the name in a checkpoint of a weight of a model with more layers; None where it has none."""
+def _place(name: str, more: int, before: int) -> str | None:
+    """Return the name in a checkpoint of a weight of a model with more layers; None where it has none.
+
+    Args:
+        name: The name in the model.
+        more: New layers.
+        before: Layers of the checkpoint that stand before the new ones.
+    """
     found = LAYER.match(name)
-    if not found or not more or found[1] == "0":
+    if not found or int(found[2]) < before:
         return name
-    number = int(found[1]) - more
-    return None if number < 1 else f"model.layers.{number}{name[found.end() :]}"
+    number = int(found[2]) - more
+    return None if number < before else f"{found[1]}.{number}{name[found.end() :]}"
+
+
+def _encoder_windows(layer: Any) -> None:
+    """Set the heads of an encoder's new first layer to windows back, by the slow sines of its positions."""
+    attention, size = layer.attention.self, layer.attention.self.attention_head_size
+    turns = _sines(size // 2)
+    slow = torch.cat([turns < SLOW, turns < SLOW]).float()
+    layer.attention.output.dense.weight *= WRITES
+    layer.output.dense.weight *= WRITES
+    for head, offset in enumerate(ENCODER_WINDOWS):
+        rows = slice(head * size, (head + 1) * size)
+        attention.key.weight[rows] *= QUIET
+        attention.query.weight[rows] *= QUIET
+        attention.key.weight[rows, :size] = ENCODER_REACH * torch.diag(slow)
+        attention.query.weight[rows, :size] = ENCODER_REACH * _turn(-offset * turns) * slow
 
 
 def _windows(model: Any, number: int, normed: bool) -> None:
@@ -171,8 +200,7 @@ def _absolute(model: Any) -> None:
     attention = model.bert.encoder.layer[0].attention.self
     size = attention.attention_head_size
     half = size // 2
-    # Positions get the first `size` channels for themselves: sines of spread-out frequencies, which repeat nowhere.
-    turns = math.pi * ((torch.arange(half) * GOLDEN + 0.5) % 1.0)
+    turns = _sines(half)
     angles = torch.arange(places.shape[0])[:, None] * turns[None, :]
     spread = float(words.std())
     words[:, :size] = 0.0
@@ -184,6 +212,11 @@ def _absolute(model: Any) -> None:
         attention.query.weight[rows] *= QUIET
         attention.key.weight[rows, :size] = ENCODER_SHARPNESS * torch.eye(size)
         attention.query.weight[rows, :size] = ENCODER_SHARPNESS * _turn(-offset * turns)
+
+
+def _sines(num: int) -> Tensor:
+    """Return the turns a token of the sines that positions get for themselves: spread out, so that none repeat."""
+    return math.pi * ((torch.arange(num) * GOLDEN + 0.5) % 1.0)
 
 
 def _turn(angles: Tensor) -> Tensor:

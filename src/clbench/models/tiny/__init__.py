@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-NAMES: tuple[str, ...] = ("tiny-llama", "tiny-hunyuan", "tiny-bert", "tiny-llama-2")
+NAMES: tuple[str, ...] = ("tiny-llama", "tiny-hunyuan", "tiny-bert", "tiny-llama-2", "tiny-hunyuan-2")
 
 
 def folder(name: str) -> Path:
