@@ -1,5 +1,7 @@
 """Ranks over seeds, orders and tasks; bounds above the line; differences to plain fine-tuning."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -114,7 +116,7 @@ def names(found):
 
 def of_all(**more):
     bounds = [record(n, ROWS["joint"], s) for n in ("joint", "cumulative") for s in (0, 1)]
-    bounds = [b.__class__(**{**vars(b), "stream": learnt("sft", **more).stream}) for b in bounds]
+    bounds = [replace(b, stream=learnt("sft", **more).stream) for b in bounds]
     return [*bounds, *(learnt(n, s, **more) for n in ALL if n != "merge" for s in (0, 1))]
 
 
@@ -162,13 +164,12 @@ def test_corrections_are_of_one_table():
 def test_a_record_speaks_before_the_plug_in_and_who_does_not_say_is_told_nothing():
     said = {"version": 1, "family": "replay", "uses_boundaries": True}
     made = [learnt("agem", s) for s in (0, 1)]
-    made = [m.__class__(**{**vars(m), "provenance": {"learner": said}}) for m in made]
+    made = [replace(m, provenance={"learner": said}) for m in made]
     found = tables([*made, *(learnt("sft", s) for s in (0, 1))])
     assert list(found) == [EN["told_boundaries"]]
-    made = [
-        m.__class__(**{**vars(m), "spec": m.spec.model_copy(update={"learner": {"name": "x.py:New@0"}})}) for m in made
-    ]
-    made = [m.__class__(**{**vars(m), "provenance": {"learner": {"family": "replay"}}}) for m in made]
+    theirs = {"learner": {"name": "x.py:New@0"}}
+    silent = {"provenance": {"learner": {"family": "replay"}}}
+    made = [replace(m, spec=m.spec.model_copy(update=theirs), **silent) for m in made]
     assert list(tables([*made, *(learnt("sft", s) for s in (0, 1))])) == [EN["told_nothing"]]
 
 
