@@ -195,10 +195,12 @@ def method_page(name: str) -> str:
 def trait_lines(traits: Traits) -> list[tuple[str, str]]:
     """Return what a page says of a method's traits: name and value."""
     trains = {"all": "all weights", "part": "part of the weights, or parameters that it adds", "none": "nothing"}
+    boundaries = {True: "uses where a lesson begins or ends", False: "does not use them", None: "not said"}
     return [
         ("Family", traits.family or "not said"),
         ("Paper", traits.paper or "none: it is ours"),
         ("Trains", "not said" if traits.trains is None else trains[traits.trains]),
+        ("Boundaries", boundaries[traits.uses_boundaries]),
         ("Users' data", f"beside the weights it keeps {STORED_WORDS[traits.stores]} (`stores: {traits.stores}`)"),
     ]
 

@@ -53,6 +53,7 @@ def test_what_is_not_said_is_noticed():
         "section Not for",
         "trait stores",
         "trait uses_task_ids",
+        "trait uses_boundaries",
         "trait trains",
         "trait about",
         "an idea in one sentence",

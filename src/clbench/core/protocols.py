@@ -80,9 +80,9 @@ C = TypeVar("C")
 class LearnerPlugin(Generic[C]):
     """How the engine knows a learner.
 
-    The traits come last: `family`, `stores`, `needs_task_ids`, `uses_task_ids`, `sees_documents`, `model_families`,
-    `trains`, `paper` and `about` are described in `clbench.core.traits.Traits`. They are written into the record of
-    every run. Those that depend on settings may be functions of them; None says nothing.
+    The traits come last: `family`, `stores`, `needs_task_ids`, `uses_task_ids`, `uses_boundaries`, `sees_documents`,
+    `model_families`, `trains`, `paper` and `about` are described in `clbench.core.traits.Traits`. They are written into
+    the record of every run. Those that depend on settings may be functions of them; None says nothing.
 
     Attributes:
         config: Its settings: a frozen pydantic model that refuses unknown fields.
@@ -115,6 +115,7 @@ class LearnerPlugin(Generic[C]):
     stores: Stores | Callable[[C], Stores | None] | None = None
     needs_task_ids: bool = False
     uses_task_ids: bool | Callable[[C], bool | None] | None = None
+    uses_boundaries: bool | Callable[[C], bool | None] | None = None
     sees_documents: bool = False
     model_families: tuple[ModelFamily, ...] = ("causal", "encoder")
     trains: Trains | Callable[[C], Trains | None] | None = None
@@ -147,6 +148,7 @@ class LearnerPlugin(Generic[C]):
             stores=found["stores"],
             needs_task_ids=self.needs_task_ids,
             uses_task_ids=True if self.needs_task_ids else found["uses_task_ids"],
+            uses_boundaries=found["uses_boundaries"],
             sees_documents=self.sees_documents,
             model_families=tuple(self.model_families),
             trains=found["trains"],
@@ -155,7 +157,7 @@ class LearnerPlugin(Generic[C]):
         )
 
 
-OF_SETTINGS = ("stores", "uses_task_ids", "trains")  # traits that may be functions of the settings
+OF_SETTINGS = ("stores", "uses_task_ids", "uses_boundaries", "trains")  # traits that may be functions of the settings
 
 
 def _check_trait(name: str, value: object) -> None:

@@ -29,6 +29,7 @@ class Traits:
             as they are, or it needs all of them at one time.
         needs_task_ids: It must be told which task a lesson and a question belong to.
         uses_task_ids: It answers differently where it is told the task of a question.
+        uses_boundaries: It uses where a lesson begins or ends. Records made before this trait do not say.
         sees_documents: It is shown what answers a question (`Example.document`), as no learner may be: a bound.
         model_families: Kinds of models on which it is defined.
         trains: Which weights it trains: "all" those of the base model; "part", some of them or few directions, or
@@ -41,6 +42,7 @@ class Traits:
     stores: Stores | None = None
     needs_task_ids: bool | None = None
     uses_task_ids: bool | None = None
+    uses_boundaries: bool | None = None
     sees_documents: bool = False
     model_families: tuple[ModelFamily, ...] = ()
     trains: Trains | None = None
@@ -71,6 +73,7 @@ ALLOWED: dict[str, tuple[Any, ...] | str] = {  # of what a plug-in declares: its
     "stores": (*LEVELS, None),
     "trains": (*TRAINS, None),
     "uses_task_ids": (True, False, None),
+    "uses_boundaries": (True, False, None),
     "needs_task_ids": FLAG,
     "sees_documents": FLAG,
     "starts_as_base": FLAG,
@@ -110,6 +113,7 @@ def fault_of(name: str, value: object) -> str:
 
 
 NAMES = tuple(field.name for field in fields(Traits))
+LATER = ("uses_boundaries",)  # traits that records made before them lack
 
 
 def read_traits(record: Mapping[str, Any]) -> Traits:
@@ -118,7 +122,7 @@ def read_traits(record: Mapping[str, Any]) -> Traits:
     Example:
         >>> read_traits({"family": "replay", "stores": "a novelty"})
         Traits(family='replay', stores=None, needs_task_ids=None, uses_task_ids=None, \
-sees_documents=False, model_families=(), trains=None, \
+uses_boundaries=None, sees_documents=False, model_families=(), trains=None, \
 paper='', about='')
     """
     listed = record.get("model_families")
@@ -128,6 +132,7 @@ paper='', about='')
         stores=_one_of(record.get("stores"), LEVELS),
         needs_task_ids=_flag(record.get("needs_task_ids")),
         uses_task_ids=_flag(record.get("uses_task_ids")),
+        uses_boundaries=_flag(record.get("uses_boundaries")),
         sees_documents=record.get("sees_documents") is True,
         model_families=tuple(kinds),
         trains=_one_of(record.get("trains"), TRAINS),

@@ -99,6 +99,7 @@ PLUGIN = plugin(
     stores="derived",
     family="isolation",
     uses_task_ids=True,
+    uses_boundaries=True,
     trains="part",
     paper="Houlsby et al. 2019, arXiv:1902.00751",
     about="Bottleneck adapters per lesson on a frozen base; each task is answered by its own.",

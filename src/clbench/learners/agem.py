@@ -96,6 +96,7 @@ PLUGIN = plugin(
     first_lesson_as="sft",
     family="replay",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="all",
     paper="Chaudhry et al. 2019, arXiv:1812.00420",
     about="A-GEM: no step goes against the gradient of stored examples.",

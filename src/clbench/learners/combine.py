@@ -289,6 +289,12 @@ def uses_task_ids_of(config: Config) -> bool | None:
     return True if True in uses else None if None in uses else False
 
 
+def uses_boundaries_of(config: Config) -> bool | None:
+    """Return whether a part uses where a lesson begins or ends; None where one does not say."""
+    uses = [traits.uses_boundaries for traits in _traits(config)]
+    return True if True in uses else None if None in uses else False
+
+
 def trains_of(config: Config) -> Trains | None:
     """Return "all" where every part trains all weights, "part" where one does not; None where one does not say."""
     trains = [traits.trains for traits in _traits(config)]
@@ -330,6 +336,7 @@ PLUGIN = replace(
         family="hybrid",
         stores=stores_of,
         uses_task_ids=uses_task_ids_of,
+        uses_boundaries=uses_boundaries_of,
         trains=trains_of,
         about="Several methods in one, each doing what it does alone.",
     ),

@@ -59,6 +59,7 @@ PLUGIN = plugin(
     first_lesson_as="sft",
     family="bounds",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="all",
     paper="Lomonaco and Maltoni 2017, arXiv:1705.03550",
     about="Train on all examples seen so far, old and new alike.",

@@ -161,6 +161,7 @@ PLUGIN = plugin(
     first_lesson_as="sft",
     family="replay",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="all",
     paper="Buzzega et al. 2020, arXiv:2004.07211",
     about="DER++: replay old examples with the scores that the model gave them.",

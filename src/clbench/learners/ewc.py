@@ -203,6 +203,7 @@ PLUGIN = plugin(
     first_lesson_as="sft",
     family="regularisation",
     uses_task_ids=False,
+    uses_boundaries=True,
     trains="all",
     paper="Kirkpatrick et al. 2017, arXiv:1612.00796",
     about="Pull weights back to where they were, each as hard as it mattered to old lessons.",

@@ -71,6 +71,7 @@ PLUGIN = LearnerPlugin(
     stores="none",
     family="bounds",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="none",
     paper="Wang et al. 2023, arXiv:2310.06762",
     about="The untouched base model.",

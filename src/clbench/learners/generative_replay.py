@@ -303,6 +303,7 @@ PLUGIN = plugin(
     model_families=("causal",),
     family="replay",
     uses_task_ids=False,
+    uses_boundaries=True,
     trains="all",
     paper="Sun, Ho and Lee 2020, arXiv:1909.03329",
     about="LAMOL: replay questions that the model dreams up itself.",

@@ -119,6 +119,7 @@ PLUGIN = LearnerPlugin(
     model_families=("causal",),
     family="in-context",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="none",
     paper="Brown et al. 2020, arXiv:2005.14165",
     about="Show what was taught before every question; no weight changes.",

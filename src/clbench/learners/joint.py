@@ -31,6 +31,7 @@ PLUGIN = plugin(
     teaches="at_once",
     family="bounds",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="all",
     paper="de Lange et al. 2021, arXiv:1909.08383",
     about="Train on all lessons at one time.",

@@ -96,6 +96,7 @@ PLUGIN = plugin(
     neutral={"strength": 0.0},
     family="regularisation",
     uses_task_ids=False,
+    uses_boundaries=lambda config: config.to == "previous",
     trains="all",
     paper="Li, Grandvalet and Davoine 2018, arXiv:1802.01483",
     about="Pull all weights alike back to where they were.",

@@ -53,6 +53,7 @@ PLUGIN = plugin(
     stores="none",
     family="light fine-tuning",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="part",
     paper="Hu et al. 2021, arXiv:2106.09685",
     about="One low-rank adapter, trained on through all lessons.",

@@ -85,6 +85,7 @@ PLUGIN = plugin(
     model_families=("causal",),
     family="isolation",
     uses_task_ids=True,
+    uses_boundaries=True,
     trains="part",
     paper="Wang et al. 2022, arXiv:2207.12819",
     about="A low-rank adapter per lesson; each question finds its own.",

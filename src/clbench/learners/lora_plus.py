@@ -58,6 +58,7 @@ PLUGIN = plugin(
     stores="none",
     family="light fine-tuning",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="part",
     paper="Hayou et al. 2024, arXiv:2402.12354",
     about="LoRA whose B learns faster than its A.",

@@ -131,6 +131,7 @@ PLUGIN = plugin(
     first_lesson_as="sft",
     family="regularisation",
     uses_task_ids=False,
+    uses_boundaries=True,
     trains="all",
     paper="Li and Hoiem 2016, arXiv:1606.09282",
     about="Learning without forgetting: stay close to what the old model says to new texts.",

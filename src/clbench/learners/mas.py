@@ -122,6 +122,7 @@ PLUGIN = plugin(
     first_lesson_as="sft",
     family="regularisation",
     uses_task_ids=False,
+    uses_boundaries=True,
     trains="all",
     paper="Aljundi et al. 2018, arXiv:1711.09601",
     about="Pull weights back, each as hard as outputs are sensitive to it.",

@@ -177,6 +177,7 @@ PLUGIN = plugin(
     stores="none",
     family="light fine-tuning",
     uses_task_ids=False,
+    uses_boundaries=True,
     trains="all",
     paper="Wortsman et al. 2022, arXiv:2203.05482",
     about="Learn each lesson by itself, and merge the changes.",

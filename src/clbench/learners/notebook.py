@@ -195,6 +195,7 @@ PLUGIN = LearnerPlugin(
     model_families=("causal",),
     family="in-context",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="none",
     paper="Packer et al. 2023, arXiv:2310.08560",
     about="The model takes notes in lessons and reads them before every question.",

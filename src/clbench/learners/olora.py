@@ -95,6 +95,7 @@ PLUGIN = plugin(
     first_lesson_as="lora",
     family="light fine-tuning",
     uses_task_ids=False,
+    uses_boundaries=True,
     trains="part",
     paper="Wang et al. 2023, arXiv:2310.14152",
     about="O-LoRA: an adapter per lesson, orthogonal to earlier ones; all act.",

@@ -171,6 +171,7 @@ PLUGIN = plugin(
     stores="none",
     family="light fine-tuning",
     uses_task_ids=False,
+    uses_boundaries=True,
     trains="part",
     paper="Nayak et al. 2025, arXiv:2504.07097",
     about="Train only the weak singular directions of each weight.",

@@ -48,6 +48,7 @@ PLUGIN = plugin(
     stores="derived",
     family="isolation",
     uses_task_ids=True,
+    uses_boundaries=True,
     trains="part",
     paper="Rusu et al. 2016, arXiv:1606.04671",
     about="Lateral adapters: a set per lesson that reads the frozen sets before it.",

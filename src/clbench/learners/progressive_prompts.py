@@ -204,6 +204,7 @@ PLUGIN = plugin(
     stores="derived",
     family="isolation",
     uses_task_ids=True,
+    uses_boundaries=True,
     trains="part",
     paper="Razdaibiedina et al. 2023, arXiv:2301.12314",
     about="A soft prompt per lesson, read after those of earlier lessons; the base stays frozen.",

@@ -81,6 +81,7 @@ PLUGIN = plugin(
     model_families=("causal",),
     family="hybrid",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="all",
     paper="Scialom et al. 2022, arXiv:2205.12393",
     about="Rehearse general abilities with generated examples beside every lesson.",

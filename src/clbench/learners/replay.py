@@ -92,6 +92,11 @@ class Replay(ReservoirMethod):
         self.places = [(group, rank) for group, rank in state.get("places", [])]
 
 
+def uses_boundaries_of(config: Config) -> bool:
+    """Return whether lessons can be groups of the memory: they are where answers are free text."""
+    return config.keep != "reservoir"
+
+
 PLUGIN = plugin(
     Config,
     Replay,
@@ -101,6 +106,7 @@ PLUGIN = plugin(
     first_lesson_as="sft",
     family="replay",
     uses_task_ids=False,
+    uses_boundaries=uses_boundaries_of,
     trains="all",
     paper="Chaudhry et al. 2019, arXiv:1902.10486",
     about="Keep some old examples and mix them into every batch.",

@@ -7,7 +7,7 @@ lesson is that of `lora`.
 
 Defaults: those of `replay` and of `lora`.
 Keeps: the adapter, and the examples in memory.
-Told: nothing.
+Told: nothing; with another memory than the default, what `replay` is told.
 Not for: data that must not be kept.
 """
 
@@ -35,6 +35,7 @@ PLUGIN = plugin(
     first_lesson_as="lora",
     family="hybrid",
     uses_task_ids=False,
+    uses_boundaries=replay.uses_boundaries_of,
     trains="part",
     about="Experience replay into one low-rank adapter.",
 )

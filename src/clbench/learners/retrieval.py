@@ -215,6 +215,7 @@ PLUGIN = LearnerPlugin(
     model_families=("causal",),
     family="in-context",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="none",
     paper="Liu et al. 2022, arXiv:2101.06804",
     about="Show the stored examples that are most like the question; no weight changes.",

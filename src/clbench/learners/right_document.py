@@ -83,6 +83,7 @@ PLUGIN = LearnerPlugin(
     model_families=("causal",),
     family="bounds",
     uses_task_ids=False,
+    uses_boundaries=False,
     sees_documents=True,
     trains="none",
     paper="Lewis et al. 2020, arXiv:2005.11401",

@@ -170,6 +170,7 @@ PLUGIN = plugin(
     first_lesson_as="sft",
     family="replay",
     uses_task_ids=False,
+    uses_boundaries=True,
     trains="all",
     paper="Sener and Savarese 2018, arXiv:1708.00489",
     about="Replay the old examples that tell most, instead of any.",

@@ -136,6 +136,7 @@ PLUGIN = plugin(
     version=3,
     stores="derived",
     needs_task_ids=True,
+    uses_boundaries=True,
     family="bounds",
     trains="all",
     paper="Lopez-Paz and Ranzato 2017, arXiv:1706.08840",

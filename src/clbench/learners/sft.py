@@ -29,6 +29,7 @@ PLUGIN = plugin(
     neutral={},
     family="bounds",
     uses_task_ids=False,
+    uses_boundaries=False,
     trains="all",
     paper="de Lange et al. 2021, arXiv:1909.08383",
     about="Plain fine-tuning, lesson after lesson.",

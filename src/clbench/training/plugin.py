@@ -40,6 +40,7 @@ class Fields(TypedDict, Generic[C], total=False):
     stores: Stores | Callable[[C], Stores | None] | None
     needs_task_ids: bool
     uses_task_ids: bool | Callable[[C], bool | None] | None
+    uses_boundaries: bool | Callable[[C], bool | None] | None
     sees_documents: bool
     model_families: tuple[ModelFamily, ...]
     trains: Trains | Callable[[C], Trains | None] | None

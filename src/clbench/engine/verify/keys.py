@@ -18,7 +18,7 @@ from clbench.core.protocols import LearnerPlugin
 from clbench.core.results import Costs
 from clbench.core.spec import RunSpec
 from clbench.core.stream_summary import StreamSummary
-from clbench.core.traits import LINES
+from clbench.core.traits import LATER, LINES
 from clbench.engine.grade import grade_key
 from clbench.engine.resolve import open_learner
 from clbench.engine.verify.claim import Claim, Compared
@@ -63,7 +63,7 @@ def _traits(plugin: LearnerPlugin[Any], config: Any, claim: Claim) -> tuple[list
     if said.get("version") != plugin.version:
         return [], [f"{name} is of version {said.get('version')!r}, here is version {plugin.version}"]
     due = {"version": plugin.version, **plugin.traits(config).record()}
-    if set(said) not in (set(due), {"version", "stores"}):
+    if set(said) not in (set(due), set(due) - set(LATER), {"version", "stores"}):
         return [f"provenance: what is said of {name} is not {', '.join(due)}"], []
     differ = [trait for trait in said if said[trait] != due[trait]]
     wrong = [f"provenance: {name}: {t} is {due[t]!r}, not {said[t]!r}" for t in differ if t not in LINES]

@@ -1,10 +1,14 @@
-"""Ranks of methods with their critical difference, and differences to plain fine-tuning; bounds are not ranked."""
+"""Ranks of methods with their critical difference, and differences to plain fine-tuning; bounds are not ranked.
+
+Methods that are told more than others stand in a table of their own: to be told the task is half of the answer.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +27,8 @@ from clbench.stats.paired import holm
 from clbench.stats.ranks import RankTest, friedman, rank_intervals
 
 AP, PLAIN = "average_performance", "sft"
+Told = Literal["nothing", "boundaries", "task"]
+TOLD: tuple[Told, ...] = get_args(Told)
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,17 @@ class Method:
         Plain fine-tuning is of their family, and ranked: it is what a method has to beat.
         """
         first = self.runs[0]
-        return first.spec.learner_name != PLAIN and traits_of(first.spec.learner, first.provenance).family == "bounds"
+        return not self.is_plain and traits_of(first.spec.learner, first.provenance).family == "bounds"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is plain fine-tuning."""
+        return self.runs[0].spec.learner_name == PLAIN
+
+    @property
+    def told(self) -> Told:
+        """What it was told and uses."""
+        return told_of(self.groups[0])
 
     @property
     def performance(self) -> float:
@@ -54,10 +70,11 @@ class Method:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The methods of one scenario: the same tasks, in any order, and the same model.
+    """The methods of one scenario that are told the same: the same tasks, in any order, and the same model.
 
     Attributes:
         scenario: Streams and model.
+        told: What its methods are told, as a heading. Plain fine-tuning stands in every table, as the reference.
         over: What was ranked over, and what the test found.
         bounds: Rows that stand above the line: label, AP, and the same cells as `rows`.
         rows: (label, AP, mean rank, deviation of AP over seeds, AP less plain fine-tuning's, p after Holm).
@@ -65,6 +82,7 @@ class Ranking:
     """
 
     scenario: str
+    told: str
     over: str
     bounds: list[list[str]]
     rows: list[list[str]]
@@ -72,7 +90,7 @@ class Ranking:
 
 
 def ranking(groups: Sequence[Group], texts: dict[str, str]) -> list[Ranking]:
-    """Return the ranking of every scenario with two or more methods or bounds.
+    """Return the rankings of every scenario with two or more methods or bounds: up to three, by what methods are told.
 
     Methods are ranked by the last score in every block: a task in an order of the tasks with a seed, where all of them
     have it; where they share no run, a task. Bounds are listed and not ranked, and what cannot be made again is left
@@ -84,15 +102,39 @@ def ranking(groups: Sequence[Group], texts: dict[str, str]) -> list[Ranking]:
         first = group.runs[0]
         found.setdefault(f"{first.spec.model.model_dump_json()} {sorted(first.stream.tasks)}", []).append(group)
     scenarios = [_methods(members) for members in found.values()]
-    return [_ranking(methods, texts) for methods in scenarios if len(methods) > 1]
+    return [one for methods in scenarios if len(methods) > 1 for one in _tables(methods, texts)]
+
+
+def told_of(group: Group) -> Told:
+    """Return what a method was told and uses; one that does not say counts as told nothing.
+
+    A method that uses the task of a question uses it only where the stream tells it; so with boundaries.
+    """
+    first = group.runs[0]
+    known, task_ids = traits_of(first.spec.learner, first.provenance), first.stream.task_ids
+    if known.uses_task_ids and task_ids == "given":
+        return "task"
+    return "boundaries" if known.uses_boundaries and task_ids != "hidden" else "nothing"
+
+
+def _tables(methods: Sequence[Method], texts: dict[str, str]) -> list[Ranking]:
+    """Return a ranking for each that methods are told; bounds and plain fine-tuning stand in all of them."""
+    ranked = [m for m in methods if not m.is_bound]
+    plain = next((m for m in ranked if m.is_plain), None)
+    own = {told: [m for m in ranked if m.told == told and m is not plain] for told in TOLD}
+    # With bounds and plain fine-tuning alone, one table shows them.
+    filled: list[Told] = [told for told in TOLD if own[told]] or [plain.told if plain else TOLD[0]]
+    return [
+        _ranking([m for m in methods if m.is_bound or m is plain or m in own[told]], told, texts) for told in filled
+    ]
 
 
 def _methods(groups: Sequence[Group]) -> list[Method]:
-    """Return groups of one learner that differ in the order of tasks alone as one method."""
+    """Return groups of one learner that are told the same and differ in the order of tasks alone as one method."""
     found: dict[str, list[Group]] = {}
     for group in groups:
         spec = group.runs[0].spec.model_copy(update={"seed": 0, "name": "x", "stream": "x"})
-        found.setdefault(spec.model_dump_json(), []).append(group)
+        found.setdefault(f"{spec.model_dump_json()} {told_of(group)}", []).append(group)
     streams = {g.runs[0].spec.stream for g in groups}
     named: list[Method] = []
     for members in found.values():
@@ -102,16 +144,16 @@ def _methods(groups: Sequence[Group]) -> list[Method]:
     return named
 
 
-def _ranking(methods: Sequence[Method], texts: dict[str, str]) -> Ranking:
+def _ranking(methods: Sequence[Method], told: Told, texts: dict[str, str]) -> Ranking:
     first = methods[0].runs[0].spec
     streams = dict.fromkeys(run.spec.stream for method in methods for run in method.runs)
     ranked = [m for m in methods if not m.is_bound]
     changes = _changes(ranked)
     lines = {m.label: [m.label, _performance(m), "–", _deviation(m), *changes[m.label]] for m in ranked}
     bounds = [[m.label, _performance(m), "–", _deviation(m), "–", "–"] for m in methods if m.is_bound]
-    scenario = f"{', '.join(streams)} · {first.model.name}"
+    names = (f"{', '.join(streams)} · {first.model.name}", texts[f"told_{told}"])
     if len(ranked) < 2:
-        return Ranking(scenario, texts["too_few_ranked"], bounds, list(lines.values()))
+        return Ranking(*names, texts["too_few_ranked"], bounds, list(lines.values()))
     scores, over = _blocks(ranked, texts)
     intervals = rank_intervals(scores)
     for method, ends in zip(ranked, intervals, strict=True):
@@ -119,10 +161,11 @@ def _ranking(methods: Sequence[Method], texts: dict[str, str]) -> Ranking:
     order = sorted(range(len(ranked)), key=lambda i: intervals[i][0])
     rows = [lines[ranked[i].label] for i in order]
     if scores.shape[1] < 2:
-        return Ranking(scenario, over, bounds, rows)
+        return Ranking(*names, over, bounds, rows)
     test = friedman(scores)
-    drawing = rank_diagram([m.label for m in ranked], test.ranks, test.difference, texts["rank_diagram"])
-    return Ranking(scenario, f"{over} {_tested(test, texts)}", bounds, rows, drawing)
+    label = f"{names[1]}. {texts['rank_diagram']}"
+    drawing = rank_diagram([m.label for m in ranked], test.ranks, test.difference, label)
+    return Ranking(*names, f"{over} {_tested(test, texts)}", bounds, rows, drawing)
 
 
 def _tested(test: RankTest, texts: dict[str, str]) -> str:
@@ -153,7 +196,7 @@ def _last(run: RunRecord) -> dict[str, float]:
 def _changes(methods: Sequence[Method]) -> dict[str, list[str]]:
     """Return label -> (AP less plain fine-tuning's with its interval, p after Holm's correction over all of them)."""
     found = {m.label: ["–", "–"] for m in methods}
-    plain = next((m for m in methods if m.runs[0].spec.learner_name == PLAIN), None)
+    plain = next((m for m in methods if m.is_plain), None)
     if plain is None:
         return found
     others = [m for m in methods if m is not plain]
@@ -196,7 +239,7 @@ def rank_heads(texts: dict[str, str]) -> list[str]:
 
 
 def ranks_table(runs: Sequence[RunRecord]) -> str:
-    """Return the ranking as a Markdown table, bounds above a line."""
+    """Return the rankings as Markdown tables, each under what its methods are told, bounds above a line."""
     texts = TRANSLATIONS["en"]
     heads = rank_heads(texts)
     parts: list[str] = []
@@ -205,11 +248,12 @@ def ranks_table(runs: Sequence[RunRecord]) -> str:
         rows = [*found.bounds, *line, *found.rows]
         lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
         lines += [f"| {' | '.join(markdown(text) for text in row)} |" for row in rows]
-        parts.append("\n".join([*lines, "", f"{found.scenario}. {found.over}"]))
+        parts.append("\n".join([f"**{found.told}**", "", *lines, "", f"{found.scenario}. {found.over}"]))
     return "\n\n".join(parts) + "\n"
 
 
 def ranks_figure(runs: Sequence[RunRecord]) -> str:
-    """Return the critical-difference diagram of the first scenario as an SVG file of its own."""
-    (first, *_) = ranking(group_runs(runs), TRANSLATIONS["en"])
-    return standing_alone(first.drawing)
+    """Return the critical-difference diagram of the first scenario's largest table as an SVG file of its own."""
+    found = ranking(group_runs(runs), TRANSLATIONS["en"])
+    largest = max((one for one in found if one.scenario == found[0].scenario), key=lambda one: len(one.rows))
+    return standing_alone(largest.drawing)

@@ -9,7 +9,7 @@ from typing import Any
 from clbench.core import plugins
 from clbench.core.errors import UserError
 from clbench.core.protocols import LearnerPlugin
-from clbench.core.traits import Stores, Traits, read_traits
+from clbench.core.traits import LATER, Stores, Traits, read_traits
 
 STORED_WORDS: dict[Stores | None, str] = {
     "none": "nothing of users' data",
@@ -26,13 +26,15 @@ def traits_of(learner: Mapping[str, Any], provenance: Mapping[str, Any] | None =
     Args:
         learner: Its settings, `{name: ..., ...}`.
         provenance: Of a run of it. What is recorded there goes before what the plug-in says today. Older records hold
-            at most what it stores: all else is then that of the plug-in of this name, if it ships or is installed.
-            A user's own file is never opened.
+            at most what it stores, or lack traits that came later: those are then as the plug-in of this name says, if
+            it ships or is installed. A user's own file is never opened.
     """
     written = (provenance or {}).get("learner")
     recorded = written if isinstance(written, Mapping) else {}
     if "family" in recorded:
-        return read_traits(recorded)
+        found, later = read_traits(recorded), [name for name in LATER if name not in recorded]
+        today = vars(_of_plugin(learner)) if later else {}
+        return replace(found, **{name: today[name] for name in later})
     stores = read_traits(recorded).stores
     today = _of_plugin(learner)
     return today if stores is None else replace(today, stores=stores)
