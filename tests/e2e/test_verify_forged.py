@@ -202,6 +202,10 @@ FORGED = {
         change("provenance.json", lambda v: v["learner"].update(needs_task_ids=True)),
         "sft: needs_task_ids is False",
     ),
+    "whether a learner uses boundaries": (
+        change("provenance.json", lambda v: v["learner"].update(uses_boundaries=True)),
+        "sft: uses_boundaries is False",
+    ),
     "traits that are left out": (
         change("provenance.json", lambda v: v["learner"].pop("family")),
         "what is said of sft is not version, family",
@@ -292,6 +296,9 @@ def test_records_of_learners_before_their_traits_pass_and_other_words_are_told(h
     assert main(["leaderboard", "verify", str(folder)]) == 0, capsys.readouterr().out
     change("provenance.json", lambda v: v.pop("learner"))(folder)
     assert main(["leaderboard", "verify", str(folder)]) == 0, capsys.readouterr().out
+    before = copied(honest, tmp_path / "before")
+    change("provenance.json", lambda v: v["learner"].pop("uses_boundaries"))(before)
+    assert main(["leaderboard", "verify", str(before)]) == 0, capsys.readouterr().out
     worded = copied(honest, tmp_path / "worded")
     change("provenance.json", lambda v: v["learner"].update(about="The best of all."))(worded)
     assert main(["leaderboard", "verify", str(worded)]) == 0
