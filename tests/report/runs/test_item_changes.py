@@ -15,7 +15,7 @@ from clbench.report.runs.item_changes import UNGRADED, item_changes
 from clbench.report.runs.item_table import heads, read_items, write_items
 from clbench.report.tables.exports import to_json
 from clbench.report.tables.item_changes import to_items
-from tests.builders.reported import folder_of, record
+from tests.builders.reported import OUTLINE, folder_of, record
 
 COLUMNS = [
     Column(name="a", taught=1, guess_rate=0.5, size=8),
@@ -44,8 +44,20 @@ def exam_scores(name, scores, **more):
 def run(scores=SCORES, seed=0, learner="sft", **more):
     exams = tuple(exam_scores(name, rows, **more.get(name, {})) for name, rows in scores.items())
     rows = [[float(np.nanmean(e.array(4)[k])) for e in exams] for k in range(4)]
+    columns = [column for column in COLUMNS if column.name in scores]
+    taught = [column for column in columns if column.taught is not None]
+    stream = OUTLINE.model_copy(
+        update={
+            "tasks": tuple(column.name for column in taught),
+            "questions": tuple(column.size for column in taught),
+            "lessons": tuple(
+                OUTLINE.lessons[0].model_copy(update={"lesson": c.taught, "teaches": (c.name,)}) for c in taught
+            ),
+        }
+    )
     made = record(learner, [[0.5, 0.5, 0.5]] * 3, seed)
-    return made.__class__(**{**vars(made), "matrix": Matrix.of(rows, COLUMNS), "item_scores": ItemScores(exams=exams)})
+    matrix, items = Matrix.of(rows, columns), ItemScores(exams=exams)
+    return made.__class__(**{**vars(made), "stream": stream, "matrix": matrix, "item_scores": items})
 
 
 def test_tasks_are_followed_since_their_lesson_and_abilities_since_the_untouched_model():
