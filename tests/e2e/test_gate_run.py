@@ -179,7 +179,7 @@ name: pair
 model: {name: tiny-llama}
 stream: worlds-tiny
 exams: [mini_arithmetic]
-training: {lr: 2.0e-3, epochs: 4, batch_size: 8}
+training: {lr: 2.0e-3, epochs: 4, batch_size: 8, decay: constant}
 budget: {items: 20}
 axes: {learner: [frozen, sft, {name: replay, memory: 100}]}
 """

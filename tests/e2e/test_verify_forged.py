@@ -29,7 +29,7 @@ model: {name: tiny-llama}
 stream: worlds-tiny
 exams: [mini_arithmetic]
 learner: {name: sft}
-training: {lr: 1.0e-3, epochs: 2, batch_size: 8}
+training: {lr: 1.0e-3, epochs: 2, batch_size: 8, decay: constant}
 metrics: [average_performance, forgetting, bwt]
 budget: {items: 8}
 """
@@ -166,7 +166,7 @@ FORGED = {
         change("costs.json", lambda v: v.update(exam_latency_s=[1e-9])),
         "more than any machine",
     ),
-    "negative time": (change("costs.json", lambda v: v.update(exam_s=-1.0)), "negative"),
+    "negative time": (change("costs.json", lambda v: v.update(exam_s=-1.0)), "exam_s has -1.0"),
     "memory": (change("costs.json", lambda v: v.update(peak_memory_bytes=7)), "does not hold the model"),
     "answers": (change("costs.json", lambda v: v.update(exam_answers=3)), "3 answers, the matrix has"),
     "examples used": (change("costs.json", lambda v: v.update(examples_used=3)), "3 examples used"),

@@ -90,7 +90,13 @@ def test_a_task_that_is_told_needs_no_key():
 def taught(name, task_ids, **settings):
     """A learner after two lessons of small worlds, at a rate at which it unlearns all else."""
     plugin = plugins.load("learner", name, "PLUGIN")
-    given = {"lr": 5e-2 if name == "progressive_prompts" else 1e-2, "epochs": 2, "batch_size": 8, "decay": "constant", **settings}
+    given = {
+        "lr": 5e-2 if name == "progressive_prompts" else 1e-2,
+        "epochs": 2,
+        "batch_size": 8,
+        "decay": "constant",
+        **settings,
+    }
     made = plugin.build(plugin.config(**given), ModelSpec(name="tiny-llama"), 0, Machine(device="cpu"))
     stream = open_stream("worlds-tiny", None).model_copy(update={"task_ids": task_ids})
     for number, lesson in enumerate(lessons(stream)[1:], start=1):

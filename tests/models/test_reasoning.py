@@ -177,6 +177,7 @@ def test_answers_that_never_came_are_told(says, tmp_path, monkeypatch):
             "Spec", (), {"learner_name": "frozen", "learner_label": "frozen", "model": source.settled(ModelSpec())}
         )
         machine = Machine()
+        plugin = type("Plugin", (), {"sees_documents": False})
 
         def answer_fingerprint(self, lesson):
             return "e"
