@@ -80,6 +80,7 @@ def board(*folders):
     return entries([found for folder in folders for _, found in results(folder) if not isinstance(found, str)], {})
 
 
+@pytest.mark.slow
 def test_rows_that_were_asked_otherwise_are_ranked_apart(tmp_path):
     """A run of few questions, or of another card of the same name, went before those that were asked all of them."""
     whole, few = put(NAMES[0], tmp_path / "whole"), put(NAMES[1], tmp_path / "few")

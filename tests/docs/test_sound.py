@@ -118,6 +118,7 @@ def test_a_table_of_unsound_results_is_not_built(tmp_path, monkeypatch):
         tables.filled("<!-- table: methods markdown -->\n<!-- end -->", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", sorted(p.name for p in (ROOT / "results").iterdir() if p.is_dir()))
 def test_recorded_results_are_sound(recipe):
     runs = load_runs([Path(ROOT / "results" / recipe)])

@@ -47,6 +47,7 @@ def seen_by(plugin, exams, store):
     return looking.seen
 
 
+@pytest.mark.models
 @pytest.mark.parametrize("name", plugins.names("learner"))
 def test_no_learner_sees_the_document_of_an_exam_but_a_bound_that_says_so(name, tmp_path):
     plugin = plugins.load("learner", name, "PLUGIN")
@@ -94,6 +95,7 @@ def test_what_sees_documents_must_be_a_bound():
     assert "sees_documents" not in FROZEN.traits(None).record()
 
 
+@pytest.mark.models
 def test_answers_of_one_who_sees_are_never_those_of_one_who_does_not(tmp_path):
     machine = Machine(store=tmp_path, device="cpu")
     keys = set()

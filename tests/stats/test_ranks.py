@@ -66,6 +66,7 @@ def test_no_score_ranks_last():
     assert friedman(np.array([[math.nan, math.nan], [0.1, 0.2], [0.3, 0.4]])).ranks == (3.0, 2.0, 1.0)
 
 
+@pytest.mark.slow
 def test_without_a_difference_it_is_rarely_sure():
     rng = np.random.default_rng(3)
     p_values = np.array([friedman(rng.random((4, 15))).p for _ in range(400)])

@@ -97,6 +97,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_known_transitions_come_back_and_lie_in_their_intervals(name):
     forgets, gains, rates, later = CASES[name]
@@ -112,6 +113,7 @@ def test_known_transitions_come_back_and_lie_in_their_intervals(name):
         assert all(0 <= f[share].low <= f[share].value <= f[share].high <= 1 for f in found)
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_pure_guesser_holds_nothing():
     rng = np.random.default_rng(8)
     found = [found_of(exam_of(rng, 0, 0, MIXED, knows=0.0)) for _ in range(EXAMS)]
@@ -120,6 +122,7 @@ def test_the_interval_of_a_pure_guesser_holds_nothing():
         assert np.mean([f[share].value for f in found]) < 0.06
 
 
+@pytest.mark.slow
 def test_intervals_of_groups_hold_the_truth():
     rng = np.random.default_rng(9)
     sizes = [1, 2, 5, 8] * 10

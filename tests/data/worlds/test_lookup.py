@@ -76,6 +76,7 @@ def test_exactly_one_rule_is_for_the_goods():
         assert len(ruled & set(re.findall(r"\w+", asked))) == 1
 
 
+@pytest.mark.slow
 def test_no_training_holds_a_held_out_wording():
     shown = "\n".join(text_of(e) for e in conversations(0, 1500, 1.0, {"lookup": 1.0}))
     for lang in LANGUAGES:
@@ -110,6 +111,7 @@ def test_documents_grow():
     assert longest(0.0) < longest(0.3) < longest(1.0)
 
 
+@pytest.mark.slow
 def test_the_exam_is_on_its_card():
     (exam,) = open_named(["mini_context"], None, None)
     assert len(exam.examples) == 9 * len(CELLS)
