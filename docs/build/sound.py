@@ -1,15 +1,20 @@
-"""The gate on recorded results: what a table of methods must hold before it is published."""
+"""The gate on recorded results: what a table of methods must hold before it is published.
+
+`python -m docs.build.sound FOLDER` prints what it finds in results, also in those made before the protocol.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from clbench.core.keys import canonical
 from clbench.core.matrix import Column, Matrix
-from clbench.report.runs.load import RunRecord
+from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.runs.traits import traits_of
 
 CONTROL = "sft-tenth"  # plain fine-tuning at a tenth of its rate: in every result that was made under the protocol
@@ -132,3 +137,7 @@ def _isolated(learners: Runs) -> Iterator[str]:
         isolates = name == "separate" or traits_of(first.spec.learner, first.provenance).family == "isolation"
         if isolates and first.stream.task_ids == "given" and (lost := _mean(runs, FM)) > KEPT:
             yield f"{name} has a part for every given task and forgets {100 * lost:.1f} points"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(("\n".join(faults(load_runs([Path(sys.argv[1])]))) or "no fault") + "\n")
