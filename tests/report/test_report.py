@@ -122,6 +122,7 @@ def test_results_are_read_back(tmp_path):
         "summary.tex",
         "summary.md",
         "summary.rows.md",
+        "summary.methods.md",
         "summary.items.md",
     }
     assert write_report(load_runs([tmp_path / "runs"]), tmp_path / "new" / "page.html", "t").is_file()

@@ -650,8 +650,12 @@ def test_orders_seeds_and_distances_are_told():
     turned = outline().model_copy(update={"tasks": ("rules", "facts")})
     base = run("sft", cells(10))
     other = run("sft", cells(30), spec=base.spec.model_copy(update={"stream": "turned"}), stream=turned)
-    assert over_orders(group_runs([base, other])) == [["sft", "2", "58.3", "11.8"]]
-    assert over_orders(group_runs([base, run("replay", cells(30))])) == []
+    found = over_orders(group_runs([base, other]), TRANSLATIONS["en"])
+    assert found is not None
+    heads, rows = found
+    assert (heads[0], heads[-1]) == ("learner", "orders")
+    assert [(row[0], row[1].split(" ")[0], row[-2], row[-1]) for row in rows] == [("sft", "58.3", "11.8", "2")]
+    assert over_orders(group_runs([base, run("replay", cells(30))]), TRANSLATIONS["en"]) is None
     (found,) = ranking(
         group_runs([run(n, cells(k + s), s) for n, k in (("sft", 10), ("ewc", 30)) for s in (0, 6)]), TRANSLATIONS["en"]
     )

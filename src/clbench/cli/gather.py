@@ -20,7 +20,7 @@ def report(
         Path, typer.Option(help="Folder of the HTML report (or a file that ends in .html), or of Parquet files.")
     ] = Path("clbench-report"),
     format_: Annotated[
-        Literal["html", "table", "csv", "json", "latex", "markdown", "rows", "items", "parquet"],
+        Literal["html", "table", "csv", "json", "latex", "markdown", "rows", "methods", "items", "parquet"],
         typer.Option("--format", help="html and parquet write files; the others print."),
     ] = "html",
     lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the HTML report.")] = "en",

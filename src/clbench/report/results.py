@@ -106,7 +106,7 @@ class Runs(Sequence[RunRecord]):
         rows: list[tuple[object, ...]] = []
         for run in self.records:
             for name, value in run.scores.items():
-                ends = interval_of(name, [value], [run])
+                ends = interval_of(name, [value], [s for n, s in run.figure_samples.items() if n == name])
                 rows.append((run.name, run.spec.learner_label, run.spec.seed, name, value, ends.low, ends.high))
         return pandas.DataFrame(rows, columns=["run", "learner", "seed", "figure", "value", "low", "high"])
 

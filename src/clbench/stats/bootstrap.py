@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clbench.core.keys import rng
 from clbench.stats.effect import UNSEEN, ClusterIds, clusters, robust
-from clbench.stats.intervals import half_width, wilson_at
+from clbench.stats.intervals import error_over, shares_of, wilson_at
 from clbench.stats.quantiles import normal_quantile, t_quantile
 
 Floats = NDArray[np.float64]
@@ -122,6 +122,22 @@ class Samples:
         none = np.zeros(0)
         return cls(np.asarray(values, dtype=np.float64), np.zeros((1, 0)), none, none, none, none)
 
+    def arranged(self, places: Sequence[int]) -> Samples:
+        """Return them with the exams in another order, of which exam `places[k]` becomes the k-th."""
+        if len(places) != len(self.steps):
+            return self
+        where = list(places)
+        return replace(
+            self,
+            alone=self.alone[:, where],
+            items=self.items[where],
+            freedom=self.freedom[where],
+            sizes=self.sizes[where],
+            steps=self.steps[where],
+            uneven={k: self.uneven[exam] for k, exam in enumerate(where) if exam in self.uneven},
+            answers=tuple(self.answers[exam] for exam in where) if self.answers else (),
+        )
+
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.values)
@@ -134,29 +150,29 @@ class Samples:
 Drawn = Samples | Floats
 
 
-def _mean(draws: Sequence[Drawn]) -> Samples:
-    """Return the samples of a mean over seeds that were all asked the same exams."""
+def _mean(draws: Sequence[Drawn], shares: Floats) -> Samples:
+    """Return the samples of a mean over runs that were all asked the same exams; `shares` is what each counts for."""
     found = [d if isinstance(d, Samples) else Samples.of(d) for d in draws]
     first = found[0]
+    values = np.average([f.values for f in found], axis=0, weights=shares)
     if any(f.alone.shape != first.alone.shape for f in found):
-        return Samples.of(np.mean([f.values for f in found], axis=0))
+        return Samples.of(values)
     return Samples(
-        np.mean([f.values for f in found], axis=0),
-        np.mean([f.alone for f in found], axis=0),
+        values,
+        np.average([f.alone for f in found], axis=0, weights=shares),
         first.items,
         first.freedom,
         first.sizes,
-        np.mean([f.steps for f in found], axis=0),
-        _summed(found, 1 / len(found)),
+        np.average([f.steps for f in found], axis=0, weights=shares),
+        _summed(found, *shares.tolist()),
         tuple(tuple(name for one in each for name in one) for each in zip(*(f.answers for f in found), strict=False)),
     )
 
 
 def _summed(found: Sequence[Samples], *factors: float) -> dict[int, Uneven]:
-    """Return the weighted sums of what items add to several figures of the same exams; one factor may stand for all."""
-    times = factors if len(factors) == len(found) else factors * len(found)
+    """Return the weighted sums of what items add to several figures of the same exams."""
     return {
-        exam: replace(first, parts=sum(k * f.uneven[exam].parts for k, f in zip(times, found, strict=True)))
+        exam: replace(first, parts=sum(k * f.uneven[exam].parts for k, f in zip(factors, found, strict=True)))
         for exam, first in found[0].uneven.items()
         if all(exam in f.uneven and len(f.uneven[exam].parts) == len(first.parts) for f in found)
     }
@@ -244,31 +260,41 @@ def _above(value: float, spread: _Spread, tail: float) -> float:
     return max(plain, value + edge**2 * each / 2 + math.sqrt(root)) if root > 0 else plain
 
 
-def interval(seed_values: Sequence[float], draws: Sequence[Drawn], bounds: tuple[float, float] = ANY) -> Interval:
-    """Return the 95 % interval of a figure's mean over seeds: what other items and other seeds would change.
+def interval(
+    seed_values: Sequence[float],
+    draws: Sequence[Drawn],
+    bounds: tuple[float, float] = ANY,
+    orders: Sequence[Hashable] = (),
+) -> Interval:
+    """Return the 95 % interval of a figure's mean over runs: what other items, seeds and orders would change.
 
         c - sqrt(h^2 + (c - l)^2)  to  c + sqrt(h^2 + (u - c)^2),   c = v - b,   b = mean(draws) - v
 
-    v is the mean over seeds, h Student's half width over them (0 with one seed, of which nothing is known), l and u the
-    interval over items: c -+ t sqrt(V), V = mean((draws - v)^2) and as much as one item (one group, while little
-    differs) makes where items say the same; Wilson's with as many items as V is worth for figures in [0, 1], Tango's
-    lower bound of the variance for others. t has Satterthwaite's degrees over the exams, each with its number of
-    groups (or items) less 1. b takes off the bias of figures that hold a maximum: forgetting looks larger on few items
-    than it is. Since samples show only a part of it where rows tie, that end is moved by b once more.
+    v is the mean over runs, h Student's half width over seeds and orders (`error_over`; 0 with one run, of which
+    nothing is known), l and u the interval over items: c -+ t sqrt(V), V = mean((draws - v)^2) and as much as one item
+    (one group, while little differs) makes where items say the same; Wilson's with as many items as V is worth for
+    figures in [0, 1], Tango's lower bound of the variance for others. t has Satterthwaite's degrees over the exams,
+    each with its number of groups (or items) less 1. b takes off the bias of figures that hold a maximum: forgetting
+    looks larger on few items than it is. Since samples show only a part of it where rows tie, that end is moved by b
+    once more.
 
     Args:
         seed_values: The figure of each seed; NaN makes the interval unknown.
         draws: The samples of each seed; empty where no items are on record.
         bounds: Range of the figure; (0, 1) is read as a mean of scores.
+        orders: The order of the tasks in each run; empty if it is one. Samples must be of the same exams in one order
+            (`Samples.arranged`).
 
     Source: Efron & Tibshirani 1993, ch. 10, for the bias; Satterthwaite 1946; Wilson 1927 with an effective number of
     items as in Dean & Pacheco 2014; Tango 1998; coverage: `bench/intervals.py`.
     """
-    value = float(np.mean(seed_values))
-    over_seeds = half_width(seed_values)
+    shares = shares_of(len(seed_values), orders)
+    value = float(shares @ np.array(seed_values, dtype=np.float64))
+    error, freedom = error_over(seed_values, orders)
+    over_seeds = error * t_quantile(0.975, freedom)
     if len(draws) != len(seed_values):
         return Interval(value - over_seeds, value + over_seeds)
-    spread = _spread(_mean(draws), value)
+    spread = _spread(_mean(draws, shares), value)
     if spread is None:
         return UNKNOWN
     return _joined(value - spread.bias, _ends(spread, value - spread.bias, bounds), over_seeds)
@@ -280,7 +306,11 @@ def _joined(centre: float, items: Interval, seeds: float) -> Interval:
 
 
 def difference_of(
-    one: Sequence[float], draws_one: Sequence[Drawn], two: Sequence[float], draws_two: Sequence[Drawn]
+    one: Sequence[float],
+    draws_one: Sequence[Drawn],
+    two: Sequence[float],
+    draws_two: Sequence[Drawn],
+    orders: Sequence[Hashable] = (),
 ) -> tuple[Interval, float]:
     """Return the 95 % interval of the difference two - one of a figure, and the two-sided p of "no difference".
 
@@ -293,6 +323,7 @@ def difference_of(
         draws_one: Its samples of each seed; empty where no items are on record.
         two: The figure of each seed of the second side.
         draws_two: Its samples.
+        orders: The order of the tasks in each pair of runs; empty if it is one.
 
     Returns:
         NaN where neither other items nor other seeds are known.
@@ -304,11 +335,12 @@ def difference_of(
         >>> [round(v, 3) for v in found], round(p, 3)
         ([-0.048, 0.448], 0.074)
     """
-    value = float(np.mean(two)) - float(np.mean(one))
-    error, freedom = _over_seeds(one, two)
+    sides = [shares_of(len(side), orders) for side in (one, two)]
+    value = float(sides[1] @ np.array(two, dtype=np.float64)) - float(sides[0] @ np.array(one, dtype=np.float64))
+    error, freedom = _over_seeds(one, two, orders)
     spread = None
     if len(draws_one) == len(one) and len(draws_two) == len(two):
-        spread = _spread(_less(_mean(draws_two), _mean(draws_one)), value)
+        spread = _spread(_less(_mean(draws_two, sides[1]), _mean(draws_one, sides[0])), value)
     if math.isnan(value) or (spread is None and math.isnan(error)):
         return UNKNOWN, math.nan
     seeds = 0.0 if math.isnan(error) else error
@@ -349,11 +381,10 @@ def possible(found: Interval, bounds: tuple[float, float]) -> Interval:
     return Interval(max(found.low, -most), min(found.high, most))
 
 
-def _over_seeds(one: Sequence[float], two: Sequence[float]) -> tuple[float, float]:
+def _over_seeds(one: Sequence[float], two: Sequence[float], orders: Sequence[Hashable]) -> tuple[float, float]:
     """Return the standard error of the difference over seeds and its degrees of freedom; NaN with single seeds."""
     if len(one) == len(two):
-        gaps = np.array(two) - np.array(one)
-        return (float(gaps.std(ddof=1)) / math.sqrt(len(gaps)), len(gaps) - 1) if len(gaps) > 1 else (math.nan, 1)
+        return error_over([b - a for a, b in zip(one, two, strict=True)], orders)
     if min(len(one), len(two)) < 2:
         return math.nan, 1
     parts = [float(np.var(v, ddof=1)) / len(v) for v in (one, two)]

@@ -31,3 +31,15 @@ def t_quantile(share: float, freedom: float) -> float:
     from scipy.special import stdtrit
 
     return normal_quantile(share) if math.isinf(freedom) else float(stdtrit(freedom, share))
+
+
+def f_median(above: float, below: float) -> float:
+    """Return the median of the F distribution with these degrees of freedom, > 0.
+
+    Example:
+        >>> round(f_median(2, 12), 3)
+        0.735
+    """
+    from scipy.special import fdtri
+
+    return float(fdtri(above, below, 0.5))

@@ -35,7 +35,15 @@ from clbench.report.tables.table import cell, defined, heading
 from clbench.report.tables.translations import TRANSLATIONS
 
 FAMILIES = {"performance": ("performance",), "stability": ("stability",), "cost": ("efficiency", "cost")}
-SUFFIX = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "rows": "rows.md", "items": "items.md"}
+SUFFIX = {
+    "csv": "csv",
+    "json": "json",
+    "latex": "tex",
+    "markdown": "md",
+    "rows": "rows.md",
+    "methods": "methods.md",
+    "items": "items.md",
+}
 
 
 def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", comparisons: Sequence[Comparison] = ()) -> str:
@@ -65,7 +73,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
         spread=Markup(spread(groups, texts)),
         rankings=ranking(groups, texts),
         rank_heads=rank_heads(texts),
-        orders=over_orders(groups),
+        orders=over_orders(groups, texts),
         retained=retention(groups, texts),
         key_line=lambda number: Markup(key_line(number)),
         markup=Markup,

@@ -12,7 +12,8 @@ from clbench.metrics.forgetting import half_life_interval, retention_by_distance
 from clbench.report.drawings.figures import curves
 from clbench.report.drawings.plots import Axis, Point, parallel, scatter, strips
 from clbench.report.runs.groups import Group
-from clbench.report.tables.table import printed
+from clbench.report.runs.orders import methods_of
+from clbench.report.tables.table import methods_table, printed
 from clbench.stats.bootstrap import UNKNOWN
 
 AXES = (
@@ -100,21 +101,19 @@ def retention(groups: Sequence[Group], texts: dict[str, str]) -> dict[str, objec
     return {"drawing": curves(series, texts["retained"], ticks=ticks), "labels": labels, "rows": rows}
 
 
-def over_orders(groups: Sequence[Group]) -> list[list[str]]:
-    """Return rows for learners that learnt the tasks in several orders: learner, orders, mean AP, deviation (FL)."""
+def over_orders(groups: Sequence[Group], texts: dict[str, str]) -> tuple[list[str], list[list[str]]] | None:
+    """Return heads and rows of the methods that learnt the tasks in several orders; None if none did."""
     found: dict[str, list[Group]] = {}
     for group in groups:
-        spec = group.runs[0].spec.model_copy(update={"seed": 0, "name": "x", "stream": "x"})
-        tasks = sorted(group.runs[0].stream.tasks)
-        found.setdefault(f"{spec.model_dump_json()} {tasks}", []).append(group)
-    rows: list[list[str]] = []
-    for members in found.values():
-        if len({g.runs[0].stream.tasks for g in members}) > 1:
-            scores = [g.score("average_performance") for g in members]
-            deviation = printed(float(np.std(scores, ddof=1)), "score")
-            label = members[0].runs[0].spec.learner_label
-            rows.append([label, str(len(members)), printed(float(np.mean(scores)), "score"), deviation])
-    return rows
+        found.setdefault(str(sorted(group.runs[0].stream.tasks)), []).append(group)
+    several = [m for members in found.values() for m in methods_of(members) if len(set(m.orders)) > 1]
+    if not several:
+        return None
+    heads, rows = methods_table(several)
+    spreads = {m.label: float(np.std([g.score("average_performance") for g in m.groups], ddof=1)) for m in several}
+    counts = {m.label: str(len(set(m.orders))) for m in several}
+    heads = [texts["learner"], *heads[1:], texts["order_deviation"], texts["num_orders"]]
+    return heads, [[*row, printed(spreads[row[0]], "score"), counts[row[0]]] for row in rows]
 
 
 def value_with_interval(group: Group, name: str) -> str:

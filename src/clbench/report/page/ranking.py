@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,54 +17,15 @@ from clbench.report.drawings.ranks import rank_diagram, standing_alone
 from clbench.report.escape import markdown
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import RunRecord
-from clbench.report.runs.traits import traits_of
+from clbench.report.runs.orders import TOLD, Method, Told, methods_of
 from clbench.report.runs.vouched import out_of_rankings
-from clbench.report.tables.table import cell, printed
+from clbench.report.tables.table import method_cell, printed
 from clbench.report.tables.translations import TRANSLATIONS
-from clbench.stats.bootstrap import Samples, difference_of
+from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 from clbench.stats.ranks import RankTest, friedman, rank_intervals
 
-AP, PLAIN = "average_performance", "sft"
-Told = Literal["nothing", "boundaries", "task"]
-TOLD: tuple[Told, ...] = get_args(Told)
-
-
-@dataclass(frozen=True)
-class Method:
-    """One method of a scenario: a group of seeds for every order of the tasks."""
-
-    label: str
-    groups: tuple[Group, ...]
-
-    @property
-    def runs(self) -> list[RunRecord]:
-        """All its runs."""
-        return [run for group in self.groups for run in group.runs]
-
-    @property
-    def is_bound(self) -> bool:
-        """Whether it is a reference point that methods lie between: frozen, joint, cumulative, separate.
-
-        Plain fine-tuning is of their family, and ranked: it is what a method has to beat.
-        """
-        first = self.runs[0]
-        return not self.is_plain and traits_of(first.spec.learner, first.provenance).family == "bounds"
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is plain fine-tuning."""
-        return self.runs[0].spec.learner_name == PLAIN
-
-    @property
-    def told(self) -> Told:
-        """What it was told and uses."""
-        return told_of(self.groups[0])
-
-    @property
-    def performance(self) -> float:
-        """Mean of AP over orders."""
-        return float(np.mean([group.score(AP) for group in self.groups]))
+AP = "average_performance"
 
 
 @dataclass(frozen=True)
@@ -101,20 +61,8 @@ def ranking(groups: Sequence[Group], texts: dict[str, str]) -> list[Ranking]:
     for group in [g for g in groups if g.label not in left_out]:
         first = group.runs[0]
         found.setdefault(f"{first.spec.model.model_dump_json()} {sorted(first.stream.tasks)}", []).append(group)
-    scenarios = [_methods(members) for members in found.values()]
+    scenarios = [methods_of(members) for members in found.values()]
     return [one for methods in scenarios if len(methods) > 1 for one in _tables(methods, texts)]
-
-
-def told_of(group: Group) -> Told:
-    """Return what a method was told and uses; one that does not say counts as told nothing.
-
-    A method that uses the task of a question uses it only where the stream tells it; so with boundaries.
-    """
-    first = group.runs[0]
-    known, task_ids = traits_of(first.spec.learner, first.provenance), first.stream.task_ids
-    if known.uses_task_ids and task_ids == "given":
-        return "task"
-    return "boundaries" if known.uses_boundaries and task_ids != "hidden" else "nothing"
 
 
 def _tables(methods: Sequence[Method], texts: dict[str, str]) -> list[Ranking]:
@@ -129,28 +77,13 @@ def _tables(methods: Sequence[Method], texts: dict[str, str]) -> list[Ranking]:
     ]
 
 
-def _methods(groups: Sequence[Group]) -> list[Method]:
-    """Return groups of one learner that are told the same and differ in the order of tasks alone as one method."""
-    found: dict[str, list[Group]] = {}
-    for group in groups:
-        spec = group.runs[0].spec.model_copy(update={"seed": 0, "name": "x", "stream": "x"})
-        found.setdefault(f"{spec.model_dump_json()} {told_of(group)}", []).append(group)
-    streams = {g.runs[0].spec.stream for g in groups}
-    named: list[Method] = []
-    for members in found.values():
-        words = members[0].label.split(" ")
-        label = " ".join(w for w in words if w not in streams) if len(members) > 1 else members[0].label
-        named.append(Method(label, tuple(members)))
-    return named
-
-
 def _ranking(methods: Sequence[Method], told: Told, texts: dict[str, str]) -> Ranking:
     first = methods[0].runs[0].spec
     streams = dict.fromkeys(run.spec.stream for method in methods for run in method.runs)
     ranked = [m for m in methods if not m.is_bound]
     changes = _changes(ranked)
-    lines = {m.label: [m.label, _performance(m), "–", _deviation(m), *changes[m.label]] for m in ranked}
-    bounds = [[m.label, _performance(m), "–", _deviation(m), "–", "–"] for m in methods if m.is_bound]
+    lines = {m.label: [m.label, method_cell(m, AP), "–", _deviation(m), *changes[m.label]] for m in ranked}
+    bounds = [[m.label, method_cell(m, AP), "–", _deviation(m), "–", "–"] for m in methods if m.is_bound]
     names = (f"{', '.join(streams)} · {first.model.name}", texts[f"told_{told}"])
     if len(ranked) < 2:
         return Ranking(*names, texts["too_few_ranked"], bounds, list(lines.values()))
@@ -200,10 +133,10 @@ def _changes(methods: Sequence[Method]) -> dict[str, list[str]]:
     if plain is None:
         return found
     others = [m for m in methods if m is not plain]
-    changes = [difference_of(*_by_seed(plain), *_by_seed(m)) for m in others]
+    changes = [difference_of(*plain.by_run(AP), *m.by_run(AP), _orders(plain, m)) for m in others]
     adjusted = holm([p for _, p in changes])
     for method, (ends, _), p in zip(others, changes, adjusted, strict=True):
-        gap = method.performance - plain.performance
+        gap = method.score(AP) - plain.score(AP)
         if not math.isnan(gap):
             interval = (
                 "" if math.isnan(ends.low) else f" ({printed(ends.low, 'score')} … {printed(ends.high, 'score')})"
@@ -212,19 +145,9 @@ def _changes(methods: Sequence[Method]) -> dict[str, list[str]]:
     return found
 
 
-def _by_seed(method: Method) -> tuple[list[float], list[Samples]]:
-    """Return AP of every run, by order and seed; with its bootstrap samples if there is one order.
-
-    The exams of another order stand in other columns, so samples of several do not add up: runs alone then tell.
-    """
-    if len(method.groups) == 1:
-        return method.groups[0].by_seed(AP)
-    ordered = sorted(method.groups, key=lambda g: g.runs[0].stream.tasks)
-    return [value for group in ordered for value in group.by_seed(AP)[0]], []
-
-
-def _performance(method: Method) -> str:
-    return cell(method.groups[0], AP) if len(method.groups) == 1 else printed(method.performance, "score")
+def _orders(one: Method, two: Method) -> list[tuple[str, ...]]:
+    """Return the order of the tasks in each pair of runs; none where the runs of the two are not pairs."""
+    return one.orders if one.orders == two.orders else []
 
 
 def _deviation(method: Method) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -90,17 +90,22 @@ def _group(runs: list[RunRecord]) -> Group:
         runs=tuple(runs),
         mean=mean_matrix(runs),
         scores={n: float(v.mean()) for n, v in values.items()},
-        intervals={n: interval_of(n, v.tolist(), runs) for n, v in values.items()},
+        intervals={n: interval_of(n, v.tolist(), _samples(n, runs)) for n, v in values.items()},
     )
 
 
-def interval_of(name: str, values: list[float], runs: Sequence[RunRecord]) -> Interval:
-    """Return a figure's interval, within the range of the figure."""
-    samples = [s[name] for s in (r.figure_samples for r in runs) if name in s]
+def _samples(name: str, runs: Sequence[RunRecord]) -> list[Samples]:
+    return [s[name] for s in (r.figure_samples for r in runs) if name in s]
+
+
+def interval_of(
+    name: str, values: list[float], samples: Sequence[Samples], orders: Sequence[Hashable] = ()
+) -> Interval:
+    """Return the interval of a figure's mean over runs, within the range of the figure; see `interval`."""
     plugin = all_metrics().get(name)
     if plugin is None:
-        return interval(values, samples)
-    found = interval(values, samples, (plugin.low, plugin.high))
+        return interval(values, samples, orders=orders)
+    found = interval(values, samples, (plugin.low, plugin.high), orders)
     if math.isnan(found.low):
         return found
     return Interval(max(found.low, plugin.low), min(found.high, plugin.high))

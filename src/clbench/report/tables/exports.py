@@ -13,8 +13,10 @@ from clbench.report.escape import csv_cell, latex, markdown, plain
 from clbench.report.runs.groups import group_runs
 from clbench.report.runs.item_changes import item_changes
 from clbench.report.runs.load import RunRecord
+from clbench.report.runs.orders import methods_of
 from clbench.report.tables.item_changes import to_items
-from clbench.report.tables.table import TABLE, cell, defined, heading, printed, seeds_note
+from clbench.report.tables.table import TABLE, cell, defined, heading, methods_table, printed, seeds_note
+from clbench.report.tables.translations import TRANSLATIONS
 
 
 def to_csv(runs: Sequence[RunRecord]) -> str:
@@ -60,9 +62,22 @@ def to_latex(runs: Sequence[RunRecord]) -> str:
 def to_markdown(runs: Sequence[RunRecord]) -> str:
     """Return a Markdown table, methods as rows."""
     header, rows, note = figure_table(runs)
+    return "\n".join([_markdown_table(header, rows), "", note]) + "\n"
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    lines += ["| " + " | ".join(map(markdown, row)) + " |" for row in rows]
-    return "\n".join([*lines, "", note]) + "\n"
+    return "\n".join([*lines, *("| " + " | ".join(map(markdown, row)) + " |" for row in rows)])
+
+
+def to_methods(runs: Sequence[RunRecord]) -> str:
+    """Return a Markdown table of the methods, each over all orders of the tasks and all seeds."""
+    methods = methods_of(group_runs(runs))
+    header, rows = methods_table(methods)
+    orders = max(len(set(method.orders)) for method in methods)
+    counts = ", ".join(map(str, sorted({len(method.runs) for method in methods})))
+    note = TRANSLATIONS["en"]["methods_note"].format(orders=orders, runs=counts)
+    return "\n".join([_markdown_table(header, rows), "", note]) + "\n"
 
 
 def to_rows(runs: Sequence[RunRecord]) -> str:
@@ -106,5 +121,6 @@ EXPORTS: Mapping[str, Callable[[Sequence[RunRecord]], str]] = {
     "latex": to_latex,
     "markdown": to_markdown,
     "rows": to_rows,
+    "methods": to_methods,
     "items": to_items,
 }

@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -16,6 +17,7 @@ from clbench.core.protocols import MetricPlugin
 from clbench.metrics import all_metrics
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import RunRecord
+from clbench.report.runs.orders import Method
 from clbench.report.runs.remarks import remarks
 from clbench.report.tables.translations import TRANSLATIONS
 from clbench.stats.bootstrap import UNKNOWN
@@ -65,9 +67,18 @@ def _prefixed(value: float, unit: str, digits: int) -> str:
 
 def cell(group: Group, name: str) -> str:
     """Return a figure of a group as text, with half of its 95 % interval where that is known."""
+    return _cell(group.score(name), group.intervals.get(name, UNKNOWN).half, name)
+
+
+def method_cell(method: Method, name: str) -> str:
+    """Return a figure of a method over orders and seeds as text; scores with half of their 95 % interval."""
+    known = all_metrics()[name].unit == "score"  # what it costs is counted, or differs by machine
+    return _cell(method.score(name), method.interval(name).half if known else math.nan, name)
+
+
+def _cell(value: float, half: float, name: str) -> str:
     unit = all_metrics()[name].unit
-    text = printed(group.scores.get(name, math.nan), unit)
-    half = group.intervals.get(name, UNKNOWN).half
+    text = printed(value, unit)
     return text if math.isnan(half) or text == "–" else f"{text} ± {printed(half, unit)}"
 
 
@@ -79,6 +90,23 @@ def heading(plugin: MetricPlugin) -> str:
 def defined(groups: Sequence[Group], names: Sequence[str]) -> list[str]:
     """Return the names of the figures that at least one group has."""
     return [n for n in names if any(not math.isnan(g.scores.get(n, math.nan)) for g in groups)]
+
+
+ORDERS = (
+    *("average_performance", "learning_accuracy", "forgetting", "general_ability_delta"),
+    *("instruction_delta", "long_context_delta", "train_tokens", "train_flops", "kept_bytes", "train_seconds"),
+)
+
+
+def methods_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]]:
+    """Return a table of methods over orders and seeds as text: its heading, and a row per method, best AP first.
+
+    What it costs stands beside what is kept of the tasks: tokens and operations of training, and all that is stored.
+    """
+    ordered = sorted(methods, key=lambda m: -np.nan_to_num(m.score("average_performance"), nan=-1))
+    names = defined([group for method in ordered for group in method.groups], ORDERS)
+    header = ["learner", *(heading(all_metrics()[n]) for n in names)]
+    return header, [[m.label, *(method_cell(m, n) for n in names)] for m in ordered]
 
 
 def summary_table(runs: Sequence[RunRecord]) -> Table:

@@ -33,9 +33,11 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "ranking": "Ranking",
         "seed_deviation": "standard deviation over seeds",
         "orders": "Order of tasks",
-        "orders_note": "The same tasks in several orders: mean of AP, and its standard deviation over orders (FL).",
+        "orders_note": "The same tasks in several orders: means over orders and seeds, ± half of the 95 % interval "
+        "over items, seeds and orders, and the standard deviation of AP over orders (FL).",
+        "methods_note": "Scores in percent; mean over task orders ({orders}) and seeds, runs a row: {runs}; ± half "
+        "of the 95 % interval over items, seeds and orders. FM positive = forgot; GAD, IFD, LCD negative = lost.",
         "num_orders": "orders",
-        "mean_ap": "mean AP",
         "order_deviation": "standard deviation over orders",
         "retained": "Retention by the number of lessons since",
         "retained_note": "Score d lessons later over the score right after the task's own lesson, mean over tasks, in "
@@ -170,9 +172,11 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "ranking": "排名",
         "seed_deviation": "种子间标准差",
         "orders": "任务顺序",
-        "orders_note": "相同任务的不同顺序：AP 的均值与顺序间的标准差（FL）。",
+        "orders_note": "相同任务的不同顺序：对顺序与种子取均值，± 为题目、种子与顺序合在一起的 95 % 区间的一半；"
+        "另有 AP 在顺序间的标准差（FL）。",
+        "methods_note": "分数为百分数；对任务顺序（{orders} 种）与种子取均值，每行 {runs} 次运行，"
+        "± 为题目、种子与顺序合在一起的 95 % 区间的一半。FM 为正 = 遗忘；GAD、IFD、LCD 为负 = 丢失。",
         "num_orders": "顺序数",
-        "mean_ap": "AP 均值",
         "order_deviation": "顺序间标准差",
         "retained": "若干课之后的保留率",
         "retained_note": "d 课之后的得分除以刚学完该任务时的得分，对各任务取平均（百分数）。"

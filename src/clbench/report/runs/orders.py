@@ -1,0 +1,108 @@
+"""Methods over several orders of the same tasks: figures, and their intervals over items, seeds and orders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from clbench.report.runs.groups import Group, interval_of, seed_order
+from clbench.report.runs.load import RunRecord
+from clbench.report.runs.traits import traits_of
+from clbench.stats.bootstrap import UNKNOWN, Interval, Samples
+
+PLAIN = "sft"
+Told = Literal["nothing", "boundaries", "task"]
+TOLD: tuple[Told, ...] = get_args(Told)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of a scenario: a group of seeds for every order of the tasks."""
+
+    label: str
+    groups: tuple[Group, ...]
+
+    @property
+    def runs(self) -> list[RunRecord]:
+        """All its runs, by order and seed."""
+        ordered = sorted(self.groups, key=lambda group: group.runs[0].stream.tasks)
+        return [run for group in ordered for run in seed_order(group.runs)]
+
+    @property
+    def orders(self) -> list[tuple[str, ...]]:
+        """The order of the tasks in each of `runs`."""
+        return [run.stream.tasks for run in self.runs]
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is a reference point that methods lie between: frozen, joint, cumulative, separate.
+
+        Plain fine-tuning is of their family, and ranked: it is what a method has to beat.
+        """
+        first = self.runs[0]
+        return not self.is_plain and traits_of(first.spec.learner, first.provenance).family == "bounds"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is plain fine-tuning."""
+        return self.runs[0].spec.learner_name == PLAIN
+
+    @property
+    def told(self) -> Told:
+        """What it was told and uses."""
+        return told_of(self.groups[0])
+
+    def score(self, figure: str) -> float:
+        """Return the mean of a figure over orders; NaN where it is undefined."""
+        return float(np.mean([group.score(figure) for group in self.groups]))
+
+    def by_run(self, figure: str) -> tuple[list[float], list[Samples]]:
+        """Return a figure of each of `runs`, and its bootstrap samples where items are on record.
+
+        The exams of another order stand in other columns; in the samples they are brought into the first one's.
+        """
+        runs = self.runs
+        names = runs[0].matrix.exams
+        samples = [
+            found[figure].arranged([run.matrix.exams.index(name) for name in names])
+            for run in runs
+            if figure in (found := run.figure_samples) and set(names) == set(run.matrix.exams)
+        ]
+        return [run.scores.get(figure, math.nan) for run in runs], samples
+
+    def interval(self, figure: str) -> Interval:
+        """Return the 95 % interval of a figure's mean over items, seeds and orders."""
+        if len(self.groups) == 1:
+            return self.groups[0].intervals.get(figure, UNKNOWN)
+        return interval_of(figure, *self.by_run(figure), self.orders)
+
+
+def methods_of(groups: Sequence[Group]) -> list[Method]:
+    """Return groups of one learner that are told the same and differ in the order of tasks alone as one method."""
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        spec = group.runs[0].spec.model_copy(update={"seed": 0, "name": "x", "stream": "x"})
+        found.setdefault(f"{spec.model_dump_json()} {told_of(group)}", []).append(group)
+    streams = {g.runs[0].spec.stream for g in groups}
+    named: list[Method] = []
+    for members in found.values():
+        words = members[0].label.split(" ")
+        label = " ".join(w for w in words if w not in streams) if len(members) > 1 else members[0].label
+        named.append(Method(label, tuple(members)))
+    return named
+
+
+def told_of(group: Group) -> Told:
+    """Return what a method was told and uses; one that does not say counts as told nothing.
+
+    A method that uses the task of a question uses it only where the stream tells it; so with boundaries.
+    """
+    first = group.runs[0]
+    known, task_ids = traits_of(first.spec.learner, first.provenance), first.stream.task_ids
+    if known.uses_task_ids and task_ids == "given":
+        return "task"
+    return "boundaries" if known.uses_boundaries and task_ids != "hidden" else "nothing"

@@ -1,0 +1,84 @@
+"""Methods over several orders of the tasks: samples of items add up by exam, whatever column it stands in."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clbench.core.matrix import Matrix
+from clbench.report.runs.groups import group_runs
+from clbench.report.runs.orders import methods_of
+from clbench.report.tables.exports import to_methods
+from clbench.stats.bootstrap import difference_of, interval
+from tests.builders.compared import cells, first, outline, run
+
+AP = "average_performance"
+
+
+def turned(learner, last, seed=0):
+    """The tasks in the other order: rules first, and `last` of them kept."""
+    rows = {
+        "rules": [first(5), first(50), first(last)],
+        "facts": [first(5), first(5), first(50)],
+        "sums": [first(50), first(45), first(40)],
+    }
+    made = run(learner, rows, seed, stream=outline().model_copy(update={"tasks": ("rules", "facts"), "name": "turned"}))
+    facts, rules, sums = made.matrix.columns
+    columns = (
+        rules.model_copy(update={"taught": 1}),
+        facts.model_copy(update={"taught": 2}),
+        sums,
+    )
+    spec = made.spec.model_copy(update={"stream": "turned", "name": f"t-{learner}-{seed}"})
+    return replace(made, spec=spec, matrix=Matrix(made.matrix.values, made.matrix.n, made.matrix.ungraded, columns))
+
+
+def method(runs):
+    (found,) = methods_of(group_runs(runs))
+    return found
+
+
+def test_samples_of_another_order_are_brought_into_the_first_ones_columns():
+    found = method([run("sft", cells(10)), turned("sft", 30)])
+    values, samples = found.by_run(AP)
+    names = [r.matrix.exams for r in found.runs]
+    assert names[0] != names[1]
+    own = [r.figure_samples[AP] for r in found.runs]
+    for place, name in enumerate(names[0]):
+        other = names[1].index(name)
+        assert samples[1].steps[place] == own[1].steps[other]
+        assert samples[1].answers[place] == own[1].answers[other]
+        assert np.array_equal(samples[1].alone[:, place], own[1].alone[:, other])
+    assert np.array_equal(samples[1].values, own[1].values)
+    assert values == [r.scores[AP] for r in found.runs]
+
+
+def test_the_very_same_answers_make_no_difference_in_any_order():
+    """Had the columns been mixed up, samples of equal runs would differ by what items vary."""
+    one = method([run("sft", cells(10)), turned("sft", 30)])
+    two = method([run("sft", cells(10)), turned("sft", 30)])
+    (low, high), _ = difference_of(*one.by_run(AP), *two.by_run(AP), orders=one.orders)
+    assert low == pytest.approx(0, abs=0.02)
+    assert high == pytest.approx(0, abs=0.02)
+
+
+def test_a_row_is_the_mean_over_orders_and_seeds():
+    runs = [*(run("sft", cells(10 + s), s) for s in (0, 2)), *(turned("sft", 30 + s, s) for s in (0, 2))]
+    found = method(runs)
+    assert found.label == "sft"
+    assert found.score(AP) == pytest.approx(np.mean([r.scores[AP] for r in runs]))
+    assert found.interval(AP).half > method(runs[:2]).interval(AP).half, "orders differ more than seeds"
+    table = to_methods(runs)
+    assert f"| sft | {100 * found.score(AP):.1f} ± {100 * found.interval(AP).half:.1f} |" in table
+    assert "task orders (2) and seeds, runs a row: 4" in table
+
+
+def test_an_order_that_lacks_a_seed_counts_as_much_as_the_others():
+    runs = [*(run("sft", cells(10), s) for s in (0, 1, 2)), turned("sft", 30)]
+    found = method(runs)
+    means = [np.mean([r.scores[AP] for r in runs[:3]]), runs[3].scores[AP]]
+    assert found.score(AP) == pytest.approx(np.mean(means))
+    values, _ = found.by_run(AP)
+    assert np.mean(interval(values, [], orders=found.orders)) == pytest.approx(np.mean(means))
+    (low, high), _ = difference_of([0.0] * 4, [], values, [], orders=found.orders)
+    assert (low + high) / 2 == pytest.approx(np.mean(means))
