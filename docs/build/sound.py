@@ -18,10 +18,11 @@ from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.runs.traits import traits_of
 
 CONTROL = "sft-tenth"  # plain fine-tuning at a tenth of its rate: in every result that was made under the protocol
+MATCHED = "sft-matched"  # plain fine-tuning with as many passes as replay
 AP, FM = "average_performance", "forgetting"
 LEARNT = 0.9  # own-lesson score that plain fine-tuning must reach on every task
 CEILINGS = ("joint", "cumulative")
-NO_METHODS = frozenset({"frozen", "sft", CONTROL, "separate", "right_document", *CEILINGS})
+NO_METHODS = frozenset({"frozen", "sft", CONTROL, MATCHED, "separate", "right_document", *CEILINGS})
 KEPT = 0.005  # forgetting, in [0, 1], that counts as none
 Runs = Mapping[str, Sequence[RunRecord]]
 
@@ -29,16 +30,20 @@ Runs = Mapping[str, Sequence[RunRecord]]
 def faults(runs: Sequence[RunRecord]) -> list[str]:
     """Return a sentence for each thing that a sound comparison of methods would not show.
 
-    Joint and cumulative training reach the best method, within two standard errors of their paired difference; plain
-    fine-tuning learns every task; the untouched model guesses; replay stands above A-GEM, and A-GEM above plain
-    fine-tuning; methods with parts of their own for each given task forget nothing. What was not run is not judged.
+    Joint and cumulative training reach the best method, on all streams together and on each, within two standard
+    errors of their paired difference; plain fine-tuning learns every task; the untouched model guesses; replay stands
+    above A-GEM, and A-GEM above plain fine-tuning; methods with parts of their own for each given task forget nothing.
+    What was not run is not judged.
 
     Args:
         runs: Runs of one recipe, over seeds and orders.
     """
     learners = _learners(runs)
+    streams = sorted({run.spec.stream for run in runs})
+    alone = {stream: _of_stream(learners, stream) for stream in streams} if len(streams) > 1 else {}
     return [
         *_ceilings(learners),
+        *(f"{stream}: {fault}" for stream, those in alone.items() for fault in _ceilings(those)),
         *_unlearnt(learners),
         *_not_guessing(learners),
         *_order(learners),
@@ -58,12 +63,28 @@ def _learners(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
         found.setdefault(run.spec.learner_name, {}).setdefault(canonical(run.spec.learner), []).append(run)
     named: dict[str, list[RunRecord]] = {}
     for name, variants in found.items():
-        ordered = sorted(variants.values(), key=lambda members: -_mean(members, AP))
         if name == "sft":
-            ordered = sorted(variants.values(), key=lambda members: -float(members[0].spec.learner.get("lr", 0)))
-        for place, members in enumerate(ordered):
-            named[name if place == 0 else CONTROL if name == "sft" else f"{name} {place + 1}"] = members
+            named |= _plain(list(variants.values()))
+            continue
+        ordered = sorted(variants.values(), key=lambda members: -_mean(members, AP))
+        named |= {name if place == 0 else f"{name} {place + 1}": members for place, members in enumerate(ordered)}
     return named
+
+
+def _plain(variants: Sequence[list[RunRecord]]) -> dict[str, list[RunRecord]]:
+    """Return plain fine-tuning, its control at a lower rate, and the one with more passes."""
+
+    def setting(members: Sequence[RunRecord], name: str) -> float:
+        return float(members[0].spec.learner.get(name, 0))
+
+    plain, *others = sorted(variants, key=lambda members: (-setting(members, "lr"), setting(members, "epochs")))
+    lower = {CONTROL if setting(other, "lr") < setting(plain, "lr") else MATCHED: other for other in others}
+    return {"sft": plain, **lower}
+
+
+def _of_stream(learners: Runs, stream: str) -> dict[str, list[RunRecord]]:
+    found = {name: [run for run in runs if run.spec.stream == stream] for name, runs in learners.items()}
+    return {name: runs for name, runs in found.items() if runs}
 
 
 def _performance(runs: Sequence[RunRecord]) -> dict[tuple[str, int], float]:

@@ -47,11 +47,13 @@ class Run:
     lost: float = 0.0
     item_scores: Exams = field(default_factory=Exams)
     provenance: dict = field(default_factory=dict)
+    stream_name: str = "s"
+    epochs: int = 6
 
     @property
     def spec(self):
-        learner = {"name": self.name, "lr": self.lr}
-        return SimpleNamespace(stream="s", seed=self.seed, learner=learner, learner_name=self.name)
+        learner = {"name": self.name, "lr": self.lr, "epochs": self.epochs}
+        return SimpleNamespace(stream=self.stream_name, seed=self.seed, learner=learner, learner_name=self.name)
 
     @property
     def stream(self):
@@ -94,6 +96,25 @@ def test_a_sound_comparison_has_no_fault():
 )
 def test_each_planted_fault_is_named(changes, says):
     assert any(fault.startswith(says) for fault in sound.faults(comparison(**changes))), says
+
+
+def test_more_passes_and_a_lower_rate_are_told_apart():
+    longer = [Run("sft", seed, 0.45, epochs=8) for seed in range(3)]
+    found = sound._learners([*longer, *comparison()])
+    assert [(name, found[name][0].epochs, found[name][0].lr) for name in ("sft", sound.CONTROL, sound.MATCHED)] == [
+        ("sft", 6, 1e-3),
+        (sound.CONTROL, 6, 1e-4),
+        (sound.MATCHED, 8, 1e-3),
+    ]
+
+
+def test_a_bound_must_hold_on_every_stream():
+    good, bad = comparison(), comparison(joint={"end": 0.6})
+    runs = [*(replace(r, stream_name="one") for r in good), *(replace(r, stream_name="two") for r in bad)]
+    runs = [replace(r, end=0.99) if r.name == "joint" and r.stream_name == "one" else r for r in runs]
+    found = sound.faults(runs)
+    assert [fault for fault in found if fault.startswith("two: joint")]
+    assert not [fault for fault in found if fault.startswith("one: ")]
 
 
 def test_a_bound_within_its_error_is_no_fault():
