@@ -7,7 +7,7 @@ import pytest
 
 from clbench.core.matrix import Matrix
 from clbench.report.runs.groups import group_runs
-from clbench.report.runs.orders import methods_of
+from clbench.report.runs.orders import methods_of, scenario_of
 from clbench.report.tables.exports import to_methods
 from clbench.stats.bootstrap import difference_of, interval
 from tests.builders.compared import cells, first, outline, run
@@ -82,3 +82,18 @@ def test_an_order_that_lacks_a_seed_counts_as_much_as_the_others():
     assert np.mean(interval(values, [], orders=found.orders)) == pytest.approx(np.mean(means))
     (low, high), _ = difference_of([0.0] * 4, [], values, [], orders=found.orders)
     assert (low + high) / 2 == pytest.approx(np.mean(means))
+
+
+def test_other_lessons_or_other_questions_are_no_order():
+    plain = run("sft", cells(10))
+    lessons = plain.stream.lessons
+    together = (
+        lessons[0].model_copy(update={"teaches": ("facts", "rules")}),
+        lessons[1].model_copy(update={"teaches": ()}),
+    )
+    at_once = run("sft", cells(10), stream=outline().model_copy(update={"lessons": together}))
+    sheets = tuple(e.model_copy(update={"digest": f"other {e.exam}"}) for e in plain.item_scores.exams)
+    asked = replace(plain, item_scores=plain.item_scores.model_copy(update={"exams": sheets}))
+    one, order, *others = (scenario_of(group_runs([r])[0]) for r in (plain, turned("sft", 10), at_once, asked))
+    assert one == order
+    assert one not in others

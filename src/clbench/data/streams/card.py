@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -23,7 +23,8 @@ class Worlds(Value):
         num: The number of worlds.
         kinds, forms, languages: World i has entry i of each list, which is repeated.
         seed: Seed of the first world; each next one has the next seed.
-        items, classes, exam_items, wordings, similarity, documents: See `clbench.data.worlds.spec.WorldSpec`.
+        items, classes, exam_items, wordings, similarity, documents, exam_wordings: See
+            `clbench.data.worlds.spec.WorldSpec`.
     """
 
     num: int = Field(ge=1, le=1000)
@@ -34,13 +35,17 @@ class Worlds(Value):
     items: int = Field(default=32, ge=4, le=200)
     classes: int = Field(default=4, ge=2, le=12)
     exam_items: int = Field(default=48, ge=1)
-    wordings: int = Field(default=3, ge=1, le=3)
+    wordings: int = Field(default=3, ge=1, le=6)
     similarity: float = Field(default=0.0, ge=0, le=1)
     documents: bool = False
+    exam_wordings: int = Field(default=1, ge=1, le=5)
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"exam_wordings"})
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """Return name -> settings of each world."""
         shared = self.model_dump(include={"items", "classes", "exam_items", "wordings", "similarity", "documents"})
+        if self.exam_wordings > 1:
+            shared["exam_wordings"] = self.exam_wordings
         worlds: dict[str, dict[str, Any]] = {}
         for i in range(self.num):
             kind, language = self.kinds[i % len(self.kinds)], self.languages[i % len(self.languages)]

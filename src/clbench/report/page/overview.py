@@ -12,7 +12,7 @@ from clbench.metrics.forgetting import half_life_interval, retention_by_distance
 from clbench.report.drawings.figures import curves
 from clbench.report.drawings.plots import Axis, Point, parallel, scatter, strips
 from clbench.report.runs.groups import Group
-from clbench.report.runs.orders import methods_of
+from clbench.report.runs.orders import methods_of, scenario_of
 from clbench.report.tables.table import methods_table, printed
 from clbench.stats.bootstrap import UNKNOWN
 
@@ -105,7 +105,7 @@ def over_orders(groups: Sequence[Group], texts: dict[str, str]) -> tuple[list[st
     """Return heads and rows of the methods that learnt the tasks in several orders; None if none did."""
     found: dict[str, list[Group]] = {}
     for group in groups:
-        found.setdefault(str(sorted(group.runs[0].stream.tasks)), []).append(group)
+        found.setdefault(scenario_of(group), []).append(group)
     several = [m for members in found.values() for m in methods_of(members) if len(set(m.orders)) > 1]
     if not several:
         return None

@@ -17,7 +17,7 @@ from clbench.report.drawings.ranks import rank_diagram, standing_alone
 from clbench.report.escape import markdown
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import RunRecord
-from clbench.report.runs.orders import TOLD, Method, Told, methods_of
+from clbench.report.runs.orders import TOLD, Method, Told, methods_of, scenario_of
 from clbench.report.runs.vouched import out_of_rankings
 from clbench.report.tables.table import method_cell, printed
 from clbench.report.tables.translations import TRANSLATIONS
@@ -59,8 +59,7 @@ def ranking(groups: Sequence[Group], texts: dict[str, str]) -> list[Ranking]:
     left_out = out_of_rankings(groups)
     found: dict[str, list[Group]] = {}
     for group in [g for g in groups if g.label not in left_out]:
-        first = group.runs[0]
-        found.setdefault(f"{first.spec.model.model_dump_json()} {sorted(first.stream.tasks)}", []).append(group)
+        found.setdefault(scenario_of(group), []).append(group)
     scenarios = [methods_of(members) for members in found.values()]
     return [one for methods in scenarios if len(methods) > 1 for one in _tables(methods, texts)]
 

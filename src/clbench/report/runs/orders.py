@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from clbench.core.keys import canonical
 from clbench.report.runs.groups import Group, interval_of, seed_order
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.traits import traits_of
@@ -79,6 +80,17 @@ class Method:
         if len(self.groups) == 1:
             return self.groups[0].intervals.get(figure, UNKNOWN)
         return interval_of(figure, *self.by_run(figure), self.orders)
+
+
+def scenario_of(group: Group) -> str:
+    """Return a text that is the same for the same lessons in any order: what they teach, what is asked, of which model.
+
+    Lessons that teach two tasks at once are not another order of those that teach them one by one.
+    """
+    first = group.runs[0]
+    lessons = sorted(sorted(lesson.teaches) for lesson in first.stream.lessons)
+    asked = sorted((exam.exam, exam.digest) for exam in first.item_scores.exams if exam.exam in first.stream.tasks)
+    return canonical([first.spec.model, lessons, asked])
 
 
 def methods_of(groups: Sequence[Group]) -> list[Method]:
