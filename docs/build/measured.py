@@ -9,23 +9,24 @@ from functools import lru_cache
 from pathlib import Path
 
 from clbench.report.decide.compare_text import p_text
-from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.groups import group_runs
 from clbench.report.runs.load import load_runs
-from clbench.report.tables.table import cell
+from clbench.report.runs.orders import PLAIN, Method, methods_of
+from clbench.report.tables.table import method_cell
 from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 from clbench.training.settings import Training
+from docs.build.sound import learners_in
 
 RESULTS = Path("results") / "methods"
-PLAIN = "sft"
 FIGURE = "average_performance"
 SURE = 0.05
-SHOWN = ("average_performance", "forgetting", "fwt", "general_ability_delta")
+SHOWN = ("average_performance", "learning_accuracy", "forgetting", "general_ability_delta")
 
 
 @dataclass(frozen=True)
 class Gain:
-    """AP of a method less that of plain fine-tuning, by items and seeds together.
+    """AP of a method less that of plain fine-tuning, by items, seeds and orders together.
 
     Attributes:
         mean: In [-1, 1].
@@ -46,55 +47,61 @@ class Gain:
         return "helps" if self.mean > 0 else "hurts"
 
 
-def measured(results: Path = RESULTS) -> Mapping[str, Group]:
-    """Return learner -> its runs; none where there are no results."""
+def measured(results: Path = RESULTS) -> Mapping[str, Method]:
+    """Return learner -> its runs over orders and seeds; none where there are no results."""
     return _measured(results.resolve())
 
 
 @lru_cache
-def _measured(results: Path) -> Mapping[str, Group]:
-    return {g.label: g for g in group_runs(load_runs([results]))} if results.is_dir() else {}
+def _measured(results: Path) -> Mapping[str, Method]:
+    named = learners_in(load_runs([results])) if results.is_dir() else {}
+    return {name: methods_of(group_runs(runs))[0] for name, runs in named.items()}
 
 
-def gains(groups: Mapping[str, Group]) -> dict[str, Gain]:
-    """Compare every learner's final average performance with plain fine-tuning's, items and seeds paired."""
-    plain = groups[PLAIN].by_seed(FIGURE)
-    found = {n: difference_of(*plain, *g.by_seed(FIGURE)) for n, g in groups.items() if n != PLAIN}
+def gains(methods: Mapping[str, Method]) -> dict[str, Gain]:
+    """Compare every learner's final average performance with plain fine-tuning's, items, seeds and orders paired."""
+    plain = methods[PLAIN]
+    found = {
+        name: difference_of(
+            *plain.by_run(FIGURE), *method.by_run(FIGURE), plain.orders if plain.orders == method.orders else []
+        )
+        for name, method in methods.items()
+        if name != PLAIN
+    }
     adjusted = holm([p for _, p in found.values()])
-    means = {n: groups[n].scores[FIGURE] - groups[PLAIN].scores[FIGURE] for n in found}
+    means = {n: methods[n].score(FIGURE) - plain.score(FIGURE) for n in found}
     return {n: Gain(means[n], *change, p) for (n, (change, _)), p in zip(found.items(), adjusted, strict=True)}
 
 
-def measured_lines(name: str, groups: Mapping[str, Group]) -> list[str]:
+def measured_lines(name: str, methods: Mapping[str, Method]) -> list[str]:
     """Return the part of a method's page that says how it did; nothing where it was not run."""
-    if name not in groups:
+    if name not in methods:
         return []
-    group = groups[name]
+    method = methods[name]
+    first = method.runs[0].spec
     shared = {"name", *Training.model_fields} - {"lr"}
-    settings = {k: v for k, v in group.runs[0].spec.learner.items() if k not in shared}
+    settings = {k: v for k, v in first.learner.items() if k not in shared}
     said = ", ".join(f"`{k}: {v}`" for k, v in settings.items()) or "none"
-    values = ", ".join(f"{title} {cell(group, figure)}" for title, figure in zip(_TITLES, SHOWN, strict=True))
-    lines = [
+    values = ", ".join(f"{title} {method_cell(method, figure)}" for title, figure in zip(_TITLES, SHOWN, strict=True))
+    orders, seeds = len(set(method.orders)), len({run.spec.seed for run in method.runs})
+    return [
         "",
         "## Measured",
         "",
-        f"`clbench run methods`: tiny-llama, five generated tasks, {len(group.runs)} seeds; mean ±",
-        f"half of the 95 % interval, in percent. Settings: {said}. {values}. {_verdict(name, groups)}",
+        f"`clbench run methods`: {first.model.name}, five generated tasks, orders: {orders}, seeds: {seeds}; mean ±",
+        f"half of the 95 % interval, in percent. Settings: {said}. {values}. {_verdict(name, methods)}",
+        "One small model and one set of tasks: a ranking elsewhere may differ.",
     ]
-    lines += [
-        "One small model and one stream: a ranking elsewhere may differ. Its tasks share nothing, so FWT says little."
-    ]
-    return lines
 
 
-_TITLES = ("AP", "forgetting", "FWT", "GAD")
+_TITLES = ("AP", "LA", "forgetting", "GAD")
 
 
-def _verdict(name: str, groups: Mapping[str, Group]) -> str:
-    if name == PLAIN or PLAIN not in groups:
+def _verdict(name: str, methods: Mapping[str, Method]) -> str:
+    if name == PLAIN or PLAIN not in methods:
         return ""
-    found = gains(groups)[name]
+    found = gains(methods)[name]
     ends = "" if math.isnan(found.low) else f" ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
     says = {"helps": "it helps.", "hurts": "it hurts.", "unclear": "no gain is shown."}[found.verdict]
-    p = f"p {p_text(found.p)} after Holm's correction over {len(groups) - 1} methods"
-    return f"AP against plain fine-tuning, items and seeds paired: {100 * found.mean:+.1f}{ends}, {p}: {says}"
+    p = f"p {p_text(found.p)} after Holm's correction over {len(methods) - 1} methods"
+    return f"AP against plain fine-tuning, items, seeds and orders paired: {100 * found.mean:+.1f}{ends}, {p}: {says}"

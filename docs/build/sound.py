@@ -38,7 +38,7 @@ def faults(runs: Sequence[RunRecord]) -> list[str]:
     Args:
         runs: Runs of one recipe, over seeds and orders.
     """
-    learners = _learners(runs)
+    learners = learners_in(runs)
     streams = sorted({run.spec.stream for run in runs})
     alone = {stream: _of_stream(learners, stream) for stream in streams} if len(streams) > 1 else {}
     return [
@@ -53,11 +53,14 @@ def faults(runs: Sequence[RunRecord]) -> list[str]:
 
 def under_protocol(runs: Sequence[RunRecord]) -> bool:
     """Return whether results were made under the protocol: they hold its control."""
-    return CONTROL in _learners(runs)
+    return CONTROL in learners_in(runs)
 
 
-def _learners(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
-    """Return runs by learner; of several settings of one, the best ones by its name and the others by longer ones."""
+def learners_in(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    """Return runs by learner; of several settings of one, the best ones by its name and the others by longer ones.
+
+    Plain fine-tuning stands as "sft", with a lower rate as "sft-tenth", and with more passes as "sft-matched".
+    """
     found: dict[str, dict[str, list[RunRecord]]] = {}
     for run in runs:
         found.setdefault(run.spec.learner_name, {}).setdefault(canonical(run.spec.learner), []).append(run)

@@ -10,8 +10,9 @@ from clbench.report.page.lengths import lengths_table
 from clbench.report.page.ranking import ranks_table
 from clbench.report.runs.abilities import abilities_table
 from clbench.report.runs.budget import budget_table
-from clbench.report.runs.load import load_runs
+from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.tables.exports import EXPORTS
+from docs.build.headline import headline
 from docs.build.sound import faults, under_protocol
 
 TABLED = (
@@ -29,6 +30,7 @@ FORMS = {
     "abilities": abilities_table,
     "lengths": lengths_table,
     "ranks": ranks_table,
+    "headline": headline,
 }
 # <!-- table: RESULT FORMAT [FORMAT ...] --> ... <!-- end -->
 PLACE = re.compile(r"(<!-- table: ([\w.-]+) ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -46,10 +48,14 @@ def filled(text: str, results: Path) -> str:
         KeyError: There is no such form of a table.
     """
 
+    loaded: dict[str, list[RunRecord]] = {}
+
     def fill(place: re.Match[str]) -> str:
         if not (results / place[2]).is_dir():
             return place[0]
-        runs = load_runs([results / place[2]])
+        if place[2] not in loaded:
+            loaded[place[2]] = load_runs([results / place[2]])
+        runs = loaded[place[2]]
         if under_protocol(runs) and (found := faults(runs)):
             raise DataError(
                 f"{len(found)} things are not as in a sound comparison: {found[0]}", where=f"results/{place[2]}"

@@ -100,7 +100,7 @@ def test_each_planted_fault_is_named(changes, says):
 
 def test_more_passes_and_a_lower_rate_are_told_apart():
     longer = [Run("sft", seed, 0.45, epochs=8) for seed in range(3)]
-    found = sound._learners([*longer, *comparison()])
+    found = sound.learners_in([*longer, *comparison()])
     assert [(name, found[name][0].epochs, found[name][0].lr) for name in ("sft", sound.CONTROL, sound.MATCHED)] == [
         ("sft", 6, 1e-3),
         (sound.CONTROL, 6, 1e-4),

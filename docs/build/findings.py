@@ -1,0 +1,190 @@
+"""What the committed results say of published claims: `findings.yaml` names them, and the runs that decide.
+
+A claim holds if every part of it holds, does not hold if the results contradict a part, and is not shown otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from clbench.metrics import all_metrics
+from clbench.report.decide.compare_text import p_text
+from clbench.report.escape import markdown
+from clbench.report.runs.groups import group_runs
+from clbench.report.runs.load import RunRecord, load_runs
+from clbench.report.runs.orders import Method, methods_of
+from clbench.report.tables.table import printed
+from clbench.stats.bootstrap import Interval, difference_of
+from docs.build.sound import NO_METHODS, learners_in
+
+FILE = Path(__file__).with_suffix(".yaml")
+SURE = 0.05
+Verdict = Literal["held", "not held", "not shown"]
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "heads": "claim | published | found, points (95 %) | recipe | verdict",
+        "held": "held",
+        "not held": "**not held**",
+        "not shown": "not shown here",
+        "runs": "{recipe}, runs: {runs}",
+        "between": "{figure} of {name} by order: {values}, p {p}",
+        "best": "best ({name})",
+        "lacks": "not run yet",
+    },
+    "zh": {
+        "heads": "说法 | 出处 | 结果，百分点（95 %） | 配方 | 结论",
+        "held": "成立",
+        "not held": "**不成立**",
+        "not shown": "这里看不出来",
+        "runs": "{recipe}，运行数：{runs}",
+        "between": "{name} 在各顺序下的 {figure}：{values}，p {p}",
+        "best": "最好的（{name}）",
+        "lacks": "尚未运行",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the results say of one part of a claim."""
+
+    text: str
+    verdict: Verdict
+    runs: int
+
+
+def findings_table(results: Path, lang: str) -> str:
+    """Return the table of all claims as Markdown.
+
+    Args:
+        results: Folder of committed results, one folder per recipe; a claim without results is named as not run.
+        lang: "en" or "zh".
+    """
+    words = WORDS[lang]
+    heads = words["heads"]
+    lines = [f"| {heads} |", "|" + "---|" * (heads.count("|") + 1)]
+    for claim in yaml.safe_load(FILE.read_text(encoding="utf-8")):
+        lines.append(f"| {' | '.join(markdown(text) for text in _row(claim, results, lang))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _row(claim: Mapping[str, Any], results: Path, lang: str) -> list[str]:
+    words = WORDS[lang]
+    recipes = dict.fromkeys(part["recipe"] for part in claim["parts"])
+    if any(not (results / recipe).is_dir() for recipe in recipes):
+        return [claim[lang], claim["source"], "–", ", ".join(recipes), words["lacks"]]
+    found = [found_in(part, results / part["recipe"], words) for part in claim["parts"]]
+    counts = {part["recipe"]: str(one.runs) for part, one in zip(claim["parts"], found, strict=True)}
+    told = "; ".join(words["runs"].format(recipe=recipe, runs=num) for recipe, num in counts.items())
+    return [claim[lang], claim["source"], "; ".join(one.text for one in found), told, words[verdict_of(found)]]
+
+
+def verdict_of(found: Sequence[Found]) -> Verdict:
+    """Return the verdict on a claim: it holds where every part does, and not where one is contradicted."""
+    verdicts = {one.verdict for one in found}
+    return "not held" if "not held" in verdicts else "held" if verdicts == {"held"} else "not shown"
+
+
+def found_in(part: Mapping[str, Any], folder: Path, words: Mapping[str, str]) -> Found:
+    """Return what the runs of a folder say of one part of a claim."""
+    runs, figure = _runs(folder), str(part["figure"])
+    if "over" in part:
+        return _between_orders(_side(runs, part["over"]), figure, words)
+    high = _side(runs, part["high"])
+    if "below" in part:
+        values, samples = high.by_run(figure)
+        zeros = [part["below"] / 100] * len(values)
+        ends, _ = difference_of(values, samples, zeros, [], high.orders)
+        ends = Interval(-ends.high, -ends.low)
+        verdict: Verdict = "held" if ends.high < 0 else "not held" if ends.low > 0 else "not shown"
+        return Found(f"{_name(part['high'])}: {_symbol(figure)} {_gap(high.score(figure), ends)}", verdict, len(values))
+    low = _best(runs) if part["low"].get("of") == "best" else _side(runs, part["low"])
+    ends, _ = difference_of(*low.by_run(figure), *high.by_run(figure), high.orders if high.orders == low.orders else [])
+    gap = high.score(figure) - low.score(figure)
+    title = words["best"].format(name=low.label) if part["low"].get("of") == "best" else _name(part["low"])
+    text = f"{_name(part['high'])} − {title}: {_symbol(figure)} {_gap(gap, ends)}"
+    return Found(text, _verdict(ends, part.get("near")), len(high.runs))
+
+
+def _verdict(ends: Interval, near: float | None) -> Verdict:
+    if near is not None:
+        most = near / 100
+        return "held" if -most <= ends.low and ends.high <= most else _far(ends, most)
+    return "held" if ends.low > 0 else "not held" if ends.high < 0 else "not shown"
+
+
+def _far(ends: Interval, most: float) -> Verdict:
+    return "not held" if ends.low > most or ends.high < -most else "not shown"
+
+
+def _between_orders(method: Method, figure: str, words: Mapping[str, str]) -> Found:
+    from scipy import stats
+
+    by_order: dict[tuple[str, ...], list[float]] = {}
+    for run, value in zip(method.runs, method.by_run(figure)[0], strict=True):
+        by_order.setdefault(run.stream.tasks, []).append(value)
+    p = float(stats.f_oneway(*by_order.values()).pvalue)
+    means = ", ".join(f"{100 * sum(own) / len(own):.1f}" for own in by_order.values())
+    text = words["between"].format(figure=_symbol(figure), name=method.label, values=means, p=p_text(p))
+    return Found(text, "held" if p < SURE else "not shown", len(method.runs))
+
+
+@lru_cache
+def _runs(folder: Path) -> tuple[RunRecord, ...]:
+    return tuple(load_runs([folder]))
+
+
+def _side(runs: Sequence[RunRecord], who: Mapping[str, Any]) -> Method:
+    """Return the runs that a claim speaks of, as one method over orders and seeds.
+
+    Raises:
+        ValueError: There are none, or they are several methods.
+    """
+    found = named_by(who, runs)
+    methods = methods_of(group_runs(found)) if found else []
+    if len(methods) != 1:
+        raise ValueError(f"{dict(who)} names {len(methods)} methods in these results, and a claim compares one")
+    return methods[0]
+
+
+def named_by(who: Mapping[str, Any], runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the runs of a learner (`of`) with these settings, on a stream if one is named.
+
+    Without settings, the best ones of a learner; a setting that a run does not state is at its default, and fits.
+    """
+    rest = {key: value for key, value in who.items() if key not in ("of", "stream")}
+    own = [run for run in runs if who.get("stream") in (None, run.spec.stream)]
+    name = str(who["of"])
+    found = [run for run in own if run.spec.learner_name == name] if rest else learners_in(own).get(name, [])
+    return [run for run in found if all(run.spec.learner.get(key, value) == value for key, value in rest.items())]
+
+
+def _best(runs: Sequence[RunRecord]) -> Method:
+    """Return the method with the highest AP, bounds left out."""
+    methods = [_side(runs, {"of": name}) for name in learners_in(runs) if name not in NO_METHODS]
+    return max(methods, key=lambda method: method.score("average_performance"))
+
+
+def _name(who: Mapping[str, Any]) -> str:
+    return " ".join(
+        [
+            str(who["of"]),
+            *(str(value) if key == "stream" else f"{key}={value}" for key, value in who.items() if key != "of"),
+        ]
+    )
+
+
+def _symbol(figure: str) -> str:
+    return all_metrics()[figure].symbol
+
+
+def _gap(value: float, ends: Interval) -> str:
+    text = f"{'+' if value > 0 else ''}{printed(value, 'score')}"
+    return text if math.isnan(ends.low) else f"{text} ({printed(ends.low, 'score')} … {printed(ends.high, 'score')})"
