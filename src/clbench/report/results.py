@@ -15,7 +15,7 @@ from clbench.core.system_errors import as_user_errors, user_path
 from clbench.report.decide.compare import Comparison, compare
 from clbench.report.decide.compare_text import comparison_text
 from clbench.report.page.html import write_report
-from clbench.report.runs.groups import Group, group_runs, interval_of
+from clbench.report.runs.groups import Group, group_runs, interval_of, samples_in
 from clbench.report.runs.item_changes import item_changes
 from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.tables.exports import figure_table
@@ -106,7 +106,7 @@ class Runs(Sequence[RunRecord]):
         rows: list[tuple[object, ...]] = []
         for run in self.records:
             for name, value in run.scores.items():
-                ends = interval_of(name, [value], [s for n, s in run.figure_samples.items() if n == name])
+                ends = interval_of(name, [value], samples_in(name, [run]))
                 rows.append((run.name, run.spec.learner_label, run.spec.seed, name, value, ends.low, ends.high))
         return pandas.DataFrame(rows, columns=["run", "learner", "seed", "figure", "value", "low", "high"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from clbench.core.item_scores import ExamScores, ItemScores
 from clbench.core.matrix import Matrix
 from clbench.metrics import all_metrics
 from clbench.report.runs.exam_items import marked_rows
+from clbench.report.runs.on_demand import OnDemand
 from clbench.stats.bootstrap import ENOUGH, Samples, Uneven, item_weights, row_draws
 from clbench.stats.effect import ClusterIds, clusters
 
@@ -104,13 +106,13 @@ def _deviations(exam_scores: ExamScores, rows: int) -> Floats:
     return found
 
 
-def figure_samples(matrix: Matrix, samples: MatrixSamples | None, names: Sequence[str]) -> dict[str, Samples]:
-    """Return each figure in every sample; figures that need more than the matrix are left out."""
+def figure_samples(matrix: Matrix, samples: MatrixSamples | None, names: Sequence[str]) -> Mapping[str, Samples]:
+    """Return each figure in every sample, made when it is read; figures that need more than the matrix are left out."""
     known = all_metrics()  # a record may have figures of a plug-in that is not here
     plugins = {n: known[n] for n in names if n in known and known[n].needs == "matrix"}
     if samples is None:
         return {}
-    return {name: samples_of([matrix], [samples], plugin.compute) for name, plugin in plugins.items()}
+    return OnDemand({n: partial(samples_of, [matrix], [samples], plugin.compute) for n, plugin in plugins.items()})
 
 
 def samples_of(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from clbench.core.spec import RunSpec
 from clbench.metrics import all_metrics, compute
 from clbench.report.runs.bootstrap import MatrixSamples, samples_of
 from clbench.report.runs.load import RunRecord, distinct
-from clbench.stats.bootstrap import Interval, Samples, interval
+from clbench.report.runs.on_demand import OnDemand
+from clbench.stats.bootstrap import UNKNOWN, Interval, Samples, interval
 
 BOUNDS = ("gap_to_joint", "gain_over_frozen", "normalised_ap", "intransigence")
 
@@ -31,14 +32,14 @@ class Group:
         runs: At least one.
         mean: Mean of the matrices over seeds.
         scores: Mean of each figure over seeds; NaN if undefined in one of them.
-        intervals: 95 % interval of each of these means, over items and seeds.
+        intervals: 95 % interval of each of these means, over items and seeds, made when it is read.
     """
 
     label: str
     runs: tuple[RunRecord, ...]
     mean: Matrix
     scores: dict[str, float]
-    intervals: dict[str, Interval]
+    intervals: Mapping[str, Interval]
 
     def score(self, name: str) -> float:
         """Return the mean of a figure; NaN where it is undefined."""
@@ -47,8 +48,7 @@ class Group:
     def by_seed(self, name: str) -> tuple[list[float], list[Samples]]:
         """Return a figure of every run, by seed, and its bootstrap samples where items are on record."""
         runs = seed_order(self.runs)
-        samples = [r.figure_samples for r in runs]
-        return [r.scores.get(name, math.nan) for r in runs], [s[name] for s in samples if name in s]
+        return [r.scores.get(name, math.nan) for r in runs], samples_in(name, runs)
 
 
 def seed_order(runs: Iterable[RunRecord]) -> list[RunRecord]:
@@ -90,11 +90,16 @@ def _group(runs: list[RunRecord]) -> Group:
         runs=tuple(runs),
         mean=mean_matrix(runs),
         scores={n: float(v.mean()) for n, v in values.items()},
-        intervals={n: interval_of(n, v.tolist(), _samples(n, runs)) for n, v in values.items()},
+        intervals=OnDemand({n: partial(_interval, n, v.tolist(), runs) for n, v in values.items()}),
     )
 
 
-def _samples(name: str, runs: Sequence[RunRecord]) -> list[Samples]:
+def _interval(name: str, values: list[float], runs: Sequence[RunRecord]) -> Interval:
+    return interval_of(name, values, samples_in(name, runs))
+
+
+def samples_in(name: str, runs: Iterable[RunRecord]) -> list[Samples]:
+    """Return a figure of each run over bootstrap samples of its items, where these are on record."""
     return [s[name] for s in (r.figure_samples for r in runs) if name in s]
 
 
@@ -161,7 +166,8 @@ def _with_bounds(group: Group, groups: Sequence[Group]) -> Group:
     """Return a group with the figures that need the joint and frozen runs of its model and stream."""
     found = {name: _reference(name, group, groups) for name in ("joint", "frozen")}
     bounds = {name: one for name, one in found.items() if one is not None}
-    scores, intervals = dict(group.scores), dict(group.intervals)
+    scores: dict[str, float] = {}
+    makers: dict[str, Callable[[], Interval]] = {}
     for figure in BOUNDS:
         needed = {name: bounds[name] for name in all_metrics()[figure].references if name in bounds}
         runs, references = _paired(group, needed)
@@ -172,11 +178,17 @@ def _with_bounds(group: Group, groups: Sequence[Group]) -> Group:
         if math.isnan(value):
             continue
         scores[figure] = value
-        if group in needed.values():  # measured by itself, it is what it is whatever the items
-            intervals[figure] = Interval(value, value)
-        else:
-            intervals |= bound_intervals([figure], runs, references)
-    return replace(group, scores=scores, intervals=intervals)
+        # Measured by itself, a bound is what it is whatever the items.
+        itself = any(group is one for one in needed.values())
+        makers[figure] = (
+            partial(Interval, value, value) if itself else partial(_bound_interval, figure, runs, references)
+        )
+    own = {name: partial(group.intervals.__getitem__, name) for name in group.intervals}
+    return replace(group, scores=group.scores | scores, intervals=OnDemand({**own, **makers}))
+
+
+def _bound_interval(figure: str, runs: Sequence[RunRecord], references: Mapping[str, Sequence[RunRecord]]) -> Interval:
+    return bound_intervals([figure], runs, references).get(figure, UNKNOWN)
 
 
 def _paired(group: Group, bounds: Mapping[str, Group]) -> tuple[Sequence[RunRecord], Mapping[str, Sequence[RunRecord]]]:

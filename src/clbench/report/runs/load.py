@@ -65,7 +65,7 @@ class RunRecord:
         return matrix_samples(self.matrix, self.item_scores)
 
     @cached_property
-    def figure_samples(self) -> dict[str, Samples]:
+    def figure_samples(self) -> Mapping[str, Samples]:
         """Return the figures over these samples."""
         return figure_samples(self.matrix, self.matrix_samples, list(self.scores))
 
