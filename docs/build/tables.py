@@ -47,7 +47,6 @@ def filled(text: str, results: Path) -> str:
         DataError: A result is broken, or does not pass the gate (`sound.faults`).
         KeyError: There is no such form of a table.
     """
-
     loaded: dict[str, list[RunRecord]] = {}
 
     def fill(place: re.Match[str]) -> str:
