@@ -7,7 +7,7 @@ import pytest
 
 from clbench.core.matrix import Matrix
 from clbench.report.runs.groups import group_runs
-from clbench.report.runs.orders import methods_of, scenario_of
+from clbench.report.runs.orders import methods_of, plain_of, scenario_of
 from clbench.report.tables.exports import to_methods
 from clbench.stats.bootstrap import difference_of, interval
 from tests.builders.compared import cells, first, outline, run
@@ -97,3 +97,16 @@ def test_other_lessons_or_other_questions_are_no_order():
     one, order, *others = (scenario_of(group_runs([r])[0]) for r in (plain, turned("sft", 10), at_once, asked))
     assert one == order
     assert one not in others
+
+
+def test_of_several_rows_of_plain_fine_tuning_the_best_is_the_reference():
+    runs = [run("sft", cells(num), 0) for num in (10, 30)]
+    named = [
+        replace(r, spec=r.spec.model_copy(update={"learner": {"name": "sft", "lr": lr}}))
+        for r, lr in zip(runs, (1e-3, 1e-4), strict=True)
+    ]
+    found = methods_of(group_runs([*named, run("replay", cells(20))]))
+    plain = plain_of(found)
+    assert plain is not None
+    assert plain.runs[0].spec.learner["lr"] == 1e-4
+    assert plain_of([m for m in found if not m.is_plain]) is None

@@ -17,7 +17,7 @@ from clbench.report.drawings.ranks import rank_diagram, standing_alone
 from clbench.report.escape import markdown
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import RunRecord
-from clbench.report.runs.orders import TOLD, Method, Told, methods_of, scenario_of
+from clbench.report.runs.orders import TOLD, Method, Told, methods_of, plain_of, scenario_of
 from clbench.report.runs.vouched import out_of_rankings
 from clbench.report.tables.table import method_cell, printed
 from clbench.report.tables.translations import TRANSLATIONS
@@ -67,7 +67,7 @@ def ranking(groups: Sequence[Group], texts: dict[str, str]) -> list[Ranking]:
 def _tables(methods: Sequence[Method], texts: dict[str, str]) -> list[Ranking]:
     """Return a ranking for each that methods are told; bounds and plain fine-tuning stand in all of them."""
     ranked = [m for m in methods if not m.is_bound]
-    plain = next((m for m in ranked if m.is_plain), None)
+    plain = plain_of(ranked)
     own = {told: [m for m in ranked if m.told == told and m is not plain] for told in TOLD}
     # With bounds and plain fine-tuning alone, one table shows them.
     filled: list[Told] = [told for told in TOLD if own[told]] or [plain.told if plain else TOLD[0]]
@@ -128,7 +128,7 @@ def _last(run: RunRecord) -> dict[str, float]:
 def _changes(methods: Sequence[Method]) -> dict[str, list[str]]:
     """Return label -> (AP less plain fine-tuning's with its interval, p after Holm's correction over all of them)."""
     found = {m.label: ["–", "–"] for m in methods}
-    plain = next((m for m in methods if m.is_plain), None)
+    plain = plain_of(methods)
     if plain is None:
         return found
     others = [m for m in methods if m is not plain]

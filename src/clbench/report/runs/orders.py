@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -80,6 +80,15 @@ class Method:
         if len(self.groups) == 1:
             return self.groups[0].intervals.get(figure, UNKNOWN)
         return interval_of(figure, *self.by_run(figure), self.orders)
+
+
+def plain_of(methods: Iterable[Method]) -> Method | None:
+    """Return plain fine-tuning; of several settings of it the one with the best AP, which a method must beat too."""
+    return max(
+        (method for method in methods if method.is_plain),
+        key=lambda method: np.nan_to_num(method.score("average_performance"), nan=-1),
+        default=None,
+    )
 
 
 def scenario_of(group: Group) -> str:
