@@ -6,6 +6,7 @@ A claim holds if every part of it holds, does not hold if the results contradict
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,9 +23,11 @@ from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.runs.orders import Method, methods_of
 from clbench.report.tables.table import printed
 from clbench.stats.bootstrap import Interval, difference_of
-from docs.build.sound import NO_METHODS, learners_in
+from docs.build.sound import NO_METHODS, learners_in, under_protocol
 
 FILE = Path(__file__).with_suffix(".yaml")
+PAGES = {"docs/findings.md": "en", "docs/findings.zh-CN.md": "zh"}
+PLACE = re.compile(r"(<!-- findings -->\n).*?(<!-- end -->)", re.DOTALL)
 SURE = 0.05
 Verdict = Literal["held", "not held", "not shown"]
 WORDS: Mapping[str, Mapping[str, str]] = {
@@ -64,7 +67,8 @@ def findings_table(results: Path, lang: str) -> str:
     """Return the table of all claims as Markdown.
 
     Args:
-        results: Folder of committed results, one folder per recipe; a claim without results is named as not run.
+        results: Folder of committed results, one folder per recipe. A claim that lacks some, or whose results were made
+            before the protocol, is named as not run.
         lang: "en" or "zh".
     """
     words = WORDS[lang]
@@ -75,15 +79,34 @@ def findings_table(results: Path, lang: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def with_findings(text: str, results: Path, lang: str) -> str:
+    """Return the text of a page with the table in its place."""
+    table = findings_table(results, lang)
+    return PLACE.sub(lambda place: f"{place[1]}\n{table}\n{place[2]}", text)
+
+
+def fill_findings(root: Path) -> list[Path]:
+    """Rewrite the table of both pages below `root`, and return their paths."""
+    for name, lang in PAGES.items():
+        page = root / name
+        page.write_text(with_findings(page.read_text(encoding="utf-8"), root / "results", lang), encoding="utf-8")
+    return [root / name for name in PAGES]
+
+
 def _row(claim: Mapping[str, Any], results: Path, lang: str) -> list[str]:
     words = WORDS[lang]
     recipes = dict.fromkeys(part["recipe"] for part in claim["parts"])
-    if any(not (results / recipe).is_dir() for recipe in recipes):
+    if not all(_is_sound(results / recipe) for recipe in recipes):
         return [claim[lang], claim["source"], "–", ", ".join(recipes), words["lacks"]]
     found = [found_in(part, results / part["recipe"], words) for part in claim["parts"]]
     counts = {part["recipe"]: str(one.runs) for part, one in zip(claim["parts"], found, strict=True)}
     told = "; ".join(words["runs"].format(recipe=recipe, runs=num) for recipe, num in counts.items())
     return [claim[lang], claim["source"], "; ".join(one.text for one in found), told, words[verdict_of(found)]]
+
+
+def _is_sound(folder: Path) -> bool:
+    """Return whether results are there that were made under the protocol; others decide nothing."""
+    return folder.is_dir() and under_protocol(_runs(folder))
 
 
 def verdict_of(found: Sequence[Found]) -> Verdict:

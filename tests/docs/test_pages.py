@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from docs.build import findings
 from docs.build.pages import PAGES
 from docs.build.tables import PLACE, TABLED, filled
 from tests.builders.places import ROOT
@@ -24,6 +25,13 @@ def test_tables_are_those_of_the_committed_results(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     assert PLACE.search(text), "a page that is listed holds a table"
     assert filled(text, ROOT / "results") == text, "run `make docs`"
+
+
+@pytest.mark.parametrize(("name", "lang"), findings.PAGES.items())
+def test_findings_are_those_of_the_committed_results(name, lang):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert findings.with_findings(text, ROOT / "results", lang) == text, "run `make docs`"
+    assert findings.PLACE.search(text)
 
 
 def test_a_number_changed_by_hand_would_be_noticed(tmp_path):
