@@ -1,5 +1,7 @@
 """Runs of three exams and three rows, made from the scores of their items."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from clbench.core.item_scores import ExamScores, ItemScores, LessonScores, pack_scores
@@ -91,6 +93,24 @@ def cells(last, own=50):
         "rules": [first(5), first(5), first(own)],
         "sums": [first(50), first(45), first(40)],
     }
+
+
+def turned(learner, last, seed=0):
+    """The tasks in the other order: rules first, and `last` of them kept."""
+    rows = {
+        "rules": [first(5), first(50), first(last)],
+        "facts": [first(5), first(5), first(50)],
+        "sums": [first(50), first(45), first(40)],
+    }
+    made = run(learner, rows, seed, stream=outline().model_copy(update={"tasks": ("rules", "facts"), "name": "turned"}))
+    facts, rules, sums = made.matrix.columns
+    columns = (
+        rules.model_copy(update={"taught": 1}),
+        facts.model_copy(update={"taught": 2}),
+        sums,
+    )
+    spec = made.spec.model_copy(update={"stream": "turned", "name": f"t-{learner}-{seed}"})
+    return replace(made, spec=spec, matrix=Matrix(made.matrix.values, made.matrix.n, made.matrix.ungraded, columns))
 
 
 def groups(records):

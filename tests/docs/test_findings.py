@@ -8,7 +8,7 @@ import yaml
 from clbench.engine.recipe.recipe import load_recipe
 from clbench.metrics import all_metrics
 from docs.build import findings
-from tests.builders.compared import cells, run
+from tests.builders.compared import cells, run, turned
 from tests.builders.places import ROOT
 
 CLAIMS = yaml.safe_load(findings.FILE.read_text(encoding="utf-8"))
@@ -99,8 +99,6 @@ def test_a_claim_without_results_says_so(tmp_path):
 
 
 def test_orders_that_differ_are_told(monkeypatch):
-    from tests.report.runs.test_orders import turned
-
     near = [*(run("sft", cells(10 + s), s) for s in (0, 1, 2)), *(turned("sft", 10 + s, s) for s in (0, 1, 2))]
     far = [*(run("sft", cells(10 + s), s) for s in (0, 1, 2)), *(turned("sft", 40 + s, s) for s in (0, 1, 2))]
     said = {"recipe": "r", "figure": "average_performance", "over": {"of": "sft"}}

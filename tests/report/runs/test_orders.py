@@ -5,32 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clbench.core.matrix import Matrix
 from clbench.report.runs.groups import group_runs
 from clbench.report.runs.orders import methods_of, plain_of, scenario_of
 from clbench.report.tables.exports import to_methods
 from clbench.stats.bootstrap import difference_of, interval
-from tests.builders.compared import cells, first, outline, run
+from tests.builders.compared import cells, outline, run, turned
 
 AP = "average_performance"
-
-
-def turned(learner, last, seed=0):
-    """The tasks in the other order: rules first, and `last` of them kept."""
-    rows = {
-        "rules": [first(5), first(50), first(last)],
-        "facts": [first(5), first(5), first(50)],
-        "sums": [first(50), first(45), first(40)],
-    }
-    made = run(learner, rows, seed, stream=outline().model_copy(update={"tasks": ("rules", "facts"), "name": "turned"}))
-    facts, rules, sums = made.matrix.columns
-    columns = (
-        rules.model_copy(update={"taught": 1}),
-        facts.model_copy(update={"taught": 2}),
-        sums,
-    )
-    spec = made.spec.model_copy(update={"stream": "turned", "name": f"t-{learner}-{seed}"})
-    return replace(made, spec=spec, matrix=Matrix(made.matrix.values, made.matrix.n, made.matrix.ungraded, columns))
 
 
 def method(runs):
