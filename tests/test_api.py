@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import clbench as cl
-from tests.builders.places import RESULTS, ROOT
+from tests.builders.places import RECORDED, ROOT
 
-DEMO = RESULTS / "demo"
+DEMO = RECORDED
 TINY = {
     "name": "tiny",
     "learner": "frozen",
@@ -194,7 +194,7 @@ def test_a_device_that_is_not_here_is_refused_whatever_the_store_holds(tmp_path)
 
 def test_folders_stay_those_that_were_named(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    runs = cl.load("results/demo")
+    runs = cl.load(DEMO)
     monkeypatch.chdir(tmp_path)
     assert len(runs) == 6
 

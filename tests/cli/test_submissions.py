@@ -9,10 +9,10 @@ from clbench.cli.main import main
 from clbench.cli.submissions import DEEPEST, results
 from clbench.report.page.leaderboard import build_site, entries
 from clbench.report.runs.load import read_runs
-from tests.builders.places import RESULTS
+from tests.builders.places import RECORDED
 from tests.builders.result_folders import as_folder
 
-DEMO = RESULTS / "demo"
+DEMO = RECORDED
 RUNS = {run.name: run for run in read_runs([DEMO])}
 NAMES = sorted(RUNS)
 

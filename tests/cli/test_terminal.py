@@ -15,7 +15,7 @@ from clbench.cli import terminal
 from clbench.cli.main import main
 from clbench.core import events
 from clbench.core.errors import UserError, near_paths
-from tests.builders.places import RESULTS
+from tests.builders.places import RECORDED
 
 TEXT = "é 世界 😀 ━│ ± \ud83d"
 
@@ -60,7 +60,7 @@ for line in sys.argv[1:]:
 @pytest.mark.parametrize("encoding", ["ascii", "gbk"])
 def test_verbs_on_a_poor_terminal(tmp_path, encoding):
     (tmp_path / "a.csv").write_text("text,label\n世界 é,好\n你好,坏\n", encoding="utf-8")
-    demo = str(RESULTS / "demo")
+    demo = str(RECORDED)
     lines = ["show world_facts_zh 1", "show worlds", "list learners", "list streams", "data check a.csv", "doctor",
              f"report {demo} --format table", f"report {demo} --format markdown", f"advise {demo}", f"watch {demo}",
              "show 世界", "run 世界.yaml", "--help", "store"]  # fmt: skip

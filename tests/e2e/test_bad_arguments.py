@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clbench.cli.main import main
-from tests.builders.places import RESULTS
+from tests.builders.places import RECORDED
 
 FILES = {
     "empty": b"",
@@ -194,7 +194,7 @@ def test_arguments(here, capsys, line):
 
 
 def test_places_that_cannot_be_written(here, capsys):
-    shutil.copytree(RESULTS / "demo", here / "r")
+    shutil.copytree(RECORDED, here / "r")
     for line in (
         "init folder/new", "leaderboard build {r} --out good.yaml", "report {r} --out good.yaml",
         "report {r} --format parquet --out good.yaml", "compare {r} {r} --out good.yaml", "watch {r} --out good.yaml",
@@ -214,7 +214,7 @@ def test_a_disk_that_is_full_or_read_only(here, capsys, monkeypatch, error):
     def fails(*_, **__):
         raise error
 
-    shutil.copytree(RESULTS / "demo", here / "r")
+    shutil.copytree(RECORDED, here / "r")
     monkeypatch.setattr(Path, "write_text", fails)
     for line in (
         "init new",

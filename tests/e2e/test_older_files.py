@@ -20,14 +20,14 @@ from clbench.learners._shared.prompts_shown import Taught
 from clbench.report.runs.load import read_runs
 from clbench.training.method import Method
 from clbench.training.new_method import new_method
-from tests.builders.places import FIXTURES, RESULTS
+from tests.builders.places import FIXTURES, RECORDED
 
 OLDER = FIXTURES / "older"
 RESULT = OLDER / "demo-frozen-c16c5924"
 
 
 def test_an_older_result_is_read_with_equal_figures():
-    (older,), (newer,) = read_runs([RESULT]), read_runs([RESULTS / "demo" / f"{RESULT.name}.json"])
+    (older,), (newer,) = read_runs([RESULT]), read_runs([RECORDED / f"{RESULT.name}.json"])
     assert "meters.json" in {p.name for p in RESULT.iterdir()}
     for part in ("spec", "stream", "scores", "costs", "item_scores", "example_items", "provenance"):
         assert getattr(older, part) == getattr(newer, part), part
@@ -39,7 +39,7 @@ def test_an_older_result_follows_from_its_records_and_is_converted(tmp_path, cap
     assert "every figure follows from its records" in capsys.readouterr().out
     assert main(["report", str(RESULT), "--out", str(tmp_path / "r"), "--record", str(tmp_path / "new")]) == 0
     (record,) = (tmp_path / "new").glob("*.json")
-    assert json.loads(record.read_text()) == json.loads((RESULTS / "demo" / f"{RESULT.name}.json").read_text())
+    assert json.loads(record.read_text()) == json.loads((RECORDED / f"{RESULT.name}.json").read_text())
 
 
 def test_an_older_baseline_is_read_and_its_seal_still_holds(tmp_path):

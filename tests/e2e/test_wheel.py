@@ -16,7 +16,7 @@ import pytest
 
 from clbench.core.extras import MODULES
 from clbench.report.runs.load import read_runs
-from tests.builders.places import FIXTURES, RESULTS, ROOT
+from tests.builders.places import FIXTURES, RECORDED, ROOT
 from tests.builders.result_folders import as_folder
 
 pytestmark = pytest.mark.xdist_group("wheel")
@@ -111,7 +111,7 @@ def fresh():
 def test_without_extras_in_a_fresh_environment(wheel, tmp_path):
     commands = installed(wheel, tmp_path / "env")
     (tmp_path / "empty").mkdir()
-    as_folder(read_runs([RESULTS / "demo"])[0], tmp_path / "results")  # recorded runs need the extra `data`
+    as_folder(read_runs([RECORDED])[0], tmp_path / "results")  # recorded runs need the extra `data`
     works = (
         ["clbench", "--help"],
         ["clbench", "list", "learners"],

@@ -8,7 +8,7 @@ from clbench.report.page.html import html_report
 from clbench.report.runs.abilities import abilities_table, ability_curves, first_lost
 from clbench.report.runs.load import load_runs
 from clbench.stats.intervals import newcombe, risk_ratio
-from tests.builders.places import RESULTS
+from tests.builders.places import RECORDED
 
 
 def matrix(rows, columns, n=100):
@@ -92,4 +92,4 @@ def test_the_report_shows_what_is_left(demo_runs):
 @pytest.fixture(scope="module")
 def demo_runs():
 
-    return load_runs([RESULTS / "demo"])
+    return load_runs([RECORDED])

@@ -16,10 +16,10 @@ from clbench.report.tables.exports import to_rows
 from clbench.report.tables.parquet import _figures
 from clbench.report.tables.table import summary_text
 from tests.builders import compared
-from tests.builders.places import RESULTS
+from tests.builders.places import RECORDED, RESULTS
 from tests.builders.result_folders import as_folder
 
-DEMO = RESULTS / "demo"
+DEMO = RECORDED
 (SFT,) = read_runs([*DEMO.glob("demo-sft-*.json")])
 
 

@@ -22,10 +22,10 @@ from clbench.report.runs.item_table import FILE, read_items
 from clbench.report.runs.load import load_runs, read_runs
 from clbench.report.runs.record import indented, record_runs
 from clbench.report.tables.exports import EXPORTS
-from tests.builders.places import RESULTS
+from tests.builders.places import RECORDED
 from tests.builders.result_folders import as_folder
 
-DEMO = RESULTS / "demo"
+DEMO = RECORDED
 FIRST = min(p.stem for p in DEMO.glob("*.json"))
 
 

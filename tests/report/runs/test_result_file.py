@@ -8,9 +8,9 @@ import pytest
 
 from clbench.core.errors import DataError
 from clbench.report.runs.load import read_runs
-from tests.builders.places import RESULTS
+from tests.builders.places import RECORDED
 
-DEMO = RESULTS / "demo"
+DEMO = RECORDED
 
 
 def told(change):
