@@ -13,7 +13,12 @@ from clbench.store.store import Store
 from tests.builders.places import ROOT
 
 SCENARIOS = ("til", "dil", "cil", "mixed")
-SMALL = ("training.epochs=1", "training.batch_size=32", "budget={items: 4, policy: seen}")
+SMALL = (
+    "training.epochs=1",
+    "training.batch_size=32",
+    "budget={items: 4, policy: seen}",
+    "axes={learner: [sft, {name: replay, memory: 60}]}",
+)
 
 
 def small_run(name, tmp_path, data):
