@@ -242,6 +242,19 @@ def seeds(rng, runs: int, num: int = 3, deviation: float = 0.4, tasks: int = 5, 
     return hits / runs
 
 
+def orders(rng, runs: int, share: float, num_orders: int = 3, num_seeds: int = 5) -> float:
+    """Give the coverage of a mean over orders and seeds, where orders make a share of the variance between runs."""
+    names = [order for order in range(num_orders) for _ in range(num_seeds)]
+    hits = 0
+    for _ in range(runs):
+        of_order = rng.standard_normal(num_orders)[names] * np.sqrt(share)
+        low, high = interval(
+            (of_order + rng.standard_normal(len(names)) * np.sqrt(1 - share)).tolist(), [], orders=names
+        )
+        hits += low <= 0 <= high
+    return hits / runs
+
+
 # --- gate and watch -------------------------------------------------------------------------------------------------
 
 
@@ -340,6 +353,16 @@ def uneven_rows(rng, runs: int) -> Iterator[Line]:
             yield "the same, equal runs called different at 5 %", called, (0.0, 0.07)
 
 
+def order_rows(rng, runs: int) -> Iterator[Line]:
+    """Yield the rows of means over orders and seeds."""
+    for share in (0.0, 0.1, 0.3, 0.6, 0.9):
+        yield (
+            f"mean over 3 orders x 5 seeds, orders make {100 * share:.0f} % of the variance",
+            orders(rng, 4 * runs, share),
+            (0.93, 0.98),
+        )
+
+
 def gate_rows(rng, runs: int) -> Iterator[Line]:
     """Yield the rows of the gate and the watch."""
     yield "gate: false alarms, one exam of 400, summed exactly, worst case", exact_alarms(), CALLED
@@ -359,6 +382,7 @@ def rows(runs: int, seed: int) -> Iterator[Line]:
     yield from figure_rows(rng, max(runs // 3, 20))
     yield from gate_rows(rng, runs)
     yield from uneven_rows(np.random.default_rng(seed + 1), runs)
+    yield from order_rows(np.random.default_rng(seed + 2), runs)
 
 
 def main() -> int:

@@ -96,7 +96,7 @@ def fill_findings(root: Path) -> list[Path]:
 def _row(claim: Mapping[str, Any], results: Path, lang: str) -> list[str]:
     words = WORDS[lang]
     recipes = dict.fromkeys(part["recipe"] for part in claim["parts"])
-    if not all(_is_sound(results / recipe) for recipe in recipes):
+    if not all(_decides(results / recipe) for recipe in recipes):
         return [claim[lang], claim["source"], "–", ", ".join(recipes), words["lacks"]]
     found = [found_in(part, results / part["recipe"], words) for part in claim["parts"]]
     counts = {part["recipe"]: str(one.runs) for part, one in zip(claim["parts"], found, strict=True)}
@@ -104,7 +104,7 @@ def _row(claim: Mapping[str, Any], results: Path, lang: str) -> list[str]:
     return [claim[lang], claim["source"], "; ".join(one.text for one in found), told, words[verdict_of(found)]]
 
 
-def _is_sound(folder: Path) -> bool:
+def _decides(folder: Path) -> bool:
     """Return whether results are there that were made under the protocol; others decide nothing."""
     return folder.is_dir() and under_protocol(_runs(folder))
 
@@ -122,12 +122,10 @@ def found_in(part: Mapping[str, Any], folder: Path, words: Mapping[str, str]) ->
         return _between_orders(_side(runs, part["over"]), figure, words)
     high = _side(runs, part["high"])
     if "below" in part:
-        values, samples = high.by_run(figure)
-        zeros = [part["below"] / 100] * len(values)
-        ends, _ = difference_of(values, samples, zeros, [], high.orders)
-        ends = Interval(-ends.high, -ends.low)
-        verdict: Verdict = "held" if ends.high < 0 else "not held" if ends.low > 0 else "not shown"
-        return Found(f"{_name(part['high'])}: {_symbol(figure)} {_gap(high.score(figure), ends)}", verdict, len(values))
+        ends, bound = high.interval(figure), part["below"] / 100
+        verdict: Verdict = "held" if ends.high < bound else "not held" if ends.low > bound else "not shown"
+        text = f"{_name(part['high'])}: {_symbol(figure)} {_gap(high.score(figure), ends)}"
+        return Found(text, verdict, len(high.runs))
     low = _best(runs) if part["low"].get("of") == "best" else _side(runs, part["low"])
     ends, _ = difference_of(*low.by_run(figure), *high.by_run(figure), high.orders if high.orders == low.orders else [])
     gap = high.score(figure) - low.score(figure)

@@ -21,6 +21,7 @@ from clbench.stats import transitions
 from docs.build.findings import fill_findings
 from docs.build.measured import RESULTS
 from docs.build.methods import method_page, methods_page
+from docs.build.sound import learners_in
 from docs.build.tables import fill_pages
 
 ITEM_FIGURES = (transitions.forgotten, transitions.gained, transitions.forgotten_raw, transitions.gained_raw)
@@ -104,7 +105,7 @@ def datasets_page() -> str:
 
 def abilities_figure() -> str:
     """Return docs/abilities.svg: every ability of plain fine-tuning over lessons, from the committed results."""
-    plain = next(g for g in _abilities() if g.label == "sft")
+    (plain,) = group_runs(learners_in(load_runs([Path("results/abilities")]))["sft"])
     return standing_alone({c.ability: c.scores for c in ability_curves(plain.mean)}, "abilities under sft")
 
 

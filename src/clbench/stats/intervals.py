@@ -35,8 +35,8 @@ def error_over(values: Sequence[float], orders: Sequence[Hashable] = ()) -> tupl
         SE^2 = s^2 / n with n - 1 degrees,    else, and for runs of one order
 
     The first alone would be exact, and needlessly wide where orders do not matter: a quantile of Student's t with two
-    degrees is 4.3. Of 95 % intervals over 3 orders x 5 seeds made so, 94 to 97 % hold the mean, whatever share of the
-    variance orders have. Where orders have unequal numbers of runs, their means count alike.
+    degrees is 4.3. Of 95 % intervals over 3 orders x 5 seeds made so, 94 to 98 % hold the mean, whatever share of the
+    variance orders have (`bench/intervals.py`). Where orders have unequal numbers of runs, their means count alike.
 
     Args:
         values: One per run; NaN makes the error NaN.

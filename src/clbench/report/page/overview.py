@@ -12,7 +12,7 @@ from clbench.metrics.forgetting import half_life_interval, retention_by_distance
 from clbench.report.drawings.figures import curves
 from clbench.report.drawings.plots import Axis, Point, parallel, scatter, strips
 from clbench.report.runs.groups import Group
-from clbench.report.runs.orders import methods_of, scenario_of
+from clbench.report.runs.orders import Method, by_performance, by_scenario, methods_of
 from clbench.report.tables.table import methods_table, printed
 from clbench.stats.bootstrap import UNKNOWN
 
@@ -103,17 +103,18 @@ def retention(groups: Sequence[Group], texts: dict[str, str]) -> dict[str, objec
 
 def over_orders(groups: Sequence[Group], texts: dict[str, str]) -> tuple[list[str], list[list[str]]] | None:
     """Return heads and rows of the methods that learnt the tasks in several orders; None if none did."""
-    found: dict[str, list[Group]] = {}
-    for group in groups:
-        found.setdefault(scenario_of(group), []).append(group)
-    several = [m for members in found.values() for m in methods_of(members) if len(set(m.orders)) > 1]
+    methods = [method for members in by_scenario(groups) for method in methods_of(members)]
+    several = by_performance([method for method in methods if len(set(method.orders)) > 1])
     if not several:
         return None
     heads, rows = methods_table(several)
-    spreads = {m.label: float(np.std([g.score("average_performance") for g in m.groups], ddof=1)) for m in several}
-    counts = {m.label: str(len(set(m.orders))) for m in several}
     heads = [texts["learner"], *heads[1:], texts["order_deviation"], texts["num_orders"]]
-    return heads, [[*row, printed(spreads[row[0]], "score"), counts[row[0]]] for row in rows]
+    return heads, [[*row, _over_orders(m), str(len(set(m.orders)))] for m, row in zip(several, rows, strict=True)]
+
+
+def _over_orders(method: Method) -> str:
+    scores = [group.score("average_performance") for group in method.groups]
+    return printed(float(np.std(scores, ddof=1)), "score")
 
 
 def value_with_interval(group: Group, name: str) -> str:

@@ -17,7 +17,7 @@ from clbench.report.drawings.ranks import rank_diagram, standing_alone
 from clbench.report.escape import markdown
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import RunRecord
-from clbench.report.runs.orders import TOLD, Method, Told, methods_of, plain_of, scenario_of
+from clbench.report.runs.orders import TOLD, Method, Told, by_scenario, methods_of, plain_of
 from clbench.report.runs.vouched import out_of_rankings
 from clbench.report.tables.table import method_cell, printed
 from clbench.report.tables.translations import TRANSLATIONS
@@ -57,10 +57,7 @@ def ranking(groups: Sequence[Group], texts: dict[str, str]) -> list[Ranking]:
     out.
     """
     left_out = out_of_rankings(groups)
-    found: dict[str, list[Group]] = {}
-    for group in [g for g in groups if g.label not in left_out]:
-        found.setdefault(scenario_of(group), []).append(group)
-    scenarios = [methods_of(members) for members in found.values()]
+    scenarios = [methods_of(members) for members in by_scenario([g for g in groups if g.label not in left_out])]
     return [one for methods in scenarios if len(methods) > 1 for one in _tables(methods, texts)]
 
 

@@ -82,13 +82,14 @@ class Method:
         return interval_of(figure, *self.by_run(figure), self.orders)
 
 
+def by_performance(methods: Iterable[Method]) -> list[Method]:
+    """Return methods with the best AP first, and those without one last."""
+    return sorted(methods, key=lambda method: -np.nan_to_num(method.score("average_performance"), nan=-1))
+
+
 def plain_of(methods: Iterable[Method]) -> Method | None:
     """Return plain fine-tuning; of several settings of it the one with the best AP, which a method must beat too."""
-    return max(
-        (method for method in methods if method.is_plain),
-        key=lambda method: np.nan_to_num(method.score("average_performance"), nan=-1),
-        default=None,
-    )
+    return next(iter(by_performance(method for method in methods if method.is_plain)), None)
 
 
 def scenario_of(group: Group) -> str:
@@ -100,6 +101,14 @@ def scenario_of(group: Group) -> str:
     lessons = sorted(sorted(lesson.teaches) for lesson in first.stream.lessons)
     asked = sorted((exam.exam, exam.digest) for exam in first.item_scores.exams if exam.exam in first.stream.tasks)
     return canonical([first.spec.model, lessons, asked])
+
+
+def by_scenario(groups: Sequence[Group]) -> list[list[Group]]:
+    """Return the groups of each scenario (`scenario_of`), in the order in which they come."""
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        found.setdefault(scenario_of(group), []).append(group)
+    return list(found.values())
 
 
 def methods_of(groups: Sequence[Group]) -> list[Method]:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from clbench.metrics import all_metrics
 from clbench.report.escape import csv_cell, latex, markdown, plain
-from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.groups import group_runs
 from clbench.report.runs.item_changes import item_changes
 from clbench.report.runs.load import RunRecord
-from clbench.report.runs.orders import methods_of, scenario_of
+from clbench.report.runs.orders import by_performance, by_scenario, methods_of
 from clbench.report.tables.item_changes import to_items
 from clbench.report.tables.table import TABLE, cell, defined, heading, methods_table, printed, seeds_note
 from clbench.report.tables.translations import TRANSLATIONS
@@ -72,12 +72,9 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 def to_methods(runs: Sequence[RunRecord]) -> str:
     """Return a Markdown table of the methods of each scenario, each over all orders of its tasks and all seeds."""
-    scenarios: dict[str, list[Group]] = {}
-    for group in group_runs(runs):
-        scenarios.setdefault(scenario_of(group), []).append(group)
     parts: list[str] = []
-    for groups in scenarios.values():
-        methods = methods_of(groups)
+    for groups in by_scenario(group_runs(runs)):
+        methods = by_performance(methods_of(groups))
         counts = sorted({len(method.runs) for method in methods})
         orders = max(len(set(method.orders)) for method in methods)
         note = TRANSLATIONS["en"]["methods_note"].format(orders=orders, runs=", ".join(map(str, counts)))

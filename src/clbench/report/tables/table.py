@@ -6,7 +6,6 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -99,14 +98,13 @@ ORDERS = (
 
 
 def methods_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]]:
-    """Return a table of methods over orders and seeds as text: its heading, and a row per method, best AP first.
+    """Return a table of methods over orders and seeds as text: its heading, and a row per method.
 
     What it costs stands beside what is kept of the tasks: tokens and operations of training, and all that is stored.
     """
-    ordered = sorted(methods, key=lambda m: -np.nan_to_num(m.score("average_performance"), nan=-1))
-    names = defined([group for method in ordered for group in method.groups], ORDERS)
+    names = defined([group for method in methods for group in method.groups], ORDERS)
     header = ["learner", *(heading(all_metrics()[n]) for n in names)]
-    return header, [[m.label, *(method_cell(m, n) for n in names)] for m in ordered]
+    return header, [[m.label, *(method_cell(m, n) for n in names)] for m in methods]
 
 
 def summary_table(runs: Sequence[RunRecord]) -> Table:
