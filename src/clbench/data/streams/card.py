@@ -43,9 +43,8 @@ class Worlds(Value):
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """Return name -> settings of each world."""
-        shared = self.model_dump(include={"items", "classes", "exam_items", "wordings", "similarity", "documents"})
-        if self.exam_wordings > 1:
-            shared["exam_wordings"] = self.exam_wordings
+        names = {"items", "classes", "exam_items", "wordings", "similarity", "documents", "exam_wordings"}
+        shared = {name: getattr(self, name) for name in sorted(names)}
         worlds: dict[str, dict[str, Any]] = {}
         for i in range(self.num):
             kind, language = self.kinds[i % len(self.kinds)], self.languages[i % len(self.languages)]
