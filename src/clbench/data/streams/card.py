@@ -44,7 +44,7 @@ class Worlds(Value):
     def settings(self) -> dict[str, dict[str, Any]]:
         """Return name -> settings of each world."""
         names = {"items", "classes", "exam_items", "wordings", "similarity", "documents", "exam_wordings"}
-        shared = {name: getattr(self, name) for name in sorted(names)}
+        shared = self.model_dump(include=names)
         worlds: dict[str, dict[str, Any]] = {}
         for i in range(self.num):
             kind, language = self.kinds[i % len(self.kinds)], self.languages[i % len(self.languages)]
