@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from clbench.core.keys import canonical
-from clbench.core.matrix import Column, Matrix
+from clbench.core.matrix import Column
 from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.runs.traits import traits_of
 
@@ -34,8 +34,8 @@ def faults(runs: Sequence[RunRecord]) -> list[str]:
 
     Joint and cumulative training reach the best method, on all streams together and on each, within two standard
     errors of their paired difference; plain fine-tuning learns every generated task; on those the untouched model
-    guesses; replay stands above A-GEM, and A-GEM above plain fine-tuning; methods with parts of their own for each given
-    task forget nothing. What was not run is not judged.
+    guesses; replay stands above A-GEM, and A-GEM above plain fine-tuning; methods with parts of their own for each
+    given task forget nothing. What was not run is not judged.
 
     Args:
         runs: Runs of one recipe, over seeds and orders.
@@ -118,7 +118,7 @@ def _ceilings(learners: Runs) -> Iterator[str]:
 
 
 def _tasks(run: RunRecord) -> Iterator[tuple[int, Column]]:
-    """Return place and column of each task that was generated for a benchmark: of others nobody knows what a guess is."""
+    """Return place and column of each generated task: a model may know others, or find them hard."""
     made = {
         name
         for lesson in run.stream.lessons
@@ -131,7 +131,9 @@ def _tasks(run: RunRecord) -> Iterator[tuple[int, Column]]:
 def _own(run: RunRecord) -> dict[str, float]:
     """Return the score of every generated task after its own lesson."""
     values = run.matrix.values
-    return {column.name: float(values[column.taught, place]) for place, column in _tasks(run) if column.taught is not None}
+    return {
+        column.name: float(values[column.taught, place]) for place, column in _tasks(run) if column.taught is not None
+    }
 
 
 def _unlearnt(learners: Runs) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from clbench.core.errors import DataError
@@ -60,16 +61,21 @@ def filled(text: str, results: Path) -> str:
                 f"{len(found)} things are not as in a sound comparison: {found[0]}", where=f"results/{place[2]}"
             )
         tables = [FORMS[form](runs).rstrip("\n") for form in place[3].split()]
-        return f"{place[1]}\n{_hardware(runs[0].provenance)}\n\n" + "\n\n".join(tables) + f"\n\n{place[4]}"
+        return f"{place[1]}\n{_made(runs)}\n\n" + "\n\n".join(tables) + f"\n\n{place[4]}"
 
     return PLACE.sub(fill, text)
 
 
-def _hardware(provenance: dict[str, object]) -> str:
-    """Say where the numbers come from."""
+def _made(runs: Sequence[RunRecord]) -> str:
+    """Say where the numbers come from, and on how many seeds, orders of the tasks, and questions they rest."""
+    provenance = runs[0].provenance
     packages = provenance["packages"]
     torch = packages.get("torch") if isinstance(packages, dict) else None
-    return f"*{provenance['cpu']}, {provenance['cores']} cores, torch {torch}, {str(provenance['made'])[:10]}*"
+    hardware = f"{provenance['cpu']}, {provenance['cores']} cores, torch {torch}, {str(provenance['made'])[:10]}"
+    seeds, orders = {run.spec.seed for run in runs}, {run.stream.tasks for run in runs}
+    asked = [int(n) for run in runs for n in run.matrix.n[-1]]
+    items = f"{min(asked)} to {max(asked)}" if min(asked) < max(asked) else str(asked[0])
+    return f"*{hardware}; seeds: {len(seeds)}, orders: {len(orders)}, questions in an exam: {items}*"
 
 
 def fill_pages(root: Path) -> list[Path]:
