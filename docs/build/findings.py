@@ -20,9 +20,9 @@ from clbench.report.decide.compare_text import p_text
 from clbench.report.escape import markdown
 from clbench.report.runs.groups import group_runs
 from clbench.report.runs.load import RunRecord, load_runs
-from clbench.report.runs.orders import Method, methods_of
+from clbench.report.runs.orders import Method, by_performance, difference, methods_of
 from clbench.report.tables.table import printed
-from clbench.stats.bootstrap import Interval, difference_of
+from clbench.stats.bootstrap import Interval
 from docs.build.sound import NO_METHODS, learners_in, under_protocol
 
 FILE = Path(__file__).with_suffix(".yaml")
@@ -127,8 +127,7 @@ def found_in(part: Mapping[str, Any], folder: Path, words: Mapping[str, str]) ->
         text = f"{_name(part['high'])}: {_symbol(figure)} {_gap(high.score(figure), ends)}"
         return Found(text, verdict, len(high.runs))
     low = _best(runs) if part["low"].get("of") == "best" else _side(runs, part["low"])
-    ends, _ = difference_of(*low.by_run(figure), *high.by_run(figure), high.orders if high.orders == low.orders else [])
-    gap = high.score(figure) - low.score(figure)
+    gap, ends, _ = difference(low, high, figure)
     title = words["best"].format(name=low.label) if part["low"].get("of") == "best" else _name(part["low"])
     text = f"{_name(part['high'])} − {title}: {_symbol(figure)} {_gap(gap, ends)}"
     return Found(text, _verdict(ends, part.get("near")), len(high.runs))
@@ -190,7 +189,7 @@ def named_by(who: Mapping[str, Any], runs: Sequence[RunRecord]) -> list[RunRecor
 def _best(runs: Sequence[RunRecord]) -> Method:
     """Return the method with the highest AP, bounds left out."""
     methods = [_side(runs, {"of": name}) for name in learners_in(runs) if name not in NO_METHODS]
-    return max(methods, key=lambda method: method.score("average_performance"))
+    return by_performance(methods)[0]
 
 
 def _name(who: Mapping[str, Any]) -> str:

@@ -110,7 +110,7 @@ def _ceilings(learners: Runs) -> Iterator[str]:
             own = _performance(learners[method])
             gaps = [bound[block] - own[block] for block in bound.keys() & own.keys()]
             error = float(np.std(gaps, ddof=1) / math.sqrt(len(gaps))) if len(gaps) > 1 else math.inf
-            if gaps and np.mean(gaps) + 2 * error < 0:
+            if gaps and not np.mean(gaps) + 2 * error >= 0:
                 yield (
                     f"{name} is {-100 * np.mean(gaps):.1f} points below {method}, with a standard error of "
                     f"{100 * error:.1f} over {len(gaps)} runs, so it bounds nothing"
@@ -144,7 +144,7 @@ def _unlearnt(learners: Runs) -> Iterator[str]:
             scores.setdefault(name, []).append(score)
     for name, own in sorted(scores.items()):
         score = float(np.mean(own))
-        if score < LEARNT:
+        if not score >= LEARNT:
             yield f"plain fine-tuning ends its lesson on {name} at {100 * score:.1f}, below {100 * LEARNT:.0f}"
 
 
@@ -167,7 +167,7 @@ def _order(learners: Runs) -> Iterator[str]:
     for better, worse in (("replay", "agem"), ("agem", "sft")):
         if better in learners and worse in learners:
             scores = [_mean(learners[name], AP) for name in (better, worse)]
-            if scores[0] <= scores[1]:
+            if not scores[0] > scores[1]:
                 yield f"{better} ({100 * scores[0]:.1f}) does not stand above {worse} ({100 * scores[1]:.1f})"
 
 

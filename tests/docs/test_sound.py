@@ -1,5 +1,6 @@
 """The gate on recorded results: a sound comparison passes, and each planted fault is named."""
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,6 +94,9 @@ def test_a_sound_comparison_has_no_fault():
         ({"frozen": {"before": 0.5}}, "the untouched model scores 50.0 on a; guessing scores 25.0"),
         ({"replay": {"end": 0.55}}, "replay (55.0) does not stand above agem (61.0)"),
         ({"agem": {"end": 0.35}}, "agem (35.0) does not stand above sft (41.0)"),
+        ({"sft": {"own": math.nan}}, "plain fine-tuning ends its lesson on a at nan"),
+        ({"joint": {"end": math.nan}}, "joint is nan points below"),
+        ({"agem": {"end": math.nan}}, "replay (81.0) does not stand above agem (nan)"),
         ({"separate": {"lost": 0.02}}, "separate has a part for every given task and forgets 2.0 points"),
     ],
 )
