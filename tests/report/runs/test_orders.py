@@ -38,7 +38,7 @@ def test_the_very_same_answers_make_no_difference_in_any_order():
     """Had the columns been mixed up, samples of equal runs would differ by what items vary."""
     one = method([run("sft", cells(10)), turned("sft", 30)])
     two = method([run("sft", cells(10)), turned("sft", 30)])
-    (low, high), _ = difference_of(*one.by_run(AP), *two.by_run(AP), orders=one.orders)
+    (low, high), _ = difference_of(*one.by_run(AP), *two.by_run(AP), blocks=one.blocks)
     assert low == pytest.approx(0, abs=0.02)
     assert high == pytest.approx(0, abs=0.02)
 
@@ -60,8 +60,8 @@ def test_an_order_that_lacks_a_seed_counts_as_much_as_the_others():
     means = [np.mean([r.scores[AP] for r in runs[:3]]), runs[3].scores[AP]]
     assert found.score(AP) == pytest.approx(np.mean(means))
     values, _ = found.by_run(AP)
-    assert np.mean(interval(values, [], orders=found.orders)) == pytest.approx(np.mean(means))
-    (low, high), _ = difference_of([0.0] * 4, [], values, [], orders=found.orders)
+    assert np.mean(interval(values, [], blocks=found.blocks)) == pytest.approx(np.mean(means))
+    (low, high), _ = difference_of([0.0] * 4, [], values, [], blocks=found.blocks)
     assert (low + high) / 2 == pytest.approx(np.mean(means))
 
 
@@ -78,7 +78,7 @@ def test_a_run_that_one_method_lacks_does_not_make_runs_of_one_order_independent
     whole, lacking = of_both_orders("replay", 10), of_both_orders("replay", 10, turned_seeds=(0, 2))
     plain = of_both_orders("sft", 0)
     gap, ends, p = difference(plain, whole, AP)
-    assert (ends, p) == difference_of(*plain.by_run(AP), *whole.by_run(AP), plain.orders)
+    assert (ends, p) == difference_of(*plain.by_run(AP), *whole.by_run(AP), plain.blocks)
     assert gap == pytest.approx(whole.score(AP) - plain.score(AP))
     less, narrow, _ = difference(plain, lacking, AP)
     assert less == pytest.approx(gap)

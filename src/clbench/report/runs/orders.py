@@ -90,7 +90,7 @@ class Method:
         """Return the 95 % interval of a figure's mean over items, seeds and orders."""
         if len(self.groups) == 1:
             return self.groups[0].intervals.get(figure, UNKNOWN)
-        return interval_of(figure, *self.by_run(figure), self.orders)
+        return interval_of(figure, *self.by_run(figure), self.blocks)
 
 
 def difference(one: Method, two: Method, figure: str) -> tuple[float, Interval, float]:
@@ -111,7 +111,7 @@ def difference(one: Method, two: Method, figure: str) -> tuple[float, Interval, 
     orders = [order for order, _ in blocks]
     sides = [method.by_run(figure, blocks) for method in (one, two)]
     before, after = (float(shares_of(len(orders), orders) @ np.array(values)) for values, _ in sides)
-    return after - before, *difference_of(*sides[0], *sides[1], orders)
+    return after - before, *difference_of(*sides[0], *sides[1], blocks)
 
 
 def by_performance(methods: Iterable[Method]) -> list[Method]:
