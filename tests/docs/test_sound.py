@@ -142,7 +142,13 @@ def test_a_bound_within_its_error_is_no_fault():
 def test_items_of_one_fact_count_once():
     """Half right on four facts asked 25 times each is not told apart from guessing."""
     grouped = Exams(groups=tuple(i % 4 for i in range(100)))
-    assert not sound.faults(comparison(frozen={"before": 0.5, "item_scores": grouped}))
+    assert not sound.faults(comparison(frozen={"before": 0.44, "item_scores": grouped}))
+
+
+def test_few_groups_excuse_no_untouched_model_that_knows_half():
+    grouped = Exams(groups=tuple(i % 3 for i in range(100)))
+    (fault, _) = sound.faults(comparison(frozen={"before": 0.5, "item_scores": grouped}))
+    assert fault.startswith("the untouched model scores 50.0")
 
 
 def test_a_table_of_unsound_results_is_not_built(tmp_path, monkeypatch):

@@ -83,6 +83,7 @@ def _ranking(methods: Sequence[Method], told: Told, texts: dict[str, str]) -> Ra
     if len(ranked) < 2:
         return Ranking(*names, texts["too_few_ranked"], bounds, list(lines.values()))
     scores, over = _blocks(ranked, texts)
+    over += _reference(ranked, texts)
     intervals = rank_intervals(scores)
     for method, ends in zip(ranked, intervals, strict=True):
         lines[method.label][2] = "{:.1f} ({:.1f}–{:.1f})".format(*ends)
@@ -94,6 +95,13 @@ def _ranking(methods: Sequence[Method], told: Told, texts: dict[str, str]) -> Ra
     label = f"{names[1]}. {texts['rank_diagram']}"
     drawing = rank_diagram([m.label for m in ranked], test.ranks, test.difference, label)
     return Ranking(*names, f"{over} {_tested(test, texts)}", bounds, rows, drawing)
+
+
+def _reference(methods: Sequence[Method], texts: dict[str, str]) -> str:
+    """Return a sentence on which setting of plain fine-tuning is the reference, where there are several."""
+    num = sum(method.is_plain for method in methods)
+    plain = plain_of(methods)
+    return " " + texts["reference"].format(label=plain.label, num=num) if plain and num > 1 else ""
 
 
 def _tested(test: RankTest, texts: dict[str, str]) -> str:
