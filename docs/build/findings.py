@@ -182,7 +182,7 @@ def _on_tasks(run: RunRecord, tasks: Sequence[str], figure: str) -> RunRecord:
 def _between_orders(method: Method, figure: str, words: Mapping[str, str]) -> Found:
     """Say whether a figure differs between the orders of the tasks: F over orders, with the seeds as blocks."""
     values = dict(zip(method.blocks, method.by_run(figure)[0], strict=True))
-    orders, seeds = (sorted({block[part] for block in values}) for part in (0, 1))
+    orders, seeds = sorted({order for order, _ in values}), sorted({seed for _, seed in values})
     streams = {run.stream.tasks: run.spec.stream for run in method.runs}
     table_OS = np.array([[values.get((order, seed), math.nan) for seed in seeds] for order in orders])
     p = order_effect(table_OS)
