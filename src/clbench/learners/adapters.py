@@ -19,8 +19,8 @@ per lesson, mean and variance of hidden states.
 Told: the task. Told none, the part of the lesson with the nearest key answers, and the base what is unlike every lesson
 (`learners/_shared/lesson_keys.py`); a task that was never taught is answered by the base.
 Not for: lessons that help each other, since nothing is shared; tasks whose prompts look alike and are not told.
-Falls short: over three seeds no gain in AP is shown, though nothing is forgotten. A guess: the bottlenecks learn a
-little less than full fine-tuning does, and what was not learnt cannot be kept.
+Falls short: nothing is forgotten, and no gain in AP over plain fine-tuning is shown. A guess: the bottlenecks learn
+less than all weights do, and what was not learnt cannot be kept.
 """
 
 from __future__ import annotations

@@ -13,11 +13,8 @@ Keeps: at most `memory` examples.
 
 Told: nothing (the paper's memory has equal room per task; a reservoir needs no boundaries).
 
-Not for: data that may not be kept. `replay` with the same memory usually forgets less, at less cost (Chaudhry et al.
-2019, arXiv:1902.10486).
-
-Falls short: it forgets less than plain fine-tuning, and seeds differ too much to show a gain in AP. A guess: it turns
-only gradients that would raise the loss on a few old examples, and between such steps facts fade all the same.
+Not for: data that may not be kept. `replay` with the same memory forgot less, at less cost, in Chaudhry et al. 2019,
+arXiv:1902.10486.
 """
 
 from __future__ import annotations

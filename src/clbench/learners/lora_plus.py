@@ -10,6 +10,8 @@ Defaults: ratio 16 is the paper's advice (2^4); lr is that of A, so it should be
 Keeps: the adapter, as `lora`.
 Told: nothing.
 Not for: keeping old lessons: it learns faster, which protects nothing. With lora's own lr it may not converge.
+Falls short: it learns nearly as much as plain fine-tuning and forgets more. A guess: at the rate at which it learns
+here, one adapter for all lessons is overwritten more thoroughly than full weights.
 """
 
 from __future__ import annotations

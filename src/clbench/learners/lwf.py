@@ -14,8 +14,8 @@ Keeps: nothing between lessons. Within one, from the second on, memory holds the
 and one forward pass of it without gradients: about one number per weight and one set of logits over plain fine-tuning.
 Told: where a lesson begins.
 Not for: lessons whose texts look nothing like earlier ones: what the teacher says there tells little of what it knew.
-Falls short: it forgets as much as plain fine-tuning and learns less. A guess: the lessons' texts have little in common,
-so that the teacher's answers to new texts tell nothing of old ones.
+Falls short: it learns and forgets as plain fine-tuning does, and no gain in AP is shown. A guess: the lessons' texts
+have little in common, so that the teacher's answers to new texts tell little of old ones.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ Defaults: chosen to fit the 512 tokens that a model reads by default; nobody's r
 Keeps: the notes as text, at most `tokens` long; no example as such, but notes may quote them.
 Told: nothing; it does not use the task's name where it is told.
 Not for: models that do not follow instructions: what a very small model notes is of little use, and can mislead it.
-Falls short: reading its notes made the tiny model no better than the untouched one. A guess: it was never trained to
-write notes, so that they hold little of what was taught.
+Falls short: it ends no better than the untouched model. A guess: a tiny model was never trained to write notes, so that
+they hold little of what was taught.
 """
 
 from __future__ import annotations

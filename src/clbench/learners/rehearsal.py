@@ -14,6 +14,9 @@ Told: nothing of the stream; it is told which abilities are to be kept.
 
 Not for: abilities of which no examples can be made or had; measuring general ability with the abilities it rehearses as
 if they were untouched.
+
+Falls short: it keeps abilities, which it rehearses, and no gain in AP on the lessons is shown. Nothing of them is
+rehearsed; `combine` adds replay.
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ Keeps: at most `memory` examples and `bytes` bytes of them as JSON; the lesson's
 Told: nothing; "class-balanced" and "ring" read labels, and boundaries where the answers are free text.
 
 Not for: data that may not be kept. Old examples far longer than the new ones cost a step accordingly more.
+
+Falls short: at a memory of 5 % of the stream it stays some eight points below training on all tasks at once, and
+abilities, of which it replays nothing, fall further than under plain fine-tuning, whose tuned rate is half as high.
 """
 
 from __future__ import annotations

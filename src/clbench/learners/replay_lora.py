@@ -9,6 +9,8 @@ Defaults: those of `replay` and of `lora`.
 Keeps: the adapter, and the examples in memory.
 Told: nothing; with another memory than the default, what `replay` is told.
 Not for: data that must not be kept.
+Falls short: at a memory of 5 % no gain in AP over plain fine-tuning of all weights is shown, though it keeps more than
+`lora`. A guess: the high rate at which an adapter learns here overwrites what replay does not show.
 """
 
 from __future__ import annotations

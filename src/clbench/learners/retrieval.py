@@ -21,9 +21,8 @@ Defaults: k1 = 1.2 and b = 0.75 lie in the ranges that Robertson and Zaragoza re
 Keeps: at most `memory` examples as they are, evenly over lessons and classes; a smaller `Lesson.budget` wins.
 Told: nothing; it does not use the task's name where it is told.
 Not for: data that must not be stored; lessons that no single example teaches.
-Falls short: with examples as turns, the tiny model answered hardly better than the untouched one. A guess: tiny-llama
-was never trained to learn from its prompt; tiny-llama-2 was. `right_document` shows what a model makes of the right
-sentence.
+Falls short: it finds facts, and what rules or laws decide it does not: there the nearest examples hold the answer to
+another case. Ability questions are shown examples too, and suffer.
 """
 
 from __future__ import annotations

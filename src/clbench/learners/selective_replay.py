@@ -22,6 +22,9 @@ Keeps: at most `memory` examples, by loss or gradient norm the most unusual of t
 Told: boundaries, for equal room per lesson.
 
 Not for: data with wrong labels, by loss or gradient norm; data that may not be kept.
+
+Falls short: what it selects keeps no more than the uniform sample of `replay` at the same memory, and abilities, of
+which it replays nothing, fall as far.
 """
 
 from __future__ import annotations
