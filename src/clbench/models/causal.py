@@ -54,6 +54,7 @@ class Causal:
         self.tokenizer = tokenizer
         self.reader = Reader(tokenizer, spec)
         self.exam_batch = exam_batch
+        self.micro_batch: int | None = None
         self.identity = source.identity(spec)
         self.head_name = output_name(module)
         self.rows = known_rows(module)

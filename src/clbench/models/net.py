@@ -23,6 +23,10 @@ class Batch:
         labels: Causal: (B, T), -100 without loss (prompt, padding). Encoder: (B,), label rows.
         num_tokens: Tokens without padding.
         num_targets: Positions with loss.
+        share: Where the batch is one part of an optimiser step's: its share of that batch's targets, in (0, 1]. The
+            loop weighs the part's loss by it, so that a mean over targets becomes the mean over all.
+        whole: That batch; None where this is it.
+        part, parts: Which part it is, from 0, and of how many.
     """
 
     ids_BT: Tensor
@@ -30,6 +34,10 @@ class Batch:
     labels: Tensor
     num_tokens: int
     num_targets: int
+    share: float = 1.0
+    whole: Batch | None = None
+    part: int = 0
+    parts: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Net(Protocol):
 
     module: nn.Module
     identity: str
+    micro_batch: int | None  # most examples that go forward and backward at a time; None is all
     head_name: str  # the output layer: label head or vocabulary
 
     @property
