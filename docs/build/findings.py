@@ -8,27 +8,32 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
-from clbench.metrics import all_metrics
+from clbench.core.matrix import Matrix
+from clbench.metrics import all_metrics, compute
 from clbench.report.decide.compare_text import p_text
 from clbench.report.escape import markdown
 from clbench.report.runs.groups import group_runs
 from clbench.report.runs.load import RunRecord, load_runs
-from clbench.report.runs.orders import Method, methods_of
+from clbench.report.runs.orders import Method, difference, methods_of
 from clbench.report.tables.table import printed
-from clbench.stats.bootstrap import Interval, difference_of
+from clbench.stats.bootstrap import Interval
+from clbench.stats.paired import holm
 from docs.build.sound import NO_METHODS, learners_in, under_protocol
 
 FILE = Path(__file__).with_suffix(".yaml")
 PAGES = {"docs/findings.md": "en", "docs/findings.zh-CN.md": "zh"}
 PLACE = re.compile(r"(<!-- findings -->\n).*?(<!-- end -->)", re.DOTALL)
 SURE = 0.05
+ROUNDING = 1e-18  # mean square of scores that are equal but for rounding
 Verdict = Literal["held", "not held", "not shown"]
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -117,44 +122,90 @@ def verdict_of(found: Sequence[Found]) -> Verdict:
 
 def found_in(part: Mapping[str, Any], folder: Path, words: Mapping[str, str]) -> Found:
     """Return what the runs of a folder say of one part of a claim."""
-    runs, figure = _runs(folder), str(part["figure"])
+    figure = str(part["figure"])
+    runs = [_on_tasks(run, part["tasks"], figure) for run in _runs(folder)] if "tasks" in part else _runs(folder)
     if "over" in part:
         return _between_orders(_side(runs, part["over"]), figure, words)
-    high = _side(runs, part["high"])
+    high, name = _side(runs, part["high"]), _name(part["high"])
+    if "low" not in part:
+        ends = high.interval(figure)
+        return Found(
+            f"{name}: {_symbol(figure)} {_gap(high.score(figure), ends)}", _verdict(ends, part), len(high.runs)
+        )
+    if part["low"]["of"] == "each":
+        return _above_each(high, name, _methods(runs), figure, words)
+    gap, ends, _ = difference(_side(runs, part["low"]), high, figure)
+    text = f"{name} − {_name(part['low'])}: {_symbol(figure)} {_gap(gap, ends)}"
+    return Found(text, _verdict(ends, part), len(high.runs))
+
+
+def _verdict(ends: Interval, part: Mapping[str, Any]) -> Verdict:
+    """Judge an interval: within `near` points of 0, below `below`, or above `least` (0 where nothing is said)."""
+    if "near" in part:
+        most = part["near"] / 100
+        far = ends.low > most or ends.high < -most
+        return "held" if -most <= ends.low and ends.high <= most else "not held" if far else "not shown"
     if "below" in part:
-        ends, bound = high.interval(figure), part["below"] / 100
-        verdict: Verdict = "held" if ends.high < bound else "not held" if ends.low > bound else "not shown"
-        text = f"{_name(part['high'])}: {_symbol(figure)} {_gap(high.score(figure), ends)}"
-        return Found(text, verdict, len(high.runs))
-    low = _best(runs) if part["low"].get("of") == "best" else _side(runs, part["low"])
-    ends, _ = difference_of(*low.by_run(figure), *high.by_run(figure), high.orders if high.orders == low.orders else [])
-    gap = high.score(figure) - low.score(figure)
-    title = words["best"].format(name=low.label) if part["low"].get("of") == "best" else _name(part["low"])
-    text = f"{_name(part['high'])} − {title}: {_symbol(figure)} {_gap(gap, ends)}"
-    return Found(text, _verdict(ends, part.get("near")), len(high.runs))
+        return _above(Interval(-ends.high, -ends.low), -part["below"] / 100)
+    return _above(ends, part.get("least", 0) / 100)
 
 
-def _verdict(ends: Interval, near: float | None) -> Verdict:
-    if near is not None:
-        most = near / 100
-        return "held" if -most <= ends.low and ends.high <= most else _far(ends, most)
-    return "held" if ends.low > 0 else "not held" if ends.high < 0 else "not shown"
+def _above(ends: Interval, least: float) -> Verdict:
+    return "held" if ends.low > least else "not held" if ends.high < least else "not shown"
 
 
-def _far(ends: Interval, most: float) -> Verdict:
-    return "not held" if ends.low > most or ends.high < -most else "not shown"
+def _above_each(high: Method, name: str, methods: Sequence[Method], figure: str, words: Mapping[str, str]) -> Found:
+    """Compare with every method: held above all of them, not held below one of them (p < 0.05 by Holm over all)."""
+    found = [(method.label, *difference(method, high, figure)) for method in methods]
+    below = [gap < 0 and p < SURE for (_, gap, _, _), p in zip(found, holm([p for *_, p in found]), strict=True)]
+    label, gap, ends, _ = min(found, key=lambda one: one[1])
+    above = all(ends.low > 0 for _, _, ends, _ in found)
+    text = f"{name} − {words['best'].format(name=label)}: {_symbol(figure)} {_gap(gap, ends)}"
+    return Found(text, "not held" if any(below) else "held" if above else "not shown", len(high.runs))
+
+
+def _methods(runs: Sequence[RunRecord]) -> list[Method]:
+    """Return what may be held against a bound: no bounds, and nothing that is told the task, which bounds are not."""
+    found = [_side(runs, {"of": name}) for name in learners_in(runs) if name not in NO_METHODS]
+    return [method for method in found if method.told != "task"]
+
+
+def _on_tasks(run: RunRecord, tasks: Sequence[str], figure: str) -> RunRecord:
+    """Return a run as if its stream were asked of these tasks alone."""
+    whole = run.matrix
+    places = [whole.exams.index(name) for name in tasks]
+    columns = tuple(whole.columns[place] for place in places)
+    matrix = Matrix(whole.values[:, places], whole.n[:, places], whole.ungraded[:, places], columns)
+    return replace(run, matrix=matrix, scores=compute([figure], matrix, run.costs, {}))
 
 
 def _between_orders(method: Method, figure: str, words: Mapping[str, str]) -> Found:
-    from scipy import stats
-
-    by_order: dict[tuple[str, ...], list[float]] = {}
-    for run, value in zip(method.runs, method.by_run(figure)[0], strict=True):
-        by_order.setdefault(run.stream.tasks, []).append(value)
-    p = float(stats.f_oneway(*by_order.values()).pvalue)
-    means = ", ".join(f"{100 * sum(own) / len(own):.1f}" for own in by_order.values())
+    """Say whether a figure differs between the orders of the tasks: F over orders, with the seeds as blocks."""
+    values = dict(zip(method.blocks, method.by_run(figure)[0], strict=True))
+    orders, seeds = (sorted({block[part] for block in values}) for part in (0, 1))
+    streams = {run.stream.tasks: run.spec.stream for run in method.runs}
+    table_OS = np.array([[values.get((order, seed), math.nan) for seed in seeds] for order in orders])
+    p = order_effect(table_OS)
+    means = ", ".join(f"{streams[order]} {100 * row.mean():.1f}" for order, row in zip(orders, table_OS, strict=True))
     text = words["between"].format(figure=_symbol(figure), name=method.label, values=means, p=p_text(p))
     return Found(text, "held" if p < SURE else "not shown", len(method.runs))
+
+
+def order_effect(table_OS: NDArray[np.float64]) -> float:
+    """Return p that orders make no difference, of a table orders x seeds; NaN if it has a hole or one row or column.
+
+    Example:
+        >>> round(order_effect(np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.7]])), 4)
+        0.0099
+    """
+    from scipy import stats
+
+    a, b = table_OS.shape
+    if min(a, b) < 2 or np.isnan(table_OS).any():
+        return math.nan
+    rest = table_OS - table_OS.mean(1, keepdims=True) - table_OS.mean(0) + table_OS.mean()
+    error = max(float((rest**2).sum()) / ((a - 1) * (b - 1)), ROUNDING)
+    return float(stats.f.sf(b * float(table_OS.mean(1).var(ddof=1)) / error, a - 1, (a - 1) * (b - 1)))
 
 
 @lru_cache
@@ -185,12 +236,6 @@ def named_by(who: Mapping[str, Any], runs: Sequence[RunRecord]) -> list[RunRecor
     name = str(who["of"])
     found = [run for run in own if run.spec.learner_name == name] if rest else learners_in(own).get(name, [])
     return [run for run in found if all(run.spec.learner.get(key, value) == value for key, value in rest.items())]
-
-
-def _best(runs: Sequence[RunRecord]) -> Method:
-    """Return the method with the highest AP, bounds left out."""
-    methods = [_side(runs, {"of": name}) for name in learners_in(runs) if name not in NO_METHODS]
-    return max(methods, key=lambda method: method.score("average_performance"))
 
 
 def _name(who: Mapping[str, Any]) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from clbench.report.runs.groups import group_runs
 from clbench.report.runs.load import RunRecord
-from clbench.report.runs.orders import Method, methods_of
+from clbench.report.runs.orders import Method, difference, methods_of
 from clbench.report.tables.table import printed
-from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 from docs.build.sound import learners_in
 
@@ -54,7 +53,7 @@ def _order(methods: Mapping[str, Method], seed: int) -> tuple[str, ...]:
 
 def _not_told_apart(methods: Mapping[str, Method]) -> list[str]:
     pairs = list(itertools.combinations(sorted(methods, key=lambda name: -methods[name].score(AP)), 2))
-    ps = holm([difference_of(*methods[low].by_run(AP), *methods[high].by_run(AP))[1] for high, low in pairs])
+    ps = holm([difference(methods[low], methods[high], AP)[2] for high, low in pairs])
     return [
         f"{high} and {low} ({printed(methods[high].score(AP) - methods[low].score(AP), 'score')} points)"
         for (high, low), p in zip(pairs, ps, strict=True)

@@ -11,9 +11,8 @@ from pathlib import Path
 from clbench.report.decide.compare_text import p_text
 from clbench.report.runs.groups import group_runs
 from clbench.report.runs.load import load_runs
-from clbench.report.runs.orders import PLAIN, Method, methods_of
+from clbench.report.runs.orders import PLAIN, Method, difference, methods_of
 from clbench.report.tables.table import method_cell
-from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 from clbench.training.settings import Training
 from docs.build.sound import learners_in
@@ -61,16 +60,9 @@ def _measured(results: Path) -> Mapping[str, Method]:
 def gains(methods: Mapping[str, Method]) -> dict[str, Gain]:
     """Compare every learner's final average performance with plain fine-tuning's, items, seeds and orders paired."""
     plain = methods[PLAIN]
-    found = {
-        name: difference_of(
-            *plain.by_run(FIGURE), *method.by_run(FIGURE), plain.orders if plain.orders == method.orders else []
-        )
-        for name, method in methods.items()
-        if name != PLAIN
-    }
-    adjusted = holm([p for _, p in found.values()])
-    means = {n: methods[n].score(FIGURE) - plain.score(FIGURE) for n in found}
-    return {n: Gain(means[n], *change, p) for (n, (change, _)), p in zip(found.items(), adjusted, strict=True)}
+    found = {name: difference(plain, method, FIGURE) for name, method in methods.items() if name != PLAIN}
+    adjusted = holm([p for *_, p in found.values()])
+    return {n: Gain(gap, *ends, p) for (n, (gap, ends, _)), p in zip(found.items(), adjusted, strict=True)}
 
 
 def measured_lines(name: str, methods: Mapping[str, Method]) -> list[str]:

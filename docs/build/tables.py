@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from clbench.core.errors import DataError
@@ -10,7 +11,9 @@ from clbench.report.page.lengths import lengths_table
 from clbench.report.page.ranking import ranks_table
 from clbench.report.runs.abilities import abilities_table
 from clbench.report.runs.budget import budget_table
+from clbench.report.runs.groups import group_runs
 from clbench.report.runs.load import RunRecord, load_runs
+from clbench.report.runs.orders import by_scenario, methods_of
 from clbench.report.tables.exports import EXPORTS
 from docs.build.headline import headline
 from docs.build.sound import faults, under_protocol
@@ -60,16 +63,30 @@ def filled(text: str, results: Path) -> str:
                 f"{len(found)} things are not as in a sound comparison: {found[0]}", where=f"results/{place[2]}"
             )
         tables = [FORMS[form](runs).rstrip("\n") for form in place[3].split()]
-        return f"{place[1]}\n{_hardware(runs[0].provenance)}\n\n" + "\n\n".join(tables) + f"\n\n{place[4]}"
+        return f"{place[1]}\n{_made(runs)}\n\n" + "\n\n".join(tables) + f"\n\n{place[4]}"
 
     return PLACE.sub(fill, text)
 
 
-def _hardware(provenance: dict[str, object]) -> str:
-    """Say where the numbers come from."""
+def _made(runs: Sequence[RunRecord]) -> str:
+    """Say where the numbers come from, and on how many seeds, orders of the tasks, and questions a row rests."""
+    provenance = runs[0].provenance
     packages = provenance["packages"]
     torch = packages.get("torch") if isinstance(packages, dict) else None
-    return f"*{provenance['cpu']}, {provenance['cores']} cores, torch {torch}, {str(provenance['made'])[:10]}*"
+    hardware = f"{provenance['cpu']}, {provenance['cores']} cores, torch {torch}, {str(provenance['made'])[:10]}"
+    methods = [method for groups in by_scenario(group_runs(runs)) for method in methods_of(groups)]
+    asked = [run.item_scores.named(task) for run in runs for task in run.stream.tasks]
+    counts = {
+        "seeds a row": [len({seed for _, seed in method.blocks}) for method in methods],
+        "orders a row": [len({order for order, _ in method.blocks}) for method in methods],
+        "questions of a task": [len(exam.ids) for exam in asked],
+        "groups of them": [len(set(exam.groups or exam.ids)) for exam in asked],
+    }
+    return f"*{hardware}; {', '.join(f'{what}: {_range(found)}' for what, found in counts.items())}*"
+
+
+def _range(values: Sequence[int]) -> str:
+    return f"{min(values)} to {max(values)}" if min(values) < max(values) else str(values[0])
 
 
 def fill_pages(root: Path) -> list[Path]:

@@ -1,9 +1,12 @@
 """The table of findings: each claim names runs of its recipe, and says no more than the runs do."""
 
+import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
+from scipy import stats
 
 from clbench.engine.recipe.recipe import load_recipe
 from clbench.metrics import all_metrics
@@ -17,7 +20,7 @@ EN = findings.WORDS["en"]
 
 
 def sides(part):
-    return [part[side] for side in ("high", "low", "over") if side in part and part[side]["of"] != "best"]
+    return [part[side] for side in ("high", "low", "over") if side in part and part[side]["of"] != "each"]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def test_each_claim_stands_in_both_languages_with_its_source(claim):
 @pytest.fixture
 def results(monkeypatch):
     """Recorded runs: replay keeps 45 of 60 items of the first task, plain fine-tuning 10, ewc 11."""
-    kept = {"sft": 10, "replay": 45, "ewc": 11}
+    kept = {"sft": 10, "replay": 45, "ewc": 11, "joint": 58}
     runs = [run(name, cells(num + seed % 2), seed) for name, num in kept.items() for seed in range(3)]
     monkeypatch.setattr(findings, "_runs", lambda folder: tuple(runs))
 
@@ -66,8 +69,15 @@ def part(high, low, **more):
         (part("ewc", "sft"), "not shown"),
         (part("ewc", "sft", near=10), "held"),
         (part("replay", "sft", near=10), "not held"),
-        (part("ewc", "best"), "not held"),
-        (part("replay", "best"), "not shown"),
+        (part("replay", "sft", least=20), "held"),
+        (part("replay", "sft", least=45), "not held"),
+        (part("ewc", "sft", least=-10), "held"),
+        ({"recipe": "r", "figure": "average_performance", "high": {"of": "sft"}}, "held"),
+        ({"recipe": "r", "figure": "forgetting", "high": {"of": "joint"}, "near": 30}, "held"),
+        ({"recipe": "r", "figure": "forgetting", "high": {"of": "sft"}, "near": 20}, "not held"),
+        (part("ewc", "each"), "not held"),
+        (part("joint", "each"), "held"),
+        (part("sft", "each"), "not held"),
         ({"recipe": "r", "figure": "general_ability_delta", "below": 0, "high": {"of": "sft"}}, "held"),
         ({"recipe": "r", "figure": "learning_accuracy", "below": 0, "high": {"of": "sft"}}, "not held"),
     ],
@@ -99,9 +109,34 @@ def test_a_claim_without_results_says_so(tmp_path):
 
 
 def test_orders_that_differ_are_told(monkeypatch):
-    near = [*(run("sft", cells(10 + s), s) for s in (0, 1, 2)), *(turned("sft", 10 + s, s) for s in (0, 1, 2))]
+    near = [*(run("sft", cells(10 + s), s) for s in (0, 1, 2)), *(turned("sft", 12 - s, s) for s in (0, 1, 2))]
     far = [*(run("sft", cells(10 + s), s) for s in (0, 1, 2)), *(turned("sft", 40 + s, s) for s in (0, 1, 2))]
     said = {"recipe": "r", "figure": "average_performance", "over": {"of": "sft"}}
     for runs, verdict in ((near, "not shown"), (far, "held")):
         monkeypatch.setattr(findings, "_runs", lambda folder, runs=runs: tuple(runs))
         assert findings.found_in(said, ROOT, EN).verdict == verdict
+
+
+def test_the_effect_of_orders_is_that_of_an_analysis_of_variance_with_seeds_as_blocks():
+    """Against sums of squares by nested least squares: orders beside seeds, and seeds alone."""
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(3, 1)) + 3 * rng.normal(size=5) + rng.normal(size=(3, 5))
+    of_order, of_seed = np.divmod(np.arange(15), 5)
+    seeds = np.eye(5)[of_seed]
+    both = np.hstack([seeds, np.eye(3)[of_order][:, 1:]])
+    y = table.ravel()
+    without, within = (float(np.linalg.lstsq(x, y)[1][0]) for x in (seeds, both))
+    wanted = stats.f.sf((without - within) / 2 / (within / 8), 2, 8)
+    assert findings.order_effect(table) == pytest.approx(wanted)
+    assert math.isnan(findings.order_effect(table[:1])), "one order shows nothing"
+    assert findings.order_effect(np.ones((3, 5))) == 1
+
+
+def test_a_claim_of_some_tasks_counts_their_items_alone(results):
+    said = part("replay", "sft", tasks=["facts"])
+    runs = {name: [r.matrix for r in findings._runs(ROOT) if r.spec.learner_name == name] for name in ("replay", "sft")}
+    place = runs["sft"][0].exams.index("facts")
+    means = {name: np.mean([m.values[-1, place] for m in found]) for name, found in runs.items()}
+    found = findings.found_in(said, ROOT, EN)
+    assert f"AP +{100 * (means['replay'] - means['sft']):.1f} (" in found.text
+    assert found.text != findings.found_in(part("replay", "sft"), ROOT, EN).text

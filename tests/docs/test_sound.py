@@ -1,5 +1,6 @@
 """The gate on recorded results: a sound comparison passes, and each planted fault is named."""
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,6 +94,9 @@ def test_a_sound_comparison_has_no_fault():
         ({"frozen": {"before": 0.5}}, "the untouched model scores 50.0 on a; guessing scores 25.0"),
         ({"replay": {"end": 0.55}}, "replay (55.0) does not stand above agem (61.0)"),
         ({"agem": {"end": 0.35}}, "agem (35.0) does not stand above sft (41.0)"),
+        ({"sft": {"own": math.nan}}, "plain fine-tuning ends its lesson on a at nan"),
+        ({"joint": {"end": math.nan}}, "joint is nan points below"),
+        ({"agem": {"end": math.nan}}, "replay (81.0) does not stand above agem (nan)"),
         ({"separate": {"lost": 0.02}}, "separate has a part for every given task and forgets 2.0 points"),
     ],
 )
@@ -138,7 +142,13 @@ def test_a_bound_within_its_error_is_no_fault():
 def test_items_of_one_fact_count_once():
     """Half right on four facts asked 25 times each is not told apart from guessing."""
     grouped = Exams(groups=tuple(i % 4 for i in range(100)))
-    assert not sound.faults(comparison(frozen={"before": 0.5, "item_scores": grouped}))
+    assert not sound.faults(comparison(frozen={"before": 0.44, "item_scores": grouped}))
+
+
+def test_few_groups_excuse_no_untouched_model_that_knows_half():
+    grouped = Exams(groups=tuple(i % 3 for i in range(100)))
+    (fault, _) = sound.faults(comparison(frozen={"before": 0.5, "item_scores": grouped}))
+    assert fault.startswith("the untouched model scores 50.0")
 
 
 def test_a_table_of_unsound_results_is_not_built(tmp_path, monkeypatch):

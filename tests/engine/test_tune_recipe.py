@@ -1,5 +1,8 @@
 """A tuning recipe tunes all learners equally hard, on a stream that shares nothing with a reported one."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -126,6 +129,21 @@ def test_the_shipped_recipes_tune_every_learner_that_is_reported(tuned, reported
     learners = {value if isinstance(value, str) else value["name"] for value in recipe["axes"]["learner"]}
     assert set(tuning.grids) == learners - NOTHING_TO_TUNE
     assert tuning.tries == 6
+
+
+ON_REAL_DATA = {"real-text", "real-labels", "cil", "mixed"}
+READ = [
+    (name, path)
+    for path in sorted(RECIPES.glob("*.yaml"))
+    if (name := str(yaml.safe_load(path.read_text()).get("tuned", ""))) and path.stem not in ON_REAL_DATA
+]
+
+
+@pytest.mark.parametrize(("tuned", "path"), READ, ids=lambda value: Path(value).stem)
+def test_whoever_reads_tuned_settings_reports_other_tasks(tuned, path):
+    tuning = load_tuning(RECIPES / tuned.replace("tuned", "tune"))
+    recipe = tuning.recipe.model_copy(update={"reported": (path.name,)})
+    check_apart(replace(tuning, recipe=recipe), Machine())
 
 
 def test_all_learners_are_reported():

@@ -31,31 +31,52 @@ def halves(pairs):
 # --- seeds and orders ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.6, 0.9])
-def test_intervals_over_orders_and_seeds_hold_the_mean(share):
-    """3 orders x 5 seeds, orders making a share of the variance; as if independent, fewer than 60 % at 0.9."""
+GRID = [(order, seed) for order in "abc" for seed in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("of_orders", "of_seeds"), [(0, 0), (0.1, 0), (0.3, 0.3), (0.9, 0), (0, 0.6), (0, 0.9), (0.6, 0.3)]
+)
+def test_intervals_over_orders_and_seeds_hold_the_mean(of_orders, of_seeds):
+    """3 orders x 5 seeds with these shares of the variance; as if independent, far fewer do where either is large."""
     rng, hits, naive = np.random.default_rng(3), 0, 0
-    names = [order for order in "abc" for _ in range(5)]
     for _ in range(800):
-        orders = np.repeat(rng.normal(size=3) * math.sqrt(share), 5)
-        values = (orders + rng.normal(size=15) * math.sqrt(1 - share)).tolist()
-        low, high = interval(values, [], orders=names)
+        effects = rng.normal(size=(3, 1)) * math.sqrt(of_orders) + rng.normal(size=5) * math.sqrt(of_seeds)
+        values = (effects + rng.normal(size=(3, 5)) * math.sqrt(1 - of_orders - of_seeds)).ravel().tolist()
+        low, high = interval(values, [], blocks=GRID)
         hits += low <= 0 <= high
         low, high = interval(values, [])
         naive += low <= 0 <= high
-    assert 0.92 <= hits / 800 <= 0.985
-    assert naive / 800 < 0.6 or share < 0.9
+    assert 0.925 <= hits / 800 <= 0.995
+    assert naive / 800 < 0.85 or of_orders + of_seeds < 0.6
+
+
+def test_the_error_of_a_grid_is_that_of_its_mean_squares():
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(3, 1)) * 3 + rng.normal(size=5) * 2 + rng.normal(size=(3, 5))
+    errors = table - table.mean(1, keepdims=True) - table.mean(0) + table.mean()
+    of_orders, of_seeds, rest = 5 * table.mean(1).var(ddof=1), 3 * table.mean(0).var(ddof=1), (errors**2).sum() / 8
+    square = of_orders + of_seeds - rest
+    freedom = square**2 / (of_orders**2 / 2 + of_seeds**2 / 4 + rest**2 / 8)
+    assert error_over(table.ravel().tolist(), GRID) == pytest.approx((math.sqrt(square / 15), freedom))
+    turned = [(seed, order) for order, seed in GRID]
+    assert error_over(table.ravel().tolist(), turned) == pytest.approx((math.sqrt(square / 15), freedom))
+    mixed = rng.permutation(15)
+    moved = error_over(table.ravel()[mixed].tolist(), [GRID[i] for i in mixed])
+    assert moved == pytest.approx((math.sqrt(square / 15), freedom))
 
 
 def test_one_order_or_unequal_ones():
     values = [0.1, 0.2, 0.5, 0.6, 0.9]
     error, freedom = error_over(values)
     assert (error, freedom) == pytest.approx((stats.sem(values), 4))
-    assert error_over(values, ["ab"] * 5) == (error, freedom)
+    assert error_over(values, [("ab", seed) for seed in range(5)]) == (error, freedom)
     means = [np.mean(values[:3]), np.mean(values[3:])]
-    assert error_over(values, ["ab", "ab", "ab", "ba", "ba"]) == pytest.approx((stats.sem(means), 1))
-    assert error_over([0.3, 0.5], ["ab", "ba"]) == pytest.approx((0.1, 1))
-    assert math.isnan(error_over([0.3], ["ab"])[0])
+    assert error_over(values, [("ab", 0), ("ab", 1), ("ab", 2), ("ba", 0), ("ba", 1)]) == pytest.approx(
+        (stats.sem(means), 1)
+    )
+    assert error_over([0.3, 0.5], [("ab", 0), ("ba", 0)]) == pytest.approx((0.1, 1))
+    assert math.isnan(error_over([0.3], [("ab", 0)])[0])
 
 
 @pytest.mark.parametrize("freedom", [(1, 4), (2, 12), (4, 10)])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clbench.core.keys import rng
 from clbench.stats.effect import UNSEEN, ClusterIds, clusters, robust
-from clbench.stats.intervals import error_over, shares_of, wilson_at
+from clbench.stats.intervals import Block, error_over, shares_of, wilson_at
 from clbench.stats.quantiles import normal_quantile, t_quantile
 
 Floats = NDArray[np.float64]
@@ -264,7 +264,7 @@ def interval(
     seed_values: Sequence[float],
     draws: Sequence[Drawn],
     bounds: tuple[float, float] = ANY,
-    orders: Sequence[Hashable] = (),
+    blocks: Sequence[Block] = (),
 ) -> Interval:
     """Return the 95 % interval of a figure's mean over runs: what other items, seeds and orders would change.
 
@@ -282,15 +282,15 @@ def interval(
         seed_values: The figure of each seed; NaN makes the interval unknown.
         draws: The samples of each seed; empty where no items are on record.
         bounds: Range of the figure; (0, 1) is read as a mean of scores.
-        orders: The order of the tasks in each run; empty if it is one. Samples must be of the same exams in one order
-            (`Samples.arranged`).
+        blocks: Order of the tasks and seed of each run; empty if it is one order. Samples must be of the same exams in
+            one order (`Samples.arranged`).
 
     Source: Efron & Tibshirani 1993, ch. 10, for the bias; Satterthwaite 1946; Wilson 1927 with an effective number of
     items as in Dean & Pacheco 2014; Tango 1998; coverage: `bench/intervals.py`.
     """
-    shares = shares_of(len(seed_values), orders)
+    shares = shares_of(len(seed_values), [order for order, _ in blocks])
     value = float(shares @ np.array(seed_values, dtype=np.float64))
-    error, freedom = error_over(seed_values, orders)
+    error, freedom = error_over(seed_values, blocks)
     over_seeds = error * t_quantile(0.975, freedom)
     if len(draws) != len(seed_values):
         return Interval(value - over_seeds, value + over_seeds)
@@ -310,7 +310,7 @@ def difference_of(
     draws_one: Sequence[Drawn],
     two: Sequence[float],
     draws_two: Sequence[Drawn],
-    orders: Sequence[Hashable] = (),
+    blocks: Sequence[Block] = (),
 ) -> tuple[Interval, float]:
     """Return the 95 % interval of the difference two - one of a figure, and the two-sided p of "no difference".
 
@@ -323,7 +323,7 @@ def difference_of(
         draws_one: Its samples of each seed; empty where no items are on record.
         two: The figure of each seed of the second side.
         draws_two: Its samples.
-        orders: The order of the tasks in each pair of runs; empty if it is one.
+        blocks: Order of the tasks and seed of each pair of runs; empty if it is one order.
 
     Returns:
         NaN where neither other items nor other seeds are known.
@@ -335,9 +335,9 @@ def difference_of(
         >>> [round(v, 3) for v in found], round(p, 3)
         ([-0.048, 0.448], 0.074)
     """
-    sides = [shares_of(len(side), orders) for side in (one, two)]
+    sides = [shares_of(len(side), [order for order, _ in blocks]) for side in (one, two)]
     value = float(sides[1] @ np.array(two, dtype=np.float64)) - float(sides[0] @ np.array(one, dtype=np.float64))
-    error, freedom = _over_seeds(one, two, orders)
+    error, freedom = _over_seeds(one, two, blocks)
     spread = None
     if len(draws_one) == len(one) and len(draws_two) == len(two):
         spread = _spread(_less(_mean(draws_two, sides[1]), _mean(draws_one, sides[0])), value)
@@ -381,10 +381,10 @@ def possible(found: Interval, bounds: tuple[float, float]) -> Interval:
     return Interval(max(found.low, -most), min(found.high, most))
 
 
-def _over_seeds(one: Sequence[float], two: Sequence[float], orders: Sequence[Hashable]) -> tuple[float, float]:
+def _over_seeds(one: Sequence[float], two: Sequence[float], blocks: Sequence[Block]) -> tuple[float, float]:
     """Return the standard error of the difference over seeds and its degrees of freedom; NaN with single seeds."""
     if len(one) == len(two):
-        return error_over([b - a for a, b in zip(one, two, strict=True)], orders)
+        return error_over([b - a for a, b in zip(one, two, strict=True)], blocks)
     if min(len(one), len(two)) < 2:
         return math.nan, 1
     parts = [float(np.var(v, ddof=1)) / len(v) for v in (one, two)]

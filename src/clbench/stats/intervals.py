@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from clbench.stats.quantiles import f_median, normal_quantile
 
+Block = tuple[Hashable, Hashable]  # of a run: the order of its tasks, and its seed
+
 
 def shares_of(num: int, orders: Sequence[Hashable] = ()) -> NDArray[np.float64]:
     """Return what each of `num` runs counts for in a mean where every order of the tasks counts alike; they sum to 1.
@@ -25,50 +27,65 @@ def shares_of(num: int, orders: Sequence[Hashable] = ()) -> NDArray[np.float64]:
     )
 
 
-def error_over(values: Sequence[float], orders: Sequence[Hashable] = ()) -> tuple[float, float]:
+def error_over(values: Sequence[float], blocks: Sequence[Block] = ()) -> tuple[float, float]:
     """Return the standard error of the mean of runs, and its degrees of freedom.
 
-    Runs of one order of the tasks are alike, so n runs of a orders are worth fewer than n. With MS_o and MS_w the mean
-    squares between and within orders:
+    Runs of one order of the tasks are alike, and so are runs of one seed, so n runs of a orders x b seeds are worth
+    fewer than n. With MS_o, MS_s and MS_e the mean squares of orders, of seeds and of what neither explains, an effect
+    is taken for there if its MS / MS_e is above the median of its F distribution. Then SE^2 n and its degrees are
 
-        SE^2 = MS_o / n with a - 1 degrees,   if MS_o / MS_w is above the median of its F distribution;
-        SE^2 = s^2 / n with n - 1 degrees,    else, and for runs of one order
+        max(MS_o + MS_s - MS_e, MS_o, MS_s), by Satterthwaite,     if both are there;
+        MS_o with a - 1, or MS_s with b - 1,                       if one is;
+        s^2 of all runs with n - 1,                                if neither is, and for runs of one order
 
-    The first alone would be exact, and needlessly wide where orders do not matter: a quantile of Student's t with two
-    degrees is 4.3. Of 95 % intervals over 3 orders x 5 seeds made so, 94 to 98 % hold the mean, whatever share of the
-    variance orders have (`bench/intervals.py`). Where orders have unequal numbers of runs, their means count alike.
+    The first alone would be right, and needlessly wide where nothing of it matters: a quantile of Student's t with two
+    degrees is 4.3. Of 95 % intervals over 3 orders x 5 seeds made so, 94 to 99 % hold the mean, whatever shares of the
+    variance orders and seeds have (`bench/intervals.py`). Where a run of the grid lacks, the means of the orders are
+    the sample.
 
     Args:
         values: One per run; NaN makes the error NaN.
-        orders: The order of the tasks in each run; empty if it is one.
+        blocks: Order of the tasks and seed of each run; empty if all are of one order.
 
     Returns:
         (NaN, 1) for fewer than two runs.
 
     Source: Bozivich, Bancroft & Hartley 1956, "Power of analysis of variance test procedures for certain incompletely
-    specified models": pooling by a preliminary test, whose level should not be small.
+    specified models", for pooling by a preliminary test, whose level should not be small; Satterthwaite 1946.
 
     Example:
-        >>> error, freedom = error_over([0.1, 0.2, 0.5, 0.6], ["ab", "ab", "ba", "ba"])
-        >>> round(error, 4), freedom
-        (0.2, 1)
+        >>> error, freedom = error_over([0.1, 0.2, 0.5, 0.6], [("ab", 0), ("ab", 1), ("ba", 0), ("ba", 1)])
+        >>> round(error, 4), round(freedom, 2)
+        (0.2062, 1.12)
     """
     num = len(values)
-    found = [
-        np.array([v for v, order in zip(values, orders, strict=True) if order == one]) for one in dict.fromkeys(orders)
-    ]
     if num < 2:
         return math.nan, 1
-    pooled = float(np.std(values, ddof=1)) / math.sqrt(num), num - 1
-    if len(found) < 2:
-        return pooled
-    means = np.array([own.mean() for own in found])
-    between = float(means.std(ddof=1)) / math.sqrt(len(found)), len(found) - 1
-    if num == len(found) or len({len(own) for own in found}) > 1:
-        return between
-    within = float(np.mean([own.var(ddof=1) for own in found]))
-    ratio = len(found[0]) * float(means.var(ddof=1)) / within if within else math.inf
-    return between if ratio > f_median(len(found) - 1, num - len(found)) else pooled
+    orders, seeds = ([*dict.fromkeys(part)] for part in zip(*blocks, strict=True)) if blocks else ([], [])
+    found = dict(zip(blocks, values, strict=True)) if blocks else {}
+    if len(orders) < 2:
+        return float(np.std(values, ddof=1)) / math.sqrt(num), num - 1
+    if len(seeds) > 1 and len(found) == num == len(orders) * len(seeds):
+        return _crossed(np.array([[found[order, seed] for seed in seeds] for order in orders]))
+    means = [np.mean([v for v, (order, _) in zip(values, blocks, strict=True) if order == one]) for one in orders]
+    return float(np.std(means, ddof=1)) / math.sqrt(len(means)), len(means) - 1
+
+
+def _crossed(table_OS: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the standard error of the mean of a table, orders x seeds, and its degrees of freedom (`error_over`)."""
+    a, b = table_OS.shape
+    mean, of_order, of_seed = table_OS.mean(), table_OS.mean(1), table_OS.mean(0)
+    rest = float(((table_OS - of_order[:, None] - of_seed + mean) ** 2).sum()) / ((a - 1) * (b - 1))
+    found = [(b * float(of_order.var(ddof=1)), a - 1), (a * float(of_seed.var(ddof=1)), b - 1)]
+    there = [(ms, n) for ms, n in found if ms > rest * f_median(n, (a - 1) * (b - 1))]
+    if not there:
+        return float(table_OS.std(ddof=1)) / math.sqrt(a * b), a * b - 1
+    if len(there) == 1:
+        ((square, freedom),) = there
+        return math.sqrt(square / (a * b)), freedom
+    square = max(sum(ms for ms, _ in there) - rest, *(ms for ms, _ in there))
+    below = sum(ms**2 / n for ms, n in [*there, (rest, (a - 1) * (b - 1))])
+    return math.sqrt(square / (a * b)), max(square**2 / below, 1)
 
 
 def wilson(score: float | None, num: int, level: float = 0.95) -> tuple[float | None, float | None]:

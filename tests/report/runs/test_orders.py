@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clbench.report.runs.groups import group_runs
-from clbench.report.runs.orders import methods_of, plain_of, scenario_of
+from clbench.report.runs.orders import difference, methods_of, plain_of, scenario_of
 from clbench.report.tables.exports import to_methods
 from clbench.stats.bootstrap import difference_of, interval
 from tests.builders.compared import cells, outline, run, turned
@@ -38,7 +38,7 @@ def test_the_very_same_answers_make_no_difference_in_any_order():
     """Had the columns been mixed up, samples of equal runs would differ by what items vary."""
     one = method([run("sft", cells(10)), turned("sft", 30)])
     two = method([run("sft", cells(10)), turned("sft", 30)])
-    (low, high), _ = difference_of(*one.by_run(AP), *two.by_run(AP), orders=one.orders)
+    (low, high), _ = difference_of(*one.by_run(AP), *two.by_run(AP), blocks=one.blocks)
     assert low == pytest.approx(0, abs=0.02)
     assert high == pytest.approx(0, abs=0.02)
 
@@ -60,9 +60,52 @@ def test_an_order_that_lacks_a_seed_counts_as_much_as_the_others():
     means = [np.mean([r.scores[AP] for r in runs[:3]]), runs[3].scores[AP]]
     assert found.score(AP) == pytest.approx(np.mean(means))
     values, _ = found.by_run(AP)
-    assert np.mean(interval(values, [], orders=found.orders)) == pytest.approx(np.mean(means))
-    (low, high), _ = difference_of([0.0] * 4, [], values, [], orders=found.orders)
+    assert np.mean(interval(values, [], blocks=found.blocks)) == pytest.approx(np.mean(means))
+    (low, high), _ = difference_of([0.0] * 4, [], values, [], blocks=found.blocks)
     assert (low + high) / 2 == pytest.approx(np.mean(means))
+
+
+def of_both_orders(learner, ahead, seeds=range(3), turned_seeds=range(3)):
+    return method(
+        [
+            *(run(learner, cells(10 + ahead + s % 2), s) for s in seeds),
+            *(turned(learner, 10 + 3 * ahead + s % 2, s) for s in turned_seeds),
+        ]
+    )
+
+
+def test_a_run_that_one_method_lacks_does_not_make_runs_of_one_order_independent():
+    whole, lacking = of_both_orders("replay", 10), of_both_orders("replay", 10, turned_seeds=(0, 2))
+    plain = of_both_orders("sft", 0)
+    gap, ends, p = difference(plain, whole, AP)
+    assert (ends, p) == difference_of(*plain.by_run(AP), *whole.by_run(AP), plain.blocks)
+    assert gap == pytest.approx(whole.score(AP) - plain.score(AP))
+    less, narrow, _ = difference(plain, lacking, AP)
+    assert less == pytest.approx(gap)
+    assert narrow.half == pytest.approx(ends.half, rel=0.1)
+    unpaired, _ = difference_of(*plain.by_run(AP), *lacking.by_run(AP))
+    assert unpaired.half < 0.7 * ends.half
+
+
+def test_a_difference_turns_its_sign_with_its_sides():
+    one, two = of_both_orders("sft", 0, seeds=(0, 1)), of_both_orders("replay", 10, turned_seeds=(1, 2))
+    gap, ends, p = difference(one, two, AP)
+    back, other, same = difference(two, one, AP)
+    assert (back, other.low, other.high) == pytest.approx((-gap, -ends.high, -ends.low))
+    assert same == pytest.approx(p)
+
+
+def test_methods_that_share_an_order_are_compared_on_it():
+    both, alone = of_both_orders("sft", 0), method([run("replay", cells(20 + s % 2), s) for s in range(3)])
+    gap, _, _ = difference(both, alone, AP)
+    first = [r.scores[AP] for r in both.runs if r.spec.stream == "worlds"]
+    assert gap == pytest.approx(np.mean([r.scores[AP] for r in alone.runs]) - np.mean(first))
+
+
+def test_seeds_of_one_order_need_not_be_as_many():
+    few, many = (method([run(n, cells(10 + s % 3), s) for s in range(k)]) for n, k in (("sft", 3), ("ewc", 5)))
+    _, ends, p = difference(few, many, AP)
+    assert (ends, p) == difference_of(*few.by_run(AP), *many.by_run(AP))
 
 
 def test_other_lessons_or_other_questions_are_no_order():

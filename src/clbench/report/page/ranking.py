@@ -17,11 +17,10 @@ from clbench.report.drawings.ranks import rank_diagram, standing_alone
 from clbench.report.escape import markdown
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import RunRecord
-from clbench.report.runs.orders import TOLD, Method, Told, by_scenario, methods_of, plain_of
+from clbench.report.runs.orders import TOLD, Method, Told, by_scenario, difference, methods_of, plain_of
 from clbench.report.runs.vouched import out_of_rankings
 from clbench.report.tables.table import method_cell, printed
 from clbench.report.tables.translations import TRANSLATIONS
-from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 from clbench.stats.ranks import RankTest, friedman, rank_intervals
 
@@ -84,6 +83,7 @@ def _ranking(methods: Sequence[Method], told: Told, texts: dict[str, str]) -> Ra
     if len(ranked) < 2:
         return Ranking(*names, texts["too_few_ranked"], bounds, list(lines.values()))
     scores, over = _blocks(ranked, texts)
+    over += _reference(ranked, texts)
     intervals = rank_intervals(scores)
     for method, ends in zip(ranked, intervals, strict=True):
         lines[method.label][2] = "{:.1f} ({:.1f}–{:.1f})".format(*ends)
@@ -95,6 +95,13 @@ def _ranking(methods: Sequence[Method], told: Told, texts: dict[str, str]) -> Ra
     label = f"{names[1]}. {texts['rank_diagram']}"
     drawing = rank_diagram([m.label for m in ranked], test.ranks, test.difference, label)
     return Ranking(*names, f"{over} {_tested(test, texts)}", bounds, rows, drawing)
+
+
+def _reference(methods: Sequence[Method], texts: dict[str, str]) -> str:
+    """Return a sentence on which setting of plain fine-tuning is the reference, where there are several."""
+    num = sum(method.is_plain for method in methods)
+    plain = plain_of(methods)
+    return " " + texts["reference"].format(label=plain.label, num=num) if plain and num > 1 else ""
 
 
 def _tested(test: RankTest, texts: dict[str, str]) -> str:
@@ -129,21 +136,15 @@ def _changes(methods: Sequence[Method]) -> dict[str, list[str]]:
     if plain is None:
         return found
     others = [m for m in methods if m is not plain]
-    changes = [difference_of(*plain.by_run(AP), *m.by_run(AP), _orders(plain, m)) for m in others]
-    adjusted = holm([p for _, p in changes])
-    for method, (ends, _), p in zip(others, changes, adjusted, strict=True):
-        gap = method.score(AP) - plain.score(AP)
+    changes = [difference(plain, m, AP) for m in others]
+    adjusted = holm([p for *_, p in changes])
+    for method, (gap, ends, _), p in zip(others, changes, adjusted, strict=True):
         if not math.isnan(gap):
             interval = (
                 "" if math.isnan(ends.low) else f" ({printed(ends.low, 'score')} … {printed(ends.high, 'score')})"
             )
             found[method.label] = [f"{'+' if gap > 0 else ''}{printed(gap, 'score')}{interval}", p_text(p)]
     return found
-
-
-def _orders(one: Method, two: Method) -> list[tuple[str, ...]]:
-    """Return the order of the tasks in each pair of runs; none where the runs of the two are not pairs."""
-    return one.orders if one.orders == two.orders else []
 
 
 def _deviation(method: Method) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -19,6 +19,7 @@ from clbench.report.runs.bootstrap import MatrixSamples, samples_of
 from clbench.report.runs.load import RunRecord, distinct
 from clbench.report.runs.on_demand import OnDemand
 from clbench.stats.bootstrap import UNKNOWN, Interval, Samples, interval
+from clbench.stats.intervals import Block
 
 BOUNDS = ("gap_to_joint", "gain_over_frozen", "normalised_ap", "intransigence")
 
@@ -103,14 +104,12 @@ def samples_in(name: str, runs: Iterable[RunRecord]) -> list[Samples]:
     return [s[name] for s in (r.figure_samples for r in runs) if name in s]
 
 
-def interval_of(
-    name: str, values: list[float], samples: Sequence[Samples], orders: Sequence[Hashable] = ()
-) -> Interval:
+def interval_of(name: str, values: list[float], samples: Sequence[Samples], blocks: Sequence[Block] = ()) -> Interval:
     """Return the interval of a figure's mean over runs, within the range of the figure; see `interval`."""
     plugin = all_metrics().get(name)
     if plugin is None:
-        return interval(values, samples, orders=orders)
-    found = interval(values, samples, (plugin.low, plugin.high), orders)
+        return interval(values, samples, blocks=blocks)
+    found = interval(values, samples, (plugin.low, plugin.high), blocks)
     if math.isnan(found.low):
         return found
     return Interval(max(found.low, plugin.low), min(found.high, plugin.high))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,9 +13,11 @@ from clbench.core.keys import canonical
 from clbench.report.runs.groups import Group, interval_of, seed_order
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.traits import traits_of
-from clbench.stats.bootstrap import UNKNOWN, Interval, Samples
+from clbench.stats.bootstrap import UNKNOWN, Interval, Samples, difference_of
+from clbench.stats.intervals import shares_of
 
 PLAIN = "sft"
+Block = tuple[tuple[str, ...], int]  # order of the tasks, and seed
 Told = Literal["nothing", "boundaries", "task"]
 TOLD: tuple[Told, ...] = get_args(Told)
 
@@ -61,12 +63,21 @@ class Method:
         """Return the mean of a figure over orders; NaN where it is undefined."""
         return float(np.mean([group.score(figure) for group in self.groups]))
 
-    def by_run(self, figure: str) -> tuple[list[float], list[Samples]]:
+    @property
+    def blocks(self) -> list[Block]:
+        """The order of the tasks and the seed of each of `runs`."""
+        return [(run.stream.tasks, run.spec.seed) for run in self.runs]
+
+    def by_run(self, figure: str, blocks: Collection[Block] = ()) -> tuple[list[float], list[Samples]]:
         """Return a figure of each of `runs`, and its bootstrap samples where items are on record.
 
         The exams of another order stand in other columns; in the samples they are brought into the first one's.
+
+        Args:
+            figure: Name of the figure.
+            blocks: The runs that count; all of them where it is empty.
         """
-        runs = self.runs
+        runs = [run for run, block in zip(self.runs, self.blocks, strict=True) if not blocks or block in blocks]
         names = runs[0].matrix.exams
         samples = [
             found[figure].arranged([run.matrix.exams.index(name) for name in names])
@@ -79,7 +90,28 @@ class Method:
         """Return the 95 % interval of a figure's mean over items, seeds and orders."""
         if len(self.groups) == 1:
             return self.groups[0].intervals.get(figure, UNKNOWN)
-        return interval_of(figure, *self.by_run(figure), self.orders)
+        return interval_of(figure, *self.by_run(figure), self.blocks)
+
+
+def difference(one: Method, two: Method, figure: str) -> tuple[float, Interval, float]:
+    """Return a figure of `two` less that of `one`, its 95 % interval over items, seeds and orders, and p of none.
+
+    Over several orders, runs are pairs by order and seed, and what only one of the two has run does not count: else
+    their runs would not be pairs, and runs of one order would pass for independent ones. Methods that share no run, as
+    on streams of other tasks, are compared as they are.
+    """
+    blocks = one.blocks
+    if blocks != two.blocks:
+        several = len({*one.orders, *two.orders}) > 1
+        shared = set(one.blocks) & set(two.blocks) if several else set[Block]()
+        if not shared:
+            ends, p = difference_of(*one.by_run(figure), *two.by_run(figure))
+            return two.score(figure) - one.score(figure), ends, p
+        blocks = [block for block in blocks if block in shared]
+    orders = [order for order, _ in blocks]
+    sides = [method.by_run(figure, blocks) for method in (one, two)]
+    before, after = (float(shares_of(len(orders), orders) @ np.array(values)) for values, _ in sides)
+    return after - before, *difference_of(*sides[0], *sides[1], blocks)
 
 
 def by_performance(methods: Iterable[Method]) -> list[Method]:

@@ -55,6 +55,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "told_task": "Told the task",
         "rank_diagram": "Mean ranks; a bar joins methods that are not told apart",
         "less_plain": "AP less plain fine-tuning (95 %)",
+        "reference": "Reference: {label}, the best by AP of {num} settings of plain fine-tuning.",
         "ranked_tasks": "No seed in common: ranked by the mean last score on each of {num} tasks; 1 is best.",
         "compared": "Comparison",
         "compared_note": "Items and seeds are paired. * marks a difference that is significant at 5 % after Holm's "
@@ -193,6 +194,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "told_task": "被告知任务",
         "rank_diagram": "平均名次；粗线连接不能区分的方法",
         "less_plain": "AP 减普通微调（95 %）",
+        "reference": "参照：{label}，普通微调的 {num} 种设置中 AP 最高的一种。",
         "ranked_tasks": "没有共同的种子：按 {num} 个任务的最后得分的平均值排名；1 为最好。",
         "compared": "比较",
         "compared_note": "题目与种子成对比较。* 表示经 Holm 校正（对同一张表的各行）后在 5 % 水平上差别显著。",
