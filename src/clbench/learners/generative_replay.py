@@ -224,7 +224,7 @@ class Drawn(NamedTuple):
 
 def questions_of(batch: Batch) -> Batch:
     """Return the batch with its loss on the prompt's tokens instead of the answer's."""
-    from clbench.models.causal import IGNORED
+    from clbench.models.taught import IGNORED
 
     asked_BT = (batch.labels == IGNORED) & (batch.mask_BT == 1)
     labels_BT = batch.ids_BT.where(asked_BT, IGNORED)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import torch
@@ -40,19 +41,23 @@ class Batch:
     parts: int = 1
 
 
-@dataclass(frozen=True)
 class Forward:
     """The predictions of a model for a batch, at the N positions with loss.
 
     Attributes:
         loss: Scalar, mean cross-entropy in nats over the N positions.
-        logits_NV: Scores over the vocabulary, or over the label rows.
         labels_N: The taught ids.
     """
 
-    loss: Tensor
-    logits_NV: Tensor
-    labels_N: Tensor
+    def __init__(self, loss: Tensor, logits_NV: Tensor | Callable[[], Tensor], labels_N: Tensor) -> None:
+        self.loss = loss
+        self.labels_N = labels_N
+        self._logits = logits_NV
+
+    @cached_property
+    def logits_NV(self) -> Tensor:  # noqa: N802  # dimensions stand in names
+        """Scores over the vocabulary, or over the label rows; those of a large vocabulary are made when asked for."""
+        return self._logits() if callable(self._logits) else self._logits
 
 
 class Cut(NamedTuple):
