@@ -29,7 +29,7 @@ def made(folder, learner, model="tiny-llama", stream="worlds-tiny"):
     """Run a learner, and return the folder of its result."""
     path = folder / "out.yaml"
     if learner == "separate":  # it must be told the task
-        told = (CARDS / f"{stream}.yaml").read_text().replace("name: worlds-tiny", "name: told") + "task_ids: given\n"
+        told = (CARDS / f"{stream}.yaml").read_text().replace(stream, "told").replace("boundaries", "given")
         stream = folder / "told.yaml"
         stream.write_text(told)
     path.write_text(RECIPE.format(learner=learner, model=model, stream=stream))
