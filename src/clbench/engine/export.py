@@ -77,14 +77,11 @@ def _check_answers(trajectory: Trajectory, lesson: int) -> None:
 
 
 def _write(trajectory: Trajectory, lesson: int, folder: Path, *, merge: bool) -> str:
-    from peft.tuners.lora import LoraLayer
-
-    from clbench.models.export import write_adapter, write_checkpoint
+    from clbench.models.export import has_adapter, write_adapter, write_checkpoint
 
     learner: Any = trajectory.learner_after(lesson)
     net = learner.net
-    adapted = any(isinstance(part, LoraLayer) for part in net.module.modules())
-    return write_adapter(net, folder) if adapted and not merge else write_checkpoint(net, folder)
+    return write_adapter(net, folder) if has_adapter(net) and not merge else write_checkpoint(net, folder)
 
 
 def model_card(record: RunRecord, lesson: int) -> str:

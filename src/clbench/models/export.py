@@ -27,6 +27,13 @@ OURS = frozenset({"config.json", CONFIG, "generation_config.json"})  # written b
 PREFIX = "base_model.model."  # of weights in a PEFT folder
 
 
+def has_adapter(net: Net) -> bool:
+    """Return whether low-rank adapters are in the model."""
+    from peft.tuners.lora import LoraLayer
+
+    return any(isinstance(part, LoraLayer) for part in net.module.modules())
+
+
 def write_checkpoint(net: Net, folder: Path) -> str:
     """Write all weights, adapters merged into them, with configuration, tokenizer, template and generation settings.
 
