@@ -52,6 +52,7 @@ class Linear:
 
     labels = ()
     head_name = ""
+    micro_batch = None
 
     def __init__(self, weight, points):
         self.module = nn.Linear(weight.shape[1], weight.shape[0], bias=False)

@@ -253,6 +253,7 @@ def test_a_model_without_linear_layers_has_nothing_to_adapt():
     class Plain:
         module = torch.nn.Embedding(4, 4)
         head_name = ""
+        micro_batch = None
 
     with pytest.raises(SpecError, match="nothing to adapt"):
         targets_in(Plain(), "all-linear")

@@ -45,6 +45,7 @@ class Logistic:
 
     labels = ()
     head_name = ""
+    micro_batch = None
 
     def __init__(self, weight):
         self.module = nn.Linear(weight.shape[1], weight.shape[0], bias=False)

@@ -17,6 +17,7 @@ from clbench.cli import (
     data,
     doctor,
     exam,
+    export,
     gate,
     gather,
     guard,
@@ -68,6 +69,7 @@ def top(
 
 app.command("run")(run.run)
 app.command("exam")(exam.exam)
+app.command("export")(export.export)
 app.command("report")(gather.report)
 app.command("compare")(compare.compare)
 app.command("baseline")(gate.baseline)

@@ -33,6 +33,12 @@ def run(
         Path | None, typer.Option(help="Also write the results here, to be committed to a repository.")
     ] = None,
     limit: Limit = None,
+    micro_batch: Annotated[
+        int | None, typer.Option(help="Most examples that are learnt from at a time: less memory.", min=1)
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Make activations again instead of keeping them: less memory.")
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -44,7 +50,8 @@ def run(
     check_models("a run", plan)
     if record is not None:
         check_record_folder(record)
-    how = machine(store, data, workers, device).model_copy(update={"limit_s": limit})
+    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute}
+    how = machine(store, data, workers, device).model_copy(update=more)
     recipe = load_recipe(spec, set_ or [])
     stages = Store(how.store)
     if plan:

@@ -147,6 +147,10 @@ class Machine(Value):
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         workers: Processes that make stages side by side, one thread each.
         exam_batch: Questions per forward pass. In 16 bits it may change an answer, and is then part of its key.
+        micro_batch: Most examples that go forward and backward at a time while a lesson is learnt; gradients of an
+            optimiser step's batch are added up. It bounds memory; results differ by rounding (and by dropout's noise).
+            None takes the whole batch.
+        recompute: Whether activations are made again in the backward pass instead of kept (gradient checkpointing).
         checkpoint_s: Seconds between checkpoints inside a lesson.
         limit_s: Most seconds that one unit (a lesson and its exams) may take; None sets no limit.
     """
@@ -156,5 +160,7 @@ class Machine(Value):
     device: str = "auto"
     workers: int = Field(default=1, ge=1)
     exam_batch: int = Field(default=64, ge=1)
+    micro_batch: int | None = Field(default=None, ge=1)
+    recompute: bool = False
     checkpoint_s: float = Field(default=60.0, ge=0.0)
     limit_s: float | None = Field(default=None, gt=0.0)

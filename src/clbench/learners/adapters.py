@@ -32,7 +32,7 @@ import numpy as np
 from pydantic import Field
 
 from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._shared.lesson_keys import Added, Parts
+from clbench.learners._shared.lesson_keys import PART_FOR_EACH, Added, Parts
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
 
@@ -82,6 +82,10 @@ class Adapters(Method):
         if self.columns is None:
             return net.respond(examples, decode)
         return self.parts.answer(net, examples, decode, self.columns.switch.at)
+
+    def beyond_weights(self) -> str:
+        """Return that the task must be told."""
+        return PART_FOR_EACH
 
     def answer_state(self) -> dict[str, Any]:
         """Return which part belongs to which task, and the keys."""

@@ -19,6 +19,7 @@ arXiv:1902.10486.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,9 +28,12 @@ from pydantic import Field
 from clbench.core.types import Example, Lesson
 from clbench.learners._shared.memory import ReservoirMethod, choose, room_for
 from clbench.training.plugin import plugin
+from clbench.training.schedule import pieces
 from clbench.training.settings import Training
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from clbench.models.net import Net
 
 
@@ -66,8 +70,7 @@ class Agem(ReservoirMethod):
         import torch
 
         params = [p for p in net.module.parameters() if p.requires_grad]
-        loss = net.forward(net.module, net.batch([self.memory[i] for i in self.drawn])).loss
-        reference = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
+        reference = mean_gradient(net, [self.memory[i] for i in self.drawn], params)
         pairs = [(p.grad, r) for p, r in zip(params, reference, strict=True) if p.grad is not None]
         along = torch.stack([(g.float() * r.float()).sum() for g, r in pairs]).sum()
         if along < 0:
@@ -82,6 +85,21 @@ class Agem(ReservoirMethod):
             return
         room = room_for(self.config.memory, None, lesson.budget)
         self.pass_reservoir(lesson, room, rng)
+
+
+def mean_gradient(net: Net, examples: Sequence[Example], params: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradient of the mean loss over the targets of some examples, of each parameter, in its shape."""
+    import torch
+
+    batches = [net.batch(part) for part in pieces(examples, net.micro_batch)]
+    total = sum(batch.num_targets for batch in batches)
+    found: list[Tensor] = []
+    for batch in batches:
+        loss = net.forward(net.module, batch).loss
+        loss = loss * (batch.num_targets / total) if len(batches) > 1 else loss
+        own = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
+        found = [a + b for a, b in zip(found, own, strict=True)] if found else list(own)
+    return found
 
 
 PLUGIN = plugin(

@@ -161,6 +161,10 @@ class Combined(Method):
         """Return the parts' states, each name behind its part's number."""
         return {f"{i}.{name}": value for i, part in enumerate(self.parts) for name, value in part.state().items()}
 
+    def beyond_weights(self) -> str:
+        """Return what the parts need beside the weights."""
+        return "; ".join(dict.fromkeys(filter(None, (part.beyond_weights() for part in self.parts))))
+
     def answer_state(self) -> dict[str, Any]:
         """Return the parts' guides, likewise."""
         return {

@@ -20,7 +20,7 @@ Not for: data that may not be kept; large vocabularies with long answers, unless
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from pydantic import Field
 from clbench.core.types import Example, Lesson
 from clbench.learners._shared.memory import ReservoirMethod, choose, room_for
 from clbench.training.plugin import plugin
+from clbench.training.schedule import pieces
 from clbench.training.settings import Training
 
 if TYPE_CHECKING:
@@ -72,15 +73,24 @@ class Derpp(ReservoirMethod):
         return batch
 
     def loss(self, net: Net, batch: Batch, out: Forward) -> Tensor:
-        """Add both terms on what was drawn, from one forward pass."""
-        if not self.drawn:
-            return out.loss
-        old = net.forward(net.module, net.batch([self.memory[i] for i in self.drawn]))
-        loss = out.loss + self.config.beta * old.loss
+        """Add both terms on what was drawn, from one forward pass; each part of a batch looks at its part of that."""
+        loss = out.loss
+        for drawn in pieces(self.drawn, net.micro_batch)[batch.part :: batch.parts]:
+            loss = self._with_old(loss, net, drawn, batch.share)
+        return loss
+
+    def _with_old(self, loss: Tensor, net: Net, drawn: Sequence[int], share: float) -> Tensor:
+        """Add both terms on some of what was drawn, weighed so that they sum to the means over all of it."""
+        old = net.forward(net.module, net.batch([self.memory[i] for i in drawn]))
+        targets, scores = (self._size(drawn, unit) / self._size(self.drawn, unit) / share for unit in (len, _numbers))
+        loss = loss + targets * self.config.beta * old.loss
         if self.config.alpha == 0:
             return loss
-        places = [self.places[i] for i in self.drawn] if self.places else []
-        return loss + self.config.alpha * drift(old.logits_NV, [self.scores[i] for i in self.drawn], places)
+        places = [self.places[i] for i in drawn] if self.places else []
+        return loss + scores * self.config.alpha * drift(old.logits_NV, [self.scores[i] for i in drawn], places)
+
+    def _size(self, drawn: Sequence[int], of: Callable[[Tensor], int]) -> int:
+        return sum(of(self.scores[i]) for i in drawn)
 
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Let the lesson pass the reservoir, and write down the scores of what stays."""
@@ -108,6 +118,10 @@ class Derpp(ReservoirMethod):
         super().restore(state)
         self.scores = _listed(state.get("scores", {}))
         self.places = _listed(state.get("places", {}))
+
+
+def _numbers(scores: Tensor) -> int:
+    return scores.numel()
 
 
 def drift(logits_NV: Tensor, scores: Sequence[Tensor], places: Sequence[Tensor] = ()) -> Tensor:

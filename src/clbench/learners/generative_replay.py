@@ -163,7 +163,11 @@ class GenerativeReplay(Method):
         """Add the loss of writing the questions, from a second forward pass."""
         if self.config.lm_weight == 0:
             return out.loss
-        return out.loss + self.config.lm_weight * net.forward(net.module, questions_of(batch)).loss
+        asked, weight = questions_of(batch), self.config.lm_weight
+        if batch.whole is not None:  # a part holds other shares of the questions' tokens than of the answers'
+            of_answers = batch.num_targets / batch.whole.num_targets
+            weight *= asked.num_targets / questions_of(batch.whole).num_targets / of_answers
+        return out.loss + weight * net.forward(net.module, asked).loss
 
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Note which labels there are, for the filter, and which words the questions have."""
@@ -223,7 +227,7 @@ class Drawn(NamedTuple):
 
 def questions_of(batch: Batch) -> Batch:
     """Return the batch with its loss on the prompt's tokens instead of the answer's."""
-    from clbench.models.causal import IGNORED
+    from clbench.models.taught import IGNORED
 
     asked_BT = (batch.labels == IGNORED) & (batch.mask_BT == 1)
     labels_BT = batch.ids_BT.where(asked_BT, IGNORED)

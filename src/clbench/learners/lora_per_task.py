@@ -29,7 +29,7 @@ import numpy as np
 
 from clbench.core.types import Answer, Decode, Example, Lesson
 from clbench.learners._shared.adapters import LoraTraining, acting, adapter_of, add_lora, lora_rate
-from clbench.learners._shared.lesson_keys import At, Isolated, Parts
+from clbench.learners._shared.lesson_keys import PART_FOR_EACH, At, Isolated, Parts
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
 
@@ -63,6 +63,10 @@ class LoraPerTask(Method):
     def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Let each question be answered by its adapter, or by the base, in the order of the questions."""
         return self.parts.answer(net, examples, decode, _at(net))
+
+    def beyond_weights(self) -> str:
+        """Return that the task must be told."""
+        return PART_FOR_EACH
 
     def answer_state(self) -> dict[str, Any]:
         """Return tasks and keys: answers depend on both."""

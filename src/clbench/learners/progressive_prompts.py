@@ -36,7 +36,7 @@ from pydantic import Field
 
 from clbench.core.errors import ModelError
 from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._shared.lesson_keys import Added, Parts
+from clbench.learners._shared.lesson_keys import PART_FOR_EACH, Added, Parts
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
 
@@ -96,6 +96,10 @@ class ProgressivePrompts(Method):
         if self.switch is None:
             return net.respond(examples, decode)
         return self.parts.answer(net, examples, decode, self.switch.at)
+
+    def beyond_weights(self) -> str:
+        """Return that the task must be told."""
+        return PART_FOR_EACH
 
     def answer_state(self) -> dict[str, Any]:
         """Return which prompt belongs to which task, and the keys."""

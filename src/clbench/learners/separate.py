@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._shared.lesson_keys import Isolated, Parts
+from clbench.learners._shared.lesson_keys import PART_FOR_EACH, Isolated, Parts
 from clbench.learners._shared.task_parts import part_for
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -99,6 +99,10 @@ class Separate(Method):
         for name, value in own.items():
             whole[name] = with_new_rows(value, self.born[name])
         return whole
+
+    def beyond_weights(self) -> str:
+        """Return that the task must be told."""
+        return PART_FOR_EACH
 
     def answer_state(self) -> dict[str, Any]:
         """Return which part is whose, the keys, and the weights of parts that do not stand: "part.1", "part.2", ..."""

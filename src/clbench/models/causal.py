@@ -12,7 +12,6 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from clbench.core.errors import ModelError
 from clbench.core.events import notice
@@ -21,7 +20,7 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 from clbench.models.adapter import base_alone, with_adapter
-from clbench.models.batching import by_length, like_lengths, padded
+from clbench.models.batching import by_length, padded
 from clbench.models.continuations import Scores, alike, in_batches, score_batch
 from clbench.models.ends import left_aside
 from clbench.models.finite import Watched, check_finite
@@ -33,8 +32,7 @@ from clbench.models.probe import Way, check_causal, check_known, known_rows, way
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
 from clbench.models.stops import before_end, before_stop, stops_at
-
-IGNORED = -100
+from clbench.models.taught import IGNORED, predictions, splits_as
 
 
 class Causal:
@@ -54,6 +52,7 @@ class Causal:
         self.tokenizer = tokenizer
         self.reader = Reader(tokenizer, spec)
         self.exam_batch = exam_batch
+        self.micro_batch: int | None = None
         self.identity = source.identity(spec)
         self.head_name = output_name(module)
         self.rows = known_rows(module)
@@ -181,30 +180,7 @@ class Causal:
 
     def forward(self, module: nn.Module, batch: Batch) -> Forward:
         """Return the predictions of the target tokens; no logits are computed where there is no loss."""
-        taught_BT = batch.labels[:, 1:] != IGNORED
-        parts = like_lengths(batch.mask_BT)
-        found = [self._taught_logits(module, batch, taught_BT, rows, longest) for rows, longest in parts]
-        logits_NV = found[0]
-        if len(parts) > 1:
-            owner_N = taught_BT.nonzero()[:, 0]
-            order_N = torch.cat([torch.isin(owner_N, rows).nonzero()[:, 0] for rows, _ in parts])
-            logits_NV = torch.cat(found)[order_N.argsort()]
-        labels_N = batch.labels[:, 1:][taught_BT]
-        return Forward(functional.cross_entropy(logits_NV, labels_N), logits_NV, labels_N)
-
-    def _taught_logits(
-        self, module: nn.Module, batch: Batch, taught_BT: Tensor, rows_B: Tensor, longest: int
-    ) -> Tensor:
-        """Return the logits of some rows at the positions with loss, in the order of the batch."""
-        taught_BT = taught_BT[rows_B]
-        positions_K = taught_BT.any(0).nonzero()[:, 0]
-        logits_BKV = module(
-            input_ids=batch.ids_BT[rows_B, :longest],
-            attention_mask=batch.mask_BT[rows_B, :longest],
-            use_cache=False,
-            logits_to_keep=positions_K,
-        ).logits
-        return logits_BKV[taught_BT[:, positions_K]].float()
+        return predictions(self, module, batch)
 
     def hidden(self, ids_BT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
         """Return the last layer's states, (B, T, H)."""
@@ -280,6 +256,11 @@ class Causal:
                 )
             )
         return answers
+
+    @cached_property
+    def splits(self) -> bool:
+        """Whether the logits of a lesson can be made piece by piece (see `taught`)."""
+        return splits_as(self)
 
     @cached_property
     def way(self) -> Way:

@@ -52,6 +52,7 @@ class Encoder:
         self.module = module
         self.tokenizer = tokenizer
         self.exam_batch = exam_batch
+        self.micro_batch: int | None = None
         self.identity = source.identity(spec)
         self.head_name = _find_head(module, spec)
         self.rows = known_rows(module)

@@ -57,4 +57,6 @@ def load_net(spec: ModelSpec, machine: Machine) -> Net:
         RESOURCE_PROBES["device_memory_bytes"] = DEVICE_MEMORY
     loader = Causal if family == "causal" else Encoder
     with seeded(0, device):  # parts that a checkpoint lacks (a pooler) are drawn at random: the same for everybody
-        return loader.load(spec, folder, device, machine.exam_batch)
+        net = loader.load(spec, folder, device, machine.exam_batch)
+    net.micro_batch = machine.micro_batch
+    return net

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import torch
@@ -23,6 +24,10 @@ class Batch:
         labels: Causal: (B, T), -100 without loss (prompt, padding). Encoder: (B,), label rows.
         num_tokens: Tokens without padding.
         num_targets: Positions with loss.
+        share: Where the batch is one part of an optimiser step's: its share of that batch's targets, in (0, 1]. The
+            loop weighs the part's loss by it, so that a mean over targets becomes the mean over all.
+        whole: That batch; None where this is it.
+        part, parts: Which part it is, from 0, and of how many.
     """
 
     ids_BT: Tensor
@@ -30,21 +35,29 @@ class Batch:
     labels: Tensor
     num_tokens: int
     num_targets: int
+    share: float = 1.0
+    whole: Batch | None = None
+    part: int = 0
+    parts: int = 1
 
 
-@dataclass(frozen=True)
 class Forward:
     """The predictions of a model for a batch, at the N positions with loss.
 
     Attributes:
         loss: Scalar, mean cross-entropy in nats over the N positions.
-        logits_NV: Scores over the vocabulary, or over the label rows.
         labels_N: The taught ids.
     """
 
-    loss: Tensor
-    logits_NV: Tensor
-    labels_N: Tensor
+    def __init__(self, loss: Tensor, logits_NV: Tensor | Callable[[], Tensor], labels_N: Tensor) -> None:
+        self.loss = loss
+        self.labels_N = labels_N
+        self._logits = logits_NV
+
+    @cached_property
+    def logits_NV(self) -> Tensor:  # noqa: N802  # dimensions stand in names
+        """Scores over the vocabulary, or over the label rows; those of a large vocabulary are made when asked for."""
+        return self._logits() if callable(self._logits) else self._logits
 
 
 class Cut(NamedTuple):
@@ -59,6 +72,7 @@ class Net(Protocol):
 
     module: nn.Module
     identity: str
+    micro_batch: int | None  # most examples that go forward and backward at a time; None is all
     head_name: str  # the output layer: label head or vocabulary
 
     @property

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from clbench.core.events import track
 from clbench.core.keys import canonical, rng, seed_of
 from clbench.core.spec import Machine
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
-from clbench.models.net import Net, seeded
+from clbench.models.net import Batch, Net, seeded
 from clbench.training import checkpoint as _checkpoint
 from clbench.training.hooks import Hooks
 from clbench.training.kept import examples_in, kept_counts
 from clbench.training.method import Method
 from clbench.training.passes import Passes
 from clbench.training.precision import Masters
-from clbench.training.schedule import kinds_in, rate, refuse_eval_only, schedule, without_documents
+from clbench.training.recompute import recomputed
+from clbench.training.schedule import kinds_in, pieces, rate, refuse_eval_only, schedule, without_documents
 from clbench.training.settings import Training
 from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
 
@@ -77,7 +79,8 @@ class GradientLearner:
             with seeded(seed_of(self.seed, lesson.number, "widen"), self._device):
                 wide = self._hooks.expand(self.net, lesson, rng(self.seed, lesson.number, "widen"))
             self._open(wide)
-            self._train(wide.model_copy(update={"kinds": kinds_in(wide, lesson)}), progress)
+            with recomputed(self.net.module, self.machine.recompute):
+                self._train(wide.model_copy(update={"kinds": kinds_in(wide, lesson)}), progress)
             self._close(lesson)
 
     def adopt_first_lesson(self, folder: Path, lesson: Lesson) -> None:
@@ -171,19 +174,29 @@ class GradientLearner:
         module.eval()
 
     def _descend(self, accelerator: Any, module: torch.nn.Module, examples: list[Example]) -> float:
-        """Run one batch forward and backward; give its loss. Each process takes its share of the batch."""
-        whole = self.net.batch(examples)
-        batch, share = whole, 1.0
-        if accelerator.num_processes > 1:
-            mine = examples[accelerator.process_index :: accelerator.num_processes] or examples[:1]
-            batch = self.net.batch(mine)
-            # Gradients are averaged over processes: weigh by targets, so that the sum equals one big batch.
-            share = accelerator.num_processes * batch.num_targets / whole.num_targets
-        out = self.net.forward(module, batch)
-        loss = self._hooks.loss(self.net, batch, out)
-        accelerator.backward(loss * share if share != 1.0 else loss)
+        """Run one batch forward and backward, part by part; give its loss. Each process takes its share of it."""
+        total = 0.0
+        for batch in self._parts(examples, accelerator.process_index, accelerator.num_processes):
+            loss = self._hooks.loss(self.net, batch, self.net.forward(module, batch))
+            accelerator.backward(loss * batch.share if batch.share != 1.0 else loss)
+            total += float(loss.detach()) * batch.share
         self._hooks.edit_gradients(self.net)
-        return float(loss.detach())
+        return total
+
+    def _parts(self, examples: list[Example], process: int, processes: int) -> list[Batch]:
+        """Return this process's share of a batch in parts of at most `micro_batch`: the longest first, so all fit."""
+        most = self.net.micro_batch
+        if processes == 1 and (most is None or len(examples) <= most):
+            return [self.net.batch(examples)]
+        ordered = sorted(examples, key=lambda example: -self.net.length(example))
+        parts = [self.net.batch(own) for own in pieces(ordered[process::processes] or ordered[:1], most)]
+        # Gradients are averaged over processes: weigh by targets, so that the sum equals one big batch.
+        whole = self.net.batch(examples)
+        shares = [processes * part.num_targets / whole.num_targets for part in parts]
+        return [
+            replace(part, share=share, whole=whole, part=place, parts=len(parts))
+            for place, (part, share) in enumerate(zip(parts, shares, strict=True))
+        ]
 
     def _resume(self, progress: Path | None, params: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
         found = _checkpoint.resume(progress, params, optimizer) if progress is not None else None

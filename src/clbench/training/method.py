@@ -66,6 +66,12 @@ class Method:
         """Answer in order, leaving the net as it was; `decode.task_id` names the task where the stream gives it."""
         return net.respond(examples, decode)
 
+    def beyond_weights(self) -> str:
+        """Return what answers need beside the weights of one model; "" for nothing, so that it can be exported."""
+        own = type(self)
+        plain = own.answer is Method.answer and own.answer_state is Method.answer_state
+        return "" if plain else "it answers by code of its own"
+
     # --- sleeping and waking --------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from clbench.core.errors import DataError
 from clbench.core.types import Lesson
 from clbench.training.settings import Training
 
+T = TypeVar("T")
 ANY = -1  # the kind of old examples, which may belong to any earlier task
 
 
@@ -104,3 +106,14 @@ def without_documents(lesson: Lesson) -> Lesson:
         return lesson
     plain = tuple(example.model_copy(update={"document": ""}) for example in lesson.examples)
     return lesson.model_copy(update={"examples": plain})
+
+
+def pieces(items: Sequence[T], most: int | None) -> list[Sequence[T]]:
+    """Return items in pieces of at most `most`, in their order; None keeps them together.
+
+    Example:
+        >>> pieces([1, 2, 3], 2), pieces([], 2)
+        ([[1, 2], [3]], [])
+    """
+    size = most or max(len(items), 1)
+    return [items[start : start + size] for start in range(0, len(items), size)]

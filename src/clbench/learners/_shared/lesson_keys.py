@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from clbench.models.net import Net
 
 BATCH = 32  # prompts read at a time; fixed, so that keys do not depend on the machine
+PART_FOR_EACH = "it has a part for each task, and must be told the task of every question"
 FLOOR = 0.01  # least variance of a direction, as a share of the mean variance of its lesson
 
 At = Callable[[int | None], AbstractContextManager[object]]  # part -> it alone is at work for a block; None: the base

@@ -1,0 +1,125 @@
+"""Take what a run learnt out again: as a checkpoint or a PEFT folder that others load, with a model card."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from clbench.core.errors import LearnerError, SpecError
+from clbench.core.scratch import scratch
+from clbench.core.spec import Machine
+from clbench.engine.inputs import Inputs
+from clbench.engine.units import open_run
+from clbench.metrics import all_metrics
+from clbench.store.store import Store
+
+if TYPE_CHECKING:
+    from clbench.engine.trajectory import Trajectory
+    from clbench.report.runs.load import RunRecord
+
+CARD = "README.md"
+
+
+def export(record: RunRecord, lesson: int, folder: Path, machine: Machine, *, merge: bool) -> str:
+    """Write the model that a run's learner has after a lesson; states that the store lacks are learnt again.
+
+    Args:
+        record: The run.
+        lesson: 0..T; 0 is the untouched model.
+        folder: A folder that does not exist, or is empty.
+        machine: Where its store is, and what it runs on.
+        merge: Merge a low-rank adapter into the weights, instead of writing it alone.
+
+    Returns:
+        What was written, for people.
+
+    Raises:
+        SpecError: There is no such lesson, or something is in the folder.
+        LearnerError: The learner's answers are more than weights; says what is needed to serve it.
+        ModelError: What was written would answer otherwise when transformers loads it.
+    """
+    if not 0 <= lesson <= record.matrix.num_lessons:
+        what = f"the run has lessons 1 to {record.matrix.num_lessons}, and no lesson {lesson}"
+        raise SpecError(what, where="--lesson", mend="name one of them; without --lesson it is the last")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SpecError(f"there is something in {folder}", where="--to", mend="name a new folder")
+    trajectory = open_run(record.spec, Inputs(machine.data), Store(machine.store), machine).trajectory
+    _check_answers(trajectory, lesson)
+    with scratch("export") as draft:
+        told = _write(trajectory, lesson, draft / "model", merge=merge)
+        (draft / "model" / CARD).write_text(model_card(record, lesson), encoding="utf-8")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(draft / "model", folder, dirs_exist_ok=True)
+    return told
+
+
+def _check_answers(trajectory: Trajectory, lesson: int) -> None:
+    """Refuse a learner that answers with more than the weights of one model."""
+    from clbench.training.new_method import new_method
+
+    plugin = trajectory.plugin
+    if lesson == 0 and plugin.starts_as_base:
+        return
+    if plugin.method is not None:
+        needs = new_method(plugin.method, trajectory.config).beyond_weights()
+    else:
+        needs = "" if plugin.answers == "net" else "it writes what it was taught into the prompt of every question"
+    if needs:
+        raise LearnerError(
+            f"{needs}: no checkpoint says that",
+            where=f"learner {trajectory.spec.learner_label}",
+            mend="serve it with clbench: `cl.load` the run, or its plug-in's `respond`",
+        )
+
+
+def _write(trajectory: Trajectory, lesson: int, folder: Path, *, merge: bool) -> str:
+    from clbench.models.export import has_adapter, write_adapter, write_checkpoint
+
+    learner: Any = trajectory.learner_after(lesson)
+    net = learner.net
+    return write_adapter(net, folder) if has_adapter(net) and not merge else write_checkpoint(net, folder)
+
+
+def model_card(record: RunRecord, lesson: int) -> str:
+    """Return a model card: what was learnt how, and its scores in the form of a `model-index`."""
+    matrix, spec = record.matrix, record.spec
+    scores: list[Mapping[str, Any]] = [
+        {
+            "task": {"type": "text-generation" if column.kind == "task" else "question-answering"},
+            "dataset": {"name": column.name, "type": "clbench"},
+            "metrics": [{"type": "score", "value": round(float(value), 4), "name": f"score after lesson {lesson}"}],
+        }
+        for column, value in zip(matrix.columns, matrix.values[lesson], strict=True)
+        if value == value  # noqa: PLR0124  # NaN: not asked
+    ]
+    if lesson == matrix.num_lessons:
+        figures = {name: value for name, value in record.scores.items() if name in all_metrics() and value == value}  # noqa: PLR0124
+        scores.append(
+            {
+                "task": {"type": "other", "name": "continual learning"},
+                "dataset": {"name": spec.stream, "type": "clbench"},
+                "metrics": [
+                    {"type": name, "value": round(value, 6), "name": all_metrics()[name].symbol}
+                    for name, value in figures.items()
+                    if all_metrics()[name].needs == "matrix"
+                ],
+            }
+        )
+    head = {
+        "library_name": "transformers",
+        "base_model": Path(spec.model.name).name if Path(spec.model.name).exists() else spec.model.name,
+        "tags": ["clbench", "continual-learning"],
+        "model-index": [{"name": f"{record.name}-lesson-{lesson}", "results": scores}],
+    }
+    taught = [name for one in record.stream.lessons[:lesson] for name in one.teaches]
+    return (
+        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n"
+        f"# {record.name} after lesson {lesson}\n\n"
+        f"`{spec.model.name}` taught {', '.join(taught) or 'nothing'} one after another by `{spec.learner_label}` "
+        f"(seed {spec.seed}). Scores are in [0, 1], made by clbench; the learner and its settings:\n\n"
+        f"```yaml\n{yaml.safe_dump(dict(spec.learner), sort_keys=False, allow_unicode=True)}```\n"
+    )

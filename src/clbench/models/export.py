@@ -1,0 +1,205 @@
+"""Write a net as a checkpoint that plain transformers loads: all weights, or a PEFT adapter to the base."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from clbench.core.errors import ModelError
+from clbench.models import source
+from clbench.models.adapter import CONFIG
+from clbench.models.files import identity_files
+from clbench.models.pretrained import DTYPES
+from clbench.models.probe import SHARE, SHARE_16, TEXT
+
+if TYPE_CHECKING:
+    from clbench.models.net import Net
+
+WEIGHTS = (".safetensors", ".bin", ".index.json")
+OURS = frozenset({"config.json", CONFIG, "generation_config.json"})  # written by us, or not of the exported model
+PREFIX = "base_model.model."  # of weights in a PEFT folder
+
+
+def has_adapter(net: Net) -> bool:
+    """Return whether low-rank adapters are in the model."""
+    from peft.tuners.lora import LoraLayer
+
+    return any(isinstance(part, LoraLayer) for part in net.module.modules())
+
+
+def write_checkpoint(net: Net, folder: Path) -> str:
+    """Write all weights, adapters merged into them, with configuration, tokenizer, template and generation settings.
+
+    Returns:
+        What was written, and how near the reloaded logits are.
+
+    Raises:
+        ModelError: The model has parts that a plain checkpoint has no place for, or answers otherwise when reloaded.
+    """
+    module: Any = _merged(copy.deepcopy(net.module))
+    module.config.architectures = [type(module).__name__]
+    if net.labels:
+        module.config.id2label = dict(enumerate(net.labels))
+        module.config.label2id = {label: place for place, label in enumerate(net.labels)}
+        module.config.num_labels = len(net.labels)
+    module.config.dtype = str(module.dtype).removeprefix("torch.")
+    state: dict[str, Tensor] = module.state_dict()
+    if strange := sorted(name for name in state if name not in _plain_names(module)):
+        raise ModelError(
+            f"{len(strange)} of its weights have no place in a {type(module).__name__}, for example {strange[0]}",
+            where="export",
+            mend="serve it with clbench (`cl.load`); what it adds to the model is not a checkpoint's",
+        )
+    _beside(net, folder)
+    module.save_pretrained(folder)
+    _generation(net, folder)
+    return f"{type(module).__name__}, {sum(p.numel() for p in module.parameters()):,} weights, {_reloaded(net, folder)}"
+
+
+def write_adapter(net: Net, folder: Path) -> str:
+    """Write the one low-rank adapter that acts, as a PEFT folder; the base is named, and not written.
+
+    Returns:
+        What was written, and how near the reloaded logits are.
+
+    Raises:
+        ModelError: There is no adapter, or several act together, or weights beside it have changed.
+    """
+    from peft.tuners.lora import LoraLayer
+    from safetensors.torch import save_file
+
+    module: Any = net.module
+    layers = {name: part for name, part in module.named_modules() if isinstance(part, LoraLayer)}
+    acting = {tuple(layer.active_adapters) for layer in layers.values()}
+    why = "it has no low-rank adapter" if not layers else ""
+    if layers and (len(acting) != 1 or len(next(iter(acting))) != 1):
+        why = f"{len(next(iter(acting)))} adapters act together"
+    if net.labels:
+        why = "its label head has learnt beside the adapter"
+    if why:
+        raise ModelError(f"{why}, so no PEFT folder says it", where="export", mend="export whole weights: --merge")
+    ((name,),) = acting
+    found = {
+        key: value
+        for key, value in module.state_dict().items()
+        if f".lora_A.{name}." in key or f".lora_B.{name}." in key
+    }
+    named = {PREFIX + key.replace(f".{name}.", "."): value.contiguous().cpu() for key, value in found.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    config = copy.deepcopy(module.peft_config[name])
+    config.base_model_name_or_path = _base_name(net)
+    config.revision = _spec(net).revision
+    config.task_type = "CAUSAL_LM"
+    config.inference_mode = True
+    config.save_pretrained(folder)
+    save_file(named, str(folder / "adapter_model.safetensors"), metadata={"format": "pt"})
+    _beside(net, folder)
+    return f"PEFT adapter of rank {config.r} for {_base_name(net)}, {_readapted(net, folder)}"
+
+
+def _spec(net: Any) -> Any:
+    return net.spec
+
+
+def _base_name(net: Net) -> str:
+    place = source.locate(_spec(net))
+    return str(place.resolve()) if place is not None else str(_spec(net).name)
+
+
+def _plain_names(module: nn.Module) -> set[str]:
+    """Return the names of the weights that a fresh model of this configuration has."""
+    with torch.device("meta"):
+        fresh: nn.Module = type(module)(module.config)  # pyright: ignore[reportCallIssue]
+    return set(fresh.state_dict())
+
+
+def _merged(module: nn.Module) -> nn.Module:
+    """Merge the adapters that act into their layers, and take them out."""
+    from peft.tuners.lora import LoraLayer
+
+    for name, part in list(module.named_modules()):
+        if isinstance(part, LoraLayer):
+            layer: Any = part
+            layer.merge(adapter_names=list(layer.active_adapters))
+            above, _, own = name.rpartition(".")
+            setattr(module.get_submodule(above), own, layer.get_base_layer())
+    vars(module).pop("peft_config", None)
+    return module
+
+
+def _beside(net: Net, folder: Path) -> None:
+    """Copy tokenizer and template as the base has them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base = source.locate(_spec(net))
+    if base is None:
+        from transformers import AutoTokenizer
+
+        spec = _spec(net)
+        AutoTokenizer.from_pretrained(spec.name, revision=spec.revision).save_pretrained(folder)
+        return
+    for name in sorted(identity_files(base)):
+        if not name.endswith(WEIGHTS) and name not in OURS:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(base / name, folder / name)
+
+
+def _generation(net: Net, folder: Path) -> None:
+    """Write the base's generation settings: clbench decodes without them, whoever serves the model wants them."""
+    if stated := source.stated(_spec(net), "generation_config.json"):
+        (folder / "generation_config.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
+
+
+def _reloaded(net: Net, folder: Path) -> str:
+    """Load the folder with plain transformers, and compare its logits with the net's."""
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    auto = AutoModelForSequenceClassification if net.labels else AutoModelForCausalLM
+    loaded: Any = auto.from_pretrained(folder, dtype=DTYPES[_spec(net).dtype])
+    return _compared(net, loaded)
+
+
+def _readapted(net: Net, folder: Path) -> str:
+    """Load the base with plain transformers and the adapter with peft, and compare."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    spec = _spec(net)
+    base: Any = AutoModelForCausalLM.from_pretrained(_base_name(net), revision=spec.revision, dtype=DTYPES[spec.dtype])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft calls transformers by names that it will drop
+        adapted = PeftModel.from_pretrained(base, str(folder))
+    return _compared(net, adapted)
+
+
+def _compared(net: Net, loaded: Any) -> str:
+    """Return how far the logits of a loaded model are from the net's, on a few tokens.
+
+    Raises:
+        ModelError: Farther than merging an adapter in this precision explains.
+    """
+    module: Any = net.module
+    ids = torch.tensor([_spec_ids(net)], device=module.device)
+    with torch.inference_mode():
+        wanted = module(input_ids=ids).logits.float()
+        found = loaded.to(module.device).eval()(input_ids=ids).logits.float()
+    far = float((wanted - found).abs().max()) if wanted.shape == found.shape else float("inf")
+    if far > SHARE.get(DTYPES[_spec(net).dtype], SHARE_16) * float(wanted.std()):
+        raise ModelError(
+            f"what was written answers otherwise when transformers loads it (logits differ by up to {far:.3g})",
+            where="export",
+            mend="report this model and learner; serve it with clbench meanwhile (`cl.load`)",
+        )
+    return "reloaded: the same logits to the bit" if far == 0 else f"reloaded: logits within {far:.1g}"
+
+
+def _spec_ids(net: Any) -> list[int]:
+    """Return some tokens that the model knows."""
+    ids = net.tokenizer.encode(TEXT, add_special_tokens=True)
+    return [i for i in ids if net.rows is None or i < net.rows][:32] or [0, 0, 0]
