@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,34 +86,12 @@ def _write(trajectory: Trajectory, lesson: int, folder: Path, *, merge: bool) ->
 
 def model_card(record: RunRecord, lesson: int) -> str:
     """Return a model card: what was learnt how, and its scores in the form of a `model-index`."""
-    matrix, spec = record.matrix, record.spec
-    scores: list[Mapping[str, Any]] = [
-        {
-            "task": {"type": "text-generation" if column.kind == "task" else "question-answering"},
-            "dataset": {"name": column.name, "type": "clbench"},
-            "metrics": [{"type": "score", "value": round(float(value), 4), "name": f"score after lesson {lesson}"}],
-        }
-        for column, value in zip(matrix.columns, matrix.values[lesson], strict=True)
-        if value == value  # noqa: PLR0124  # NaN: not asked
-    ]
-    if lesson == matrix.num_lessons:
-        figures = {name: value for name, value in record.scores.items() if name in all_metrics() and value == value}  # noqa: PLR0124
-        scores.append(
-            {
-                "task": {"type": "other", "name": "continual learning"},
-                "dataset": {"name": spec.stream, "type": "clbench"},
-                "metrics": [
-                    {"type": name, "value": round(value, 6), "name": all_metrics()[name].symbol}
-                    for name, value in figures.items()
-                    if all_metrics()[name].needs == "matrix"
-                ],
-            }
-        )
+    spec, base = record.spec, Path(record.spec.model.name)
     head = {
         "library_name": "transformers",
-        "base_model": Path(spec.model.name).name if Path(spec.model.name).exists() else spec.model.name,
+        "base_model": base.name if base.exists() else spec.model.name,
         "tags": ["clbench", "continual-learning"],
-        "model-index": [{"name": f"{record.name}-lesson-{lesson}", "results": scores}],
+        "model-index": [{"name": f"{record.name}-lesson-{lesson}", "results": _results(record, lesson)}],
     }
     taught = [name for one in record.stream.lessons[:lesson] for name in one.teaches]
     return (
@@ -123,3 +101,21 @@ def model_card(record: RunRecord, lesson: int) -> str:
         f"(seed {spec.seed}). Scores are in [0, 1], made by clbench; the learner and its settings:\n\n"
         f"```yaml\n{yaml.safe_dump(dict(spec.learner), sort_keys=False, allow_unicode=True)}```\n"
     )
+
+
+def _results(record: RunRecord, lesson: int) -> list[dict[str, Any]]:
+    """Return the score of every exam that was asked after a lesson, and the figures of the run after the last."""
+    matrix, known = record.matrix, all_metrics()
+    asked = zip(matrix.columns, matrix.values[lesson], strict=True)
+    found = [(c.name, {f"score after lesson {lesson}": float(v)}) for c, v in asked if not math.isnan(v)]
+    if lesson == matrix.num_lessons:
+        figures = {n: v for n, v in record.scores.items() if n in known and known[n].needs == "matrix"}
+        found.append((record.spec.stream, {known[n].symbol: v for n, v in figures.items() if not math.isnan(v)}))
+    return [
+        {
+            "task": {"type": "text-generation"},
+            "dataset": {"name": name, "type": "clbench"},
+            "metrics": [{"type": "score", "name": what, "value": round(value, 6)} for what, value in scores.items()],
+        }
+        for name, scores in found
+    ]

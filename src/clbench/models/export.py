@@ -115,8 +115,10 @@ def _base_name(net: Net) -> str:
 
 def _plain_names(module: nn.Module) -> set[str]:
     """Return the names of the weights that a fresh model of this configuration has."""
+    model: Any = module
+    make: Any = type(module)
     with torch.device("meta"):
-        fresh: nn.Module = type(module)(module.config)  # pyright: ignore[reportCallIssue]
+        fresh: nn.Module = make(model.config)
     return set(fresh.state_dict())
 
 
