@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from clbench.cli.main import main
@@ -69,6 +70,9 @@ def test_whole_weights_load_with_plain_transformers(tmp_path, capsys):
     ids = torch.tensor([tokenizer.apply_chat_template([{"role": "user", "content": "zan"}], return_dict=False)])
     found = AutoModelForCausalLM.from_pretrained(tmp_path / "to")(input_ids=ids).logits
     assert torch.equal(found, own_logits(tmp_path, run, ids))
+    read = ModelCard((tmp_path / "to" / "README.md").read_text()).data.eval_results  # as the Hub reads a card
+    assert read
+    assert all(isinstance(one.metric_value, float) for one in read)
     head = yaml.safe_load((tmp_path / "to" / "README.md").read_text().split("---")[1])
     (index,) = head["model-index"]
     scores = {one["dataset"]["name"]: one["metrics"][0]["value"] for one in index["results"]}
