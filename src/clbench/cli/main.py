@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,6 +30,7 @@ from clbench.cli import (
     tune,
     watch,
 )
+from clbench.cli.context import app as context_learning
 from clbench.cli.options import complain, say, stopped_text
 from clbench.core.errors import UserError
 from clbench.core.events import quiet_libraries
@@ -84,6 +85,7 @@ app.command("store")(store.store)
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)
 app.command("tune")(tune.tune)
+app.add_typer(context_learning.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,10 +133,17 @@ def _usage(error: Exception) -> int:
         return STOPPED
     if "ClickException" not in kinds:
         raise error
-    verb = vars(error).get("cmd")
-    command = "clbench" if verb is None or verb.name in (None, app.info.name) else f"clbench {verb.name}"
-    complain(f"{_message(error)}\n  to mend: see `{command} --help`")
+    complain(f"{_message(error)}\n  to mend: see `{_command(vars(error).get('ctx'))} --help`")
     return 2
+
+
+def _command(context: Any) -> str:
+    """Return a command with the groups that it stands in."""
+    names: list[str] = []
+    while context is not None and context.parent is not None:
+        names.insert(0, str(context.info_name))
+        context = context.parent
+    return " ".join(["clbench", *names])
 
 
 def _message(error: Exception) -> str:
@@ -147,7 +156,7 @@ def _message(error: Exception) -> str:
     if wrong:
         from clbench.core.errors import did_you_mean
 
-        names = [str(c.name) for c in app.registered_commands]
+        names = [str(name) for name in vars(error)["ctx"].command.commands]
         return f"no such command {wrong!r}; {did_you_mean(wrong, names)}"
     near = vars(error).get("possibilities") or []
     return f"{text} Did you mean {' or '.join(sorted(near))}?" if near else text
