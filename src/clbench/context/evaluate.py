@@ -13,7 +13,7 @@ from clbench.context import public
 from clbench.context.cache import ReplyCache, key_of
 from clbench.context.cost import Budget
 from clbench.context.export import restored
-from clbench.context.grade import Ask, Grade, JudgeSettings, grade
+from clbench.context.grade import Ask, Grade, JudgeSettings, grade, seen_of
 from clbench.context.infer import log_beside, manifest_beside
 from clbench.context.log import EventLog, LogReader, Record
 from clbench.context.manifest import Manifest, check_same, new_manifest, now, recorded_manifest
@@ -171,9 +171,10 @@ def _manifest(plan: EvalPlan, address: Address) -> Manifest:
     asked = {} if plan.offline is not None else {"base_url": address.base_url}
     prices = None if plan.budget.prices is None else vars(plan.budget.prices)
     found = new_manifest("eval", plan.index, {"judge": plan.judge, **asked, **plan.settings.identity()}, prices)
-    # Answers may grow between sessions; each grade names the answer that it is for.
-    found["answers"], found["dataset"] = found["dataset"], {"sha256": plan.dataset.sha256 if plan.dataset else None}
-    return found
+    # Answers may grow between sessions, and denominators change no grade: each grade names the answer that it is for.
+    denominator = None if plan.dataset is None else plan.dataset.sha256
+    answers = found.pop("dataset")
+    return {**found, "answers": answers, "denominator": denominator}
 
 
 def _graded_before(plan: EvalPlan, log: EventLog) -> dict[Key, tuple[str, int]]:
@@ -231,7 +232,8 @@ class _Grading:
         row = self.rows.answer(job)
         answer = answer_digest(row)
         identity = {"judge": self.plan.judge, **self.plan.settings.identity()}
-        key = key_of(identity=identity, answer=answer, trial=job.trial)
+        seen = vars(seen_of(row, self.plan.settings.sees))
+        key = key_of(identity=identity, answer=answer, seen=seen, trial=job.trial)
         kept = self.plan.cache.get(key)
         record = (
             as_record(await how(job, row)) if kept is None else {**kept, "judge_usage": Usage().plain(), "cached": True}

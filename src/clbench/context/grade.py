@@ -173,7 +173,7 @@ class _Asking:
         try:
             verdicts = [await self._one_vote(list(enumerate(rubrics)), vote) for vote in range(self._num_votes())]
         except ApiError as error:
-            grade.state, grade.rationale = "judge_error", error.failure.text
+            grade.state, grade.rationale = "judge_error", str(error)
             grade.status = [UNJUDGED] * len(rubrics)
             return grade
         grade.status = [_majority([v.get(k) for v in verdicts]) for k in range(len(rubrics))]
@@ -252,7 +252,7 @@ class _Asking:
         try:
             last = await self._until_public_script_reads(prompt)
         except ApiError as error:
-            grade.rationale = error.failure.text
+            grade.rationale = str(error)
         self._correct(read_public(last or ""), rubrics)
         return grade
 

@@ -129,7 +129,9 @@ async def grade_again(row: Raw, recorded: Raw | None, settings: JudgeSettings) -
     async def ask(_body: dict[str, Any]) -> Reply:
         call = next(calls, None)
         if call is None:
-            raise ApiError(Failure("request", (recorded or {}).get("grading_rationale") or "no reply is recorded"), 0)
+            error = ApiError(Failure("request", "no reply is recorded"), 0)
+            error.args = ((recorded or {}).get("grading_rationale") or error.failure.said,)  # as it was told then
+            raise error
         return Reply(call["text"], finish_reason=call["finish_reason"], model=call["model"])
 
     found = await grade(row, settings, ask, root=(recorded or {}).get("root") or "none")

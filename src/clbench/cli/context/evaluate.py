@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -95,8 +96,8 @@ def eval_(
         judge_model, reasoning_effort, batch, sees, na_policy, votes, order_permutations, public, template, max_retries
     )
     _header(input_, path, judge_model if judge == "openai" else judge, workers)
-    tries = max_retries**2 if public else max_retries  # the public script tries within tries
-    address = _address(judge, base_url, api_key, timeout, (tries, retry_delay))
+    tries = (max_retries**2, 1) if public else (max_retries, 3)  # the public script tries within tries
+    address = _address(judge, base_url, api_key, timeout, retry_delay, tries)
     budget = budget_of(prices, judge_model, budget_usd, budget_tokens)
     plan = EvalPlan(*_loaded(input_, dataset), path, settings, judge, budget=budget, cache=ReplyCache(cache))
     if _without_network(plan, judge):
@@ -130,13 +131,18 @@ def _template(path: Path | None) -> str | None:
 
 
 def _address(
-    judge: str, base_url: str | None, api_key: str | None, timeout: float, tries: tuple[int, float]
+    judge: str,
+    base_url: str | None,
+    api_key: str | None,
+    timeout: float,
+    retry_delay: float,
+    tries: tuple[int, int],
 ) -> Address:
     from clbench.models.api.client import Address
 
     if judge != "openai":
         return Address("")
-    return address_of(base_url, api_key, timeout, *tries)
+    return replace(address_of(base_url, api_key, timeout, tries[0], retry_delay), patience=tries[1])
 
 
 def _without_network(plan: EvalPlan, judge: str) -> bool:

@@ -32,8 +32,9 @@ class Address:
         base_url: The address up to and without `/chat/completions`.
         key: The key; it is never logged.
         timeout: Seconds for one request.
-        tries: Most requests for one answer; three times as many where the provider asks to slow down.
+        tries: Most requests for one answer.
         retry_delay: Seconds before the second try; each later one waits twice as long, up to a minute.
+        patience: How many times as many requests are made where the provider asks to slow down.
     """
 
     base_url: str = PUBLIC
@@ -41,6 +42,7 @@ class Address:
     timeout: float = 600.0
     tries: int = 3
     retry_delay: float = 3.0
+    patience: int = 3
 
     @property
     def is_public(self) -> bool:
@@ -103,7 +105,7 @@ class Client:
                 return found
             if self._on_failure is not None:
                 self._on_failure(found, attempt)
-            most = self.address.tries * (3 if found.code == "rate" else 1)
+            most = self.address.tries * (self.address.patience if found.code == "rate" else 1)
             if found.kind != "retry" or attempt >= most:
                 raise ApiError(found, attempt)
             await asyncio.sleep(self._pause_after(found, attempt))
