@@ -71,10 +71,11 @@ class Stub:
         if (wait := self._too_many()) > 0:
             return _refused(Behaviour("too many requests", status=429, code="rate_limit", retry_after=wait))
         done = self.script.behaviour(body)
+        cached = self.cache.cached_chars(body["messages"])  # what is cached when the request comes
         await asyncio.sleep(done.delay + self.latency * random.uniform(0.5, 1.5))
         if done.status >= 400:
             return _refused(done)
-        text = json.dumps(self._completion(body, done), ensure_ascii=False)
+        text = json.dumps(self._completion(body, done, cached), ensure_ascii=False)
         if not done.torn:
             return web.Response(text=text, content_type="application/json")
         response = web.StreamResponse(headers={"Content-Length": str(len(text.encode()))})
@@ -95,10 +96,10 @@ class Stub:
         self._free = start + each
         return 0.0
 
-    def _completion(self, body: dict[str, Any], done: Behaviour) -> dict[str, Any]:
+    def _completion(self, body: dict[str, Any], done: Behaviour, cached_chars: int) -> dict[str, Any]:
         messages = body["messages"]
         prompt = sum(len(str(m.get("content"))) for m in messages) // CHARS_PER_TOKEN
-        cached = min(prompt, self.cache.cached_chars(messages) // CHARS_PER_TOKEN)
+        cached = min(prompt, cached_chars // CHARS_PER_TOKEN)
         completion = len(done.content or "") // CHARS_PER_TOKEN + 1
         self.cache.finished(messages)
         for name, num in (("prompt", prompt), ("cached", cached), ("completion", completion)):
