@@ -22,6 +22,7 @@ from clbench.context.rows import Entry, Index, Raw, Reader, dumped, write_lines
 from clbench.context.work import BudgetError, Stop, run_groups
 from clbench.core.atomic_write import write_atomically
 from clbench.core.errors import DataError
+from clbench.core.events import notice
 from clbench.core.keys import canonical
 from clbench.models.api.client import Address, Client, guessed_tokens
 from clbench.models.api.errors import ApiError
@@ -66,6 +67,11 @@ class EvalPlan:
         """Where corrected rows are written: the output, or beside it where that is the public script's."""
         name = f"{self.output.name.removesuffix('.jsonl')}.corrected.jsonl"
         return self.output.with_name(name) if self.settings.public else self.output
+
+    def unknown(self) -> list[str]:
+        """Return tasks that are answered and are not in the data set."""
+        known = {e.task_id for e in (self.dataset or self.index).entries}
+        return [e.task_id for e in self.index.entries if e.task_id not in known]
 
     def expected(self) -> list[Entry]:
         """Return the rows that count, in order: those of the data set in every trial, else those of the file."""
@@ -147,6 +153,9 @@ def run_eval(plan: EvalPlan, address: Address, limits: Limits, tell: Callable[[s
     """
     manifest = _manifest(plan, address)
     stop = Stop()
+    if unknown := plan.unknown():
+        what = f"{len(unknown)} answers are to tasks that the data set lacks, such as {unknown[0]}"
+        notice(f"{plan.index.path}: {what}; they are graded and do not count")
     with EventLog(plan.log) as log, Rows(plan) as rows:
         if (recorded := recorded_manifest(plan.log)) is None:
             log.append(manifest)

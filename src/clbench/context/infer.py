@@ -113,7 +113,7 @@ def run_infer(plan: InferPlan, address: Address, limits: Limits, tell: Tell) -> 
         if before:
             tell(f"📌 Found {before} completed, resuming remaining")
         stop = Stop()
-        asking = _Asking(plan, log, answers)
+        asking = _Asking(plan, log, answers, tell)
         if jobs:
             tell(f"🚀 Starting inference ({len(jobs)} pending)...")
             asyncio.run(asking.run(jobs, address, limits, stop))
@@ -134,6 +134,7 @@ class _Asking:
     plan: InferPlan
     log: EventLog
     answers: dict[Key, int]
+    tell: Tell
 
     async def run(self, jobs: list[Entry], address: Address, limits: Limits, stop: Stop) -> None:
         def failed(failure: Failure, attempt: int) -> None:
@@ -188,6 +189,8 @@ class _Asking:
     def _note(self, job: Entry, found: Record) -> None:
         record = {"event": "answer", "task_id": job.task_id, "trial": job.trial, **found}
         self.answers[job.key] = self.log.append(record)
+        if found["state"] in AGAIN:
+            self.tell(f"   ❌ Sample {job.task_id} failed: {found['error']}")
 
 
 def state_of(reply: Reply) -> State:

@@ -45,6 +45,11 @@ class Address:
     patience: int = 3
 
     @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine."""
+        return self.base_url.partition("//")[2].startswith(("127.0.0.1", "localhost", "[::1]"))
+
+    @property
     def is_public(self) -> bool:
         """Whether it is OpenAI's own address, which takes parameters that others refuse."""
         return self.base_url.startswith(PUBLIC)
@@ -75,7 +80,12 @@ class Client:
         headers = {"Authorization": f"Bearer {self.address.key}"} if self.address.key else {}
         timeout = aiohttp.ClientTimeout(total=self.address.timeout)
         connector = aiohttp.TCPConnector(limit=0)
-        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector)
+        self._session = aiohttp.ClientSession(
+            headers=headers,
+            timeout=timeout,
+            connector=connector,
+            trust_env=not self.address.is_here,  # proxies are for the world outside
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
