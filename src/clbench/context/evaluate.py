@@ -111,14 +111,17 @@ class Rows:
         """Return an answer as it stands in the file, a slim one with its texts.
 
         Raises:
-            DataError: It is slim, and no data set holds its texts.
+            DataError: It is slim, and its texts are not in the data set, or none is named.
         """
         row = self._answers.read(entry)
-        if "rubrics" in row:
+        if "rubrics" in row or "messages" in row:
             return row
-        if self._dataset is None or entry.task_id not in self._places:
+        whole = self._plan.dataset
+        known = whole is not None and row.get("dataset", whole.sha256) == whole.sha256
+        if self._dataset is None or not known or entry.task_id not in self._places:
             mend = "name the data set that was answered with --dataset"
-            raise DataError(f"{entry.task_id} has no rubrics", where=f"{self._plan.index.path}:{entry.line}", mend=mend)
+            what = f"the row leaves its rubrics to the data set, and {entry.task_id} is not in one that is named"
+            raise DataError(what, where=f"{self._plan.index.path}:{entry.line}", mend=mend)
         return restored(row, self._dataset.read(self._places[entry.task_id]))
 
     def missing(self, entry: Entry) -> Raw:
@@ -155,7 +158,7 @@ def run_eval(plan: EvalPlan, address: Address, limits: Limits, tell: Callable[[s
     stop = Stop()
     if unknown := plan.unknown():
         what = f"{len(unknown)} answers are to tasks that the data set lacks, such as {unknown[0]}"
-        notice(f"{plan.index.path}: {what}; they are graded and do not count")
+        notice(f"{plan.index.path}: {what}; they do not count")
     with EventLog(plan.log) as log, Rows(plan) as rows:
         if (recorded := recorded_manifest(plan.log)) is None:
             log.append(manifest)
@@ -163,7 +166,7 @@ def run_eval(plan: EvalPlan, address: Address, limits: Limits, tell: Callable[[s
             check_same(recorded, manifest, plan.log)
         grading = _Grading(plan, log, rows, _graded_before(plan, log))
         jobs = grading.pending()
-        before = len(plan.index.entries) - len(jobs)
+        before = len(grading.grades)
         if before:
             tell(f"📌 Found {before} completed, resuming remaining")
         if jobs:
@@ -212,7 +215,10 @@ class _Grading:
     def pending(self) -> list[Entry]:
         """Return the answers that have no grade yet, or had another text when they were graded."""
         jobs: list[Entry] = []
+        skipped = set[str]() if self.plan.settings.public else set(self.plan.unknown())
         for entry in self.plan.index.entries:
+            if entry.task_id in skipped:
+                continue
             known = self.before.get(entry.key)
             if known is not None and known[0] == answer_digest(self.rows.answer(entry)):
                 self.grades[entry.key] = known[1]

@@ -311,6 +311,10 @@ def test_estimate_and_export(data, tmp_path, capsys):
         (("eval", "--input", "x", "--judge", "me"), "is not a judge"),
         (("eval", "--input", "x", "--judge-mode", "some"), "is not a mode"),
         (("eval", "--input", "x", "--judge-sees", "all"), "cannot be shown"),
+        (("eval", "--input", "x", "--judge", "exact", "--output", "x"), "is the input, too"),
+        (("infer", "--input", "x", "--output", "x"), "is the input, too"),
+        (("eval", "--input", "x", "--compat", "upstream", "--votes", "3"), "has one way to ask"),
+        (("eval", "--input", "x", "--compat", "upstream", "--judge", "exact"), "has one way to ask"),
         (("replay", "none.log.jsonl", "--input", "x", "--output", "y"), "no such log"),
         (("eval",), "--input"),
         (("nothing",), "clbench context --help"),
@@ -345,3 +349,37 @@ def test_everything_that_matters_is_recorded(data, tmp_path, capsys):
     row = read(tmp_path / "outputs" / "m.jsonl")[1]
     assert row["usage"]["cached"] > 0, "the first of a context is asked alone, so that its sibling finds it cached"
     assert {"finish_reason", "served_model", "latency_s", "attempts", "trial", "state"} <= set(row)
+
+
+def test_without_the_extra_it_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("clbench.core.extras.absent", lambda modules: [m for m in modules if m == "aiohttp"])
+    write(tmp_path / "CL-bench.jsonl", [task("a", 0)])
+    code, _, err = clbench(capsys, "infer", "--base-url", "http://127.0.0.1:9")
+    assert code == 2
+    assert err.endswith('to mend: pip install "clbench[context]"\n')
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["CL-bench.jsonl"]
+
+
+def test_a_prompt_is_read_from_a_copy_of_the_public_script(seven, tmp_path, capsys):
+    script = tmp_path / "eval.py"
+    script.write_text('def f(rubrics_text, model_output):\n    return f"Grade {rubrics_text} of {model_output}"\n')
+    with running(Stub(Script(PUBLIC))) as stub:
+        given = ("eval", "--input", seven, "--judge-prompt", script, "--output", "g.jsonl")
+        assert clbench(capsys, *given, *asked(stub))[0] == 2
+        clbench(capsys, *given, "--compat", "upstream", *asked(stub))
+    assert stub.requests[0]["messages"][0]["content"] == "Grade 1. The response should be polite. of r-good"
+
+
+def test_a_group_alone_shows_its_help(capsys):
+    code, lines, err = clbench(capsys)
+    assert (code, err) == (0, "")
+    assert any("infer" in line for line in lines)
+
+
+def test_answers_to_other_tasks_are_told_and_do_not_count(seven, data, capsys, heard):
+    with running(Stub(Script(otherwise=ours))) as stub:
+        given = ("eval", "--input", seven, "--dataset", data, "--output", "g.jsonl", "--max-fail-rate", 1)
+        _, lines, err = clbench(capsys, *given, *asked(stub))
+    assert "States: missing 6" in "\n".join(lines)
+    assert "7 answers are to tasks that the data set lacks" in err + "".join(heard)
+    assert stub.num_requests == 0, "what does not count is not paid for"

@@ -50,10 +50,13 @@ def address_of(base_url: str | None, api_key: str | None, timeout: float, tries:
     """Return the address that is asked.
 
     Raises:
+        ExtraError: aiohttp is not installed.
         SpecError: The public address is asked, and there is no key.
     """
+    from clbench.core.extras import need
     from clbench.models.api.client import PUBLIC, Address
 
+    need("context", "aiohttp", "asking a model over HTTP")
     url = base_url or os.environ.get("OPENAI_BASE_URL") or PUBLIC
     key = api_key or os.environ.get("OPENAI_API_KEY") or ""
     if url == PUBLIC and not key:
@@ -64,6 +67,16 @@ def address_of(base_url: str | None, api_key: str | None, timeout: float, tries:
     if not url.startswith(("http://", "https://")):
         raise SpecError(f"{url!r} is not an address", where="--base-url", mend="write http://... or https://...")
     return Address(url, key, timeout, tries, retry_delay)
+
+
+def keep_apart(input_: Path, output: Path) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        SpecError: Both are one file.
+    """
+    if input_.resolve() == output.resolve():
+        raise SpecError(f"{output} is the input, too", where="--output", mend="name another file")
 
 
 def budget_of(prices: Path | None, model: str, usd: float | None, tokens: int | None) -> Budget:

@@ -25,6 +25,7 @@ from clbench.cli.context.asking import (
     address_of,
     budget_of,
     finish,
+    keep_apart,
     tell,
 )
 from clbench.cli.options import progress_bars
@@ -32,7 +33,7 @@ from clbench.core.errors import SpecError
 
 if TYPE_CHECKING:
     from clbench.context.evaluate import EvalOutcome, EvalPlan
-    from clbench.context.grade import See
+    from clbench.context.grade import JudgeSettings, See
     from clbench.context.rows import Index
     from clbench.models.api.client import Address
     from clbench.models.api.limits import Limits
@@ -95,6 +96,8 @@ def eval_(
     settings = JudgeSettings(
         judge_model, reasoning_effort, batch, sees, na_policy, votes, order_permutations, public, template, max_retries
     )
+    keep_apart(input_, path)
+    _check_form(settings, judge)
     _header(input_, path, judge_model if judge == "openai" else judge, workers)
     tries = (max_retries**2, 1) if public else (max_retries, 3)  # the public script tries within tries
     address = _address(judge, base_url, api_key, timeout, retry_delay, tries)
@@ -102,6 +105,20 @@ def eval_(
     plan = EvalPlan(*_loaded(input_, dataset), path, settings, judge, budget=budget, cache=ReplyCache(cache))
     if _without_network(plan, judge):
         _run(plan, address, limits_of(workers, rpm, tpm), max_fail_rate)
+
+
+def _check_form(settings: JudgeSettings, judge: str) -> None:
+    """Refuse settings that the form of the question leaves no place for.
+
+    Raises:
+        SpecError: Some of them do not go together.
+    """
+    ours = settings.batch or settings.votes > 1 or settings.permutations > 1 or settings.sees != ("response",)
+    if settings.public and (ours or judge.partition(":")[0] not in ("openai", "replay")):
+        mend = "leave out --judge, --judge-mode, --judge-sees, --votes and --order-permutations"
+        raise SpecError("the public script has one way to ask", where="--compat", mend=mend)
+    if settings.template is not None and not settings.public:
+        raise SpecError("is for the public form alone", where="--judge-prompt", mend="add --compat upstream")
 
 
 def _loaded(input_: Path, dataset: Path | None) -> tuple[Index, Index | None]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from clbench.cli.context.asking import keep_apart
 from clbench.cli.options import say
 from clbench.core.errors import SpecError
 
@@ -25,6 +26,7 @@ def export(
     from clbench.context.export import export_public, export_slim
     from clbench.context.rows import read_index, require_sound
 
+    keep_apart(input_, output)
     index = require_sound(read_index(input_))
     source = None if dataset is None else require_sound(read_index(dataset))
     if format_ == "slim":

@@ -24,6 +24,7 @@ from clbench.cli.context.asking import (
     address_of,
     budget_of,
     finish,
+    keep_apart,
     tell,
 )
 from clbench.cli.options import progress_bars
@@ -84,6 +85,7 @@ def infer(
     from clbench.models.api.limits import limits_of
 
     path = output or Path("outputs") / f"{model.replace('/', '_').replace(':', '_')}.jsonl"
+    keep_apart(input_, path)
     _header(input_, path, model, workers)
     address = address_of(base_url, api_key, timeout, max_retries, retry_delay)
     budget = budget_of(prices, model, budget_usd, budget_tokens)
