@@ -210,7 +210,7 @@ def test_the_prompt_of_the_public_script_is_read_from_a_copy(tmp_path):
         'def f(rubrics_text, model_output):\n    return f"Grade\\n{rubrics_text}\\nof {model_output}{{}}"\n'
     )
     template = prompt_template(script)
-    assert filled(template, ["a", "b"], "{rubrics_text}") == "Grade\n1. a\n2. b\nof {rubrics_text}{}"
+    assert filled(template, "1. a\n2. b", "{rubrics_text}") == "Grade\n1. a\n2. b\nof {rubrics_text}{}"
     script.write_text("x = 1")
     with pytest.raises(SpecError, match="holds no judge prompt"):
         prompt_template(script)

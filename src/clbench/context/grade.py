@@ -17,6 +17,7 @@ from clbench.context.prompts import (
     is_quoted,
     messages_for,
     neutral,
+    public_list,
     public_prompt,
     read_verdicts,
     reply_schema,
@@ -246,8 +247,8 @@ class _Asking:
             grade.rationale = f"not judged: the answer is {grade.state}"
             return grade
         rubrics = rubrics_of(self.row)
-        template = self.settings.template
-        prompt = public_prompt(rubrics, text) if template is None else filled(template, rubrics, text)
+        listed, template = public_list(self.row), self.settings.template
+        prompt = public_prompt(listed, text) if template is None else filled(template, listed, text)
         last: str | None = None
         try:
             last = await self._until_public_script_reads(prompt)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from clbench.context.rows import Raw, rubrics_of
 from clbench.context.verdicts import RATIONALE, SCORE, STATUS, read_object
 from clbench.core.errors import SpecError
 from clbench.core.keys import visible
@@ -163,12 +164,25 @@ def says_nothing(text: str) -> bool:
     return not any(c.isalnum() for c in bare) or bare in _EMPTY_PHRASES
 
 
-def public_prompt(rubrics: Sequence[str], response: str) -> str:
+def public_list(row: Raw) -> str:
+    """Return a row's rubrics as the public script lists them: a blank one is left out and leaves a gap in the numbers.
+
+    Example:
+        >>> print(public_list({"rubrics": ["a", " ", "b"]}))
+        1. a
+        3. b
+    """
+    found = row.get("rubrics")
+    given = cast(list[Any], found) if isinstance(found, list) else []
+    texts = [(n, rubrics_of({"rubrics": [rubric]})) for n, rubric in enumerate(given, 1)]
+    return "\n".join(f"{n}. {text[0]}" for n, text in texts if text) or "No specific rubrics provided."
+
+
+def public_prompt(listed: str, response: str) -> str:
     """Return a prompt in the outline of the public scripts: everything in one message, the response as it is.
 
     The wording is ours, since theirs is not ours to ship; `--judge-prompt eval.py` reads theirs from a copy.
     """
-    listed = "\n".join(f"{n}. {text}" for n, text in enumerate(rubrics, 1)) or "No specific rubrics provided."
     form = f'{{"{RATIONALE}": "...", "{STATUS}": ["yes", "no", ...], "{SCORE}": 0 or 1}}'
     return (
         "You grade strictly. The score is 1 only if the response fully satisfies every rubric, otherwise 0. List the "
@@ -195,9 +209,8 @@ def prompt_template(path: Path) -> str:
     return fit[0]
 
 
-def filled(template: str, rubrics: Sequence[str], response: str) -> str:
+def filled(template: str, listed: str, response: str) -> str:
     """Return a template with its two places filled; text that is put in is not searched for places."""
-    listed = "\n".join(f"{n}. {text}" for n, text in enumerate(rubrics, 1)) or "No specific rubrics provided."
     given = {"{rubrics_text}": listed, "{model_output}": response}
     return re.sub(r"\{rubrics_text\}|\{model_output\}", lambda m: given[m[0]], template)
 
