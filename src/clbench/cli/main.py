@@ -37,7 +37,7 @@ from clbench.core.events import quiet_libraries
 from clbench.core.process import staying
 from clbench.core.system_errors import as_user_error
 
-JUDGES = ("gate", "watch")
+JUDGES = (("gate",), ("watch",), ("context", "verify"))
 STOPPED, CUT_OFF = 130, 141  # by Ctrl-C; by a reader that closes the pipe, such as `| head`
 app = typer.Typer(
     name="clbench",
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Verbs that judge use 2 for what they found, so for them 3 means that the user can mend it.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    mend = 3 if given[:1] and given[0] in JUDGES else 2
+    mend = _mend_code(given)
     try:
         with staying():
             result = app(args=given, standalone_mode=False)
@@ -115,10 +115,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if known is not None:
             return _refused(known, mend)
         # typer raises the usage errors of its own click, installed or vendored: recognised by their names.
-        return mend if _usage(error) == 2 else STOPPED
+        code = _usage(error)
+        return mend if code == 2 else code
     if result == STOPPED:
         complain(stopped_text())
     return result if isinstance(result, int) else 0
+
+
+def _mend_code(given: Sequence[str]) -> int:
+    return 3 if any(tuple(given[: len(verb)]) == verb for verb in JUDGES) else 2
 
 
 def _refused(error: UserError, code: int) -> int:
@@ -133,6 +138,8 @@ def _usage(error: Exception) -> int:
         return STOPPED
     if "ClickException" not in kinds:
         raise error
+    if "NoArgsIsHelpError" in kinds:  # the help of a group has been printed
+        return 0
     complain(f"{_message(error)}\n  to mend: see `{_command(vars(error).get('ctx'))} --help`")
     return 2
 
@@ -171,7 +178,7 @@ def entry() -> None:
     terminal.prepare(sys.argv[1:])
     quiet_libraries()
     signal.signal(signal.SIGTERM, _stop)  # a batch system ends a job with it: the same as Ctrl-C
-    guard.watch(broken=3 if sys.argv[1:2] and sys.argv[1] in JUDGES else 2)
+    guard.watch(broken=_mend_code(sys.argv[1:]))
     try:
         code = main()
         sys.stdout.flush()

@@ -5,19 +5,12 @@ from __future__ import annotations
 import typer
 
 from clbench.cli.context import estimate, evaluate, export, infer, replay, stub
-from clbench.cli.options import say
 
 app = typer.Typer(
     name="context",
     help="Context learning: the new knowledge stands in the prompt, nothing is trained.",
+    no_args_is_help=True,
 )
-
-
-@app.callback(invoke_without_command=True)
-def top(context: typer.Context) -> None:
-    """Context learning: the new knowledge stands in the prompt, nothing is trained."""
-    if context.invoked_subcommand is None:
-        say(context.get_help())
 
 
 app.command("infer")(infer.infer)
