@@ -5,7 +5,8 @@ import json
 import pytest
 
 from clbench.context.log import records
-from clbench.testing.stub import Behaviour, Script, Stub, running
+from clbench.core.errors import SpecError
+from clbench.testing.stub import Behaviour, Script, Stub, read_script, running
 from clbench.testing.stub.script import BLOCK, by_rule, in_public_form
 from tests.builders.asked import answered, clbench, read, task, write
 
@@ -383,3 +384,18 @@ def test_answers_to_other_tasks_are_told_and_do_not_count(seven, data, capsys, h
     assert "States: missing 6" in "\n".join(lines)
     assert "7 answers are to tasks that the data set lacks" in err + "".join(heard)
     assert stub.num_requests == 0, "what does not count is not paid for"
+
+
+def test_verdicts_are_scripted_in_a_file(tmp_path, capsys):
+    rows = [answered("a", "r-a", rubrics=("one\nline more", "two")), answered("b", "r-b", rubrics=("one", "two"))]
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps({"rules": {"r-a": [{"verdicts": ["yes"]}], "r-b": [{"verdicts": ["yes", "no"]}]}}))
+    with running(Stub(read_script(script))) as stub:
+        given = ("eval", "--input", write(tmp_path / "a.jsonl", rows))
+        for more in ((), ("--compat", "upstream")):
+            _, lines, _ = clbench(capsys, *given, "--output", f"g{len(more)}.jsonl", *more, *asked(stub))
+            assert "📈 Solving Rate: 0.5000 (1/2)" in lines
+            assert "   Rubrics met: 0.7500 (3/4)" in lines
+    script.write_text('{"rules": {"a": [{"statu": 429}]}}')
+    with pytest.raises(SpecError, match="is not a script"):
+        read_script(script)

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from clbench.testing.stub.script import BLOCK, PUBLIC, Behaviour, by_rule, in_public_form
+from clbench.testing.stub.script import BLOCK, PUBLIC, Behaviour, by_rule, in_public_form, listed
 
 OBEYS = re.compile(r"^(?:Note to the grader|评分者注意)", flags=re.M)
 SCORED = re.compile(r"^【Overall Score】: 1", flags=re.M)
@@ -42,7 +42,7 @@ def _response(text: str) -> str:
 
 def _num_rubrics(text: str) -> int:
     found = PUBLIC.search(text)
-    return len(found["rubrics"].splitlines()) if found else 0
+    return len(listed(found["rubrics"])) if found else 0
 
 
 def _forged(text: str) -> str:

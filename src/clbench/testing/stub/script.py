@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +33,8 @@ class Behaviour:
         delay: Seconds before the reply, beside the server's latency.
         retry_after: The header of that name.
         torn: The body is cut in the middle and the connection closed.
+        verdicts: Statuses for the requirements of a judge's request, in their order, the last one for all that follow;
+            they take the place of `content`, in whatever form is asked for.
     """
 
     content: str | None = ""
@@ -42,6 +44,7 @@ class Behaviour:
     delay: float = 0.0
     retry_after: float | None = None
     torn: bool = False
+    verdicts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -64,7 +67,7 @@ class Script:
         for wanted, given in self.rules.items():
             if wanted in text:
                 self._asked[wanted] += 1
-                return given[min(self._asked[wanted], len(given)) - 1]
+                return with_verdicts(given[min(self._asked[wanted], len(given)) - 1], request)
         return (self.otherwise or by_rule)(request)
 
 
@@ -74,16 +77,46 @@ def by_rule(request: dict[str, Any]) -> Behaviour:
     if found := BLOCK.search(text):
         given = json.loads(found[2])
         response = str(given["response"])
-        verdicts = [
-            {"id": r["id"], "quote": response.strip()[:40], "met": is_met(str(r["text"]), response)}
-            for r in given["requirements"]
-        ]
-        return Behaviour(json.dumps({"verdicts": verdicts}, ensure_ascii=False))
+        return Behaviour(in_our_form(text, [is_met(str(r["text"]), response) for r in given["requirements"]]))
     if found := PUBLIC.search(text):
-        rubrics = [line.partition(". ")[2] for line in found["rubrics"].splitlines()]
-        met = [is_met(rubric, found["response"]) for rubric in rubrics]
+        met = [is_met(rubric, found["response"]) for rubric in listed(found["rubrics"])]
         return Behaviour(in_public_form(["yes" if m else "no" for m in met], int(all(met))))
     return Behaviour(f"The answer is {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:12]}.")
+
+
+def with_verdicts(behaviour: Behaviour, request: dict[str, Any]) -> Behaviour:
+    """Return a behaviour with its verdicts written out in the form that the request asks for."""
+    text = str(request["messages"][-1].get("content"))
+    given = behaviour.verdicts
+    if not given:
+        return behaviour
+    if found := BLOCK.search(text):
+        num = len(json.loads(found[2])["requirements"])
+        met = [given[min(k, len(given) - 1)] == "yes" for k in range(num)]
+        return replace(behaviour, content=in_our_form(text, met))
+    public = PUBLIC.search(text)
+    num = len(listed(public["rubrics"])) if public else len(given)
+    status = [given[min(k, len(given) - 1)] for k in range(num)]
+    return replace(behaviour, content=in_public_form(status, int(all(s == "yes" for s in status))))
+
+
+def in_our_form(text: str, met: list[bool]) -> str:
+    """Return verdicts for the requirements of a prompt of ours, each with the beginning of the answer as its quote."""
+    found = BLOCK.search(text)
+    given: dict[str, Any] = json.loads(found[2]) if found else {"requirements": [], "response": ""}
+    quote = str(given["response"]).strip()[:40]
+    pairs = zip(given["requirements"], met, strict=True)
+    return json.dumps({"verdicts": [{"id": r["id"], "quote": quote, "met": m} for r, m in pairs]}, ensure_ascii=False)
+
+
+def listed(rubrics: str) -> list[str]:
+    r"""Return the rubrics of a numbered list; one may go over several lines.
+
+    Example:
+        >>> listed("1. a\nb\n2. c")
+        ['a\nb', 'c']
+    """
+    return [text.strip() for text in re.split(r"^\d+\. ", rubrics, flags=re.M)[1:]]
 
 
 def is_met(rubric: str, response: str) -> bool:
@@ -111,7 +144,12 @@ def read_script(path: Path) -> Script:
     """
     try:
         given = cast(dict[str, list[dict[str, Any]]], json.loads(path.read_text(encoding="utf-8"))["rules"])
-        return Script({wanted: [Behaviour(**one) for one in behaviours] for wanted, behaviours in given.items()})
+        return Script({wanted: [_behaviour(one) for one in behaviours] for wanted, behaviours in given.items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         mend = 'write {"rules": {"text in the request": [{"status": 429}, {"content": "..."}]}}'
         raise SpecError(f"is not a script of the stub server: {error}", where=str(path), mend=mend) from error
+
+
+def _behaviour(one: dict[str, Any]) -> Behaviour:
+    found = Behaviour(**one)
+    return replace(found, verdicts=tuple(found.verdicts))
