@@ -232,6 +232,8 @@ def require_sound(index: Index) -> Index:
         raise DataError(f"{first.what}{more}", where=f"{index.path}:{first.line}", mend="mend or delete the line")
     if not index.entries:
         raise DataError("holds no rows", where=str(index.path), mend="name a file with one JSON object a line")
+    if index.path.suffix == ".xz" and len(index.entries) > 200:
+        notice(f"{index.path}: rows of a packed file are slow to read out of order; unpack it for a whole run")
     if index.duplicates:
         first = index.duplicates[0]
         notice(

@@ -21,7 +21,7 @@ TOO_MANY_FAILED = 3
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible API (default: $OPENAI_BASE_URL).")]
 ApiKey = Annotated[str | None, typer.Option(help="Key of the API (default: $OPENAI_API_KEY).")]
 Workers = Annotated[int, typer.Option(min=1, help="Most requests at a time; fewer where the provider is overloaded.")]
-MaxRetries = Annotated[int, typer.Option(min=1, help="Most requests for one answer; three times as many after a 429.")]
+MaxRetries = Annotated[int, typer.Option(min=1, help="Most requests for one answer; ten times as many after a 429.")]
 RetryDelay = Annotated[float, typer.Option(min=0, help="Seconds before the second try; later ones wait longer.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds for one request.")]
 Rpm = Annotated[float | None, typer.Option(min=0.1, help="Most requests a minute.")]

@@ -99,7 +99,7 @@ def eval_(
     keep_apart(input_, path)
     _check_form(settings, judge)
     _header(input_, path, judge_model if judge == "openai" else judge, workers)
-    tries = (max_retries**2, 1) if public else (max_retries, 3)  # the public script tries within tries
+    tries = (max_retries**2, 1) if public else (max_retries, 10)  # the public script tries within tries
     address = _address(judge, base_url, api_key, timeout, retry_delay, tries)
     budget = budget_of(prices, judge_model, budget_usd, budget_tokens)
     plan = EvalPlan(*_loaded(input_, dataset), path, settings, judge, budget=budget, cache=ReplyCache(cache))

@@ -42,7 +42,7 @@ class Address:
     timeout: float = 600.0
     tries: int = 3
     retry_delay: float = 3.0
-    patience: int = 3
+    patience: int = 10
 
     @property
     def is_here(self) -> bool:
@@ -168,8 +168,8 @@ class Client:
 
     def _pause_after(self, failure: Failure, attempt: int) -> float:
         """Return the seconds before the next try: as the provider asks, else twice as long each time, jittered."""
-        if failure.retry_after is not None:
-            return failure.retry_after
+        if failure.retry_after is not None:  # not all at the same moment
+            return failure.retry_after * random.uniform(1.0, 1.5)
         longest = min(LONGEST_PAUSE, self.address.retry_delay * 2 ** (attempt - 1))
         return longest * random.uniform(0.5, 1.0)
 
