@@ -399,3 +399,20 @@ def test_verdicts_are_scripted_in_a_file(tmp_path, capsys):
     script.write_text('{"rules": {"a": [{"statu": 429}]}}')
     with pytest.raises(SpecError, match="is not a script"):
         read_script(script)
+
+
+def test_the_demonstration_and_its_replay(tmp_path, capsys):
+    code, lines, _ = clbench(capsys, "demo")
+    assert code == 0
+    assert "   Total samples: 40" in lines
+    rate = next(line for line in lines if "Solving Rate" in line)
+    assert 0.4 < float(rate.split()[3]) < 0.95
+    command = next(line for line in lines if "clbench context replay" in line).partition("clbench context ")[2]
+    code, again, _ = clbench(capsys, *command.split())
+    assert code == 0
+    assert rate in again
+    folder = tmp_path / "clbench-context-demo"
+    assert (folder / "again.jsonl").read_bytes() == (folder / "stub_graded.jsonl").read_bytes()
+    code, _, err = clbench(capsys, "demo")
+    assert code == 2
+    assert "is there already" in err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from clbench.cli.context import estimate, evaluate, export, infer, replay, stub
+from clbench.cli.context import demo, estimate, evaluate, export, infer, replay, stub
 
 app = typer.Typer(
     name="context",
@@ -19,3 +19,4 @@ app.command("export")(export.export)
 app.command("replay")(replay.replay)
 app.command("estimate")(estimate.estimate)
 app.command("stub")(stub.stub)
+app.command("demo")(demo.demo)
