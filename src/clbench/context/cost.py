@@ -92,6 +92,11 @@ class Budget:
         back = Usage(-guess.prompt, -guess.cached, -guess.completion, -guess.reasoning)
         self._reserved, self.spent = self._reserved + back, self.spent + used
 
+    def account(self) -> dict[str, Any]:
+        """Return what was spent, as a manifest holds it; money only where there are prices."""
+        usd = None if self.prices is None else round(self.prices.usd(self.spent), 6)
+        return {**self.spent.plain(), "usd": usd}
+
     def said(self) -> str:
         """Return what was spent, as a line."""
         s = self.spent

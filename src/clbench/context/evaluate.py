@@ -173,7 +173,8 @@ def run_eval(plan: EvalPlan, address: Address, limits: Limits, tell: Callable[[s
             tell(f"🚀 Starting evaluation ({len(jobs)} pending)...")
             asyncio.run(grading.run(jobs, address, limits, stop))
         write_files(plan, rows, grading.grades)
-        ended = {"event": "end", "at": now(), "stopped": stop.error and stop.error.what}
+        ended: Record = {"event": "end", "at": now(), "stopped": stop.error and stop.error.what}
+        ended["spent"] = plan.budget.account()
         log.append(ended)
     write_atomically(manifest_beside(plan.output), canonical({**manifest, **ended, "event": "manifest"}) + "\n")
     return EvalOutcome(stop, before, len(grading.grades))

@@ -72,12 +72,21 @@ class InferPlan:
 
 @dataclass
 class InferOutcome:
-    """What a run came to: rows by state, what stopped it, and its last failure that any request would meet."""
+    """What a run came to.
+
+    Attributes:
+        states: How many rows are in each state.
+        stop: What stopped it, if anything did.
+        failure: Its last failure that any request would meet.
+        num_done_before: Rows that earlier sessions answered.
+        seconds: How long each answer took, sorted.
+    """
 
     states: Counter[str]
     stop: Stop
     failure: Failure | None
     num_done_before: int
+    seconds: list[float]
 
     @property
     def num_failed(self) -> int:
@@ -117,11 +126,12 @@ def run_infer(plan: InferPlan, address: Address, limits: Limits, tell: Tell) -> 
         if jobs:
             tell(f"🚀 Starting inference ({len(jobs)} pending)...")
             asyncio.run(asking.run(jobs, address, limits, stop))
-        states = _write(plan, answers)
+        states, seconds = _write(plan, answers)
         ended = {"event": "end", "at": now(), "states": dict(states), "stopped": stop.error and stop.error.what}
+        ended["spent"] = plan.budget.account()
         log.append(ended)
     write_atomically(manifest_beside(plan.output), canonical({**manifest, **ended, "event": "manifest"}) + "\n")
-    return InferOutcome(states, stop, limits.breaker.failure, before)
+    return InferOutcome(states, stop, limits.breaker.failure, before, seconds)
 
 
 def manifest_beside(output: Path) -> Path:
@@ -258,15 +268,18 @@ def _adopt(plan: InferPlan, log: EventLog) -> None:
     notice(f"{plan.output} has no log: its answers are taken over, and nobody can check which model gave them")
 
 
-def _write(plan: InferPlan, answers: dict[Key, int]) -> Counter[str]:
-    """Write the final file from the log; return its rows by state."""
+def _write(plan: InferPlan, answers: dict[Key, int]) -> tuple[Counter[str], list[float]]:
+    """Write the final file from the log; return its rows by state, and how long answers took, sorted."""
     states: Counter[str] = Counter()
+    seconds: list[float] = []
 
     def lines() -> Iterator[bytes]:
         with Reader(plan.index.path) as reader, LogReader(plan.log) as log:
             for job in plan.jobs():
-                record = log.read(answers[job.key]) if job.key in answers else {"state": "missing", "text": None}
+                missing: Record = {"state": "missing", "text": None}
+                record = log.read(answers[job.key]) if job.key in answers else missing
                 states[str(record["state"])] += 1
+                seconds.extend([record["latency_s"]] if "latency_s" in record else [])
                 if plan.public:
                     if record["state"] in ("ok", "truncated", "empty"):
                         yield dumped(_public_row(job, reader.read(job), record))
@@ -274,7 +287,7 @@ def _write(plan: InferPlan, answers: dict[Key, int]) -> Counter[str]:
                     yield dumped(_row(job, reader.read(job), record, plan))
 
     write_lines(plan.output, lines())
-    return states
+    return states, sorted(seconds)
 
 
 def _public_row(job: Entry, row: Raw, record: Record) -> Raw:

@@ -341,11 +341,13 @@ def test_answers_of_the_public_script_are_taken_over(data, tmp_path, capsys, hea
 
 def test_everything_that_matters_is_recorded(data, tmp_path, capsys):
     with running(Stub()) as stub:
-        clbench(capsys, "infer", "--input", data, "--model", "m", *asked(stub))
+        _, lines, _ = clbench(capsys, "infer", "--input", data, "--model", "m", *asked(stub))
     first = next(record for _, record in records(tmp_path / "outputs" / "m.log.jsonl"))
     assert first["event"] == "manifest"
     manifest = json.loads((tmp_path / "outputs" / "m.manifest.json").read_text())
     assert {"dataset", "params", "tool", "started", "at", "states"} <= set(manifest)
+    assert manifest["spent"]["prompt"] == stub.usage["prompt"]
+    assert any(line.startswith("   Seconds: median") for line in lines)
     assert "none" not in json.dumps(manifest["params"]["base_url"])
     row = read(tmp_path / "outputs" / "m.jsonl")[1]
     assert row["usage"]["cached"] > 0, "the first of a context is asked alone, so that its sibling finds it cached"

@@ -141,5 +141,7 @@ def _summary(outcome: InferOutcome, output: Path, spent: str) -> None:
     tell(f"   Output: {output}")
     tell("   States: " + ", ".join(f"{state} {num}" for state, num in sorted(outcome.states.items())))
     tell(f"   Spent: {spent}")
+    if times := outcome.seconds:
+        tell(f"   Seconds: median {times[len(times) // 2]:.2f}, 95 % below {times[int(0.95 * (len(times) - 1))]:.2f}")
     if outcome.failure is not None and outcome.stop.error is None:
         tell(f"   Last refusal: {outcome.failure.text}")
