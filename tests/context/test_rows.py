@@ -167,3 +167,9 @@ def test_a_slim_row_of_another_data_set_is_refused(tmp_path):
     for source in (other, None):
         with pytest.raises(DataError, match="a-0 is slim"):
             export_public(slim, source, tmp_path / "full.jsonl", 95)
+
+
+@pytest.mark.parametrize("messages", [None, "text", ["text"], [1]])
+def test_a_row_without_messages_is_told_where_it_stands(tmp_path, messages):
+    index = read_index(write(tmp_path / "d.jsonl", [{**task("a", 0), "messages": messages}]))
+    assert index.entries[0].problem == "the row has no messages"

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from clbench.context import public
+from clbench.context.adopt import adopted_grades, begin
 from clbench.context.cache import ReplyCache, key_of
 from clbench.context.cost import Budget
 from clbench.context.export import restored
-from clbench.context.grade import Ask, Grade, JudgeSettings, grade, seen_of
+from clbench.context.grade import Ask, Grade, JudgeSettings, answer_digest, as_record, grade, seen_of
 from clbench.context.infer import log_beside, manifest_beside
 from clbench.context.log import EventLog, LogReader, Record
 from clbench.context.manifest import Manifest, check_same, new_manifest, now, recorded_manifest
@@ -96,6 +96,7 @@ class Rows:
     def __init__(self, plan: EvalPlan) -> None:
         self._plan = plan
         self._answers = Reader(plan.index.path)
+        self._entries = plan.index.by_key()
         self._dataset = None if plan.dataset is None else Reader(plan.dataset.path)
         self._places = {} if plan.dataset is None else {e.task_id: e for e in plan.dataset.entries}
 
@@ -123,6 +124,11 @@ class Rows:
             what = f"the row leaves its rubrics to the data set, and {entry.task_id} is not in one that is named"
             raise DataError(what, where=f"{self._plan.index.path}:{entry.line}", mend=mend)
         return restored(row, self._dataset.read(self._places[entry.task_id]))
+
+    def of_key(self, key: Key) -> Raw | None:
+        """Return the answer to a task and trial, None if there is none."""
+        entry = self._entries.get(key)
+        return None if entry is None else self.answer(entry)
 
     def missing(self, entry: Entry) -> Raw:
         """Return a row of the data set that has no answer."""
@@ -161,7 +167,7 @@ def run_eval(plan: EvalPlan, address: Address, limits: Limits, tell: Callable[[s
         notice(f"{plan.index.path}: {what}; they do not count")
     with EventLog(plan.log) as log, Rows(plan) as rows:
         if (recorded := recorded_manifest(plan.log)) is None:
-            log.append(manifest)
+            begin(log, manifest, adopted_grades(plan.output, rows.of_key), plan.output)
         else:
             check_same(recorded, manifest, plan.log)
         grading = _Grading(plan, log, rows, _graded_before(plan, log))
@@ -292,28 +298,6 @@ async def _without_refused_form(client: Client, body: dict[str, Any], refuses: l
             raise
         refuses.append(True)
         return await client.chat(bare)
-
-
-def answer_digest(row: Raw) -> str:
-    """Return a digest of what is graded: the answer, its state and the rubrics."""
-    given = [row.get("model_output"), row.get("state"), row.get("rubrics")]
-    return hashlib.sha256(repr(given).encode("utf-8", "backslashreplace")).hexdigest()[:32]
-
-
-def as_record(found: Grade) -> Record:
-    """Return a grade as the log holds it."""
-    return {
-        "state": found.state,
-        "score": found.score,
-        "requirement_status": found.status,
-        "grading_rationale": found.rationale,
-        "judge_score": found.judge_score,
-        "flags": found.flags,
-        "judge_usage": found.usage.plain(),
-        "root": found.root,
-        "calls": found.calls,
-        "public": found.public,
-    }
 
 
 def write_files(plan: EvalPlan, rows: Rows, grades: dict[Key, int]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from clbench.context import public
+from clbench.context.log import Record
 from clbench.context.prompts import (
     VERSION,
     Requirement,
@@ -152,6 +153,28 @@ def seen_of(row: Raw, sees: tuple[See, ...]) -> Seen:
         context=earlier if "context" in sees else "",
         reference=str(row.get("ref_answer") or "") if "reference" in sees else "",
     )
+
+
+def answer_digest(row: Raw) -> str:
+    """Return a digest of what is graded: the answer, its state and the rubrics."""
+    given = [row.get("model_output"), row.get("state"), row.get("rubrics")]
+    return hashlib.sha256(repr(given).encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
+def as_record(found: Grade) -> Record:
+    """Return a grade as the log holds it."""
+    return {
+        "state": found.state,
+        "score": found.score,
+        "requirement_status": found.status,
+        "grading_rationale": found.rationale,
+        "judge_score": found.judge_score,
+        "flags": found.flags,
+        "judge_usage": found.usage.plain(),
+        "root": found.root,
+        "calls": found.calls,
+        "public": found.public,
+    }
 
 
 @dataclass

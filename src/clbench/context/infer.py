@@ -9,16 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from clbench.context.adopt import adopted_answers, begin
 from clbench.context.cache import ReplyCache, key_of
 from clbench.context.cost import Budget
 from clbench.context.log import EventLog, LogReader, Record
 from clbench.context.manifest import Manifest, check_same, new_manifest, now, recorded_manifest
 from clbench.context.order import by_context
-from clbench.context.rows import Entry, Index, Raw, Reader, dumped, messages_of, read_index, write_lines
+from clbench.context.rows import Entry, Index, Raw, Reader, dumped, messages_of, metadata_of, write_lines
 from clbench.context.verdicts import State
 from clbench.context.work import BudgetError, Stop, run_groups
 from clbench.core.atomic_write import write_atomically
-from clbench.core.events import notice
 from clbench.core.keys import canonical
 from clbench.models.api.client import Address, Client, guessed_tokens
 from clbench.models.api.errors import ApiError, Failure
@@ -236,8 +236,8 @@ def _begin(plan: InferPlan, log: EventLog, manifest: Manifest) -> dict[Key, int]
     """Return where the log holds each final answer; a new log begins with the manifest."""
     recorded = recorded_manifest(plan.log)
     if recorded is None:
-        log.append(manifest)
-        _adopt(plan, log)
+        known = {entry.task_id for entry in plan.index.entries}
+        begin(log, manifest, adopted_answers(plan.output, known), plan.output)
     else:
         check_same(recorded, manifest, plan.log)
     answers: dict[Key, int] = {}
@@ -251,21 +251,6 @@ def _begin(plan: InferPlan, log: EventLog, manifest: Manifest) -> dict[Key, int]
         else:
             answers[key] = offset
     return answers
-
-
-def _adopt(plan: InferPlan, log: EventLog) -> None:
-    """Take over the answers of an output that has no log, as the public script left it."""
-    if not plan.output.exists():
-        return
-    known = {entry.task_id for entry in plan.index.entries}
-    found = read_index(plan.output)
-    with Reader(plan.output) as reader:
-        for entry in found.entries:
-            text = reader.read(entry).get("model_output")
-            if entry.task_id in known and isinstance(text, str) and text.strip():
-                record = {"event": "answer", "task_id": entry.task_id, "trial": entry.trial, "state": "ok"}
-                log.append({**record, "text": text, "adopted": True})
-    notice(f"{plan.output} has no log: its answers are taken over, and nobody can check which model gave them")
 
 
 def _write(plan: InferPlan, answers: dict[Key, int]) -> tuple[Counter[str], list[float]]:
@@ -291,8 +276,9 @@ def _write(plan: InferPlan, answers: dict[Key, int]) -> tuple[Counter[str], list
 
 
 def _public_row(job: Entry, row: Raw, record: Record) -> Raw:
+    own = metadata_of(row).get("task_id")  # a number stays one
     return {
-        "idx": job.task_id,
+        "idx": own if str(own) == job.task_id else job.task_id,
         "messages": row.get("messages"),
         "model_output": record.get("text"),
         "rubrics": row.get("rubrics", []),

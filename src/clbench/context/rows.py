@@ -145,9 +145,10 @@ def rubrics_of(row: Raw) -> list[str]:
 
 
 def messages_of(row: Raw) -> list[Raw]:
-    """Return a row's messages; an empty list where it has none."""
+    """Return a row's messages; an empty list where it has none, or something else in their place."""
     found = row.get("messages")
-    return cast(list[Raw], found) if isinstance(found, list) else []
+    given = cast(list[Any], found) if isinstance(found, list) else []
+    return given if all(isinstance(m, dict) for m in given) else []
 
 
 def dumped(row: Raw) -> bytes:

@@ -337,6 +337,27 @@ def test_answers_of_the_public_script_are_taken_over(data, tmp_path, capsys, hea
         assert clbench(capsys, "infer", "--input", data, "--model", "m", *asked(stub))[0] == 0
     assert stub.num_requests == 5
     assert read(tmp_path / "outputs" / "m.jsonl")[0]["model_output"] == "kept"
+    assert len(read(tmp_path / "outputs" / "m.jsonl.before")) == 2
+
+
+@pytest.mark.parametrize("more", [(), ("--compat", "upstream")])
+def test_grades_of_the_public_script_are_taken_over(tmp_path, capsys, more):
+    rows = [answered(c, f"r-{c}", rubrics=("one", "two")) for c in "abcd"]
+    answers, output = write(tmp_path / "a.jsonl", rows), tmp_path / "g.jsonl"
+    names = ("grading_rationale", "requirement_status", "score")
+    grades = [("why", ["yes", "yes"], "1"), ("why", ["yes"], 1), ("why", ["yes", "no"], 1)]
+    done = [{**row, **dict(zip(names, grade, strict=True))} for row, grade in zip(rows, grades, strict=False)]
+    done[2]["model_output"] = "another answer"
+    write(output, done)
+    before = output.read_bytes()
+    with running(Stub()) as stub:
+        given = ("eval", "--input", answers, "--output", output, *more)
+        code, lines, _ = clbench(capsys, *given, *asked(stub))
+    assert (code, stub.num_requests) == (0, 3)
+    assert "📌 Found 1 completed, resuming remaining" in lines
+    assert (tmp_path / "g.jsonl.before").read_bytes() == before
+    first = read(output)[0]
+    assert (first["requirement_status"], first["score"]) == (["yes", "yes"], "1" if more else 1)
 
 
 def test_everything_that_matters_is_recorded(data, tmp_path, capsys):
