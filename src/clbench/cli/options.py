@@ -29,7 +29,7 @@ Model = Annotated[str, typer.Argument(help="A shipped model, a checkpoint folder
 MaxTokens = Annotated[int | None, typer.Option(min=8, help="Longest input in tokens (default: the model's own).")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-KEPT = ("units", "exams")  # work whose finished parts are in the store
+KEPT = ("units", "exams", "answers", "grades")  # work whose finished parts are on the disk
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
 
 

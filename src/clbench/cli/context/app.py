@@ -1,0 +1,22 @@
+"""`clbench context`: the list of its verbs."""
+
+from __future__ import annotations
+
+import typer
+
+from clbench.cli.context import demo, estimate, evaluate, export, infer, replay, stub
+
+app = typer.Typer(
+    name="context",
+    help="Context learning: the new knowledge stands in the prompt, nothing is trained.",
+    no_args_is_help=True,
+)
+
+
+app.command("infer")(infer.infer)
+app.command("eval")(evaluate.eval_)
+app.command("export")(export.export)
+app.command("replay")(replay.replay)
+app.command("estimate")(estimate.estimate)
+app.command("stub")(stub.stub)
+app.command("demo")(demo.demo)

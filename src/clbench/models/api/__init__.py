@@ -1,0 +1,1 @@
+"""Models behind an OpenAI-compatible address: one asynchronous client, its limits and errors; no torch, no SDK."""

@@ -1,0 +1,127 @@
+"""What a provider's errors mean: try again, give up this row, or stop the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from clbench.core.errors import ModelError
+
+Kind = Literal["retry", "row", "run"]
+Code = Literal[
+    "key", "quota", "model", "overflow", "filter", "request", "rate", "server", "timeout", "connection", "body"
+]
+
+KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("key", "quota", "model"), "run"),
+    **dict.fromkeys(("overflow", "filter", "request"), "row"),
+    **dict.fromkeys(("rate", "server", "timeout", "connection", "body"), "retry"),
+}
+MENDS: Mapping[str, str] = {
+    "key": "set OPENAI_API_KEY or --api-key to a key of this provider, and check what the key may do",
+    "quota": "add credit or raise the limit of the account; the same command resumes where it stopped",
+    "model": "check --model (or --judge-model) and --base-url: this address does not serve that model",
+    "overflow": "the prompt is longer than the model takes: choose a model with a longer context; the row counts as 0",
+    "filter": "the provider refuses this prompt, and asking again does not help; the row counts as 0",
+    "request": "the provider refuses the request as it is; check --temperature, --reasoning-effort and the like",
+    "rate": "lower --workers, or set --rpm and --tpm to what the account allows",
+    "server": "wait and run the same command again; finished rows are kept",
+    "timeout": "raise --timeout; finished rows are kept",
+    "connection": "check --base-url and the network; finished rows are kept",
+    "body": "the provider's reply was cut short or is not JSON; run the same command again",
+}
+SAID = 200  # characters of a provider's own text that are passed on
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a request failed.
+
+    Attributes:
+        code: What happened.
+        said: The provider's own words, shortened.
+        status: The HTTP status, 0 where there was no reply.
+        retry_after: Seconds that the provider asks to wait.
+    """
+
+    code: Code
+    said: str
+    status: int = 0
+    retry_after: float | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Whether to try again, to give up the row, or to stop the run."""
+        return KINDS[self.code]
+
+    @property
+    def text(self) -> str:
+        """One line: what happened and what to do."""
+        status = f"HTTP {self.status}, " if self.status else ""
+        return f"{status}{self.code}: {self.said}; {MENDS[self.code]}"
+
+
+class ApiError(Exception):
+    """A request that failed for good; `failure` says why, `attempts` how often it was tried."""
+
+    def __init__(self, failure: Failure, attempts: int) -> None:
+        super().__init__(failure.text)
+        self.failure = failure
+        self.attempts = attempts
+
+
+def stopped(failure: Failure, where: str) -> ModelError:
+    """Return the error with which a run stops that cannot go on."""
+    status = f" (HTTP {failure.status})" if failure.status else ""
+    return ModelError(f"the provider refuses{status}: {failure.said}", where=where, mend=MENDS[failure.code])
+
+
+def failure_of(status: int, body: Any, retry_after: str | None = None) -> Failure:
+    """Return what a reply with an error status means.
+
+    Args:
+        status: The HTTP status.
+        body: The body as JSON where it is JSON, else its text.
+        retry_after: The header of that name.
+
+    Example:
+        >>> failure_of(429, {"error": {"code": "insufficient_quota", "message": "no credit"}}).kind
+        'run'
+        >>> failure_of(503, "").kind
+        'retry'
+    """
+    code, text = _code_and_text(body)
+    return Failure(
+        _meaning(status, f"{code} {text}".lower()), text[:SAID] or f"status {status}", status, _seconds(retry_after)
+    )
+
+
+def _meaning(status: int, words: str) -> Code:
+    if "insufficient_quota" in words or status == 402:
+        return "quota"
+    if "context_length" in words or "maximum context length" in words or "context window" in words:
+        return "overflow"
+    if status in (400, 403, 451) and (
+        "content_filter" in words or "content_policy" in words or "invalid_prompt" in words
+    ):
+        return "filter"
+    if status == 404 or "model_not_found" in words:
+        return "model"
+    codes: dict[int, Code] = {401: "key", 403: "key", 429: "rate", 408: "server", 409: "server", 425: "server"}
+    return codes.get(status, "server" if status >= 500 else "request")
+
+
+def _code_and_text(body: Any) -> tuple[str, str]:
+    found = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(found, dict):
+        return "", " ".join(str(found or "").split())
+    code = f"{found.get('code') or ''} {found.get('type') or ''}"
+    return code, " ".join(str(found.get("message") or "").split())
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:  # a date: the ordinary pause does
+        return None

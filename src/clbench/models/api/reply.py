@@ -1,0 +1,98 @@
+"""A provider's reply: its text, why it ended, and what it cost in tokens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one reply: the prompt's, those of them cached, the answer's, those of them reasoning."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    reasoning: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+            self.reasoning + other.reasoning,
+        )
+
+    @property
+    def total(self) -> int:
+        """All tokens that are paid for."""
+        return self.prompt + self.completion
+
+    def plain(self) -> dict[str, int]:
+        """Return it as JSON holds it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A reply.
+
+    Attributes:
+        text: What the model answered; None where it answered nothing.
+        reasoning: What it thought, where the provider says so apart from the answer.
+        finish_reason: "stop", "length", "content_filter", ...
+        model: The model that the provider says it served.
+        refusal: The model's refusal, where the provider marks it.
+        usage: Tokens.
+        seconds: From the request to the last byte, of the attempt that succeeded.
+        attempts: How many requests it took.
+    """
+
+    text: str | None
+    reasoning: str = ""
+    finish_reason: str = ""
+    model: str = ""
+    refusal: str = ""
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    attempts: int = 1
+
+
+def reply_of(body: Any, seconds: float, attempts: int) -> Reply | None:
+    """Return the reply that a body holds; None if it holds none."""
+    try:
+        choice = body["choices"][0]
+        message = choice["message"]
+        content = message.get("content")
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return None
+    if isinstance(content, list):  # parts, as some providers send them
+        content = "".join(str(part.get("text") or "") for part in cast(list[Any], content) if isinstance(part, dict))
+    return Reply(
+        text=content if isinstance(content, str) else None,
+        reasoning=str(message.get("reasoning_content") or message.get("reasoning") or ""),
+        finish_reason=str(choice.get("finish_reason") or ""),
+        model=str(body.get("model") or ""),
+        refusal=str(message.get("refusal") or ""),
+        usage=_usage_of(body.get("usage")),
+        seconds=seconds,
+        attempts=attempts,
+    )
+
+
+def _usage_of(found: Any) -> Usage:
+    if not isinstance(found, dict):
+        return Usage()
+    given = cast(dict[str, Any], found)
+    prompt, completion = given.get("prompt_tokens_details"), given.get("completion_tokens_details")
+    return Usage(
+        prompt=_count(given, "prompt_tokens"),
+        cached=_count(prompt, "cached_tokens") or _count(given, "prompt_cache_hit_tokens"),
+        completion=_count(given, "completion_tokens"),
+        reasoning=_count(completion, "reasoning_tokens"),
+    )
+
+
+def _count(found: Any, name: str) -> int:
+    value = cast(dict[str, Any], found).get(name) if isinstance(found, dict) else None
+    return value if isinstance(value, int) else 0
