@@ -1,0 +1,60 @@
+"""A judge against people: exact where everything is labelled, unbiased and covering where a plan chose the sample."""
+
+import math
+
+import numpy as np
+import pytest
+
+from clbench.stats.calibration import Stratum, calibrate, rogan_gladen
+
+
+def test_everything_labelled_is_certain_and_exact():
+    """Of 100 met the judge sees 90, of 300 not met it takes 30 for met."""
+    found = calibrate([Stratum(True, 120, 120, 90), Stratum(False, 280, 280, 10)])
+    assert found.sensitivity == (pytest.approx(0.9),) * 3
+    assert found.specificity == (pytest.approx(0.9),) * 3
+    assert found.judged == pytest.approx(0.3)
+    assert found.corrected == (pytest.approx(0.25),) * 3
+    assert rogan_gladen(0.3, 0.9, 0.9) == pytest.approx(0.25)
+
+
+def test_the_corrected_rate_is_rogan_and_gladens_of_the_weighted_shares():
+    found = calibrate([Stratum(True, 700, 40, 31), Stratum(True, 100, 20, 11), Stratum(False, 200, 30, 6)])
+    again = rogan_gladen(found.judged, found.sensitivity.value, found.specificity.value)
+    assert again == pytest.approx(found.corrected.value)
+    assert found.corrected.low < found.corrected.value < found.corrected.high
+
+
+@pytest.mark.parametrize(("rate", "sens", "spec", "each"), [(0.7, 0.95, 0.85, 60), (0.3, 0.8, 0.97, 40)])
+def test_intervals_cover_when_as_many_yes_as_no_were_labelled(rate, sens, spec, each):
+    rng = np.random.default_rng(4)
+    inside = np.zeros(3)
+    worlds = 800
+    for _ in range(worlds):
+        truth = rng.random(4000) < rate
+        judge = np.where(truth, rng.random(4000) < sens, rng.random(4000) >= spec)
+        strata = []
+        for verdict in (True, False):
+            there = truth[judge == verdict]
+            strata.append(Stratum(verdict, len(there), each, int(rng.choice(there, each, replace=False).sum())))
+        found = calibrate(strata)
+        wanted = (float(truth.mean()), sens, spec)
+        shares = (found.corrected, found.sensitivity, found.specificity)
+        inside += [s.low <= w <= s.high for s, w in zip(shares, wanted, strict=True)]
+    assert (inside / worlds >= 0.925).all(), inside / worlds
+    assert inside[0] / worlds <= 0.985
+
+
+def test_a_judge_that_tosses_coins_is_told():
+    found = calibrate([Stratum(True, 500, 50, 25), Stratum(False, 500, 50, 25)])
+    assert not found.informed
+    assert math.isnan(rogan_gladen(0.5, 0.5, 0.5))
+
+
+def test_one_verdict_alone_and_no_label():
+    found = calibrate([Stratum(True, 100, 20, 20)])
+    assert (found.sensitivity.value, found.corrected.value) == (1.0, 1.0)
+    assert math.isnan(found.specificity.value)
+    assert not found.informed
+    with pytest.raises(ValueError, match="without a label"):
+        calibrate([Stratum(True, 100, 0, 0)])
