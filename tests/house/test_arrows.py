@@ -45,6 +45,9 @@ PLANTED = [
     ("torch", {"core/planted.py": "import torch"}),
     ("torch", {"engine/planted.py": "def f():\n    import transformers\n    return transformers"}),
     ("torch", {"report/runs/planted.py": "from peft import PeftModel"}),
+    ("layers", {"context/planted.py": "import clbench.engine.run"}),
+    ("context", {"context/planted.py": "from clbench.learners import ewc"}),
+    ("context", {"context/planted.py": "def f():\n    from clbench.training import loop\n    return loop"}),
     ("http", {"metrics/planted.py": "import urllib.request"}),
     ("http", {"learners/planted.py": "def f():\n    import requests\n    return requests"}),
 ]

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,13 +30,14 @@ from clbench.cli import (
     tune,
     watch,
 )
+from clbench.cli.context.app import app as context_app
 from clbench.cli.options import complain, say, stopped_text
 from clbench.core.errors import UserError
 from clbench.core.events import quiet_libraries
 from clbench.core.process import staying
 from clbench.core.system_errors import as_user_error
 
-JUDGES = ("gate", "watch")
+JUDGES = (("gate",), ("watch",), ("context", "verify"))
 STOPPED, CUT_OFF = 130, 141  # by Ctrl-C; by a reader that closes the pipe, such as `| head`
 app = typer.Typer(
     name="clbench",
@@ -84,6 +85,7 @@ app.command("store")(store.store)
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)
 app.command("tune")(tune.tune)
+app.add_typer(context_app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Verbs that judge use 2 for what they found, so for them 3 means that the user can mend it.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    mend = 3 if given[:1] and given[0] in JUDGES else 2
+    mend = _mend_code(given)
     try:
         with staying():
             result = app(args=given, standalone_mode=False)
@@ -119,6 +121,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _mend_code(given: Sequence[str]) -> int:
+    return 3 if any(tuple(given[: len(verb)]) == verb for verb in JUDGES) else 2
+
+
 def _refused(error: UserError, code: int) -> int:
     complain(str(error))
     return code
@@ -131,10 +137,17 @@ def _usage(error: Exception) -> int:
         return STOPPED
     if "ClickException" not in kinds:
         raise error
-    verb = vars(error).get("cmd")
-    command = "clbench" if verb is None or verb.name in (None, app.info.name) else f"clbench {verb.name}"
-    complain(f"{_message(error)}\n  to mend: see `{command} --help`")
+    complain(f"{_message(error)}\n  to mend: see `{_command_of(vars(error).get('ctx'))} --help`")
     return 2
+
+
+def _command_of(place: Any) -> str:
+    """Return the command that was called, from click's context of it: the verbs below `clbench`."""
+    verbs: list[str] = []
+    while place is not None and place.parent is not None:
+        verbs.insert(0, str(place.info_name))
+        place = place.parent
+    return " ".join(["clbench", *verbs])
 
 
 def _message(error: Exception) -> str:
@@ -147,7 +160,8 @@ def _message(error: Exception) -> str:
     if wrong:
         from clbench.core.errors import did_you_mean
 
-        names = [str(c.name) for c in app.registered_commands]
+        place = vars(error).get("ctx")
+        names = [str(name) for name in place.command.commands] if place is not None else []
         return f"no such command {wrong!r}; {did_you_mean(wrong, names)}"
     near = vars(error).get("possibilities") or []
     return f"{text} Did you mean {' or '.join(sorted(near))}?" if near else text
@@ -162,7 +176,7 @@ def entry() -> None:
     terminal.prepare(sys.argv[1:])
     quiet_libraries()
     signal.signal(signal.SIGTERM, _stop)  # a batch system ends a job with it: the same as Ctrl-C
-    guard.watch(broken=3 if sys.argv[1:2] and sys.argv[1] in JUDGES else 2)
+    guard.watch(broken=_mend_code(sys.argv[1:]))
     try:
         code = main()
         sys.stdout.flush()

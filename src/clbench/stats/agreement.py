@@ -34,7 +34,7 @@ class Kappa(NamedTuple):
 
 
 def kappa_of(table: Floats) -> float:
-    """Return Cohen's kappa of a square table of counts: (p_o - p_e) / (1 - p_e); NaN where p_e is 1 or nothing is there.
+    """Return Cohen's kappa of a square table of counts: (p_o - p_e) / (1 - p_e); NaN where p_e is 1.
 
     Source: Cohen 1960, "A coefficient of agreement for nominal scales".
 
@@ -100,7 +100,7 @@ def cohen(one: Floats, two: Floats, groups: Sequence[Hashable] | None = None, we
     mass = np.ones(len(first)) if weights is None else weights[there]
     num = int(own.max()) + 1
     cells = (2 * first + second).astype(np.intp)
-    tables = np.bincount(4 * own + cells, weights=mass, minlength=4 * num).reshape(num, 2, 2)
+    tables = np.bincount(4 * own + cells, weights=mass, minlength=4 * num).reshape(num, 2, 2).astype(np.float64)
     whole = tables.sum(axis=0)
     agreement = float(np.trace(whole)) / float(whole.sum())
     low, high = _jackknifed(whole, tables)

@@ -131,7 +131,7 @@ def calibrate(strata: Sequence[Stratum], rate_variance: float = 0.0, level: floa
     return Calibration(sensitivity, specificity, judged, _share(rate, variance, edge), informed)
 
 
-def _of_parts(  # noqa: PLR0913  # six, all of one formula
+def _of_parts(
     right: float, wrong: float, strata: Sequence[Stratum], total: int, edge: float, *, yes_first: bool
 ) -> Share:
     """Return right / (right + wrong); strata whose verdict is `yes_first` make `right`, the others `wrong`."""

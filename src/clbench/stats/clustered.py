@@ -56,6 +56,8 @@ def clustered_interval(values: Floats, contexts: Sequence[Hashable], *, level: f
         (20, True)
     """
     value, low, high = score_interval(values, groups=contexts, level=level)
+    if len(values) > len(set(contexts)) == 1:  # one context tells nothing of others
+        low, high = 0.0, 1.0
     _, *plain = score_interval(values, level=level)
     width = plain[1] - plain[0]
     effect = ((high - low) / width) ** 2 if width else math.nan

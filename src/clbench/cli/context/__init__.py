@@ -1,0 +1,1 @@
+"""`clbench context`: one file per verb."""

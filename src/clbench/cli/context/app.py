@@ -1,0 +1,15 @@
+"""`clbench context`: the list of its verbs."""
+
+from __future__ import annotations
+
+import typer
+
+from clbench.cli.context import compare, stats
+
+app = typer.Typer(
+    name="context",
+    help="Context learning: the new knowledge stands in the prompt, nothing is trained.",
+)
+
+app.command("compare")(compare.compare)
+app.command("stats")(stats.stats)

@@ -1,0 +1,1 @@
+"""Context learning: the new knowledge stands in the prompt, nothing is trained."""
