@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from clbench.cli.context import compare, stats
+from clbench.cli.context import compare, stats, verify
 
 app = typer.Typer(
     name="context",
@@ -13,3 +13,4 @@ app = typer.Typer(
 
 app.command("compare")(compare.compare)
 app.command("stats")(stats.stats)
+app.command("verify")(verify.verify)
