@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from clbench.cli.context import compare, stats, verify
+from clbench.cli.context import audit, compare, stats, verify
 
 app = typer.Typer(
     name="context",
     help="Context learning: the new knowledge stands in the prompt, nothing is trained.",
 )
 
+app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
 app.command("stats")(stats.stats)
 app.command("verify")(verify.verify)
