@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from clbench.stats.clustered import clustered_interval, intra_class, ratio_interval, variance_split
+from clbench.stats.clustered import clustered_interval, clustered_mean, intra_class, ratio_interval, variance_split
 from clbench.stats.paired import mcnemar
 from clbench.stats.power import detectable, power_of
 from clbench.stats.ranks import ranks_allowed
@@ -116,3 +116,13 @@ def test_the_detectable_difference_has_that_power():
 def test_ranks_follow_the_pairs_that_differ():
     assert ranks_allowed([0.3, 0.2, 0.1], np.zeros((3, 3), dtype=bool)) == [(1, 3)] * 3
     assert ranks_allowed([0.1, 0.3], ~np.eye(2, dtype=bool)) == [(2, 2), (1, 1)]
+
+
+def test_a_mean_over_contexts_of_one_task_each_is_students():
+    from scipy.stats import ttest_1samp
+
+    values = np.random.default_rng(1).normal(0.1, 1, 30)
+    ends = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert clustered_mean(values, range(30)) == pytest.approx((values.mean(), ends.low, ends.high))
+    assert math.isnan(clustered_mean(values, [0] * 30)[1])
+    assert math.isnan(clustered_mean(np.zeros(0), [])[0])

@@ -98,9 +98,7 @@ def load_grades(paths: Sequence[Path], known: TaskSet | None = None, name: str =
     Raises:
         DataError: A row is wrong, or a file has two rows of one task and trial; names both lines.
     """
-    files = [(path, read_graded(path, known)) for path in paths]
-    for path, rows in files:
-        _need_one_each(path, rows)
+    files = [(path, one_each(path, known)) for path in paths]
     numbers = _trials_of([rows for _, rows in files])
     order = dict.fromkeys(row.task.id for _, rows in files for row in rows) if known is None else known.tasks
     places = {task: place for place, task in enumerate(order)}
@@ -159,6 +157,17 @@ def _trials_of(files: Sequence[Sequence[Graded]]) -> list[dict[int, int]]:
         found.append({trial: start + trial - trials[0] for trial in trials})
         start += 1 + trials[-1] - trials[0]
     return found
+
+
+def one_each(path: Path, known: TaskSet | None = None) -> list[Graded]:
+    """Read a graded file whose rows are of different tasks or trials.
+
+    Raises:
+        DataError: A row is wrong, or two are of one task and trial; names both lines.
+    """
+    rows = read_graded(path, known)
+    _need_one_each(path, rows)
+    return rows
 
 
 def system_name(path: Path) -> str:

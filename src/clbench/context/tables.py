@@ -17,6 +17,7 @@ from clbench.report.escape import csv_cell, markdown
 
 Format = Literal["text", "markdown", "csv"]
 WIDEST = 60  # characters of a cell in a terminal
+PROSE = 24  # a column with a longer cell is text, and begins at the left
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ def rendered(sections: Sequence[Section], form: Format) -> str:
 def _as_text(section: Section) -> str:
     table = [[_cut(cell) for cell in row] for row in (section.head, *section.rows) if row]
     widths = [max(len(row[i]) for row in table) for i in range(len(section.head))]
+    left = [not place or width > PROSE for place, width in enumerate(widths)]
     lines = [plain(section.title)]
     for row in table:
-        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        cells = [c.ljust(w) if text else c.rjust(w) for c, w, text in zip(row, widths, left, strict=True)]
         lines.append(("  " + "  ".join(cells)).rstrip())
     return "\n".join([*lines, *(f"  {plain(note)}" for note in section.notes)])
 

@@ -45,11 +45,11 @@ class Stratum:
         """Share of labelled ones that people called met."""
         return self.labelled_yes / self.labelled
 
-    @property
-    def variance(self) -> float:
-        """Variance of that share as an estimate of the stratum's; 0 where all of it is labelled."""
+    def variance(self, *, others: bool) -> float:
+        """Return the variance of that share as an estimate of the stratum's, or of `others` like it."""
         smooth = (self.labelled_yes + 1) / (self.labelled + 2)
-        return smooth * (1 - smooth) / (self.labelled + 2) * (1 - self.labelled / self.total)
+        left = 1.0 if others else 1 - self.labelled / self.total
+        return smooth * (1 - smooth) / (self.labelled + 2) * left
 
 
 @dataclass(frozen=True)
@@ -86,21 +86,22 @@ def rogan_gladen(judged: float, sensitivity: float, specificity: float) -> float
     return min(1.0, max(0.0, (judged + specificity - 1) / worth)) if abs(worth) > 1e-12 else math.nan
 
 
-def calibrate(strata: Sequence[Stratum], rate_variance: float = 0.0, level: float = 0.95) -> Calibration:
+def calibrate(strata: Sequence[Stratum], rate_variance: float | None = None, level: float = 0.95) -> Calibration:
     """Return what labels on a stratified sample say of a judge.
 
     Every stratum counts for as many verdicts as it has (W_s = N_s / N), since a sample with as many yes as no verdicts
     would else make the judge look better or worse than it is. With m_s the share of stratum s that people call met:
 
         rate = sum_s W_s m_s,   sens = sum_yes W_s m_s / rate,   spec = sum_no W_s (1 - m_s) / (1 - rate)
-        V(rate) = sum_s W_s^2 m~_s (1 - m~_s) / (n_s + 2) (1 - n_s / N_s) + (m_yes - m_no)^2 V(judged)
+        V(rate) = sum_s W_s^2 m~_s (1 - m~_s) / (n_s + 2) + (m_yes - m_no)^2 V(judged)
 
     m~ = (y + 1) / (n + 2). Then rate = (judged + spec - 1) / (sens + spec - 1), exactly. Shares get Wilson's interval
-    with as many labels as their variance is worth.
+    with as many labels as their variance is worth. Of these answers alone, the first sum has a factor 1 - n_s / N_s.
 
     Args:
         strata: Each with labels; both verdicts of the judge must be among them if it gave both.
-        rate_variance: Variance of the judge's own rate over other contexts; 0: the rate of these answers only.
+        rate_variance: Variance of the judge's own rate over other contexts, V(judged), if intervals are to hold for
+            other answers too; None: for these answers only.
         level: Confidence, in (0, 1).
 
     Raises:
@@ -124,25 +125,24 @@ def calibrate(strata: Sequence[Stratum], rate_variance: float = 0.0, level: floa
     rate = met[True] + met[False]
     precise = met[True] / judged if judged else 0.0
     omitted = met[False] / (1 - judged) if judged < 1 else 0.0
-    variance = sum((s.total / total) ** 2 * s.variance for s in strata) + (precise - omitted) ** 2 * rate_variance
-    sensitivity = _of_parts(met[True], met[False], strata, total, edge, yes_first=True)
-    specificity = _of_parts(missed[False], missed[True], strata, total, edge, yes_first=False)
+    errors = [(s.total / total) ** 2 * s.variance(others=rate_variance is not None) for s in strata]
+    variance = sum(errors) + (precise - omitted) ** 2 * (rate_variance or 0.0)
+    of = list(zip((s.verdict for s in strata), errors, strict=True))
+    labelled = sum(s.labelled for s in strata)
+    sensitivity = _of_parts(met[True], met[False], of, labelled, edge)
+    specificity = _of_parts(missed[False], missed[True], [(not v, e) for v, e in of], labelled, edge)
     informed = sensitivity.value + specificity.value > LEAST_INFORMED
     return Calibration(sensitivity, specificity, judged, _share(rate, variance, edge), informed)
 
 
-def _of_parts(
-    right: float, wrong: float, strata: Sequence[Stratum], total: int, edge: float, *, yes_first: bool
-) -> Share:
-    """Return right / (right + wrong); strata whose verdict is `yes_first` make `right`, the others `wrong`."""
+def _of_parts(right: float, wrong: float, strata: Sequence[tuple[bool, float]], labelled: int, edge: float) -> Share:
+    """Return right / (right + wrong), of strata that say (whether they are of `right`, their part's variance)."""
     whole = right + wrong
     if whole <= 0:
         return UNDEFINED
-    slopes = [(wrong if s.verdict == yes_first else -right) / whole**2 for s in strata]
-    variance = sum((k * s.total / total) ** 2 * s.variance for k, s in zip(slopes, strata, strict=True))
-    labelled = sum(s.labelled for s in strata)
     share = right / whole
-    if share in (0.0, 1.0):  # its slopes are 0 on one side: as many labels as there are, each for itself
+    variance = sum(error * ((wrong if of_right else right) / whole**2) ** 2 for of_right, error in strata)
+    if share in (0.0, 1.0) and variance > 0:  # its slopes are 0 on one side: as many labels as it has
         return Share(share, *_within(share, wilson_at(share, max(labelled * whole, 1.0), edge)))
     return _share(share, variance, edge)
 

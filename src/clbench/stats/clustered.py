@@ -104,6 +104,29 @@ def ratio_interval(
     return ratio, max(0.0, min(low, ratio)), min(1.0, max(high, ratio))
 
 
+def clustered_mean(values: Floats, contexts: Sequence[Hashable], *, level: float = 0.95) -> tuple[float, float, float]:
+    """Return (mean, low, high) of values in any range, by Student's t over contexts.
+
+    Returns:
+        NaN of nothing; unknown ends with fewer than two contexts.
+
+    Source: Miller 2024, arXiv 2411.00640; the variance is that of `clbench.stats.effect.robust`.
+
+    Example:
+        >>> [round(v, 2) for v in clustered_mean(np.array([0.0, 0.2, -0.1, 0.3]), ["a", "b", "c", "d"])]
+        [0.1, -0.19, 0.39]
+    """
+    if not len(values):
+        return math.nan, math.nan, math.nan
+    mean = float(values.mean())
+    if len(set(contexts)) < 2:
+        return mean, math.nan, math.nan
+    ids = clusters(contexts, len(values))
+    variance, groups = robust(values - mean, np.arange(len(values)) if ids is None else ids)
+    half = t_quantile((1 + level) / 2, max(groups - 1, 1.0)) * math.sqrt(variance) / len(values)
+    return mean, mean - half, mean + half
+
+
 @dataclass(frozen=True)
 class Split:
     """What makes tasks' outcomes vary: three parts of the variance of one outcome of one task, each >= 0.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from clbench.cli.context import audit, compare, stats, verify
+from clbench.cli.context import audit, calibrate, compare, stats, verify
 
 app = typer.Typer(
     name="context",
@@ -12,6 +12,7 @@ app = typer.Typer(
 )
 
 app.command("audit")(audit.audit)
+app.command("calibrate")(calibrate.calibrate)
 app.command("compare")(compare.compare)
 app.command("stats")(stats.stats)
 app.command("verify")(verify.verify)
