@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from clbench.cli.context import audit, calibrate, compare, stats, verify
+from clbench.cli.context import agree, audit, calibrate, compare, stats, verify
 
 app = typer.Typer(
     name="context",
     help="Context learning: the new knowledge stands in the prompt, nothing is trained.",
 )
 
+app.command("agree")(agree.agree)
 app.command("audit")(audit.audit)
 app.command("calibrate")(calibrate.calibrate)
 app.command("compare")(compare.compare)
