@@ -62,7 +62,10 @@ def test_a_plan_is_blind_even_and_repeatable(graded, capsys):
     assert capsys.readouterr().out == text
 
 
-def test_a_plan_of_more_than_there_is(graded):
+def test_a_plan_of_nothing_and_of_more_than_there_is(tmp_path, graded):
+    nothing = write(tmp_path / "g.jsonl", [graded_row(DATA[0], "")])
+    with pytest.raises(DataError, match="no answer is judged"):
+        plan(one_each(nothing), 5)
     grades = one_each(graded)
     assert len(plan(grades, 10_000)) == 20 * 3 * 8
 

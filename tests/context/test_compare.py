@@ -86,6 +86,13 @@ def test_unlike_sides_are_refused_and_told_apart(tmp_path, change, said):
     assert found.tasks in (11, 12)
 
 
+def test_slim_rows_of_other_data_sets_are_refused(tmp_path):
+    rows = data_set(contexts=4)
+    one, two = (side(tmp_path, name, answers(rows, 0.8, dataset=name * 64)) for name in "ab")
+    with pytest.raises(SpecError, match="other data sets, aaaaaaaaaaaa and bbbbbbbbbbbb"):
+        compare([one, two])
+
+
 def test_power_shrinks_with_tasks_and_trials(tmp_path):
     rows = data_set(contexts=30, each=3)
     sides = [
@@ -128,5 +135,5 @@ def test_a_system_beside_itself(tmp_path, capsys):
     path = str(write(tmp_path / "a.jsonl", answers(data_set(), 0.8)))
     assert main(["context", "compare", path, path]) == 0
     text = capsys.readouterr().out
-    assert "a (2) against a (1)" in text
+    assert "/a (2) against" in text
     assert "1.0000" in text

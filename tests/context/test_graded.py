@@ -71,8 +71,11 @@ def test_the_old_shape_names_contexts_where_tasks_should_be_named(tmp_path):
     old = [task_row("x", "x", turn=n) for n in (1, 2)]
     for row in old:
         del row["metadata"]["context_id"]
-    found = read_graded(write(tmp_path / "a.jsonl", [graded_row(row, "yyy") for row in old]))
-    assert [(g.task.id, g.task.context) for g in found] == [("x#1", "x"), ("x#2", "x")]
+    found = load_grades([write(tmp_path / "a.jsonl", [graded_row(row, "yyy") for row in old])])
+    assert found.contexts == ["x", "x"]
+    lacking = load_grades([write(tmp_path / "b.jsonl", [graded_row(old[1], "yyy"), graded_row(old[0], "yyy")])])
+    assert {t.id for t in lacking.tasks} == {t.id for t in found.tasks}
+    assert all(t.id.startswith("x#") for t in found.tasks)
     known = read_tasks(write(tmp_path / "data.jsonl", old))
     turned = write(tmp_path / "b.jsonl", [graded_row(row, "yyy") for row in reversed(old)])
     assert [g.task.id for g in read_graded(turned, known)] == ["x#2", "x#1"]
@@ -174,6 +177,12 @@ def test_files_are_trials_where_they_grade_the_same_tasks_and_else_parts(tmp_pat
 def test_a_trial_without_rows_between_others_counts_as_missing(tmp_path):
     found = load_grades([write(tmp_path / "a.jsonl", [graded_row(ROW, "yy", trial=t) for t in (1, 3)])])
     assert (found.trials, found.states()) == (3, {"ok": 2, "missing": 1})
+
+
+def test_files_of_several_models_are_not_one_system(tmp_path):
+    paths = [write(tmp_path / f"{m}.jsonl", [graded_row(ROW, "yy", model=m)]) for m in ("m", "n")]
+    with pytest.raises(DataError, match="several models: m, n"):
+        load_grades(paths)
 
 
 def test_trials_with_other_rubrics_are_refused(tmp_path, heard):

@@ -96,6 +96,7 @@ FORGERIES = {
         {"field twice"},
     ),
     "solved although cut off": (edited(SOLVED, state="truncated"), {"state"}),
+    "an answer that the judge never saw": (edited(FAILED, requirement_status=[], state="judge_error"), {"not judged"}),
     "a copied trial": ([row | {"trial": t} for t in (0, 1) for row in honest()], {"same trial"}),
     "a line of garbage": ([*honest(), "{"], {"not a row"}),
     "a row without an id": ([*honest(), {"score": 1}], {"not a row"}),

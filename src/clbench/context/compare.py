@@ -19,6 +19,7 @@ from clbench.stats.ranks import ranks_allowed
 
 Floats = NDArray[np.float64]
 SIGNIFICANT = 0.05
+MCNEMAR, SIGNS = "McNemar, exact", "signs of contexts flipped"
 SIZES = (200, 500, 1899)  # tasks: what public reruns use, and all of CL-bench
 TRIALS = (1, 3, 5)
 
@@ -40,7 +41,7 @@ class Pair:
     Attributes:
         one, two: Their names.
         change: two - one, of tasks solved, with its 95 % interval over contexts.
-        test: "McNemar, exact" where each has one trial, else "signs of contexts flipped".
+        test: `MCNEMAR` where each has one trial, else `SIGNS`.
         p, adjusted: Two-sided, and after Holm's correction over all pairs.
         p_contexts: Of flipping the signs of whole contexts, beside McNemar's.
         gained, lost: Tasks that rose and fell.
@@ -146,6 +147,8 @@ def unlikeness(one: Grades, two: Grades) -> Iterator[str]:
     rubrics = [n for n in both if mine[n].rubrics != theirs[n].rubrics]
     if rubrics:
         yield f"{where}: the rubrics of {len(rubrics)} tasks differ, first {rubrics[0]}"
+    if one.data_sets and two.data_sets and one.data_sets != two.data_sets:
+        yield f"{where}: the rows name other data sets, {one.data_sets[0][:12]} and {two.data_sets[0][:12]}"
     if one.judges != two.judges:
         yield f"{where}: judged by {_listed(one.judges)} and by {_listed(two.judges)}"
 
@@ -168,7 +171,7 @@ def _pair(one: Grades, two: Grades) -> Pair:
         one=one.name,
         two=two.name,
         change=paired_difference(before, after, groups=one.contexts),
-        test="McNemar, exact" if single else "signs of contexts flipped",
+        test=MCNEMAR if single else SIGNS,
         p=mcnemar(gained, lost) if single else blocked,
         adjusted=math.nan,
         p_contexts=blocked,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clbench.context.compare import SIGNIFICANT, Pair, Table
+from clbench.context.compare import MCNEMAR, SIGNIFICANT, Pair, Table
 from clbench.context.tables import Section, p_text, percent, points, span
 
 
@@ -33,6 +33,7 @@ def _systems(found: Table) -> Section:
 
 
 def _pairs(found: Table) -> Section:
+    exact = any(each.test == MCNEMAR for each in found.pairs)
     rows = tuple(
         (
             f"{each.two} against {each.one}",
@@ -42,14 +43,16 @@ def _pairs(found: Table) -> Section:
             str(each.lost),
             p_text(each.p),
             p_text(each.adjusted) + (" *" if each.adjusted <= SIGNIFICANT else ""),
-            p_text(each.p_contexts),
+            *([p_text(each.p_contexts)] if exact else []),
         )
         for each in found.pairs
     )
     tests = " and ".join(sorted({each.test for each in found.pairs}))
-    notes = (f"p: {tests}; Holm over {len(rows)} pairs; last column: signs of whole contexts flipped",)
-    head = ("pair", "change, points", "95 %", "gained", "lost", "p", "p, Holm", "p, contexts")
-    return Section("differences", head, rows, notes)
+    notes = [f"p: {tests}; Holm over {len(rows)} pair{'s' if len(rows) > 1 else ''}"]
+    if exact:
+        notes.append("p, contexts: signs of whole contexts flipped, which holds where tasks of a context depend")
+    head = ("pair", "change, points", "95 %", "gained", "lost", "p", "p, Holm", *(["p, contexts"] if exact else []))
+    return Section("differences", head, rows, tuple(notes))
 
 
 def _powers(pair: Pair) -> Section:

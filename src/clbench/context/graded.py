@@ -22,6 +22,7 @@ Raw = dict[str, Any]
 UNKNOWN = "Unknown"
 STATES = ("ok", "empty", "truncated", "refused", "overflow", "infra_error", "judge_error", "missing")
 UNJUDGED = frozenset({"infra_error", "judge_error", "missing"})  # nobody knows whether they would pass
+MOST_TRIALS = 1000
 YES = frozenset({"yes", "true", "1", "1.0"})
 NO = frozenset({"no", "false", "0", "0.0"})
 
@@ -63,6 +64,7 @@ class Graded:
         judge_score: The judge's own verdict; None where it is not 0 or 1.
         judge, model: As the row says, else empty.
         answer: Digest of the answer; empty where the row has none.
+        dataset: Digest of the data set, if the row names one.
         line: Of the file.
     """
 
@@ -75,6 +77,7 @@ class Graded:
     judge: str
     model: str
     answer: str
+    dataset: str
     line: int
 
     @property
@@ -240,11 +243,12 @@ def trial_of(row: Raw, where: str) -> int:
     """Return the trial of a row, 0 where it names none.
 
     Raises:
-        DataError: It is not a whole number from 0 on.
+        DataError: It is not a whole number, or too large.
     """
     trial = row.get("trial", 0)
-    if isinstance(trial, bool) or not isinstance(trial, int) or trial < 0:
-        raise DataError(f"trial is {trial!r:.40}", where=where, mend="give a whole number, 0 for the first trial")
+    if isinstance(trial, bool) or not isinstance(trial, int) or not 0 <= trial < MOST_TRIALS:
+        mend = f"give a whole number below {MOST_TRIALS}, 0 for the first trial"
+        raise DataError(f"trial is {trial!r:.40}", where=where, mend=mend)
     return trial
 
 
@@ -276,8 +280,9 @@ def graded_of(row: Raw, where: str, line: int, known: TaskSet | None = None) -> 
         odd=sum(label not in YES and label not in NO for label in labels),
         judge_score=score_of(row["judge_score"] if row.get("judge_score") is not None else row.get("score")),
         judge=_named(row.get("judge") or row.get("judge_model")),
-        model=_named(row.get("model")),
+        model=_named(row.get("model") or row.get("served_model")),
         answer=digest_of(text) if "model_output" in row else "",
+        dataset=_named(row.get("dataset")),
         line=line,
     )
 
@@ -303,10 +308,12 @@ def score_of(value: Any) -> int | None:
 
 
 def _named(value: Any) -> str:
-    """Return who judged or answered as one text: a name, or the JSON of several facts."""
-    if isinstance(value, str) or value is None:
-        return value or ""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    """Return who judged or answered as one text: a name, or name and digest of an object with more facts."""
+    if not isinstance(value, dict):
+        return "" if value is None else str(value)
+    facts = cast(Raw, value)
+    name = str(facts.get("name") or facts.get("model") or "judge")
+    return f"{name} ({digest_of(json.dumps(facts, sort_keys=True))[:6]})" if len(facts) > 1 else name
 
 
 def _joined(facts: TaskFacts, known: TaskSet, where: str) -> TaskFacts:
@@ -327,7 +334,7 @@ def read_tasks(path: Path) -> TaskSet:
     read = [(facts_of(row, f"{path}:{line}"), line) for line, row in rows(path)]
     if not read:
         raise DataError("holds no rows", where=str(path), mend="name the data set, one JSON object per line")
-    named = of_the_old_shape([facts for facts, _ in read])
+    named = of_the_old_shape([facts for facts, _ in read], numbered=True)
     tasks: dict[str, TaskFacts] = {}
     for facts, (_, line) in zip(named, read, strict=True):
         if facts.id in tasks:
@@ -351,14 +358,15 @@ def read_graded(path: Path, known: TaskSet | None = None) -> list[Graded]:
         raise DataError("holds no rows", where=str(path), mend="name a graded file, one JSON object per line")
     if known is not None:
         return found
-    named = of_the_old_shape([each.task for each in found])
+    named = of_the_old_shape([each.task for each in found], numbered=False)
     return [replace(each, task=task) for each, task in zip(found, named, strict=True)]
 
 
-def of_the_old_shape(tasks: list[TaskFacts]) -> list[TaskFacts]:
+def of_the_old_shape(tasks: list[TaskFacts], *, numbered: bool) -> list[TaskFacts]:
     """Return tasks with ids of their own where one id stands for several prompts: so it was before contexts had ids.
 
-    The n-th prompt of an id gets the id `<old id>#<n>`, and the old id names the context.
+    The old id names the context. The n-th prompt of an id in a data set becomes `<old id>#<n>`; graded files are in any
+    order and may lack rows, so there a digest of the prompt stands for n.
     """
     prompts: dict[str, dict[str, int]] = {}
     for task in tasks:
@@ -366,4 +374,5 @@ def of_the_old_shape(tasks: list[TaskFacts]) -> list[TaskFacts]:
         seen.setdefault(task.prompt, len(seen) + 1)
     if any(task.context != task.id for task in tasks) or all(len(seen) == 1 for seen in prompts.values()):
         return tasks
-    return [replace(t, id=f"{t.id}#{prompts[t.id][t.prompt]}", context=t.id) for t in tasks]
+    names = [str(prompts[task.id][task.prompt]) if numbered else task.prompt[:8] for task in tasks]
+    return [replace(t, id=f"{t.id}#{name}", context=t.id) for t, name in zip(tasks, names, strict=True)]

@@ -44,6 +44,11 @@ class Grades:
         """Who judged, as the rows say; "" where a judged row does not say."""
         return sorted({row.judge for row in self.rows.values() if row.met})
 
+    @property
+    def data_sets(self) -> list[str]:
+        """The digests of data sets that rows name."""
+        return sorted({row.dataset for row in self.rows.values() if row.dataset})
+
     def only(self, ids: Sequence[str]) -> Grades:
         """Return the grades of some of the tasks, in this order."""
         old = {task.id: place for place, task in enumerate(self.tasks)}
@@ -93,10 +98,10 @@ def load_grades(paths: Sequence[Path], known: TaskSet | None = None, name: str =
         paths: The files, at least one.
         known: The data set, whose tasks are the denominator; None: the tasks that occur.
         name: Of the system; empty: that of the first file.
-        force: Take rows whose rubrics are not those of the data set, or of an earlier trial, with a notice.
+        force: Take rows of other models, and rows whose rubrics are not those of the data set or of an earlier trial.
 
     Raises:
-        DataError: A row is wrong, or a file has two rows of one task and trial; names both lines.
+        DataError: A row is wrong, a file has two rows of one task and trial, or rows are of several models.
     """
     files = [(path, one_each(path, known)) for path in paths]
     numbers = _trials_of([rows for _, rows in files])
@@ -114,6 +119,10 @@ def load_grades(paths: Sequence[Path], known: TaskSet | None = None, name: str =
         raise other[0]
     if other:
         notice(f"{other[0].where}: {other[0].what}; so it is in {len(other)} rows")
+    models = sorted({row.model for row in found.values() if row.model})
+    if len(models) > 1 and not force:
+        what = f"the rows are of several models: {', '.join(models[:5])}"
+        raise DataError(what, where=str(paths[0]), mend="name the files of one model; `context compare` takes several")
     trials = 1 + max(trial for _, trial in found)
     label = name or system_name(paths[0])
     return Grades(label, tuple(facts[task] for task in order), trials, found)
@@ -178,6 +187,21 @@ def system_name(path: Path) -> str:
         'gpt-5.1'
     """
     return path.name.removesuffix(".xz").removesuffix(".jsonl").removesuffix("_graded") or path.resolve().name
+
+
+def system_names(paths: Sequence[Path]) -> list[str]:
+    """Return the names of systems; where two files have the same one, their folders go before it.
+
+    Example:
+        >>> system_names([Path("a/run.jsonl"), Path("b/run.jsonl"), Path("c.jsonl")])
+        ['a/run', 'b/run', 'c']
+    """
+    names = [system_name(path) for path in paths]
+    twice = {name for name in names if names.count(name) > 1}
+    return [
+        f"{path.resolve().parent.name}/{name}" if name in twice else name
+        for path, name in zip(paths, names, strict=True)
+    ]
 
 
 def files_of(path: Path) -> list[Path]:

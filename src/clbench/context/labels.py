@@ -70,8 +70,13 @@ def plan(grades: Sequence[Graded], num: int, seed: int = 0) -> list[Item]:
 
     Yes and no verdicts get the same share, and so do near misses and the rest, since errors among few are else not
     seen; `clbench.stats.calibration` weighs strata by their size.
+
+    Raises:
+        DataError: No answer was judged.
     """
     pools = strata_of(grades)
+    if not pools:
+        raise DataError("no answer is judged", where="--plan", mend="grade the answers first: `clbench context eval`")
     generator = rng(seed, num, "labels")
     left = {name: [items[i] for i in generator.permutation(len(items))] for name, items in sorted(pools.items())}
     chosen: list[Item] = []

@@ -37,6 +37,7 @@ MEANINGS = {
     "messages changed": "they are not those of the data set",
     "rubrics changed": "they are not those of the data set",
     "metadata changed": "it is not that of the data set",
+    "not judged": "an answer without labels counts as failed",
     "labels do not fit": "there is not one label for each rubric",
     "label": "it is neither yes nor no",
     "score": "it is not the one that the rubrics' labels give",
@@ -204,7 +205,10 @@ def _changed(row: Row) -> Iterator[Finding]:
 
 def _labels(row: Row) -> Iterator[Finding]:
     labels, wanted = labels_of(row.raw), row.known.num_rubrics
-    if len(labels) != wanted and not (not labels and not row.answer.strip()):
+    if not labels and wanted:
+        if row.answer.strip():
+            yield Finding("not judged", row.where, f"no labels for {wanted} rubrics")
+    elif len(labels) != wanted:
         yield Finding("labels do not fit", row.where, f"{len(labels)} labels for {wanted} rubrics")
     odd = sorted({label for label in labels if label not in ("yes", "no")})
     if odd:

@@ -27,13 +27,15 @@ def compare(
     from clbench.context.compare import compare as compared
     from clbench.context.compare_text import comparison_sections
     from clbench.context.graded import read_tasks
-    from clbench.context.grades import files_of, load_grades, system_name
+    from clbench.context.grades import files_of, load_grades, system_names
     from clbench.context.tables import as_values, rendered
 
     known = read_tasks(dataset) if dataset is not None else None
-    found = compared(
-        [load_grades(files_of(path), known, system_name(path), force=force) for path in sides], against, force=force
-    )
+    read = [
+        load_grades(files_of(path), known, name, force=force)
+        for path, name in zip(sides, system_names(sides), strict=True)
+    ]
+    found = compared(read, against, force=force)
     if as_json:
         say_json(as_values(found))
         return

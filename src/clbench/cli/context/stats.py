@@ -20,13 +20,14 @@ def stats(
 ) -> None:
     """Print rates over tasks and rubrics with intervals over contexts, and how they depend on the kind of task."""
     from clbench.context.graded import read_tasks
-    from clbench.context.grades import files_of, load_grades
+    from clbench.context.grades import files_of, load_grades, system_name
     from clbench.context.summary import summary_of
     from clbench.context.summary_text import summary_sections
     from clbench.context.tables import as_values, rendered
 
     known = read_tasks(dataset) if dataset is not None else None
-    found = summary_of(load_grades([each for path in files for each in files_of(path)], known))
+    read = [each for path in files for each in files_of(path)]
+    found = summary_of(load_grades(read, known, system_name(files[0])))
     if as_json:
         say_json(as_values(found))
         return
