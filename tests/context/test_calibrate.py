@@ -75,6 +75,7 @@ def test_the_whole_way_from_plan_to_corrected_rate(tmp_path, graded, capsys):
     truth, rate = truth_of(grades)
     out = tmp_path / "new" / "plan.csv"
     assert main(["context", "calibrate", str(graded), "--plan", "240", "--out", str(out)]) == 0
+    assert main(["context", "calibrate", str(graded), "--plan", "9", "--out", str(out)]) == 2  # labels are not lost
     rows = list(csv.DictReader(io.StringIO(out.read_text(encoding="utf-8"))))
     for row in rows:
         row["label"] = "yes" if truth[row["task_id"], int(row["rubric_index"])] else "No"

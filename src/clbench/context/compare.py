@@ -77,6 +77,7 @@ class Table:
         systems: In the order given.
         pairs: Of all systems, or of each with one of them.
         tasks, contexts: What they are compared on.
+        judges: Who judged; "" where that is not recorded.
         forced: What differs and was to be overlooked.
     """
 
@@ -84,6 +85,7 @@ class Table:
     pairs: tuple[Pair, ...]
     tasks: int
     contexts: int
+    judges: tuple[str, ...]
     forced: tuple[str, ...]
 
 
@@ -122,7 +124,8 @@ def compare(sides: Sequence[Grades], against: str | None = None, *, force: bool 
     pairs = _adjusted([_pair(one, two) for one, two in chosen])
     ranks = _ranks(same, pairs) if against is None else [(1, len(same))] * len(same)
     systems = tuple(_system(side, rank) for side, rank in zip(same, ranks, strict=True))
-    return Table(systems, pairs, len(ids), len(set(same[0].contexts)), tuple(differ))
+    judges = sorted({judge for side in same for judge in side.judges})
+    return Table(systems, pairs, len(ids), len(set(same[0].contexts)), tuple(judges), tuple(differ))
 
 
 def _distinct(sides: Sequence[Grades]) -> list[Grades]:

@@ -28,6 +28,8 @@ def _systems(found: Table) -> Section:
     notes = [f"{found.tasks} tasks in {found.contexts} contexts; intervals and ranks: 95 %, over contexts"]
     if found.contexts == 1:
         notes.append("all tasks share one context: nothing is known about others")
+    if "" in found.judges:
+        notes.append("rows do not say who judged them: whether all were judged alike is not known")
     notes += [f"forced although {line}" for line in found.forced]
     return Section("systems", ("system", "trials", "solved, %", "95 %", "rank"), rows, tuple(notes))
 

@@ -37,6 +37,8 @@ def calibrate(
     if (plan is None) == (labels is None):
         mend = "`--plan N` to choose rubrics for labelling, or a file of labels"
         raise SpecError("give either labels or --plan", where="context calibrate", mend=mend)
+    if out is not None and out.exists():
+        raise SpecError(f"{out} is there already", where="--out", mend="name another file: labels in it would be lost")
     grades = one_each(graded, read_tasks(dataset) if dataset is not None else None)
     if plan is not None:
         items = planned(grades, plan, seed)
