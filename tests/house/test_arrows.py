@@ -27,6 +27,7 @@ PLANTED = [
     ("layers", {"data/planted.py": "import clbench.models.net"}),
     ("layers", {"stats/planted.py": "from clbench.metrics import average"}),
     ("layers", {"models/planted.py": "def f():\n    from clbench.scoring import exact\n    return exact"}),
+    ("layers", {"context/planted.py": "import clbench.engine.run"}),
     ("layers", {"unroomed/__init__.py": ""}),
     ("layers circles", {"core/planted.py": "from clbench.engine import run"}),
     ("layers circles", {"store/planted.py": "from clbench.report.page import html"}),
@@ -45,10 +46,8 @@ PLANTED = [
     ("torch", {"core/planted.py": "import torch"}),
     ("torch", {"engine/planted.py": "def f():\n    import transformers\n    return transformers"}),
     ("torch", {"report/runs/planted.py": "from peft import PeftModel"}),
-    ("layers", {"context/planted.py": "import clbench.engine.run"}),
-    ("context", {"context/planted.py": "from clbench.learners import ewc"}),
-    ("context", {"context/planted.py": "def f():\n    from clbench.training import loop\n    return loop"}),
     ("http", {"metrics/planted.py": "import urllib.request"}),
+    ("context", {"context/planted.py": "from clbench.learners import sft"}),
     ("http", {"learners/planted.py": "def f():\n    import requests\n    return requests"}),
 ]
 

@@ -30,7 +30,7 @@ from clbench.cli import (
     tune,
     watch,
 )
-from clbench.cli.context.app import app as context_app
+from clbench.cli.context import app as context_learning
 from clbench.cli.options import complain, say, stopped_text
 from clbench.core.errors import UserError
 from clbench.core.events import quiet_libraries
@@ -85,7 +85,7 @@ app.command("store")(store.store)
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)
 app.command("tune")(tune.tune)
-app.add_typer(context_app)
+app.add_typer(context_learning.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,17 +137,17 @@ def _usage(error: Exception) -> int:
         return STOPPED
     if "ClickException" not in kinds:
         raise error
-    complain(f"{_message(error)}\n  to mend: see `{_command_of(vars(error).get('ctx'))} --help`")
+    complain(f"{_message(error)}\n  to mend: see `{_command(vars(error).get('ctx'))} --help`")
     return 2
 
 
-def _command_of(place: Any) -> str:
-    """Return the command that was called, from click's context of it: the verbs below `clbench`."""
-    verbs: list[str] = []
-    while place is not None and place.parent is not None:
-        verbs.insert(0, str(place.info_name))
-        place = place.parent
-    return " ".join(["clbench", *verbs])
+def _command(context: Any) -> str:
+    """Return a command with the groups that it stands in."""
+    names: list[str] = []
+    while context is not None and context.parent is not None:
+        names.insert(0, str(context.info_name))
+        context = context.parent
+    return " ".join(["clbench", *names])
 
 
 def _message(error: Exception) -> str:
@@ -160,8 +160,7 @@ def _message(error: Exception) -> str:
     if wrong:
         from clbench.core.errors import did_you_mean
 
-        place = vars(error).get("ctx")
-        names = [str(name) for name in place.command.commands] if place is not None else []
+        names = [str(name) for name in vars(error)["ctx"].command.commands]
         return f"no such command {wrong!r}; {did_you_mean(wrong, names)}"
     near = vars(error).get("possibilities") or []
     return f"{text} Did you mean {' or '.join(sorted(near))}?" if near else text
