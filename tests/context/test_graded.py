@@ -179,10 +179,36 @@ def test_a_trial_without_rows_between_others_counts_as_missing(tmp_path):
     assert (found.trials, found.states()) == (3, {"ok": 2, "missing": 1})
 
 
-def test_files_of_several_models_are_not_one_system(tmp_path):
-    paths = [write(tmp_path / f"{m}.jsonl", [graded_row(ROW, "yy", model=m)]) for m in ("m", "n")]
-    with pytest.raises(DataError, match="several models: m, n"):
-        load_grades(paths)
+def test_files_of_several_models_give_a_notice(tmp_path, heard):
+    paths = [write(tmp_path / f"{m}.jsonl", [graded_row(ROW, "yy", served_model=m)]) for m in ("m", "n")]
+    load_grades(paths)
+    assert "several models: m, n" in heard[0]
+
+
+def test_a_folder_stands_for_its_graded_files(tmp_path):
+    for name in ("a.jsonl", "b.jsonl.xz", "a.log.jsonl", "notes.txt"):
+        (tmp_path / name).write_text("")
+    assert [p.name for p in files_of(tmp_path)] == ["a.jsonl", "b.jsonl.xz"]
+    (tmp_path / "a_graded.jsonl").write_text("")
+    assert [p.name for p in files_of(tmp_path)] == ["a_graded.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("judge", "name"),
+    [
+        ("gpt", "gpt"),
+        (None, ""),
+        ({"name": "exact", "model": "gpt"}, "exact ("),
+        ({"name": "openai", "model": "gpt"}, "gpt ("),
+        ({"model": "gpt"}, "gpt"),
+        ({"sees": "all"}, "judge"),
+    ],
+)
+def test_judges_are_named_as_the_rows_say(tmp_path, judge, name):
+    found = read_one(tmp_path, graded_row(ROW, "yy", judge=judge)).judge
+    assert found.startswith(name)
+    other = {**judge, "sees": "task"} if isinstance(judge, dict) else "other"
+    assert read_one(tmp_path, graded_row(ROW, "yy", judge=other)).judge != found
 
 
 def test_trials_with_other_rubrics_are_refused(tmp_path, heard):

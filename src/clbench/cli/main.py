@@ -115,7 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if known is not None:
             return _refused(known, mend)
         # typer raises the usage errors of its own click, installed or vendored: recognised by their names.
-        return mend if _usage(error) == 2 else STOPPED
+        code = _usage(error)
+        return mend if code == 2 else code
     if result == STOPPED:
         complain(stopped_text())
     return result if isinstance(result, int) else 0
@@ -137,6 +138,8 @@ def _usage(error: Exception) -> int:
         return STOPPED
     if "ClickException" not in kinds:
         raise error
+    if "NoArgsIsHelpError" in kinds:  # the help of a group has been printed
+        return 0
     complain(f"{_message(error)}\n  to mend: see `{_command(vars(error).get('ctx'))} --help`")
     return 2
 

@@ -312,7 +312,8 @@ def _named(value: Any) -> str:
     if not isinstance(value, dict):
         return "" if value is None else str(value)
     facts = cast(Raw, value)
-    name = str(facts.get("name") or facts.get("model") or "judge")
+    name = facts.get("name")
+    name = str(facts.get("model") or "judge") if name in (None, "", "openai") else str(name)  # openai: any such address
     return f"{name} ({digest_of(json.dumps(facts, sort_keys=True))[:6]})" if len(facts) > 1 else name
 
 

@@ -98,10 +98,10 @@ def load_grades(paths: Sequence[Path], known: TaskSet | None = None, name: str =
         paths: The files, at least one.
         known: The data set, whose tasks are the denominator; None: the tasks that occur.
         name: Of the system; empty: that of the first file.
-        force: Take rows of other models, and rows whose rubrics are not those of the data set or of an earlier trial.
+        force: Take rows whose rubrics are not those of the data set, or of an earlier trial, with a notice.
 
     Raises:
-        DataError: A row is wrong, a file has two rows of one task and trial, or rows are of several models.
+        DataError: A row is wrong, or a file has two rows of one task and trial; names both lines.
     """
     files = [(path, one_each(path, known)) for path in paths]
     numbers = _trials_of([rows for _, rows in files])
@@ -120,9 +120,8 @@ def load_grades(paths: Sequence[Path], known: TaskSet | None = None, name: str =
     if other:
         notice(f"{other[0].where}: {other[0].what}; so it is in {len(other)} rows")
     models = sorted({row.model for row in found.values() if row.model})
-    if len(models) > 1 and not force:
-        what = f"the rows are of several models: {', '.join(models[:5])}"
-        raise DataError(what, where=str(paths[0]), mend="name the files of one model; `context compare` takes several")
+    if len(models) > 1:
+        notice(f"the rows name several models: {', '.join(models[:5])}; they are read as one system")
     trials = 1 + max(trial for _, trial in found)
     label = name or system_name(paths[0])
     return Grades(label, tuple(facts[task] for task in order), trials, found)
@@ -207,12 +206,15 @@ def system_names(paths: Sequence[Path]) -> list[str]:
 def files_of(path: Path) -> list[Path]:
     """Return the graded files that a path names: itself, or those of a folder, whose trials they are.
 
+    Of a folder, files named `*_graded.jsonl` count; where there are none, all `*.jsonl` but logs.
+
     Raises:
         DataError: The folder holds none.
     """
     if not path.is_dir():
         return [path]
-    found = sorted(p for p in path.iterdir() if p.name.endswith(ENDINGS))
+    found = sorted(p for p in path.iterdir() if p.name.endswith(ENDINGS) and ".log." not in p.name)
+    found = [p for p in found if "_graded." in p.name] or found
     if not found:
         raise DataError("the folder holds no *.jsonl", where=str(path), mend="name graded files, or a folder of trials")
     return found

@@ -9,6 +9,7 @@ from clbench.cli.context import agree, audit, calibrate, compare, stats, verify
 app = typer.Typer(
     name="context",
     help="Context learning: the new knowledge stands in the prompt, nothing is trained.",
+    no_args_is_help=True,
 )
 
 app.command("agree")(agree.agree)
