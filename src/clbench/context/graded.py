@@ -312,9 +312,10 @@ def _named(value: Any) -> str:
     if not isinstance(value, dict):
         return "" if value is None else str(value)
     facts = cast(Raw, value)
-    name = facts.get("name")
-    name = str(facts.get("model") or "judge") if name in (None, "", "openai") else str(name)  # openai: any such address
-    return f"{name} ({digest_of(json.dumps(facts, sort_keys=True))[:6]})" if len(facts) > 1 else name
+    kind, model = facts.get("name"), facts.get("model")
+    name = str(model or "judge") if kind in (None, "", "openai") else str(kind)  # openai: any address of that kind
+    alone = list(facts.values()) == [name]
+    return name if alone or not facts else f"{name} ({digest_of(json.dumps(facts, sort_keys=True))[:6]})"
 
 
 def _joined(facts: TaskFacts, known: TaskSet, where: str) -> TaskFacts:
