@@ -130,6 +130,12 @@ def test_a_judge_that_knows_nothing_gives_a_warning(tmp_path, graded, capsys):
     assert "warning: sensitivity + specificity" in capsys.readouterr().out
 
 
+def test_people_who_call_everything_met(tmp_path, graded, capsys):
+    lines = [f"{i.task},{i.rubric},yes," for i in plan(one_each(graded), 60)]
+    assert main(["context", "calibrate", str(graded), str(label_file(tmp_path, lines))]) == 0
+    assert "specificity is not known" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from clbench.stats.calibration import Stratum, calibrate, rogan_gladen
+from clbench.stats.calibration import Stratum, calibrate, over_contexts, rogan_gladen
 
 
 def test_everything_labelled_is_certain_and_exact():
@@ -58,3 +58,50 @@ def test_one_verdict_alone_and_no_label():
     assert not found.informed
     with pytest.raises(ValueError, match="without a label"):
         calibrate([Stratum(True, 100, 0, 0)])
+
+
+def planned(rng, contexts=60, each=36, labels=200, rate=0.7):
+    """A judge (95 %, 80 %) on contexts that differ in how much is met; as many yes as no verdicts are labelled."""
+    groups = np.repeat(np.arange(contexts), each)
+    truth = rng.random(len(groups)) < rng.beta(6 * rate, 6 * (1 - rate), contexts)[groups]
+    judge = np.where(truth, rng.random(len(groups)) < 0.95, rng.random(len(groups)) >= 0.8)
+    known = np.full(len(groups), np.nan)
+    for verdict in (True, False):
+        chosen = rng.choice(np.flatnonzero(judge == verdict), labels // 2, replace=False)
+        known[chosen] = truth[chosen]
+    return judge, known, groups.tolist()
+
+
+def of_arrays(judge, known):
+    return [
+        Stratum(
+            v, int((judge == v).sum()), int((~np.isnan(known[judge == v])).sum()), int(np.nansum(known[judge == v]))
+        )
+        for v in (False, True)
+    ]
+
+
+def test_intervals_cover_the_rate_of_other_contexts():
+    """Variances of these answers alone would cover 8 of 10 times only."""
+    rng = np.random.default_rng(3)
+    wanted, worlds = (0.7, 0.95, 0.8), 400
+    inside, alone = np.zeros(3), 0
+    for _ in range(worlds):
+        judge, known, groups = planned(rng)
+        strata = of_arrays(judge, known)
+        found = calibrate(strata, over_contexts(judge.astype(np.intp), judge, known, groups))
+        shares = (found.corrected, found.sensitivity, found.specificity)
+        inside += [s.low <= w <= s.high for s, w in zip(shares, wanted, strict=True)]
+        alone += (only := calibrate(strata).corrected).low <= 0.7 <= only.high
+    assert (inside / worlds >= 0.925).all(), inside / worlds
+    assert inside[0] / worlds <= 0.985
+    assert alone / worlds < 0.9
+
+
+def test_everything_labelled_and_no_context_shared_is_the_variance_of_a_mean():
+    truth = np.array([1.0, 1, 0, 1, 0, 0, 1, 1])
+    judge = np.array([1, 1, 0, 0, 1, 0, 1, 1], dtype=bool)
+    found = over_contexts(judge.astype(np.intp), judge, truth, range(8))
+    assert found.rate == pytest.approx(truth.var(ddof=1) / 8)
+    assert found.freedom == 7
+    assert over_contexts(judge.astype(np.intp), judge, truth, [0] * 8).rate == 0

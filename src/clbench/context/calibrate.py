@@ -15,8 +15,6 @@ from clbench.core.errors import DataError
 from clbench.stats import calibration
 from clbench.stats.agreement import Kappa, cohen, krippendorff_alpha
 from clbench.stats.calibration import Calibration
-from clbench.stats.clustered import ratio_interval
-from clbench.stats.quantiles import normal_quantile
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def calibrated(grades: Sequence[Graded], labels: Sequence[Label]) -> Result:
     rows = judged(grades)
     strata = _merged(strata_of(grades), people)
     verdicts = {item: rows[item.task, item.trial].met[item.rubric - 1] for item in people}
-    weights = {item: _weight(item, strata, people) for item in people}
+    weights = _weights(strata, people)
     order = list(people)
     sensitivity = (found := _calibration(grades, strata, people)).sensitivity.value
     sizes = np.array([len(row.met) for row in rows.values()], dtype=np.float64)
@@ -96,11 +94,11 @@ def _merged(pools: dict[Stratum, list[Item]], people: dict[Item, bool]) -> list[
         own = [set(items) for name, items in sorted(pools.items()) if name.verdict == verdict]
         if not own:
             continue
-        if all(items & people.keys() for items in own):
+        if all(any(item in items for item in people) for items in own):
             found += [(verdict, items) for items in own]
             continue
         whole = set[Item]().union(*own)
-        if not whole & people.keys():
+        if not any(item in whole for item in people):
             said = "met" if verdict else "not met"
             what = f"none of the {len(whole)} rubrics that the judge calls {said} has a label"
             raise DataError(what, where="labels", mend="label some of both kinds: `--plan N` chooses them")
@@ -108,24 +106,34 @@ def _merged(pools: dict[Stratum, list[Item]], people: dict[Item, bool]) -> list[
     return found
 
 
-def _weight(item: Item, strata: Sequence[tuple[bool, set[Item]]], people: dict[Item, bool]) -> float:
-    items = next(items for _, items in strata if item in items)
-    return len(items) / len(items & people.keys())
+def _weights(strata: Sequence[tuple[bool, set[Item]]], people: dict[Item, bool]) -> dict[Item, float]:
+    """Return for how many verdicts of its stratum each label stands."""
+    found: dict[Item, float] = {}
+    for _, items in strata:
+        labelled = [item for item in people if item in items]
+        found |= dict.fromkeys(labelled, len(items) / len(labelled))
+    return found
 
 
 def _calibration(
     grades: Sequence[Graded], strata: Sequence[tuple[bool, set[Item]]], people: dict[Item, bool]
 ) -> Calibration:
-    rows = list(judged(grades).values())
-    met = np.array([sum(row.met) for row in rows], dtype=np.float64)
-    sizes = np.array([len(row.met) for row in rows], dtype=np.float64)
-    _, low, high = ratio_interval(met, sizes, [row.task.context for row in rows])
     counted: list[calibration.Stratum] = []
-    for verdict, items in strata:
-        labelled = items & people.keys()
+    place: dict[Item, int] = {}
+    for number, (verdict, items) in enumerate(strata):
+        labelled = [item for item in people if item in items]
         yes = sum(people[item] for item in labelled)
         counted.append(calibration.Stratum(verdict, len(items), len(labelled), yes))
-    return calibration.calibrate(counted, ((high - low) / 2 / normal_quantile(0.975)) ** 2)
+        place |= dict.fromkeys(items, number)
+    rows = judged(grades)
+    order = [Item(*key, number) for key, row in rows.items() for number in range(1, len(row.met) + 1)]
+    others = calibration.over_contexts(
+        np.array([place[item] for item in order], dtype=np.intp),
+        np.array([met for row in rows.values() for met in row.met]),
+        np.array([float(people[item]) if item in people else math.nan for item in order]),
+        [row.task.context for row in rows.values() for _ in row.met],
+    )
+    return calibration.calibrate(counted, others)
 
 
 def _agreement(

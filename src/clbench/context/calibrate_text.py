@@ -65,8 +65,10 @@ def _notes(found: Result) -> list[str]:
             f"{whole}: agreement on passing {percent(found.tasks.agreement)} %, kappa {decimal(found.tasks.kappa)}"
         )
     notes.append("strata (verdict, near miss) count by their size; no weights of a model are changed by this")
-    if not found.judge.informed:
-        total = found.judge.sensitivity.value + found.judge.specificity.value
+    total = found.judge.sensitivity.value + found.judge.specificity.value
+    if math.isnan(total):
+        notes.append("warning: people call all labelled rubrics the same: sensitivity or specificity is not known")
+    elif not found.judge.informed:
         notes.append(
             f"warning: sensitivity + specificity is {decimal(total)}, not above {LEAST_INFORMED}: "
             "this judge tells little, and its corrected rate rests on the labels alone"

@@ -62,7 +62,7 @@ def _powers(pair: Pair) -> Section:
     sizes = sorted({each.tasks for each in pair.powers})
     by_place = {(each.tasks, each.trials): each.difference for each in pair.powers}
     rows = tuple((str(size), *(percent(by_place[size, num]) for num in trials)) for size in sizes)
-    notes = ["found in 80 of 100 comparisons at the 5 % level, if the differences vary as they do here"]
+    notes = ["found in about 80 of 100 comparisons at the 5 % level, if the differences vary as they do here"]
     if not pair.powers:
         notes = ["not known: the sides have one trial and several; give both as many, or two or more each"]
     elif len(trials) == 1 and trials[0] == 1:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from clbench.stats.effect import ClusterIds, clusters, robust
 from clbench.stats.intervals import wilson_at
-from clbench.stats.quantiles import normal_quantile
+from clbench.stats.quantiles import t_quantile
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 LEAST_INFORMED = 1.1  # sensitivity + specificity: a judge that tosses coins has 1
 
@@ -86,22 +93,31 @@ def rogan_gladen(judged: float, sensitivity: float, specificity: float) -> float
     return min(1.0, max(0.0, (judged + specificity - 1) / worth)) if abs(worth) > 1e-12 else math.nan
 
 
-def calibrate(strata: Sequence[Stratum], rate_variance: float | None = None, level: float = 0.95) -> Calibration:
+class Variances(NamedTuple):
+    """Variances of the corrected rate, of sensitivity and of specificity; infinite `freedom` is the normal law."""
+
+    rate: float
+    sensitivity: float
+    specificity: float
+    freedom: float
+
+
+def calibrate(strata: Sequence[Stratum], others: Variances | None = None, level: float = 0.95) -> Calibration:
     """Return what labels on a stratified sample say of a judge.
 
     Every stratum counts for as many verdicts as it has (W_s = N_s / N), since a sample with as many yes as no verdicts
     would else make the judge look better or worse than it is. With m_s the share of stratum s that people call met:
 
         rate = sum_s W_s m_s,   sens = sum_yes W_s m_s / rate,   spec = sum_no W_s (1 - m_s) / (1 - rate)
-        V(rate) = sum_s W_s^2 m~_s (1 - m~_s) / (n_s + 2) + (m_yes - m_no)^2 V(judged)
+        V(rate) = sum_s W_s^2 m~_s (1 - m~_s) / (n_s + 2) (1 - n_s / N_s),   m~_s = (y_s + 1) / (n_s + 2)
 
-    m~ = (y + 1) / (n + 2). Then rate = (judged + spec - 1) / (sens + spec - 1), exactly. Shares get Wilson's interval
-    with as many labels as their variance is worth. Of these answers alone, the first sum has a factor 1 - n_s / N_s.
+    Then rate = (judged + spec - 1) / (sens + spec - 1), exactly. Shares get Wilson's interval with as many labels as
+    their variance is worth. For other answers than these, V has no factor 1 - n_s / N_s and is at least `others`.
 
     Args:
         strata: Each with labels; both verdicts of the judge must be among them if it gave both.
-        rate_variance: Variance of the judge's own rate over other contexts, V(judged), if intervals are to hold for
-            other answers too; None: for these answers only.
+        others: What other contexts would change (`over_contexts`), if intervals are to hold for other answers too;
+            None: for these answers only.
         level: Confidence, in (0, 1).
 
     Raises:
@@ -118,30 +134,82 @@ def calibrate(strata: Sequence[Stratum], rate_variance: float | None = None, lev
     if any(s.labelled < 1 for s in strata):
         raise ValueError("a stratum without a label tells nothing: merge it with another of the same verdict")
     total = sum(s.total for s in strata)
-    edge = normal_quantile((1 + level) / 2)
+    least = Variances(0.0, 0.0, 0.0, math.inf) if others is None else others
+    edge = t_quantile((1 + level) / 2, least.freedom)
     met = {v: sum(s.total * s.share for s in strata if s.verdict == v) / total for v in (True, False)}
     missed = {v: sum(s.total * (1 - s.share) for s in strata if s.verdict == v) / total for v in (True, False)}
-    judged = met[True] + missed[True]
-    rate = met[True] + met[False]
-    precise = met[True] / judged if judged else 0.0
-    omitted = met[False] / (1 - judged) if judged < 1 else 0.0
-    errors = [(s.total / total) ** 2 * s.variance(others=rate_variance is not None) for s in strata]
-    variance = sum(errors) + (precise - omitted) ** 2 * (rate_variance or 0.0)
-    of = list(zip((s.verdict for s in strata), errors, strict=True))
+    errors = [(s.verdict, (s.total / total) ** 2 * s.variance(others=others is not None)) for s in strata]
     labelled = sum(s.labelled for s in strata)
-    sensitivity = _of_parts(met[True], met[False], of, labelled, edge)
-    specificity = _of_parts(missed[False], missed[True], [(not v, e) for v, e in of], labelled, edge)
-    informed = sensitivity.value + specificity.value > LEAST_INFORMED
-    return Calibration(sensitivity, specificity, judged, _share(rate, variance, edge), informed)
+    sens = _of_parts(met[True], met[False], errors, least.sensitivity)
+    spec = _of_parts(missed[False], missed[True], [(not v, e) for v, e in errors], least.specificity)
+    sensitivity, specificity = (_of_labels(*each, labelled, edge) for each in (sens, spec))
+    rate = met[True] + met[False]
+    return Calibration(
+        sensitivity=sensitivity,
+        specificity=specificity,
+        judged=met[True] + missed[True],
+        corrected=_share(rate, max(sum(error for _, error in errors), least.rate), edge),
+        informed=sensitivity.value + specificity.value > LEAST_INFORMED,
+    )
 
 
-def _of_parts(right: float, wrong: float, strata: Sequence[tuple[bool, float]], labelled: int, edge: float) -> Share:
-    """Return right / (right + wrong), of strata that say (whether they are of `right`, their part's variance)."""
+def over_contexts(strata: NDArray[np.intp], verdicts: Bools, labels: Floats, contexts: Sequence[Hashable]) -> Variances:
+    """Return the variances of a calibration over other contexts, whose answers are met more or less often.
+
+    Each is that of the sum of what every verdict adds to a figure (its influence), whole contexts at a time, over N^2.
+    To the share "the judge says v and people say met" verdict i of stratum s adds, if the judge says v of s,
+
+        m_s + [labelled] (N_s / n_s) (y_i - m_s),   less the share itself
+
+    Args:
+        strata: The stratum of each verdict, from 0; every one has labels.
+        verdicts: What the judge said of each.
+        labels: 1 met, 0 not met, NaN not labelled.
+        contexts: The context of each.
+
+    Returns:
+        Zeros where all verdicts are of one context, of which nothing follows for others.
+
+    Source: Saerndal, Swensson & Wretman 1992, "Model assisted survey sampling", ch. 5; Liang & Zeger 1986 for clusters.
+    """
+    num, known = len(strata), ~np.isnan(labels)
+    if len(set(contexts)) < 2:
+        return Variances(0.0, 0.0, 0.0, math.inf)
+    ids = clusters(contexts, num)
+    groups = np.arange(num) if ids is None else ids
+    sizes, labelled = np.bincount(strata), np.bincount(strata, weights=known)
+    share = (np.bincount(strata, weights=np.where(known, labels, 0.0)) / labelled)[strata]
+    apart = np.where(known, (sizes / labelled)[strata] * (np.where(known, labels, 0.0) - share), 0.0)
+    met, missed = share + apart, 1 - share - apart
+    found = [_ratio_variance(met, np.ones(num), groups)]
+    found += [_ratio_variance(part * said, part, groups) for part, said in ((met, verdicts), (missed, ~verdicts))]
+    rate, sensitivity, specificity = (variance for variance, _ in found)
+    return Variances(rate, sensitivity, specificity, max(1.0, found[0][1] - 1))
+
+
+def _ratio_variance(part: Floats, whole: Floats, groups: ClusterIds) -> tuple[float, float]:
+    """Return the variance of sum(part) / sum(whole) over groups, and their effective number."""
+    total = float(whole.sum())
+    if total <= 0:
+        return 0.0, float(groups.max() + 1)
+    variance, effective = robust(part - whole * float(part.sum()) / total, groups)
+    return variance / total**2, effective
+
+
+def _of_parts(
+    right: float, wrong: float, strata: Sequence[tuple[bool, float]], least: float
+) -> tuple[float, float, float]:
+    """Return (right / whole, whole, variance), of strata that say (whether they are of `right`, their variance)."""
     whole = right + wrong
     if whole <= 0:
-        return UNDEFINED
-    share = right / whole
+        return math.nan, 0.0, 0.0
     variance = sum(error * ((wrong if of_right else right) / whole**2) ** 2 for of_right, error in strata)
+    return right / whole, whole, max(variance, least if variance > 0 else 0.0)
+
+
+def _of_labels(share: float, whole: float, variance: float, labelled: int, edge: float) -> Share:
+    if math.isnan(share):
+        return UNDEFINED
     if share in (0.0, 1.0) and variance > 0:  # its slopes are 0 on one side: as many labels as it has
         return Share(share, *_within(share, wilson_at(share, max(labelled * whole, 1.0), edge)))
     return _share(share, variance, edge)
