@@ -62,6 +62,13 @@ def test_a_plan_is_blind_even_and_repeatable(graded, capsys):
     assert capsys.readouterr().out == text
 
 
+def test_near_misses_are_a_stratum_of_their_own(tmp_path):
+    rows = [graded_row(DATA[0], "yyyyyynn"), graded_row(DATA[1], "yyyyynnn"), graded_row(DATA[2], "yyyyyyyy")]
+    pools = strata_of(one_each(write(tmp_path / "g.jsonl", rows)))
+    sizes = {(name.verdict, name.near): len(items) for name, items in pools.items()}
+    assert sizes == {(True, True): 14, (False, True): 2, (True, False): 5, (False, False): 3}
+
+
 def test_a_plan_of_nothing_and_of_more_than_there_is(tmp_path, graded):
     nothing = write(tmp_path / "g.jsonl", [graded_row(DATA[0], "")])
     with pytest.raises(DataError, match="no answer is judged"):

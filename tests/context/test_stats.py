@@ -48,6 +48,13 @@ def test_dropped_rows_stay_in_the_denominator_of_the_data_set(tmp_path):
     assert summary_of(load_grades([tmp_path / "a.jsonl"])).rate.value == pytest.approx(3 / 5)
 
 
+def test_tasks_without_rubrics_fail_for_sure(tmp_path):
+    rows = [graded_row(SEVEN[0], "yyy"), graded_row(SEVEN[1] | {"rubrics": []}, "", score=1)]
+    found = summary_of(load_grades([write(tmp_path / "a.jsonl", rows)]))
+    assert found.limits == (0.5, 0.5)
+    assert (found.unjudged, found.doubts.without_rubrics) == (0, 1)
+
+
 def test_rubrics_thresholds_and_misses(tmp_path):
     row = task_row("t", rubrics=10)
     other = task_row("u", rubrics=2)

@@ -64,6 +64,7 @@ FORGERIES = {
     ),
     "the score alone": (edited(FAILED, score=1), {"score"}),
     "the score as a text": (edited(SOLVED, score="1"), {"score"}),
+    "the score as true": (edited(SOLVED, score=True), {"score"}),
     "a label that looks like yes": (
         edited(SOLVED, requirement_status=["yes", "yes", "\u0443es"], score=1),
         {"label", "score"},
@@ -142,6 +143,13 @@ def test_left_out_failures_do_not_raise_the_recomputed_rate(tmp_path, data):
     found = verify([write(tmp_path / "a.jsonl", rows)], data)
     assert found.declared == 1
     assert found.recomputed == len(rows) / 12
+
+
+def test_shorter_rubric_lists_do_not_raise_the_recomputed_rate(tmp_path, data):
+    rows, _ = FORGERIES["failed rubrics are left out"]
+    found = verify([write(tmp_path / "a.jsonl", rows)], data)
+    assert found.recomputed == sum(row["score"] for row in honest()) / 12
+    assert found.declared == found.recomputed + 1 / 12
 
 
 def test_trials_in_one_file_or_several_and_parts(tmp_path, data):

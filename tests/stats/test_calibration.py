@@ -105,3 +105,21 @@ def test_everything_labelled_and_no_context_shared_is_the_variance_of_a_mean():
     assert found.rate == pytest.approx(truth.var(ddof=1) / 8)
     assert found.freedom == 7
     assert over_contexts(judge.astype(np.intp), judge, truth, [0] * 8).rate == 0
+
+
+def test_intervals_of_a_judge_that_errs_by_context_cover():
+    """Sensitivity is 0.5 or 1 in a context, 0.75 in the mean: labels of one context err together."""
+    rng = np.random.default_rng(8)
+    inside = alone = 0
+    for _ in range(300):
+        groups = np.repeat(np.arange(40), 30)
+        truth = rng.random(1200) < 0.6
+        judge = np.where(truth, rng.random(1200) < rng.choice([0.5, 1.0], 40)[groups], rng.random(1200) < 0.1)
+        known = np.where(rng.random(1200) < 0.5, truth, np.nan)
+        strata = of_arrays(judge, known)
+        found = calibrate(strata, over_contexts(judge.astype(np.intp), judge, known, groups.tolist())).sensitivity
+        inside += found.low <= 0.75 <= found.high
+        only = calibrate(strata).sensitivity
+        alone += only.low <= 0.75 <= only.high
+    assert 0.92 <= inside / 300 <= 0.99
+    assert alone / 300 < 0.7

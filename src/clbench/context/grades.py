@@ -75,6 +75,7 @@ class Grades:
         found = np.ones((len(self.tasks), self.trials), dtype=np.bool_)
         for place, row in self.rows.items():
             found[place] = row.state in UNJUDGED
+        found[self.sizes() == 0] = False  # without rubrics nothing passes
         return found
 
     def sizes(self) -> Floats:
