@@ -1,7 +1,7 @@
 # Thin: standard tools do the work. Users type `pip install "clbench[train,data]"` and `clbench ...`.
 PY := .venv/bin/python
 export OMP_NUM_THREADS := 1
-UNITS := tests $(addprefix src/clbench/,core data metrics stats store scoring report)
+UNITS := tests $(addprefix src/clbench/,core data metrics stats store scoring report context)
 
 .PHONY: setup demo test fast units attack wheel check docs results bench clean
 

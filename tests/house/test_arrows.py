@@ -27,6 +27,7 @@ PLANTED = [
     ("layers", {"data/planted.py": "import clbench.models.net"}),
     ("layers", {"stats/planted.py": "from clbench.metrics import average"}),
     ("layers", {"models/planted.py": "def f():\n    from clbench.scoring import exact\n    return exact"}),
+    ("layers", {"context/planted.py": "import clbench.engine.run"}),
     ("layers", {"unroomed/__init__.py": ""}),
     ("layers circles", {"core/planted.py": "from clbench.engine import run"}),
     ("layers circles", {"store/planted.py": "from clbench.report.page import html"}),

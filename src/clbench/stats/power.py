@@ -66,6 +66,33 @@ def items_needed(difference: float, discordant: float, *, power: float = 0.8, le
     return float(math.ceil(((edge + wanted) / difference) ** 2))
 
 
+def detectable(discordant: float, items: float, *, power: float = 0.8, level: float = 0.05) -> float:
+    """Return the smallest difference that `power_of` finds with this power on so many items.
+
+    Args:
+        discordant: p, mean square of the items' differences (times a design effect), >= 0.
+        items: n; 0 gives infinity.
+        power: Wanted, in (level / 2, 1).
+        level: Two-sided, in (0, 1).
+
+    Returns:
+        In [0, 1]; infinity where even a difference of 1 would not be found.
+
+    Source: Connor 1987, solved for d.
+
+    Example:
+        >>> round(detectable(0.12, 1899), 4), round(detectable(0.12, 200), 3)
+        (0.0223, 0.068)
+    """
+    if items <= 0 or power_of(1.0, discordant, math.floor(items), level=level) < power:
+        return math.inf
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power_of(middle, discordant, int(items), level=level) >= power else (middle, high)
+    return high
+
+
 def drop_seen(discordant: float, items: int, *, power: float = 0.8, level: float = 0.05) -> float:
     """Return the smallest drop that a one-sided paired test of so many items finds with this power: its noise floor.
 

@@ -136,3 +136,26 @@ def alike(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
         if last > first and not (found and found[-1][1] >= last):
             found.append((first, last))
     return found
+
+
+def ranks_allowed(values: Sequence[float], differ: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the ranks that each method may have, (best, worst), given which pairs were found to differ.
+
+    A method is placed below those that are better and differ from it, and above those that are worse and differ. If
+    tests keep a family-wise level (Holm), so do all intervals together. Rank 1 is best.
+
+    Args:
+        values: One per method; higher is better.
+        differ: Shape (methods, methods), symmetric.
+
+    Source: Mogstad, Romano, Shaikh & Wilhelm 2024, "Inference for ranks with applications to mobility across
+    neighbourhoods and academic achievement across countries", Review of Economic Studies 91.
+
+    Example:
+        >>> ranks_allowed([0.9, 0.8, 0.1], np.array([[0, 0, 1], [0, 0, 1], [1, 1, 0]], dtype=bool))
+        [(1, 2), (1, 2), (3, 3)]
+    """
+    num = len(values)
+    better = [sum(bool(differ[i, j]) and values[j] > values[i] for j in range(num)) for i in range(num)]
+    worse = [sum(bool(differ[i, j]) and values[j] < values[i] for j in range(num)) for i in range(num)]
+    return [(1 + up, num - down) for up, down in zip(better, worse, strict=True)]

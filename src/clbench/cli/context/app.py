@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from clbench.cli.context import demo, estimate, evaluate, export, infer, replay, stub
+from clbench.cli.context import (
+    agree,
+    audit,
+    calibrate,
+    compare,
+    demo,
+    estimate,
+    evaluate,
+    export,
+    infer,
+    replay,
+    stats,
+    stub,
+    verify,
+)
 
 app = typer.Typer(
     name="context",
@@ -20,3 +34,9 @@ app.command("replay")(replay.replay)
 app.command("estimate")(estimate.estimate)
 app.command("stub")(stub.stub)
 app.command("demo")(demo.demo)
+app.command("agree")(agree.agree)
+app.command("audit")(audit.audit)
+app.command("calibrate")(calibrate.calibrate)
+app.command("compare")(compare.compare)
+app.command("stats")(stats.stats)
+app.command("verify")(verify.verify)

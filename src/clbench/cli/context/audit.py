@@ -1,0 +1,58 @@
+"""`clbench context audit`: what is wrong with a data set?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from clbench.cli.options import Json, say, say_json
+
+
+def audit(
+    dataset: Annotated[Path, typer.Argument(help="The data set.")],
+    graded: Annotated[
+        list[Path] | None, typer.Option(help="Graded files of systems (repeatable): finds rubrics that none meets.")
+    ] = None,
+    floor: Annotated[
+        list[Path] | None,
+        typer.Option(help="Graded files of systems without the context (repeatable): finds rubrics that need none."),
+    ] = None,
+    shown: Annotated[int, typer.Option(min=1, help="Places to print of each kind; --json has all.")] = 5,
+    as_json: Json = False,
+    format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the report.")] = "text",
+) -> None:
+    """List what is wrong with a data set: ids, conversations, rubrics. Exit code 0 whatever is found."""
+    from clbench.context.audit import MEANINGS
+    from clbench.context.audit import audit as audited
+    from clbench.context.findings import counted, finding_sections
+    from clbench.context.graded import read_graded, read_tasks
+    from clbench.context.grades import files_of
+    from clbench.context.tables import Section, as_values, rendered
+
+    known = read_tasks(dataset) if graded or floor else None
+    with_it, without = (
+        [row for path in paths or [] for file in files_of(path) for row in read_graded(file, known)]
+        for paths in (graded, floor)
+    )
+    found = audited(dataset, with_it, without, known)
+    if as_json:
+        say_json({"counts": counted(found.findings), **as_values(found)})
+        return
+    rows = (
+        ("rows", str(found.rows)),
+        ("contexts", str(found.contexts)),
+        ("rubrics", str(found.rubrics)),
+        ("findings", str(len(found.findings))),
+    )
+    notes = () if found.findings else ("nothing was found",)
+    say(
+        rendered(
+            [
+                Section(str(dataset), ("figure", "value"), rows, notes),
+                *finding_sections(found.findings, MEANINGS, shown),
+            ],
+            format_,
+        )
+    )
