@@ -80,7 +80,8 @@ def findings_table(results: Path, lang: str) -> str:
     heads = words["heads"]
     lines = [f"| {heads} |", "|" + "---|" * (heads.count("|") + 1)]
     for claim in yaml.safe_load(FILE.read_text(encoding="utf-8")):
-        lines.append(f"| {' | '.join(markdown(text) for text in _row(claim, results, lang))} |")
+        *told, verdict = _row(claim, results, lang)
+        lines.append(f"| {' | '.join([*map(markdown, told), verdict])} |")
     return "\n".join(lines) + "\n"
 
 
