@@ -75,14 +75,15 @@ def _made(runs: Sequence[RunRecord]) -> str:
     torch = packages.get("torch") if isinstance(packages, dict) else None
     hardware = f"{provenance['cpu']}, {provenance['cores']} cores, torch {torch}, {str(provenance['made'])[:10]}"
     methods = [method for groups in by_scenario(group_runs(runs)) for method in methods_of(groups)]
-    asked = [run.item_scores.named(task) for run in runs for task in run.stream.tasks]
+    asked = [exam for run in runs for exam in run.item_scores.exams if exam.exam in run.stream.tasks]
     counts = {
         "seeds a row": [len({seed for _, seed in method.blocks}) for method in methods],
         "orders a row": [len({order for order, _ in method.blocks}) for method in methods],
         "questions of a task": [len(exam.ids) for exam in asked],
         "groups of them": [len(set(exam.groups or exam.ids)) for exam in asked],
     }
-    return f"*{hardware}; {', '.join(f'{what}: {_range(found)}' for what, found in counts.items())}*"
+    told = ", ".join(f"{what}: {_range(found)}" for what, found in counts.items() if found)
+    return f"*{hardware}; {told}*"
 
 
 def _range(values: Sequence[int]) -> str:
