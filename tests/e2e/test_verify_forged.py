@@ -394,6 +394,15 @@ def test_one_seed_under_two_names_is_seen(honest, tmp_path, capsys):
     assert "one seed under several names" in capsys.readouterr().out
 
 
+def test_two_recipes_may_have_a_run_in_common(honest, tmp_path, capsys):
+    spec = yaml.safe_load((honest / "spec.yaml").read_text(encoding="utf-8"))
+    again = RunSpec.model_validate({**spec, "name": "again"})
+    copied(honest, tmp_path / "one")
+    folder = copied(honest, tmp_path / "two", f"again-{again.key[:8]}")
+    change("spec.yaml", lambda v: v.update(name="again"))(folder)
+    assert main(["leaderboard", "verify", str(tmp_path)]) == 0, capsys.readouterr().out
+
+
 def test_answers_of_one_seed_under_another_are_seen(honest, tmp_path, capsys):
     copied(honest, tmp_path)
     spec = yaml.safe_load((honest / "spec.yaml").read_text(encoding="utf-8"))

@@ -126,9 +126,13 @@ def _compare(run: RunRecord, where: Machine) -> tuple[list[str], list[str]]:
 
 
 def _same_run(run: RunRecord, runs: Sequence[RunRecord]) -> list[str]:
-    """Return where the same run appears under another name: one seed would count as two."""
+    """Return where the same run appears under another name in one folder: one seed would count as two.
+
+    Recipes that are recorded apart may have runs in common; a board counts those once.
+    """
     mine = run.spec.model_copy(update={"name": "x"})
-    others = [r.spec.name for r in runs if r is not run and r.spec.model_copy(update={"name": "x"}) == mine]
+    beside = [r for r in runs if r is not run and r.folder.parent == run.folder.parent]
+    others = [r.spec.name for r in beside if r.spec.model_copy(update={"name": "x"}) == mine]
     return [f"the same run as {', '.join(sorted(others))}: one seed under several names"] if others else []
 
 
