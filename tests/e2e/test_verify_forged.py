@@ -18,9 +18,11 @@ from clbench.data.exams import exam as exams
 from clbench.engine.recipe.recipe import load_recipe
 from clbench.engine.run import run as run_recipe
 from clbench.metrics import compute
-from clbench.report.runs.load import load_runs
+from clbench.report.runs.load import load_runs, read_runs
+from clbench.report.runs.record import record_runs
 from clbench.store import origin
 from clbench.store.store import Store
+from tests.builders.places import RESULTS
 
 pytestmark = pytest.mark.xdist_group("runs")
 RECIPE = """\
@@ -392,6 +394,12 @@ def test_one_seed_under_two_names_is_seen(honest, tmp_path, capsys):
     change("spec.yaml", lambda v: v.update(name="again"))(folder)
     assert main(["leaderboard", "verify", str(tmp_path / "submitted")]) == 2
     assert "one seed under several names" in capsys.readouterr().out
+
+
+def test_a_bound_that_is_told_the_answers_has_a_row_0_of_its_own(tmp_path, capsys):
+    (path, *_) = sorted((RESULTS / "methods").glob("*right_document*.json"))
+    record_runs(read_runs([path]), tmp_path / "one")
+    assert main(["leaderboard", "verify", str(tmp_path / "one")]) == 0, capsys.readouterr().out
 
 
 def test_two_recipes_may_have_a_run_in_common(honest, tmp_path, capsys):
