@@ -72,7 +72,7 @@ def _check_answers(trajectory: Trajectory, lesson: int) -> None:
         raise LearnerError(
             f"{needs}: no checkpoint says that",
             where=f"learner {trajectory.spec.learner_label}",
-            mend="serve it with clbench: `cl.load` the run, or its plug-in's `respond`",
+            mend="ask it in clbench's exams; to take a model out, use one that answers by weights (ewc, lora)",
         )
 
 

@@ -20,21 +20,24 @@ from clbench.models.pretrained import DTYPES
 from clbench.models.probe import SHARE, SHARE_16, TEXT
 
 if TYPE_CHECKING:
-    from clbench.models.net import Net
+    from clbench.models.causal import Causal
+    from clbench.models.encoder import Encoder
+
+    Model = Causal | Encoder
 
 WEIGHTS = (".safetensors", ".bin", ".index.json")
 OURS = frozenset({"config.json", CONFIG, "generation_config.json"})  # written by us, or not of the exported model
 PREFIX = "base_model.model."  # of weights in a PEFT folder
 
 
-def has_adapter(net: Net) -> bool:
+def has_adapter(net: Model) -> bool:
     """Return whether low-rank adapters are in the model."""
     from peft.tuners.lora import LoraLayer
 
     return any(isinstance(part, LoraLayer) for part in net.module.modules())
 
 
-def write_checkpoint(net: Net, folder: Path) -> str:
+def write_checkpoint(net: Model, folder: Path) -> str:
     """Write all weights, adapters merged into them, with configuration, tokenizer, template and generation settings.
 
     Returns:
@@ -55,7 +58,7 @@ def write_checkpoint(net: Net, folder: Path) -> str:
         raise ModelError(
             f"{len(strange)} of its weights have no place in a {type(module).__name__}, for example {strange[0]}",
             where="export",
-            mend="serve it with clbench (`cl.load`); what it adds to the model is not a checkpoint's",
+            mend="ask it in clbench's exams; to take a model out, use a learner that adds no parts (ewc, replay, lora)",
         )
     _beside(net, folder)
     module.save_pretrained(folder)
@@ -63,7 +66,7 @@ def write_checkpoint(net: Net, folder: Path) -> str:
     return f"{type(module).__name__}, {sum(p.numel() for p in module.parameters()):,} weights, {_reloaded(net, folder)}"
 
 
-def write_adapter(net: Net, folder: Path) -> str:
+def write_adapter(net: Model, folder: Path) -> str:
     """Write the one low-rank adapter that acts, as a PEFT folder; the base is named, and not written.
 
     Returns:
@@ -95,7 +98,7 @@ def write_adapter(net: Net, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     config = copy.deepcopy(module.peft_config[name])
     config.base_model_name_or_path = _base_name(net)
-    config.revision = _spec(net).revision
+    config.revision = net.spec.revision
     config.task_type = "CAUSAL_LM"
     config.inference_mode = True
     config.save_pretrained(folder)
@@ -104,13 +107,9 @@ def write_adapter(net: Net, folder: Path) -> str:
     return f"PEFT adapter of rank {config.r} for {_base_name(net)}, {_readapted(net, folder)}"
 
 
-def _spec(net: Any) -> Any:
-    return net.spec
-
-
-def _base_name(net: Net) -> str:
-    place = source.locate(_spec(net))
-    return str(place.resolve()) if place is not None else str(_spec(net).name)
+def _base_name(net: Model) -> str:
+    place = source.locate(net.spec)
+    return str(place.resolve()) if place is not None else str(net.spec.name)
 
 
 def _plain_names(module: nn.Module) -> set[str]:
@@ -136,14 +135,14 @@ def _merged(module: nn.Module) -> nn.Module:
     return module
 
 
-def _beside(net: Net, folder: Path) -> None:
+def _beside(net: Model, folder: Path) -> None:
     """Copy tokenizer and template as the base has them."""
     folder.mkdir(parents=True, exist_ok=True)
-    base = source.locate(_spec(net))
+    base = source.locate(net.spec)
     if base is None:
         from transformers import AutoTokenizer
 
-        spec = _spec(net)
+        spec = net.spec
         AutoTokenizer.from_pretrained(spec.name, revision=spec.revision).save_pretrained(folder)
         return
     for name in sorted(identity_files(base)):
@@ -152,27 +151,27 @@ def _beside(net: Net, folder: Path) -> None:
             shutil.copyfile(base / name, folder / name)
 
 
-def _generation(net: Net, folder: Path) -> None:
+def _generation(net: Model, folder: Path) -> None:
     """Write the base's generation settings: clbench decodes without them, whoever serves the model wants them."""
-    if stated := source.stated(_spec(net), "generation_config.json"):
+    if stated := source.stated(net.spec, "generation_config.json"):
         (folder / "generation_config.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
 
 
-def _reloaded(net: Net, folder: Path) -> str:
+def _reloaded(net: Model, folder: Path) -> str:
     """Load the folder with plain transformers, and compare its logits with the net's."""
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     auto = AutoModelForSequenceClassification if net.labels else AutoModelForCausalLM
-    loaded: Any = auto.from_pretrained(folder, dtype=DTYPES[_spec(net).dtype])
+    loaded: Any = auto.from_pretrained(folder, dtype=DTYPES[net.spec.dtype])
     return _compared(net, loaded)
 
 
-def _readapted(net: Net, folder: Path) -> str:
+def _readapted(net: Model, folder: Path) -> str:
     """Load the base with plain transformers and the adapter with peft, and compare."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    spec = _spec(net)
+    spec = net.spec
     base: Any = AutoModelForCausalLM.from_pretrained(_base_name(net), revision=spec.revision, dtype=DTYPES[spec.dtype])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft calls transformers by names that it will drop
@@ -180,28 +179,28 @@ def _readapted(net: Net, folder: Path) -> str:
     return _compared(net, adapted)
 
 
-def _compared(net: Net, loaded: Any) -> str:
+def _compared(net: Model, loaded: Any) -> str:
     """Return how far the logits of a loaded model are from the net's, on a few tokens.
 
     Raises:
         ModelError: Farther than merging an adapter in this precision explains.
     """
     module: Any = net.module
-    ids = torch.tensor([_spec_ids(net)], device=module.device)
+    ids = torch.tensor([_some_ids(net)], device=module.device)
     with torch.inference_mode():
         wanted = module(input_ids=ids).logits.float()
         found = loaded.to(module.device).eval()(input_ids=ids).logits.float()
     far = float((wanted - found).abs().max()) if wanted.shape == found.shape else float("inf")
-    if far > SHARE.get(DTYPES[_spec(net).dtype], SHARE_16) * float(wanted.std()):
+    if far > SHARE.get(DTYPES[net.spec.dtype], SHARE_16) * float(wanted.std()):
         raise ModelError(
             f"what was written answers otherwise when transformers loads it (logits differ by up to {far:.3g})",
             where="export",
-            mend="report this model and learner; serve it with clbench meanwhile (`cl.load`)",
+            mend="nothing was left behind; report this model and learner",
         )
     return "reloaded: the same logits to the bit" if far == 0 else f"reloaded: logits within {far:.1g}"
 
 
-def _spec_ids(net: Any) -> list[int]:
+def _some_ids(net: Model) -> list[int]:
     """Return some tokens that the model knows."""
     ids = net.tokenizer.encode(TEXT, add_special_tokens=True)
     return [i for i in ids if net.rows is None or i < net.rows][:32] or [0, 0, 0]

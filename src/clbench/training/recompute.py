@@ -14,7 +14,7 @@ from clbench.core.events import notice
 
 @contextmanager
 def recomputed(module: nn.Module, on: bool) -> Generator[None]:
-    """Recompute activations for the length of a block; gradients stay the same to the bit, a step takes a third longer.
+    """Recompute activations for the length of a block: the same gradients to the bit, one more forward pass a step.
 
     Says so where an architecture cannot.
     Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174.
