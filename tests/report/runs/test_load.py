@@ -170,8 +170,9 @@ def test_a_folder_of_recorded_folders_is_read_and_a_run_that_two_recipes_share_c
     specs = [json.loads(record.read_text())["spec"] | {"name": ""} for record in RESULTS.glob("*/*.json")]
     once = {json.dumps(spec, sort_keys=True) for spec in specs}
     assert len(load_runs([RESULTS])) == len(once)
-    shared = [f"on record more than once, counted once (runs: {len(specs) - len(once)})"] if len(specs) > len(once) else []
-    assert [text.split("):")[0] + ")" for text in heard] == shared
+    shared = len(specs) - len(once)
+    told = [f"on record more than once, counted once (runs: {shared})"] if shared else []
+    assert [text.split("):")[0] + ")" for text in heard] == told
 
 
 def test_a_record_under_another_name_says_so(tmp_path):
