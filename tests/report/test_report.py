@@ -61,7 +61,8 @@ def test_page_is_self_contained_and_escapes_hostile_names():
 
 def test_page_says_what_was_found_with_its_numbers():
     page = html_report(RUNS, "t")
-    assert "Highest average performance after the last lesson, in percent: joint, 90.0" in page
+    assert "Highest average performance after the last lesson, in percent: sft, 60.0" in page
+    assert "Bounds, which are no methods: joint 90.0" in page
     assert "Most forgetting of the tasks taught, in points: sft, 60.0" in page
     assert "mini_code: 70.0 points" in page
 
@@ -74,7 +75,7 @@ def test_both_languages_are_whole():
 
 
 def test_cells_that_were_not_due_are_hatched_and_never_zero():
-    drawn = heat_map(Matrix.of([[0.1, None, 0.2], [0.9, None, 0.3]], COLUMNS), "R", "untouched")
+    drawn = heat_map(Matrix.of([[0.1, None, 0.2], [0.9, None, 0.3]], COLUMNS), "R", TRANSLATIONS["en"])
     assert drawn.count("not due") == 2
     assert drawn.count("url(#hatch)") == 2
     assert drawn.count('stroke="#D55E00"') == 1

@@ -13,7 +13,7 @@ RAMP = ((0, 32, 76), (44, 66, 109), (87, 92, 109), (124, 123, 120), (165, 156, 1
 # Okabe & Ito 2008
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7f7f7f", "#F0E442")
 DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 3", "10 4")
-CELL_W, CELL_H, LEFT, TOP = 46, 24, 74, 92
+CELL_W, CELL_H, LEFT, TOP, KEY_H = 46, 24, 150, 92, 34
 
 
 def ramp(value: float) -> tuple[str, str]:
@@ -25,33 +25,66 @@ def ramp(value: float) -> tuple[str, str]:
     return "rgb(" + ",".join(f"{c:.0f}" for c in colour) + ")", "#fff" if dark else "#111"
 
 
-def heat_map(matrix: Matrix, label: str, row_0: str) -> str:
-    """Draw R: rows are lessons (the first is the untouched model), columns are exams.
+def heat_map(matrix: Matrix, label: str, texts: Mapping[str, str]) -> str:
+    """Draw R: rows are lessons, named by what they teach, and columns are exams.
 
-    Cells right after a task's own lesson are outlined; cells that were not due are hatched.
+    Above them stand the score of guessing and the untouched model. Cells right after a task's own lesson are outlined;
+    cells that were not due are hatched. The key of colours stands below.
     """
     rows, columns = matrix.values.shape
     tasks = len(matrix.select("task"))
     gap = 10 if 0 < tasks < columns else 0
-    width, height = LEFT + columns * CELL_W + gap + 46, TOP + rows * CELL_H + 8
+    lefts = [LEFT + c * CELL_W + (gap if c >= tasks else 0) for c in range(columns)]
+    width, height = LEFT + columns * CELL_W + gap + 46, TOP + (rows + 1) * CELL_H + KEY_H
     box = f'viewBox="0 0 {width} {height}" style="max-width:{width}px"'
     parts = [f'<svg class="heat" role="img" aria-label="{escape(label)}" {box}>']
     parts.append(
         '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
         '<line x1="0" y1="0" x2="0" y2="6" stroke="currentColor" stroke-opacity=".35"/></pattern></defs>'
     )
-    for c, column in enumerate(matrix.columns):
-        x = LEFT + c * CELL_W + (gap if c >= tasks else 0) + CELL_W / 2
+    for column, x in zip(matrix.columns, lefts, strict=True):
         parts.append(
-            f'<text transform="translate({x + 3:.0f},{TOP - 6}) rotate(-38)" class="tick">{escape(_short(column.name))}'
-            f"<title>{escape(column.name)}</title></text>"
+            f'<text transform="translate({x + CELL_W / 2 + 3:.0f},{TOP - 6}) rotate(-38)" class="tick">'
+            f"{escape(_short(column.name))}<title>{escape(column.name)}</title></text>"
         )
+    parts += _guess_row(matrix, lefts, texts["guessing"])
     for r in range(rows):
-        y = TOP + r * CELL_H
-        name = row_0 if r == 0 else str(r)
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 16}" text-anchor="end" class="tick">{escape(name)}</text>')
-        parts += [_cell(matrix, r, c, LEFT + c * CELL_W + (gap if c >= tasks else 0), y) for c in range(columns)]
-    return "".join(parts) + "</svg>"
+        y = TOP + (r + 1) * CELL_H
+        name, whole = (texts["untouched"],) * 2 if r == 0 else _lesson_name(matrix, r)
+        title = f"<title>{escape(whole)}</title>"
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 16}" text-anchor="end" class="tick">{escape(name)}{title}</text>')
+        parts += [_cell(matrix, r, c, x, y) for c, x in enumerate(lefts)]
+    return "".join([*parts, *_colour_key(TOP + (rows + 1) * CELL_H + 8)]) + "</svg>"
+
+
+def _guess_row(matrix: Matrix, lefts: Sequence[int], name: str) -> list[str]:
+    """Return the row of guess rates, as numbers alone."""
+    parts = [f'<text x="{LEFT - 8}" y="{TOP + 16}" text-anchor="end" class="tick">{escape(name)}</text>']
+    for column, x in zip(matrix.columns, lefts, strict=True):
+        place = f'x="{x + CELL_W / 2:.0f}" y="{TOP + 16}" text-anchor="middle"'
+        parts.append(f'<text {place} class="tick">{100 * column.guess_rate:.0f}</text>')
+    return parts
+
+
+def _lesson_name(matrix: Matrix, lesson: int) -> tuple[str, str]:
+    """Return a lesson's number with what it teaches: cut to the room there is, and whole."""
+    taught = [c.name for c in matrix.columns if c.taught == lesson]
+    whole = f"{lesson} {', '.join(taught)}".strip()
+    short = f"{lesson} {_short(taught[0]) if taught else ''}{f' +{len(taught) - 1}' if len(taught) > 1 else ''}".strip()
+    return short, whole
+
+
+def _colour_key(y: int) -> list[str]:
+    """Return the key of colours: 0, 50 and 100 percent."""
+    steps = 20
+    parts = [
+        f'<rect x="{LEFT + 8 * k}" y="{y}" width="8" height="8" fill="{ramp(k / (steps - 1))[0]}"/>'
+        for k in range(steps)
+    ]
+    for share in (0, 0.5, 1):
+        place = f'x="{LEFT + share * 8 * steps:.0f}" y="{y + 20}" text-anchor="middle"'
+        parts.append(f'<text {place} class="tick">{100 * share:.0f}</text>')
+    return parts
 
 
 def _short(name: str) -> str:

@@ -7,67 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from clbench.report.drawings.axes import Axis, Scale
 from clbench.report.drawings.figures import DASHES, LINES
+from clbench.report.drawings.name_places import NamePlace, place_names, short_name
 from clbench.report.tables.table import printed
 
 MOST_BARS = 12  # the intervals of more points would hide them
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 480, 330, 58, 16, 12, 44
-
-
-@dataclass(frozen=True)
-class Axis:
-    """An axis of a drawing.
-
-    Attributes:
-        name: For readers.
-        unit: How values are printed; see `clbench.report.tables.table.printed`.
-        low_is_better: Turns the axis round, so that better is always up and right.
-        log: Whether it is logarithmic.
-    """
-
-    name: str
-    unit: str = "score"
-    low_is_better: bool = False
-    log: bool = False
-
-    def scaled(self, value: float) -> float:
-        """Return a value as it is drawn: its logarithm on a logarithmic axis."""
-        return math.log10(max(value, 1e-9)) if self.log else value
-
-    def text(self, scaled: float) -> str:
-        """Return the text of a scaled value."""
-        return printed(10**scaled if self.log else scaled, self.unit)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """An axis laid out from `start` to `end`, in pixels; `low` and `high` are scaled values."""
-
-    axis: Axis
-    low: float
-    high: float
-    start: float
-    end: float
-
-    @classmethod
-    def over(cls, axis: Axis, values: Sequence[float], start: float, end: float) -> Scale:
-        """Return an axis laid out so that all values fit, with some room at both ends."""
-        low, high = min(map(axis.scaled, values)), max(map(axis.scaled, values))
-        room = 0.08 * (high - low) or max(abs(high) * 0.1, 0.01)
-        return cls(axis, low - room, high + room, *((end, start) if axis.low_is_better else (start, end)))
-
-    def at(self, value: float) -> float:
-        """Return the place of a value, in pixels."""
-        share = (self.axis.scaled(value) - self.low) / (self.high - self.low)
-        return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
-
-    def ticks(self, num: int = 5) -> list[tuple[float, str]]:
-        """Return (place, text) of evenly spaced ticks."""
-        places = [self.low + (self.high - self.low) * k / (num - 1) for k in range(num)]
-        return [
-            (self.start + (p - self.low) / (self.high - self.low) * (self.end - self.start), self.axis.text(p))
-            for p in places
-        ]
 
 
 @dataclass(frozen=True)
@@ -96,45 +42,56 @@ def front(points: Sequence[Point], x: Axis, y: Axis) -> list[Point]:
 
 
 def scatter(points: Sequence[Point], x: Axis, y: Axis, label: str) -> str:
-    """Draw methods as points with their intervals, in the colours of the legend; the Pareto front is a line."""
+    """Draw methods as points with their intervals, in the colours of the legend; the Pareto front is a line.
+
+    Names stand where they cover no point and no other name, with a line to their point where they stand apart. More
+    than `MOST_BARS` methods are drawn without intervals, on twice the width.
+    """
     known = [(n, p) for n, p in enumerate(points) if not math.isnan(p.x + p.y)]
     if len(known) < 2:
         return ""
-    across = Scale.over(x, [p.x for _, p in known], LEFT, WIDTH - RIGHT)
-    up = Scale.over(y, [p.y for _, p in known], HEIGHT - BOTTOM, TOP)
-    parts = [f'<svg class="scatter" role="img" aria-label="{escape(label)}" viewBox="0 0 {WIDTH} {HEIGHT}">']
-    parts += _frame(across, up)
-    line = " ".join(f"{across.at(p.x):.1f},{up.at(p.y):.1f}" for p in front([p for _, p in known], x, y))
-    parts.append(f'<polyline class="front" fill="none" points="{line}"/>')
     bars = len(known) <= MOST_BARS
-    parts += [
-        _point(number, point if bars else Point(point.label, point.x, point.y), across, up) for number, point in known
-    ]
+    width, height = (WIDTH, HEIGHT) if bars else (2 * WIDTH, HEIGHT + 150)
+    shown = [p if bars else Point(p.label, p.x, p.y) for _, p in known]
+    across = Scale.over(x, [v for p in shown for v in _reach(p.x, p.x_ends)], LEFT, width - RIGHT)
+    up = Scale.over(y, [v for p in shown for v in _reach(p.y, p.y_ends)], height - BOTTOM, TOP)
+    parts = [f'<svg class="scatter" role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}">']
+    parts += _frame(across, up)
+    line = " ".join(f"{across.at(p.x):.1f},{up.at(p.y):.1f}" for p in front(shown, x, y))
+    parts.append(f'<polyline class="front" fill="none" points="{line}"/>')
+    places = place_names(
+        [(across.at(p.x), up.at(p.y), short_name(p.label)) for p in shown], (LEFT, TOP, width - RIGHT, height - BOTTOM)
+    )
+    for (number, _), point, place in zip(known, shown, places, strict=True):
+        parts.append(_point(number, point, across, up, place))
     return "".join(parts) + "</svg>"
+
+
+def _reach(value: float, ends: tuple[float, float]) -> tuple[float, ...]:
+    return (value,) if math.isnan(sum(ends)) else (value, *ends)
 
 
 def _frame(across: Scale, up: Scale) -> list[str]:
     parts: list[str] = []
+    left, right, top, bottom = across.span[0], across.span[1], up.span[0], up.span[1]
     for place, text in up.ticks():
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{place:.1f}" y2="{place:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 5}" y="{place + 4:.1f}" text-anchor="end">{escape(text)}</text>')
+        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{place:.1f}" y2="{place:.1f}"/>')
+        parts.append(f'<text class="tick" x="{left - 5}" y="{place + 4:.1f}" text-anchor="end">{escape(text)}</text>')
     for place, text in across.ticks():
-        parts.append(f'<line class="grid" y1="{TOP}" y2="{HEIGHT - BOTTOM}" x1="{place:.1f}" x2="{place:.1f}"/>')
-        y = HEIGHT - BOTTOM + 15
-        parts.append(f'<text class="tick" x="{place:.1f}" y="{y}" text-anchor="middle">{escape(text)}</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
+        parts.append(f'<line class="grid" y1="{top}" y2="{bottom}" x1="{place:.1f}" x2="{place:.1f}"/>')
+        parts.append(f'<text class="tick" x="{place:.1f}" y="{bottom + 15}" text-anchor="middle">{escape(text)}</text>')
     parts.append(
-        f'<text class="tick" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(across.axis.name)}</text>'
+        f'<text class="tick" x="{(left + right) / 2}" y="{bottom + 36}" text-anchor="middle">'
+        f"{escape(across.axis.name)}</text>"
     )
-    turned = f'transform="translate(11,{(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)"'
+    turned = f'transform="translate(11,{(top + bottom) / 2}) rotate(-90)"'
     return [*parts, f'<text class="tick" {turned} text-anchor="middle">{escape(up.axis.name)}</text>']
 
 
-def _point(number: int, point: Point, across: Scale, up: Scale) -> str:
+def _point(number: int, point: Point, across: Scale, up: Scale, place: NamePlace | None) -> str:
     x, y, colour = across.at(point.x), up.at(point.y), LINES[number % len(LINES)]
     values = [f"{s.axis.name} {s.axis.text(s.axis.scaled(v))}" for s, v in ((across, point.x), (up, point.y))]
-    coordinates = ", ".join(values)
-    parts = [f'<g tabindex="0"><title>{escape(point.label)}: {escape(coordinates)}</title>']
+    parts = [f'<g tabindex="0"><title>{escape(point.label)}: {escape(", ".join(values))}</title>']
     if not math.isnan(sum(point.x_ends)):
         ends = [across.at(v) for v in point.x_ends]
         parts.append(
@@ -146,15 +103,9 @@ def _point(number: int, point: Point, across: Scale, up: Scale) -> str:
             f'<line class="ends" stroke="{colour}" y1="{ends[0]:.1f}" y2="{ends[1]:.1f}" x1="{x:.1f}" x2="{x:.1f}"/>'
         )
     parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>')
-    # The name stands beside the point, on the side where there is room.
-    left = x > LEFT + 0.75 * (WIDTH - LEFT - RIGHT)
-    place = f'x="{x - 7 if left else x + 7:.1f}" y="{y - 6:.1f}" text-anchor="{"end" if left else "start"}"'
-    parts.append(f'<text class="name" {place}>{escape(_short(point.label))}</text></g>')
-    return "".join(parts)
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= 16 else label[:15] + "…"
+    if place is not None:
+        parts.append(place.drawn(x, y, short_name(point.label)))
+    return "".join(parts) + "</g>"
 
 
 def parallel(labels: Sequence[str], axes: Sequence[Axis], values: Sequence[Sequence[float]], label: str) -> str:
@@ -207,7 +158,9 @@ def strips(rows: Sequence[tuple[str, Sequence[float], tuple[float, float]]], axi
         parts.append(f'<text class="tick" x="{place:.1f}" y="{height - 10}" text-anchor="middle">{escape(text)}</text>')
     for number, (name, values, ends) in enumerate(rows):
         y, colour = line * number + 16, LINES[number % len(LINES)]
-        parts.append(f'<text class="tick" x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(_short(name))}</text>')
+        parts.append(
+            f'<text class="tick" x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(short_name(name))}</text>'
+        )
         if not math.isnan(sum(ends)):
             low, high = (scale.at(v) for v in ends)
             parts.append(f'<line class="ends" stroke="{colour}" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/>')

@@ -18,23 +18,28 @@ from clbench.metrics import all_metrics
 from clbench.report.decide.compare import Comparison
 from clbench.report.decide.compare_text import exam_rows, figure_cells
 from clbench.report.drawings.figures import curves, heat_map, key_line
+from clbench.report.drawings.plots import MOST_BARS
 from clbench.report.escape import plain
 from clbench.report.page.browser import browser
+from clbench.report.page.header import header_rows
 from clbench.report.page.item_change_rows import item_change_section
 from clbench.report.page.lengths import length_rows, length_series
-from clbench.report.page.overview import over_orders, profile, retention, spread, tradeoffs
+from clbench.report.page.overview import over_orders, overview_note, profile, retention, spread, tradeoffs
 from clbench.report.page.ranking import rank_heads, ranking
 from clbench.report.page.sentences import summary_sentences
 from clbench.report.page.stream_page import columns, lesson_cells, similarity_map, stream_note
 from clbench.report.runs.abilities import ability_curves, ability_rows
 from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.leaders import is_bound, leaders
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.remarks import remarks
+from clbench.report.runs.unlearnt import unlearnt_sentences
 from clbench.report.tables.exports import EXPORTS
+from clbench.report.tables.figure_names import figure_name, key_to_symbols
 from clbench.report.tables.table import cell, defined, heading
 from clbench.report.tables.translations import TRANSLATIONS
 
-FAMILIES = {"performance": ("performance",), "stability": ("stability",), "cost": ("efficiency", "cost")}
+FAMILIES = ("performance", "stability", "efficiency", "cost")
 SUFFIX = {
     "csv": "csv",
     "json": "json",
@@ -64,11 +69,14 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
         title=title,
         lang=lang,
         t=texts,
-        summary=[*summary_sentences(groups, texts), *remarks(groups, texts)],
+        header=header_rows(groups, texts),
+        summary=[*unlearnt_sentences(groups, texts), *summary_sentences(groups, texts), *remarks(groups, texts)],
         comparisons=[_comparison_texts(c) for c in comparisons],
-        families=_families(groups, texts),
+        families=_families(groups, texts, lang),
+        overview_note=overview_note(groups, texts),
         labels=[(g.label, Markup(key_line(i))) for i, g in enumerate(groups)],
         tradeoffs=[(caption, Markup(svg)) for caption, svg in tradeoffs(groups, texts)],
+        crowded=len(groups) > MOST_BARS,
         profile=Markup(profile(groups, texts)),
         spread=Markup(spread(groups, texts)),
         rankings=ranking(groups, texts),
@@ -77,7 +85,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
         retained=retention(groups, texts),
         key_line=lambda number: Markup(key_line(number)),
         markup=Markup,
-        maps=[(g.label, len(g.runs), Markup(heat_map(g.mean, f"R {g.label}", texts["untouched"]))) for g in groups],
+        maps=[(g.label, len(g.runs), Markup(heat_map(g.mean, f"R {g.label}", texts))) for g in groups],
         streams=_streams(groups, texts),
         tasks=_curves(groups, taught=True),
         abilities=_ability_curves(groups),
@@ -88,7 +96,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
         items=browser(groups),
         specs=[(r.spec.name, _yaml(r.spec.model_dump(mode="json"))) for g in groups for r in g.runs],
         provenance=[(r.spec.name, _json(r.provenance)) for g in groups for r in g.runs],
-        definitions=_definitions(groups),
+        definitions=_definitions(groups, lang),
     )
     return plain(page)  # names, questions and answers may hold anybody's text
 
@@ -165,32 +173,26 @@ def _lengths(groups: Sequence[Group], texts: dict[str, str]) -> dict[str, Any] |
     }
 
 
-def _families(groups: Sequence[Group], texts: dict[str, str]) -> list[dict[str, Any]]:
-    """Return the groups of figures: column heads, and one row per method with the best value marked."""
+def _families(groups: Sequence[Group], texts: dict[str, str], lang: str) -> list[dict[str, Any]]:
+    """Return the families of figures: column heads, what they stand for, and one row per method, leading values marked.
+
+    Bounds are told by a flag.
+    """
     families: list[dict[str, Any]] = []
-    for family, kinds in FAMILIES.items():
-        names = defined(groups, [n for n in _ordered() if all_metrics()[n].group in kinds])
+    for family in FAMILIES:
+        names = defined(groups, [n for n in _ordered() if all_metrics()[n].group == family])
         if not names:
             continue
-        best = {n: _best(groups, n) for n in names}
-        rows = [
-            (g.label, [(cell(g, n), not math.isnan(best[n]) and g.score(n) == best[n]) for n in names]) for g in groups
-        ]
+        lead = {n: leaders(groups, n) for n in names}
+        rows = [(g.label, is_bound(g), [(cell(g, n), g.label in lead[n]) for n in names]) for g in groups]
         columns = [(heading(all_metrics()[n]), _about(n)) for n in names]
-        families.append({"title": texts[family], "columns": columns, "rows": rows})
+        families.append({"title": texts[family], "columns": columns, "rows": rows, "key": key_to_symbols(names, lang)})
     return families
 
 
 def _ordered() -> list[str]:
     """Return all figures, the headline ones first."""
     return [*HEADLINE, *(n for n in all_metrics() if n not in HEADLINE)]
-
-
-def _best(groups: Sequence[Group], name: str) -> float:
-    values = [v for g in groups if not math.isnan(v := g.score(name))]
-    if len(set(values)) < 2 or all_metrics()[name].better == "neither":
-        return math.nan
-    return max(values) if all_metrics()[name].better == "high" else min(values)
 
 
 def _about(name: str) -> str:
@@ -209,9 +211,9 @@ def _curves(groups: Sequence[Group], *, taught: bool) -> list[tuple[str, Markup]
     return drawn
 
 
-def _definitions(groups: Sequence[Group]) -> list[tuple[str, str]]:
+def _definitions(groups: Sequence[Group], lang: str) -> list[tuple[str, str]]:
     names = defined(groups, list(all_metrics()))
-    return [(all_metrics()[n].symbol, _about(n)) for n in names]
+    return [(f"{all_metrics()[n].symbol} – {figure_name(n, lang)}", _about(n)) for n in names]
 
 
 NOT_PAGES = (".pdf", ".svg", ".png", ".jpg", ".md", ".tex", ".csv", ".json", ".docx")

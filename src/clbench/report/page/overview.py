@@ -9,8 +9,9 @@ import numpy as np
 
 from clbench.metrics import all_metrics
 from clbench.metrics.forgetting import half_life_interval, retention_by_distance, retention_half_life
+from clbench.report.drawings.axes import Axis
 from clbench.report.drawings.figures import curves
-from clbench.report.drawings.plots import Axis, Point, parallel, scatter, strips
+from clbench.report.drawings.plots import MOST_BARS, Point, parallel, scatter, strips
 from clbench.report.runs.groups import Group
 from clbench.report.runs.orders import Method, by_performance, by_scenario, methods_of
 from clbench.report.tables.table import methods_table, printed
@@ -23,7 +24,6 @@ AXES = (
 )
 TRADEOFFS = (("forgetting", "learning_accuracy"), ("train_seconds", "average_performance"))
 SHORTEST = 5  # lessons below which retention by distance says nothing
-MOST_LINES = 12  # nobody can follow more lines
 
 
 def axis_of(name: str, texts: dict[str, str]) -> Axis:
@@ -56,9 +56,15 @@ def tradeoffs(groups: Sequence[Group], texts: dict[str, str]) -> list[tuple[str,
     return drawn
 
 
+def overview_note(groups: Sequence[Group], texts: dict[str, str]) -> str:
+    """Return what the drawings show, and what they leave out."""
+    crowded = len(groups) > MOST_BARS
+    return f"{texts['overview_note']} {texts['without_bars' if crowded else 'with_bars'].format(most=MOST_BARS)}"
+
+
 def profile(groups: Sequence[Group], texts: dict[str, str]) -> str:
     """Draw the headline figures as parallel axes; empty for a single method."""
-    first = groups[:MOST_LINES]
+    first = groups[:MOST_BARS]  # nobody can follow more lines
     names = [n for n in AXES if sum(not math.isnan(g.score(n)) for g in first) > 1]
     if len(first) < 2 or len(names) < 2:
         return ""

@@ -10,21 +10,24 @@ from clbench.report.decide.compare import unlikeness
 from clbench.report.page.overview import value_with_interval
 from clbench.report.runs.abilities import ability_curves, first_lost
 from clbench.report.runs.groups import Group
+from clbench.report.runs.leaders import is_bound
 from clbench.report.runs.vouched import out_of_rankings
 from clbench.report.tables.table import printed, seeds_a_row
 from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 
 AP, FM = "average_performance", "forgetting"
-BOUNDS = ("frozen", "joint", "separate", "cumulative", "right_document")
 
 
 def summary_sentences(groups: Sequence[Group], texts: dict[str, str]) -> list[str]:
     """Return the sentences, most important first."""
     sentences: list[str] = []
-    ranked = [g for g in groups if not math.isnan(g.score(AP))]
+    known = [g for g in groups if not math.isnan(g.score(AP))]
+    ranked = [g for g in known if not is_bound(g)]
     if ranked:
         sentences.append(texts["best"].format(label=ranked[0].label, value=value_with_interval(ranked[0], AP)))
+    if bounds := [f"{g.label} {value_with_interval(g, AP)}" for g in known if is_bound(g)]:
+        sentences.append(texts["upper"].format(labels=", ".join(bounds)))
     forgot = [g for g in groups if not math.isnan(g.score(FM))]
     if len(forgot) > 1:
         most = max(forgot, key=lambda g: g.score(FM))
@@ -46,7 +49,6 @@ def _against(plain: Group, ranked: Sequence[Group], texts: dict[str, str]) -> li
         g
         for g in ranked
         if g is not plain
-        and g.runs[0].spec.learner_name not in BOUNDS
         and (g.runs[0].spec.stream, g.runs[0].spec.model) == (spec.stream, spec.model)
         and not any(unlikeness(plain, g))
     ]

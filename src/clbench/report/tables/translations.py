@@ -13,6 +13,20 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "cut_exam": "{exam}, {questions} of {of} questions ({tokens} tokens, {examples} examples left out whole)",
         "cut_lessons": "Cut in training: {lessons}.",
         "cut_lesson": "lesson {lesson}, {prompts} prompts and {answers} answers of {of}",
+        "learnt_nothing": "No task was learnt: right after their own lessons, no method is above guessing on "
+        "{tasks}. Forgetting says nothing here; try more epochs or another learning rate.",
+        "learnt_not": "Not learnt by any method (right after its own lesson, none is above guessing): {tasks}. "
+        "Forgetting of it says nothing; try more epochs or another learning rate.",
+        "head_model": "Model",
+        "head_stream": "Stream",
+        "head_stream_text": "{name} (lessons: {lessons}, tasks: {tasks}, examples: {examples})",
+        "head_runs": "Runs",
+        "head_runs_text": "{runs} (rows: {methods}; seeds: {seeds})",
+        "head_made": "Made",
+        "head_machine": "Machine",
+        "head_cores": "cores: {cores}",
+        "head_version": "Version",
+        "head_command": "Command",
         "found": "Summary",
         "best": "Highest average performance after the last lesson, in percent: {label}, {value}.",
         "forgot": "Most forgetting of the tasks taught, in points: {label}, {value}.",
@@ -24,8 +38,11 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "less_better": "lower is better",
         "overview": "Methods side by side",
         "overview_note": "Better is up and to the right. The line joins the methods that no other method beats in "
-        "both. Bars are 95 % intervals. Each of the parallel axes runs from the worst to the best value of these "
-        "methods.",
+        "both. Each of the parallel axes runs from the worst to the best value of these methods.",
+        "with_bars": "Bars are 95 % intervals.",
+        "without_bars": "With more than {most} methods, intervals are left out of the scatter plots, and the parallel "
+        "axes show the first {most}; the tables have them all.",
+        "upper": "Bounds, which are no methods: {labels}.",
         "stability_plasticity": "Stability (FM) against plasticity (LA)",
         "cost_performance": "Cost (seconds of learning) against performance (AP)",
         "profile": "Performance, stability, efficiency",
@@ -82,11 +99,14 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "or": " or ",
         "performance": "Performance",
         "stability": "Stability",
-        "cost": "Efficiency and cost",
+        "efficiency": "Efficiency",
+        "cost": "Cost",
         "learner": "learner",
+        "matrix": "Matrix R",
         "matrices": "Matrix R: score on each exam (column) after each lesson (row)",
-        "matrices_note": "Percent. The first row is the untouched model. Outlined: right after the task's own lesson. "
-        "Hatched: not due. *: some answers have no grade.",
+        "matrices_note": "Percent. The first row is the score of guessing, the second one the untouched model. "
+        "Outlined: right after the task's own lesson. Hatched: not due. *: some answers have no grade.",
+        "guessing": "guessing",
         "untouched": "untouched",
         "tasks": "Tasks over lessons",
         "abilities": "Abilities that no lesson teaches",
@@ -96,8 +116,20 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "spec": "Resolved specs",
         "provenance": "Provenance",
         "definitions": "Definitions",
+        "glossary": "Glossary",
+        "glossary_rows": "lesson | one update of the model, 1 to T; lesson 0 is the untouched model\n"
+        "task | what a lesson teaches, with an exam of its own\n"
+        "stream | the lessons in their order\n"
+        "exam | a fixed set of questions, asked after every lesson\n"
+        "matrix R | the score on each exam (column) after each lesson (row)\n"
+        "guessing | the score expected of answers drawn at random\n"
+        "bound | a reference between which methods lie, such as joint (all data at once) and frozen (no learning)\n"
+        "plain fine-tuning | sft: each lesson is learnt, and nothing is done against forgetting\n"
+        "seed | a number that fixes data order and initialisation; other seeds show how far results vary\n"
+        "95 % interval | where the mean would lie with other questions and other seeds, 95 times of 100",
         "signs": "Scores in percent. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost; – is undefined. "
-        "FWT says something only where tasks build on each other. Best value in bold.",
+        "FWT says something only where tasks build on each other. Bold: the best value of a method, and those not "
+        "told apart from it (5 %); nothing is bold where none is told apart. Bounds (in italics) are never bold.",
         "seeds_of": "seeds",
         "stream": "The stream",
         "stream_note": "What each lesson teaches, and what changed from the lesson before.",
@@ -154,6 +186,20 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "cut_exam": "{exam} {of} 题中 {questions} 题（{tokens} 个词元，整例略去 {examples} 例）",
         "cut_lessons": "训练时被截断：{lessons}。",
         "cut_lesson": "第 {lesson} 课 {of} 例中 {prompts} 个问题、{answers} 个答案",
+        "learnt_nothing": "没有学会任何任务：刚学完时，没有一种方法在 {tasks} 上高于随机猜测。此处的遗忘没有意义；"
+        "请增加训练轮数（epochs）或更换学习率。",
+        "learnt_not": "没有一种方法学会（刚学完时不高于随机猜测）：{tasks}。对它的遗忘没有意义；"
+        "请增加训练轮数（epochs）或更换学习率。",
+        "head_model": "模型",
+        "head_stream": "任务流",
+        "head_stream_text": "{name}（{lessons} 课，{tasks} 个任务，{examples} 个样本）",
+        "head_runs": "运行",
+        "head_runs_text": "{runs} 次（{methods} 行；种子：{seeds}）",
+        "head_made": "日期",
+        "head_machine": "机器",
+        "head_cores": "{cores} 核",
+        "head_version": "版本",
+        "head_command": "命令",
         "found": "结论",
         "best": "最后一课之后平均性能最高（百分数）：{label}，{value}。",
         "forgot": "对已学任务遗忘最多（百分点）：{label}，{value}。",
@@ -164,8 +210,11 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "more_better": "越高越好",
         "less_better": "越低越好",
         "overview": "各方法对比",
-        "overview_note": "越靠上、靠右越好。折线连接在两方面都没有被同一种方法超过的方法。线段是 95 % 区间。"
+        "overview_note": "越靠上、靠右越好。折线连接在两方面都没有被同一种方法超过的方法。"
         "每条平行坐标轴从这些方法中最差的值到最好的值。",
+        "with_bars": "线段是 95 % 区间。",
+        "without_bars": "方法多于 {most} 种时，散点图不画区间，平行坐标只画前 {most} 种；表格中全部列出。",
+        "upper": "参照界限（不是方法）：{labels}。",
         "stability_plasticity": "稳定性（FM）与可塑性（LA）",
         "cost_performance": "成本（学习秒数）与性能（AP）",
         "profile": "性能、稳定性、效率",
@@ -219,10 +268,14 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "or": " 或 ",
         "performance": "性能",
         "stability": "稳定性",
-        "cost": "效率与成本",
+        "efficiency": "效率",
+        "cost": "成本",
         "learner": "学习方法",
+        "matrix": "矩阵 R",
         "matrices": "矩阵 R：每一课（行）之后各考试（列）的得分",
-        "matrices_note": "百分数。第一行是未训练的模型。有边框：刚学完该任务。斜线：不需要考。*：有答案未评分。",
+        "guessing": "随机猜测",
+        "matrices_note": "百分数。第一行是随机猜测的得分，第二行是未训练的模型。有边框：刚学完该任务。"
+        "斜线：不需要考。*：有答案未评分。",
         "untouched": "未训练",
         "tasks": "各任务随课程的变化",
         "abilities": "没有课程教授的能力",
@@ -231,8 +284,20 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "spec": "完整配置",
         "provenance": "来源",
         "definitions": "定义",
+        "glossary": "术语表",
+        "glossary_rows": "课（lesson） | 对模型的一次更新，从 1 到 T；第 0 课是未训练的模型\n"
+        "任务（task） | 一课所教的内容，有自己的考试\n"
+        "任务流（stream） | 按顺序排列的各课\n"
+        "考试（exam） | 每一课之后都问的一组固定题目\n"
+        "矩阵 R | 每一课（行）之后各考试（列）的得分\n"
+        "随机猜测 | 随机作答的期望得分\n"
+        "参照界限（bound） | 各方法之间的参照，例如 joint（一次学全部数据）与 frozen（不学习）\n"
+        "普通微调 | sft：逐课学习，不采取任何抗遗忘措施\n"
+        "种子（seed） | 决定数据顺序与初始化的数；换种子可看出结果的波动\n"
+        "95 % 区间 | 换一批题目和种子时，均值在 100 次中有 95 次落入的范围",
         "signs": "得分为百分数。FM 为正 = 遗忘；BWT、GAD、IFD、LCD 为负 = 损失；– 表示无定义。"
-        "任务之间毫无共同之处时，FWT 说明不了问题。最好的值为粗体。",
+        "任务之间毫无共同之处时，FWT 说明不了问题。"
+        "粗体：各方法中最好的值，以及与它不能区分（5 %）的值；都不能区分时不用粗体。参照界限用斜体，从不加粗。",
         "seeds_of": "个种子",
         "stream": "任务流",
         "stream_note": "每一课教什么，以及与上一课相比什么变了。",
