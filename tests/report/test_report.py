@@ -13,7 +13,8 @@ from clbench.report.page.stream_page import similarity_map, similarity_table
 from clbench.report.runs.groups import group_runs
 from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.tables.exports import to_csv, to_json, to_latex, to_markdown, to_rows
-from clbench.report.tables.table import printed, summary_text
+from clbench.report.tables.summary import summary_text
+from clbench.report.tables.table import printed
 from clbench.report.tables.translations import TRANSLATIONS
 from tests.builders.reported import COLUMNS, OUTLINE, ROWS, RUNS, folder_of, record
 

@@ -455,9 +455,14 @@ def test_parquet_holds_figures_and_items(tmp_path):
     pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (extra `data`)")
     from clbench.report.tables.parquet import write_parquet
 
-    paths = write_parquet([run("sft", cells(10)), run("replay", cells(45))], tmp_path)
+    runs = [replace(one, folder=tmp_path / one.spec.name) for one in (run("sft", cells(10)), run("replay", cells(45)))]
+    paths = write_parquet(runs, tmp_path)
     figures, items = (pq.read_table(p).to_pylist() for p in paths)
     assert {r["figure"] for r in figures} >= {"average_performance", "bwt"}
+    (ap,) = (r for r in figures if (r["learner"], r["figure"]) == ("sft", "average_performance"))
+    assert ap["low"] < ap["value"] < ap["high"]
+    assert json.loads(ap["settings"]) == {}
+    assert {r["question"] for r in items} == {None}, "no store and no examples: nothing is at hand"
     assert len(items) == 2 * 3 * 3 * NUM
     kept = [r["score"] for r in items if (r["learner"], r["exam"], r["row"]) == ("replay", "facts", 2)]
     assert sum(kept) == 45

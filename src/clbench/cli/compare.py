@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, say, say_json
+from clbench.cli.options import Json, Learners, Models, RunNames, Streams, choice_of, say, say_json
 
 
 def compare(
@@ -23,15 +23,19 @@ def compare(
     ] = None,
     lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of that report.")] = "en",
     as_json: Json = False,
+    run: RunNames = None,
+    stream: Streams = None,
+    model: Models = None,
+    learner: Learners = None,
 ) -> None:
     """Compare runs item by item: figures with intervals and p-values, and the items that flipped."""
     from clbench.report.decide.compare import comparisons, sides_of
     from clbench.report.decide.compare_text import comparison_json, comparison_text
     from clbench.report.page.html import write_page
 
-    sides = sides_of(paths, only or [])
+    sides = sides_of(paths, only or [], choice_of(run, stream, model, learner))
     results = comparisons(sides, against, most_flips=max(items, 5))
-    runs = [run for side in sides for run in side.runs]
+    runs = [each for side in sides for each in side.runs]
     page = write_page(runs, out, "clbench compare", lang, results) if out is not None else None
     if as_json:
         say_json([comparison_json(c) for c in results])

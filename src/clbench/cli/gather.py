@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import progress_bars, say
+from clbench.cli.options import Learners, Models, RunNames, Streams, choice_of, progress_bars, say
+from clbench.core.errors import SpecError
 
 if TYPE_CHECKING:
     from clbench.report.runs.load import RunRecord
+
+CHOSEN = ("table", "latex", "markdown")  # formats whose columns can be chosen
 
 
 def report(
@@ -33,11 +36,23 @@ def report(
         Path | None, typer.Option(help="Write the results here instead, to be committed: JSON, items as Parquet.")
     ] = None,
     project: Annotated[str, typer.Option(help="The tracker's project or experiment.")] = "clbench",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Of table, latex, markdown: this figure, by name or symbol (repeatable)."),
+    ] = None,
+    run: RunNames = None,
+    stream: Streams = None,
+    model: Models = None,
+    learner: Learners = None,
 ) -> None:
     """Write a report that shows finished runs side by side."""
+    from clbench.report.runs.choose import choose_runs
     from clbench.report.runs.load import load_runs
 
-    runs = load_runs(paths)
+    if column and format_ not in CHOSEN:
+        mend = f"add --format {CHOSEN[0]}, {CHOSEN[1]} or {CHOSEN[2]}"
+        raise SpecError(f"--format {format_} has no columns to choose", where="--column", mend=mend)
+    runs: Sequence[RunRecord] = choose_runs(load_runs(paths), choice_of(run, stream, model, learner))
     if record is not None:
         from clbench.report.runs.record import record_runs
 
@@ -55,10 +70,10 @@ def report(
             send(runs, to, project)
         say(f"{len(runs)} runs sent to {to}, project {project}")
     else:
-        _write(runs, out, format_, title, lang)
+        _write(runs, out, format_, title, lang, column or [])
 
 
-def _write(runs: Sequence[RunRecord], out: Path, format_: str, title: str, lang: str) -> None:
+def _write(runs: Sequence[RunRecord], out: Path, format_: str, title: str, lang: str, columns: Sequence[str]) -> None:
     from clbench.report.tables import exports
 
     if format_ == "html":
@@ -71,8 +86,10 @@ def _write(runs: Sequence[RunRecord], out: Path, format_: str, title: str, lang:
         for path in write_parquet(runs, out):
             say(str(path.resolve()))
     elif format_ == "table":
-        from clbench.report.tables.table import summary_text
+        from clbench.report.tables.summary import summary_text
 
-        say(summary_text(runs))
+        say(summary_text(runs, columns))
+    elif format_ in CHOSEN:
+        say((exports.to_latex if format_ == "latex" else exports.to_markdown)(runs, columns).rstrip("\n"))
     else:
         say(exports.EXPORTS[format_](runs).rstrip("\n"))

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Data, Place, machine, say
+from clbench.cli.options import Data, Learners, Models, Place, RunNames, Streams, choice_of, machine, say
 from clbench.cli.submissions import contained, results, unpacked
 from clbench.core.errors import DataError, UserError
 from clbench.core.events import notice
 
 if TYPE_CHECKING:
     from clbench.core.spec import Machine, RunSpec
+    from clbench.report.runs.choose import Choice
     from clbench.report.runs.load import RunRecord
 
 FAILED = 2
@@ -34,11 +35,15 @@ def leaderboard(
     rerun: Annotated[int, typer.Option(min=0, help="verify: ask this many cells of each result again.")] = 0,
     data: Data = None,
     store: Place = None,
+    run: RunNames = None,
+    stream: Streams = None,
+    model: Models = None,
+    learner: Learners = None,
 ) -> None:
     """Build a static leaderboard, or verify submitted results by computing every figure again; exit 2 on a mismatch."""
     where = machine(store, data, workers=None)
     if what == "build":
-        _build(paths, out, title, where)
+        _build(paths, out, title, where, choice_of(run, stream, model, learner))
         return
     mismatches = 0
     for path in paths:
@@ -53,8 +58,9 @@ def leaderboard(
         raise typer.Exit(FAILED)
 
 
-def _build(paths: Sequence[Path], out: Path, title: str, where: Machine) -> None:
+def _build(paths: Sequence[Path], out: Path, title: str, where: Machine, choice: Choice) -> None:
     from clbench.report.page.leaderboard import build_site, entries
+    from clbench.report.runs.choose import choose_runs
     from clbench.report.runs.load import distinct
 
     records: list[RunRecord] = []
@@ -66,6 +72,7 @@ def _build(paths: Sequence[Path], out: Path, title: str, where: Machine) -> None
                 records.append(found)
     if not records:
         raise DataError("there is no result to show", where=" ".join(map(str, paths)), mend="see the notices above")
+    records = choose_runs(records, choice)
     wrong = {run.folder: found for run in records if (found := [*_problems(run, where)[0], *_copies(run, records)])}
     runs = distinct(records, wrong)
     rows = entries(runs, wrong)

@@ -73,7 +73,7 @@ def _tell(results: Runs, out: Path, name: str, record: Path | None, as_json: boo
     from clbench.report.runs.groups import group_runs
     from clbench.report.runs.load import read_runs
     from clbench.report.runs.record import record_runs
-    from clbench.report.tables.table import summary_text
+    from clbench.report.tables.summary import summary_text
 
     runs = results.records
     page = write_report(runs, out, name)

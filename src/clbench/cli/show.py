@@ -12,6 +12,7 @@ from clbench.cli.terminal import console
 
 if TYPE_CHECKING:
     from clbench.models.net import Net
+    from clbench.report.runs.item_histories import Fate
 
 What = Literal["learners", "tasks", "streams", "exams", "models", "metrics", "scorers"]
 
@@ -30,12 +31,23 @@ def list_(what: Annotated[What, typer.Argument(help="What to list.")], as_json: 
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A stream, task or exam card, or its path; or a learner.")],
+    name: Annotated[str, typer.Argument(help="A stream, task or exam card, or its path; a learner; or a result.")],
     num: Annotated[int, typer.Argument(help="How many examples.", min=1)] = 3,
     data: Data = None,
     model: Annotated[str | None, typer.Option(help="Render and count tokens as this model does.")] = None,
+    forgotten: Annotated[
+        bool, typer.Option("--forgotten", help="Of a result: items known once, not at the end.")
+    ] = False,
+    learnt: Annotated[
+        bool, typer.Option("--learnt", help="Of a result: items not known at first, known at the end.")
+    ] = False,
+    never: Annotated[bool, typer.Option("--never", help="Of a result: items wrong from their lesson on.")] = False,
+    exam: Annotated[list[str] | None, typer.Option(help="Of a result: this exam alone (repeatable).")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Show a stream, a learner, or examples of a task or exam exactly as the model sees them."""
+    """Show a stream, a learner, examples of a task or exam as the model sees them, or single items of a result."""
+    if _of_result(name, forgotten=forgotten, learnt=learnt, never=never, exam=exam, as_json=as_json, num=num):
+        return
     from clbench.core import plugins
     from clbench.data.exams.show import examples_of, find
     from clbench.data.tasks.fetch import data_root
@@ -61,6 +73,31 @@ def show(
         say(f"[target] {' | '.join(example.targets)}")
         if example.choices:
             say(f"[choices] {', '.join(example.choices[:20])}{' ...' if len(example.choices) > 20 else ''}")
+
+
+def _of_result(
+    name: str, *, forgotten: bool, learnt: bool, never: bool, exam: list[str] | None, as_json: bool, num: int
+) -> bool:
+    """Show items of a result, and return whether the options ask for that.
+
+    Raises:
+        SpecError: They ask for several fates at once, or for details of a result without saying which items.
+    """
+    from clbench.cli.show_items import show_items
+    from clbench.core.errors import SpecError
+    from clbench.report.runs.result_file import find_results
+
+    fates: dict[Fate, bool] = {"forgotten": forgotten, "learnt": learnt, "never": never}
+    chosen: list[Fate] = [fate for fate, asked in fates.items() if asked]
+    is_result = Path(name).exists() and bool(find_results(Path(name)))
+    if len(chosen) > 1:
+        raise SpecError(f"--{chosen[0]} and --{chosen[1]} cannot be shown at once", where="show", mend="name one")
+    if not chosen and (is_result or exam or as_json):
+        mend = "add --forgotten, --learnt or --never; all figures: clbench report RESULT"
+        raise SpecError("it is not said which items of a result to show", where=name, mend=mend)
+    if chosen:
+        show_items(Path(name), chosen[0], exam or [], num, as_json=as_json)
+    return bool(chosen)
 
 
 def _show_learner(name: str) -> None:

@@ -18,8 +18,8 @@ from clbench.report.page.html import write_report
 from clbench.report.runs.groups import Group, group_runs, interval_of, samples_in
 from clbench.report.runs.item_changes import item_changes
 from clbench.report.runs.load import RunRecord, load_runs
-from clbench.report.tables.exports import figure_table
-from clbench.report.tables.table import summary_text
+from clbench.report.tables.figure_tables import figure_tables
+from clbench.report.tables.summary import summary_text
 from clbench.report.tables.translations import TRANSLATIONS
 
 if TYPE_CHECKING:
@@ -187,10 +187,14 @@ class Runs(Sequence[RunRecord]):
         """Return the table of methods for a notebook."""
         if not self.records:
             return "no runs"
-        heading, rows, note = figure_table(self.records)
-        head = "".join(f"<th>{html.escape(text)}</th>" for text in heading)
-        body = "".join(f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(note)}</p>"
+        parts: list[str] = []
+        for table in figure_tables(self.records):
+            title = f"<caption>{html.escape(table.title)}</caption>" if table.title else ""
+            head = "".join(f"<th>{html.escape(text)}</th>" for text in table.header)
+            body = "".join(f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in table.rows)
+            rows = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+            parts.append(f"<table>{title}{rows}</table><p>{html.escape(table.note)}</p>")
+        return "".join(parts)
 
     def _group(self, label: str) -> Group:
         for group in self.groups:

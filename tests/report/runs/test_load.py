@@ -14,7 +14,7 @@ from clbench.report.runs.groups import group_runs
 from clbench.report.runs.load import distinct, load_runs, read_runs
 from clbench.report.tables.exports import to_rows
 from clbench.report.tables.parquet import _figures
-from clbench.report.tables.table import summary_text
+from clbench.report.tables.summary import summary_text
 from tests.builders import compared
 from tests.builders.places import RECORDED, RESULTS
 from tests.builders.result_folders import as_folder

@@ -7,7 +7,8 @@ from rich.table import Table
 
 from clbench.core.results import Costs
 from clbench.report.page.html import html_report
-from clbench.report.tables.table import as_text, summary_text
+from clbench.report.tables.summary import summary_text
+from clbench.report.tables.table import as_text
 from tests.builders.reported import ROWS, record
 
 

@@ -14,6 +14,7 @@ from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.item_scores import ExamScores
 from clbench.metrics import all_metrics
 from clbench.report.runs import store_texts
+from clbench.report.runs.choose import Choice, choose_runs
 from clbench.report.runs.exam_items import marked_rows
 from clbench.report.runs.groups import Group, group_runs, seed_order
 from clbench.report.runs.load import RunRecord, load_runs
@@ -21,6 +22,8 @@ from clbench.stats.bootstrap import Interval, difference_of, possible
 from clbench.stats.graded import GradedItems
 from clbench.stats.paired import Difference, discordant, holm, paired_difference, paired_permutation
 from clbench.stats.power import items_needed, seeds_needed
+
+ALL = Choice()
 
 
 @dataclass(frozen=True)
@@ -110,20 +113,21 @@ class Comparison:
         return tuple(s.exam for s in self.one.runs[0].item_scores.exams if s.exam not in compared)
 
 
-def sides_of(paths: Sequence[Path], only: Sequence[str] = ()) -> list[Group]:
+def sides_of(paths: Sequence[Path], only: Sequence[str] = (), choice: Choice = ALL) -> list[Group]:
     """Return the sides: each result folder is one, and so are the runs of one method in a folder of several.
 
     Args:
         paths: Result folders, or folders that hold some.
         only: Labels of the sides to compare; all of them where it is empty.
+        choice: Which runs count.
 
     Raises:
-        DataError: There is no result, or a broken one.
+        DataError: There is no result, or a broken one, or none that is chosen.
         SpecError: There is only one side, or no side with such a label.
     """
     sides: list[Group] = []
     for path in paths:
-        runs = load_runs([path])
+        runs = choose_runs(load_runs([path]), choice)
         groups = group_runs(runs)
         name = path.name if len(runs) == 1 and len(paths) > 1 else ""
         sides += [replace(g, label=name or g.label) for g in groups]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from clbench.report.runs.abilities import ability_curves, ability_rows
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.leaders import is_bound, leaders
 from clbench.report.runs.load import RunRecord
+from clbench.report.runs.orders import by_scenario
 from clbench.report.runs.remarks import remarks
 from clbench.report.runs.unlearnt import unlearnt_sentences
 from clbench.report.tables.exports import EXPORTS
@@ -174,20 +175,37 @@ def _lengths(groups: Sequence[Group], texts: dict[str, str]) -> dict[str, Any] |
 
 
 def _families(groups: Sequence[Group], texts: dict[str, str], lang: str) -> list[dict[str, Any]]:
-    """Return the families of figures: column heads, what they stand for, and one row per method, leading values marked.
+    """Return the families of figures: column heads, what they stand for, and the rows of each scenario.
 
-    Bounds are told by a flag.
+    A row is (label, whether it is a bound, cells), a cell (text, whether its value leads).
     """
     families: list[dict[str, Any]] = []
+    scenarios = by_scenario(groups)
     for family in FAMILIES:
         names = defined(groups, [n for n in _ordered() if all_metrics()[n].group == family])
         if not names:
             continue
         lead = {n: leaders(groups, n) for n in names}
-        rows = [(g.label, is_bound(g), [(cell(g, n), g.label in lead[n]) for n in names]) for g in groups]
+        parts = [
+            (_title(members) if len(scenarios) > 1 else "", [_line(g, names, lead) for g in members])
+            for members in scenarios
+        ]
         columns = [(heading(all_metrics()[n]), _about(n)) for n in names]
-        families.append({"title": texts[family], "columns": columns, "rows": rows, "key": key_to_symbols(names, lang)})
+        families.append(
+            {"title": texts[family], "columns": columns, "parts": parts, "key": key_to_symbols(names, lang)}
+        )
     return families
+
+
+def _title(groups: Sequence[Group]) -> str:
+    streams = dict.fromkeys(run.spec.stream for group in groups for run in group.runs)
+    return f"{', '.join(streams)} · {groups[0].runs[0].spec.model.name}"
+
+
+def _line(
+    group: Group, names: Sequence[str], lead: Mapping[str, frozenset[str]]
+) -> tuple[str, bool, list[tuple[str, bool]]]:
+    return group.label, is_bound(group), [(cell(group, n), group.label in lead[n]) for n in names]
 
 
 def _ordered() -> list[str]:

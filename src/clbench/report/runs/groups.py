@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -113,6 +114,16 @@ def interval_of(name: str, values: list[float], samples: Sequence[Samples], bloc
     if math.isnan(found.low):
         return found
     return Interval(max(found.low, plugin.low), min(found.high, plugin.high))
+
+
+def item_intervals(run: RunRecord) -> dict[str, Interval]:
+    """Return the 95 % interval of each figure of one run over the items of its exams, where items are on record."""
+    return {name: interval_of(name, [value], samples_in(name, [run])) for name, value in run.scores.items()}
+
+
+def settings_of(run: RunRecord) -> dict[str, Any]:
+    """Return the settings of a run's learner."""
+    return {name: value for name, value in run.spec.learner.items() if name not in ("name", "version")}
 
 
 def _labelled(groups: list[Group]) -> list[Group]:

@@ -6,40 +6,56 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from clbench.metrics import all_metrics
 from clbench.report.escape import csv_cell, latex, markdown, plain
-from clbench.report.runs.groups import group_runs
+from clbench.report.runs.groups import Group, group_runs, item_intervals, settings_of
 from clbench.report.runs.item_changes import item_changes
+from clbench.report.runs.leaders import is_bound
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.orders import by_performance, by_scenario, methods_of
+from clbench.report.tables.figure_tables import FigureTable, cell_without_unit, column_unit, figure_tables
 from clbench.report.tables.item_changes import to_items
-from clbench.report.tables.table import TABLE, cell, defined, heading, methods_table, printed, seeds_note
+from clbench.report.tables.table import heading, methods_table, printed, seeds_note
 from clbench.report.tables.translations import TRANSLATIONS
+from clbench.stats.bootstrap import UNKNOWN
 
 
 def to_csv(runs: Sequence[RunRecord]) -> str:
-    """Return one line per run with every figure in full precision; undefined is empty."""
+    """Return one line per run with every figure in full precision, and the ends of its 95 % interval over items.
+
+    Undefined is empty. `settings` are those of the learner, as JSON.
+    """
     names = sorted({name for run in runs for name in run.scores})
+    ends = [f"{name}_{end}" for name in names for end in ("low", "high")]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["run", "learner", "model", "stream", "seed", *names])
+    writer.writerow(["run", "learner", "model", "stream", "seed", *names, *ends, "settings"])
     for run in runs:
+        spec, intervals = run.spec, item_intervals(run)
         values = [run.scores.get(n, math.nan) for n in names]
-        spec = run.spec
+        values += [end for n in names for end in intervals.get(n, UNKNOWN)[:2]]
         row = [*map(csv_cell, (spec.name, spec.learner_name, spec.model.name, spec.stream)), spec.seed]
-        writer.writerow([*row, *("" if math.isnan(v) else repr(v) for v in values)])
+        settings = csv_cell(json.dumps(settings_of(run), ensure_ascii=False))
+        writer.writerow([*row, *("" if math.isnan(v) else repr(v) for v in values), settings])
     return out.getvalue()
 
 
 def to_json(runs: Sequence[RunRecord]) -> str:
-    """Return every run with spec, matrix, figures, changes of items, costs and provenance; undefined is null."""
+    """Return every run with spec, matrix, figures, intervals over items, changes of items, costs and provenance.
+
+    Undefined is null.
+    """
     values = [
         {
             "spec": run.spec.model_dump(mode="json"),
             "matrix": run.matrix.to_json(),
             "scores": {k: None if math.isnan(v) else v for k, v in run.scores.items()},
+            "intervals": {
+                k: [None if math.isnan(end) else end for end in ends[:2]] for k, ends in item_intervals(run).items()
+            },
             "item_changes": [change.record() for change in item_changes([run])],
             "costs": run.costs.model_dump(mode="json"),
             "provenance": run.provenance,
@@ -49,20 +65,66 @@ def to_json(runs: Sequence[RunRecord]) -> str:
     return json.dumps(values, indent=1, ensure_ascii=False)
 
 
-def to_latex(runs: Sequence[RunRecord]) -> str:
-    """Return a booktabs table, methods as rows."""
-    header, rows, note = figure_table(runs)
-    lines = [r"\begin{tabular}{l" + "r" * (len(header) - 1) + "}", r"\toprule"]
-    lines += [" & ".join(map(latex, header)) + r" \\", r"\midrule"]
-    lines += [" & ".join(map(latex, row)) + r" \\" for row in rows]
-    lines += [r"\bottomrule", r"\end{tabular}", f"% {plain(note)}"]
-    return "\n".join(lines) + "\n"
+def to_latex(runs: Sequence[RunRecord], columns: Sequence[str] = ()) -> str:
+    """Return a booktabs table for each scenario, methods as rows, in a floating environment with caption and label.
+
+    Bounds stand above a line; leading values are bold (see `leaders`); units stand in the heads.
+
+    Args:
+        runs: At least one.
+        columns: Names or symbols of figures; empty takes the usual ones.
+
+    Raises:
+        SpecError: There is no such figure.
+    """
+    return "\n".join(_latex_table(table) for table in figure_tables(runs, columns))
 
 
-def to_markdown(runs: Sequence[RunRecord]) -> str:
-    """Return a Markdown table, methods as rows."""
-    header, rows, note = figure_table(runs)
-    return "\n".join([_markdown_table(header, rows), "", note]) + "\n"
+def _latex_table(table: FigureTable) -> str:
+    bounds = [_latex_row(table, g) for g in table.groups if is_bound(g)]
+    methods = [_latex_row(table, g) for g in table.groups if not is_bound(g)]
+    heads: list[str] = []
+    for name in table.names:
+        unit = column_unit(table.groups, name).name
+        heads.append(latex(f"{heading(all_metrics()[name])} ({unit})" if unit else heading(all_metrics()[name])))
+    first = table.groups[0].runs[0].spec
+    label = re.sub(r"[^a-z0-9]+", "-", f"{first.stream}-{first.model.name}".lower()).strip("-")
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs}",
+            r"\begin{table}",
+            r"\centering",
+            f"\\caption{{{latex(f'{first.stream}, {first.model.name}. {plain(table.note)}')}}}",
+            f"\\label{{tab:{label}}}",
+            r"\begin{tabular}{l" + "r" * len(table.names) + "}",
+            r"\toprule",
+            " & ".join(["learner", *heads]) + r" \\",
+            r"\midrule",
+            *(([*bounds, r"\midrule"] if methods else bounds) if bounds else []),
+            *methods,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _latex_row(table: FigureTable, group: Group) -> str:
+    cells: list[str] = [latex(group.label)]
+    for name in table.names:
+        text = latex(cell_without_unit(group, name, column_unit(table.groups, name)))
+        cells.append(f"\\textbf{{{text}}}" if group.label in table.leaders[name] else text)
+    return " & ".join(cells) + r" \\"
+
+
+def to_markdown(runs: Sequence[RunRecord], columns: Sequence[str] = ()) -> str:
+    """Return a Markdown table for each scenario, methods as rows; `columns` as in `to_latex`."""
+    parts: list[str] = []
+    for table in figure_tables(runs, columns):
+        head = [f"**{table.title}**"] if table.title else []
+        parts += [*head, _markdown_table(table.header, table.rows), table.note]
+    return "\n\n".join(parts) + "\n"
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -107,14 +169,6 @@ def to_rows(runs: Sequence[RunRecord]) -> str:
 
 def _row(label: str, row: str, values: Sequence[float]) -> str:
     return f"| {markdown(label)} | {row} | " + " | ".join(printed(v, "score") for v in values) + " |"
-
-
-def figure_table(runs: Sequence[RunRecord]) -> tuple[list[str], list[list[str]], str]:
-    """Return the table of methods as text: its heading, a row per method, and the note below it."""
-    groups = group_runs(runs)
-    names = defined(groups, TABLE)
-    header = ["learner", *(heading(all_metrics()[n]) for n in names)]
-    return header, [[g.label, *(cell(g, n) for n in names)] for g in groups], seeds_note(groups)
 
 
 EXPORTS: Mapping[str, Callable[[Sequence[RunRecord]], str]] = {

@@ -6,7 +6,6 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
-from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
@@ -14,8 +13,7 @@ from rich.table import Table
 
 from clbench.core.protocols import MetricPlugin
 from clbench.metrics import all_metrics
-from clbench.report.runs.groups import Group, group_runs
-from clbench.report.runs.load import RunRecord
+from clbench.report.runs.groups import Group
 from clbench.report.runs.orders import Method
 from clbench.report.runs.remarks import remarks
 from clbench.report.tables.translations import TRANSLATIONS
@@ -107,19 +105,6 @@ def methods_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]
     return header, [[m.label, *(method_cell(m, n) for n in names)] for m in methods]
 
 
-def summary_table(runs: Sequence[RunRecord]) -> Table:
-    """Return the table of methods, best average performance first."""
-    groups = group_runs(runs)
-    names = defined(groups, TABLE)
-    table = Table(box=box.SIMPLE_HEAD, title=None, caption=seeds_note(groups), caption_justify="left")
-    table.add_column("learner", no_wrap=True)
-    for name in names:
-        table.add_column(heading(all_metrics()[name]), justify="right", no_wrap=True)
-    for group in groups:
-        table.add_row(group.label, *(cell(group, name).replace(" ± ", "\n± ") for name in names))
-    return table
-
-
 def seeds_note(groups: Sequence[Group]) -> str:
     """Return sentences on how many seeds the figures rest on, and on what their signs mean."""
     counts = sorted({len(g.runs) for g in groups})
@@ -141,11 +126,6 @@ def seeds_a_row(counts: Sequence[int], texts: Mapping[str, str]) -> str:
     """
     *first, last = map(str, counts)
     return texts["seeds_a_row"].format(counts=f"{', '.join(first)}{texts['or']}{last}" if first else last)
-
-
-def summary_text(runs: Sequence[RunRecord]) -> str:
-    """Return the table as plain text."""
-    return as_text(summary_table(runs))
 
 
 MOST_WIDTH = 10_000

@@ -1,0 +1,79 @@
+from dataclasses import replace
+
+import pytest
+
+from clbench.core.errors import DataError
+from clbench.report.runs.choose import Choice, choose_runs
+from clbench.report.tables.exports import to_latex, to_markdown
+from clbench.report.tables.figure_tables import figure_tables
+from clbench.report.tables.summary import summary_text
+from tests.builders.reported import ROWS, record
+
+
+def on(stream, learner="sft", model="tiny-llama", seed=0, made_by="run", jitter=0.0):
+    rows = [[*row] for row in ROWS["sft"]]
+    rows[-1][0] += jitter
+    run = record(learner, rows, seed, name=f"{made_by}-{stream}-{learner}-s{seed}")
+    model = run.spec.model.model_copy(update={"name": model})
+    spec = run.spec.model_copy(update={"stream": stream, "model": model})
+    return replace(run, spec=spec, provenance={"arguments": [made_by, "r.yaml"]})
+
+
+RUNS = [on("a"), on("a", "ewc"), on("b"), on("b", model="out/My Model")]
+
+
+def names(choice, runs=RUNS):
+    return [(r.spec.stream, r.spec.learner_name, r.spec.model.name) for r in choose_runs(runs, choice)]
+
+
+def test_runs_are_chosen_by_what_they_are():
+    assert len(names(Choice())) == 4
+    assert names(Choice(stream=("a",), learner=("e*",))) == [("a", "ewc", "tiny-llama")]
+    assert names(Choice(model=("My Model",))) == [("b", "sft", "out/My Model")]
+    assert names(Choice(run=("run-b-*",))) == [("b", "sft", "tiny-llama"), ("b", "sft", "out/My Model")]
+    assert len(names(Choice(stream=("a", "b")))) == 4
+
+
+def test_what_matches_nothing_is_named_with_its_neighbour():
+    with pytest.raises(DataError, match="no run has the learner 'ewcc'") as error:
+        names(Choice(learner=("ewcc",)))
+    assert "ewc" in error.value.mend
+    with pytest.raises(DataError, match="no run matches all"):
+        names(Choice(stream=("b",), learner=("ewc",)))
+
+
+def test_runs_of_a_tuning_are_left_out_unless_asked_for(heard):
+    mixed = [*RUNS, on("a", "lwf", made_by="tune")]
+    assert len(names(Choice(), mixed)) == 4
+    assert "runs: 1" in heard[0]
+    assert "tune-a-lwf-s0" in heard[0]
+    assert names(Choice(run=("tune-*",)), mixed) == [("a", "lwf", "tiny-llama")]
+    assert len(names(Choice(), [on("a", "lwf", made_by="tune")])) == 1, "alone they are what was asked for"
+
+
+def test_no_table_mixes_streams_or_models():
+    titles = [table.title for table in figure_tables(RUNS)]
+    assert len(titles) == len(set(titles)) == 2
+    assert [table.title for table in figure_tables(RUNS[:2])] == [""]
+    for text in (summary_text(RUNS), to_markdown(RUNS)):
+        for title in titles:
+            assert title in text
+    assert to_latex(RUNS).count(r"\begin{table}") == 2
+
+
+def test_latex_can_stand_in_a_paper():
+    text = to_latex([*(on("a", "ewc", seed=s, jitter=0.3) for s in (0, 1)), *(on("a", seed=s) for s in (0, 1))])
+    assert r"\caption{a, tiny-llama." in text
+    assert r"\label{tab:a-tiny-llama}" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert r"AP ↑ (\%)" in rows[0] or r"AP $\uparrow$ (\%)" in rows[0]
+    assert r"\textbf{75.0 ± 0.0}" in rows[1] or r"\textbf{75.0 $\pm$ 0.0}" in rows[1]
+    assert r"\textbf" not in rows[2]
+    assert " s ±" not in text, "units stand in the heads"
+
+
+def test_columns_are_chosen_by_name_or_symbol():
+    (table,) = figure_tables(RUNS[:2], ["AP", "kept_bytes", "fm"])
+    assert table.names == ["average_performance", "kept_bytes", "forgetting"]
+    with pytest.raises(Exception, match="there is no figure 'APP'"):
+        figure_tables(RUNS, ["APP"])
