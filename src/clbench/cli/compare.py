@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, Learners, Models, RunNames, Streams, choice_of, say, say_json
+from clbench.cli.choosing import Learners, Models, RunNames, Streams, choice_of
+from clbench.cli.options import Json, say, say_json
 
 
 def compare(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Learners, Models, RunNames, Streams, choice_of, progress_bars, say
+from clbench.cli.choosing import Learners, Models, RunNames, Streams, choice_of
+from clbench.cli.options import progress_bars, say
 from clbench.core.errors import SpecError
 
 if TYPE_CHECKING:

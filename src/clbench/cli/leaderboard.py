@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Data, Learners, Models, Place, RunNames, Streams, choice_of, machine, say
+from clbench.cli.choosing import Learners, Models, RunNames, Streams, choice_of
+from clbench.cli.options import Data, Place, machine, say
 from clbench.cli.submissions import contained, results, unpacked
 from clbench.core.errors import DataError, UserError
 from clbench.core.events import notice

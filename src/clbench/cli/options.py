@@ -20,7 +20,6 @@ from clbench.core.plain import plain, plain_json
 
 if TYPE_CHECKING:
     from clbench.core.spec import Machine, ModelSpec
-    from clbench.report.runs.choose import Choice
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of local data sets (default: $CLBENCH_DATA).")]
 Place = Annotated[
@@ -30,10 +29,6 @@ Model = Annotated[str, typer.Argument(help="A shipped model, a checkpoint folder
 MaxTokens = Annotated[int | None, typer.Option(min=8, help="Longest input in tokens (default: the model's own).")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-RunNames = Annotated[list[str] | None, typer.Option("--run", help="Only runs of this name; * fits all (repeatable).")]
-Streams = Annotated[list[str] | None, typer.Option("--stream", help="Only runs on this stream (repeatable).")]
-Models = Annotated[list[str] | None, typer.Option("--model", help="Only runs of this model (repeatable).")]
-Learners = Annotated[list[str] | None, typer.Option("--learner", help="Only runs of this learner (repeatable).")]
 KEPT = ("units", "exams", "answers", "grades")  # work whose finished parts are on the disk
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
 
@@ -54,15 +49,6 @@ def model_spec(model: str, **settings: Any) -> ModelSpec:
     need_models("an exam of a model")
     name, _, revision = model.partition("@")
     return source.settled(validated(ModelSpec, settings | {"name": name, "revision": revision or None}, "model"))
-
-
-def choice_of(
-    run: list[str] | None, stream: list[str] | None, model: list[str] | None, learner: list[str] | None
-) -> Choice:
-    """Return which runs the options choose."""
-    from clbench.report.runs.choose import Choice
-
-    return Choice(tuple(run or ()), tuple(stream or ()), tuple(model or ()), tuple(learner or ()))
 
 
 def store_folder(given: Path | None) -> Path:
