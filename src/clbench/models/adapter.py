@@ -1,7 +1,6 @@
-"""Checkpoint folders in which a PEFT adapter lies beside the base weights, or alone.
+"""PEFT adapters that are merged into base weights when these are loaded.
 
-Loaders apply such an adapter silently. Here the spec must say whether it counts (`model.adapter`). An adapter alone
-must first be merged by the user, who knows its base.
+Loaders apply one that lies beside base weights silently. Here the spec must say whether it counts (`model.adapter`).
 """
 
 from __future__ import annotations
@@ -27,12 +26,17 @@ MERGE = (
 )
 
 
+def is_adapter_alone(folder: Path) -> bool:
+    """Return whether a folder holds an adapter, and no base weights beside it."""
+    return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
+
+
 def check_adapter(folder: Path, spec: ModelSpec) -> None:
-    """Refuse a folder with an adapter if the spec does not say whether the adapter counts.
+    """Refuse a folder with base weights and an adapter if the spec does not say whether the adapter counts.
 
     Raises:
-        ModelError: An adapter has no base weights or is incomplete; the spec does not say whether it counts, or asks
-            for one that is not there.
+        ModelError: An adapter is incomplete; the spec does not say whether it counts, or asks for one that is not
+            there; or there is an adapter alone, and the spec names another or none.
     """
     alone = not (folder / "config.json").is_file()
     weights = [name for name in WEIGHTS if (folder / name).is_file()]
@@ -47,11 +51,8 @@ def check_adapter(folder: Path, spec: ModelSpec) -> None:
             raise ModelError(f"{folder} holds no adapter ({CONFIG})", where="model.adapter", mend="leave `adapter` out")
         return
     if alone:
-        raise ModelError(
-            f"{folder} holds a PEFT adapter alone, without its base model",
-            where="model.name",
-            mend=f"merge it into its base first: {MERGE.format(folder=folder)}",
-        )
+        what = f"{folder} holds a PEFT adapter alone, without its base model, and `adapter` is {spec.adapter!r}"
+        raise ModelError(what, where="model.name", mend="leave `adapter` out, or name the base")
     if spec.adapter is None:
         raise ModelError(
             f"{folder} holds base weights and a PEFT adapter ({CONFIG}), and it is not said whether the adapter counts",
@@ -81,34 +82,34 @@ def base_alone(folder: Path | None) -> Generator[Path | None]:
         yield view
 
 
-def with_adapter(module: Any, folder: Path | None, spec: ModelSpec) -> Any:
-    """Return the model as the spec wants it: with its adapter merged into its weights, or ignored.
+def with_adapter(module: Any, adapter: Path | None, spec: ModelSpec) -> Any:
+    """Return the model as the spec wants it: with an adapter merged into its weights, or without.
 
     Raises:
         ModelError: The adapter does not fit the base, is damaged, or is of a kind that cannot be merged; or a Hub model
             has one.
     """
-    if folder is None and vars(module).get("peft_config"):
+    if vars(module).get("peft_config"):
         raise ModelError(
             f"Hub model {spec.name!r} holds an adapter beside its base weights",
             where="model.name",
             mend="download it, and say in the spec whether the adapter counts (`adapter: use` or `ignore`)",
         )
-    if spec.adapter != "use":
+    if adapter is None:
         return module
     from clbench.models.loaded import not_finite
 
-    merged_module = _merge(module, folder)
+    merged_module = _merge(module, adapter)
     if broken := not_finite(merged_module):
         raise ModelError(
-            f"the adapter in {folder} brings NaN or infinite values into {len(broken)} weights, such as {broken[0]}",
+            f"the adapter in {adapter} brings NaN or infinite values into {len(broken)} weights, such as {broken[0]}",
             where="model.adapter",
             mend=f"use an earlier one, {IGNORE}",
         )
     return merged_module
 
 
-def _merge(module: Any, folder: Path | None) -> Any:
+def _merge(module: Any, folder: Path) -> Any:
     from peft import PeftModel
 
     try:

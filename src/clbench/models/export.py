@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from clbench.core.errors import ModelError
-from clbench.models import source
+from clbench.models import source, template_file
 from clbench.models.adapter import CONFIG
 from clbench.models.files import identity_files
 from clbench.models.pretrained import DTYPES
@@ -145,10 +145,13 @@ def _beside(net: Model, folder: Path) -> None:
         spec = net.spec
         AutoTokenizer.from_pretrained(spec.name, revision=spec.revision).save_pretrained(folder)
         return
-    for name in sorted(identity_files(base)):
+    home = source.tokenizer_home(net.spec, base)
+    for name in sorted(identity_files(home)):
         if not name.endswith(WEIGHTS) and name not in OURS:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(base / name, folder / name)
+            shutil.copyfile(home / name, folder / name)
+    if (text := template_file.text_of(net.spec)) is not None:
+        (folder / "chat_template.jinja").write_text(text, encoding="utf-8")
 
 
 def _generation(net: Model, folder: Path) -> None:
