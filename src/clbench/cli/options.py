@@ -47,7 +47,7 @@ def model_spec(model: str, **settings: Any) -> ModelSpec:
     from clbench.models import source
 
     need_models("an exam of a model")
-    name, _, revision = model.partition("@")
+    name, _, revision = (model, "", "") if Path(model).exists() else model.partition("@")
     return source.settled(validated(ModelSpec, settings | {"name": name, "revision": revision or None}, "model"))
 
 

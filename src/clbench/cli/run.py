@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, machine, progress_bars, say, say_json
-from clbench.core.errors import ExtraError
+from clbench.cli.options import Data, Json, Place, complain, machine, progress_bars, say, say_json
+from clbench.core.errors import ExtraError, UserError
 from clbench.core.events import notice
 from clbench.core.extras import need_models
 
@@ -57,14 +59,29 @@ def run(
     if plan:
         from clbench.engine.plan_table import tabulate
 
-        table = tabulate(recipe.specs(), stages, how)
+        broken: dict[str, UserError] = {}
+        table = tabulate(recipe.specs(broken), stages, how, broken)
         say_json(table.as_dict()) if as_json else say(table.as_text())
+        _end_with([f"{name} cannot be used: {why}" for name, why in table.broken])
         return
-    from clbench.engine import run as engine
+    from clbench.engine.run import attempt
+    from clbench.report.results import Runs
 
     with progress_bars():
-        results = engine.run(recipe, stages, how)
-    _tell(results, out, recipe.name, record, as_json)
+        outcomes = attempt(recipe, stages, how)
+    failed = [str(one) for one in outcomes if isinstance(one, UserError)]
+    if len(failed) == len(outcomes):
+        raise next(one for one in outcomes if isinstance(one, UserError))
+    _tell(Runs([one for one in outcomes if isinstance(one, Path)]), out, recipe.name, record, as_json)
+    _end_with([f"{num} of {len(outcomes)} runs could not be made: {why}" for why, num in Counter(failed).items()])
+
+
+def _end_with(lines: Sequence[str]) -> None:
+    """Say what could not be done, after all else, and end with the exit code of an error."""
+    for line in lines:
+        complain(line)
+    if lines:
+        raise typer.Exit(2)
 
 
 def _tell(results: Runs, out: Path, name: str, record: Path | None, as_json: bool) -> None:

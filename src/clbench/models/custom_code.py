@@ -11,7 +11,7 @@ FIELD = "model.trust_code"
 
 
 def code_digest(folder: Path) -> str:
-    """Return the digest of a checkpoint's Python files, by their relative names and contents: 32 hex digits; "" if none.
+    """Return the digest of a checkpoint's Python files, by their names and contents, 32 hex digits; "" without any.
 
     Folders whose names begin with a dot, and `__pycache__`, do not count.
     """

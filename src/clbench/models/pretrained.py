@@ -88,6 +88,9 @@ def _clear(error: Exception, spec: ModelSpec, folder: Path | None) -> ModelError
     if spec.attention is not None and any(word in text.lower() for word in ("attention", "attn")):
         mend = "leave `attention` out, or install what it needs; eager and sdpa come with transformers"
         return ModelError(f"{spec.name!r} does not load so: {first}", where="model.attention", mend=mend)
+    if "does not recognize this architecture" in first:
+        mend = "install a newer transformers, if it is a new model; else bring the right config.json back"
+        return ModelError(f"{spec.name!r} does not load: {first}", where="model.name", mend=mend)
     return ModelError(
         f"{spec.name!r} does not load: {first}",
         where="model.name",
