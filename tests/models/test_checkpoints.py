@@ -61,7 +61,7 @@ def folder(base, tmp_path):
     return Path(shutil.copytree(base, tmp_path / "m"))
 
 
-# --- what is done to a checkpoint ------------------------------------------------------------------------------------
+# --- what is done to a checkpoint ----------------------------------------------------------------------------------
 
 
 def configured(**changes):
@@ -383,7 +383,7 @@ def test_attention_is_as_asked_or_refused(base):
     assert len(keys) == 4
 
 
-# --- adapters elsewhere -------------------------------------------------------------------------------------------------
+# --- adapters elsewhere --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -425,7 +425,7 @@ def test_the_tokenizer_beside_an_adapter_is_the_one(base, adapter):
         shutil.copy(base / name, adapter / name)
     (adapter / "chat_template.jinja").write_text("{% for m in messages %}Said: {{ m.content }}<|end|>{% endfor %}")
     net = loaded(source.settled(ModelSpec(name=str(adapter))))
-    assert net.render(PAIRS[0][0]) == "Said: What is red?<|end|>"
+    assert net.render(PAIRS[0][0]).startswith("Said: What is red?<|end|>")
 
 
 def test_an_adapter_that_is_nowhere_is_one_line(base, adapter):
@@ -435,7 +435,7 @@ def test_an_adapter_that_is_nowhere_is_one_line(base, adapter):
     assert "no weights of it" in said(check_model, ModelSpec(name=str(adapter)))
 
 
-# --- templates ----------------------------------------------------------------------------------------------------------
+# --- templates -----------------------------------------------------------------------------------------------------
 
 THINKS = (
     "{% for m in messages %}{{ m.role }}: {{ m.content }}<|end|>{% endfor %}"
@@ -487,14 +487,14 @@ def test_a_template_that_does_not_work_is_one_line(base, tmp_path, content, says
 
 def test_what_a_template_is_told_is_checked():
     for arguments in ({"messages": []}, {"a-b": 1}):
-        with pytest.raises(ValueError, match="template itself|name of an argument"):
+        with pytest.raises(ValueError, match=r"template itself|name of an argument"):
             ModelSpec(template={"arguments": arguments})
     assert "an encoder reads no chat template" in said(
         check_model, ModelSpec(name="tiny-bert", template={"arguments": {"a": 1}})
     )
 
 
-# --- size ---------------------------------------------------------------------------------------------------------------
+# --- size ----------------------------------------------------------------------------------------------------------
 
 
 def test_seven_billion_weights_are_checked_without_being_read(tmp_path, base):
@@ -526,3 +526,76 @@ def test_seven_billion_weights_are_checked_without_being_read(tmp_path, base):
     with (folder / "model.safetensors").open("r+b") as file:
         file.truncate(8 + len(text) + place - 1)
     assert "is cut off: it says that it has 13,4" in said(check_model, ModelSpec(name=str(folder)))
+
+
+# --- the command line ----------------------------------------------------------------------------------------------
+
+RECIPE = """
+name: grid
+stream: {stream}
+learner: frozen
+budget: {{items: 2}}
+metrics: [average_performance]
+"""
+
+
+@pytest.fixture
+def grid(base, tmp_path, monkeypatch):
+    """Make a recipe in a folder of its own, with a whole model and one without a weight, and stand elsewhere."""
+    recipes = tmp_path / "recipes"
+    recipes.mkdir()
+    shutil.copytree(base, recipes / "whole")
+    shutil.copytree(base, recipes / "broken")
+    weighed(lambda w: {k: v for k, v in w.items() if k != KEY})(recipes / "broken")
+    (recipes / "grid.yaml").write_text(RECIPE.format(stream="worlds-tiny") + "axes: {model.path: [broken, whole]}\n")
+    (recipes / "one.yaml").write_text(RECIPE.format(stream="worlds-tiny") + "model: {path: broken}\n")
+    monkeypatch.chdir(tmp_path)
+    return recipes
+
+
+@pytest.mark.slow
+def test_a_broken_model_of_a_grid_ends_its_own_runs_alone(grid, capsys):
+    from clbench.cli.main import main
+
+    def ended(*arguments):
+        code = main([*arguments, "--store", "store"])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err.splitlines()
+
+    lacks = f"the checkpoint lacks 1 weight ({KEY})"
+    code, out, err = ended("run", "recipes/grid.yaml", "--plan")
+    assert code == 2
+    assert "1 runs, 4 units" in out
+    assert err[-2].startswith("clbench: ./recipes/broken cannot be used: ")
+    assert lacks in err[-2]
+    code, out, err = ended("run", "recipes/grid.yaml", "--workers", "1")
+    assert code == 2
+    assert err[-2].startswith("clbench: 1 of 2 runs could not be made: ./recipes/broken: ")
+    assert lacks in err[-2]
+    assert len(list(Path("store/runs").iterdir())) == 1
+    assert Path("clbench-report/report.html").is_file() or list(Path("clbench-report").iterdir())
+    words = set()
+    for arguments in (["run", "recipes/one.yaml", "--plan"], ["run", "recipes/one.yaml", "--workers", "1"]):
+        code, _, err = ended(*arguments)
+        assert code == 2
+        words.add(tuple(err[-2:]))
+    code, _, err = ended("exam", "./recipes/broken", "--exam", "mini_arithmetic")
+    assert code == 2
+    words.add(tuple(err[-2:]))
+    assert len(words) == 1, words
+
+
+def test_paths_of_a_model_count_from_the_recipe(grid):
+    from clbench.core.errors import ModelError
+    from clbench.engine.recipe.recipe import load_recipe
+
+    model = {"path": "whole", "template": {"file": "chat.jinja", "arguments": {"a": True}}, "adapter": "peft"}
+    (grid / "a.yaml").write_text(RECIPE.format(stream="worlds-tiny") + f"model: {json.dumps(model)}\n")
+    found = load_recipe(Path("recipes/a.yaml")).model
+    assert (found.name, found.adapter) == ("./recipes/whole", "recipes/peft")
+    assert found.template.file == "recipes/chat.jinja"
+    with pytest.raises(ModelError, match=r"there is no file 'recipes/chat.jinja'|holds no adapter"):
+        load_recipe(Path("recipes/a.yaml")).specs()
+    (grid / "b.yaml").write_text(RECIPE.format(stream="worlds-tiny") + "axes: {model: [{path: whole}, tiny-llama]}\n")
+    assert [s.model.name for s in load_recipe(Path("recipes/b.yaml")).specs()] == ["./recipes/whole", "tiny-llama"]

@@ -28,10 +28,12 @@ def identity_files(folder: Path) -> set[str]:
     """Return the files that answers depend on, by their paths from the folder: weights, tokenizer, templates.
 
     Raises:
-        ModelError: See `shards`.
+        ModelError: One of them is a link that leads nowhere; or see `shards`.
     """
     found = {p.name for pattern in (*PATTERNS, *VOCABULARIES) for p in folder.glob(pattern)} - NOT_IDENTITY
     below = {p.relative_to(folder).as_posix() for p in folder.glob(BELOW)}
+    if lost := sorted(name for name in found if not (folder / name).exists()):
+        raise ModelError(f"{lost[0]} is a link that leads nowhere", where=str(folder), mend="finish the download")
     return found | below | {name for name in shards(folder) if (folder / name).is_file()}
 
 

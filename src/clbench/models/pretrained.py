@@ -112,6 +112,7 @@ def load_tokenizer(spec: ModelSpec, folder: Path | None) -> Any:
         for name in sorted(identity_files(home)):
             if not name.endswith((".safetensors", ".bin")):
                 check_pointer(home / name)
+        source.stated(spec, "tokenizer.json")  # what is wrong with it is told by its name
         _check_words(spec, home)
     tokenizer = pretrained(AutoTokenizer, spec, home)
     words = set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab()) - set(tokenizer.all_special_tokens)

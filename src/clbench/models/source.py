@@ -106,6 +106,8 @@ def _pinned(spec: ModelSpec) -> ModelSpec:
         more["adapter"] = pin(spec.adapter, content, "model.adapter")
     if spec.template is not None and spec.template.file is not None:
         more["template"] = template_file.pinned(spec.template)
+    if spec.max_tokens is None and spec.trust_code is None and configuration(spec).get("auto_map"):
+        notice(f"{spec.name} brings code of its own (auto_map), which does not run unasked (`trust_code`)")
     if adapter is not None and spec.max_tokens is None and adapter != (base := locate(spec)):
         notice(f"{spec.name}: the adapter in {adapter} is merged into the weights of {base}")
     return spec.model_copy(update=more) if more else spec

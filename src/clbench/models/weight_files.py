@@ -63,8 +63,6 @@ def _ending(index: str) -> str:
 
 def _none(folder: Path) -> ModelError:
     here = sorted(p.name for pattern in ("*.safetensors", "*.bin") for p in folder.glob(pattern))
-    if broken := [name for name in (*ORDER, *here) if (folder / name).is_symlink() and not (folder / name).exists()]:
-        return ModelError(f"{broken[0]} is a link that leads nowhere", where=str(folder), mend="finish the download")
     parts = [name for name in here if "-of-" in name]
     if parts:
         index = f"{'pytorch_model.bin' if parts[0].endswith('.bin') else 'model.safetensors'}.index.json"
