@@ -19,7 +19,8 @@ from clbench.core.types import Exam, Stream
 from clbench.core.value import written
 from clbench.engine.user_method import open_user_method
 from clbench.metrics import check_names
-from clbench.models import source, tiny
+from clbench.models import source
+from clbench.models.place import is_shipped
 
 
 def open_learner(learner: Mapping[str, Any]) -> tuple[LearnerPlugin[Any], Any]:
@@ -181,8 +182,7 @@ def check_model(model: ModelSpec, *, tell: bool = False) -> None:
         ModelError: Says what is wrong with it.
         ExtraError: A package that it needs is not installed.
     """
-    shipped = model.name in tiny.NAMES and model == source.settled(ModelSpec(name=model.name))
-    if shipped or absent(TO_LOAD):
+    if is_shipped(model) or absent(TO_LOAD):
         return
     from clbench.models.skeleton import check_checkpoint
 

@@ -45,7 +45,7 @@ def check_adapter(folder: Path, spec: ModelSpec) -> None:
             raise ModelError(
                 f"{folder} holds base weights and those of an adapter ({weights[0]}), and not its {CONFIG}",
                 where="model.adapter",
-                mend=f"bring its {CONFIG} back, {IGNORE}; on the command line, move {weights[0]} away",
+                mend=f"bring its {CONFIG} back, {IGNORE}",
             )
         if spec.adapter == "use":
             raise ModelError(f"{folder} holds no adapter ({CONFIG})", where="model.adapter", mend="leave `adapter` out")
@@ -58,7 +58,7 @@ def check_adapter(folder: Path, spec: ModelSpec) -> None:
             f"{folder} holds base weights and a PEFT adapter ({CONFIG}), and it is not said whether the adapter counts",
             where="model.adapter",
             mend="write `adapter: use` (it is merged into the weights when they are loaded) or `adapter: ignore` under "
-            "`model:`; on the command line, move the adapter's files away or merge them: "
+            "`model:`; `--set adapter=use` for `clbench exam` and `baseline`; or merge it: "
             + MERGE.format(folder=folder),
         )
     if spec.adapter == "use" and not weights:  # peft would look for them on the Hub, under the folder's name
@@ -109,7 +109,29 @@ def with_adapter(module: Any, adapter: Path | None, spec: ModelSpec) -> Any:
     return merged_module
 
 
+def check_fits(module: Any, adapter: Path) -> None:
+    """Refuse an adapter that does not fit a model, which may be built without weights.
+
+    Raises:
+        ModelError: As of `with_adapter`, but for what depends on the weights' values.
+    """
+    try:
+        _put_on(module, adapter)
+    except ModelError as error:
+        if "meta" not in str(error.__cause__):  # else it needs the values, and is seen when they are loaded
+            raise
+
+
 def _merge(module: Any, folder: Path) -> Any:
+    wrapped = _put_on(module, folder)
+    try:
+        with _untied(wrapped.get_base_model()):
+            return wrapped.merge_and_unload().requires_grad_(True)  # peft had frozen the base
+    except Exception as error:  # whatever the library meets in a file that is not what it seems
+        raise _unmergeable(folder, error) from error
+
+
+def _put_on(module: Any, folder: Path) -> Any:
     from peft import PeftModel
 
     try:
@@ -120,15 +142,8 @@ def _merge(module: Any, folder: Path) -> Any:
             if kind.is_prompt_learning:
                 raise ValueError(f"{kind.peft_type.value} changes what the model reads, and no weights")
             loaded = wrapped.load_adapter(str(folder), wrapped.active_adapter)  # again, for the keys that it returns
-            with _untied(wrapped.get_base_model()):
-                merged_module = wrapped.merge_and_unload().requires_grad_(True)  # peft had frozen the base
-    except Exception as error:  # whatever the library meets in a file that is not what it seems
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"the adapter in {folder} cannot be merged into its base: {first}",
-            where="model.adapter",
-            mend=f"merge it yourself, {IGNORE}",
-        ) from error
+    except Exception as error:  # as above
+        raise _unmergeable(folder, error) from error
     wrong = [str(w.message)[:200] for w in reported if "missing adapter keys" in str(w.message)]
     if strange := sorted(loaded.unexpected_keys):
         wrong.append(f"{len(strange)} weights of it have no place there, for example {strange[0]}")
@@ -138,7 +153,16 @@ def _merge(module: Any, folder: Path) -> Any:
             where="model.adapter",
             mend=f"put it beside the base that it was trained on, {IGNORE}",
         )
-    return merged_module
+    return wrapped
+
+
+def _unmergeable(folder: Path, error: Exception) -> ModelError:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ModelError(
+        f"the adapter in {folder} cannot be merged into its base: {first}",
+        where="model.adapter",
+        mend=f"merge it yourself, {IGNORE}",
+    )
 
 
 @contextmanager

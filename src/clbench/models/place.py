@@ -51,6 +51,12 @@ def locate(spec: ModelSpec) -> Path | None:
     return folder
 
 
+def is_shipped(spec: ModelSpec) -> bool:
+    """Return whether a model is a shipped one as it is: without a template, an adapter or attention of the user's."""
+    own = (spec.template, spec.attention, spec.trust_code)
+    return spec.name in tiny.NAMES and spec.adapter in (None, "ignore") and own == (None, None, None)
+
+
 def path_of(name: str) -> Path:
     """Return a name as a path; a leading `~` is the home folder, unless a folder of that very name is here."""
     path = Path(name)

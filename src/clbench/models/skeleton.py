@@ -18,7 +18,7 @@ from clbench.core.keys import canonical
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Message
 from clbench.models import source
-from clbench.models.adapter import base_alone
+from clbench.models.adapter import base_alone, check_fits
 from clbench.models.files import identity_files
 from clbench.models.loaded import AGAIN, check_keys, check_vocabulary, tell_keys
 from clbench.models.net import seeded
@@ -91,12 +91,14 @@ def _check_built(spec: ModelSpec, folder: Path, base: Path, tokenizer: Any, tell
         check_keys(spec.name, info, weights)
         if tell:
             tell_keys(spec.name, info)
-    check_attention(module, spec)
+    _check_attention(module, spec)
     check_vocabulary(spec.name, tokenizer, module)
     if causal:
         reader, rows = Reader(tokenizer, spec), known_rows(module)
         check_known([reader.end], rows, tokenizer, spec.name)
         check_known(reader.ids((ASKED,)), rows, tokenizer, spec.name)
+    if (adapter := source.adapter_of(spec)) is not None:
+        check_fits(module, adapter)
 
 
 def _empty(auto: Any, config: Any, spec: ModelSpec) -> Any:
@@ -152,7 +154,7 @@ def _of_pickle(path: Path) -> dict[str, Tensor]:
     return {str(name): value for name, value in stated.items()}
 
 
-def check_attention(module: Any, spec: ModelSpec) -> None:
+def _check_attention(module: Any, spec: ModelSpec) -> None:
     """Refuse a model that computes attention otherwise than the spec asks.
 
     Raises:
