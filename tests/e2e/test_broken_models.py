@@ -79,5 +79,7 @@ def test_paths_of_a_model_count_from_the_recipe(grid):
     assert found.template.file == "recipes/chat.jinja"
     with pytest.raises(ModelError, match=r"there is no file 'recipes/chat.jinja'|holds no adapter"):
         load_recipe(Path("recipes/a.yaml")).specs()
+    assert load_recipe(Path("recipes/a.yaml"), ["model.path=recipes/whole"]).model.name == "./recipes/whole"
+    assert load_recipe(Path("recipes/a.yaml"), ["model.name=tiny-llama"]).model.name == "tiny-llama"
     (grid / "b.yaml").write_text(RECIPE.format(stream="worlds-tiny") + "axes: {model: [{path: whole}, tiny-llama]}\n")
     assert [s.model.name for s in load_recipe(Path("recipes/b.yaml")).specs()] == ["./recipes/whole", "tiny-llama"]

@@ -126,7 +126,7 @@ REFUSED = {
     "no type": (configured(model_type=...), "does not say what the model is .model_type."),
     "no type that says a family": (configured(model_type="clip", architectures=...), "cannot tell the family"),
     "a head that does not divide": (configured(num_attention_heads=3), "does not load|not fit"),
-    "an adapter whose base is not here": (alone, "adapter alone, and its base 'owner/base' is not a folder here"),
+    "an adapter whose base is not here": (alone, "adapter alone, and its base 'owner/base' is not a checkpoint here"),
     "a folder of checkpoints": (below, "(?s)holds no config.json.*name the one that is meant: .*checkpoint-5"),
     "a broken template": (replaced("chat_template.jinja", "{% for m in messages %}"), "chat template cannot write"),
 }

@@ -185,6 +185,14 @@ def test_a_template_that_does_not_work_is_one_line(base, tmp_path, content, says
     assert said(loaded, spec) == planned
 
 
+def test_an_argument_that_nothing_reads_and_a_revision_of_a_folder_are_told(base, heard):
+    source.settled(ModelSpec(name=str(base), revision="main", template={"arguments": {"enable_thinking": False}}))
+    assert heard == [
+        f"{base}: `revision` is not read: it is a folder",
+        f"{base}: its chat template does not read enable_thinking",
+    ]
+
+
 def test_what_a_template_is_told_is_checked():
     for arguments in ({"messages": []}, {"a-b": 1}):
         with pytest.raises(ValueError, match=r"template itself|name of an argument"):

@@ -14,6 +14,7 @@ from typing import Any
 from clbench.core.errors import ModelError
 from clbench.core.scratch import scratch
 from clbench.core.spec import ModelSpec
+from clbench.models.files import check_pointer
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -134,6 +135,8 @@ def _merge(module: Any, folder: Path) -> Any:
 def _put_on(module: Any, folder: Path) -> Any:
     from peft import PeftModel
 
+    for name in (CONFIG, *WEIGHTS):
+        check_pointer(folder / name)
     try:
         with warnings.catch_warnings(record=True) as reported:
             warnings.simplefilter("always")

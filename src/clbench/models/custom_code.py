@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from clbench.core.errors import ModelError
 from clbench.core.keys import KEY_LENGTH, folder_digest
@@ -23,16 +25,18 @@ def _counts(path: Path) -> bool:
     return not any(part.startswith(".") or part == "__pycache__" for part in path.parts)
 
 
-def check_code(trusted: str, folder: Path | None, name: str) -> None:
+def check_code(trusted: str, folder: Path | None, name: str, stated: tuple[Mapping[str, Any], ...]) -> None:
     """Refuse to trust code that is not the one whose digest is named.
 
     Args:
         trusted: The digest in the spec.
         folder: The checkpoint; None for one on the Hub.
         name: The model, as the user names it.
+        stated: Its files that may name code: config.json and tokenizer_config.json.
 
     Raises:
-        ModelError: The code has another digest, or there is none; or the model is on the Hub.
+        ModelError: The code has another digest, there is none, or it lies in another repository; or the model is on
+            the Hub.
     """
     if folder is None:
         mend = "download it, read its code, and name the folder"
@@ -40,9 +44,22 @@ def check_code(trusted: str, folder: Path | None, name: str) -> None:
     found = code_digest(folder)
     if not found:
         raise ModelError(f"{name!r} holds no code (*.py)", where=FIELD, mend="leave `trust_code` out")
+    if foreign := [place for each in stated for place in _named(each.get("auto_map")) if "--" in place]:
+        what = f"{name!r} takes code from another repository ({foreign[0]}), which no digest covers"
+        mend = "copy that code beside config.json, and name it there in auto_map"
+        raise ModelError(what, where=FIELD, mend=mend)
     if found != trusted:
         what = f"the code of {name!r} has the digest {found}, not {trusted}"
         raise ModelError(what, where=FIELD, mend="read what has changed, and name the new digest")
+
+
+def _named(auto: Any) -> Iterator[str]:
+    """Yield the places that an `auto_map` names, in whatever form."""
+    if isinstance(auto, str):
+        yield auto
+    elif isinstance(auto, (Mapping, list)):
+        for part in auto.values() if isinstance(auto, Mapping) else auto:
+            yield from _named(part)
 
 
 def refused_code(folder: Path | None, name: str) -> ModelError:

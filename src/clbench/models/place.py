@@ -12,7 +12,7 @@ from clbench.core.errors import ModelError, did_you_mean, near_paths
 from clbench.core.spec import ModelSpec
 from clbench.models import tiny
 from clbench.models.adapter import CONFIG, WEIGHTS, check_adapter, is_adapter_alone
-from clbench.models.files import shards
+from clbench.models.files import check_pointer, shards
 from clbench.models.pins import unpinned
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
@@ -99,6 +99,7 @@ def _base_of(folder: Path) -> Path:
     try:
         stated: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
+        check_pointer(folder / CONFIG)
         raise ModelError(f"{CONFIG} cannot be read: {error}", where=str(folder), mend="write it again") from error
     named: Any = stated.get("base_model_name_or_path") if isinstance(stated, dict) else None
     if not isinstance(named, str) or not named:
@@ -107,10 +108,14 @@ def _base_of(folder: Path) -> Path:
         what = f"{folder} holds the {CONFIG} of an adapter, and no weights of it ({' or '.join(WEIGHTS)})"
         raise ModelError(what, where="model.name", mend="finish the download")
     places = [path_of(named), folder / named]
-    place = next((p for p in places if p.is_dir() and p.resolve() != folder.resolve()), None)
+    whole = [p for p in places if (p / "config.json").is_file() or (p / CONFIG).is_file()]
+    place = next((p for p in whole if p.resolve() != folder.resolve()), None)
     if place is None and named not in tiny.NAMES:
-        what = f"{folder} holds a PEFT adapter alone, and its base {named!r} is not a folder here"
+        what = f"{folder} holds a PEFT adapter alone, and its base {named!r} is not a checkpoint here"
         raise ModelError(what, where="model.name", mend=f"download the base, and {mend}")
+    if place is not None and is_adapter_alone(place):
+        what = f"{folder} holds a PEFT adapter alone, and its base {named!r} is one too"
+        raise ModelError(what, where="model.name", mend="merge that one into its base first, with `merge_and_unload`")
     base = locate(ModelSpec(name=named if place is None else str(place)))
     assert base is not None, "a folder, or a shipped model"
     return base

@@ -82,7 +82,10 @@ def _clear(error: Exception, spec: ModelSpec, folder: Path | None) -> ModelError
     stated = (source.configuration(spec), source.stated(spec, "tokenizer_config.json"))
     if NEEDS_CODE in text and any("auto_map" in each for each in stated):
         return refused_code(folder, spec.name)
-    first = text.splitlines()[0] if text else type(error).__name__
+    lines = text.splitlines() or [type(error).__name__]
+    first = f"{lines[0]} {lines[1].strip()}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
+    if isinstance(error, KeyError):
+        first = f"config.json names {first}, which transformers does not know"
     if type(error).__name__ == "UnpicklingError":
         first = f"{type(error).__name__}: a file of weights holds more than tensors (nothing of it was run)"
     if spec.attention is not None and any(word in text.lower() for word in ("attention", "attn")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -65,8 +65,8 @@ def _chosen_beyond(spec: ModelSpec, folder: Path | None) -> dict[str, Any]:
     found: dict[str, Any] = {} if adapter is None else {"merging": MERGING}
     if adapter is not None and adapter != folder:
         found["adapter"] = _content(adapter, identity_files(adapter))
-    if spec.template is not None:
-        found["template"] = template_file.identity(spec.template)
+    if spec.template is not None and (own := template_file.identity(spec.template)):
+        found["template"] = own
     if spec.attention is not None:
         found["attention"] = spec.attention
     if spec.trust_code is not None and folder is not None:
@@ -106,11 +106,29 @@ def _pinned(spec: ModelSpec) -> ModelSpec:
         more["adapter"] = pin(spec.adapter, content, "model.adapter")
     if spec.template is not None and spec.template.file is not None:
         more["template"] = template_file.pinned(spec.template)
-    if spec.max_tokens is None and spec.trust_code is None and configuration(spec).get("auto_map"):
-        notice(f"{spec.name} brings code of its own (auto_map), which does not run unasked (`trust_code`)")
-    if adapter is not None and spec.max_tokens is None and adapter != (base := locate(spec)):
-        notice(f"{spec.name}: the adapter in {adapter} is merged into the weights of {base}")
+    if spec.max_tokens is None:  # it is settled for the first time
+        for text in _remarks(spec, adapter):
+            notice(f"{spec.name}: {text}")
     return spec.model_copy(update=more) if more else spec
+
+
+def _remarks(spec: ModelSpec, adapter: Path | None) -> Iterator[str]:
+    """Yield what a user must know of how a model is taken."""
+    folder = locate(spec)
+    if spec.trust_code is None and configuration(spec).get("auto_map"):
+        yield "it brings code of its own (auto_map), which does not run unasked (`trust_code`)"
+    if adapter is not None and adapter != folder:
+        yield f"the adapter in {adapter} is merged into the weights of {folder}"
+    if folder is not None and spec.revision is not None:
+        yield "`revision` is not read: it is a folder"
+    told = template_file.arguments_of(spec)
+    text = (_template(spec, stated(spec, "tokenizer_config.json")) or "") if told else ""
+    if unread := [name for name in told if name not in text]:
+        yield f"its chat template does not read {', '.join(unread)}"
+
+
+def _template(spec: ModelSpec, tokenizer: Mapping[str, Any]) -> str | None:
+    return template_file.text_of(spec) or chosen(_templates(spec, tokenizer), spec.name) or processors_template(spec)
 
 
 def _length(spec: ModelSpec) -> Length:
@@ -295,7 +313,7 @@ def check_architecture(spec: ModelSpec) -> None:
         what = f"an encoder reads no chat template, and {spec.name!r} is one"
         raise ModelError(what, where="model.template", mend="leave `template` out")
     if spec.trust_code is not None:
-        check_code(spec.trust_code, folder, spec.name)
+        check_code(spec.trust_code, folder, spec.name, (config, stated(spec, "tokenizer_config.json")))
 
 
 def weights_bytes(spec: ModelSpec) -> int:

@@ -40,7 +40,7 @@ def weight_files(folder: Path, named: Any = None) -> list[Path]:
         ModelError: There are none under the names that loaders know; a file that an index names is missing, empty,
             or was not downloaded.
     """
-    found = [name for name in ([named] if isinstance(named, str) else ORDER) if (folder / name).exists()]
+    found = [name for name in ([named] if isinstance(named, str) else ORDER) if (folder / name).is_file()]
     if not found:
         raise _none(folder)
     names = [found[0]]
@@ -109,7 +109,7 @@ def _read(stated: Any) -> tuple[int, dict[str, Entry]]:
             continue
         kind, shape = str(about["dtype"]), tuple(int(n) for n in about["shape"])
         first, last = (int(place) for place in about["data_offsets"])
-        if last - first != _bytes(kind, shape):
+        if min(shape, default=1) < 0 or last - first != _bytes(kind, shape):
             raise ValueError(f"{name} has {last - first} bytes, which is not its shape {shape} in {kind}")
         end = max(end, last)
         found[str(name)] = Entry(kind, shape)
