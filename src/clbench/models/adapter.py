@@ -126,7 +126,8 @@ def check_fits(module: Any, adapter: Path) -> None:
 def _merge(module: Any, folder: Path) -> Any:
     wrapped = _put_on(module, folder)
     try:
-        with warnings.catch_warnings(record=True), _untied(wrapped.get_base_model()):
+        with warnings.catch_warnings(), _untied(wrapped.get_base_model()):
+            warnings.simplefilter("ignore")  # of tied words, which `_untied` sees to
             return wrapped.merge_and_unload().requires_grad_(True)  # peft had frozen the base
     except Exception as error:  # whatever the library meets in a file that is not what it seems
         raise _unmergeable(folder, error) from error
