@@ -305,10 +305,10 @@ def test_a_used_adapter_is_part_of_the_weights_that_learn(name, adapted, tmp_pat
     lives(name, adapted / "both", tmp_path, adapter="use")
 
 
-def test_an_adapter_alone_gets_the_command_that_merges_it(adapted):
-    with pytest.raises(ModelError, match="without its base model") as error:
-        source.locate(ModelSpec(name=str(adapted / "alone")))
-    assert "merge_and_unload" in error.value.mend
+def test_an_adapter_alone_says_what_it_says_beside_its_base(adapted):
+    machine = Machine(device="cpu")
+    alone, beside = ModelSpec(name=str(adapted / "alone")), ModelSpec(name=str(adapted / "both"), adapter="use")
+    assert load_net(alone, machine).loglik(PAIRS) == load_net(beside, machine).loglik(PAIRS)
 
 
 def test_an_adapter_that_is_not_there_cannot_be_used(adapted):

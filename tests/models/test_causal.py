@@ -167,9 +167,12 @@ def test_folders_that_are_no_checkpoint(tmp_path):
     with pytest.raises(ModelError, match="no weights"):
         source.locate(ModelSpec(name=str(tmp_path)))
     (tmp_path / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(ModelError, match="does not say what the model is"):
+        load_net(ModelSpec(name=str(tmp_path)), Machine())
+    (tmp_path / "config.json").write_text('{"model_type": "nobody"}')
     with pytest.raises(ModelError, match="cannot tell the family"):
         load_net(ModelSpec(name=str(tmp_path)), Machine())
-    with pytest.raises(ModelError, match="does not load"):
+    with pytest.raises(ModelError, match="holds no tokenizer"):
         load_net(ModelSpec(name=str(tmp_path), family="causal"), Machine())
 
 

@@ -218,9 +218,11 @@ def test_marks_without_an_embedding_are_one_line(tmp_path):
     tokenizer.add_tokens(["<|turn|>"], special_tokens=True)
     tokenizer.chat_template = "{% for m in messages %}<|turn|>{{ m.content }}<|end|>{% endfor %}<|turn|>"
     tokenizer.save_pretrained(folder)
+    with pytest.raises(ModelError, match=f"and the model has {rows} embeddings") as error:
+        load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))
+    assert "resize_token_embeddings" in error.value.mend
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|turn|>", "")
+    (folder / "chat_template.jinja").write_text(tokenizer.chat_template)
     net = load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))
-    for decode in (Decode(kind="label"), Decode(max_tokens=4)):
-        with pytest.raises(ModelError, match=f"and the model has {rows} embeddings"):
-            net.respond(examples(), decode)
-    with pytest.raises(ModelError, match="resize_token_embeddings"):
-        net.batch(examples())
+    with pytest.raises(ModelError, match=f"and the model has {rows} embeddings"):
+        net.known([rows])

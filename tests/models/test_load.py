@@ -120,7 +120,7 @@ def test_nobody_is_asked_whether_code_of_a_checkpoint_may_run(copy, monkeypatch)
     path = folder / "tokenizer_config.json"
     path.write_text(json.dumps({"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.T", None]}}))
     (folder / "evil.py").write_text("raise SystemExit('it ran')")
-    refused(folder, "does not load")
+    refused(folder, "needs code of its own .auto_map., which does not run unasked")
     assert asked == []
 
 
@@ -131,7 +131,7 @@ def test_nobody_is_asked_whether_code_of_a_checkpoint_may_run(copy, monkeypatch)
         ({"architectures": 5}, "says model_type or architectures"),
         (
             {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
-            "does not load: .*bitsandbytes",
+            "quantised .bitsandbytes.",
         ),
     ],
 )

@@ -15,9 +15,11 @@ from clbench.cli.options import (
     Json,
     MaxTokens,
     Model,
+    ModelField,
     Place,
     complain,
     machine,
+    model_fields,
     model_spec,
     progress_bars,
     say,
@@ -47,6 +49,7 @@ def exam(
     max_tokens: MaxTokens = None,
     dtype: Dtype = "float32",
     answer_after: AnswerAfter = None,
+    set_: ModelField = None,
     data: Data = None,
     store: Place = None,
     device: Device = "auto",
@@ -58,7 +61,7 @@ def exam(
     from clbench.store.store import Store
 
     rule = {} if answer_after is None else {"answer": {"after": answer_after}}
-    spec = model_spec(model, max_tokens=max_tokens, dtype=dtype, **rule)
+    spec = model_spec(model, **{"max_tokens": max_tokens, "dtype": dtype, **rule, **model_fields(set_)})
     how = machine(store, data, 1, device)
     broken: dict[str, UserError] = {}
     exams = open_named(suite or ["abilities"], items, how.data, broken)

@@ -15,8 +15,10 @@ from clbench.cli.options import (
     Json,
     MaxTokens,
     Model,
+    ModelField,
     Place,
     machine,
+    model_fields,
     model_spec,
     progress_bars,
     say,
@@ -39,6 +41,7 @@ def baseline(
     items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
     max_tokens: MaxTokens = None,
     dtype: Dtype = "float32",
+    set_: ModelField = None,
     max_drop: Annotated[
         str, typer.Option(help="Drop that the gate must detect; warns of exams that are too short for it.")
     ] = "2pp",
@@ -59,7 +62,7 @@ def baseline(
     if output.exists() and not force:
         mend = "name another file, or replace it with --force, which changes what later gates compare with"
         raise SpecError("the file already exists", where=str(output), mend=mend)
-    spec = model_spec(model, max_tokens=max_tokens, dtype=dtype)
+    spec = model_spec(model, **{"max_tokens": max_tokens, "dtype": dtype, **model_fields(set_)})
     how = machine(store, data, 1, device)
     names = exams or ["abilities"]
     questions = open_named(names, items, how.data)

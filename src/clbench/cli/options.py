@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +29,9 @@ Model = Annotated[str, typer.Argument(help="A shipped model, a checkpoint folder
 MaxTokens = Annotated[int | None, typer.Option(min=8, help="Longest input in tokens (default: the model's own).")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+ModelField = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a field of the model: --set adapter=use (repeatable).")
+]
 KEPT = ("units", "exams", "answers", "grades")  # work whose finished parts are on the disk
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
 
@@ -47,8 +50,22 @@ def model_spec(model: str, **settings: Any) -> ModelSpec:
     from clbench.models import source
 
     need_models("an exam of a model")
-    name, _, revision = model.partition("@")
+    name, _, revision = (model, "", "") if Path(model).exists() else model.partition("@")
     return source.settled(validated(ModelSpec, settings | {"name": name, "revision": revision or None}, "model"))
+
+
+def model_fields(sets: Sequence[str] | None) -> dict[str, Any]:
+    """Return the fields of a model that changes `a.b=VALUE` name.
+
+    Raises:
+        SpecError: One is not a change, or not YAML.
+    """
+    from clbench.engine.recipe.changes import apply_change
+
+    found: dict[str, Any] = {"model": {}}
+    for change in sets or ():
+        apply_change(found, f"model.{change}")
+    return dict(found["model"])
 
 
 def store_folder(given: Path | None) -> Path:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, machine, progress_bars, say, say_json
-from clbench.core.errors import ExtraError
+from clbench.cli.options import Data, Json, Place, complain, machine, progress_bars, say, say_json
+from clbench.core.errors import ExtraError, UserError
 from clbench.core.events import notice
 from clbench.core.extras import need_models
 
 if TYPE_CHECKING:
+    from clbench.core.spec import Machine
+    from clbench.engine.recipe.recipe import Recipe
     from clbench.report.results import Runs
+    from clbench.store.store import Store
 
 Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
 Limit = Annotated[float | None, typer.Option(help="Most seconds for one lesson with its exams.", min=1)]
@@ -55,16 +60,36 @@ def run(
     recipe = load_recipe(spec, set_ or [])
     stages = Store(how.store)
     if plan:
-        from clbench.engine.plan_table import tabulate
-
-        table = tabulate(recipe.specs(), stages, how)
-        say_json(table.as_dict()) if as_json else say(table.as_text())
+        _show_plan(recipe, stages, how, as_json)
         return
-    from clbench.engine import run as engine
+    from clbench.engine.run import attempt
+    from clbench.report.results import Runs
 
     with progress_bars():
-        results = engine.run(recipe, stages, how)
-    _tell(results, out, recipe.name, record, as_json)
+        outcomes = attempt(recipe, stages, how)
+    failed = [one for one in outcomes if isinstance(one, UserError)]
+    if len(failed) == len(outcomes):
+        raise failed[0]
+    _tell(Runs([one for one in outcomes if isinstance(one, Path)]), out, recipe.name, record, as_json)
+    counts = Counter(map(str, failed))
+    _end_with([f"{num} of {len(outcomes)} runs could not be made: {why}" for why, num in counts.items()])
+
+
+def _show_plan(recipe: Recipe, store: Store, machine: Machine, as_json: bool) -> None:
+    from clbench.engine.plan_table import tabulate
+
+    broken: dict[str, UserError] = {}
+    table = tabulate(recipe.specs(broken), store, machine, broken)
+    say_json(table.as_dict()) if as_json else say(table.as_text())
+    _end_with([f"{name} cannot be used: {why}" for name, why in table.broken])
+
+
+def _end_with(lines: Sequence[str]) -> None:
+    """Say what could not be done, after all else, and end with the exit code of an error."""
+    for line in lines:
+        complain(line)
+    if lines:
+        raise typer.Exit(2)
 
 
 def _tell(results: Runs, out: Path, name: str, record: Path | None, as_json: bool) -> None:

@@ -12,6 +12,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "train": ("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors", "rouge_score", "sacrebleu"),
     "data": ("datasets", "pyarrow", "pandas"),
     "abilities": ("lm_eval", "langdetect", "jieba", "nltk", "punkt"),
+    "sentencepiece": ("sentencepiece",),
     "context": ("aiohttp",),
     "energy": ("pynvml",),
     "mlflow": ("mlflow",),

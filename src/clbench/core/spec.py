@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from clbench.core.keys import key
 from clbench.core.types import AnswerRule
 from clbench.core.value import Value
 
 MOST_NAME = 200  # characters of a name: it names a folder, and a file system takes 255 bytes
+OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt", "continue_final_message"})
 HEADLINE = (
     "average_performance",
     "learning_accuracy",
@@ -34,20 +35,55 @@ HEADLINE = (
 )
 
 
+def folder_name(path: Any) -> Any:
+    """Return a path as the name of a model that is nothing but a folder: `models/x` becomes `./models/x`.
+
+    Example:
+        >>> folder_name("tiny-llama"), folder_name("../x"), folder_name("/models/x"), folder_name("~/x")
+        ('./tiny-llama', '../x', '/models/x', '~/x')
+    """
+    plain = not isinstance(path, str) or path.startswith(("./", "../", "/", "~")) or Path(path).is_absolute()
+    return path if plain else f"./{path}"
+
+
+class TemplateSpec(Value):
+    """The chat template of a model, where it is not what the checkpoint says.
+
+    Attributes:
+        file: A Jinja template in place of the checkpoint's; its digest is written behind it (`chat.jinja@...`).
+        arguments: What the template is told beside the conversation: `{enable_thinking: false}`.
+    """
+
+    file: str | None = None
+    arguments: Mapping[str, JsonValue] = {}
+
+    @model_validator(mode="after")
+    def _says_something(self) -> TemplateSpec:
+        if taken := sorted(OURS & self.arguments.keys()):
+            raise ValueError(f"{', '.join(taken)}: clbench gives this to the template itself")
+        if odd := sorted(name for name in self.arguments if not name.isidentifier()):
+            raise ValueError(f"{odd[0]!r} cannot be the name of an argument")
+        return self
+
+
 class ModelSpec(Value):
     """A base model.
 
     Attributes:
-        name: A shipped model ("tiny-llama"), a checkpoint folder, or a Hub id.
+        name: A shipped model ("tiny-llama"), a checkpoint folder, or a Hub id. `path` in its place is always a folder,
+            from that of the recipe that names it.
         family: "causal", "encoder", or "auto" (by the checkpoint's configuration).
         revision: Commit of a Hub model; a Hub id without one is refused.
         dtype: Precision of the weights; part of the result's identity.
-        adapter: Of a folder that holds a PEFT adapter beside the base weights: "use" merges it into them, "ignore"
-            leaves it aside; None refuses such a folder.
+        adapter: A PEFT adapter that is merged into the weights: "use" takes the one that lies beside them, "ignore"
+            leaves that aside, a path names the folder of another; None refuses base weights with an adapter beside.
         max_tokens: Longest input in tokens, at most the model's positions; what does not fit is cut, and counted. None
             is the model's own length, which is written here before anything is hashed.
         answer: Which part of its text is the answer, unless an exam says so. None takes what follows the reasoning
             that the chat template knows (`</think>`); `{after: ""}` takes all.
+        attention: How attention is computed; None leaves it to transformers.
+        template: The chat template and what it is told; None takes the checkpoint's.
+        trust_code: Digest of the checkpoint's own Python code, which then runs; None runs none.
     """
 
     name: str = "tiny-llama"
@@ -55,9 +91,23 @@ class ModelSpec(Value):
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     max_tokens: int | None = Field(default=None, ge=8)
-    adapter: Literal["use", "ignore"] | None = None
+    adapter: str | None = Field(default=None, min_length=1)
     answer: AnswerRule | None = None
-    absent_at_default: ClassVar[frozenset[str]] = frozenset({"adapter", "answer"})
+    attention: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = None
+    template: TemplateSpec | None = None
+    trust_code: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
+    absent_at_default: ClassVar[frozenset[str]] = frozenset(
+        {"adapter", "answer", "attention", "template", "trust_code"}
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_is_a_name(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or "path" not in values:
+            return values  # pyright: ignore[reportUnknownVariableType]  # checked next
+        if "name" in values:
+            raise ValueError("a model has a name or a path, and both are there")
+        return {("name" if k == "path" else k): folder_name(v) if k == "path" else v for k, v in values.items()}  # pyright: ignore[reportUnknownVariableType]  # a bare Mapping has no item types
 
     @property
     def longest(self) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from clbench.core.errors import UserError
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import answers_missing
 from clbench.engine.plan import plan
-from clbench.engine.units import Unit, open_run
+from clbench.engine.resolve import check_model, model_key
+from clbench.engine.units import Run, Unit, open_runs
 from clbench.models import source
 from clbench.store.index import Index
 from clbench.store.store import Store
@@ -38,11 +40,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
-    """The lines of a plan, and how many runs share them."""
+    """The lines of a plan, and how many runs share them.
+
+    Attributes:
+        broken: Models that cannot be used, as their names and why; their runs have no lines.
+    """
 
     runs: int
     lines: tuple[Line, ...]
     workers: int
+    broken: tuple[tuple[str, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
@@ -66,13 +73,34 @@ class Plan:
         return "\n".join(rows)
 
 
-def tabulate(specs: Sequence[RunSpec], store: Store, machine: Machine) -> Plan:
-    """Plan runs; only keys are computed."""
-    inputs = Inputs(machine.data)
-    units = plan(open_run(spec, inputs, store, machine) for spec in specs)
+def tabulate(
+    specs: Sequence[RunSpec], store: Store, machine: Machine, broken: Mapping[str, UserError] | None = None
+) -> Plan:
+    """Plan runs: keys are computed, and models are built without their weights.
+
+    Args:
+        specs: The runs.
+        store: Where they are kept.
+        machine: What they run on.
+        broken: Models that are known not to work, `resolve.model_key` -> why.
+
+    Raises:
+        UserError: No model works; or a run asks for what its learner or its model cannot do.
+    """
+    why = dict(broken or {})
+    models = {model_key(spec.model): spec.model for spec in specs}
+    for key, model in models.items():
+        try:
+            if key not in why:
+                check_model(model, tell=True)
+        except UserError as error:
+            why[key] = error
+    runs = open_runs(specs, why, Inputs(machine.data), store, machine)
+    opened = [run for run in runs if isinstance(run, Run)]
+    units = plan(opened)
     rate, ask_s = rates(units, store)
     lines = tuple(_line(unit, store, machine, rate, ask_s) for unit in units)
-    return Plan(len(specs), lines, machine.workers)
+    return Plan(len(opened), lines, machine.workers, tuple((models[key].name, str(e)) for key, e in why.items()))
 
 
 def _line(unit: Unit, store: Store, machine: Machine, rate: float | None, ask_s: float | None) -> Line:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from clbench.core import plugins
 from clbench.core.errors import ModelError, SpecError, UserError, did_you_mean, said_of
+from clbench.core.extras import TO_LOAD, absent
+from clbench.core.keys import canonical
 from clbench.core.protocols import LearnerPlugin
-from clbench.core.spec import Machine, RunSpec
+from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.strict import turned_into_number
 from clbench.core.types import Exam, Stream
 from clbench.core.value import written
 from clbench.engine.user_method import open_user_method
 from clbench.metrics import check_names
 from clbench.models import source
+from clbench.models.place import is_shipped
 
 
 def open_learner(learner: Mapping[str, Any]) -> tuple[LearnerPlugin[Any], Any]:
@@ -128,16 +131,22 @@ def _not_finite(value: Any, path: str) -> tuple[str, float] | None:
 def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     for part in loc[:-1]:
         field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        kinds: tuple[Any, ...] = () if field is None else (field.annotation, *get_args(field.annotation))
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if inner is None:
             return []
-        model = field.annotation
+        model = inner
     return list(model.model_fields)
 
 
-def resolve(spec: RunSpec) -> RunSpec:
+def resolve(spec: RunSpec, broken: dict[str, UserError] | None = None) -> RunSpec:
     """Fill in every default of the learner and the model's own length; refuse unknown names before anything is spent.
 
     The name of a user's own file is pinned to its content: a run of a changed file is another run.
+
+    Args:
+        spec: The run.
+        broken: Where given, a model that cannot be used is put in here, by its key, and left as it is.
     """
     if spec.judge is not None:
         what = "nothing is marked by a judge yet, so this would change nothing but the run's key"
@@ -146,9 +155,40 @@ def resolve(spec: RunSpec) -> RunSpec:
     plugin.traits(config)  # a trait that breaks is told before anything is spent
     owned = plugins.find_user_file(spec.learner_name)
     name = spec.learner_name if owned is None else owned.name
-    model = source.settled(spec.model)
     check_names(spec.metrics)
+    model = spec.model
+    try:
+        model = source.settled(model)
+    except ModelError as error:
+        if broken is None:
+            raise
+        broken[model_key(model)] = error
     return spec.model_copy(update={"model": model, "learner": {"name": name, **written(config)}})
+
+
+def model_key(model: ModelSpec) -> str:
+    """Return a model as a key: all that a spec says of it."""
+    return canonical(model)
+
+
+def check_model(model: ModelSpec, *, tell: bool = False) -> None:
+    """Refuse a model that its files show not to work, without reading its weights; shipped ones do.
+
+    Without the libraries that load models, nothing is checked.
+
+    Args:
+        model: The model.
+        tell: Whether what loading would tell of it is told now.
+
+    Raises:
+        ModelError: Says what is wrong with it.
+        ExtraError: A package that it needs is not installed.
+    """
+    if is_shipped(model) or absent(TO_LOAD):
+        return
+    from clbench.models.skeleton import check_checkpoint
+
+    check_checkpoint(model, tell=tell)
 
 
 def check_device(machine: Machine) -> None:

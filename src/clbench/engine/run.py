@@ -28,7 +28,7 @@ from clbench.engine.provenance import foreign, provenance, stages_of
 from clbench.engine.recipe.recipe import Recipe
 from clbench.engine.resolve import check_device
 from clbench.engine.result_items import example_items, item_scores
-from clbench.engine.units import Run, open_run
+from clbench.engine.units import Run, check_models, open_runs
 from clbench.metrics import compute
 from clbench.report.results import Runs
 from clbench.store.origin import origin
@@ -67,14 +67,21 @@ def attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserE
     """
     check_device(machine)
     inputs = Inputs(machine.data)  # cards -> tasks, streams and exams, each read once
-    runs = [open_run(spec, inputs, store, machine) for spec in recipe.specs()]  # what cannot work is refused here
-    units = plan(runs)  # states to learn and exams to ask, each once over all runs
+    broken: dict[str, UserError] = {}  # models that cannot be used: they end their own runs alone
+    runs = open_runs(recipe.specs(broken), broken, inputs, store, machine)  # what cannot work is refused here
+    units = plan(run for run in runs if isinstance(run, Run))  # what to learn and to ask, each once over all runs
     missing = [unit for unit in units if not is_made(unit, store, machine)]
-    failed = execute(missing, machine, inputs)  # each by `make_unit`: learn what is not learnt yet, then ask its exams
-    lost = [next((failed[key] for key in each.trajectory.keys if key in failed), None) for each in runs]
-    outcomes = [why or record(each, store, machine) for each, why in zip(runs, lost, strict=True)]
+    failed = check_models(missing)
+    # each by `make_unit`: learn what is not learnt yet, then ask its exams
+    failed |= execute([unit for unit in missing if unit.key not in failed], machine, inputs)
+    outcomes = [run if isinstance(run, UserError) else _outcome(run, failed, store, machine) for run in runs]
     _tell_foreign(Runs([one for one in outcomes if isinstance(one, Path)]))
     return outcomes
+
+
+def _outcome(run: Run, failed: Mapping[str, UserError], store: Store, machine: Machine) -> Path | UserError:
+    why = next((failed[key] for key in run.trajectory.keys if key in failed), None)
+    return why or record(run, store, machine)
 
 
 def record(run: Run, store: Store, machine: Machine) -> Path:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from clbench.core.errors import UserError
+from clbench.core.events import notice
 from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Exam, Stream
 from clbench.engine.ask import due_cells
 from clbench.engine.grade import check_scorers
 from clbench.engine.inputs import Inputs
-from clbench.engine.resolve import check_abilities, check_learner
+from clbench.engine.resolve import check_abilities, check_learner, check_model, model_key
 from clbench.engine.trajectory import Trajectory
 from clbench.store.store import Store
 
@@ -60,6 +62,44 @@ class Run:
     def due_cells(self) -> Iterator[tuple[int, int, Exam]]:
         """The cells of its matrix that are due, as (lesson, column, exam as it is asked then)."""
         return due_cells(self.exams, len(self.stream), self.spec.budget)
+
+
+def open_runs(
+    specs: Sequence[RunSpec], broken: Mapping[str, UserError], inputs: Inputs, store: Store, machine: Machine
+) -> list[Run | UserError]:
+    """Open runs in their order; give in the place of one whose model is broken why it is.
+
+    Args:
+        specs: The runs.
+        broken: Models that cannot be used, `resolve.model_key` -> why.
+        inputs: What they are about.
+        store: Where they are kept.
+        machine: What they run on.
+
+    Raises:
+        UserError: All models are broken; or a run asks for what its learner or its model cannot do.
+    """
+    found = [broken.get(model_key(spec.model)) or open_run(spec, inputs, store, machine) for spec in specs]
+    if found and all(isinstance(one, UserError) for one in found):
+        raise next(iter(broken.values()))
+    return found
+
+
+def check_models(units: Iterable[Unit]) -> dict[str, UserError]:
+    """Return the units whose model its files show not to work, and why, where there are several models.
+
+    A single one is seen when it is loaded, at once.
+    """
+    units = list(units)
+    models = {model_key(unit.spec.model): unit.spec.model for unit in units}
+    broken: dict[str, UserError] = {}
+    for key, model in models.items() if len(models) > 1 else ():
+        try:
+            check_model(model)
+        except UserError as error:
+            broken[key] = error
+            notice(f"{model.name} cannot be used, and the other models go on: {error.what}")
+    return {unit.key: broken[key] for unit in units if (key := model_key(unit.spec.model)) in broken}
 
 
 def open_run(spec: RunSpec, inputs: Inputs, store: Store, machine: Machine) -> Run:

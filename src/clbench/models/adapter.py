@@ -1,7 +1,6 @@
-"""Checkpoint folders in which a PEFT adapter lies beside the base weights, or alone.
+"""PEFT adapters that are merged into base weights when these are loaded.
 
-Loaders apply such an adapter silently. Here the spec must say whether it counts (`model.adapter`). An adapter alone
-must first be merged by the user, who knows its base.
+Loaders apply one that lies beside base weights silently. Here the spec must say whether it counts (`model.adapter`).
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 from clbench.core.errors import ModelError
 from clbench.core.scratch import scratch
 from clbench.core.spec import ModelSpec
+from clbench.models.files import check_pointer
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -27,12 +27,17 @@ MERGE = (
 )
 
 
+def is_adapter_alone(folder: Path) -> bool:
+    """Return whether a folder holds an adapter, and no base weights beside it."""
+    return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
+
+
 def check_adapter(folder: Path, spec: ModelSpec) -> None:
-    """Refuse a folder with an adapter if the spec does not say whether the adapter counts.
+    """Refuse a folder with base weights and an adapter if the spec does not say whether the adapter counts.
 
     Raises:
-        ModelError: An adapter has no base weights or is incomplete; the spec does not say whether it counts, or asks
-            for one that is not there.
+        ModelError: An adapter is incomplete; the spec does not say whether it counts, or asks for one that is not
+            there; or there is an adapter alone, and the spec names another or none.
     """
     alone = not (folder / "config.json").is_file()
     weights = [name for name in WEIGHTS if (folder / name).is_file()]
@@ -41,23 +46,20 @@ def check_adapter(folder: Path, spec: ModelSpec) -> None:
             raise ModelError(
                 f"{folder} holds base weights and those of an adapter ({weights[0]}), and not its {CONFIG}",
                 where="model.adapter",
-                mend=f"bring its {CONFIG} back, {IGNORE}; on the command line, move {weights[0]} away",
+                mend=f"bring its {CONFIG} back, {IGNORE}",
             )
         if spec.adapter == "use":
             raise ModelError(f"{folder} holds no adapter ({CONFIG})", where="model.adapter", mend="leave `adapter` out")
         return
     if alone:
-        raise ModelError(
-            f"{folder} holds a PEFT adapter alone, without its base model",
-            where="model.name",
-            mend=f"merge it into its base first: {MERGE.format(folder=folder)}",
-        )
+        what = f"{folder} holds a PEFT adapter alone, without its base model, and `adapter` is {spec.adapter!r}"
+        raise ModelError(what, where="model.name", mend="leave `adapter` out, or name the base")
     if spec.adapter is None:
         raise ModelError(
             f"{folder} holds base weights and a PEFT adapter ({CONFIG}), and it is not said whether the adapter counts",
             where="model.adapter",
             mend="write `adapter: use` (it is merged into the weights when they are loaded) or `adapter: ignore` under "
-            "`model:`; on the command line, move the adapter's files away or merge them: "
+            "`model:`; `--set adapter=use` for `clbench exam` and `baseline`; or merge it: "
             + MERGE.format(folder=folder),
         )
     if spec.adapter == "use" and not weights:  # peft would look for them on the Hub, under the folder's name
@@ -81,36 +83,61 @@ def base_alone(folder: Path | None) -> Generator[Path | None]:
         yield view
 
 
-def with_adapter(module: Any, folder: Path | None, spec: ModelSpec) -> Any:
-    """Return the model as the spec wants it: with its adapter merged into its weights, or ignored.
+def with_adapter(module: Any, adapter: Path | None, spec: ModelSpec) -> Any:
+    """Return the model as the spec wants it: with an adapter merged into its weights, or without.
 
     Raises:
         ModelError: The adapter does not fit the base, is damaged, or is of a kind that cannot be merged; or a Hub model
             has one.
     """
-    if folder is None and vars(module).get("peft_config"):
+    if vars(module).get("peft_config"):
         raise ModelError(
             f"Hub model {spec.name!r} holds an adapter beside its base weights",
             where="model.name",
             mend="download it, and say in the spec whether the adapter counts (`adapter: use` or `ignore`)",
         )
-    if spec.adapter != "use":
+    if adapter is None:
         return module
     from clbench.models.loaded import not_finite
 
-    merged_module = _merge(module, folder)
+    merged_module = _merge(module, adapter)
     if broken := not_finite(merged_module):
         raise ModelError(
-            f"the adapter in {folder} brings NaN or infinite values into {len(broken)} weights, such as {broken[0]}",
+            f"the adapter in {adapter} brings NaN or infinite values into {len(broken)} weights, such as {broken[0]}",
             where="model.adapter",
             mend=f"use an earlier one, {IGNORE}",
         )
     return merged_module
 
 
-def _merge(module: Any, folder: Path | None) -> Any:
+def check_fits(module: Any, adapter: Path) -> None:
+    """Refuse an adapter that does not fit a model, which may be built without weights.
+
+    Raises:
+        ModelError: As of `with_adapter`, but for what depends on the weights' values.
+    """
+    try:
+        _put_on(module, adapter)
+    except ModelError as error:
+        if "meta" not in str(error.__cause__):  # else it needs the values, and is seen when they are loaded
+            raise
+
+
+def _merge(module: Any, folder: Path) -> Any:
+    wrapped = _put_on(module, folder)
+    try:
+        with warnings.catch_warnings(), _untied(wrapped.get_base_model()):
+            warnings.simplefilter("ignore")  # of tied words, which `_untied` sees to
+            return wrapped.merge_and_unload().requires_grad_(True)  # peft had frozen the base
+    except Exception as error:  # whatever the library meets in a file that is not what it seems
+        raise _unmergeable(folder, error) from error
+
+
+def _put_on(module: Any, folder: Path) -> Any:
     from peft import PeftModel
 
+    for name in (CONFIG, *WEIGHTS):
+        check_pointer(folder / name)
     try:
         with warnings.catch_warnings(record=True) as reported:
             warnings.simplefilter("always")
@@ -119,15 +146,8 @@ def _merge(module: Any, folder: Path | None) -> Any:
             if kind.is_prompt_learning:
                 raise ValueError(f"{kind.peft_type.value} changes what the model reads, and no weights")
             loaded = wrapped.load_adapter(str(folder), wrapped.active_adapter)  # again, for the keys that it returns
-            with _untied(wrapped.get_base_model()):
-                merged_module = wrapped.merge_and_unload().requires_grad_(True)  # peft had frozen the base
-    except Exception as error:  # whatever the library meets in a file that is not what it seems
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"the adapter in {folder} cannot be merged into its base: {first}",
-            where="model.adapter",
-            mend=f"merge it yourself, {IGNORE}",
-        ) from error
+    except Exception as error:  # as above
+        raise _unmergeable(folder, error) from error
     wrong = [str(w.message)[:200] for w in reported if "missing adapter keys" in str(w.message)]
     if strange := sorted(loaded.unexpected_keys):
         wrong.append(f"{len(strange)} weights of it have no place there, for example {strange[0]}")
@@ -137,7 +157,16 @@ def _merge(module: Any, folder: Path | None) -> Any:
             where="model.adapter",
             mend=f"put it beside the base that it was trained on, {IGNORE}",
         )
-    return merged_module
+    return wrapped
+
+
+def _unmergeable(folder: Path, error: Exception) -> ModelError:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ModelError(
+        f"the adapter in {folder} cannot be merged into its base: {first}",
+        where="model.adapter",
+        mend=f"merge it yourself, {IGNORE}",
+    )
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from clbench.models.finite import Watched, check_finite
 from clbench.models.loaded import check_vocabulary
 from clbench.models.net import Batch, Cut, Forward, seeded
 from clbench.models.plain import answer_raw
-from clbench.models.pretrained import DTYPES, output_name, pretrained
+from clbench.models.pretrained import load_tokenizer, output_name, pretrained
 from clbench.models.probe import Way, check_causal, check_known, known_rows, way_of
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
@@ -56,7 +56,7 @@ class Causal:
         self.identity = source.identity(spec)
         self.head_name = output_name(module)
         self.rows = known_rows(module)
-        self.answer_after = spec.answer.after if spec.answer else mark_in(tokenizer.chat_template or self.reader.source)
+        self.answer_after = spec.answer.after if spec.answer else mark_in(self.reader.templates)
         self._mark = ""  # the end of reasoning in the exam that is being asked
         self._encoded: dict[Example, tuple[list[int], list[int]]] = {}
         self._cuts: dict[Example, Cut] = {}
@@ -65,14 +65,14 @@ class Causal:
     @classmethod
     def load(cls, spec: ModelSpec, folder: Path | None, device: torch.device, exam_batch: int) -> Self:
         """Return the model with weights and tokenizer from a checkpoint folder or a pinned Hub id."""
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
-        tokenizer = pretrained(AutoTokenizer, spec, folder)
+        tokenizer = load_tokenizer(spec, folder)
         plain = GenerationConfig()  # not the checkpoint's: `decode_plainly` ignores it, and loading may refuse it
         with base_alone(folder) as base:
-            module = pretrained(AutoModelForCausalLM, spec, base, dtype=DTYPES[spec.dtype], generation_config=plain)
+            module = pretrained(AutoModelForCausalLM, spec, base, generation_config=plain)
         check_vocabulary(spec.name, tokenizer, module)
-        module = with_adapter(module, folder, spec)
+        module = with_adapter(module, source.adapter_of(spec), spec)
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         net.decode_plainly()
         check_causal(net)

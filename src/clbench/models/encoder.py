@@ -24,7 +24,7 @@ from clbench.models.continuations import alike
 from clbench.models.finite import check_finite
 from clbench.models.loaded import check_vocabulary
 from clbench.models.net import Batch, Cut, Forward
-from clbench.models.pretrained import DTYPES, pretrained
+from clbench.models.pretrained import DTYPES, load_tokenizer, pretrained
 from clbench.models.probe import SHARE, SHARE_16, TEXT, check_known, known_rows
 from clbench.models.reader import Reader, cut_middle
 
@@ -68,13 +68,13 @@ class Encoder:
     @classmethod
     def load(cls, spec: ModelSpec, folder: Path | None, device: torch.device, exam_batch: int) -> Self:
         """Return the model with weights, tokenizer and the labels that the checkpoint knows."""
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoModelForSequenceClassification
 
-        tokenizer = pretrained(AutoTokenizer, spec, folder)
+        tokenizer = load_tokenizer(spec, folder)
         with base_alone(folder) as base:
-            module = pretrained(AutoModelForSequenceClassification, spec, base, dtype=DTYPES[spec.dtype])
+            module = pretrained(AutoModelForSequenceClassification, spec, base)
         check_vocabulary(spec.name, tokenizer, module)
-        module = with_adapter(module, folder, spec)
+        module = with_adapter(module, source.adapter_of(spec), spec)
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         known = [str(module.config.id2label[i]) for i in range(module.config.num_labels)]
         named = [] if all(k == f"LABEL_{i}" for i, k in enumerate(known)) else known

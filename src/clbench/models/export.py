@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from clbench.core.errors import ModelError
-from clbench.models import source
+from clbench.models import source, template_file
 from clbench.models.adapter import CONFIG
 from clbench.models.files import identity_files
-from clbench.models.pretrained import DTYPES
+from clbench.models.pretrained import DTYPES, how_to_build, trust
 from clbench.models.probe import SHARE, SHARE_16, TEXT
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def write_adapter(net: Model, folder: Path) -> str:
         why = f"{len(next(iter(acting)))} adapters act together"
     if net.labels:
         why = "its label head has learnt beside the adapter"
+    if source.adapter_of(net.spec) is not None:
+        why = "another adapter is merged into its base"
     if why:
         raise ModelError(f"{why}, so no PEFT folder says it", where="export", mend="export whole weights: --merge")
     ((name,),) = acting
@@ -145,10 +147,13 @@ def _beside(net: Model, folder: Path) -> None:
         spec = net.spec
         AutoTokenizer.from_pretrained(spec.name, revision=spec.revision).save_pretrained(folder)
         return
-    for name in sorted(identity_files(base)):
+    home = source.tokenizer_home(net.spec, base)
+    for name in sorted(identity_files(home)):
         if not name.endswith(WEIGHTS) and name not in OURS:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(base / name, folder / name)
+            shutil.copyfile(home / name, folder / name)
+    if (text := template_file.text_of(net.spec)) is not None:
+        (folder / "chat_template.jinja").write_text(text, encoding="utf-8")
 
 
 def _generation(net: Model, folder: Path) -> None:
@@ -162,7 +167,7 @@ def _reloaded(net: Model, folder: Path) -> str:
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     auto = AutoModelForSequenceClassification if net.labels else AutoModelForCausalLM
-    loaded: Any = auto.from_pretrained(folder, dtype=DTYPES[net.spec.dtype])
+    loaded: Any = auto.from_pretrained(folder, **how_to_build(net.spec), **trust(net.spec))
     return _compared(net, loaded)
 
 
@@ -172,7 +177,8 @@ def _readapted(net: Model, folder: Path) -> str:
     from transformers import AutoModelForCausalLM
 
     spec = net.spec
-    base: Any = AutoModelForCausalLM.from_pretrained(_base_name(net), revision=spec.revision, dtype=DTYPES[spec.dtype])
+    how = how_to_build(spec) | trust(spec)
+    base: Any = AutoModelForCausalLM.from_pretrained(_base_name(net), revision=spec.revision, **how)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft calls transformers by names that it will drop
         adapted = PeftModel.from_pretrained(base, str(folder))

@@ -15,6 +15,12 @@ PATTERNS = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jinja")
 VOCABULARIES = ("*.spm", "*.codes", "*.tiktoken", "*.tokenizer", "*.vocab", "*.v3")  # of older and rarer tokenizers
 BELOW = "additional_chat_templates/*.jinja"
 NOT_IDENTITY = frozenset({"pretraining.json", "trainer_state.json", "training_args.bin", "generation_config.json"})
+# Files of a tokenizer that are read without it, and those that hold its words.
+TOKENIZER = frozenset(
+    {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json"}
+)
+WORDS = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model", *VOCABULARIES)
+POINTER = b"version https://git-lfs.github.com/spec/"
 INDEXES = ("*.safetensors.index.json", "*.bin.index.json")
 
 
@@ -22,10 +28,12 @@ def identity_files(folder: Path) -> set[str]:
     """Return the files that answers depend on, by their paths from the folder: weights, tokenizer, templates.
 
     Raises:
-        ModelError: See `shards`.
+        ModelError: One of them is a link that leads nowhere; or see `shards`.
     """
     found = {p.name for pattern in (*PATTERNS, *VOCABULARIES) for p in folder.glob(pattern)} - NOT_IDENTITY
     below = {p.relative_to(folder).as_posix() for p in folder.glob(BELOW)}
+    if lost := sorted(name for name in found if not (folder / name).exists()):
+        raise ModelError(f"{lost[0]} is a link that leads nowhere", where=str(folder), mend="finish the download")
     return found | below | {name for name in shards(folder) if (folder / name).is_file()}
 
 
@@ -55,3 +63,27 @@ def _named(path: Path, _stamp: tuple[int, int]) -> frozenset[str]:
             what = f"{path.name} names {file!r}, which leads out of the checkpoint"
             raise ModelError(what, where=where, mend="put all files of weights into the folder, and name them there")
     return frozenset(PurePosixPath(file).as_posix() for file in named.values())
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Return whether the words of a tokenizer lie in a folder."""
+    return any(path.is_file() for pattern in WORDS for path in folder.glob(pattern))
+
+
+def check_pointer(path: Path) -> None:
+    """Refuse a file that was not downloaded: git LFS leaves a few lines in its place, some servers a web page.
+
+    Raises:
+        ModelError: Says which it is. A file that cannot be read is left to its reader.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).lstrip().lower()
+    except OSError:
+        return
+    where, name = str(path.parent), path.name
+    if start.startswith(POINTER):
+        what, mend = f"{name} is a pointer of git LFS, not the file itself", "run `git lfs pull` in that folder"
+        raise ModelError(what, where=where, mend=mend)
+    if start.startswith((b"<!doctype", b"<html")):
+        raise ModelError(f"{name} is a web page, not the file itself", where=where, mend="download it again")

@@ -9,6 +9,7 @@ from clbench.core.resource_probes import DEVICE, RESOURCE_PROBES, ResourceProbe
 from clbench.core.spec import Machine, ModelSpec
 from clbench.models import source
 from clbench.models.net import Net, seeded
+from clbench.models.skeleton import check_checkpoint
 
 
 def device_of(machine: Machine) -> torch.device:
@@ -48,7 +49,7 @@ def load_net(spec: ModelSpec, machine: Machine) -> Net:
     from clbench.models.causal import Causal
     from clbench.models.encoder import Encoder
 
-    source.check_architecture(spec)
+    check_checkpoint(spec)
     folder, spec = source.locate(spec), source.settled(spec)
     family = source.family_of(spec, list(source.configuration(spec).get("architectures") or []))
     device = device_of(machine)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import torch
@@ -24,14 +23,24 @@ UNUSED = re.compile(
     r"|predictions|embed_out|generator_predictions|logit_scale|mtp)(?:\.|$)"
     r"|^(?:decoder|head)\.|rotary_emb\.|(?:^|\.)(?:position_ids|token_type_ids|masked_bias|attn\.bias|attention\.bias|inv_freq)$"
 )
+# What wraps a model while it is trained, and then stands before the names of its weights.
+WRAPPERS = {
+    "module.": "DistributedDataParallel",
+    "_orig_mod.": "torch.compile",
+    "_fsdp_wrapped_module.": "FSDP",
+    "_forward_module.": "Lightning",
+    "base_model.model.": "peft",
+}
+UNWRAP = (
+    "take it off: load the file, write {{key.removeprefix({prefix!r}): weight for each}} back; or save the unwrapped "
+    "model (`model.module.save_pretrained`, `merge_and_unload` for peft)"
+)
 SHOWN = 5
 AGAIN = "download or write the checkpoint again"
 
 
 def check_loaded(name: str, info: Mapping[str, Any], module: nn.Module) -> None:
-    """Refuse a model with weights that are missing, do not fit, or belong to another; note what may be missing.
-
-    A new label head is ours, a pooler may be drawn at random, and heads of other tasks go unused.
+    """Refuse a model with weights that are missing, do not fit, or are not numbers; tell what may be missing.
 
     Args:
         name: The model, as the user names it.
@@ -41,15 +50,7 @@ def check_loaded(name: str, info: Mapping[str, Any], module: nn.Module) -> None:
     Raises:
         ModelError: Names the weights.
     """
-    new = [key for key in _keys(info, "missing_keys") if not OWN_HEAD.search(key)]
-    unused = _keys(info, "unexpected_keys")
-    if lost := [key for key in new if not DRAWN.search(key)]:
-        mend = f"{AGAIN}; if config.json was changed (layers, tied weights), bring it back"
-        raise ModelError(f"the checkpoint lacks {_listed(lost)}", where=name, mend=mend)
-    if strange := [key for key in unused if not UNUSED.search(key)]:
-        what = f"the checkpoint holds {_listed(strange)} that this model has no place for"
-        mend = "bring the config.json of these weights back (layers, architecture), or write the checkpoint again"
-        raise ModelError(what, where=name, mend=mend)
+    check_keys(name, info)
     if broken := not_finite(module):
         raise ModelError(
             f"NaN or infinite values in {_listed(broken)}, read as {next(module.parameters()).dtype}",
@@ -57,50 +58,51 @@ def check_loaded(name: str, info: Mapping[str, Any], module: nn.Module) -> None:
             mend="training has diverged or the file is damaged: use an earlier checkpoint; "
             "where its numbers are too large for 16 bits, read it as float32",
         )
-    if new:
-        notice(f"{name}: not in the checkpoint, so drawn at random, alike in every run: {_listed(new)}")
-    if unused:
-        notice(f"{name}: in the checkpoint, and no part of this model, so not used: {_listed(unused)}")
+    tell_keys(name, info)
 
 
-def check_shapes(auto: Any, name: str, folder: Path | None) -> None:
-    """Refuse weights whose shapes differ from those of config.json, by the headers of the files.
+def check_keys(name: str, info: Mapping[str, Any], there: Iterable[str] = ()) -> None:
+    """Refuse weights that are missing, of other shapes, or of another model; see `check_loaded`.
 
-    The library says only that something does not fit, and loading in spite of it would draw that at random.
+    A new label head is ours, a pooler may be drawn at random, and heads of other tasks go unused.
 
     Args:
-        auto: The class that loads it, for example `AutoModelForCausalLM`.
         name: The model, as the user names it.
-        folder: Its checkpoint; without one, or without readable headers, nothing is checked.
+        info: As of `check_loaded`.
+        there: The names of the weights in the checkpoint's files, where they are known.
 
     Raises:
-        ModelError: Names the weights, their shapes, and those that are expected.
+        ModelError: Names the weights.
     """
-    if folder is None:
-        return
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        with torch.device("meta"):
-            wanted = {key: tuple(v.shape) for key, v in auto.from_config(config).state_dict().items()}
-        there = dict(_headers(folder))
-    except Exception:  # the error that led here says what is wrong
-        return
-    changed = [key for key in sorted(wanted) if there.get(key, wanted[key]) != wanted[key]]
-    wrong = [f"{key} {there[key]} where {wanted[key]} is expected" for key in changed]
-    if wrong:
+    lost = [k for k in _keys(info, "missing_keys") if not OWN_HEAD.search(k) and not DRAWN.search(k)]
+    _check_wrapped(name, list(there) if lost else [])
+    misshapen: Any = info.get("mismatched_keys") or ()
+    changed = sorted((str(key), tuple(has), tuple(wanted)) for key, has, wanted in misshapen)
+    if wrong := [f"{key} {has} where {wanted} is expected" for key, has, wanted in changed]:
         mend = f"config.json is not the one of these weights: bring the right one back, or {AGAIN}"
         raise ModelError(f"weights do not fit config.json: {_listed(wrong)}", where=name, mend=mend)
+    if lost:
+        mend = f"{AGAIN}; if config.json was changed (layers, tied weights), bring it back"
+        raise ModelError(f"the checkpoint lacks {_listed(lost)}", where=name, mend=mend)
+    if strange := [key for key in _keys(info, "unexpected_keys") if not UNUSED.search(key)]:
+        what = f"the checkpoint holds {_listed(strange)} that this model has no place for"
+        mend = "bring the config.json of these weights back (layers, architecture), or write the checkpoint again"
+        raise ModelError(what, where=name, mend=mend)
 
 
-def _headers(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    from safetensors import safe_open
+def _check_wrapped(name: str, there: list[str]) -> None:
+    for prefix, wrapper in WRAPPERS.items():
+        if there and all(key.startswith(prefix) for key in there):
+            what = f"the names of all weights begin with {prefix!r}, as {wrapper} writes them ({there[0]}, ...)"
+            raise ModelError(what, where=name, mend=UNWRAP.format(prefix=prefix))
 
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118  # no mapping: it has no other way
-                yield key, tuple(file.get_slice(key).get_shape())
+
+def tell_keys(name: str, info: Mapping[str, Any]) -> None:
+    """Tell which weights are drawn at random, and which are not used; see `check_loaded`."""
+    if new := [key for key in _keys(info, "missing_keys") if not OWN_HEAD.search(key)]:
+        notice(f"{name}: not in the checkpoint, so drawn at random, alike in every run: {_listed(new)}")
+    if unused := _keys(info, "unexpected_keys"):
+        notice(f"{name}: in the checkpoint, and no part of this model, so not used: {_listed(unused)}")
 
 
 def not_finite(module: nn.Module) -> list[str]:

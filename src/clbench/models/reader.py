@@ -15,6 +15,7 @@ from clbench.core.errors import ModelError
 from clbench.core.events import notice
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Message, Prompt
+from clbench.models import template_file
 from clbench.models.ends import end_mark, stated_ends
 from clbench.models.source import processors_template, stated
 from clbench.models.template import MARKS, Template, chosen
@@ -37,6 +38,7 @@ class Reader:
     Attributes:
         tokenizer: The model's tokenizer.
         source: The text of its chat template; None without one.
+        templates: That, or all that it has by name; None without one.
         template: Its chat template; None without one: then turns are plain paragraphs.
     """
 
@@ -44,8 +46,10 @@ class Reader:
         self.tokenizer = tokenizer
         self.spec = spec
         self._checked: set[tuple[str, ...]] = set()
-        self.source = chosen(tokenizer.chat_template, spec.name) or processors_template(spec)
-        names = dict(tokenizer.special_tokens_map)
+        own = template_file.text_of(spec)
+        self.templates: Any = own or tokenizer.chat_template or processors_template(spec)
+        self.source = own or chosen(tokenizer.chat_template, spec.name) or processors_template(spec)
+        names = dict(tokenizer.special_tokens_map) | template_file.arguments_of(spec)
         self.template = None if self.source is None else Template(self.source, names, spec.name, notice)
 
     # --- ends -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Answer, AnswerRule, Decode, Example, Reply
+from clbench.models import template_file
 from clbench.models.stops import before_stop
 
 # End of reasoning -> its beginning, as the chat templates of published checkpoints have them.
@@ -44,8 +45,12 @@ def mark_in(template: Any) -> str:
 
 def mark_of(spec: ModelSpec, folder: Path | None) -> str:
     """Return the mark by which answers of a checkpoint are read: the spec's, else the one in its template's files."""
-    if spec.answer is not None or folder is None:
-        return spec.answer.after if spec.answer else ""
+    if spec.answer is not None:
+        return spec.answer.after
+    if (own := template_file.text_of(spec)) is not None:
+        return mark_in(own)
+    if folder is None:
+        return ""
     files = [folder / "tokenizer_config.json", *sorted(folder.glob("chat_template*"))]
     files += sorted(folder.glob("additional_chat_templates/*.jinja"))
     texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()]

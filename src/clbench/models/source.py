@@ -3,87 +3,31 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from clbench.core.errors import ModelError, did_you_mean, near_paths
+from clbench.core.errors import ModelError
 from clbench.core.events import notice
 from clbench.core.keys import digest, folder_digest
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability
-from clbench.models import tiny
-from clbench.models.adapter import FILES, check_adapter
+from clbench.models import template_file
+from clbench.models.adapter import FILES
+from clbench.models.custom_code import check_code, code_digest
 from clbench.models.ends import end_mark, left_aside, stated_ends
-from clbench.models.files import identity_files, shards
-from clbench.models.lengths import OFFSET, Length, length_of
+from clbench.models.files import TOKENIZER, check_pointer, has_tokenizer, identity_files, shards
+from clbench.models.lengths import Length, length_of
+from clbench.models.pins import pin
+from clbench.models.place import adapter_of, locate
 from clbench.models.reasoning import mark_of
+from clbench.models.supported import check_supported, family_of_type
 from clbench.models.template import DATE, chosen, habits, reads_clock
 
 PROCESSOR = "chat_template.json"
 MERGING = 2  # version of merging adapters; raised when the same adapter gives other weights
-HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
-COMMIT = re.compile(r"^[0-9a-f]{40}$")
-MOST = {"num_hidden_layers": 1000, "n_layer": 1000, "n_layers": 1000, "num_layers": 1000, "vocab_size": 1 << 24}
-LAST_PLACE = frozenset({"xlnet"})
 ENCODER_SUFFIXES = ("ForSequenceClassification", "ForMaskedLM", "ForPreTraining")
-
-
-def locate(spec: ModelSpec) -> Path | None:
-    """Return the checkpoint's folder, or None for a model on the Hub.
-
-    Raises:
-        ModelError: There is no such model, the folder is not a checkpoint, or a Hub id is not pinned.
-    """
-    if spec.name in tiny.NAMES:
-        return tiny.folder(spec.name)
-    folder = Path(spec.name).expanduser()
-    if folder.exists():
-        _check_folder(folder, spec)
-        return folder
-    if spec.revision is None and _means_a_folder(spec.name):
-        raise ModelError(f"there is no folder {spec.name!r}", where="model.name", mend=near_paths(folder))
-    if not HUB_ID.match(spec.name):
-        near = did_you_mean(spec.name, [*tiny.NAMES, *_checkpoints_here()])
-        raise ModelError(
-            f"there is no model {spec.name!r}", where="model.name", mend=f"a folder, a Hub id or a shipped one; {near}"
-        )
-    if spec.revision is None or not COMMIT.match(spec.revision):
-        raise ModelError(
-            f"there is no folder {spec.name!r}, and as a Hub model it is not pinned (revision: {spec.revision})",
-            where="model.revision",
-            mend="correct the path; or give the 40-hex commit: a branch name moves under your results",
-        )
-    return None
-
-
-def _means_a_folder(name: str) -> bool:
-    """Return whether a name is a path, not a Hub id `owner/name`: by its form, or because its parent folder exists."""
-    if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1 or name.endswith("/"):
-        return True
-    return "/" in name and Path(name).parent.is_dir()
-
-
-def _checkpoints_here() -> list[str]:
-    return sorted(path.parent.as_posix() for path in Path().glob("*/config.json"))
-
-
-def _check_folder(folder: Path, spec: ModelSpec) -> None:
-    if not folder.is_dir():
-        raise ModelError(f"{folder} is not a folder", where="model.name", mend="name the checkpoint's folder")
-    check_adapter(folder, spec)
-    if not (folder / "config.json").is_file():
-        raise ModelError(
-            f"{folder} holds no config.json, so it is not a Hugging Face checkpoint",
-            where="model.name",
-            mend="name the folder that `save_pretrained` wrote",
-        )
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")) and not shards(folder):
-        raise ModelError(
-            f"{folder} holds no weights (*.safetensors or *.bin)", where="model.name", mend="finish the download"
-        )
 
 
 @lru_cache(maxsize=64)
@@ -101,23 +45,44 @@ def identity(spec: ModelSpec) -> str:
     if folder is None:
         source: Any = {"hub": spec.name, "revision": spec.revision}
     else:
-        names = identity_files(folder) - (FILES if spec.adapter == "ignore" else set())
-        stats = [(n, (folder / n).stat()) for n in sorted(names)]
-        source = _folder_identity(folder, tuple((n, s.st_size, s.st_mtime_ns) for n, s in stats))
-    own, mark = reading(spec), mark_of(spec, folder)
+        source = _content(folder, identity_files(folder) - (set() if spec.adapter in (None, "use") else FILES))
+    home = None if folder is None else tokenizer_home(spec, folder)
+    own, mark = reading(spec), mark_of(spec, home)
     more = ({"reading": own} if own else {}) | ({"answer_after": mark} if mark else {})
-    more |= {"merging": MERGING} if spec.adapter == "use" else {}
+    more |= _chosen_beyond(spec, folder)
     length = settled(spec).max_tokens
     return digest({"source": source, "family": spec.family, "dtype": spec.dtype, "max_tokens": length, **more})
 
 
+def _content(folder: Path, names: set[str]) -> str:
+    stats = [(n, (folder / n).stat()) for n in sorted(names)]
+    return _folder_identity(folder, tuple((n, s.st_size, s.st_mtime_ns) for n, s in stats))
+
+
+def _chosen_beyond(spec: ModelSpec, folder: Path | None) -> dict[str, Any]:
+    """Return what a spec chooses beyond the checkpoint's folder, by its content: nothing for a spec that does not."""
+    adapter = adapter_of(spec)
+    found: dict[str, Any] = {} if adapter is None else {"merging": MERGING}
+    if adapter is not None and adapter != folder:
+        found["adapter"] = _content(adapter, identity_files(adapter))
+    if spec.template is not None and (own := template_file.identity(spec.template)):
+        found["template"] = own
+    if spec.attention is not None:
+        found["attention"] = spec.attention
+    if spec.trust_code is not None and folder is not None:
+        found["code"] = code_digest(folder)
+    return found
+
+
 def settled(spec: ModelSpec) -> ModelSpec:
-    """Return a spec with a length: the model's own if the spec names none.
+    """Return a spec with a length, the model's own if the spec names none, and with its other files pinned.
 
     Raises:
-        ModelError: There is no such model, or the spec asks for more tokens than the model has positions.
+        ModelError: There is no such model, the spec asks for more tokens than the model has positions, or a file that
+            is pinned is not what it was.
     """
     length = _length(spec)
+    spec = _pinned(spec)
     if spec.max_tokens is None:
         if length.bound:
             notice(
@@ -132,6 +97,38 @@ def settled(spec: ModelSpec) -> ModelSpec:
             mend=f"{length.most} or less; without it the model's own length is used",
         )
     return spec
+
+
+def _pinned(spec: ModelSpec) -> ModelSpec:
+    adapter, more = adapter_of(spec), dict[str, Any]()
+    if adapter is not None and spec.adapter not in (None, "use"):
+        content = _content(adapter, identity_files(adapter))
+        more["adapter"] = pin(spec.adapter, content, "model.adapter")
+    if spec.template is not None and spec.template.file is not None:
+        more["template"] = template_file.pinned(spec.template)
+    if spec.max_tokens is None:  # it is settled for the first time
+        for text in _remarks(spec, adapter):
+            notice(f"{spec.name}: {text}")
+    return spec.model_copy(update=more) if more else spec
+
+
+def _remarks(spec: ModelSpec, adapter: Path | None) -> Iterator[str]:
+    """Yield what a user must know of how a model is taken."""
+    folder = locate(spec)
+    if spec.trust_code is None and configuration(spec).get("auto_map"):
+        yield "it brings code of its own (auto_map), which does not run unasked (`trust_code`)"
+    if adapter is not None and adapter != folder:
+        yield f"the adapter in {adapter} is merged into the weights of {folder}"
+    if folder is not None and spec.revision is not None:
+        yield "`revision` is not read: it is a folder"
+    told = template_file.arguments_of(spec)
+    text = (_template(spec, stated(spec, "tokenizer_config.json")) or "") if told else ""
+    if unread := [name for name in told if name not in text]:
+        yield f"its chat template does not read {', '.join(unread)}"
+
+
+def _template(spec: ModelSpec, tokenizer: Mapping[str, Any]) -> str | None:
+    return template_file.text_of(spec) or chosen(_templates(spec, tokenizer), spec.name) or processors_template(spec)
 
 
 def _length(spec: ModelSpec) -> Length:
@@ -175,12 +172,13 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
     names = {n: t for n in ("bos_token", "eos_token", "pad_token", "unk_token") if (t := _token(tokenizer.get(n)))}
     ids = _added(stated(spec, "tokenizer.json"), tokenizer)
     found: dict[str, Any] = {}
-    source = chosen(_templates(spec, tokenizer), spec.name)
+    source = template_file.text_of(spec) or chosen(_templates(spec, tokenizer), spec.name)
     if source is None and (source := processors_template(spec)) is not None:
         found["template"] = PROCESSOR
     own = ids.get(names.get("eos_token", ""))
     ends = [i for i in stated_ends(config, generation) if i != own]
-    does = None if source is None else habits(source, names)
+    arguments = template_file.arguments_of(spec)
+    does = None if source is None else habits(source, names | arguments)
     mark = None if does is None else end_mark(does.ending, [*ids, *names.values()])
     mark = None if mark == names.get("eos_token") else mark
     if mark is not None or len(ends) > (own is None):
@@ -188,7 +186,7 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
     if aside := left_aside(generation, config):
         found["decoding"] = f"without {', '.join(aside)}"
     if source is not None and reads_clock(source):
-        found["date"] = DATE
+        found["date"] = str(arguments.get("date_string", DATE))
     if does is not None and does.system == "dropped":
         found["system"] = "folded"
     if does is not None and does.opening:
@@ -228,7 +226,8 @@ def checkpoint_file(spec: ModelSpec, name: str) -> Path | None:
     """
     folder = locate(spec)
     if folder is not None:
-        return folder / name if (folder / name).is_file() else None
+        home = tokenizer_home(spec, folder) if name in TOKENIZER else folder
+        return home / name if (home / name).is_file() else None
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
@@ -242,6 +241,12 @@ def checkpoint_file(spec: ModelSpec, name: str) -> Path | None:
             where="model.name",
             mend="check the network, or name a local checkpoint folder",
         ) from error
+
+
+def tokenizer_home(spec: ModelSpec, folder: Path) -> Path:
+    """Return where the tokenizer and its template lie: beside an adapter that brings them, else beside the weights."""
+    adapter = adapter_of(spec)
+    return adapter if adapter is not None and has_tokenizer(adapter) else folder
 
 
 def stated(spec: ModelSpec, name: str) -> dict[str, Any]:
@@ -263,6 +268,7 @@ def _read_json(path: Path, _stamp: tuple[int, int]) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
+        check_pointer(path)
         raise ModelError(f"{path.name} cannot be read: {error}", where=str(path.parent), mend=mend) from error
     if not isinstance(value, dict):
         raise ModelError(f"{path.name} is not a JSON object", where=str(path.parent), mend=mend)
@@ -298,36 +304,16 @@ def check_architecture(spec: ModelSpec) -> None:
     """Refuse checkpoints that this package cannot ask or train correctly, before anything is loaded.
 
     Raises:
-        ModelError: It reads with an encoder and writes with a decoder; or it reads its answer at the last position of
-            a row, padding or not; or it is a decoder of RoBERTa's kin.
+        ModelError: It is of an unsupported kind (`check_supported`), or holds other code than the spec trusts.
     """
-    found = configuration(spec)
-    _check_sizes(found, spec.name)
-    why = ""
-    if found.get("is_encoder_decoder"):
-        why = "reads with an encoder and writes with a decoder"
-    elif str(found.get("model_type")) in LAST_PLACE:
-        why = "takes its answer from the last place of a row, where padding stands"
-    elif (
-        found.get("model_type") in OFFSET
-        and family_of(spec, list(found.get("architectures") or []), "encoder") == "causal"
-    ):
-        why = "counts its positions from the padding token on, which generation does not"
-    if why:
-        raise ModelError(
-            f"{spec.name!r} ({found.get('model_type')}) {why}, which is not supported",
-            where="model.name",
-            mend="use a causal language model, or an encoder such as BERT, RoBERTa or DeBERTa",
-        )
-
-
-def _check_sizes(config: Mapping[str, Any], name: str) -> None:
-    """Refuse a number of layers or words that no checkpoint has: building such a model would take hours."""
-    for field, most in MOST.items():
-        if isinstance(value := config.get(field), int) and not 0 < value <= most:
-            raise ModelError(
-                f"config.json says {field}: {value}", where=name, mend=f"bring the right one back: 1 to {most:,}"
-            )
+    config, folder = configuration(spec), locate(spec)
+    causal = family_of(spec, list(config.get("architectures") or []), "encoder") == "causal"
+    check_supported(config, spec.name, causal=causal)
+    if spec.template is not None and not causal:
+        what = f"an encoder reads no chat template, and {spec.name!r} is one"
+        raise ModelError(what, where="model.template", mend="leave `template` out")
+    if spec.trust_code is not None:
+        check_code(spec.trust_code, folder, spec.name, (config, stated(spec, "tokenizer_config.json")))
 
 
 def weights_bytes(spec: ModelSpec) -> int:
@@ -358,6 +344,8 @@ def family_of(
         return "encoder"
     if any(a.endswith(("ForCausalLM", "LMHeadModel")) for a in architectures):
         return "causal"
+    if not architectures and (found := family_of_type(configuration(spec).get("model_type"))) is not None:
+        return found
     if unknown is not None:
         return unknown
     raise ModelError(

@@ -70,7 +70,7 @@ def render(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = T
     Args:
         source: The template.
         turns: (role, content) pairs.
-        names: Special tokens by name, "bos_token" and so on.
+        names: Special tokens by name, "bos_token" and so on, and the arguments that a spec gives to the template.
         ask: Whether the model's turn begins at the end.
         parts: Whether a turn's text is passed as a list of one part, as templates of models that see images read it.
 
@@ -87,8 +87,7 @@ def render(source: str, turns: Turns, names: Mapping[str, Any], *, ask: bool = T
             tools=None,
             documents=None,
             add_generation_prompt=ask,
-            date_string=DATE,
-            **names,
+            **{"date_string": DATE, **names},
         )
     finally:
         random.setstate(before)

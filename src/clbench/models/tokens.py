@@ -8,7 +8,7 @@ from typing import Any, Literal
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Message, Prompt
 from clbench.models import source
-from clbench.models.pretrained import pretrained
+from clbench.models.pretrained import load_tokenizer
 from clbench.models.reader import LEAST, Reader, named_alike
 
 WORTH_SAYING = 0.01  # share of unknown tokens from which they are reported
@@ -125,9 +125,7 @@ def load_tokens(spec: ModelSpec) -> Tokens:
     Raises:
         ModelError: The model does not exist, is not a checkpoint, does not load, or is of an unsupported kind.
     """
-    from transformers import AutoTokenizer
-
     source.check_architecture(spec)
     folder, spec = source.locate(spec), source.settled(spec)
     family = source.family_of(spec, list(source.configuration(spec).get("architectures") or []))
-    return Tokens(pretrained(AutoTokenizer, spec, folder), family, spec)
+    return Tokens(load_tokenizer(spec, folder), family, spec)

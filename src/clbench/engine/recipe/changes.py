@@ -15,6 +15,7 @@ from clbench.core.errors import SpecError
 from clbench.data.tasks.card_file import read_value
 
 NAMED = ("learner", "model")  # a point of these may be a name alone, short for {name: ...}
+INSTEAD = {"model.path": "name", "model.name": "path"}  # a model has one of the two
 AXES = "axes."
 
 
@@ -47,6 +48,8 @@ def apply_change(values: dict[str, Any], change: str) -> None:
         axis = _axis_over(path, axes)
     if axis is None:
         _place(values, path, value)
+        if path in INSTEAD:
+            values["model"].pop(INSTEAD[path], None)
     elif axis == path:
         values["axes"] = {**axes, axis: [value]}
     else:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
 
-from clbench.core.errors import DataError, SpecError, did_you_mean
+from clbench.core.errors import DataError, SpecError, UserError, did_you_mean
 from clbench.core.events import notice
-from clbench.core.spec import HEADLINE, MOST_NAME, ExamBudget, ModelSpec, RunSpec
+from clbench.core.spec import HEADLINE, MOST_NAME, ExamBudget, ModelSpec, RunSpec, folder_name
 from clbench.core.strict import as_python, not_plain
 from clbench.core.value import Value
 from clbench.data.tasks.card_file import read_text
 from clbench.data.tasks.card_folder import card_here, find_recipe, sort_of
 from clbench.engine.recipe.changes import apply_change
+from clbench.engine.recipe.paths import place_paths
 from clbench.engine.resolve import check_numbers, open_learner, resolve, validated, wrong_fields
 
 MOST_RUNS = 10_000
@@ -82,13 +83,18 @@ class Recipe(Value):
         def __init__(self, **fields: Unpack[Written]) -> None:
             """Take the fields as they are written."""
 
-    def specs(self) -> list[RunSpec]:
+    def specs(self, broken: dict[str, UserError] | None = None) -> list[RunSpec]:
         """Return the runs, every default visible.
+
+        Args:
+            broken: Where given, models that cannot be used are put in here (`resolve.model_key` -> why), and stay in
+                their runs as they are written.
 
         Raises:
             SpecError: A name or a value in it is wrong.
+            ModelError: A model cannot be used, and `broken` is not given.
         """
-        return _expand(self, _chosen(self))
+        return _expand(self, _chosen(self), broken)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -243,7 +249,9 @@ def read_values(path: Path | str, sets: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         SpecError: The file is missing, malformed or a card, or a change cannot be made.
     """
-    values = _read(find_recipe(path))
+    file = find_recipe(path)
+    values = _read(file)
+    place_paths(values, file.parent)
     if (how := NO_RECIPE.get(sort_of(values))) is not None:
         what, mend = how
         raise SpecError(f"this is {what}, not a recipe", where=str(path), mend=mend)
@@ -261,7 +269,9 @@ def _read(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _expand(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> list[RunSpec]:
+def _expand(
+    recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]], broken: dict[str, UserError] | None
+) -> list[RunSpec]:
     written = recipe.model_dump(mode="json")
     base = {field: written[field] for field in RunSpec.model_fields if field != "name"}
     base["learner"] = recipe.learner  # as it is: JSON has no NaN, of which is told below
@@ -290,7 +300,7 @@ def _expand(recipe: Recipe, chosen: Mapping[str, Mapping[str, Any]]) -> list[Run
         values["learner"] = _learner(values.get("learner"), recipe, chosen)
         values["stream"] = streams[str(values["stream"])]
         spec = validated(RunSpec, {**values, "name": name}, "")
-        runs.append(resolve(spec))
+        runs.append(resolve(spec, broken))
     return runs
 
 
@@ -305,6 +315,8 @@ def _check_axis(axis: str, points: tuple[Any, ...]) -> None:
 
 
 def _place(values: dict[str, Any], axis: str, value: Any) -> None:
+    if axis == "model.path":
+        axis, value = "model.name", folder_name(value)
     *parents, last = axis.split(".")
     place: dict[str, Any] = values
     for part in parents:
@@ -322,7 +334,7 @@ def _label(axis: str, value: Any) -> str:
         named = str(value.get("name", "unnamed") if isinstance(value, Mapping) else value)
         return _plain(named.partition("@")[0].rpartition(":")[2])  # of a user's own file, the class
     if axis == "model" and isinstance(value, Mapping):
-        value = value.get("name", "model")
+        value = value.get("name", value.get("path", "model"))
     text = _plain(str(value))
     return f"{axis.rsplit('.', maxsplit=1)[-1][0]}{text}" if not isinstance(value, str) else text
 

@@ -26,7 +26,8 @@ from clbench.engine.resolve import open_learner
 from clbench.engine.result_items import LONGEST, choose_items, question, shorten
 from clbench.engine.verify.claim import Claim, Compared
 from clbench.engine.verify.records import known_scorer
-from clbench.models import source, tiny
+from clbench.models import source
+from clbench.models.place import is_shipped
 
 CLOSE = 1e-3  # similarities are rounded to four digits
 PROGRAMS = "code"  # the scorer that runs what was answered: a stranger's program is not run to verify a result
@@ -54,7 +55,7 @@ def compared_with_cards(claim: Claim, data: Path | None) -> Compared:
     if absent := _absent(claim, stream, exams, said):
         return Compared((), (f"{absent} of {spec.stream!r} and its exams are not at hand: give --data", *said))
     problems = [*_against(claim, stream, exams), *_bytes(claim, stream), *_kept(claim, stream)]
-    if spec.model.name not in tiny.NAMES:
+    if not is_shipped(spec.model):
         said.append(f"model {spec.model.name!r} is not a shipped one: whether row 0 is its own is not seen")
     elif spec.model.dtype == "float32":
         problems += _model(claim, exams)

@@ -18,7 +18,7 @@ from clbench.engine.ask import ask
 from clbench.engine.grade import grade
 from clbench.engine.inputs import Inputs
 from clbench.engine.units import open_run
-from clbench.models import tiny
+from clbench.models.place import is_shipped
 from clbench.store.store import Store
 
 
@@ -66,7 +66,7 @@ def asked_again(spec: RunSpec, item_scores: ItemScores, machine: Machine, num: i
 
 def _refuse_strange(spec: RunSpec) -> None:
     strange = {
-        "model": spec.model.name not in tiny.NAMES,
+        "model": not is_shipped(spec.model),
         "learner": not plugins.all_known(spec.learner),
         "stream": spec.stream not in list_cards("streams"),
         "exams": not shipped_exams().issuperset(spec.exams),

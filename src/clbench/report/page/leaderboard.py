@@ -20,7 +20,7 @@ from clbench.core.errors import DataError
 from clbench.core.events import notice
 from clbench.core.keys import digest
 from clbench.metrics import all_metrics
-from clbench.models import tiny
+from clbench.models.place import is_shipped
 from clbench.report.escape import plain
 from clbench.report.page.html import html_report
 from clbench.report.runs.groups import Group, group_runs
@@ -119,7 +119,7 @@ def _asked(run: RunRecord) -> str:
     digests = {exam_scores.exam: exam_scores.digest for exam_scores in run.item_scores.exams}
     tasks = [(c.name, c.size, digests.get(c.name, "")) for c in run.matrix.columns if c.kind == "task"]
     model = run.provenance.get("model")
-    known = model.get("identity") if isinstance(model, dict) and run.spec.model.name not in tiny.NAMES else None
+    known = model.get("identity") if isinstance(model, dict) and not is_shipped(run.spec.model) else None
     return digest([tasks, known])[:8]
 
 

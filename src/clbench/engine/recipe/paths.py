@@ -1,0 +1,53 @@
+"""Paths in a recipe's file: those of a model count from the folder of the file, wherever the command is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+WORDS = ("use", "ignore")  # of `adapter`, that are not paths
+
+
+def place_paths(values: dict[str, Any], folder: Path) -> None:
+    """Write the paths of models as they are seen from here, in place; `name` stays as it is.
+
+    Args:
+        values: Field -> value, as a recipe says.
+        folder: That of the recipe's file.
+
+    Example:
+        >>> values = {"model": {"path": "m", "adapter": "use"}, "axes": {"model.path": ["/m", "~/m", "n"]}}
+        >>> place_paths(values, Path("recipes"))
+        >>> values["model"]["path"], values["axes"]["model.path"]
+        ('recipes/m', ['/m', '~/m', 'recipes/n'])
+    """
+    if "model" in values:
+        values["model"] = _model(values["model"], folder)
+    axes: Any = values.get("axes")
+    if isinstance(axes, Mapping):
+        values["axes"] = {axis: _points(str(axis), points, folder) for axis, points in axes.items()}
+
+
+def _points(axis: str, points: Any, folder: Path) -> Any:
+    room, _, field = axis.partition(".")
+    if room != "model" or not isinstance(points, (list, tuple)):
+        return points
+    return [_field(field, point, folder) if field else _model(point, folder) for point in points]
+
+
+def _model(value: Any, folder: Path) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _field(str(name), part, folder) for name, part in value.items()}
+
+
+def _field(name: str, value: Any, folder: Path) -> Any:
+    if name == "template" and isinstance(value, Mapping):
+        return {part: _field(f"template.{part}", inner, folder) for part, inner in value.items()}
+    is_path = name in ("path", "template.file") or (name == "adapter" and value not in WORDS)
+    return _from(folder, value) if is_path and isinstance(value, str) else value
+
+
+def _from(folder: Path, path: str) -> str:
+    return path if path.startswith("~") or Path(path).is_absolute() else str(folder / path)
