@@ -116,7 +116,7 @@ def _ways(net: Causal) -> tuple[Way, ...]:
     """
     config: Any = net.module.config
     settings = config.to_dict()
-    if _rescales(settings, net.spec.longest):
+    if net.scale_border is not None:
         return ()
     start = torch.tensor([[net.reader.end]], device=net.device)
     try:
@@ -130,12 +130,17 @@ def _ways(net: Causal) -> tuple[Way, ...]:
     return ("packed", "spread") if rotary and kinds == {"DynamicLayer"} else ("spread",)
 
 
-def _rescales(config: Mapping[str, Any], longest: int) -> bool:
-    """Return whether rows of up to `longest` tokens may change the scale of rotary positions (longrope, dynamic)."""
+def scale_border(module: Any, longest: int) -> int | None:
+    """Return the tokens beyond which a row changes the scale of all positions of its pass (longrope, dynamic).
+
+    None if rows of up to `longest` tokens never do.
+    """
+    config: Mapping[str, Any] = module.config.to_dict()
     stated: Any = config.get("rope_parameters") or {}
     parts = [part for part in (stated, *stated.values()) if isinstance(part, Mapping)]
-    for part in parts:
-        first = part.get("original_max_position_embeddings") or config.get("max_position_embeddings")
-        if part.get("rope_type") in RESCALED and isinstance(first, int) and longest > first:
-            return True
-    return False
+    found = [
+        part.get("original_max_position_embeddings") or config.get("max_position_embeddings")
+        for part in parts
+        if part.get("rope_type") in RESCALED
+    ]
+    return min((first for first in found if isinstance(first, int) and longest > first), default=None)
