@@ -1,11 +1,11 @@
 """Soft prompts inside a net: vectors of no token, read where the model reads the embeddings of a text.
 
-They stand directly before the text's first token, behind the padding of rows that are filled up on the left: in between
-padding would count where distances are counted in places (sliding windows, ALiBi by columns). On encoders they stand
-after the first token, whose state the head reads. Models that scale embeddings do so inside their embedding layer, whose
-output is what a soft prompt stands beside. Positions of the text move by the prompts' length.
+They stand directly before the text's first token, behind the padding of rows that are filled up on the left: padding in
+between would count where distances are counted in places (sliding windows, ALiBi by columns). On encoders they stand
+after the first token, whose state the head reads. Models that scale embeddings do so inside their embedding layer, and
+what comes out of it is what a soft prompt stands beside. Positions of the text move by the prompts' length.
 
-Shapes: B texts, T tokens, P prompt vectors, X places that a mask covers, S tokens that are read after a cache, H hidden.
+Shapes: B texts, T tokens, P prompt vectors, X places of a row with prompts, H hidden.
 """
 
 from __future__ import annotations
