@@ -2,9 +2,9 @@
 
 A part that a method adds itself must have a gradient after the first batch, or it has no place in the model: an error.
 Of the model's own weights, and of adapters on its layers, some may have none: a part of the architecture that this
-input does not use, or experts that no token chose. They are counted over the whole lesson, and told. What the optimiser keeps
-says it: it has no state of a parameter that never had a gradient, and the second moment of an expert in a block that no
-token chose is zero. So it costs nothing in a step, and a lesson that was stopped and resumed counts the same.
+input does not use, or experts that no token chose. They are counted over the whole lesson, and told. What the optimiser
+keeps says it: it has no state of a parameter that never had a gradient, and the second moment of an expert in a block
+that no token chose is zero. So it costs nothing in a step, and a lesson that was stopped and resumed counts the same.
 """
 
 from __future__ import annotations
