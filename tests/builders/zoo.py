@@ -90,20 +90,22 @@ READERS = {
 }
 
 
-def checkpoint(folder, name):
-    """Write a checkpoint of the zoo, whose answers depend on all that is read, and return its folder."""
+def checkpoint(folder, name, made_of=None):
+    """Write a checkpoint of the zoo, whose answers depend on all that is read, and return its folder.
+
+    `made_of` is its architecture and settings, if they are not those of the zoo.
+    """
     import torch
     import transformers
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     torch.manual_seed(0)
+    kind, settings = made_of or {**DECODERS, **READERS}[name]
     if name in DECODERS:
-        kind, settings = DECODERS[name]
         config = getattr(transformers, f"{kind}Config")(**settings)
         model = transformers.AutoModelForCausalLM.from_config(config)
     else:
-        kind, settings = READERS[name]
         model = getattr(transformers, kind)(getattr(transformers, kind).config_class(**settings))
     with torch.no_grad():
         for part in model.parameters():

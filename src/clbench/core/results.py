@@ -74,7 +74,7 @@ class Costs(Renamed):
         cut_by_lesson: Of every lesson (prompts cut, answers cut, examples taught); empty where all of it fitted.
         trained_by_lesson: Weights that learn in each lesson; empty where none do, and in older results.
         unreached_by_lesson: Of them in each lesson (those that no gradient reached, those of experts that no token
-            chose); empty where all were reached.
+            with a loss chose); empty where all were reached.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
     """
 

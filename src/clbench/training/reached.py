@@ -2,9 +2,10 @@
 
 A part that a method adds itself must have a gradient after the first batch, or it has no place in the model: an error.
 Of the model's own weights, and of adapters on its layers, some may have none: a part of the architecture that this
-input does not use, or experts that no token chose. They are counted over the whole lesson, and told. What the optimiser
-keeps says it: it has no state of a parameter that never had a gradient, and the second moment of an expert in a block
-that no token chose is zero. So it costs nothing in a step, and a lesson that was stopped and resumed counts the same.
+input does not use, or experts that none of the tokens chose on which the loss depends. They are counted over the whole
+lesson, and told. What the optimiser keeps says it: it has no state of a parameter that never had a gradient, and the
+second moment of an expert in a block that never had one is zero. So it costs nothing in a step, and a lesson that was
+stopped and resumed counts the same.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def count_unreached(
 
     Returns:
         "trained_parameters": all that learn. Among them "unreached_parameters": those without a gradient; and
-        "idle_expert_parameters": those of experts that no token chose.
+        "idle_expert_parameters": those of experts, none of whose tokens the loss depends on.
     """
     total = sum(param.numel() for param in params.values())
     lost = [name for name, param in params.items() if not optimizer.state.get(param)]
@@ -62,8 +63,8 @@ def count_unreached(
     idle += sum(_idle_in_block(module, params, name, optimizer) for name in params if name not in lost)
     if idle:
         notice(
-            f"lesson {number}: no token chose the experts that hold {idle / total:.1%} of the weights that learn; "
-            "they learnt nothing"
+            f"lesson {number}: no gradient reaches the experts that hold {idle / total:.1%} of the weights that learn, "
+            "since no token on which the loss depends chose them"
         )
     unreached = sum(params[name].numel() for name in others)
     if others:
@@ -75,7 +76,7 @@ def count_unreached(
 
 
 def _idle_in_block(module: nn.Module, params: Mapping[str, Tensor], name: str, optimizer: torch.optim.Optimizer) -> int:
-    """Return the weights of the experts that no token chose, of a block of experts or of the adapter on one; else 0.
+    """Return the weights of the experts without a gradient, of a block of experts or of the adapter on one; else 0.
 
     An adapter is told by its second factor: the first has no gradient as long as the second is zero.
     """
