@@ -139,6 +139,8 @@ def test_names_of_blocks_are_targets_and_what_is_left_out_is_said(mixtral, heard
     with pytest.raises(SpecError, match="'gate_up_pro'") as error:
         targets_in(net, "gate_up_pro")
     assert "gate_up_proj" in error.value.mend
+    with pytest.raises(SpecError, match="names no layer"):
+        targets_in(net, ())
     add_lora(net, LoraTraining(targets="q_proj", lora_dropout=0.1))
     assert "stand in blocks of experts and stay frozen" in heard[-1]
 

@@ -7,7 +7,7 @@ In lesson k, and whenever part k answers, the frozen base reads
 and lesson k trains P_k alone, `length` vectors of the width of an embedding. Earlier prompts and the base are frozen,
 so that the answers to an earlier task, once the task is told, are the same to the bit for ever. On encoders the
 prompts stand after the first token, whose state the head reads, and each part has a label head of its own, added to
-the frozen one. Positions of the text move by the prompts' length.
+the frozen one. Positions of the text move by the prompts' length (`learners/_shared/soft_prompts.py`).
 Source: Razdaibiedina et al. 2023, "Progressive Prompts: Continual Learning for Language Models", ICLR,
 arXiv:2301.12314, section 3; a prompt starts from the embeddings of random tokens, as in the authors' program.
 Otherwise than there: the newest prompt stands next to the text instead of in front of the earlier prompts, since in a

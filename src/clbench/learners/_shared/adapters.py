@@ -154,6 +154,12 @@ def targets_in(net: Net, targets: str | tuple[str, ...]) -> Targets:
     if targets == "all-linear":
         return Targets(_called(net, layers), blocks)
     wanted = (targets,) if isinstance(targets, str) else targets
+    if not wanted:
+        raise SpecError(
+            "it names no layer, so that nothing would learn",
+            where="learner.targets",
+            mend=f'"all-linear" takes every one; or name some: {", ".join(_last_names([*layers, *blocks]))}',
+        )
     for target in wanted:
         if not any(_fits(name, (target,)) for name in [*layers, *blocks]):
             raise SpecError(

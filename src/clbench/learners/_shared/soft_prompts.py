@@ -88,7 +88,7 @@ def check_length(text: int, num: int, most: int | None) -> None:
 
 def _goes_on(given: Mapping[str, Any]) -> bool:
     """Return whether a call goes on from a cache, in which the prompts stand already."""
-    from transformers import Cache
+    from transformers.cache_utils import Cache
 
     return any(_filled(layer) for value in given.values() if isinstance(value, Cache) for layer in value.layers)
 
