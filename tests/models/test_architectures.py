@@ -238,6 +238,13 @@ def test_what_cannot_be_asked_rightly_is_refused_before_it_is_loaded(kind, tmp_p
         assert kind in str(error.value)
 
 
+def test_a_model_that_this_transformers_cannot_let_write_is_one_line(tmp_path):
+    settings = {**WIDE, **ENDS, "num_key_value_heads": 1, "lru_width": 32, "attention_window_size": 8}
+    folder = save(tmp_path / "a", "RecurrentGemmaForCausalLM", settings)
+    with pytest.raises(ModelError, match="reads, and cannot write two tokens: `get_seq_length`"):
+        load_net(ModelSpec(name=str(folder)), Machine(device="cpu"))
+
+
 def test_a_model_without_linear_layers_has_nothing_to_adapt():
     from clbench.learners._shared.adapters import targets_in
 

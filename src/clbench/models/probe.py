@@ -59,10 +59,10 @@ def few_ids(net: Causal) -> list[int]:
 
 
 def check_causal(net: Causal) -> None:
-    """Refuse a model that reads what follows a token, or cannot read at all.
+    """Refuse a model that reads what follows a token, or cannot read or write at all.
 
     Raises:
-        ModelError: Its parts do not fit each other; or it is an encoder whose file does not say `is_decoder`, or a
+        ModelError: Its parts do not fit each other, or not this version of transformers; or it is an encoder whose file does not say `is_decoder`, or a
             decoder without its mask.
     """
     ids = few_ids(net)
@@ -85,6 +85,15 @@ def check_causal(net: Causal) -> None:
             where=net.spec.name,
             mend="say `family: encoder`, or `is_decoder: true` in config.json if it was trained as a decoder",
         )
+    try:
+        with torch.inference_mode():
+            net.write([ids[:3]], 2, (), 0.0, net.reader.ends)
+    except FAULTS as error:
+        raise ModelError(
+            f"{type(net.module).__name__} reads, and cannot write two tokens: {str(error).splitlines()[0]}",
+            where=net.spec.name,
+            mend="take the version of transformers that its config.json names, or another model",
+        ) from error
 
 
 def way_of(net: Causal) -> Way:

@@ -90,6 +90,8 @@ def _goes_on(given: Mapping[str, Any]) -> bool:
     """Return whether a call goes on from a cache, in which the prompts stand already."""
     from transformers.cache_utils import Cache
 
+    if given.get("state") is not None:  # RWKV's form of a cache
+        return True
     return any(_filled(layer) for value in given.values() if isinstance(value, Cache) for layer in value.layers)
 
 
