@@ -62,8 +62,8 @@ def check_causal(net: Causal) -> None:
     """Refuse a model that reads what follows a token, or cannot read or write at all.
 
     Raises:
-        ModelError: Its parts do not fit each other, or not this version of transformers; or it is an encoder whose file does not say `is_decoder`, or a
-            decoder without its mask.
+        ModelError: Its parts do not fit each other, or not this version of transformers; or it is an encoder whose file
+            does not say `is_decoder`, or a decoder without its mask.
     """
     ids = few_ids(net)
     try:
