@@ -72,6 +72,9 @@ class Costs(Renamed):
         joules: Energy of the machine while it learnt and was examined; None where no counter could be read.
         reasoning_tokens: Tokens of reasoning before answers, over all exams and rows.
         cut_by_lesson: Of every lesson (prompts cut, answers cut, examples taught); empty where all of it fitted.
+        trained_by_lesson: Weights that learn in each lesson; empty where none do, and in older results.
+        unreached_by_lesson: Of them in each lesson (those that no gradient reached, those of experts that no token
+            with a loss chose); empty where all were reached.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
     """
 
@@ -99,10 +102,13 @@ class Costs(Renamed):
     buffer_examples_by_lesson: tuple[int, ...] = ()
     reasoning_tokens: int = 0
     cut_by_lesson: tuple[tuple[int, int, int], ...] = ()
+    trained_by_lesson: tuple[int, ...] = ()
+    unreached_by_lesson: tuple[tuple[int, int], ...] = ()
     absent_at_default: ClassVar[frozenset[str]] = frozenset(
         {
             *("joules", "prices", "forward_tokens", "buffer_bytes", "state_bytes", "added_bytes"),
             *("buffer_bytes_by_lesson", "buffer_examples_by_lesson", "reasoning_tokens", "cut_by_lesson"),
+            *("trained_by_lesson", "unreached_by_lesson"),
         }
     )
     formerly: ClassVar[Mapping[str, str]] = {

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from clbench.core.keys import canonical
 from clbench.core.results import Costs, ExamResult
 from clbench.engine.trajectory import Trajectory
 from clbench.store.store import Store
+
+T = TypeVar("T")
 
 # Counts of a state (`counts.json`) that a run reports as they stand after its last lesson.
 AT_THE_END = (
@@ -45,10 +48,19 @@ def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Cost
         buffer_bytes_by_lesson=tuple(c.get("buffer_bytes", 0) for c in counts),
         buffer_examples_by_lesson=tuple(c.get("buffer_examples", 0) for c in counts),
         cut_by_lesson=_cut(trajectory, counts),
+        trained_by_lesson=_where_any([c.get("trained_parameters", 0) for c in counts]),
+        unreached_by_lesson=_where_any(
+            [(c.get("unreached_parameters", 0), c.get("idle_expert_parameters", 0)) for c in counts]
+        ),
         reasoning_tokens=sum(answer.tokens_reasoning for result in results for answer in result.answers),
         joules=None if any(j is None for j in joules) else sum(j for j in joules if j is not None),
     )
     return found.model_copy(update=end)
+
+
+def _where_any(values: Sequence[T]) -> tuple[T, ...]:
+    """Return the values of all lessons; empty where all of them are zero."""
+    return tuple(values) if any(value not in (0, (0, 0)) for value in values) else ()
 
 
 def _cut(trajectory: Trajectory, counts: Sequence[Mapping[str, int]]) -> tuple[tuple[int, int, int], ...]:

@@ -4,8 +4,8 @@
 
 Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", arXiv:2106.09685, eq. 3; the
 sequential form is the baseline "SeqLoRA" of O-LoRA (Wang et al. 2023, arXiv:2310.14152). Layers come from peft.
-Otherwise than in the paper: all linear layers but the output head have an adapter, and an encoder's label head is
-trained beside them.
+Otherwise than in the paper: every matrix that a layer multiplies with but the output head has an adapter, those of
+experts too (`learners/_shared/adapters.py`), and an encoder's label head is trained beside them.
 
 Defaults: rank 16, alpha = 2 * rank and all linear layers are today's custom; the paper adapts attention alone.
 Keeps: the adapter, rank * (in + out) numbers per layer, the same through all lessons; nothing else.

@@ -29,6 +29,7 @@ from clbench.learners._shared.adapters import (
     act,
     adapter_of,
     add_lora,
+    experts_of,
     free_label_head,
     lora_layers,
     lora_rate,
@@ -84,8 +85,9 @@ def overlap(net: Net, number: int) -> Tensor:
     total = torch.zeros((), device=next(net.module.parameters()).device)
     for layer in lora_layers(net):
         factors: Any = layer.lora_A
-        earlier = torch.cat([factors[adapter_of(i)].weight for i in range(1, number)])
-        total = total + (earlier @ factors[adapter_of(number)].weight.T).abs().sum()
+        experts = experts_of(layer)  # each has directions of its own: they are compared expert by expert
+        weights = [factors[adapter_of(i)].weight.unflatten(0, (experts, -1)) for i in range(1, number + 1)]
+        total = total + (torch.cat(weights[:-1], dim=1) @ weights[-1].mT).abs().sum()
     return total
 
 

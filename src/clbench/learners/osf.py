@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from clbench.core.errors import SpecError
-from clbench.learners._shared.adapters import free_label_head, linear_names, targets_in
+from clbench.learners._shared.adapters import Targets, free_label_head, targets_in, tell_trained
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
 from clbench.training.settings import Training
@@ -73,12 +73,14 @@ class Osf(Method):
         from peft.tuners.osf import OSFModel
 
         frozen = 1 - learning_share(self.config, number)
-        layers = wide_enough(net, targets_in(net, self.config.targets), frozen)
+        layers = wide_enough(net, targets_in(net, self.config.targets).layers, frozen)
         for name in layers:
             net.module.get_submodule(name).float()  # directions of weights of 16 bits would not be orthogonal
         self.turned = turn(net.module, layers, back=False)
         config = OSFConfig(effective_rank=frozen, target_modules=layers)
         self.tuner = OSFModel(net.module, config, ADAPTER)  # changes net.module in place; only kept for merging
+        if number == 1:
+            tell_trained(net, "weak directions", Targets(layers, []))
         free_label_head(net)
 
     def edit_gradients(self, net: Net) -> None:
@@ -98,16 +100,14 @@ class Osf(Method):
             net.module.get_parameter(f"{name}.weight").requires_grad_(True)
 
 
-def wide_enough(net: Net, targets: list[str], frozen: float) -> list[str]:
-    """Return the full names of the target layers that have directions to freeze; a gate of one output has none.
+def wide_enough(net: Net, layers: list[str], frozen: float) -> list[str]:
+    """Return those of the layers that have directions to freeze; a gate of one output has none.
 
     Raises:
         SpecError: None has.
     """
     modules: dict[str, Any] = dict(net.module.named_modules())
-    ends = tuple(f".{target}" for target in targets)
-    named = [n for n in linear_names(net) if n in targets or n.endswith(ends)]
-    found = [n for n in named if int(frozen * min(modules[n].weight.shape)) >= 1]
+    found = [n for n in layers if int(frozen * min(modules[n].weight.shape)) >= 1]
     if not found:
         raise SpecError(
             f"no layer has a direction to freeze at a share of {frozen:g}", where="learner.free", mend="lower it"

@@ -7,7 +7,7 @@ In lesson k, and whenever part k answers, the frozen base reads
 and lesson k trains P_k alone, `length` vectors of the width of an embedding. Earlier prompts and the base are frozen,
 so that the answers to an earlier task, once the task is told, are the same to the bit for ever. On encoders the
 prompts stand after the first token, whose state the head reads, and each part has a label head of its own, added to
-the frozen one. Positions of the text move by the prompts' length.
+the frozen one. Positions of the text move by the prompts' length (`learners/_shared/soft_prompts.py`).
 Source: Razdaibiedina et al. 2023, "Progressive Prompts: Continual Learning for Language Models", ICLR,
 arXiv:2301.12314, section 3; a prompt starts from the embeddings of random tokens, as in the authors' program.
 Otherwise than there: the newest prompt stands next to the text instead of in front of the earlier prompts, since in a
@@ -27,14 +27,12 @@ fine-tuning keeps 92. A guess: a model of five narrow layers cannot be steered b
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
-from clbench.core.errors import ModelError
 from clbench.core.types import Answer, Decode, Example, Lesson
 from clbench.learners._shared.lesson_keys import PART_FOR_EACH, Added, Parts
 from clbench.training.method import Method
@@ -112,92 +110,22 @@ class ProgressivePrompts(Method):
     # --- reading the prompts --------------------------------------------------------------------------------
 
     def _open(self, net: Net) -> Switch:
-        """Freeze the base, and hook the part of it that turns tokens into hidden states."""
+        """Freeze the base, and let it read the prompts of the part that is at work."""
         from clbench.learners._shared.columns import PartHeads, Switch
+        from clbench.learners._shared.soft_prompts import read_with
 
         net.module.requires_grad_(False)
         switch = Switch()
         self.switch, self.heads = switch, PartHeads(net, switch)
-        module: Any = net.module
-        # Some causal models (OPT) call their decoder past the model around it.
-        inner = module.base_model if net.labels else module.get_decoder()
-        embed = module.get_input_embeddings()
-        names = list(inspect.signature(inner.forward).parameters)
-        first = 1 if net.labels else 0  # an encoder's head reads the first token, which must stay first
-        most = module.config.to_dict().get("max_position_embeddings")
-
-        def before(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], Any] | None:
-            if switch.part is None:
-                return None
-            given = {**dict(zip(names, args, strict=False)), **kwargs}
-            prompts_PH = self._prompts(net, switch.part)
-            moved = _moved(given, len(prompts_PH), first)
-            if not _goes_on(given):
-                ids_BT = moved.pop("input_ids")
-                _check_length(ids_BT.shape[1], len(prompts_PH), most)
-                moved["inputs_embeds"] = _inserted(embed(ids_BT), prompts_PH, first)
-            return (), moved
-
-        def after(_: Any, _args: Any, kwargs: dict[str, Any], output: Any) -> Any:
-            if switch.part is not None and kwargs.get("inputs_embeds") is not None:  # prompts were read in this call
-                output.last_hidden_state = _without(output.last_hidden_state, self.config.length * switch.part, first)
-            return output
-
-        inner.register_forward_pre_hook(before, with_kwargs=True)
-        inner.register_forward_hook(after, with_kwargs=True)
+        read_with(net, lambda: None if switch.part is None else _prompts(net, switch.part))
         return switch
 
-    def _prompts(self, net: Net, part: int) -> Tensor:
-        import torch
 
-        return torch.cat([net.module.get_parameter(f"prompt_{k}") for k in range(1, part + 1)])
-
-
-def _goes_on(given: dict[str, Any]) -> bool:
-    """Say whether a call goes on from a cache, in which the prompts stand already."""
-    cache = given.get("past_key_values")
-    return cache is not None and cache.get_seq_length() > 0
-
-
-def _moved(given: dict[str, Any], num: int, first: int) -> dict[str, Any]:
-    """Return the arguments of a call with `num` more places after the `first` ones: all see them."""
+def _prompts(net: Net, part: int) -> Tensor:
+    """Return the vectors of the prompts of parts 1 to `part`, (P, H)."""
     import torch
 
-    moved = dict(given)
-    mask, places = given.get("attention_mask"), given.get("position_ids")
-    if mask is not None:
-        # 0 in a mask that is added to scores, as 1 (or True) in one that counts tokens, says: to be seen.
-        seen = mask.new_full((*mask.shape[:-1], num), 0 if mask.is_floating_point() else 1)
-        moved["attention_mask"] = torch.cat([mask[..., :first], seen, mask[..., first:]], dim=-1)
-    if places is not None and _goes_on(given):
-        moved["position_ids"] = places + num
-    elif places is not None:
-        own = first + torch.arange(num, device=places.device).expand(len(places), -1)
-        moved["position_ids"] = torch.cat([places[:, :first], own, places[:, first:] + num], dim=1)
-    return moved
-
-
-def _inserted(text_BTH: Tensor, prompts_PH: Tensor, first: int) -> Tensor:
-    import torch
-
-    own_BPH = prompts_PH.to(text_BTH.dtype).expand(len(text_BTH), -1, -1)
-    return torch.cat([text_BTH[:, :first], own_BPH, text_BTH[:, first:]], dim=1)
-
-
-def _without(hidden_BTH: Tensor, num: int, first: int) -> Tensor:
-    import torch
-
-    return torch.cat([hidden_BTH[:, :first], hidden_BTH[:, first + num :]], dim=1)
-
-
-def _check_length(text: int, num: int, most: int | None) -> None:
-    if most is not None and text + num > most:
-        shorter = f"set model.max_tokens to {most - num} or less, or " if num < most else ""
-        raise ModelError(
-            f"{num} prompt vectors and a text of {text} tokens need more than the model's {most} positions",
-            where="model.max_tokens",
-            mend=f"{shorter}lower learner.length",
-        )
+    return torch.cat([net.module.get_parameter(f"prompt_{k}") for k in range(1, part + 1)])
 
 
 PLUGIN = plugin(

@@ -28,7 +28,7 @@ from clbench.models.loaded import check_vocabulary
 from clbench.models.net import Batch, Cut, Forward, seeded
 from clbench.models.plain import answer_raw
 from clbench.models.pretrained import load_tokenizer, output_name, pretrained
-from clbench.models.probe import Way, check_causal, check_known, known_rows, way_of
+from clbench.models.probe import Way, check_causal, check_known, known_rows, scale_border, way_of
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
 from clbench.models.stops import before_end, before_stop, stops_at
@@ -56,6 +56,7 @@ class Causal:
         self.identity = source.identity(spec)
         self.head_name = output_name(module)
         self.rows = known_rows(module)
+        self.scale_border = scale_border(module, spec.longest)
         self.answer_after = spec.answer.after if spec.answer else mark_in(self.reader.templates)
         self._mark = ""  # the end of reasoning in the exam that is being asked
         self._encoded: dict[Example, tuple[list[int], list[int]]] = {}

@@ -25,7 +25,7 @@ from clbench.models.finite import check_finite
 from clbench.models.loaded import check_vocabulary
 from clbench.models.net import Batch, Cut, Forward
 from clbench.models.pretrained import DTYPES, load_tokenizer, pretrained
-from clbench.models.probe import SHARE, SHARE_16, TEXT, check_known, known_rows
+from clbench.models.probe import SHARE, SHARE_16, TEXT, check_known, known_rows, scale_border
 from clbench.models.reader import Reader, cut_middle
 
 if TYPE_CHECKING:
@@ -233,7 +233,12 @@ class Encoder:
         return [order[start : start + self.exam_batch] for start in range(0, len(order), self.exam_batch)]
 
     def ignores_padding(self) -> bool:
-        """Return whether padding changes nothing, by a probe; models without attention (FNet) mix it in."""
+        """Return whether padding changes nothing, by a probe; models without attention (FNet) mix it in.
+
+        Nor may the length of another row: with some rotary positions the longest row of a pass sets the scale of all.
+        """
+        if scale_border(self.module, self.spec.longest) is not None:
+            return False
         ids = self._reader.framed_ids(TEXT)
         with torch.inference_mode():
             (beside,), (alone,) = (self._read_by_head(rows)[-1:] for rows in ([ids[:8], ids[:4]], [ids[:4]]))

@@ -127,12 +127,17 @@ def _merged(module: nn.Module) -> nn.Module:
     """Merge the adapters that act into their layers, and take them out."""
     from peft.tuners.lora import LoraLayer
 
-    for name, part in list(module.named_modules()):
+    outermost: list[tuple[str, str, nn.Module]] = []
+    for name, part in module.named_modules():
         if isinstance(part, LoraLayer):
             layer: Any = part
             layer.merge(adapter_names=list(layer.active_adapters))
             above, _, own = name.rpartition(".")
-            setattr(module.get_submodule(above), own, layer.get_base_layer())
+            # Adapters of several blocks of one module stand around each other: the outermost takes their place.
+            if not isinstance(module.get_submodule(above), LoraLayer):
+                outermost.append((above, own, layer.get_base_layer()))
+    for above, own, base in outermost:
+        setattr(module.get_submodule(above), own, base)
     vars(module).pop("peft_config", None)
     return module
 

@@ -59,11 +59,11 @@ def few_ids(net: Causal) -> list[int]:
 
 
 def check_causal(net: Causal) -> None:
-    """Refuse a model that reads what follows a token, or cannot read at all.
+    """Refuse a model that reads what follows a token, or cannot read or write at all.
 
     Raises:
-        ModelError: Its parts do not fit each other; or it is an encoder whose file does not say `is_decoder`, or a
-            decoder without its mask.
+        ModelError: Its parts do not fit each other, or not this version of transformers; or it is an encoder whose file
+            does not say `is_decoder`, or a decoder without its mask.
     """
     ids = few_ids(net)
     try:
@@ -85,6 +85,15 @@ def check_causal(net: Causal) -> None:
             where=net.spec.name,
             mend="say `family: encoder`, or `is_decoder: true` in config.json if it was trained as a decoder",
         )
+    try:
+        with torch.inference_mode():
+            net.write([ids[:3]], 2, (), 0.0, net.reader.ends)
+    except FAULTS as error:
+        raise ModelError(
+            f"{type(net.module).__name__} reads, and cannot write two tokens: {str(error).splitlines()[0]}",
+            where=net.spec.name,
+            mend="take the version of transformers that its config.json names, or another model",
+        ) from error
 
 
 def way_of(net: Causal) -> Way:
@@ -116,7 +125,7 @@ def _ways(net: Causal) -> tuple[Way, ...]:
     """
     config: Any = net.module.config
     settings = config.to_dict()
-    if _rescales(settings, net.spec.longest):
+    if net.scale_border is not None:
         return ()
     start = torch.tensor([[net.reader.end]], device=net.device)
     try:
@@ -130,12 +139,17 @@ def _ways(net: Causal) -> tuple[Way, ...]:
     return ("packed", "spread") if rotary and kinds == {"DynamicLayer"} else ("spread",)
 
 
-def _rescales(config: Mapping[str, Any], longest: int) -> bool:
-    """Return whether rows of up to `longest` tokens may change the scale of rotary positions (longrope, dynamic)."""
+def scale_border(module: Any, longest: int) -> int | None:
+    """Return the tokens beyond which a row changes the scale of all positions of its pass (longrope, dynamic).
+
+    None if rows of up to `longest` tokens never do.
+    """
+    config: Mapping[str, Any] = module.config.to_dict()
     stated: Any = config.get("rope_parameters") or {}
     parts = [part for part in (stated, *stated.values()) if isinstance(part, Mapping)]
-    for part in parts:
-        first = part.get("original_max_position_embeddings") or config.get("max_position_embeddings")
-        if part.get("rope_type") in RESCALED and isinstance(first, int) and longest > first:
-            return True
-    return False
+    found = [
+        part.get("original_max_position_embeddings") or config.get("max_position_embeddings")
+        for part in parts
+        if part.get("rope_type") in RESCALED
+    ]
+    return min((first for first in found if isinstance(first, int) and longest > first), default=None)

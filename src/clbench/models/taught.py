@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from clbench.core.events import notice
-from clbench.models.batching import like_lengths
+from clbench.models.batching import like_lengths, same_lengths
 from clbench.models.net import Batch, Forward
 from clbench.models.pretrained import DTYPES
 from clbench.models.probe import SHARE, SHARE_16, few_ids
@@ -36,7 +36,10 @@ def predictions(net: Causal, module: nn.Module, batch: Batch) -> Forward:
     taught_BT = batch.labels[:, 1:] != IGNORED
     labels_N = batch.labels[:, 1:][taught_BT]
     in_pieces = module is net.module and len(labels_N) * (net.rows or 0) > MOST_LOGITS and net.splits
-    parts = like_lengths(batch.mask_BT)
+    # Where the longest row sets the scale of all positions, rows of other lengths are read apart. Half of the border
+    # leaves room for soft prompts, which lengthen rows.
+    rescaled = net.scale_border is not None and 2 * batch.mask_BT.shape[1] > net.scale_border
+    parts = same_lengths(batch.mask_BT) if rescaled else like_lengths(batch.mask_BT)
     found = [_of_rows(net, module, batch, taught_BT, part, states=in_pieces) for part in parts]
     joined = found[0]
     if len(parts) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from clbench.core.counts import read_counts, write_counts
-from clbench.core.errors import LessonError, ModelError
+from clbench.core.errors import LessonError, ModelError, StoreError
 from clbench.core.events import track
 from clbench.core.keys import canonical, rng, seed_of
 from clbench.core.spec import Machine
@@ -26,12 +26,15 @@ from clbench.training.kept import examples_in, kept_counts
 from clbench.training.method import Method
 from clbench.training.passes import Passes
 from clbench.training.precision import Masters
+from clbench.training.reached import check_first_batch, count_unreached
 from clbench.training.recompute import recomputed
 from clbench.training.schedule import kinds_in, pieces, rate, refuse_eval_only, schedule, without_documents
 from clbench.training.settings import Training
 from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
 
 MASTERS = Path("keeps") / "masters.safetensors"
+# Counts of the last lesson alone.
+OF_LESSON = ("cut_prompts", "cut_answers", "trained_parameters", "unreached_parameters", "idle_expert_parameters")
 
 
 class GradientLearner:
@@ -55,7 +58,8 @@ class GradientLearner:
         self._changed: set[str] = set()
         self._masters = Masters(net.module)
         self._passes = Passes(self._device, self._masters.compute(training.precision))
-        self._cut = {"cut_prompts": 0, "cut_answers": 0}
+        self._base = frozenset(name for name, _ in net.module.named_parameters())
+        self._counted = dict.fromkeys(OF_LESSON, 0)
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -92,6 +96,7 @@ class GradientLearner:
         self._take_weights(folder)
         self._masters.take(self.net.module, self._stored_masters(folder))
         counts = read_counts(folder)
+        self._counted |= {name: counts[name] for name in OF_LESSON if name in counts}
         self._passes.start_from(counts["train_tokens"], counts["forward_tokens"])
         with self._passes.of(self.net.module):
             self._close(lesson)
@@ -99,7 +104,8 @@ class GradientLearner:
     def _count_cuts(self, lesson: Lesson) -> None:
         """Count the lesson's prompts and answers that do not fit into the model's input."""
         found = [self.net.cut(e) for e in lesson.examples]
-        self._cut = {"cut_prompts": sum(c.prompt > 0 for c in found), "cut_answers": sum(c.answer > 0 for c in found)}
+        cut = {"cut_prompts": sum(c.prompt > 0 for c in found), "cut_answers": sum(c.answer > 0 for c in found)}
+        self._counted = dict.fromkeys(OF_LESSON, 0) | cut
 
     def _open(self, lesson: Lesson) -> None:
         self.number += 1
@@ -155,6 +161,8 @@ class GradientLearner:
             with seeded(seed_of(self.seed, lesson.number, f"noise {index}"), self._device):
                 mixed = self._hooks.compose_batch(chosen, rng(self.seed, lesson.number, f"mix {index}"))
                 loss = self._descend(accelerator, module, mixed)
+            if index == done:
+                check_first_batch(self.net.module, params, self._base, lesson.number)
             norm = float(accelerator.clip_grad_norm_(params.values(), self.training.clip))
             if not math.isfinite(loss + norm):
                 raise _not_finite((loss, norm), index, len(batches), lesson, progress)
@@ -171,6 +179,8 @@ class GradientLearner:
                     self._hooks.whole_state(),
                 )
                 clock = time.monotonic()
+        if batches:
+            self._counted |= count_unreached(self.net.module, params, optimizer, lesson.number)
         module.eval()
 
     def _descend(self, accelerator: Any, module: torch.nn.Module, examples: list[Example]) -> float:
@@ -232,7 +242,7 @@ class GradientLearner:
             "parameters": parameters,
             "added_parameters": parameters - self._base_parameters,
             **kept_counts(examples_in({**state, **guide}), kept, num_bytes - self._base_bytes),
-            **{name: num for name, num in self._cut.items() if num},
+            **{name: num for name, num in self._counted.items() if num},
         }
         write_counts(folder, counts)
 
@@ -252,7 +262,7 @@ class GradientLearner:
         self._masters.kept = self._stored_masters(folder)
         self.number = counts["lessons"]
         self._passes.start_from(counts["train_tokens"], counts["forward_tokens"])
-        self._cut = {name: counts.get(name, 0) for name in self._cut}
+        self._counted = {name: counts.get(name, 0) for name in OF_LESSON}
         self._recall(folder)
         self.net.module.eval()
 
@@ -267,8 +277,10 @@ class GradientLearner:
         if not weights.is_file():
             return
         params = dict(self.net.module.named_parameters())
+        found = load_tensors(weights, self._device)
+        _check_same_parts(params, found, self._changed, weights)
         with torch.no_grad():
-            for name, value in load_tensors(weights, self._device).items():
+            for name, value in found.items():
                 params[name].copy_(value)
                 self._changed.add(name)
 
@@ -278,6 +290,18 @@ class GradientLearner:
 
     def _trainable(self) -> dict[str, Tensor]:
         return {n: p for n, p in self.net.module.named_parameters() if p.requires_grad}
+
+
+def _check_same_parts(params: Collection[str], found: Collection[str], changed: Collection[str], where: Path) -> None:
+    """Refuse saved weights of a method that had other parts: the model would answer with parts that never learnt."""
+    odd = [name for name in found if name not in params]
+    odd += [name for name in changed if ".lora_" in name and name in params and name not in found]
+    if odd:
+        raise StoreError(
+            f"the saved weights and the method have other parts, for example {min(odd)}",
+            where=str(where),
+            mend="another version of clbench, peft or transformers made them: learn them anew with --store",
+        )
 
 
 def _groups(params: dict[str, Tensor], speed: Callable[[str], float]) -> list[dict[str, Any]]:

@@ -18,6 +18,8 @@ LATER_BY_LESSON = (
     "buffer_bytes_by_lesson",
     "buffer_examples_by_lesson",
     "cut_by_lesson",
+    "trained_by_lesson",
+    "unreached_by_lesson",
 )  # results may be older than these
 ROUNDED_S = 1e-8  # an answer's seconds are written with nine digits
 MOST_CORES = 4096

@@ -1,4 +1,10 @@
-"""Low-rank adapters inside a net, shared by the methods that train them; the layers are peft's."""
+"""Low-rank adapters inside a net, shared by the methods that train them; the layers are peft's.
+
+One rule says what gets an adapter: every matrix that a layer multiplies with, but the output head. It stands in a
+linear layer, in one of GPT-2's kind (`Conv1D`, its weight turned over), or in a block, where the matrices of all
+experts of a layer are one parameter of three dimensions; in a block each expert has an adapter of its own. Embeddings,
+norms, biases, convolutions, and a router that is a mere parameter stay frozen.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -28,7 +34,8 @@ class LoraTraining(Training):
         rank: Rank of an adapter, >= 1.
         alpha: Scale; the update is multiplied by alpha / rank.
         lora_dropout: Dropout before the adapter, in [0, 1).
-        targets: Names of linear layers that get an adapter; "all-linear" is every one but the output head.
+        targets: Names of linear layers and of blocks of experts that get an adapter; "all-linear" is every one but the
+            output head.
         lr_factor: Learning rate of an adapter as a multiple of `lr`, > 0; a label head learns at `lr`.
     """
 
@@ -40,8 +47,13 @@ class LoraTraining(Training):
     absent_at_default: ClassVar[frozenset[str]] = frozenset({"lr_factor"})
 
 
-# Families that run their scan on the weights of a layer, so that an adapter on it would be passed by (peft's list).
-SCANNING = frozenset({"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"})
+# Layers whose weights some families read past the layer, at least in the kernels of an accelerator: what a method adds
+# to the layer would not act. The same on every machine, so that a result does not depend on it.
+PASSED_BY = {
+    **dict.fromkeys(("mamba", "falcon_mamba"), ("x_proj", "dt_proj", "out_proj")),
+    **dict.fromkeys(("mamba2", "falcon_h1", "nemotron_h", "zamba2", "bamba", "granitemoehybrid"), ("out_proj",)),
+    "jamba": ("dt_proj",),
+}
 
 
 def lora_rate(settings: LoraTraining, name: str) -> float:
@@ -67,38 +79,58 @@ def add_lora(net: Net, settings: LoraTraining, name: str = "default") -> None:
     """
     from peft import LoraConfig, inject_adapter_in_model
 
+    first = not lora_layers(net)
     net.module.requires_grad_(False)
+    found = targets_in(net, settings.targets)
+    if found.blocks and settings.lora_dropout:
+        raise SpecError(
+            f"the experts of {type(net.module).__name__} stand in one block, and an adapter on a block has no dropout",
+            where="learner.lora_dropout",
+            mend=f"set it to 0, or name the layers that get one: learner.targets={_last_names(found.layers)}",
+        )
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,  # pyright: ignore[reportArgumentType]  # peft says int, and scales by any number
         lora_dropout=settings.lora_dropout,
-        target_modules=adaptable(net, settings.targets),
+        target_modules=found.layers,
+        target_parameters=found.blocks or None,
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are what is meant
         warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # peft sees by itself how a layer lies
         inject_adapter_in_model(config, net.module, name)
+    if first:
+        tell_trained(net, "low-rank adapters", found)
 
 
-def adaptable(net: Net, targets: str | tuple[str, ...]) -> list[str]:
-    """Return the names of the layers that get a low-rank adapter, and say which parts of the model get none.
+class Targets(NamedTuple):
+    """What a method adapts, by full names.
 
-    Raises:
-        SpecError: See `targets_in`.
+    Attributes:
+        layers: Linear layers.
+        blocks: Parameters that hold the matrices of all experts of a layer.
     """
-    names = targets_in(net, targets)
-    module: Any = net.module
-    config = vars(module).get("config")  # a user's own module may have none
-    if targets == "all-linear" and config is not None and config.model_type in SCANNING:
-        inside = [name for name in names if name.endswith(".out_proj")]
-        names = [name for name in names if name not in inside]
-        if inside:
-            _once(f"{len(inside)} layers named out_proj get no adapter: their weights are read past the layer")
-    params = list(module.parameters())
-    share = sum(p.numel() for p in params if p.dim() > 2) / sum(p.numel() for p in params)
-    if share >= 0.01:
-        _once(f"{share:.0%} of the model's weights (experts in one block, convolutions) get no adapter and stay frozen")
-    return names
+
+    layers: list[str]
+    blocks: list[str]
+
+
+def tell_trained(net: Net, what: str, found: Targets) -> None:
+    """Say which matrices a method trains, and which share of the weights learns; a label head comes on top."""
+    parts = [f"{len(found.layers)} layers ({', '.join(_last_names(found.layers))})"] if found.layers else []
+    if found.blocks:
+        parts.append(f"{len(found.blocks)} blocks of experts ({', '.join(_last_names(found.blocks))})")
+    params = list(net.module.parameters())
+    share = sum(p.numel() for p in params if p.requires_grad) / sum(p.numel() for p in params)
+    told = f"{type(net.module).__name__}: {what} on {' and '.join(parts)}; {share:.1%} of the weights learn"
+    left = {name for name in expert_blocks(net) if name not in found.blocks}
+    frozen = sum(p.numel() for n, p in net.module.named_parameters() if n.replace(".base_layer", "") in left)
+    frozen_share = frozen / sum(p.numel() for p in params)
+    _once(told + (f"; {frozen_share:.0%} stand in blocks of experts and stay frozen" if left else ""))
+
+
+def _last_names(names: Sequence[str]) -> list[str]:
+    return sorted({name.rpartition(".")[2] for name in names})
 
 
 @cache
@@ -106,34 +138,56 @@ def _once(text: str) -> None:
     notice(text)
 
 
-def targets_in(net: Net, targets: str | tuple[str, ...]) -> list[str]:
-    """Return the names of the layers that get an adapter.
+def targets_in(net: Net, targets: str | tuple[str, ...]) -> Targets:
+    """Return the layers and blocks that these names mean, and say which layers "all-linear" leaves out.
 
     Raises:
-        SpecError: A name fits none of the model's linear layers, or it has none.
+        SpecError: A name fits nothing that can be adapted, or the model has no such part.
     """
-    names = linear_names(net)
+    layers, blocks = linear_names(net), expert_blocks(net)
+    if not layers and not blocks:
+        raise SpecError(
+            f"{type(net.module).__name__} has no linear layer beside its output, so that there is nothing to adapt",
+            where="learner",
+            mend="take a learner that trains all weights (sft, replay, ewc), or another model",
+        )
     if targets == "all-linear":
-        return names
-    wanted = [targets] if isinstance(targets, str) else list(targets)
+        return Targets(_called(net, layers), blocks)
+    wanted = (targets,) if isinstance(targets, str) else targets
+    if not wanted:
+        raise SpecError(
+            "it names no layer, so that nothing would learn",
+            where="learner.targets",
+            mend=f'"all-linear" takes every one; or name some: {", ".join(_last_names([*layers, *blocks]))}',
+        )
     for target in wanted:
-        if not any(name == target or name.endswith(f".{target}") for name in names):
+        if not any(_fits(name, (target,)) for name in [*layers, *blocks]):
             raise SpecError(
                 f"the model has no linear layer {target!r}",
                 where="learner.targets",
-                mend=did_you_mean(target, {name.rpartition(".")[2] for name in names}),
+                mend=did_you_mean(target, _last_names([*layers, *blocks])),
             )
-    return wanted
+    return Targets([n for n in layers if _fits(n, wanted)], [n for n in blocks if _fits(n, wanted)])
+
+
+def _called(net: Net, layers: list[str]) -> list[str]:
+    """Return the layers that a model calls, and say which it does not."""
+    module: Any = net.module
+    config = vars(module).get("config")  # a user's own module may have none
+    passed = () if config is None else PASSED_BY.get(config.model_type, ())
+    out = [name for name in layers if _fits(name, passed)]
+    if out:
+        _once(f"{len(out)} layers ({', '.join(_last_names(out))}) stay frozen: their weights are read past the layer")
+    return [name for name in layers if name not in out]
+
+
+def _fits(name: str, targets: Sequence[str]) -> bool:
+    return any(name == target or name.endswith(f".{target}") for target in targets)
 
 
 def linear_names(net: Net) -> list[str]:
-    """Name all linear layers but the output head, adapted ones by the name that they had before.
-
-    GPT-2 and its kin keep theirs as `Conv1D`, which is a linear layer with its weight turned over.
-
-    Raises:
-        SpecError: The model has no such layer.
-    """
+    """Name all linear layers but the output head, adapted ones by the name that they had before."""
+    from peft.tuners.lora.layer import ParamWrapper
     from peft.tuners.tuners_utils import BaseTunerLayer
     from torch import nn
     from transformers.pytorch_utils import Conv1D
@@ -141,18 +195,31 @@ def linear_names(net: Net) -> list[str]:
     modules = dict(net.module.named_modules())
     adapted = tuple(f"{name}." for name, module in modules.items() if isinstance(module, BaseTunerLayer))
     kinds = (nn.Linear, Conv1D, BaseTunerLayer)
-    found = [
+    return [
         name
         for name, module in modules.items()
-        if isinstance(module, kinds) and name != net.head_name and not name.startswith(adapted)
+        if isinstance(module, kinds)
+        and not isinstance(module, ParamWrapper)
+        and name != net.head_name
+        and not name.startswith(adapted)
     ]
-    if not found:
-        raise SpecError(
-            f"{type(net.module).__name__} has no linear layer beside its output, so that there is nothing to adapt",
-            where="learner",
-            mend="take a learner that trains all weights (sft, replay, ewc), or another model",
-        )
-    return found
+
+
+def expert_blocks(net: Net) -> list[str]:
+    """Name all parameters that hold several matrices, by the names that they had before adapters came.
+
+    A parameter of three dimensions of which one is 1 is a table of vectors, and a convolution's is a filter.
+    """
+    from torch import nn
+
+    filters = (nn.Conv1d, nn.ConvTranspose1d)
+    return [
+        f"{name}.{own}".replace(".base_layer", "")
+        for name, module in net.module.named_modules()
+        if name and not isinstance(module, filters)
+        for own, param in module.named_parameters(recurse=False)
+        if param.dim() == 3 and min(param.shape) > 1
+    ]
 
 
 def head_of(net: Net) -> nn.Module:
@@ -178,6 +245,13 @@ def lora_layers(net: Net) -> list[LoraLayer]:
     from peft.tuners.lora import LoraLayer
 
     return [module for module in net.module.modules() if isinstance(module, LoraLayer)]
+
+
+def experts_of(layer: LoraLayer) -> int:
+    """Return how many matrices an adapter changes: those of all experts of a block, or one."""
+    from peft.tuners.lora.layer import ParamWrapper
+
+    return layer.num_experts if isinstance(layer, ParamWrapper) else 1
 
 
 def act(net: Net, names: Sequence[str]) -> None:
