@@ -63,7 +63,7 @@ def test_page_is_self_contained_and_escapes_hostile_names():
 def test_page_says_what_was_found_with_its_numbers():
     page = html_report(RUNS, "t")
     assert "Highest average performance after the last lesson, in percent: sft, 60.0" in page
-    assert "Bounds, which are no methods: joint 90.0" in page
+    assert "Bounds, not methods: joint 90.0" in page
     assert "Most forgetting of the tasks taught, in points: sft, 60.0" in page
     assert "mini_code: 70.0 points" in page
 

@@ -15,6 +15,7 @@ from clbench.core.errors import SpecError
 if TYPE_CHECKING:
     from clbench.report.runs.load import RunRecord
 
+Columns = Annotated[list[str] | None, typer.Option(help="Of table, latex, markdown: this figure (repeatable).")]
 CHOSEN = ("table", "latex", "markdown")  # formats whose columns can be chosen
 
 
@@ -37,10 +38,7 @@ def report(
         Path | None, typer.Option(help="Write the results here instead, to be committed: JSON, items as Parquet.")
     ] = None,
     project: Annotated[str, typer.Option(help="The tracker's project or experiment.")] = "clbench",
-    column: Annotated[
-        list[str] | None,
-        typer.Option(help="Of table, latex, markdown: this figure, by name or symbol (repeatable)."),
-    ] = None,
+    column: Columns = None,
     run: RunNames = None,
     stream: Streams = None,
     model: Models = None,
@@ -55,23 +53,31 @@ def report(
         raise SpecError(f"--format {format_} has no columns to choose", where="--column", mend=mend)
     runs: Sequence[RunRecord] = choose_runs(load_runs(paths), choice_of(run, stream, model, learner))
     if record is not None:
-        from clbench.report.runs.record import record_runs
-
-        record_runs(runs, record)
-        say(f"{len(runs)} runs: {record.resolve()}")
+        _record(runs, record)
         return
     if prices is not None:
         from clbench.report.runs.prices import add_prices, read_prices
 
         runs = add_prices(runs, read_prices(prices))
     if to is not None:
-        from clbench.report.tables.trackers import send
-
-        with progress_bars():
-            send(runs, to, project)
-        say(f"{len(runs)} runs sent to {to}, project {project}")
+        _send(runs, to, project)
     else:
         _write(runs, out, format_, title, lang, column or [])
+
+
+def _record(runs: Sequence[RunRecord], folder: Path) -> None:
+    from clbench.report.runs.record import record_runs
+
+    record_runs(runs, folder)
+    say(f"{len(runs)} runs: {folder.resolve()}")
+
+
+def _send(runs: Sequence[RunRecord], to: Literal["mlflow", "wandb", "trackio"], project: str) -> None:
+    from clbench.report.tables.trackers import send
+
+    with progress_bars():
+        send(runs, to, project)
+    say(f"{len(runs)} runs sent to {to}, project {project}")
 
 
 def _write(runs: Sequence[RunRecord], out: Path, format_: str, title: str, lang: str, columns: Sequence[str]) -> None:

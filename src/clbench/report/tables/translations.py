@@ -42,7 +42,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "with_bars": "Bars are 95 % intervals.",
         "without_bars": "With more than {most} methods, intervals are left out of the scatter plots, and the parallel "
         "axes show the first {most}; the tables have them all.",
-        "upper": "Bounds, which are no methods: {labels}.",
+        "upper": "Bounds, not methods: {labels}.",
         "stability_plasticity": "Stability (FM) against plasticity (LA)",
         "cost_performance": "Cost (seconds of learning) against performance (AP)",
         "profile": "Performance, stability, efficiency",
