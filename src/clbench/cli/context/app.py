@@ -14,7 +14,9 @@ from clbench.cli.context import (
     evaluate,
     export,
     infer,
+    make,
     replay,
+    report,
     stats,
     stub,
     verify,
@@ -33,10 +35,12 @@ app.command("export")(export.export)
 app.command("replay")(replay.replay)
 app.command("estimate")(estimate.estimate)
 app.command("stub")(stub.stub)
+app.command("make")(make.make)
 app.command("demo")(demo.demo)
 app.command("agree")(agree.agree)
 app.command("audit")(audit.audit)
 app.command("calibrate")(calibrate.calibrate)
+app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("stats")(stats.stats)
 app.command("verify")(verify.verify)
