@@ -242,7 +242,7 @@ class _Grading:
             await run_groups(grouped, lambda job: self._note(job, offline), 1, "grades", stop)
             return
         async with self.plan.here or Client(address, limits, lambda f, n: self._failed(n, vars(f))) as client:
-            ask = _asking(client, self.plan.budget)
+            ask = asking_within(client, self.plan.budget)
 
             async def by_model(job: Entry, row: Raw) -> Grade:
                 return await grade(row, self.plan.settings, ask)
@@ -268,7 +268,7 @@ class _Grading:
         self.grades[job.key] = self.log.append({**place, **record})
 
 
-def _asking(client: Asks, budget: Budget) -> Ask:
+def asking_within(client: Asks, budget: Budget) -> Ask:
     """Return how the judge is asked: within the budget, and without a form where the provider refuses that."""
     refuses_form: list[bool] = []
 

@@ -10,6 +10,7 @@ from clbench.cli.context import (
     calibrate,
     compare,
     demo,
+    errors,
     estimate,
     evaluate,
     export,
@@ -40,6 +41,7 @@ app.command("demo")(demo.demo)
 app.command("agree")(agree.agree)
 app.command("audit")(audit.audit)
 app.command("calibrate")(calibrate.calibrate)
+app.command("errors")(errors.errors)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("stats")(stats.stats)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
@@ -136,6 +136,17 @@ def with_asking(verb: Callable[..., R]) -> Callable[..., R]:
     called.__annotations__ = {p.name: p.annotation for p in parameters}
     vars(called)["__signature__"] = inspect.Signature(parameters)
     return called
+
+
+def what_is_left(asking: Asking, budget: Budget) -> Asking:
+    """Return the options with what was spent taken off the budget, for what is asked next."""
+    spent, prices = budget.spent, budget.prices
+    usd, tokens = asking.budget_usd, asking.budget_tokens
+    return replace(
+        asking,
+        budget_usd=usd if usd is None or prices is None else max(0.0, usd - prices.usd(spent)),
+        budget_tokens=tokens if tokens is None else max(0, tokens - spent.total),
+    )
 
 
 def tell(line: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.context.asking import Asking, finish, keep_apart, tell, tell_all, with_asking
+from clbench.cli.context.asking import Asking, finish, keep_apart, tell, tell_all, what_is_left, with_asking
 from clbench.cli.options import progress_bars
 from clbench.core.errors import SpecError
 
@@ -132,7 +132,7 @@ class _Grading:
             plan = self.by_one(replace(settings, model=name), part, replace(left, manifest=None))
             found = figures.figures_of(rows_of(read_index(part)))
             rates[name] = found.rate
-            left = _what_is_left(left, plan)
+            left = what_is_left(left, plan.budget)
         num = write_panel(Panel(files, rule), path)
         tell("=" * 60)
         tell(f"👥 {rule} of {len(names)} judges: {', '.join(f'{n} {rate:.4f}' for n, rate in rates.items())}")
@@ -140,17 +140,6 @@ class _Grading:
         found = figures.figures_of(rows_of(read_index(path)))
         tell_all(figures.statistics(found))
         finish(None, found.unjudged, found.total, self.asking.max_fail_rate, "verdict")
-
-
-def _what_is_left(asking: Asking, plan: EvalPlan) -> Asking:
-    """Return the options with what a judge spent taken off the budget of the next one."""
-    spent, prices = plan.budget.spent, plan.budget.prices
-    usd, tokens = asking.budget_usd, asking.budget_tokens
-    return replace(
-        asking,
-        budget_usd=usd if usd is None or prices is None else max(0.0, usd - prices.usd(spent)),
-        budget_tokens=tokens if tokens is None else max(0, tokens - spent.total),
-    )
 
 
 def _check_panel(names: list[str], settings: JudgeSettings, judge: str) -> None:
