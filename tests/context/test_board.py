@@ -8,6 +8,7 @@ import pytest
 from clbench.cli.main import main
 from clbench.context.board import context_board
 from clbench.context.grades import files_of
+from tests.builders.asked import read
 from tests.builders.context_rows import answers, data_set, write
 
 ROWS = data_set(30, 3)
@@ -39,10 +40,8 @@ def test_systems_are_ranked_by_what_tests_leave_open(tmp_path, data):
     rows = rows_of(context_board([tmp_path / "out"], data))
     assert [row["why"] for row in rows] == [()] * 3
     assert {row["system"]: row["rank"] for row in rows} == {"good": "1–2", "alike": "1–2", "bad": "3"}
-    solved = {p.name: json.loads(line)["score"] for p in tmp_path.glob("none") for line in p.open()}
-    assert solved == {}
     for row in rows:
-        own = [json.loads(line)["score"] for line in (tmp_path / "out" / f"{row['system']}_graded.jsonl").open()]
+        own = [each["score"] for each in read(tmp_path / "out" / f"{row['system']}_graded.jsonl")]
         assert row["solved"].startswith(f"{100 * sum(own) / 90:.1f} (")
         assert row["tokens"] == f"{90 * 15:,}"
 
@@ -55,7 +54,7 @@ def test_files_of_one_model_in_a_folder_are_its_trials(tmp_path, data):
     submit(tmp_path / "elsewhere", "m", 0.9, 8)
     rows = rows_of(context_board([folder, tmp_path / "elsewhere"], data))
     assert sorted(row["trials"] for row in rows) == ["1", "1", "3"]
-    rates = [sum(json.loads(x)["score"] for x in (folder / f"m-{s}_graded.jsonl").open()) / 90 for s in range(3)]
+    rates = [sum(row["score"] for row in read(folder / f"m-{s}_graded.jsonl")) / 90 for s in range(3)]
     mean = sum(rates) / 3
     std = (sum((r - mean) ** 2 for r in rates) / 2) ** 0.5
     (three,) = [row for row in rows if row["trials"] == "3"]
@@ -66,10 +65,10 @@ def test_what_does_not_fit_the_data_set_is_shown_and_not_ranked(tmp_path, data):
     folder = tmp_path / "out"
     submit(folder, "sound", 0.9)
     path = submit(folder, "short", 0.9)
-    kept = [line for line in path.open() if json.loads(line)["score"]]
-    path.write_text("".join(kept))
+    kept = [row for row in read(path) if row["score"]]
+    write(path, kept)
     forged = submit(folder, "forged", 0.6)
-    forged.write_text("".join(json.dumps(json.loads(line) | {"score": 1}) + "\n" for line in forged.open()))
+    write(forged, [row | {"score": 1} for row in read(forged)])
     (folder / "torn_graded.jsonl").write_text('{"idx": 1}\nnot json\n')
     rows = {row["system"]: row for row in rows_of(context_board([folder], data))}
     assert set(rows) == {"sound", "short", "forged"}
@@ -106,7 +105,7 @@ def test_the_site_shows_no_text_of_tasks_and_answers(tmp_path, data, capsys):
     for found in ("2026-01-31", "2.50", "gpt-5.1"):
         assert found in index
     texts = "".join(p.read_text(encoding="utf-8") for p in site.rglob("*") if p.is_file())
-    row = json.loads(path.read_text().splitlines()[0])
+    row = read(path)[0]
     for secret in (row["model_output"], row["rubrics"][0], row["messages"][-1]["content"]):
         assert secret not in texts
     (value,) = json.loads((site / "leaderboard.json").read_text(encoding="utf-8"))

@@ -27,9 +27,9 @@ from clbench.report.page.board import Board, BoardRow
 ENDINGS = ("_graded.jsonl", "_graded.jsonl.xz")
 NOTE = (
     "Tasks whose knowledge stands in the prompt, judged by rubrics; nothing is trained. Share of tasks solved, in "
-    "percent, with the 95 % interval over contexts. Ranks hold among systems with the same tasks and judge: those that paired "
-    "tests with Holm's correction leave open. Rows without a rank are not held against their data set, or do not fit "
-    "it. Texts of tasks and answers are not shown: the data is for evaluation alone."
+    "percent, with the 95 % interval over contexts. Ranks hold among systems with the same tasks and judge: those that "
+    "paired tests with Holm's correction leave open. Rows without a rank are not held against their data set, or do "
+    "not fit it. Texts of tasks and answers are not shown: the data is for evaluation alone."
 )
 HEADS = (
     ("rank", "ranks that the tests leave open"),

@@ -54,7 +54,8 @@ class Here:
         seed = int(body.get("seed") or 0)
         decode = Decode(max_tokens=most, temperature=float(body.get("temperature") or 0.0), seed=seed)
         started = time.monotonic()
-        (answer,) = self.net.respond([Example(id=digest(body["messages"])[:16], prompt=prompt)], decode)
+        asked = Example(id=digest(body["messages"])[:16], prompt=prompt, eval_only=True)
+        (answer,) = self.net.respond([asked], decode)
         return self._reply(answer, time.monotonic() - started)
 
     def _reply(self, answer: Answer, seconds: float) -> Reply:

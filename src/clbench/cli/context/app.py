@@ -6,6 +6,7 @@ import typer
 
 from clbench.cli.context import (
     agree,
+    attack,
     audit,
     calibrate,
     compare,
@@ -38,6 +39,7 @@ app.command("estimate")(estimate.estimate)
 app.command("stub")(stub.stub)
 app.command("make")(make.make)
 app.command("demo")(demo.demo)
+app.command("attack")(attack.attack)
 app.command("agree")(agree.agree)
 app.command("audit")(audit.audit)
 app.command("calibrate")(calibrate.calibrate)
