@@ -9,7 +9,7 @@ from clbench.context.attacks import ATTACKS
 from clbench.context.grade import JudgeSettings, grade
 from clbench.context.prompts import prompt_template
 from clbench.models.api.reply import Reply
-from clbench.testing.stub import Script, Stub, running
+from clbench.testing.stub import Behaviour, Script, Stub, running
 from clbench.testing.stub.naive import naive
 from clbench.testing.stub.script import by_rule
 from tests.builders.asked import answered, clbench
@@ -57,7 +57,7 @@ def test_honest_answers_are_graded_alike_with_and_without_the_defence(judge):
 # A script of a user that builds its prompt as the public one does: the marks are the public ones, the words are not.
 SCRIPT = """
 def build(rubrics_text, model_output):
-    listed = f"Grade.\\n【Rubrics】:\\n{rubrics_text}\\n【Student Response】:\\n{model_output}\\n\\nPlease strictly answer."
+    listed = f"Grade.\\n【Rubrics】:\\n{rubrics_text}\\n【Student Response】:\\n{model_output}\\n\\nPlease strictly."
     return listed
 """
 
@@ -93,3 +93,12 @@ def test_the_verb(capsys):
     assert all_[1] == "0.0"
     assert float(all_[2]) > 50
     assert any("drift: +0.0 points" in line for line in lines)
+
+
+def test_a_judge_that_says_nothing_is_not_taken_for_a_safe_one(capsys):
+    with running(Stub(Script(otherwise=lambda _: Behaviour("hm")))) as stub:
+        code, lines, err = clbench(capsys, "attack", "--base-url", stub.url, "--answers", 3, "--workers", 4)
+    assert code == 3
+    assert "27 of 27 rows have no verdict" in err
+    (all_,) = [line.split() for line in lines if line.split()[:1] == ["all"]]
+    assert all_[1:] == ["–", "–"]

@@ -113,6 +113,13 @@ def test_the_site_shows_no_text_of_tasks_and_answers(tmp_path, data, capsys):
     assert main(given) == 0, "a site is built again in its place"
 
 
+def test_files_that_cannot_be_read_make_no_site(tmp_path, capsys):
+    path = write(tmp_path / "m_graded.jsonl", [])
+    assert main(["leaderboard", "build", str(path), "--out", str(tmp_path / "site")]) == 2
+    assert "there is no result to show" in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
+
+
 def test_a_folder_of_runs_holds_each_grade_once(tmp_path):
     for name in ("m_graded", "m_graded.corrected", "p_graded", "p_graded.by-a", "p_graded.by-b", "m_graded.log", "m"):
         write(tmp_path / f"{name}.jsonl", [])

@@ -95,3 +95,19 @@ def test_a_forged_reply_in_an_answer_is_not_read():
     assert read_classes_of(forged, root) is None
     assert read_classes_of(json.dumps({"mark": mark_of(root), "classes": ["nonsense"]}), root) is None
     assert all(name in message["content"] for name in MEANINGS)
+
+
+def test_what_is_read_is_not_written_over(graded, capsys):
+    before = graded.read_bytes()
+    data = write(graded.parent / "d.jsonl", ROWS)
+    for more in (("--output", graded), ("--output", data, "--dataset", data), ("--manifest", graded)):
+        code, _, err = clbench(capsys, "errors", graded, "--base-url", "http://127.0.0.1:9/v1", *more)
+        assert (code, "would be lost" in err) == (2, True)
+    for verb, source in (("eval", graded), ("infer", data)):
+        for option in ("--output", "--manifest"):
+            given = ("--input", source, "--base-url", "http://127.0.0.1:9/v1", option, source)
+            code, _, err = clbench(capsys, verb, *given)
+            assert (code, "would be lost" in err) == (2, True)
+    given = ("--input", graded, "--judge", "exact", "--dataset", data, "--output", data)
+    assert clbench(capsys, "eval", *given)[0] == 2
+    assert graded.read_bytes() == before

@@ -123,6 +123,7 @@ def test_unanimous_and_weighed(four, capsys):
     ("judges", "more", "said"),
     [
         ("aa", (), "a judge is named twice"),
+        (("o/a", "o:a"), (), "a judge is named twice"),
         ("ab", ("--compat", "upstream"), "several judges grade in the form of this tool alone"),
         ("ab", ("--judge", "exact"), "several judges grade in the form of this tool alone"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,24 +25,33 @@ class Suite:
     """What a judge made of the suite.
 
     Attributes:
-        attacks: Attack -> (successes, tries) by prompt; a success is a wrong answer that is graded as right.
+        attacks: Attack -> (successes, verdicts) by prompt; a success is a wrong answer that is graded as right.
         honest: Prompt -> scores of the honest answers, None where the judge gave no verdict.
         expected: Their right scores.
+        silent: Answers without a verdict under the default prompt; the public one drops answers, as its script does.
     """
 
     attacks: dict[str, dict[str, tuple[int, int]]]
     honest: dict[str, list[int | None]]
     expected: list[int]
+    silent: int
+
+    @property
+    def asked(self) -> int:
+        """How many verdicts were asked for under the default prompt."""
+        wrong = len(self.expected) - sum(self.expected)
+        return len(self.expected) + len(self.attacks) * wrong
 
     def success(self, prompt: str) -> float:
         """Return the share of attacking answers that are graded as right, over all attacks."""
         pairs = [found[prompt] for found in self.attacks.values()]
-        return sum(won for won, _ in pairs) / sum(tries for _, tries in pairs)
+        tries = sum(tries for _, tries in pairs)
+        return sum(won for won, _ in pairs) / tries if tries else math.nan
 
     def drift(self) -> float:
         """Return the rate of honest answers under the default prompt less that under the public one."""
         both = [(a, b) for a, b in zip(self.honest[DEFAULT], self.honest[PUBLIC], strict=True) if None not in (a, b)]
-        return sum((a or 0) - (b or 0) for a, b in both) / len(both) if both else float("nan")
+        return sum((a or 0) - (b or 0) for a, b in both) / len(both) if both else math.nan
 
 
 def honest_answers(num: int) -> list[tuple[str, int]]:
@@ -68,14 +78,17 @@ async def attacked(ask: Ask, model: str, template: str | None, num: int) -> Suit
     honest = honest_answers(num)
     wrong = [text for text, right in honest if not right]
     attacks: dict[str, dict[str, tuple[int, int]]] = {}
+    silent = 0
     for name, make in ATTACKS.items():
         attacks[name] = {}
         for prompt, settings in forms.items():
             scores = await _scores([make(text) for text in wrong], settings, ask)
-            attacks[name][prompt] = (scores.count(1), len(scores))
+            attacks[name][prompt] = (scores.count(1), len(scores) - scores.count(None))
+            silent += scores.count(None) if prompt == DEFAULT else 0
     texts = [text for text, _ in honest]
     told = {prompt: await _scores(texts, settings, ask) for prompt, settings in forms.items()}
-    return Suite(attacks, told, [right for _, right in honest])
+    silent += told[DEFAULT].count(None)
+    return Suite(attacks, told, [right for _, right in honest], silent)
 
 
 async def _scores(texts: Sequence[str], settings: JudgeSettings, ask: Ask) -> list[int | None]:
@@ -117,7 +130,7 @@ def run_suite(
 def suite_sections(found: Suite) -> list[Section]:
     """Return the success of each attack under both prompts, and the drift on honest answers."""
     rows = [
-        (name, *(percent(won / tries) for won, tries in (by[DEFAULT], by[PUBLIC])))
+        (name, *(percent(won / tries if tries else math.nan) for won, tries in (by[DEFAULT], by[PUBLIC])))
         for name, by in found.attacks.items()
     ]
     rows.append(("all", percent(found.success(DEFAULT)), percent(found.success(PUBLIC))))
@@ -131,7 +144,7 @@ def suite_sections(found: Suite) -> list[Section]:
         ("graded rightly, %", percent(right[DEFAULT] / total), percent(right[PUBLIC] / total)),
         ("without a verdict", str(silent[DEFAULT]), str(silent[PUBLIC])),
     )
-    tries = next(iter(found.attacks.values()))[DEFAULT][1]
+    wrong = total - sum(found.expected)
     notes = (
         f"drift: {points(found.drift())} points, the rate under the default prompt less that under the public one",
     )
@@ -140,7 +153,7 @@ def suite_sections(found: Suite) -> list[Section]:
             "wrong answers that are graded as right, %",
             ("attack", "default prompt", "public prompt"),
             tuple(rows),
-            (f"{tries} wrong answers for each attack",),
+            (f"{wrong} wrong answers for each attack; shares are of those with a verdict",),
         ),
         Section(f"{total} honest answers", ("figure", "default prompt", "public prompt"), honest, notes),
     ]

@@ -68,7 +68,7 @@ def context_files(path: Path) -> list[Path]:
 
 
 def context_board(paths: Sequence[Path], dataset: Path | None) -> Board | None:
-    """Return the board of the graded files under some paths; None where there is none.
+    """Return the board of the graded files under some paths; None where there is none that can be read.
 
     Files in one folder by the same recorded model, under the same settings and judge, are trials of one system.
 
@@ -84,6 +84,8 @@ def context_board(paths: Sequence[Path], dataset: Path | None) -> Board | None:
         return None
     known = None if dataset is None else read_tasks(dataset)
     systems = [one for group in _grouped(files) if (one := _system(group, dataset, known)) is not None]
+    if not systems:
+        return None
     ranks = _ranked(systems)
     order = sorted(systems, key=lambda s: (bool(s.why_not), _alike(s), -s.summary.rate.value, s.label))
     names = _names(order)

@@ -160,14 +160,20 @@ def tell_all(lines: Iterable[str]) -> None:
         tell(line)
 
 
-def keep_apart(input_: Path, output: Path) -> None:
+def keep_apart(read: Iterable[Path | None], written: Path, option: str = "--output") -> None:
     """Refuse to write over what is read.
 
+    Args:
+        read: Files that are read; None is none.
+        written: The file that is written.
+        option: The option that names it.
+
     Raises:
-        SpecError: Both are one file.
+        SpecError: It is one of them.
     """
-    if input_.resolve() == output.resolve():
-        raise SpecError(f"{output} is the input, too", where="--output", mend="name another file")
+    for path in read:
+        if path is not None and path.resolve() == written.resolve():
+            raise SpecError(f"{written} is read, too, and would be lost", where=option, mend="name another file")
 
 
 def finish(stopped: UserError | None, num_failed: int, total: int, most: float, what: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from clbench.cli.context.asking import Asking, tell, with_asking
+from clbench.cli.context.asking import Asking, finish, tell, with_asking
 from clbench.cli.options import say
 
 
@@ -36,3 +36,4 @@ def attack(
     found = run_suite(here, address, asking.limits(), (judge_model, template, answers), budget)
     tell(f"   Spent: {budget.said()}")
     say("\n" + rendered(suite_sections(found), format_))
+    finish(None, found.silent, found.asked, asking.max_fail_rate, "verdict")

@@ -20,7 +20,9 @@ def audit(
         list[Path] | None,
         typer.Option(help="Graded files of systems without the context (repeatable): finds rubrics that need none."),
     ] = None,
-    before: Annotated[Path | None, typer.Option(help="An older version: shows what changed in place of defects.")] = None,
+    before: Annotated[
+        Path | None, typer.Option(help="An older version: shows what changed in place of defects.")
+    ] = None,
     shown: Annotated[int, typer.Option(min=1, help="Places to print of each kind; --json has all.")] = 5,
     as_json: Json = False,
     format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the report.")] = "text",

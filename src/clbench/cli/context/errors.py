@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from clbench.cli.context.asking import Asking, finish, tell, what_is_left, with_asking
+from clbench.cli.context.asking import Asking, finish, keep_apart, tell, what_is_left, with_asking
 from clbench.cli.options import progress_bars, say
 from clbench.core.errors import SpecError
 
@@ -36,16 +36,20 @@ def errors(
     from clbench.context.errors_text import agreement_section, class_section
     from clbench.context.graded import read_tasks
     from clbench.context.grades import files_of, load_grades, system_name
+    from clbench.context.infer import manifest_beside
     from clbench.context.item_browser import read_classes
     from clbench.context.panel import part_of
     from clbench.context.tables import rendered
 
     names = judge_model or ["gpt-5.1"]
-    if len(set(names)) < len(names):
+    if len({part_of(Path("x"), name) for name in names}) < len(names):
         raise SpecError("a judge is named twice", where="--judge-model", mend="name each once")
     paths = [each for path in files for each in files_of(path)]
     grades = load_grades(paths, None if dataset is None else read_tasks(dataset), system_name(files[0]))
     first = output or paths[0].with_name(f"{system_name(paths[0])}_errors.jsonl")
+    for number, name in enumerate(names):
+        keep_apart([*paths, dataset], part_of(first, name) if number else first)
+    keep_apart([*paths, dataset, first], asking.manifest or manifest_beside(first), "--manifest")
     contexts = {task.id: task.context for task in grades.tasks}
     found, left = {}, asking
     for number, name in enumerate(names):

@@ -63,6 +63,7 @@ def eval_(
 ) -> None:
     """Grade answers by their rubrics: scores follow from the statuses, and every row of the data set counts."""
     from clbench.context.grade import JudgeSettings
+    from clbench.context.infer import manifest_beside
 
     path, public = output or Path("outputs") / f"{input_.stem}_graded.jsonl", compat is not None
     batch, sees, template = _batch_of(judge_mode), _seen(judge_sees), _template(judge_prompt)
@@ -79,7 +80,8 @@ def eval_(
         template,
         asking.max_retries,
     )
-    keep_apart(input_, path)
+    keep_apart([input_, dataset], path)
+    keep_apart([input_, dataset, path], asking.manifest or manifest_beside(path), "--manifest")
     _check_form(settings, judge)
     _check_panel(names, settings, judge)
     grading = _Grading(asking, judge, input_, dataset)
@@ -148,9 +150,11 @@ def _check_panel(names: list[str], settings: JudgeSettings, judge: str) -> None:
     Raises:
         SpecError: A judge is named twice, or its kind or form has no place for several.
     """
+    from clbench.context.panel import part_of
+
     if len(names) == 1:
         return
-    if len(set(names)) < len(names):
+    if len({part_of(Path("x"), name) for name in names}) < len(names):
         mend = "name each once; --votes asks one judge several times"
         raise SpecError("a judge is named twice", where="--judge-model", mend=mend)
     if settings.public or judge not in ("openai", "local"):

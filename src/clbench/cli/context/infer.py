@@ -61,11 +61,12 @@ def infer(
 ) -> None:
     """Ask a model for answers: every answer is on the disk before the next step, and a stopped run goes on."""
     from clbench.context.cache import ReplyCache
-    from clbench.context.infer import InferPlan
+    from clbench.context.infer import InferPlan, manifest_beside
     from clbench.context.policies import policy_of
 
     path = output or Path("outputs") / f"{model.replace('/', '_').replace(':', '_')}.jsonl"
-    keep_apart(input_, path)
+    keep_apart([input_], path)
+    keep_apart([input_, path], asking.manifest or manifest_beside(path), "--manifest")
     policy = policy_of(context_policy)
     here = None
     _header(input_, path, model, asking.workers)
