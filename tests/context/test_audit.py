@@ -9,6 +9,8 @@ from clbench.cli.main import main
 from clbench.context.audit import MEANINGS, audit
 from clbench.context.findings import counted
 from clbench.context.graded import read_graded, read_tasks
+from clbench.context.versions import MEANINGS as VERSIONS
+from clbench.context.versions import changes
 from tests.builders.context_rows import data_set, graded_row, task_row, write
 
 DATA = data_set(contexts=3, each=3)
@@ -110,3 +112,40 @@ def test_the_real_sample_has_continuing_turns(data_root):
     found = audit(path)
     assert set(counted(found.findings)) <= {"long rubric", "compound rubric", "messages"}
     assert found.rows == 16
+
+
+CHANGES = {
+    "nothing": (DATA, set()),
+    "another order of rows": (DATA[::-1], set()),
+    "a task is gone": (DATA[1:], {"gone task"}),
+    "a task is new": ([*DATA, task_row("t9", "c9")], {"new task"}),
+    "a message": (changed(1, lambda r: r["messages"][-1].update(content="Another question?")), {"other messages"}),
+    "a rubric": (changed(1, lambda r: r["rubrics"].append("Another one.")), {"other rubrics"}),
+    "the order of rubrics": (changed(1, lambda r: r["rubrics"].reverse()), {"other rubrics"}),
+    "a category": (changed(1, lambda r: r["metadata"].update(context_category="X")), {"other metadata"}),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_between_versions_is_found_by_its_kind(tmp_path, name):
+    rows, kinds = CHANGES[name]
+    old, new = write(tmp_path / "old.jsonl", DATA), write(tmp_path / "new.jsonl", rows)
+    found = changes(old, new)
+    assert {each.kind for each in found} == kinds
+    assert len(found) == len(kinds)
+    assert all(each.kind in VERSIONS for each in found)
+
+
+def test_versions_on_the_command_line(tmp_path, capsys):
+    rows, _ = CHANGES["a rubric"]
+    old, new = (str(write(tmp_path / f"{name}.jsonl", given)) for name, given in (("old", DATA), ("new", rows)))
+    assert main(["context", "audit", new, "--before", old]) == 0
+    assert "0 of 3 are gone, 1 of 4 are new" in capsys.readouterr().out
+    assert main(["context", "audit", new, "--before", old, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["counts"] == {"other rubrics": 1}
+    assert main(["context", "audit", new, "--before", new]) == 0
+    assert "nothing changed" in capsys.readouterr().out
+    assert main(["context", "audit", new, "--before", old, "--graded", new]) == 2
+    write(tmp_path / "twice.jsonl", [*DATA, DATA[0]])
+    assert main(["context", "audit", new, "--before", str(tmp_path / "twice.jsonl")]) == 2
+    assert "is there twice" in capsys.readouterr().err

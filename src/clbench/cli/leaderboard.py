@@ -34,6 +34,9 @@ def leaderboard(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the site.")] = Path("site"),
     title: Annotated[str, typer.Option(help="Title of the site.")] = "clbench leaderboard",
     rerun: Annotated[int, typer.Option(min=0, help="verify: ask this many cells of each result again.")] = 0,
+    dataset: Annotated[
+        Path | None, typer.Option(help="build: the data set that context-learning results are held against.")
+    ] = None,
     data: Data = None,
     store: Place = None,
     run: RunNames = None,
@@ -44,7 +47,7 @@ def leaderboard(
     """Build a static leaderboard, or verify submitted results by computing every figure again; exit 2 on a mismatch."""
     where = machine(store, data, workers=None)
     if what == "build":
-        _build(paths, out, title, where, choice_of(run, stream, model, learner))
+        _build(paths, out, title, where, dataset, choice_of(run, stream, model, learner))
         return
     mismatches = 0
     for path in paths:
@@ -59,27 +62,34 @@ def leaderboard(
         raise typer.Exit(FAILED)
 
 
-def _build(paths: Sequence[Path], out: Path, title: str, where: Machine, choice: Choice) -> None:
+def _build(paths: Sequence[Path], out: Path, title: str, where: Machine, dataset: Path | None, choice: Choice) -> None:
+    from clbench.context.board import context_board, context_files
     from clbench.report.page.leaderboard import build_site, entries
     from clbench.report.runs.choose import choose_runs
     from clbench.report.runs.load import distinct
 
+    board = context_board(paths, dataset)
     records: list[RunRecord] = []
     for path in paths:
+        if path.is_file() and context_files(path):
+            continue
         for folder, found in results(path):
-            if isinstance(found, str):
-                notice(f"{folder} is left out: {found}")
-            else:
+            if not isinstance(found, str):
                 records.append(found)
-    if not records:
+            elif board is None or not context_files(folder):  # a folder of graded files holds no run of a learner
+                notice(f"{folder} is left out: {found}")
+    if not records and board is None:
         raise DataError("there is no result to show", where=" ".join(map(str, paths)), mend="see the notices above")
-    records = choose_runs(records, choice)
+    records = choose_runs(records, choice) if records else []
     wrong = {run.folder: found for run in records if (found := [*_problems(run, where)[0], *_copies(run, records)])}
     runs = distinct(records, wrong)
     rows = entries(runs, wrong)
     ranked = sum(row.rank is not None for row in rows)
-    page = build_site(rows, out, title)
-    say(f"{len(rows)} rows of {len(runs)} runs, {ranked} ranked\nsite: {page.resolve()}")
+    page = build_site(rows, out, title, [board] if board else [])
+    say(f"{len(rows)} rows of {len(runs)} runs, {ranked} ranked")
+    if board is not None:
+        say(f"{len(board.rows)} context-learning systems, {sum(not row.why_not for row in board.rows)} ranked")
+    say(f"site: {page.resolve()}")
 
 
 def _verify(folder: Path, rerun: int, where: Machine) -> int:

@@ -14,17 +14,15 @@ from clbench.context.cache import ReplyCache, key_of
 from clbench.context.cost import Budget
 from clbench.context.export import restored
 from clbench.context.grade import Ask, Grade, JudgeSettings, answer_digest, as_record, grade, seen_of
-from clbench.context.infer import log_beside, manifest_beside
+from clbench.context.infer import log_beside, manifest_beside, write_manifest
 from clbench.context.log import EventLog, LogReader, Record
 from clbench.context.manifest import Manifest, check_same, new_manifest, now, recorded_manifest
 from clbench.context.order import by_context
 from clbench.context.rows import Entry, Index, Raw, Reader, dumped, write_lines
 from clbench.context.work import BudgetError, Stop, run_groups
-from clbench.core.atomic_write import write_atomically
 from clbench.core.errors import DataError
 from clbench.core.events import notice
-from clbench.core.keys import canonical
-from clbench.models.api.client import Address, Client, guessed_tokens
+from clbench.models.api.client import Address, Asks, Client, guessed_tokens
 from clbench.models.api.errors import ApiError
 from clbench.models.api.limits import Limits
 from clbench.models.api.reply import Reply, Usage
@@ -43,9 +41,11 @@ class EvalPlan:
         dataset: The data set whose rows are the denominator; None takes the rows of `index`.
         output: The graded file; the log stands beside it.
         settings: How a model judges.
-        judge: Its name for the manifest: "openai", "exact", "human", "replay".
-        offline: Grades without asking anybody; None asks over HTTP.
+        judge: Its name for the manifest: "openai", "local", "exact", "human", "replay".
+        offline: Grades without asking anybody; None asks a model.
         budget, cache: What may be spent; grades that are already there.
+        here: A model in this process that judges; None asks the address.
+        manifest: Where the manifest is written; None is beside the output.
     """
 
     index: Index
@@ -56,6 +56,8 @@ class EvalPlan:
     offline: Offline | None = None
     budget: Budget = field(default_factory=Budget)
     cache: ReplyCache = field(default_factory=lambda: ReplyCache(None))
+    here: Asks | None = None
+    manifest: Path | None = None
 
     @property
     def log(self) -> Path:
@@ -182,7 +184,7 @@ def run_eval(plan: EvalPlan, address: Address, limits: Limits, tell: Callable[[s
         ended: Record = {"event": "end", "at": now(), "stopped": stop.error and stop.error.what}
         ended["spent"] = plan.budget.account()
         log.append(ended)
-    write_atomically(manifest_beside(plan.output), canonical({**manifest, **ended, "event": "manifest"}) + "\n")
+    write_manifest(plan.manifest or manifest_beside(plan.output), manifest, ended)
     return EvalOutcome(stop, before, len(grading.grades))
 
 
@@ -239,8 +241,8 @@ class _Grading:
             offline = self.plan.offline
             await run_groups(grouped, lambda job: self._note(job, offline), 1, "grades", stop)
             return
-        async with Client(address, limits, lambda f, n: self._failed(n, vars(f))) as client:
-            ask = _asking(client, self.plan.budget)
+        async with self.plan.here or Client(address, limits, lambda f, n: self._failed(n, vars(f))) as client:
+            ask = asking_within(client, self.plan.budget)
 
             async def by_model(job: Entry, row: Raw) -> Grade:
                 return await grade(row, self.plan.settings, ask)
@@ -266,7 +268,7 @@ class _Grading:
         self.grades[job.key] = self.log.append({**place, **record})
 
 
-def _asking(client: Client, budget: Budget) -> Ask:
+def asking_within(client: Asks, budget: Budget) -> Ask:
     """Return how the judge is asked: within the budget, and without a form where the provider refuses that."""
     refuses_form: list[bool] = []
 
@@ -286,7 +288,7 @@ def _asking(client: Client, budget: Budget) -> Ask:
     return ask
 
 
-async def _without_refused_form(client: Client, body: dict[str, Any], refuses: list[bool]) -> Reply:
+async def _without_refused_form(client: Asks, body: dict[str, Any], refuses: list[bool]) -> Reply:
     bare = {name: value for name, value in body.items() if name != "response_format"}
     if refuses or bare == body:
         return await client.chat(bare)

@@ -66,6 +66,7 @@ class Graded:
         answer: Digest of the answer; empty where the row has none.
         dataset: Digest of the data set, if the row names one.
         line: Of the file.
+        path: The file.
     """
 
     task: TaskFacts
@@ -79,6 +80,7 @@ class Graded:
     answer: str
     dataset: str
     line: int
+    path: Path = Path()
 
     @property
     def fits(self) -> bool:
@@ -355,7 +357,7 @@ def read_graded(path: Path, known: TaskSet | None = None) -> list[Graded]:
     found: list[Graded] = []
     for line, row in rows(path):
         each = graded_of(row, f"{path}:{line}", line, known)
-        found.append(replace(each, task=shared.setdefault(each.task, each.task)))
+        found.append(replace(each, task=shared.setdefault(each.task, each.task), path=path))
     if not found:
         raise DataError("holds no rows", where=str(path), mend="name a graded file, one JSON object per line")
     if known is not None:

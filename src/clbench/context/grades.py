@@ -207,7 +207,8 @@ def system_names(paths: Sequence[Path]) -> list[str]:
 def files_of(path: Path) -> list[Path]:
     """Return the graded files that a path names: itself, or those of a folder, whose trials they are.
 
-    Of a folder, files named `*_graded.jsonl` count; where there are none, all `*.jsonl` but logs.
+    Of a folder, files named `*_graded.jsonl` count; where there are none, all `*.jsonl` but logs. The grades of single
+    judges behind a panel are left out, and of two readings of one run the corrected one counts.
 
     Raises:
         DataError: The folder holds none.
@@ -215,7 +216,9 @@ def files_of(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = sorted(p for p in path.iterdir() if p.name.endswith(ENDINGS) and ".log." not in p.name)
-    found = [p for p in found if "_graded." in p.name] or found
+    found = [p for p in found if "_graded." in p.name and "_graded.by-" not in p.name] or found
+    corrected = {p.name.replace(".corrected.", ".") for p in found if ".corrected." in p.name}
+    found = [p for p in found if p.name not in corrected]
     if not found:
         raise DataError("the folder holds no *.jsonl", where=str(path), mend="name graded files, or a folder of trials")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,12 +15,13 @@ from clbench.context.cost import Budget
 from clbench.context.log import EventLog, LogReader, Record
 from clbench.context.manifest import Manifest, check_same, new_manifest, now, recorded_manifest
 from clbench.context.order import by_context
+from clbench.context.policies import Policy, note_request, parts_of, shown
 from clbench.context.rows import Entry, Index, Raw, Reader, dumped, messages_of, metadata_of, write_lines
 from clbench.context.verdicts import State
 from clbench.context.work import BudgetError, Stop, run_groups
 from clbench.core.atomic_write import write_atomically
-from clbench.core.keys import canonical
-from clbench.models.api.client import Address, Client, guessed_tokens
+from clbench.core.keys import canonical, digest
+from clbench.models.api.client import Address, Asks, Client, guessed_tokens
 from clbench.models.api.errors import ApiError, Failure
 from clbench.models.api.limits import Limits
 from clbench.models.api.reply import Reply, Usage
@@ -46,6 +47,9 @@ class InferPlan:
         public: Write the rows that the public script would write, and nothing else.
         slim: Leave messages and rubrics out of the final file; `export` puts them back.
         budget, cache: What may be spent; replies that are already there.
+        policy: What of a context is shown.
+        here: A model in this process that is asked; None asks the address.
+        manifest: Where the manifest is written; None is beside the output.
     """
 
     index: Index
@@ -59,6 +63,9 @@ class InferPlan:
     slim: bool = False
     budget: Budget = field(default_factory=Budget)
     cache: ReplyCache = field(default_factory=lambda: ReplyCache(None))
+    policy: Policy = field(default_factory=Policy)
+    here: Asks | None = None
+    manifest: Path | None = None
 
     @property
     def log(self) -> Path:
@@ -122,7 +129,7 @@ def run_infer(plan: InferPlan, address: Address, limits: Limits, tell: Tell) -> 
         if before:
             tell(f"📌 Found {before} completed, resuming remaining")
         stop = Stop()
-        asking = _Asking(plan, log, answers, tell)
+        asking = _Asking(plan, log, answers, tell, _notes_before(plan, log))
         if jobs:
             tell(f"🚀 Starting inference ({len(jobs)} pending)...")
             asyncio.run(asking.run(jobs, address, limits, stop))
@@ -130,7 +137,7 @@ def run_infer(plan: InferPlan, address: Address, limits: Limits, tell: Tell) -> 
         ended = {"event": "end", "at": now(), "states": dict(states), "stopped": stop.error and stop.error.what}
         ended["spent"] = plan.budget.account()
         log.append(ended)
-    write_atomically(manifest_beside(plan.output), canonical({**manifest, **ended, "event": "manifest"}) + "\n")
+    write_manifest(plan.manifest or manifest_beside(plan.output), manifest, ended)
     return InferOutcome(states, stop, limits.breaker.failure, before, seconds)
 
 
@@ -139,45 +146,78 @@ def manifest_beside(output: Path) -> Path:
     return output.with_name(f"{output.name.removesuffix('.jsonl')}.manifest.json")
 
 
+def write_manifest(path: Path, begun: Manifest, ended: Record) -> None:
+    """Write what a run was and how it ended."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, canonical({**begun, **ended, "event": "manifest"}) + "\n")
+
+
 @dataclass
 class _Asking:
     plan: InferPlan
     log: EventLog
     answers: dict[Key, int]
     tell: Tell
+    notes: dict[str, Record] = field(default_factory=dict[str, Record])
+    taking: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def run(self, jobs: list[Entry], address: Address, limits: Limits, stop: Stop) -> None:
         def failed(failure: Failure, attempt: int) -> None:
             self.log.append({"event": "failure", "attempt": attempt, **vars(failure)})
 
         with Reader(self.plan.index.path) as reader:
-            async with Client(address, limits, failed) as client:
+            async with self.plan.here or Client(address, limits, failed) as client:
 
                 async def do(job: Entry) -> None:
                     await self._answer(job, reader.read(job), client)
 
                 await run_groups(by_context(jobs), do, limits.concurrency.most, "answers", stop)
 
-    async def _answer(self, job: Entry, row: Raw, client: Client) -> None:
+    async def _answer(self, job: Entry, row: Raw, client: Asks) -> None:
         if job.problem:
             self._note(job, {"state": "infra_error", "error": job.problem})
             return
-        body = self._body(job, row)
+        messages, notes = messages_of(row), None
+        if self.plan.policy.name == "notes":
+            notes = await self._notes_on(parts_of(messages).document, job, client)
+            if notes["state"] != "ok":
+                why = f"its notes are {notes['state']}: {notes.get('error') or 'no text'}"
+                self._note(job, {**notes, "text": None, "error": why})
+                return
+        asked = shown(self.plan.policy, messages, "" if notes is None else str(notes["text"]))
+        paid = {} if notes is None else {"memory_usage": notes["usage"]}
+        self._note(job, {**await self._reply(self._body(job, asked), job, client), **paid})
+
+    async def _reply(self, body: dict[str, Any], job: Entry, client: Asks) -> Record:
+        """Return the record of a reply: from the cache, or asked and kept there."""
         key = key_of(address=client.address.base_url, body=body, trial=job.trial)
         found = self.plan.cache.get(key)
-        if found is None:
-            found = await self._ask(job, body, client)
-            if found["state"] not in AGAIN:
-                self.plan.cache.put(key, found)
-        else:
-            found = {**found, "cached": True, "usage": Usage().plain()}
-        self._note(job, found)
+        if found is not None:
+            return {**found, "cached": True, "usage": Usage().plain()}
+        found = await self._ask(job, body, client)
+        if found["state"] not in AGAIN:
+            self.plan.cache.put(key, found)
+        return found
 
-    def _body(self, job: Entry, row: Raw) -> dict[str, Any]:
+    async def _notes_on(self, document: str, job: Entry, client: Asks) -> Record:
+        """Return the record of the notes on a document; siblings read the same ones, and the first pays for them."""
+        name = digest([document, job.trial])
+        if not document:
+            return {"state": "ok", "text": "", "usage": Usage().plain()}
+        async with self.taking[name]:
+            if name in self.notes:
+                return {**self.notes[name], "usage": Usage().plain()}
+            found = await self._reply(self._body(job, note_request(document)), job, client)
+            if found["state"] == "ok":
+                self.notes[name] = found
+                self.log.append({"event": "notes", "name": name, **found})
+            return found
+
+    def _body(self, job: Entry, messages: list[Raw]) -> dict[str, Any]:
         seed = {} if self.plan.seed is None else {"seed": self.plan.seed + job.trial}
-        return {"model": self.plan.model, "messages": messages_of(row), **self.plan.params, **seed}
+        return {"model": self.plan.model, "messages": messages, **self.plan.params, **seed}
 
-    async def _ask(self, job: Entry, body: dict[str, Any], client: Client) -> Record:
+    async def _ask(self, job: Entry, body: dict[str, Any], client: Asks) -> Record:
         extra = {"prompt_cache_key": job.context_id[:64]} if client.address.is_public else {}
         guess = Usage(prompt=int(guessed_tokens(body)), completion=GUESSED_ANSWER)
         used = Usage()
@@ -242,6 +282,8 @@ def _begin(plan: InferPlan, log: EventLog, manifest: Manifest) -> dict[Key, int]
         check_same(recorded, manifest, plan.log)
     answers: dict[Key, int] = {}
     for offset, record in log.records():
+        if record.get("event") == "notes":
+            plan.budget.spent = plan.budget.spent + Usage(**record.get("usage") or {})
         if record.get("event") != "answer":
             continue
         key = (str(record["task_id"]), int(record["trial"]))
@@ -251,6 +293,13 @@ def _begin(plan: InferPlan, log: EventLog, manifest: Manifest) -> dict[Key, int]
         else:
             answers[key] = offset
     return answers
+
+
+def _notes_before(plan: InferPlan, log: EventLog) -> dict[str, Record]:
+    """Return the notes that a log holds, by their name."""
+    if plan.policy.name != "notes":
+        return {}
+    return {str(record["name"]): record for _, record in log.records() if record.get("event") == "notes"}
 
 
 def _write(plan: InferPlan, answers: dict[Key, int]) -> tuple[Counter[str], list[float]]:
@@ -289,7 +338,10 @@ def _public_row(job: Entry, row: Raw, record: Record) -> Raw:
 def _row(job: Entry, row: Raw, record: Record, plan: InferPlan) -> Raw:
     found = _public_row(job, row, record)
     names = ("finish_reason", "served_model", "usage", "latency_s", "attempts", "error", "cached", "adopted")
+    names = (*names, "memory_usage")
     extra = {name: record[name] for name in names if name in record}
+    if plan.policy.name != "full":
+        extra["context_policy"] = str(plan.policy)
     slim = {"messages", "rubrics"} if plan.slim else set[str]()
     dataset = {"dataset": plan.index.sha256} if plan.slim else {}
     kept = {name: value for name, value in found.items() if name not in slim}
@@ -297,7 +349,8 @@ def _row(job: Entry, row: Raw, record: Record, plan: InferPlan) -> Raw:
 
 
 def _params(plan: InferPlan, address: Address) -> dict[str, Any]:
-    return {"model": plan.model, "base_url": address.base_url, **plan.params, "seed": plan.seed}
+    asked = {"model": plan.model, "base_url": address.base_url, **plan.params, "seed": plan.seed}
+    return {**asked, **plan.policy.identity()}
 
 
 def _prices(budget: Budget) -> dict[str, Any] | None:

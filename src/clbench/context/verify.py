@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from clbench.context.findings import Finding
 from clbench.context.graded import (
@@ -166,10 +166,17 @@ def _of_line(
 
 
 def _remember(row: Row, task: TaskFacts, trial: tuple[int, int], seen: _Seen) -> None:
-    if row.answer.strip():
+    if row.answer.strip() and not _is_checked_exactly(row.raw):
         name = digest_of(row.answer.strip())
         seen.answers.setdefault(name, []).append((task.id, row.where))
         seen.by_trial.setdefault(trial, {})[task.id] = name
+
+
+def _is_checked_exactly(raw: Raw) -> bool:
+    """Return whether a row is of a generated world, where one word rightly answers several tasks."""
+    rubrics = raw.get("rubrics")
+    found = cast(list[Any], rubrics) if isinstance(rubrics, list) else []
+    return bool(found) and all(isinstance(r, dict) and "exact" in r for r in found)
 
 
 def _answer_of(raw: Raw) -> str:

@@ -27,8 +27,6 @@ another case. Ability questions are shown examples too, and suffer.
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,6 +39,7 @@ from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson, Message, Prompt
 from clbench.core.value import Value
+from clbench.data.bm25 import Bm25
 from clbench.data.streams.similarity import words
 from clbench.learners._shared import prompts_shown as shown
 from clbench.training.schedule import refuse_eval_only
@@ -70,36 +69,6 @@ class Config(Value):
     k1: float = Field(default=1.2, ge=0)
     b: float = Field(default=0.75, ge=0, le=1)
     show: shown.Show = "documents"
-
-
-class Bm25:
-    """BM25 over a set of texts.
-
-    Args:
-        texts: Their words.
-        k1, b: See `Config`.
-    """
-
-    def __init__(self, texts: Sequence[Sequence[str]], k1: float, b: float) -> None:
-        self.num = len(texts)
-        mean = sum(map(len, texts)) / max(self.num, 1) or 1.0
-        weights: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        for i, text in enumerate(texts):
-            long = k1 * (1 - b + b * len(text) / mean)
-            for word, tf in Counter(text).items():
-                weights[word].append((i, tf / (tf + long)))
-        self._weights = {
-            word: [(i, math.log1p((self.num - len(found) + 0.5) / (len(found) + 0.5)) * w) for i, w in found]
-            for word, found in weights.items()
-        }
-
-    def scores(self, question: Sequence[str]) -> F64:
-        """Return the likeness of a question's words to each text, shape (N,), >= 0."""
-        scores = np.zeros(self.num)
-        for word in sorted(set(question)):  # in one order, so that sums are the same in every process
-            for i, weight in self._weights.get(word, ()):
-                scores[i] += weight
-        return scores
 
 
 class RetrievalLearner:

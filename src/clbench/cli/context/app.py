@@ -6,15 +6,19 @@ import typer
 
 from clbench.cli.context import (
     agree,
+    attack,
     audit,
     calibrate,
     compare,
     demo,
+    errors,
     estimate,
     evaluate,
     export,
     infer,
+    make,
     replay,
+    report,
     stats,
     stub,
     verify,
@@ -33,10 +37,14 @@ app.command("export")(export.export)
 app.command("replay")(replay.replay)
 app.command("estimate")(estimate.estimate)
 app.command("stub")(stub.stub)
+app.command("make")(make.make)
 app.command("demo")(demo.demo)
+app.command("attack")(attack.attack)
 app.command("agree")(agree.agree)
 app.command("audit")(audit.audit)
 app.command("calibrate")(calibrate.calibrate)
+app.command("errors")(errors.errors)
+app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("stats")(stats.stats)
 app.command("verify")(verify.verify)

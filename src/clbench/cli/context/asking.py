@@ -1,21 +1,25 @@
-"""Options of verbs that ask a provider, what is built of them, and the lines that such verbs write."""
+"""Options of verbs that ask a model, what is built of them, and the lines that such verbs write."""
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from clbench.cli.options import complain, say
+from clbench.cli.options import Device, complain, machine, model_spec, say
 from clbench.core.errors import SpecError, UserError
 
 if TYPE_CHECKING:
     from clbench.context.cost import Budget
     from clbench.models.api.client import Address
+    from clbench.models.api.limits import Limits
+    from clbench.models.here import Here
 
 TOO_MANY_FAILED = 3
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible API (default: $OPENAI_BASE_URL).")]
@@ -30,9 +34,119 @@ BudgetUsd = Annotated[float | None, typer.Option(min=0, help="Stop before more i
 BudgetTokens = Annotated[int | None, typer.Option(min=0, help="Stop before more tokens are used.")]
 PriceFile = Annotated[Path | None, typer.Option("--prices", help="JSON file of prices; see docs/context.md.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder of replies that are paid for once.")]
+Manifest = Annotated[Path | None, typer.Option(help="Where the manifest is written (default: beside the output).")]
 MaxFailRate = Annotated[
     float, typer.Option(min=0, max=1, help="Exit 3 if a larger share of rows has no answer or verdict.")
 ]
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Asking:
+    """The options that every verb has that asks a model; see `with_asking`."""
+
+    base_url: BaseUrl = None
+    api_key: ApiKey = None
+    workers: Workers = 1
+    max_retries: MaxRetries = 3
+    retry_delay: RetryDelay = 3
+    timeout: Timeout = 600
+    rpm: Rpm = None
+    tpm: Tpm = None
+    budget_usd: BudgetUsd = None
+    budget_tokens: BudgetTokens = None
+    prices: PriceFile = None
+    cache: Cache = None
+    manifest: Manifest = None
+    max_fail_rate: MaxFailRate = 0.05
+    device: Device = "auto"
+
+    def address(self) -> Address:
+        """Return the address that is asked.
+
+        Raises:
+            ExtraError: aiohttp is not installed.
+            SpecError: The public address is asked, and there is no key.
+        """
+        from clbench.core.extras import need
+        from clbench.models.api.client import PUBLIC, Address
+
+        need("context", "aiohttp", "asking a model over HTTP")
+        url = self.base_url or os.environ.get("OPENAI_BASE_URL") or PUBLIC
+        key = self.api_key or os.environ.get("OPENAI_API_KEY") or ""
+        if url == PUBLIC and not key:
+            mend = "set OPENAI_API_KEY or use --api-key; a server without keys is named with --base-url"
+            raise SpecError("there is no key", where="--api-key", mend=mend)
+        if self.base_url:
+            tell(f"🔗 Using custom API: {self.base_url}")
+        if not url.startswith(("http://", "https://")):
+            raise SpecError(f"{url!r} is not an address", where="--base-url", mend="write http://... or https://...")
+        return Address(url, key, self.timeout, self.max_retries, self.retry_delay)
+
+    def limits(self) -> Limits:
+        """Return how fast is asked."""
+        from clbench.models.api.limits import limits_of
+
+        return limits_of(self.workers, self.rpm, self.tpm)
+
+    def budget(self, model: str) -> Budget:
+        """Return what may be spent on a model.
+
+        Raises:
+            SpecError: A limit in USD has no prices, or the file of prices cannot be used.
+        """
+        from clbench.context.cost import Budget, prices_of
+
+        return Budget(self.budget_usd, self.budget_tokens, prices_of(self.prices, model))
+
+    def here(self, model: str) -> Here:
+        """Return a model in this process.
+
+        Raises:
+            ExtraError: No model can be loaded here.
+            ModelError: There is no such model, or it writes no answers.
+            SpecError: An option is for an address.
+        """
+        if self.base_url or self.api_key or self.rpm or self.tpm:
+            mend = "leave out --base-url, --api-key, --rpm and --tpm"
+            raise SpecError("a model in this process has no address", where="--base-url", mend=mend)
+        spec = model_spec(model)  # says first what lacks, if no model can be loaded here
+        from clbench.models.here import open_here
+
+        return open_here(spec, machine(None, None, 1, self.device))
+
+
+def with_asking(verb: Callable[..., R]) -> Callable[..., R]:
+    """Return a verb that has the options of `Asking` in the place of its parameter `asking`."""
+    own = inspect.signature(verb).parameters
+    hints = get_type_hints(verb, include_extras=True)
+    shared = get_type_hints(Asking, include_extras=True)
+    names = [f.name for f in fields(Asking)]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [p.replace(annotation=hints[n], kind=keyword) for n, p in own.items() if n != "asking"]
+    parameters += [
+        inspect.Parameter(f.name, keyword, default=f.default, annotation=shared[f.name]) for f in fields(Asking)
+    ]
+
+    def called(**given: Any) -> R:
+        asked = {name: given.pop(name) for name in names if name in given}
+        return verb(**given, asking=Asking(**asked))
+
+    called.__name__, called.__doc__, called.__module__ = verb.__name__, verb.__doc__, verb.__module__
+    called.__annotations__ = {p.name: p.annotation for p in parameters}
+    vars(called)["__signature__"] = inspect.Signature(parameters)
+    return called
+
+
+def what_is_left(asking: Asking, budget: Budget) -> Asking:
+    """Return the options with what was spent taken off the budget, for what is asked next."""
+    spent, prices = budget.spent, budget.prices
+    usd, tokens = asking.budget_usd, asking.budget_tokens
+    return replace(
+        asking,
+        budget_usd=usd if usd is None or prices is None else max(0.0, usd - prices.usd(spent)),
+        budget_tokens=tokens if tokens is None else max(0, tokens - spent.total),
+    )
 
 
 def tell(line: str) -> None:
@@ -46,48 +160,20 @@ def tell_all(lines: Iterable[str]) -> None:
         tell(line)
 
 
-def address_of(base_url: str | None, api_key: str | None, timeout: float, tries: int, retry_delay: float) -> Address:
-    """Return the address that is asked.
-
-    Raises:
-        ExtraError: aiohttp is not installed.
-        SpecError: The public address is asked, and there is no key.
-    """
-    from clbench.core.extras import need
-    from clbench.models.api.client import PUBLIC, Address
-
-    need("context", "aiohttp", "asking a model over HTTP")
-    url = base_url or os.environ.get("OPENAI_BASE_URL") or PUBLIC
-    key = api_key or os.environ.get("OPENAI_API_KEY") or ""
-    if url == PUBLIC and not key:
-        mend = "set OPENAI_API_KEY or use --api-key; a server without keys is named with --base-url"
-        raise SpecError("there is no key", where="--api-key", mend=mend)
-    if base_url:
-        tell(f"🔗 Using custom API: {base_url}")
-    if not url.startswith(("http://", "https://")):
-        raise SpecError(f"{url!r} is not an address", where="--base-url", mend="write http://... or https://...")
-    return Address(url, key, timeout, tries, retry_delay)
-
-
-def keep_apart(input_: Path, output: Path) -> None:
+def keep_apart(read: Iterable[Path | None], written: Path, option: str = "--output") -> None:
     """Refuse to write over what is read.
 
-    Raises:
-        SpecError: Both are one file.
-    """
-    if input_.resolve() == output.resolve():
-        raise SpecError(f"{output} is the input, too", where="--output", mend="name another file")
-
-
-def budget_of(prices: Path | None, model: str, usd: float | None, tokens: int | None) -> Budget:
-    """Return what may be spent on a model.
+    Args:
+        read: Files that are read; None is none.
+        written: The file that is written.
+        option: The option that names it.
 
     Raises:
-        SpecError: A limit in USD has no prices, or the file of prices cannot be used.
+        SpecError: It is one of them.
     """
-    from clbench.context.cost import Budget, prices_of
-
-    return Budget(usd, tokens, prices_of(prices, model))
+    for path in read:
+        if path is not None and path.resolve() == written.resolve():
+            raise SpecError(f"{written} is read, too, and would be lost", where=option, mend="name another file")
 
 
 def finish(stopped: UserError | None, num_failed: int, total: int, most: float, what: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from clbench.cli.options import Json, say, say_json
+from clbench.core.errors import SpecError
 
 
 def audit(
@@ -18,6 +19,9 @@ def audit(
     floor: Annotated[
         list[Path] | None,
         typer.Option(help="Graded files of systems without the context (repeatable): finds rubrics that need none."),
+    ] = None,
+    before: Annotated[
+        Path | None, typer.Option(help="An older version: shows what changed in place of defects.")
     ] = None,
     shown: Annotated[int, typer.Option(min=1, help="Places to print of each kind; --json has all.")] = 5,
     as_json: Json = False,
@@ -31,6 +35,12 @@ def audit(
     from clbench.context.grades import files_of
     from clbench.context.tables import Section, as_values, rendered
 
+    if before is not None:
+        if graded or floor:
+            mend = "leave out --graded and --floor, or --before"
+            raise SpecError("versions are compared without answers", where="--before", mend=mend)
+        _show_changes(before, dataset, shown, (as_json, format_))
+        return
     known = read_tasks(dataset) if graded or floor else None
     with_it, without = (
         [row for path in paths or [] for file in files_of(path) for row in read_graded(file, known)]
@@ -56,3 +66,17 @@ def audit(
             format_,
         )
     )
+
+
+def _show_changes(old: Path, new: Path, shown: int, form: tuple[bool, Literal["text", "markdown", "csv"]]) -> None:
+    from clbench.context.findings import counted, finding_sections
+    from clbench.context.tables import Section, as_values, rendered
+    from clbench.context.versions import MEANINGS, changes
+
+    found = changes(old, new)
+    as_json, format_ = form
+    if as_json:
+        say_json({"counts": counted(found), "findings": as_values(found)})
+        return
+    head = Section(f"{new} against {old}", notes=() if found else ("nothing changed",))
+    say(rendered([head, *finding_sections(found, MEANINGS, shown)], format_))

@@ -19,6 +19,7 @@ def demo(
     """Answer and grade generated rows against a stub server: what the files and figures look like."""
     from clbench.cli.context.evaluate import eval_
     from clbench.cli.context.infer import infer
+    from clbench.cli.context.report import report
     from clbench.core.extras import need
     from clbench.testing.stub import Script, Stub, running
     from clbench.testing.stub.made_rows import answered_from_context, made_rows
@@ -31,7 +32,9 @@ def demo(
     data.write_text("".join(json.dumps(row) + "\n" for row in made_rows(contexts, 4)), encoding="utf-8")
     with running(Stub(Script(otherwise=answered_from_context), latency=0.05)) as stub:
         infer(model="stub", input_=data, output=answers, base_url=stub.url, workers=8)
-        eval_(input_=answers, output=grades, judge_model="stub-judge", base_url=stub.url, workers=8, dataset=data)
+        eval_(input_=answers, output=grades, judge_model=["stub-judge"], base_url=stub.url, workers=8, dataset=data)
+    page = out / "context.html"
+    report(files=[grades], out=page, dataset=data)
     say(f"\nAnswers: {answers}\nGrades: {grades}\nWhat was asked of whom: {out / 'stub.manifest.json'}")
     say(
         f"The grades again, with no network: clbench context replay {out / 'stub_graded.log.jsonl'} "

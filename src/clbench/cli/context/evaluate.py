@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.context.asking import (
-    ApiKey,
-    BaseUrl,
-    BudgetTokens,
-    BudgetUsd,
-    Cache,
-    MaxFailRate,
-    MaxRetries,
-    PriceFile,
-    RetryDelay,
-    Rpm,
-    Timeout,
-    Tpm,
-    Workers,
-    address_of,
-    budget_of,
-    finish,
-    keep_apart,
-    tell,
-)
+from clbench.cli.context.asking import Asking, finish, keep_apart, tell, tell_all, what_is_left, with_asking
 from clbench.cli.options import progress_bars
 from clbench.core.errors import SpecError
 
 if TYPE_CHECKING:
     from clbench.context.evaluate import EvalOutcome, EvalPlan
+    from clbench.context.figures import Figures
     from clbench.context.grade import JudgeSettings, See
+    from clbench.context.panel import Rule
     from clbench.context.rows import Index
     from clbench.models.api.client import Address
-    from clbench.models.api.limits import Limits
 
-JUDGES = "openai, exact, human:FILE.csv or replay:LOG"
+JUDGES = "openai, local, exact, human:FILE.csv or replay:LOG"
 
 
 Input = Annotated[Path, typer.Option("--input", help="Answers, as `context infer` or the public script wrote.")]
 Output = Annotated[Path | None, typer.Option(help="Grades (default: outputs/INPUT_graded.jsonl).")]
+Models = Annotated[list[str] | None, typer.Option(help="Judge model name (default: gpt-5.1); repeat it for a panel.")]
 Effort = Annotated[Literal["low", "medium", "high"] | None, typer.Option(help="Of the judge (default: not sent).")]
 Compat = Annotated[
     Literal["upstream"] | None,
@@ -55,16 +38,17 @@ Prompt = Annotated[Path | None, typer.Option(help="With --compat: a prompt, or t
 Na = Annotated[Literal["fail", "pass", "exclude"], typer.Option(help="What n/a counts as.")]
 Votes = Annotated[int, typer.Option(min=1, help="Ask this often; the majority counts.")]
 Orders = Annotated[int, typer.Option(min=1, help="Ask in this many orders of the rubrics.")]
+Aggregate = Annotated[
+    Literal["majority", "unanimous", "dawid-skene"], typer.Option(help="How several judges become one verdict.")
+]
 
 
+@with_asking
 def eval_(
+    asking: Asking,
     input_: Input,
     output: Output = None,
-    judge_model: Annotated[str, typer.Option(help="Judge model name.")] = "gpt-5.1",
-    base_url: BaseUrl = None,
-    api_key: ApiKey = None,
-    workers: Workers = 1,
-    max_retries: MaxRetries = 3,
+    judge_model: Models = None,
     reasoning_effort: Effort = None,
     compat: Compat = None,
     dataset: Dataset = None,
@@ -75,36 +59,107 @@ def eval_(
     na_policy: Na = "fail",
     votes: Votes = 1,
     order_permutations: Orders = 1,
-    retry_delay: RetryDelay = 3,
-    timeout: Timeout = 600,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    prices: PriceFile = None,
-    cache: Cache = None,
-    max_fail_rate: MaxFailRate = 0.05,
+    aggregate: Aggregate = "majority",
 ) -> None:
     """Grade answers by their rubrics: scores follow from the statuses, and every row of the data set counts."""
-    from clbench.context.cache import ReplyCache
-    from clbench.context.evaluate import EvalPlan
     from clbench.context.grade import JudgeSettings
-    from clbench.models.api.limits import limits_of
+    from clbench.context.infer import manifest_beside
 
     path, public = output or Path("outputs") / f"{input_.stem}_graded.jsonl", compat is not None
     batch, sees, template = _batch_of(judge_mode), _seen(judge_sees), _template(judge_prompt)
+    names = judge_model or ["gpt-5.1"]
     settings = JudgeSettings(
-        judge_model, reasoning_effort, batch, sees, na_policy, votes, order_permutations, public, template, max_retries
+        names[0],
+        reasoning_effort,
+        batch,
+        sees,
+        na_policy,
+        votes,
+        order_permutations,
+        public,
+        template,
+        asking.max_retries,
     )
-    keep_apart(input_, path)
+    keep_apart([input_, dataset], path)
+    keep_apart([input_, dataset, path], asking.manifest or manifest_beside(path), "--manifest")
     _check_form(settings, judge)
-    _header(input_, path, judge_model if judge == "openai" else judge, workers)
-    tries = (max_retries**2, 1) if public else (max_retries, 10)  # the public script tries within tries
-    address = _address(judge, base_url, api_key, timeout, retry_delay, tries)
-    budget = budget_of(prices, judge_model, budget_usd, budget_tokens)
-    plan = EvalPlan(*_loaded(input_, dataset), path, settings, judge, budget=budget, cache=ReplyCache(cache))
-    if _without_network(plan, judge):
-        _run(plan, address, limits_of(workers, rpm, tpm), max_fail_rate)
+    _check_panel(names, settings, judge)
+    grading = _Grading(asking, judge, input_, dataset)
+    if len(names) == 1:
+        grading.by_one(settings, path, asking)
+        return
+    grading.by_panel(settings, names, path, aggregate)
+
+
+@dataclass
+class _Grading:
+    asking: Asking
+    judge: str
+    input: Path
+    dataset: Path | None
+
+    def by_one(self, settings: JudgeSettings, path: Path, asking: Asking) -> EvalPlan:
+        """Grade with one judge, write its file and figures, and return what was done.
+
+        Raises:
+            UserError: The run was stopped.
+            typer.Exit: Too much failed.
+        """
+        from clbench.context.cache import ReplyCache
+        from clbench.context.evaluate import EvalPlan
+
+        name = settings.model if self.judge in ("openai", "local") else self.judge
+        _header(self.input, path, name, asking.workers)
+        here = asking.here(settings.model) if self.judge == "local" else None
+        address = _address(self.judge, asking, public=settings.public) if here is None else here.address
+        settings = settings if here is None else replace(settings, structured=False)
+        plan = EvalPlan(*_loaded(self.input, self.dataset), path, settings, self.judge)
+        plan.budget, plan.cache, plan.here = asking.budget(settings.model), ReplyCache(asking.cache), here
+        plan.manifest = asking.manifest
+        if _without_network(plan, self.judge):
+            outcome, found = _run(plan, address, asking)
+            finish(outcome.stop.error, found.unjudged, found.total, asking.max_fail_rate, "verdict")
+        return plan
+
+    def by_panel(self, settings: JudgeSettings, names: list[str], path: Path, rule: Rule) -> None:
+        """Grade with each judge into a file of its own, then write what they say together."""
+        from clbench.cli.context.figures import rows_of
+        from clbench.context import figures
+        from clbench.context.panel import Panel, part_of, write_panel
+        from clbench.context.rows import read_index
+
+        files = {name: part_of(path, name) for name in names}
+        left, rates = self.asking, {}
+        for name, part in files.items():
+            plan = self.by_one(replace(settings, model=name), part, replace(left, manifest=None))
+            found = figures.figures_of(rows_of(read_index(part)))
+            rates[name] = found.rate
+            left = what_is_left(left, plan.budget)
+        num = write_panel(Panel(files, rule), path)
+        tell("=" * 60)
+        tell(f"👥 {rule} of {len(names)} judges: {', '.join(f'{n} {rate:.4f}' for n, rate in rates.items())}")
+        tell(f"   Output: {path} ({num} rows)")
+        found = figures.figures_of(rows_of(read_index(path)))
+        tell_all(figures.statistics(found))
+        finish(None, found.unjudged, found.total, self.asking.max_fail_rate, "verdict")
+
+
+def _check_panel(names: list[str], settings: JudgeSettings, judge: str) -> None:
+    """Refuse several judges where one is meant.
+
+    Raises:
+        SpecError: A judge is named twice, or its kind or form has no place for several.
+    """
+    from clbench.context.panel import part_of
+
+    if len(names) == 1:
+        return
+    if len({part_of(Path("x"), name) for name in names}) < len(names):
+        mend = "name each once; --votes asks one judge several times"
+        raise SpecError("a judge is named twice", where="--judge-model", mend=mend)
+    if settings.public or judge not in ("openai", "local"):
+        mend = "name one --judge-model, or leave out --compat and --judge"
+        raise SpecError("several judges grade in the form of this tool alone", where="--judge-model", mend=mend)
 
 
 def _check_form(settings: JudgeSettings, judge: str) -> None:
@@ -131,14 +186,13 @@ def _loaded(input_: Path, dataset: Path | None) -> tuple[Index, Index | None]:
     return index, None if dataset is None else require_sound(read_index(dataset))
 
 
-def _run(plan: EvalPlan, address: Address, limits: Limits, max_fail_rate: float) -> None:
+def _run(plan: EvalPlan, address: Address, asking: Asking) -> tuple[EvalOutcome, Figures]:
     from clbench.cli.context.figures import show
     from clbench.context.evaluate import run_eval
 
     with progress_bars():
-        outcome = run_eval(plan, address, limits, tell)
-    found = show(plan, lambda failed: _summary(outcome, failed, plan, plan.budget.said()))
-    finish(outcome.stop.error, found.unjudged, found.total, max_fail_rate, "verdict")
+        outcome = run_eval(plan, address, asking.limits(), tell)
+    return outcome, show(plan, lambda failed: _summary(outcome, failed, plan, plan.budget.said()))
 
 
 def _template(path: Path | None) -> str | None:
@@ -147,19 +201,14 @@ def _template(path: Path | None) -> str | None:
     return None if path is None else prompt_template(path)
 
 
-def _address(
-    judge: str,
-    base_url: str | None,
-    api_key: str | None,
-    timeout: float,
-    retry_delay: float,
-    tries: tuple[int, int],
-) -> Address:
+def _address(judge: str, asking: Asking, *, public: bool) -> Address:
     from clbench.models.api.client import Address
 
     if judge != "openai":
         return Address("")
-    return replace(address_of(base_url, api_key, timeout, tries[0], retry_delay), patience=tries[1])
+    if public:  # the public script tries within tries
+        return replace(asking.address(), tries=asking.max_retries**2, patience=1)
+    return asking.address()
 
 
 def _without_network(plan: EvalPlan, judge: str) -> bool:
@@ -168,7 +217,7 @@ def _without_network(plan: EvalPlan, judge: str) -> bool:
     from clbench.context.evaluate import Rows
 
     name, _, file = judge.partition(":")
-    if judge == "openai":
+    if judge in ("openai", "local"):
         return True
     if judge == "exact":
         plan.offline = judges.exactly

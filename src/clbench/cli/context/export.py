@@ -26,7 +26,7 @@ def export(
     from clbench.context.export import export_public, export_slim
     from clbench.context.rows import read_index, require_sound
 
-    keep_apart(input_, output)
+    keep_apart([input_, dataset], output)
     index = require_sound(read_index(input_))
     source = None if dataset is None else require_sound(read_index(dataset))
     if format_ == "slim":

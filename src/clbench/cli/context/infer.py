@@ -7,33 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from clbench.cli.context.asking import (
-    ApiKey,
-    BaseUrl,
-    BudgetTokens,
-    BudgetUsd,
-    Cache,
-    MaxFailRate,
-    MaxRetries,
-    PriceFile,
-    RetryDelay,
-    Rpm,
-    Timeout,
-    Tpm,
-    Workers,
-    address_of,
-    budget_of,
-    finish,
-    keep_apart,
-    tell,
-)
+from clbench.cli.context.asking import Asking, finish, keep_apart, tell, with_asking
 from clbench.cli.options import progress_bars
+from clbench.core.errors import SpecError
+from clbench.core.events import notice
 
 if TYPE_CHECKING:
     from clbench.context.infer import InferOutcome, InferPlan
+    from clbench.context.policies import Policy
     from clbench.context.rows import Entry, Index
     from clbench.models.api.client import Address
-    from clbench.models.api.limits import Limits
 
 Input = Annotated[Path, typer.Option("--input", help="Data set: CL-bench or CL-bench Life.")]
 Output = Annotated[Path | None, typer.Option(help="Answers (default: outputs/MODEL.jsonl).")]
@@ -50,52 +33,84 @@ SampleSeed = Annotated[int, typer.Option(help="The same seed draws the same rows
 Slim = Annotated[bool, typer.Option("--slim", help="Leave messages and rubrics to the data set.")]
 
 
+Shown = Annotated[str, typer.Option("--context-policy", help="full, none (the floor), last-turn, rag:K or notes.")]
+Provider = Annotated[
+    Literal["openai", "local"], typer.Option(help="openai: an address; local: --model is loaded in this process.")
+]
+
+
+@with_asking
 def infer(
+    asking: Asking,
     model: Annotated[str, typer.Option(help="Model name.")] = "gpt-5.1",
     input_: Input = Path("CL-bench.jsonl"),
     output: Output = None,
-    base_url: BaseUrl = None,
-    api_key: ApiKey = None,
-    workers: Workers = 1,
     max_samples: First = None,
-    retry_delay: RetryDelay = 3,
     compat: Compat = None,
+    provider: Provider = "openai",
+    context_policy: Shown = "full",
     trials: Trials = 1,
     seed: Seed = None,
     temperature: Temperature = None,
     max_tokens: Longest = None,
     reasoning_effort: Effort = None,
-    timeout: Timeout = 600,
-    max_retries: MaxRetries = 3,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    prices: PriceFile = None,
     sample: Sample = None,
     sample_by: SampleBy = "stratified",
     sample_seed: SampleSeed = 0,
-    cache: Cache = None,
     slim: Slim = False,
-    max_fail_rate: MaxFailRate = 0.05,
 ) -> None:
     """Ask a model for answers: every answer is on the disk before the next step, and a stopped run goes on."""
     from clbench.context.cache import ReplyCache
-    from clbench.context.infer import InferPlan
-    from clbench.models.api.limits import limits_of
+    from clbench.context.infer import InferPlan, manifest_beside
+    from clbench.context.policies import policy_of
 
     path = output or Path("outputs") / f"{model.replace('/', '_').replace(':', '_')}.jsonl"
-    keep_apart(input_, path)
-    _header(input_, path, model, workers)
-    address = address_of(base_url, api_key, timeout, max_retries, retry_delay)
-    budget = budget_of(prices, model, budget_usd, budget_tokens)
+    keep_apart([input_], path)
+    keep_apart([input_, path], asking.manifest or manifest_beside(path), "--manifest")
+    policy = policy_of(context_policy)
+    here = None
+    _header(input_, path, model, asking.workers)
+    if provider == "local":
+        _check_local(reasoning_effort, trials, temperature, seed)
+        here = asking.here(model)
+    address = asking.address() if here is None else here.address
+    budget = asking.budget(model)
     index, entries = _loaded(input_, (sample, sample_by, sample_seed), max_samples)
+    _tell_guesses(index, entries, policy)
     longest = "max_completion_tokens" if address.is_public else "max_tokens"
     params = {"temperature": temperature, "reasoning_effort": reasoning_effort, longest: max_tokens}
     params = {name: value for name, value in params.items() if value is not None}
     plan = InferPlan(index, entries, path, model, params, seed, trials, compat is not None, slim)
-    plan.budget, plan.cache = budget, ReplyCache(cache)
-    _run(plan, address, limits_of(workers, rpm, tpm), max_fail_rate)
+    plan.budget, plan.cache, plan.policy = budget, ReplyCache(asking.cache), policy
+    plan.here, plan.manifest = here, asking.manifest
+    _run(plan, address, asking)
+
+
+def _check_local(effort: str | None, trials: int, temperature: float | None, seed: int | None) -> None:
+    """Refuse what a model in this process has not, and say where trials cannot differ.
+
+    Raises:
+        SpecError: It has no reasoning effort.
+    """
+    if effort is not None:
+        mend = "leave out --reasoning-effort"
+        raise SpecError("a model in this process has no reasoning effort", where="--reasoning-effort", mend=mend)
+    if trials > 1 and (not temperature or seed is None):
+        notice("a model in this process answers alike in all trials, unless --temperature and --seed are set")
+
+
+def _tell_guesses(index: Index, entries: list[Entry], policy: Policy) -> None:
+    """Say how often the place where a context ends is a guess."""
+    from clbench.context.policies import parts_of
+    from clbench.context.rows import Reader, messages_of
+
+    if policy.name in ("full", "last-turn"):
+        return
+    with Reader(index.path) as reader:
+        guessed = sum(parts_of(messages_of(reader.read(entry))).guessed for entry in entries)
+    if guessed:
+        what = "nothing marks where the context ends: the last paragraph of the first message counts as the task"
+        notice(f"{index.path}: in {guessed} of {len(entries)} rows {what}")
 
 
 def _loaded(path: Path, how: tuple[int | None, Any, int], most: int | None) -> tuple[Index, list[Entry]]:
@@ -112,13 +127,13 @@ def _loaded(path: Path, how: tuple[int | None, Any, int], most: int | None) -> t
     return index, entries
 
 
-def _run(plan: InferPlan, address: Address, limits: Limits, max_fail_rate: float) -> None:
+def _run(plan: InferPlan, address: Address, asking: Asking) -> None:
     from clbench.context.infer import run_infer
 
     with progress_bars():
-        outcome = run_infer(plan, address, limits, tell)
+        outcome = run_infer(plan, address, asking.limits(), tell)
     _summary(outcome, plan.output, plan.budget.said())
-    finish(outcome.stop.error, outcome.num_failed, sum(outcome.states.values()), max_fail_rate, "answer")
+    finish(outcome.stop.error, outcome.num_failed, sum(outcome.states.values()), asking.max_fail_rate, "answer")
 
 
 def _header(input_: Path, output: Path, model: str, workers: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from clbench.core.errors import DataError
+from clbench.data.eval_only import refuse_eval_only_row
 from clbench.data.intake.files import EVERY, Row, Source, walk, walk_files
 from clbench.data.intake.findings import KINDS, Findings
 from clbench.data.intake.form import Form, Reading, form_of, unescaped, unread
@@ -128,7 +129,9 @@ class _Walker:
             if isinstance(row, DataError):
                 kind = "bytes" if row.what.startswith("invalid UTF-8") else "broken"
                 self.findings.add(kind, row.where or source.where(number), row.what, row.mend)
-            elif self.form is not None:
+                continue
+            refuse_eval_only_row(row, source.where(number))
+            if self.form is not None:
                 self._row(part, number, row)
         self._measure(part)
         if part.seen == before:

@@ -16,6 +16,7 @@ from clbench.core.events import notice
 from clbench.core.keys import digest, plain_label
 from clbench.core.scorers import adapt_to_language, notice_doubts
 from clbench.core.types import Decode, Example, ScorerSpec, Task
+from clbench.data.eval_only import refuse_eval_only_row
 from clbench.data.tasks.card import Card, Lock, WorldSource, load_task_card
 from clbench.data.tasks.fetch import choose, split_rows
 from clbench.data.tasks.rendering import Folds, Rendering
@@ -69,6 +70,8 @@ class Taking:
         # Eight bytes of a hash per row instead of the id itself: a million rows need little memory.
         first: dict[int, str] = {}
         for where, row in split_rows(self.card, self.source, split, self.data):
+            if self.card.splits.lesson is not None:
+                refuse_eval_only_row(row, where)
             for place, columns, named in self.shape.parts(where, row):
                 answer = self.shape.answer(place, columns)
                 if answer is None:

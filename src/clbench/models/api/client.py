@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clbench.core.extras import need
 from clbench.models.api.errors import ApiError, Failure, failure_of, stopped
@@ -53,6 +53,20 @@ class Address:
     def is_public(self) -> bool:
         """Whether it is OpenAI's own address, which takes parameters that others refuse."""
         return self.base_url.startswith(PUBLIC)
+
+
+class Asks(Protocol):
+    """Whatever answers requests: a client of an address, or a model in this process."""
+
+    address: Address
+
+    async def __aenter__(self) -> Asks: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def chat(self, body: dict[str, Any]) -> Reply:
+        """Return the reply to a request."""
+        ...
 
 
 class Client:

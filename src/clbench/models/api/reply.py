@@ -80,6 +80,16 @@ def reply_of(body: Any, seconds: float, attempts: int) -> Reply | None:
     )
 
 
+def usage_of_record(found: dict[str, Any]) -> Usage:
+    """Return the tokens that a row or a record says; what is not a whole number counts as 0.
+
+    Example:
+        >>> usage_of_record({"prompt": 3, "completion": None})
+        Usage(prompt=3, cached=0, completion=0, reasoning=0)
+    """
+    return Usage(*(_count(found, name) for name in ("prompt", "cached", "completion", "reasoning")))
+
+
 def _usage_of(found: Any) -> Usage:
     if not isinstance(found, dict):
         return Usage()

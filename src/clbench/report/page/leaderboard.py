@@ -22,6 +22,7 @@ from clbench.core.keys import digest
 from clbench.metrics import all_metrics
 from clbench.models.place import is_shipped
 from clbench.report.escape import plain
+from clbench.report.page.board import Board, values_of, write_rows
 from clbench.report.page.html import html_report
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import RunRecord
@@ -162,11 +163,17 @@ def unpinned(run: RunRecord) -> list[str]:
     return found
 
 
-def build_site(rows: Sequence[Entry], site: Path, title: str) -> Path:
+def build_site(rows: Sequence[Entry], site: Path, title: str, boards: Sequence[Board] = ()) -> Path:
     """Write the site into a folder of its own and return the path of its first page.
 
     Every row has a page (matrices, items, spec, command) and the files of its runs beside it. A row that cannot be
     drawn is left out with a notice, so that one result cannot stop the others.
+
+    Args:
+        rows: Results of learners.
+        site: The folder.
+        title: Of the site.
+        boards: Tables of results of other kinds.
 
     Raises:
         DataError: The folder holds `pages` or `runs` that clbench did not write: they would be lost.
@@ -180,6 +187,8 @@ def build_site(rows: Sequence[Entry], site: Path, title: str) -> Path:
     folders: set[str] = set()
     written = [found for row in rows if (found := _write_row(row, site, folders)) is not None]
     texts, values = [found[0] for found in written], [found[1] for found in written]
+    tables = [(board, write_rows(board, site)) for board in boards]
+    values += [row for board in boards for row in values_of(board)]
     environment = Environment(
         loader=PackageLoader("clbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -187,6 +196,7 @@ def build_site(rows: Sequence[Entry], site: Path, title: str) -> Path:
         title=title,
         figures=[(all_metrics()[n].symbol, all_metrics()[n].better, _about(n)) for n in FIGURES],
         rows=texts,
+        boards=tables,
         choices={field: sorted({str(row[field]) for row in texts}) for field in FILTERS},
     )
     (site / "index.html").write_text(plain(page), encoding="utf-8")

@@ -77,11 +77,27 @@ def by_rule(request: dict[str, Any]) -> Behaviour:
     if found := BLOCK.search(text):
         given = json.loads(found[2])
         response = str(given["response"])
+        if "requirements" not in given:
+            return Behaviour(json.dumps({"mark": found[1], "classes": [error_of(given)], "why": "by rule"}))
         return Behaviour(in_our_form(text, [is_met(str(r["text"]), response) for r in given["requirements"]]))
     if found := PUBLIC.search(text):
         met = [is_met(rubric, found["response"]) for rubric in listed(found["rubrics"])]
         return Behaviour(in_public_form(["yes" if m else "no" for m in met], int(all(met))))
     return Behaviour(f"The answer is {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:12]}.")
+
+
+def error_of(given: dict[str, Any]) -> str:
+    """Return the class of an error: a refusal, else whether the answer uses any number or long word of the context.
+
+    Example:
+        >>> error_of({"response": "It is 4711.", "context": "The code of zor1 is 4711."})
+        'context_misused'
+    """
+    response, context = str(given["response"]), f"{given.get('context', '')} {given.get('task', '')}"
+    if "cannot" in response:
+        return "refusal"
+    used = set(re.findall(r"\d{3,}|\w{8,}", response)) & set(re.findall(r"\d{3,}|\w{8,}", context))
+    return "context_misused" if used else "context_ignored"
 
 
 def with_verdicts(behaviour: Behaviour, request: dict[str, Any]) -> Behaviour:
