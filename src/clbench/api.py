@@ -53,7 +53,7 @@ def run(
         >>> [spec.name for spec in tiny.specs()]
         ['tiny']
     """
-    from clbench.cli.options import machine, progress_bars
+    from clbench.cli.options import progress_bars, shared_machine
     from clbench.core.extras import need_models
     from clbench.core.system_errors import as_user_errors, check_place
     from clbench.engine.recipe.recipe import Recipe
@@ -66,7 +66,7 @@ def run(
     changes = _texts("set", set, "changes such as 'learner.lr=1e-4'")
     with in_words_of_python(), _ONE_AT_A_TIME, as_user_errors(), progress_bars():
         found = _recipe(recipe, changes)
-        how = machine(_path("store", store), _path("data", data), _workers(workers), device)
+        how = shared_machine(_path("store", store), _path("data", data), _workers(workers), device)
         return run_recipe(found, Store(how.store), how)
 
 

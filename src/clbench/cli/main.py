@@ -35,7 +35,7 @@ from clbench.cli.context import app as context_learning
 from clbench.cli.options import complain, say, stopped_text
 from clbench.core.errors import UserError
 from clbench.core.events import quiet_libraries
-from clbench.core.process import staying
+from clbench.core.process import leave, staying
 from clbench.core.system_errors import as_user_error
 
 JUDGES = (("gate",), ("watch",), ("context", "verify"))
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mend = _mend_code(given)
     try:
         with staying():
-            result = app(args=given, standalone_mode=False)
+            result = app(args=given, standalone_mode=False, obj=given)
     except SystemExit as error:  # from code that is not ours: there is no result, whatever its exit code says
         if isinstance(error.__context__, BrokenPipeError):  # click turns it into an exit
             raise error.__context__ from None
@@ -191,4 +191,9 @@ def entry() -> None:
     except BaseException:
         guard.report_code(1)
         raise
-    sys.exit(guard.report_code(code))
+    guard.report_code(code)
+    if code and "MASTER_ADDR" in os.environ:
+        # A rank that has failed would wait, while Python ends, for what it has sent to the others.
+        sys.stderr.flush()
+        leave(code)
+    sys.exit(code)

@@ -17,6 +17,7 @@ from clbench.core import events
 from clbench.core.errors import SpecError
 from clbench.core.events import Progress, progress_listener
 from clbench.core.plain import plain, plain_json
+from clbench.core.ranks import place
 
 if TYPE_CHECKING:
     from clbench.core.spec import Machine, ModelSpec
@@ -83,21 +84,50 @@ def store_folder(given: Path | None) -> Path:
 
 
 def machine(store: Path | None, data: Path | None, workers: int | None, device: str = "auto") -> Machine:
-    """Return the machine that a command runs on.
+    """Return the machine that a command of one process runs on.
 
     Raises:
-        SpecError: A value is out of range.
+        SpecError: A value is out of range; or a launcher has started several processes.
+    """
+    if (size := place().size) > 1:
+        mend = "start it without a launcher; `clbench run` alone shares its work among processes"
+        raise SpecError(f"this works in one process, and {size} were started", where="WORLD_SIZE", mend=mend)
+    return shared_machine(store, data, workers, device)
+
+
+def shared_machine(
+    store: Path | None, data: Path | None, workers: int | None, device: str = "auto", processes: int | None = None
+) -> Machine:
+    """Return the machine that a command runs on, whose work several processes may share.
+
+    Args:
+        store: Its folder.
+        data: The folder of local data sets.
+        workers: Processes side by side; None is one, where they share work, or what the machine has room for.
+        device: What each process computes on.
+        processes: Processes that work together; None is what a launcher says.
+
+    Raises:
+        SpecError: A value is out of range, or is not what a launcher says.
     """
     from clbench.core.spec import Machine
     from clbench.data.tasks.fetch import data_root
+    from clbench.engine.executors.devices import room_for_workers
     from clbench.engine.resolve import validated
-    from clbench.store.origin import cores
 
+    size = place().size
+    if size > 1 and processes not in (None, size):
+        what = f"a launcher has started {size} processes, not {processes}"
+        raise SpecError(what, where="--processes", mend="leave it out under a launcher")
+    together = size if processes is None else processes
+    if workers is None:
+        workers = 1 if together > 1 else room_for_workers(device)
     values = {
         "store": store_folder(store),
         "data": data_root(data),
-        "workers": cores() if workers is None else workers,
+        "workers": workers,
         "device": device,
+        "processes": together,
     }
     return validated(Machine, values, "")
 
@@ -208,4 +238,5 @@ def say_json(value: Any) -> None:
 
 def complain(text: str) -> None:
     """Write an error on stderr, with control characters escaped."""
-    sys.stderr.write(f"clbench: {plain(text)}\n")
+    rank = os.environ.get("RANK", "0") if os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1") else "0"
+    sys.stderr.write(f"clbench: {'' if rank == '0' else f'rank {plain(rank)}: '}{plain(text)}\n")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, complain, machine, progress_bars, say, say_json
-from clbench.core.errors import ExtraError, UserError
-from clbench.core.events import notice
+from clbench.cli.options import Data, Json, Place, complain, progress_bars, say, say_json, shared_machine
+from clbench.core.errors import ExtraError, RankError, UserError
+from clbench.core.events import notice, notice_listener
 from clbench.core.extras import need_models
+from clbench.core.ranks import place
 
 if TYPE_CHECKING:
     from clbench.core.spec import Machine
@@ -21,15 +22,31 @@ if TYPE_CHECKING:
     from clbench.store.store import Store
 
 Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes side by side, one thread each (default: accelerators, or cores).")
+]
+MicroBatch = Annotated[
+    int | None, typer.Option(help="Most examples that are learnt from at a time: less memory.", min=1)
+]
+Recompute = Annotated[
+    bool, typer.Option("--recompute", help="Make activations again instead of keeping them: less memory.")
+]
+Processes = Annotated[
+    int | None, typer.Option(help="Processes that learn and answer together (default: as a launcher says).", min=1)
+]
+Shard = Annotated[
+    bool, typer.Option("--shard", help="Share weights, gradients and moments out over the processes (FSDP).")
+]
 Limit = Annotated[float | None, typer.Option(help="Most seconds for one lesson with its exams.", min=1)]
 
 
 def run(
+    context: typer.Context,
     spec: Annotated[Path, typer.Argument(help="A recipe (YAML), or the name of a shipped one: demo.")],
     set_: Change = None,
     data: Data = None,
     store: Place = None,
-    workers: Annotated[int | None, typer.Option(help="Processes, one thread each (default: cores).")] = None,
+    workers: Workers = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder of the report, or a file that ends in .html.")] = Path(
         "clbench-report"
@@ -38,39 +55,51 @@ def run(
         Path | None, typer.Option(help="Also write the results here, to be committed to a repository.")
     ] = None,
     limit: Limit = None,
-    micro_batch: Annotated[
-        int | None, typer.Option(help="Most examples that are learnt from at a time: less memory.", min=1)
-    ] = None,
-    recompute: Annotated[
-        bool, typer.Option("--recompute", help="Make activations again instead of keeping them: less memory.")
-    ] = False,
+    micro_batch: MicroBatch = None,
+    recompute: Recompute = False,
+    processes: Processes = None,
+    shard: Shard = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     as_json: Json = False,
-) -> None:
+) -> int | None:
     """Run a model through a stream with one or more learners; the same command resumes."""
+    from clbench.engine.executors.ranks import check_ranks
     from clbench.engine.recipe.recipe import load_recipe
     from clbench.report.runs.record import check_record_folder
     from clbench.store.store import Store
 
+    if not place().leads:
+        notice_listener.set(lambda _: None)  # rank 0 reads the same recipe, and says it
     check_models("a run", plan)
     if record is not None:
         check_record_folder(record)
-    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute}
-    how = machine(store, data, workers, device).model_copy(update=more)
+    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "shard": shard}
+    how = shared_machine(store, data, workers, device, processes).model_copy(update=more)
+    check_ranks(how)
     recipe = load_recipe(spec, set_ or [])
     stages = Store(how.store)
     if plan:
-        _show_plan(recipe, stages, how, as_json)
-        return
+        return _show_plan(recipe, stages, how, as_json)
+    if how.processes > place().size:  # no launcher has started them
+        return _launch(context.find_root().obj, recipe, stages, how)
+    if not place().leads:
+        return _follow(recipe, stages, how)
     from clbench.engine.run import attempt
-    from clbench.report.results import Runs
 
     with progress_bars():
         outcomes = attempt(recipe, stages, how)
+    return _tell_outcomes(outcomes, out, recipe.name, record, as_json)
+
+
+def _tell_outcomes(
+    outcomes: Sequence[Path | UserError], out: Path, name: str, record: Path | None, as_json: bool
+) -> None:
+    from clbench.report.results import Runs
+
     failed = [one for one in outcomes if isinstance(one, UserError)]
     if len(failed) == len(outcomes):
         raise failed[0]
-    _tell(Runs([one for one in outcomes if isinstance(one, Path)]), out, recipe.name, record, as_json)
+    _tell(Runs([one for one in outcomes if isinstance(one, Path)]), out, name, record, as_json)
     counts = Counter(map(str, failed))
     _end_with([f"{num} of {len(outcomes)} runs could not be made: {why}" for why, num in counts.items()])
 
@@ -80,6 +109,8 @@ def _show_plan(recipe: Recipe, store: Store, machine: Machine, as_json: bool) ->
 
     broken: dict[str, UserError] = {}
     table = tabulate(recipe.specs(broken), store, machine, broken)
+    if not place().leads:
+        return
     say_json(table.as_dict()) if as_json else say(table.as_text())
     _end_with([f"{name} cannot be used: {why}" for name, why in table.broken])
 
@@ -90,6 +121,32 @@ def _end_with(lines: Sequence[str]) -> None:
         complain(line)
     if lines:
         raise typer.Exit(2)
+
+
+def _launch(arguments: Sequence[str], recipe: Recipe, stages: Store, how: Machine) -> int:
+    """Start the ranks with the same arguments, after what cannot work has been told once; return the exit code."""
+    from clbench.cli.launch import launch
+    from clbench.engine.inputs import Inputs
+    from clbench.engine.resolve import check_device
+    from clbench.engine.units import open_runs
+
+    check_device(how)
+    broken: dict[str, UserError] = {}
+    open_runs(recipe.specs(broken), broken, Inputs(how.data), stages, how)
+    return launch(arguments, how.processes)
+
+
+def _follow(recipe: Recipe, stages: Store, how: Machine) -> int:
+    """Do the part of a rank that neither writes nor reports; return its exit code. Rank 0 says what there is to say."""
+    from clbench.engine.run import attempt
+
+    try:
+        outcomes = attempt(recipe, stages, how)
+    except RankError:
+        raise
+    except UserError:
+        return 2
+    return 2 if any(isinstance(one, UserError) for one in outcomes) else 0
 
 
 def _tell(results: Runs, out: Path, name: str, record: Path | None, as_json: bool) -> None:

@@ -10,6 +10,7 @@ UserError            exit 2, no traceback: what is wrong, where, how to mend it
 +-- LessonError      training cannot go on (non-finite loss); names lesson, optimiser step, checkpoint
 +-- ExtraError       a package of an extra is not installed, or does not import
 +-- WorkerError      a process that should make stages did not start, or ended
+    +-- RankError    a rank of a run ended, so that the others cannot go on
 """
 
 from __future__ import annotations
@@ -70,6 +71,10 @@ class ExtraError(UserError):
 
 class WorkerError(UserError):
     """A process that should make stages did not start, or ended."""
+
+
+class RankError(WorkerError):
+    """A rank of a run ended, or does not answer, so that the others cannot go on."""
 
 
 class LearnerError(UserError):

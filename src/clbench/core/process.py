@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,3 +70,13 @@ def a_file_is_run(path: str) -> None:
 def move_home() -> None:
     """Make this process, a copy of another one, the process that must not end."""
     _home[:] = [os.getpid() for _ in _home]
+
+
+def end_with(other: int) -> None:
+    """Wait until another process is gone, killed perhaps, and end this one: nobody would collect its work."""
+    while True:
+        time.sleep(0.5)
+        try:
+            os.kill(other, 0)
+        except OSError:
+            leave(1)

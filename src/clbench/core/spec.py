@@ -203,6 +203,9 @@ class Machine(Value):
         recompute: Whether activations are made again in the backward pass instead of kept (gradient checkpointing).
         checkpoint_s: Seconds between checkpoints inside a lesson.
         limit_s: Most seconds that one unit (a lesson and its exams) may take; None sets no limit.
+        processes: Ranks that learn each lesson and answer each exam together, on one machine or several; then
+            `workers` is 1. Results differ by rounding, and in 16 bits the number is part of the key of answers.
+        shard: Whether weights, gradients and moments of a lesson are shared out over the ranks (FSDP).
     """
 
     store: Path = Path("clbench-store")
@@ -214,3 +217,5 @@ class Machine(Value):
     recompute: bool = False
     checkpoint_s: float = Field(default=60.0, ge=0.0)
     limit_s: float | None = Field(default=None, gt=0.0)
+    processes: int = Field(default=1, ge=1)
+    shard: bool = False

@@ -38,8 +38,11 @@ def answers_key(fingerprint: str, exam: Exam, model: ModelSpec, machine: Machine
 
     In 16 bits an answer may depend on the questions that are asked beside it, so their number is part of the key. If
     an answer may take more than half of the input, the key says that it has the room that its task allows.
+    Ranks answer a share of the questions each, so in 16 bits their number is part of the key too.
     """
     more: dict[str, Any] = {} if model.dtype == "float32" else {"batch": machine.exam_batch}
+    if model.dtype != "float32" and machine.processes > 1:
+        more["processes"] = machine.processes
     if longest_answer(exam) > model.longest // 2:
         more["room"] = "as the task allows"
     return key("ask", effective=fingerprint, exam=exam.digest, decode=exam.decode, **more)

@@ -104,6 +104,8 @@ def machine_of(machine: Machine, model: ModelSpec) -> dict[str, str]:
         found |= {"accelerator": ", ".join(sorted({name.partition(": ")[2] for name in gpus()}))}
     versions = {name: package_version(name) or "none" for name in ("torch", "transformers", "tokenizers")}
     batch = {} if model.dtype == "float32" else {"exam batch": str(machine.exam_batch)}
+    if batch and machine.processes > 1:
+        batch |= {"processes": str(machine.processes)}
     return found | batch | versions
 
 

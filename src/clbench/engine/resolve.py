@@ -21,6 +21,7 @@ from clbench.engine.user_method import open_user_method
 from clbench.metrics import check_names
 from clbench.models import source
 from clbench.models.place import is_shipped
+from clbench.training.new_method import new_method
 
 
 def open_learner(learner: Mapping[str, Any]) -> tuple[LearnerPlugin[Any], Any]:
@@ -224,6 +225,23 @@ def check_learner(spec: RunSpec, stream: Stream) -> None:
             where="learner",
             mend="take a stream with `task_ids: given`, or a learner that needs no task",
         )
+
+
+def check_shards(spec: RunSpec, machine: Machine) -> None:
+    """Refuse a learner that needs whole weights in every step where each rank is to hold a part of them.
+
+    Raises:
+        SpecError: Names it.
+    """
+    if not machine.shard:
+        return
+    plugin, config = open_learner(spec.learner)
+    if plugin.method is None and plugin.traits(config).trains == "none":
+        return
+    if plugin.method is None or not new_method(plugin.method, config).shards():
+        what = f"{spec.learner_name!r} looks at whole weights or gradients in every step, and --shard leaves parts"
+        mend = "leave --shard out: then every process holds the whole model (data parallel)"
+        raise SpecError(what, where="learner", mend=mend)
 
 
 def check_abilities(spec: RunSpec, exams: tuple[Exam, ...]) -> None:

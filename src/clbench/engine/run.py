@@ -1,4 +1,4 @@
-"""The control path, of the command line and of Python. Read `attempt` first: it shows how the parts fit together."""
+"""The control path, of the command line and of Python. Read `_attempt` first: it shows how the parts fit together."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from clbench.data.streams.summary import stream_outline
 from clbench.engine.ask import ask
 from clbench.engine.costs import measure_costs
 from clbench.engine.executors.processes import execute
+from clbench.engine.executors.ranks import check_ranks, together
 from clbench.engine.grade import grade
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import is_made
@@ -66,6 +67,13 @@ def attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserE
         For each run, in the recipe's order, its result folder, or why it could not be made.
     """
     check_device(machine)
+    check_ranks(machine)
+    if machine.processes > 1:  # all of them come here: rank 0 makes the runs, and the others do their part
+        return together(lambda: _attempt(recipe, store, machine), machine)
+    return _attempt(recipe, store, machine)
+
+
+def _attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserError]:
     inputs = Inputs(machine.data)  # cards -> tasks, streams and exams, each read once
     broken: dict[str, UserError] = {}  # models that cannot be used: they end their own runs alone
     runs = open_runs(recipe.specs(broken), broken, inputs, store, machine)  # what cannot work is refused here

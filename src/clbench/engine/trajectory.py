@@ -17,6 +17,7 @@ from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Lesson, Stream
 from clbench.data.streams.stream import lessons, merge_lessons
 from clbench.engine.resolve import open_learner
+from clbench.engine.shared_learner import SharedLearner
 from clbench.models import source
 from clbench.store.store import Store
 from clbench.training.method import answers_with_net
@@ -161,14 +162,19 @@ class Trajectory:
         if self._live is not None and self._live[0] == index:  # it has just been made, and lives
             return self._live[1]
         if folder is None:
-            untouched, config = open_learner({"name": "frozen"})
-            return untouched.build(config, self.spec.model, self.spec.seed, self.machine)
+            return self._built(self.spec.model_copy(update={"learner": {"name": "frozen"}}))
         learner = self._fresh()
         learner.load(folder)
         return learner
 
     def _fresh(self) -> Learner:
-        return self.plugin.build(self.config, self.spec.model, self.spec.seed, self.machine)
+        return self._built(self.spec)
+
+    def _built(self, spec: RunSpec) -> Learner:
+        if self.machine.processes > 1:
+            return SharedLearner(spec, self.machine)
+        plugin, config = open_learner(spec.learner)
+        return plugin.build(config, spec.model, spec.seed, self.machine)
 
     def _state(self, index: int) -> Path | None:
         """Return the folder of a state, made if it is missing; None for the base model itself."""
@@ -193,10 +199,13 @@ class Trajectory:
             learner = self._fresh()
             parent = self.shared.folder(1)
             self.shared.reach(1)  # its cost is part of ours, also when the state itself is gone
-            assert self.plugin.adopt_first_lesson is not None, (
-                "declared beside first_lesson_as, and checked by the contract suite"
-            )
-            self.plugin.adopt_first_lesson(learner, parent, lesson)
+            if isinstance(learner, SharedLearner):
+                learner.adopt_first_lesson(parent, lesson)
+            else:
+                assert self.plugin.adopt_first_lesson is not None, (
+                    "declared beside first_lesson_as, and checked by the contract suite"
+                )
+                self.plugin.adopt_first_lesson(learner, parent, lesson)
         else:
             learner = self._fresh() if index == 1 and self.plugin.starts_as_base else self.learner_after(index - 1)
             self._live = None  # until the lesson is learnt, it is neither the old state nor the new one

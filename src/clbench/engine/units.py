@@ -12,7 +12,7 @@ from clbench.core.types import Exam, Stream
 from clbench.engine.ask import due_cells
 from clbench.engine.grade import check_scorers
 from clbench.engine.inputs import Inputs
-from clbench.engine.resolve import check_abilities, check_learner, check_model, model_key
+from clbench.engine.resolve import check_abilities, check_learner, check_model, check_shards, model_key
 from clbench.engine.trajectory import Trajectory
 from clbench.store.store import Store
 
@@ -106,6 +106,7 @@ def open_run(spec: RunSpec, inputs: Inputs, store: Store, machine: Machine) -> R
     """Open what a run is about, and refuse what its learner or its model cannot do."""
     stream, exams = inputs.of(spec)
     check_learner(spec, stream)
+    check_shards(spec, machine)
     check_abilities(spec, exams)
     check_scorers(exams)
     trajectory = Trajectory(spec, stream, store, machine)

@@ -165,6 +165,10 @@ class Combined(Method):
         """Return what the parts need beside the weights."""
         return "; ".join(dict.fromkeys(filter(None, (part.beyond_weights() for part in self.parts))))
 
+    def shards(self) -> bool:
+        """Return whether all parts do."""
+        return all(part.shards() for part in self.parts)
+
     def answer_state(self) -> dict[str, Any]:
         """Return the parts' guides, likewise."""
         return {

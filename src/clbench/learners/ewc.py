@@ -116,6 +116,10 @@ class Ewc(Method):
     def _merge(self) -> None:
         self.anchor, self.information, self.offset = merged([self.lessons[number] for number in sorted(self.lessons)])
 
+    def shards(self) -> bool:
+        """Return that its loss looks at weights alone."""
+        return True
+
     def state(self) -> dict[str, Any]:
         """Return anchor and Fisher; per task "anchor.1", "information.1", "anchor.2" and so on."""
         if not self.config.per_task:

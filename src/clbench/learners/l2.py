@@ -80,6 +80,10 @@ class L2(Method):
         if self.config.to == "previous":
             self.anchor = {}
 
+    def shards(self) -> bool:
+        """Return that its loss looks at weights alone."""
+        return True
+
     def state(self) -> dict[str, Any]:
         """Return the anchor: between lessons that of "first" alone."""
         return {"anchor": self.anchor} if self.anchor else {}

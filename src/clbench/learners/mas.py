@@ -80,6 +80,10 @@ class Mas(Method):
         self.importance = new
         self.anchor = weights_of(net)
 
+    def shards(self) -> bool:
+        """Return that its loss looks at weights alone."""
+        return True
+
     def state(self) -> dict[str, Any]:
         """Return anchor and importances."""
         return {"anchor": self.anchor, "importance": self.importance} if self.anchor else {}

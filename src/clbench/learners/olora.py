@@ -77,6 +77,10 @@ class Olora(Method):
             return out.loss
         return out.loss + self.config.strength * overlap(net, self.number)
 
+    def shards(self) -> bool:
+        """Return that its loss looks at weights alone."""
+        return True
+
 
 def overlap(net: Net, number: int) -> Tensor:
     """Measure how far the adapter of lesson `number` shares directions with earlier ones: sum |A_i A_t^T|, >= 0."""

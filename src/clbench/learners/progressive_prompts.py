@@ -95,6 +95,10 @@ class ProgressivePrompts(Method):
             return net.respond(examples, decode)
         return self.parts.answer(net, examples, decode, self.switch.at)
 
+    def shards(self) -> bool:
+        """Return that it does not: prompts are put in front by a part of the whole model."""
+        return False
+
     def beyond_weights(self) -> str:
         """Return that the task must be told."""
         return PART_FOR_EACH

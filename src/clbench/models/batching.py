@@ -22,7 +22,7 @@ def padded(rows: Sequence[Sequence[int]], filler: int, device: torch.device) -> 
     return torch.from_numpy(ids_BT).to(device)
 
 
-def like_lengths(mask_BT: Tensor, least: int = 64) -> list[tuple[Tensor, int]]:
+def like_lengths(mask_BT: Tensor, least: int = 64, *, together: bool = False) -> list[tuple[Tensor, int]]:
     """Return the rows of a right-padded batch in parts by length, split wherever that saves a tenth of the tokens.
 
     Batches of a lesson have similar lengths, but old examples that a method adds do not, and padding would be costly.
@@ -30,13 +30,14 @@ def like_lengths(mask_BT: Tensor, least: int = 64) -> list[tuple[Tensor, int]]:
     Args:
         mask_BT: 1 where a token stands.
         least: Tokens that a split must save, >= 0: a forward pass of its own costs about as much.
+        together: Keep them all in one part.
 
     Returns:
         Parts, each (its rows in rising order, its longest row in tokens).
     """
     lengths = mask_BT.sum(1).tolist()
     order = sorted(range(len(lengths)), key=lambda row: lengths[row])
-    parts = _split([lengths[row] for row in order], least)
+    parts = [(0, len(order))] if together else _split([lengths[row] for row in order], least)
     parts = [order[start:end] for start, end in parts]
     return [(torch.tensor(sorted(rows), device=mask_BT.device), lengths[rows[-1]]) for rows in parts]
 

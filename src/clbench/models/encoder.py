@@ -190,7 +190,10 @@ class Encoder:
 
     def forward(self, module: nn.Module, batch: Batch) -> Forward:
         """Return the predictions over all labels ever seen, as class-incremental learning asks."""
-        parts = like_lengths(batch.mask_BT) if self.pads else same_lengths(batch.mask_BT)
+        if batch.together and not self.pads:
+            what = f"{type(self.module).__name__} cannot tell padding from text, so that a batch needs several passes"
+            raise ModelError(what, where="--shard", mend="leave --shard out: then ranks need not make equally many")
+        parts = like_lengths(batch.mask_BT, together=batch.together) if self.pads else same_lengths(batch.mask_BT)
         found = [
             module(input_ids=batch.ids_BT[rows, :longest], attention_mask=batch.mask_BT[rows, :longest]).logits.float()
             for rows, longest in parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from clbench.core.errors import SpecError
+from clbench.core.ranks import place
 from clbench.core.resource_probes import DEVICE, RESOURCE_PROBES, ResourceProbe
 from clbench.core.spec import Machine, ModelSpec
 from clbench.models import source
@@ -18,6 +19,8 @@ def device_of(machine: Machine) -> torch.device:
     Raises:
         SpecError: The machine has no such device.
     """
+    if machine.processes > 1 and machine.device in ("auto", "cuda") and torch.cuda.is_available():
+        return _own_device(torch.cuda.device_count())
     if machine.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     mend = "auto takes an accelerator if there is one; cpu is always there"
@@ -30,6 +33,19 @@ def device_of(machine: Machine) -> torch.device:
         what = f"there is no device {machine.device!r} here: {here[device.type]} of the kind {device.type}"
         raise SpecError(what, where="--device", mend=mend)
     return device
+
+
+def _own_device(num: int) -> torch.device:
+    """Return the accelerator of this rank, one each.
+
+    Raises:
+        SpecError: There are fewer than ranks on this machine.
+    """
+    local = place().local
+    if local >= num:
+        what = f"rank {local} of this machine has no accelerator: there are {num}"
+        raise SpecError(what, where="--device", mend=f"start {num} processes here, or take --device cpu")
+    return torch.device("cuda", local)
 
 
 def _watch_memory() -> float:
@@ -55,6 +71,8 @@ def load_net(spec: ModelSpec, machine: Machine) -> Net:
     device = device_of(machine)
     DEVICE["device"] = str(device)
     if device.type == "cuda":
+        if ":" in str(device):
+            torch.cuda.set_device(device)  # whose memory is measured
         RESOURCE_PROBES["device_memory_bytes"] = DEVICE_MEMORY
     loader = Causal if family == "causal" else Encoder
     with seeded(0, device):  # parts that a checkpoint lacks (a pooler) are drawn at random: the same for everybody

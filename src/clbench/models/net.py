@@ -28,6 +28,7 @@ class Batch:
             loop weighs the part's loss by it, so that a mean over targets becomes the mean over all.
         whole: That batch; None where this is it.
         part, parts: Which part it is, from 0, and of how many.
+        together: Whether it must go forward in one pass, however unequal its lengths.
     """
 
     ids_BT: Tensor
@@ -39,6 +40,7 @@ class Batch:
     whole: Batch | None = None
     part: int = 0
     parts: int = 1
+    together: bool = False
 
 
 class Forward:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from clbench.core.errors import ModelError
 from clbench.core.events import notice
 from clbench.models.batching import like_lengths, same_lengths
 from clbench.models.net import Batch, Forward
@@ -39,7 +40,10 @@ def predictions(net: Causal, module: nn.Module, batch: Batch) -> Forward:
     # Where the longest row sets the scale of all positions, rows of other lengths are read apart. Half of the border
     # leaves room for soft prompts, which lengthen rows.
     rescaled = net.scale_border is not None and 2 * batch.mask_BT.shape[1] > net.scale_border
-    parts = same_lengths(batch.mask_BT) if rescaled else like_lengths(batch.mask_BT)
+    if rescaled and batch.together:
+        what = f"in {net.spec.name} the longest text of a batch sets the scale of all: it needs several passes"
+        raise ModelError(what, where="--shard", mend="leave --shard out: then ranks need not make equally many")
+    parts = same_lengths(batch.mask_BT) if rescaled else like_lengths(batch.mask_BT, together=batch.together)
     found = [_of_rows(net, module, batch, taught_BT, part, states=in_pieces) for part in parts]
     joined = found[0]
     if len(parts) > 1:
@@ -117,7 +121,7 @@ def headless(head: nn.Module) -> Generator[list[Tensor]]:
 
     def forward(states: Tensor) -> Tensor:
         seen.append(states)
-        return states[..., :1]
+        return states[..., :1].clone()  # a view would look to FSDP as if it could be written to
 
     head.forward = forward
     try:

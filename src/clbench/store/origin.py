@@ -100,6 +100,18 @@ def gpus() -> tuple[str, ...]:
     return tuple(line.split(" (UUID")[0] for line in listing.splitlines() if line.startswith("GPU"))
 
 
+def accelerators() -> int:
+    """Return how many NVIDIA devices this process may use: 0 where torch has no support for them."""
+    if "+cpu" in (package_version("torch") or ""):
+        return 0
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return len(gpus())
+    named = [part.strip() for part in chosen.split(",")]
+    valid = named[: next((i for i, part in enumerate(named) if part in ("", "-1")), len(named))]  # as CUDA reads it
+    return min(len(valid), len(gpus())) if valid else 0
+
+
 @cache
 def git_revision() -> dict[str, Any] | None:
     """Return commit and cleanness of the source tree that clbench runs from; None for an installed package.

@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from clbench.core.errors import StoreError
 from clbench.core.keys import canonical, digest, folder_digest
+from clbench.training.shards import like, whole
 from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
 
 
@@ -33,16 +35,29 @@ class Point:
 
 
 def write(
-    progress: Path, point: Point, params: dict[str, Tensor], optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    progress: Path,
+    point: Point,
+    params: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    *,
+    writes: bool = True,
 ) -> None:
-    """Keep what the next optimiser step depends on; older checkpoints go once the new one is whole."""
+    """Keep what the next optimiser step depends on; older checkpoints go once the new one is whole.
+
+    What is shared out over ranks is put together, so that any number of them can go on; all of them must call this,
+    and one of them `writes`.
+    """
+    moments = {
+        f"{i}.{name}": value for i, values in optimizer.state_dict()["state"].items() for name, value in values.items()
+    }
+    params, moments = (_gathered(tensors, writes) for tensors in (params, moments))
+    if not writes:
+        return
     draft = progress / f"draft-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     save_tensors(draft / "weights.safetensors", params)
-    moments = {
-        f"{i}.{name}": value for i, values in optimizer.state_dict()["state"].items() for name, value in values.items()
-    }
     save_tensors(draft / "optimizer.safetensors", moments)
     save_state(draft / "keeps", state)
     meta = {**asdict(point), "files": folder_digest(draft)}
@@ -54,6 +69,18 @@ def write(
         shutil.rmtree(draft, ignore_errors=True)
     for old in sorted(progress.glob("step-*"))[:-1]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _gathered(tensors: dict[str, Tensor], wanted: bool) -> dict[str, Tensor]:
+    """Return tensors of shards as whole ones on the CPU, one after another; nothing where they are not wanted here."""
+    if not any(isinstance(value, DTensor) for value in tensors.values()):
+        return tensors
+    found: dict[str, Tensor] = {}
+    for name, value in tensors.items():  # in the same order on every rank
+        one = whole(value)
+        if wanted:
+            found[name] = one.cpu()
+    return found
 
 
 def latest(progress: Path) -> tuple[Point, Path] | None:
@@ -104,12 +131,13 @@ def read(folder: Path, params: dict[str, Tensor], optimizer: torch.optim.Optimiz
         )
     with torch.no_grad():
         for name, param in params.items():
-            param.copy_(weights[name])
+            param.copy_(like(weights[name], param))
     described = optimizer.state_dict()
+    learning = [param for group in optimizer.param_groups for param in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in stored.items():
         i, _, field = name.partition(".")
-        moments.setdefault(int(i), {})[field] = value
+        moments.setdefault(int(i), {})[field] = value if field == "step" else like(value, learning[int(i)])
     described["state"] = moments
     optimizer.load_state_dict(described)
     return state

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ from clbench.training.reached import check_first_batch, count_unreached
 from clbench.training.recompute import recomputed
 from clbench.training.schedule import kinds_in, pieces, rate, refuse_eval_only, schedule, without_documents
 from clbench.training.settings import Training
+from clbench.training.shards import global_norm, sharded
 from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
+from clbench.training.team import team_of
 
 MASTERS = Path("keeps") / "masters.safetensors"
 # Counts of the last lesson alone.
@@ -53,6 +56,7 @@ class GradientLearner:
         self.net = net
         self.seed = seed
         self.machine = machine
+        self._team = team_of(machine)
         self.number = 0
         self._base_parameters, self._base_bytes = _size(net.module)
         self._changed: set[str] = set()
@@ -83,7 +87,7 @@ class GradientLearner:
             with seeded(seed_of(self.seed, lesson.number, "widen"), self._device):
                 wide = self._hooks.expand(self.net, lesson, rng(self.seed, lesson.number, "widen"))
             self._open(wide)
-            with recomputed(self.net.module, self.machine.recompute):
+            with recomputed(self.net.module, self.machine.recompute), self._on_shards():
                 self._train(wide.model_copy(update={"kinds": kinds_in(wide, lesson)}), progress)
             self._close(lesson)
 
@@ -130,92 +134,147 @@ class GradientLearner:
         self._finish(self.number)
         with seeded(seed_of(self.seed, self.number, "settle"), self._device):
             self._hooks.consolidate(self.net, lesson, rng(self.seed, self.number, "settle"))
+        if self._team is not None:
+            self._team.equalise(self._trainable().values())
         self._masters.round(self.net.module)
 
+    @contextmanager
+    def _on_shards(self) -> Generator[None]:
+        """Learn on shards for the length of a block, where the machine says so."""
+        if self._team is None or not self.machine.shard:
+            yield
+            return
+        whole_in_loss, before = type(self.method).loss is not Method.loss, self._passes.counted()
+        with sharded(self.net, self._team, whole_in_loss=whole_in_loss), self._passes.of(self.net.module):
+            self._passes.add(before - self._passes.counted())  # measuring how to share out is not learning
+            yield
+
     def _train(self, lesson: Lesson, progress: Path | None) -> None:
-        accelerator = _accelerator(self._device)
         params = self._trainable()
+        optimizer = self._optimizer(params, lesson)
+        lengths = [self.net.length(e) for e in lesson.examples]
+        order = rng(self.seed, lesson.number, "order")
+        batches = schedule(lengths, self.training, order, lesson.passes, lesson.kinds)
+        done = self._resume(progress, params, optimizer)
+        self.net.module.train()
+        clock = time.monotonic()
+        for index in track(range(done, len(batches)), f"lesson {lesson.number}", total=len(batches), done=done):
+            for group in optimizer.param_groups:
+                group["lr"] = group["speed"] * rate(index, len(batches), self.training)
+            chosen = [lesson.examples[i] for i in batches[index]]
+            due = progress is not None and time.monotonic() - clock >= self.machine.checkpoint_s
+            loss, due = self._descend(chosen, index, lesson.number, due)
+            if index == done:
+                check_first_batch(self.net.module, params, self._base, lesson.number)
+            norm = global_norm(params.values(), self.training.clip)
+            if not math.isfinite(loss + norm):
+                raise _not_finite((loss, norm), index, len(batches), lesson, progress)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            with torch.no_grad():
+                self._hooks.after_step(self.net)
+            if progress is not None and due:
+                self._keep_point(progress, index + 1, params, optimizer)
+                clock = time.monotonic()
+        if batches:
+            self._counted |= count_unreached(self.net.module, params, optimizer, lesson.number)
+        self.net.module.eval()
+
+    def _optimizer(self, params: dict[str, Tensor], lesson: Lesson) -> torch.optim.Optimizer:
         if not params:
             raise ModelError(
                 f"this method trains nothing of {type(self.net.module).__name__}",
                 where=f"lesson {lesson.number}",
                 mend="take a learner that trains the model's own weights (sft, replay, ewc), or another model",
             )
-        optimizer = torch.optim.AdamW(
+        return torch.optim.AdamW(
             _groups(params, self._hooks.lr_scale),
             lr=self.training.lr,
             weight_decay=self.training.weight_decay,
             fused=True,
         )
-        lengths = [self.net.length(e) for e in lesson.examples]
-        order = rng(self.seed, lesson.number, "order")
-        batches = schedule(lengths, self.training, order, lesson.passes, lesson.kinds)
-        done = self._resume(progress, params, optimizer)
-        module, stepper = accelerator.prepare(self.net.module, optimizer)
-        module.train()
-        clock = time.monotonic()
-        for index in track(range(done, len(batches)), f"lesson {lesson.number}", total=len(batches), done=done):
-            for group in optimizer.param_groups:
-                group["lr"] = group["speed"] * rate(index, len(batches), self.training)
-            chosen = [lesson.examples[i] for i in batches[index]]
-            with seeded(seed_of(self.seed, lesson.number, f"noise {index}"), self._device):
-                mixed = self._hooks.compose_batch(chosen, rng(self.seed, lesson.number, f"mix {index}"))
-                loss = self._descend(accelerator, module, mixed)
-            if index == done:
-                check_first_batch(self.net.module, params, self._base, lesson.number)
-            norm = float(accelerator.clip_grad_norm_(params.values(), self.training.clip))
-            if not math.isfinite(loss + norm):
-                raise _not_finite((loss, norm), index, len(batches), lesson, progress)
-            stepper.step()
-            stepper.zero_grad(set_to_none=True)
-            with torch.no_grad():
-                self._hooks.after_step(self.net)
-            if progress is not None and time.monotonic() - clock >= self.machine.checkpoint_s:
-                _checkpoint.write(
-                    progress,
-                    _checkpoint.Point(index + 1, self._passes.tokens, self._passes.forward_tokens),
-                    params,
-                    optimizer,
-                    self._hooks.whole_state(),
-                )
-                clock = time.monotonic()
-        if batches:
-            self._counted |= count_unreached(self.net.module, params, optimizer, lesson.number)
-        module.eval()
 
-    def _descend(self, accelerator: Any, module: torch.nn.Module, examples: list[Example]) -> float:
-        """Run one batch forward and backward, part by part; give its loss. Each process takes its share of it."""
+    def _keep_point(
+        self, progress: Path, index: int, params: dict[str, Tensor], optimizer: torch.optim.Optimizer
+    ) -> None:
+        point = _checkpoint.Point(index, self._passes.tokens, self._passes.forward_tokens)
+        writes = self._team is None or self._team.place.leads
+        _checkpoint.write(progress, point, params, optimizer, self._hooks.whole_state(), writes=writes)
+
+    def _descend(self, chosen: list[Example], index: int, lesson: int, due: bool) -> tuple[float, bool]:
+        """Compose a batch and run it forward and backward; return its loss, and whether a checkpoint is due.
+
+        Each rank takes its share of the batch, with noise of its own; all that is drawn for all is drawn alike.
+        """
+        team = self._team
+        with seeded(seed_of(self.seed, lesson, f"noise {index}"), self._device):
+            mixed = self._hooks.compose_batch(chosen, rng(self.seed, lesson, f"mix {index}"))
+            if team is None:
+                loss = self._backward(self._parts(mixed))
+                self._hooks.edit_gradients(self.net)
+                return loss, due
+        rank = f" of rank {team.place.rank}" if team.place.rank else ""
+        with seeded(seed_of(self.seed, lesson, f"noise {index}{rank}"), self._device):
+            parts = self._parts(mixed, team.place.rank, team.place.size)
+            learning, shards = list(self._trainable().values()), self.machine.shard
+            loss, due = team.step(lambda: self._backward(parts), learning, self._passes, wish=due, shards=shards)
+        with seeded(seed_of(self.seed, lesson, f"edit {index}"), self._device):
+            self._hooks.edit_gradients(self.net)
+        return loss, due
+
+    def _backward(self, parts: list[Batch]) -> float:
+        """Run the parts of a batch forward and backward; return their part of its loss."""
         total = 0.0
-        for batch in self._parts(examples, accelerator.process_index, accelerator.num_processes):
-            loss = self._hooks.loss(self.net, batch, self.net.forward(module, batch))
-            accelerator.backward(loss * batch.share if batch.share != 1.0 else loss)
+        for batch in parts:
+            before = self._passes.counted()
+            loss = self._hooks.loss(self.net, batch, self.net.forward(self.net.module, batch))
+            # Gradients of shards are averaged over the ranks, others are summed.
+            weight = batch.share * (self._team.place.size if self._team and self.machine.shard else 1)
+            (loss * weight if weight != 1.0 else loss).backward()
             total += float(loss.detach()) * batch.share
-        self._hooks.edit_gradients(self.net)
+            if batch.share == 0:  # of a rank that has no part: nothing is learnt from it
+                self._passes.add(before - self._passes.counted())
         return total
 
-    def _parts(self, examples: list[Example], process: int, processes: int) -> list[Batch]:
-        """Return this process's share of a batch in parts of at most `micro_batch`: the longest first, so all fit."""
+    def _parts(self, examples: list[Example], rank: int = 0, ranks: int = 1) -> list[Batch]:
+        """Return a rank's share of a batch in parts of at most `micro_batch`: the longest first, so all fit."""
         most = self.net.micro_batch
-        if processes == 1 and (most is None or len(examples) <= most):
+        if ranks == 1 and (most is None or len(examples) <= most):
             return [self.net.batch(examples)]
         ordered = sorted(examples, key=lambda example: -self.net.length(example))
-        parts = [self.net.batch(own) for own in pieces(ordered[process::processes] or ordered[:1], most)]
-        # Gradients are averaged over processes: weigh by targets, so that the sum equals one big batch.
+        shares = [[piece for piece in pieces(ordered[at::ranks], most) if piece] for at in range(ranks)]
+        before, num = sum(map(len, shares[:rank])), sum(map(len, shares))
         whole = self.net.batch(examples)
-        shares = [processes * part.num_targets / whole.num_targets for part in parts]
-        return [
-            replace(part, share=share, whole=whole, part=place, parts=len(parts))
-            for place, (part, share) in enumerate(zip(parts, shares, strict=True))
+        own = [self.net.batch(piece) for piece in shares[rank]]
+        found = [
+            replace(part, share=part.num_targets / whole.num_targets, whole=whole, part=before + place, parts=num)
+            for place, part in enumerate(own)
         ]
+        if ranks == 1 or not self.machine.shard:
+            return found
+        # Ranks that share weights must make equally many passes: those without a part walk one that counts nothing.
+        idle = replace(self.net.batch(ordered[:1]), share=0.0, whole=whole)
+        found += [idle] * (max(map(len, shares)) - len(found))
+        return [replace(part, together=True) for part in found]
 
     def _resume(self, progress: Path | None, params: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
-        found = _checkpoint.resume(progress, params, optimizer) if progress is not None else None
+        found = None
+        if progress is not None and self._team is None:
+            found = _checkpoint.resume(progress, params, optimizer)
+        elif progress is not None and self._team is not None and (last := self._last_point(progress)):
+            point, folder = last
+            found = point, _checkpoint.read(folder, params, optimizer)
         if found is None:
             return 0
         point, state = found
         self._hooks.restore(state)
         self._passes.start_from(point.train_tokens, point.forward_tokens)
         return point.index
+
+    def _last_point(self, progress: Path) -> tuple[_checkpoint.Point, Path] | None:
+        """Return the newest checkpoint as rank 0 sees it: all ranks go on from the same."""
+        assert self._team is not None, "one process looks for itself"
+        return self._team.say(_checkpoint.latest(progress) if self._team.place.leads else None)
 
     # --- sleeping and waking --------------------------------------------------------------------------------
 
@@ -310,16 +369,6 @@ def _groups(params: dict[str, Tensor], speed: Callable[[str], float]) -> list[di
     for name, param in params.items():
         speeds.setdefault(speed(name), []).append(param)
     return [{"params": group, "speed": speed} for speed, group in speeds.items()]
-
-
-def _accelerator(device: torch.device) -> Any:
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
-    # accelerate keeps one global state; learners of one process may stand on different devices. Precision is ours:
-    # accelerate would change the model for good, so that its answers would differ after saving and loading.
-    AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]  # there is no public way
-    return Accelerator(cpu=device.type == "cpu", mixed_precision="no")
 
 
 def _size(module: torch.nn.Module) -> tuple[int, int]:

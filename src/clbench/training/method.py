@@ -72,6 +72,17 @@ class Method:
         plain = own.answer is Method.answer and own.answer_state is Method.answer_state
         return "" if plain else "it answers by code of its own"
 
+    def shards(self) -> bool:
+        """Return whether it learns the same where each rank holds a part of the weights while a lesson is learnt.
+
+        Before and after a lesson weights are whole. Within one they are shards, but in `loss` they are whole too, if a
+        method overrides it; there it may look at weights, and must run no forward pass of its own. So it is up to such
+        a method to say that it does. Methods that edit gradients or weights in a step need them whole.
+        """
+        own = type(self)
+        edits = own.edit_gradients is not Method.edit_gradients or own.after_step is not Method.after_step
+        return not edits and own.loss is Method.loss
+
     # --- sleeping and waking --------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:

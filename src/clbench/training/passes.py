@@ -43,6 +43,15 @@ class Passes:
         self._with_gradient.fill_(tokens - forward_tokens)
         self._without.fill_(forward_tokens)
 
+    def counted(self) -> Tensor:
+        """Return both counts as they stand, (2,): with a gradient and without; it stays on the device."""
+        return torch.stack([self._with_gradient, self._without])
+
+    def add(self, more: Tensor) -> None:
+        """Add what others have counted, in the form of `counted`."""
+        self._with_gradient += more[0]
+        self._without += more[1]
+
     @contextmanager
     def of(self, module: nn.Module) -> Generator[None]:
         """Count the passes of a model, for the length of a block."""

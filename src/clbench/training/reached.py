@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from clbench.core.errors import LessonError
 from clbench.core.events import notice
+from clbench.training.shards import whole
 
 ADAPTERS = (".lora_", ".osf_")  # parameters that peft puts into a layer
 MOST_NAMED = 4
@@ -94,7 +95,7 @@ def _idle_in_block(module: nn.Module, params: Mapping[str, Tensor], name: str, o
         return 0
     moment: Tensor = optimizer.state[param]["exp_avg_sq"]
     moments = moment.unflatten(1, (-1, experts)) if ".lora_B." in name else moment
-    return int((moments.amax(by_expert) == 0).sum()) * (weights // experts)
+    return int(whole((moments.amax(by_expert) == 0).sum())) * (weights // experts)
 
 
 def _drops_layers(module: nn.Module) -> bool:

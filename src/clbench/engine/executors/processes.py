@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from clbench.core import events, plugins
-from clbench.core.errors import UserError, WorkerError
+from clbench.core.errors import RankError, UserError, WorkerError
 from clbench.core.events import Progress, progress_listener, report_progress
 from clbench.core.extras import explained
-from clbench.core.process import leave
+from clbench.core.process import end_with
 from clbench.core.spec import Machine
+from clbench.engine.executors.devices import seats
 from clbench.engine.executors.workers import Workers
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import Workplace, make_unit
@@ -90,7 +91,9 @@ def execute(units: Sequence[Unit], machine: Machine, inputs: Inputs | None = Non
     if not units:
         return {}
     groups = _apart(units)
-    if list(groups) == [()] and machine.limit_s is None and (machine.workers == 1 or len(units) < 2):
+    if machine.processes > 1:
+        failed = _make_here([unit for group in groups.values() for unit in group], Workplace(machine, inputs))
+    elif list(groups) == [()] and machine.limit_s is None and (machine.workers == 1 or len(units) < 2):
         failed = _make_here(units, Workplace(machine, inputs))
     else:
         failed = _make_in_workers(list(groups.values()), machine, len(units))
@@ -103,7 +106,8 @@ def _make_in_workers(groups: Sequence[Sequence[Unit]], machine: Machine, num: in
     failed: dict[str, UserError] = {}
     before = 0
     for group in groups:
-        with _pool(min(machine.workers, len(group))) as (pool, heard):
+        num_workers = min(machine.workers, len(group))
+        with _pool(num_workers, seats(machine, num_workers)) as (pool, heard):
             _dispatch(group, machine, pool, heard, failed, lambda made, before=before: _tell_made(before + made, num))
         before += len(group)
     return failed
@@ -135,6 +139,8 @@ def _make_here(units: Sequence[Unit], workplace: Workplace) -> dict[str, UserErr
             continue
         try:
             make_unit(unit, workplace)
+        except RankError:
+            raise  # no other unit can be made either
         except UserError as error:
             failed[unit.key] = error
     report_progress(Progress("units", len(units), len(units), slot=0))
@@ -142,13 +148,16 @@ def _make_here(units: Sequence[Unit], workplace: Workplace) -> dict[str, UserErr
 
 
 @contextmanager
-def _pool(workers: int) -> Generator[tuple[ProcessPoolExecutor, _Heard]]:
-    """Open workers; however one of them ends, it is told."""
+def _pool(workers: int, devices: Sequence[str] = ()) -> Generator[tuple[ProcessPoolExecutor, _Heard]]:
+    """Open workers, each with a device of its own where any are named; however one of them ends, it is told."""
     context = Workers()
     context.set_forkserver_preload(PRELOAD)
     heard = _Heard(context.SimpleQueue())
     others = set(multiprocessing.active_children())
-    given = (heard.told, os.getpid(), str(Path.cwd()))
+    free = context.SimpleQueue()
+    for device in devices:
+        free.put(device)
+    given = (heard.told, os.getpid(), str(Path.cwd()), free if devices else None)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_open_worker, initargs=given)
     try:
         yield pool, heard
@@ -312,18 +321,22 @@ class _Worker:
         label: What it is at.
         unable: Why it cannot work, if it cannot.
         workplace: Where it makes units, once it has made one.
+        device: The accelerator that is its own; "" where the machine's `device` says all.
     """
 
     tell: Callable[[object], None]
     label: str = ""
     unable: UserError | None = None
     workplace: Workplace | None = None
+    device: str = ""
 
 
 _worker = _Worker(tell=lambda _: None)  # one in every process: a pool calls functions, and hands them no such object
 
 
 def _make(unit: Unit, machine: Machine) -> None:
+    if _worker.device:
+        machine = machine.model_copy(update={"device": _worker.device})
     if _worker.workplace is None or _worker.workplace.machine != machine:
         _worker.workplace = Workplace(machine)
     make_unit(unit, _worker.workplace)
@@ -340,9 +353,10 @@ def _called(work: Callable[[], T], label: str) -> T:
         _worker.tell(_Ended(os.getpid()))
 
 
-def _open_worker(told: Any, parent: int, folder: str) -> None:
+def _open_worker(told: Any, parent: int, folder: str, devices: Any) -> None:
     os.chdir(folder)  # paths of a recipe count from where the command was given
     _worker.tell = told.put
+    _worker.device = devices.get() if devices is not None else ""
     events.quiet_libraries()
     try:
         _single_thread()
@@ -359,7 +373,7 @@ def _open_worker(told: Any, parent: int, folder: str) -> None:
 
     progress_listener.set(tell)
     events.notice_listener.set(told.put)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
 
 
 def _why(error: Exception) -> WorkerError:
@@ -368,16 +382,6 @@ def _why(error: Exception) -> WorkerError:
         return WorkerError(f"a worker did not start: {extra.what}", where="--workers", mend=extra.mend)
     mend = "run the same command with --workers 1, which shows where it happens"
     return WorkerError(f"a worker did not start: {type(error).__name__}: {error}", where="--workers", mend=mend)
-
-
-def _end_with(parent: int) -> None:
-    """End this worker when the command that started it is gone, killed perhaps: nobody would collect its work."""
-    while True:
-        time.sleep(0.5)
-        try:
-            os.kill(parent, 0)
-        except OSError:
-            leave(1)
 
 
 def _single_thread() -> None:
