@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
 Limit = Annotated[float | None, typer.Option(help="Most seconds for one lesson with its exams.", min=1)]
 
+MicroBatch = Annotated[
+    int | None, typer.Option(help="Most examples that are learnt from at a time: less memory.", min=1)
+]
 Memory = Annotated[str | None, typer.Option(help="With --plan: for a device of this memory, say 40GB.")]
 Probe = Annotated[
     bool, typer.Option("--probe", help="With --plan: learn 20 steps with each learner, to tell the time.")
@@ -43,9 +46,7 @@ def run(
         Path | None, typer.Option(help="Also write the results here, to be committed to a repository.")
     ] = None,
     limit: Limit = None,
-    micro_batch: Annotated[
-        int | None, typer.Option(help="Most examples that are learnt from at a time: less memory.", min=1)
-    ] = None,
+    micro_batch: MicroBatch = None,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Make activations again instead of keeping them: less memory.")
     ] = False,
