@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, complain, machine, progress_bars, say, say_json
-from clbench.core.errors import ExtraError, UserError
+from clbench.cli.options import Data, Json, Place, byte_size, complain, machine, progress_bars, say, say_json
+from clbench.core.errors import ExtraError, SpecError, UserError
 from clbench.core.events import notice
 from clbench.core.extras import need_models
 
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
 Limit = Annotated[float | None, typer.Option(help="Most seconds for one lesson with its exams.", min=1)]
+
+MicroBatch = Annotated[
+    int | None, typer.Option(help="Most examples that are learnt from at a time: less memory.", min=1)
+]
+Memory = Annotated[str | None, typer.Option(help="With --plan: for a device of this memory, say 40GB.")]
+Probe = Annotated[
+    bool, typer.Option("--probe", help="With --plan: learn 20 steps with each learner, to tell the time.")
+]
 
 
 def run(
@@ -38,12 +46,12 @@ def run(
         Path | None, typer.Option(help="Also write the results here, to be committed to a repository.")
     ] = None,
     limit: Limit = None,
-    micro_batch: Annotated[
-        int | None, typer.Option(help="Most examples that are learnt from at a time: less memory.", min=1)
-    ] = None,
+    micro_batch: MicroBatch = None,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Make activations again instead of keeping them: less memory.")
     ] = False,
+    memory: Memory = None,
+    probe: Probe = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -53,14 +61,15 @@ def run(
     from clbench.store.store import Store
 
     check_models("a run", plan)
+    _check_planned(plan, probe, memory)
     if record is not None:
         check_record_folder(record)
-    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute}
+    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "memory": byte_size(memory)}
     how = machine(store, data, workers, device).model_copy(update=more)
     recipe = load_recipe(spec, set_ or [])
     stages = Store(how.store)
     if plan:
-        _show_plan(recipe, stages, how, as_json)
+        _show_plan(recipe, stages, how, as_json, probe)
         return
     from clbench.engine.run import attempt
     from clbench.report.results import Runs
@@ -75,13 +84,20 @@ def run(
     _end_with([f"{num} of {len(outcomes)} runs could not be made: {why}" for why, num in counts.items()])
 
 
-def _show_plan(recipe: Recipe, store: Store, machine: Machine, as_json: bool) -> None:
+def _show_plan(recipe: Recipe, store: Store, machine: Machine, as_json: bool, probe: bool) -> None:
+    """Print a plan, and end with an error if something of it cannot be used or cannot fit."""
     from clbench.engine.plan_table import tabulate
 
     broken: dict[str, UserError] = {}
-    table = tabulate(recipe.specs(broken), store, machine, broken)
+    table = tabulate(recipe.specs(broken), store, machine, broken, probe=probe)
     say_json(table.as_dict()) if as_json else say(table.as_text())
-    _end_with([f"{name} cannot be used: {why}" for name, why in table.broken])
+    lines = [f"{name} cannot be used: {why}" for name, why in table.broken]
+    try:
+        if table.fit is not None:
+            table.fit.check()
+    except SpecError as error:
+        lines.append(str(error))
+    _end_with(lines)
 
 
 def _end_with(lines: Sequence[str]) -> None:
@@ -90,6 +106,16 @@ def _end_with(lines: Sequence[str]) -> None:
         complain(line)
     if lines:
         raise typer.Exit(2)
+
+
+def _check_planned(plan: bool, probe: bool, memory: str | None) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        SpecError: Names the first.
+    """
+    if not plan and (probe or memory is not None):
+        raise SpecError("this belongs to --plan", where="--probe" if probe else "--memory", mend="add --plan")
 
 
 def _tell(results: Runs, out: Path, name: str, record: Path | None, as_json: bool) -> None:

@@ -203,6 +203,7 @@ class Machine(Value):
         recompute: Whether activations are made again in the backward pass instead of kept (gradient checkpointing).
         checkpoint_s: Seconds between checkpoints inside a lesson.
         limit_s: Most seconds that one unit (a lesson and its exams) may take; None sets no limit.
+        memory: Bytes of the device to plan for, where it is not the one that is here; None is the one that is here.
     """
 
     store: Path = Path("clbench-store")
@@ -214,3 +215,4 @@ class Machine(Value):
     recompute: bool = False
     checkpoint_s: float = Field(default=60.0, ge=0.0)
     limit_s: float | None = Field(default=None, gt=0.0)
+    memory: int | None = Field(default=None, ge=1)

@@ -23,6 +23,7 @@ from clbench.engine.executors.processes import execute
 from clbench.engine.grade import grade
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import is_made
+from clbench.engine.memory import beside_measured
 from clbench.engine.plan import plan
 from clbench.engine.provenance import foreign, provenance, stages_of
 from clbench.engine.recipe.recipe import Recipe
@@ -102,7 +103,7 @@ def record(run: Run, store: Store, machine: Machine) -> Path:
     files = _figures(run, matrix, costs, scores) | {
         "items.json": item_scores(results),
         "examples.json": example_items(results),
-        "provenance.json": _provenance(run, results, machine),
+        "provenance.json": _provenance(run, results, costs, machine),
     }
     return store.write_run(run.spec.name, run.spec.key, {name: _text(value) for name, value in files.items()})
 
@@ -117,16 +118,18 @@ def _figures(run: Run, matrix: Matrix, costs: Costs, scores: Mapping[str, float]
     }
 
 
-def _provenance(run: Run, results: Sequence[ExamResult], machine: Machine) -> Mapping[str, Any]:
+def _provenance(run: Run, results: Sequence[ExamResult], costs: Costs, machine: Machine) -> Mapping[str, Any]:
     """Return the provenance on file if the same stages made it, so that running a spec again changes no record."""
     trajectory, store = run.trajectory, run.trajectory.store
     found = provenance(machine, run.spec.model, stages_of(trajectory, results)) | {"learner": trajectory.traits}
     try:
         kept = json.loads(store.run_file(run.spec.name, run.spec.key, "provenance.json") or "{}")
     except (ValueError, RecursionError):  # damaged: it is written anew
-        return found
-    same = isinstance(kept, dict) and all(kept.get(part) == found[part] for part in OF_STAGES)
-    return kept if same else found
+        kept = {}
+    if isinstance(kept, dict) and all(kept.get(part) == found[part] for part in OF_STAGES):
+        return kept
+    memory = beside_measured(run, costs, machine)
+    return found | ({"memory": memory} if memory else {})
 
 
 def _text(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from clbench.core.counts import read_counts
 from clbench.core.keys import canonical, digest, folder_digest, key
 from clbench.core.process import end_copy
 from clbench.core.protocols import Learner
-from clbench.core.spec import Machine, RunSpec
+from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Lesson, Stream
 from clbench.data.streams.stream import lessons, merge_lessons
 from clbench.engine.resolve import open_learner
@@ -62,7 +62,15 @@ class Trajectory:
         lessons: What it is given.
     """
 
-    def __init__(self, spec: RunSpec, stream: Stream, store: Store, machine: Machine) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        stream: Stream,
+        store: Store,
+        machine: Machine,
+        identity: Callable[[ModelSpec], str] = source.identity,
+    ) -> None:
+        self._identity = identity
         self.spec = spec.model_copy(update={"model": source.settled(spec.model)})
         self.stream = stream
         self.store = store
@@ -75,7 +83,7 @@ class Trajectory:
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """Keys of the states, by lessons learnt; nothing is loaded."""
-        base = {"model": source.identity(self.spec.model)}
+        base = {"model": self._identity(self.spec.model)}
         own = {} if self.plugin.starts_as_base else {"learner": self._learner, "seed": self.spec.seed}
         keys = [key("state", **base, **own)]
         for lesson in self.lessons:
@@ -141,7 +149,7 @@ class Trajectory:
         other, _ = open_learner({"name": self.plugin.first_lesson_as})
         settings = {k: v for k, v in self.config.model_dump(mode="json").items() if k in other.config.model_fields}
         spec = self.spec.model_copy(update={"learner": {"name": self.plugin.first_lesson_as, **settings}})
-        return Trajectory(spec, self.stream, self.store, self.machine)
+        return Trajectory(spec, self.stream, self.store, self.machine, self._identity)
 
     # --- states ---------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from clbench.core import plugins
 from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.footprint import PLAIN, Footprint
 from clbench.core.keys import canonical
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
@@ -331,11 +332,19 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return trained(config, method_of(config), model, seed, machine)
 
 
+def footprint_of(config: Config) -> Footprint | None:
+    """Return what all parts hold; None where one does not say."""
+    opened = [_open(part, f"learner.parts[{i}]") for i, part in enumerate(config.parts)]
+    held = [found.holds(own) for found, own in opened]
+    return None if None in held else sum(filter(None, held), PLAIN)
+
+
 PLUGIN = replace(
     plugin(
         Config,
         method_of,
         version=3,
+        footprint=footprint_of,
         neutral={"parts": [{"name": "sft"}]},
         family="hybrid",
         stores=stores_of,

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clbench.core.footprint import PLAIN
 from clbench.learners._shared.adapters import LoraTraining, lora_rate, one_for_all
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -50,6 +51,7 @@ PLUGIN = plugin(
     Config,
     Lora,
     version=2,
+    footprint=PLAIN,
     stores="none",
     family="light fine-tuning",
     uses_task_ids=False,

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clbench.core.footprint import PLAIN
 from clbench.core.types import Answer, Decode, Example, Lesson
 from clbench.learners._shared.adapters import LoraTraining, acting, adapter_of, add_lora, lora_rate
 from clbench.learners._shared.lesson_keys import PART_FOR_EACH, At, Isolated, Parts
@@ -85,6 +86,7 @@ PLUGIN = plugin(
     Config,
     LoraPerTask,
     version=3,
+    footprint=PLAIN,
     stores="derived",
     model_families=("causal",),
     family="isolation",

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from clbench.core.footprint import PLAIN
 from clbench.learners._shared.adapters import LoraTraining, lora_rate, one_for_all
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -57,6 +58,7 @@ PLUGIN = plugin(
     Config,
     LoraPlus,
     version=2,
+    footprint=PLAIN,
     stores="none",
     family="light fine-tuning",
     uses_task_ids=False,

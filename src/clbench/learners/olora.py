@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from clbench.core.footprint import PLAIN
 from clbench.learners._shared.adapters import (
     LoraTraining,
     act,
@@ -95,6 +96,7 @@ PLUGIN = plugin(
     Config,
     Olora,
     version=2,
+    footprint=PLAIN,
     stores="none",
     first_lesson_as="lora",
     family="light fine-tuning",

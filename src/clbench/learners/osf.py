@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from clbench.core.errors import SpecError
+from clbench.core.footprint import PLAIN
 from clbench.learners._shared.adapters import Targets, free_label_head, targets_in, tell_trained
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -170,6 +171,7 @@ PLUGIN = plugin(
     Config,
     Osf,
     version=2,
+    footprint=PLAIN,
     stores="none",
     family="light fine-tuning",
     uses_task_ids=False,

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import PLAIN
 from clbench.core.types import Answer, Decode, Example, Lesson
 from clbench.learners._shared.lesson_keys import PART_FOR_EACH, Added, Parts
 from clbench.training.method import Method
@@ -132,6 +133,7 @@ PLUGIN = plugin(
     Config,
     ProgressivePrompts,
     version=3,
+    footprint=PLAIN,
     stores="derived",
     family="isolation",
     uses_task_ids=True,

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clbench.core.footprint import Footprint
 from clbench.core.types import Answer, Decode, Example, Lesson
 from clbench.learners._shared.lesson_keys import PART_FOR_EACH, Isolated, Parts
 from clbench.learners._shared.task_parts import part_for
@@ -138,6 +139,7 @@ PLUGIN = plugin(
     Config,
     Separate,
     version=3,
+    footprint=Footprint(base=1, each=1, keeps_each=1),
     stores="derived",
     needs_task_ids=True,
     uses_boundaries=True,

@@ -42,7 +42,6 @@ class Causal:
         module: The Hugging Face model; methods may change it in place.
         tokenizer: Its tokenizer.
         reader: Makes tokens of prompts and answers.
-        identity: Digest of the base checkpoint.
         answer_after: The mark that ends reasoning, if an exam names none; "" if the model does not reason.
     """
 
@@ -53,7 +52,6 @@ class Causal:
         self.reader = Reader(tokenizer, spec)
         self.exam_batch = exam_batch
         self.micro_batch: int | None = None
-        self.identity = source.identity(spec)
         self.head_name = output_name(module)
         self.rows = known_rows(module)
         self.scale_border = scale_border(module, spec.longest)
@@ -98,6 +96,11 @@ class Causal:
         if pad is None or pad < 0 or (self.rows is not None and pad >= self.rows):
             self.tokenizer.pad_token = self.tokenizer.convert_ids_to_tokens(self.reader.end)
         module.generation_config = GenerationConfig(eos_token_id=list(self.reader.ends))
+
+    @property
+    def identity(self) -> str:
+        """Digest of the base checkpoint: reading all of it takes a while, so only where it is asked for."""
+        return source.identity(self.spec)
 
     @property
     def can(self) -> frozenset[Ability]:

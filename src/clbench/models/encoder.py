@@ -43,7 +43,6 @@ class Encoder:
     Attributes:
         module: The Hugging Face model; its last linear layer is the head.
         tokenizer: Its tokenizer.
-        identity: Digest of the base checkpoint.
         pads: Whether texts of other lengths may stand in one batch; else each batch holds texts of one length.
     """
 
@@ -53,7 +52,6 @@ class Encoder:
         self.tokenizer = tokenizer
         self.exam_batch = exam_batch
         self.micro_batch: int | None = None
-        self.identity = source.identity(spec)
         self.head_name = _find_head(module, spec)
         self.rows = known_rows(module)
         self.padding = _padding(module, tokenizer, self.rows)
@@ -88,6 +86,11 @@ class Encoder:
         self._labels = list(labels)
         bias = cast("Tensor | None", head.bias)  # decoders' label heads have none
         self._replace_head(head.weight.detach()[: len(labels)], None if bias is None else bias.detach()[: len(labels)])
+
+    @property
+    def identity(self) -> str:
+        """Digest of the base checkpoint: reading all of it takes a while, so only where it is asked for."""
+        return source.identity(self.spec)
 
     @property
     def can(self) -> frozenset[Ability]:

@@ -22,9 +22,10 @@ from clbench.models.adapter import base_alone, check_fits
 from clbench.models.files import identity_files
 from clbench.models.loaded import AGAIN, check_keys, check_vocabulary, tell_keys
 from clbench.models.net import seeded
-from clbench.models.pretrained import how_to_build, load_tokenizer, pretrained, tried, trust
+from clbench.models.pretrained import how_to_build, load_tokenizer, pretrained, tried
 from clbench.models.probe import check_known, known_rows
 from clbench.models.reader import Reader
+from clbench.models.shape import without_weights
 from clbench.models.weight_files import header, weight_files
 
 KINDS = {
@@ -82,7 +83,7 @@ def _check_built(spec: ModelSpec, base: Path, tokenizer: Any, causal: bool, tell
     folder = source.locate(spec) or base
     weights = _weights(folder, source.configuration(spec).get("transformers_weights"))
     config = pretrained(AutoConfig, spec, base)
-    module: Any = tried(lambda: _empty(auto, config, spec), spec, folder)
+    module: Any = tried(lambda: without_weights(auto, config, spec), spec, folder)
     info = _fitted(module, weights, spec)
     if info is None:
         if tell:
@@ -99,11 +100,6 @@ def _check_built(spec: ModelSpec, base: Path, tokenizer: Any, causal: bool, tell
         check_known(reader.ids((ASKED,)), rows, tokenizer, spec.name)
     if (adapter := source.adapter_of(spec)) is not None:
         check_fits(module, adapter)
-
-
-def _empty(auto: Any, config: Any, spec: ModelSpec) -> Any:
-    with seeded(0, torch.device("cpu")), torch.device("meta"):
-        return auto.from_config(config, **trust(spec), **how_to_build(spec))
 
 
 def _fitted(module: Any, weights: dict[str, Tensor], spec: ModelSpec) -> dict[str, Any] | None:

@@ -74,6 +74,11 @@ def _chosen_beyond(spec: ModelSpec, folder: Path | None) -> dict[str, Any]:
     return found
 
 
+def unread_identity(spec: ModelSpec) -> str:
+    """Return a digest that stands for `identity` where nothing is looked up by it: no file is read for it."""
+    return digest({"unread": spec})
+
+
 def settled(spec: ModelSpec) -> ModelSpec:
     """Return a spec with a length, the model's own if the spec names none, and with its other files pinned.
 

@@ -94,5 +94,11 @@ def answers_with_net(method: Method) -> bool:
     """
     own = type(method)
     asks_plainly = own.answer is Method.answer and own.answer_state is Method.answer_state
-    keeps_shape = own.prepare is Method.prepare and own.finish is Method.finish
-    return own.__module__.startswith(("clbench.learners.", "clbench.training.")) and asks_plainly and keeps_shape
+    ships = own.__module__.startswith(("clbench.learners.", "clbench.training."))
+    return ships and asks_plainly and not shapes_the_net(method)
+
+
+def shapes_the_net(method: Method) -> bool:
+    """Return whether a method may add or take out parameters, by its hooks."""
+    own = type(method)
+    return own.prepare is not Method.prepare or own.finish is not Method.finish

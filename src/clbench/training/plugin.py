@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast
 
 from clbench.core.errors import SpecError
+from clbench.core.footprint import Held
 from clbench.core.older_names import new_keyword
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
@@ -36,6 +37,7 @@ class Fields(TypedDict, Generic[C], total=False):
     teaches: Literal["in_turn", "at_once"]
     starts_as_base: bool
     answers: Literal["net", "own"] | None
+    footprint: Held | Callable[[C], Held | None] | None
     family: Family | None
     stores: Stores | Callable[[C], Stores | None] | None
     needs_task_ids: bool
