@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, byte_size, complain, machine, progress_bars, say, say_json
+from clbench.cli.options import Data, ExamBatch, Json, Place, byte_size, complain, machine, progress_bars, say, say_json
+from clbench.cli.run_options import Change, ExamServer, Limit, Memory, MicroBatch, Probe, Recompute, Serve
 from clbench.core.errors import ExtraError, SpecError, UserError
 from clbench.core.events import notice
 from clbench.core.extras import need_models
@@ -19,17 +20,6 @@ if TYPE_CHECKING:
     from clbench.engine.recipe.recipe import Recipe
     from clbench.report.results import Runs
     from clbench.store.store import Store
-
-Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
-Limit = Annotated[float | None, typer.Option(help="Most seconds for one lesson with its exams.", min=1)]
-
-MicroBatch = Annotated[
-    int | None, typer.Option(help="Most examples that are learnt from at a time: less memory.", min=1)
-]
-Memory = Annotated[str | None, typer.Option(help="With --plan: for a device of this memory, say 40GB.")]
-Probe = Annotated[
-    bool, typer.Option("--probe", help="With --plan: learn 20 steps with each learner, to tell the time.")
-]
 
 
 def run(
@@ -47,11 +37,12 @@ def run(
     ] = None,
     limit: Limit = None,
     micro_batch: MicroBatch = None,
-    recompute: Annotated[
-        bool, typer.Option("--recompute", help="Make activations again instead of keeping them: less memory.")
-    ] = False,
+    recompute: Recompute = False,
     memory: Memory = None,
     probe: Probe = False,
+    exam_batch: ExamBatch = 64,
+    exam_server: ExamServer = None,
+    serve: Serve = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -64,7 +55,8 @@ def run(
     _check_planned(plan, probe, memory)
     if record is not None:
         check_record_folder(record)
-    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "memory": byte_size(memory)}
+    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
+    more |= {"memory": byte_size(memory), "exam_server": exam_server, "serve": serve}
     how = machine(store, data, workers, device).model_copy(update=more)
     recipe = load_recipe(spec, set_ or [])
     stages = Store(how.store)
