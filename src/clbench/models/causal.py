@@ -26,9 +26,10 @@ from clbench.models.ends import left_aside
 from clbench.models.finite import Watched, check_finite
 from clbench.models.loaded import check_vocabulary
 from clbench.models.net import Batch, Cut, Forward, seeded
+from clbench.models.packing import Packing
 from clbench.models.plain import answer_raw
 from clbench.models.pretrained import load_tokenizer, output_name, pretrained
-from clbench.models.probe import Way, check_causal, check_known, known_rows, scale_border, way_of
+from clbench.models.probe import Way, cache_bytes, check_causal, check_known, known_rows, scale_border, way_of
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
 from clbench.models.stops import before_end, before_stop, stops_at
@@ -53,9 +54,11 @@ class Causal:
         self.reader = Reader(tokenizer, spec)
         self.exam_batch = exam_batch
         self.micro_batch: int | None = None
+        self.packing: Packing | None = None  # how the examples of a lesson share rows; None keeps them apart
         self.identity = source.identity(spec)
         self.head_name = output_name(module)
         self.rows = known_rows(module)
+        self.token_bytes = 0  # keys and values of a token in the cache
         self.scale_border = scale_border(module, spec.longest)
         self.answer_after = spec.answer.after if spec.answer else mark_in(self.reader.templates)
         self._mark = ""  # the end of reasoning in the exam that is being asked
@@ -77,7 +80,7 @@ class Causal:
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         net.decode_plainly()
         check_causal(net)
-        _ = net.way  # measured before a learner changes anything
+        net.token_bytes = cache_bytes(net)  # measured with its way, before a learner changes anything
         return net
 
     def decode_plainly(self) -> None:
@@ -301,7 +304,7 @@ class Causal:
         answers: dict[int, Answer] = {}
         # A sample must depend on its own example alone, so each is drawn by itself.
         batch = self.exam_batch if decode.temperature == 0 else 1
-        for rows in self.batches([len(r.ids) for r in read], batch):
+        for rows in self.batches([len(r.ids) for r in read], batch, room):
             seed = seed_of(decode.seed, 0, f"sample {examples[rows[0]].id}")
             with seeded(seed, self.device):
                 watched = Watched(self.spec.name, [f"example {examples[i].id}" for i in rows])
@@ -323,9 +326,10 @@ class Causal:
             )
         return self.spec.longest // 2
 
-    def batches(self, lengths: Sequence[int], batch: int) -> Iterable[list[int]]:
-        """Return batches of prompts, as indices; of one length each if the model cannot tell padding from text."""
-        return by_length(lengths, [1] * len(lengths), batch) if self.caches else alike(lengths, batch)
+    def batches(self, lengths: Sequence[int], batch: int, room: int) -> Iterable[list[int]]:
+        """Return batches of prompts with `room` for what follows; of one length each if padding would be seen."""
+        cache = [self.token_bytes * (length + room) for length in lengths]
+        return by_length(lengths, [1] * len(lengths), batch, cache) if self.caches else alike(lengths, batch)
 
     def write(
         self,

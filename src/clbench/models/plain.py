@@ -190,7 +190,7 @@ def _written(
         most = net.answer_room(wanted)
         read = [asked_in(net, texts[place], net.spec.longest - most) for place in places]
         batch = net.exam_batch if temperature == 0 else 1  # a sample depends on its own question alone
-        for rows in net.batches([len(r.ids) for r in read], batch):
+        for rows in net.batches([len(r.ids) for r in read], batch, most):
             first = places[rows[0]]
             with seeded(seed_of(decode.seed, first.request, f"sample {examples[first.example].id}"), net.device):
                 watched = Watched(net.spec.name, [f"example {examples[places[r].example].id}" for r in rows])
