@@ -207,7 +207,8 @@ class Machine(Value):
             optimiser step's batch are added up. It bounds memory; results differ by rounding (and by dropout's noise).
             None takes the whole batch.
         recompute: Whether activations are made again in the backward pass instead of kept (gradient checkpointing).
-        checkpoint_s: Seconds between checkpoints inside a lesson.
+        checkpoint_s: Seconds between checkpoints inside a lesson at least. Where writing one is slow they come less
+            often, so that they take at most 5 % of the time. 0 writes one after every step, whatever it costs.
         exam_server: Address of a running server that exams are asked at, where `RunSpec.exam_server` names its engine.
         serve: Command that starts one for each state, with `{folder}` and `{port}`.
         limit_s: Most seconds that one unit (a lesson and its exams) may take; None sets no limit.

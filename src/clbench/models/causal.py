@@ -27,9 +27,10 @@ from clbench.models.ends import left_aside
 from clbench.models.finite import check_finite
 from clbench.models.loaded import check_vocabulary
 from clbench.models.net import Batch, Cut, Forward
+from clbench.models.packing import Packing
 from clbench.models.plain import answer_raw
 from clbench.models.pretrained import load_tokenizer, output_name, pretrained
-from clbench.models.probe import Way, check_causal, check_known, known_rows, scale_border, way_of
+from clbench.models.probe import Way, cache_bytes, check_causal, check_known, known_rows, scale_border, way_of
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
 from clbench.models.stops import before_end, before_stop
@@ -55,8 +56,10 @@ class Causal:
         self.exam_batch = exam_batch
         self.micro_batch: int | None = None
         self.server: Writer | None = None  # writes in the place of this model while an exam is asked there
+        self.packing: Packing | None = None  # how the examples of a lesson share rows; None keeps them apart
         self.head_name = output_name(module)
         self.rows = known_rows(module)
+        self.token_bytes = 0  # keys and values of a token in the cache
         self.scale_border = scale_border(module, spec.longest)
         self.answer_after = spec.answer.after if spec.answer else mark_in(self.reader.templates)
         self._mark = ""  # the end of reasoning in the exam that is being asked
@@ -78,7 +81,7 @@ class Causal:
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         net.decode_plainly()
         check_causal(net)
-        _ = net.way  # measured before a learner changes anything
+        net.token_bytes = cache_bytes(net)  # measured with its way, before a learner changes anything
         return net
 
     def decode_plainly(self) -> None:

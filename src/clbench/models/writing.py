@@ -90,7 +90,8 @@ def _batches(net: Causal, lengths: Sequence[int], how: How) -> Iterable[list[int
     If the model cannot tell padding from text, they are of one length each, and a sample is drawn by itself.
     """
     if net.caches:
-        return by_length(lengths, [1] * len(lengths), net.exam_batch)
+        cache = [net.token_bytes * (length + how.max_tokens) for length in lengths]
+        return by_length(lengths, [1] * len(lengths), net.exam_batch, cache)
     return alike(lengths, net.exam_batch if how.temperature == 0 else 1)
 
 

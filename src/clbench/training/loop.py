@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,12 @@ from clbench.core.keys import canonical, rng, seed_of
 from clbench.core.spec import Machine
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
 from clbench.models.net import Batch, Net, seeded
+from clbench.models.packing import Packing
 from clbench.training import checkpoint as _checkpoint
 from clbench.training.hooks import Hooks
 from clbench.training.kept import examples_in, kept_counts
 from clbench.training.method import Method
+from clbench.training.packed import packed
 from clbench.training.passes import Passes
 from clbench.training.precision import Masters
 from clbench.training.reached import check_first_batch, count_unreached
@@ -31,6 +32,7 @@ from clbench.training.recompute import recomputed
 from clbench.training.schedule import kinds_in, pieces, rate, refuse_eval_only, schedule, without_documents
 from clbench.training.settings import Training
 from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
+from clbench.training.watch import Found, watched
 
 MASTERS = Path("keeps") / "masters.safetensors"
 # Counts of the last lesson alone.
@@ -60,6 +62,8 @@ class GradientLearner:
         self._passes = Passes(self._device, self._masters.compute(training.precision))
         self._base = frozenset(name for name, _ in net.module.named_parameters())
         self._counted = dict.fromkeys(OF_LESSON, 0)
+        self._packing = Packing()
+        self._rhythm = _checkpoint.Rhythm()
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -83,7 +87,8 @@ class GradientLearner:
             with seeded(seed_of(self.seed, lesson.number, "widen"), self._device):
                 wide = self._hooks.expand(self.net, lesson, rng(self.seed, lesson.number, "widen"))
             self._open(wide)
-            with recomputed(self.net.module, self.machine.recompute):
+            shared = packed(self.net, self._packing if self.training.packing else None, self._passes)
+            with recomputed(self.net.module, self.machine.recompute), shared:
                 self._train(wide.model_copy(update={"kinds": kinds_in(wide, lesson)}), progress)
             self._close(lesson)
 
@@ -98,6 +103,7 @@ class GradientLearner:
         counts = read_counts(folder)
         self._counted |= {name: counts[name] for name in OF_LESSON if name in counts}
         self._passes.start_from(counts["train_tokens"], counts["forward_tokens"])
+        self._packing.start_from(counts)
         with self._passes.of(self.net.module):
             self._close(lesson)
 
@@ -153,43 +159,43 @@ class GradientLearner:
         done = self._resume(progress, params, optimizer)
         module, stepper = accelerator.prepare(self.net.module, optimizer)
         module.train()
-        clock = time.monotonic()
-        for index in track(range(done, len(batches)), f"lesson {lesson.number}", total=len(batches), done=done):
-            for group in optimizer.param_groups:
-                group["lr"] = group["speed"] * rate(index, len(batches), self.training)
-            chosen = [lesson.examples[i] for i in batches[index]]
-            with seeded(seed_of(self.seed, lesson.number, f"noise {index}"), self._device):
-                mixed = self._hooks.compose_batch(chosen, rng(self.seed, lesson.number, f"mix {index}"))
-                loss = self._descend(accelerator, module, mixed)
-            if index == done:
-                check_first_batch(self.net.module, params, self._base, lesson.number)
-            norm = float(accelerator.clip_grad_norm_(params.values(), self.training.clip))
-            if not math.isfinite(loss + norm):
-                raise _not_finite((loss, norm), index, len(batches), lesson, progress)
-            stepper.step()
-            stepper.zero_grad(set_to_none=True)
-            with torch.no_grad():
-                self._hooks.after_step(self.net)
-            if progress is not None and time.monotonic() - clock >= self.machine.checkpoint_s:
-                _checkpoint.write(
-                    progress,
-                    _checkpoint.Point(index + 1, self._passes.tokens, self._passes.forward_tokens),
-                    params,
-                    optimizer,
-                    self._hooks.whole_state(),
-                )
-                clock = time.monotonic()
+        self._rhythm.begin(self.machine.checkpoint_s)
+        with watched(self._device, partial(_not_finite, len(batches), lesson, progress)) as watch:
+            for index in track(range(done, len(batches)), f"lesson {lesson.number}", total=len(batches), done=done):
+                for group in optimizer.param_groups:
+                    group["lr"] = group["speed"] * rate(index, len(batches), self.training)
+                chosen = [lesson.examples[i] for i in batches[index]]
+                with seeded(seed_of(self.seed, lesson.number, f"noise {index}"), self._device):
+                    mixed = self._hooks.compose_batch(chosen, rng(self.seed, lesson.number, f"mix {index}"))
+                    loss = self._descend(accelerator, module, mixed)
+                if index == done:
+                    check_first_batch(self.net.module, params, self._base, lesson.number)
+                watch.see(index, loss, accelerator.clip_grad_norm_(params.values(), self.training.clip))
+                stepper.step()
+                stepper.zero_grad(set_to_none=True)
+                with torch.no_grad():
+                    self._hooks.after_step(self.net)
+                if progress is not None and self._rhythm.due():
+                    watch.look()
+                    self._write_checkpoint(progress, index + 1, params, optimizer)
         if batches:
             self._counted |= count_unreached(self.net.module, params, optimizer, lesson.number)
         module.eval()
 
-    def _descend(self, accelerator: Any, module: torch.nn.Module, examples: list[Example]) -> float:
+    def _write_checkpoint(
+        self, progress: Path, steps: int, params: dict[str, Tensor], optimizer: torch.optim.Optimizer
+    ) -> None:
+        with self._rhythm.writing():
+            point = _checkpoint.Point(steps, self._passes.tokens, self._passes.forward_tokens, self._packing.counts())
+            _checkpoint.write(progress, point, params, optimizer, self._hooks.whole_state())
+
+    def _descend(self, accelerator: Any, module: torch.nn.Module, examples: list[Example]) -> Tensor:
         """Run one batch forward and backward, part by part; give its loss. Each process takes its share of it."""
-        total = 0.0
+        total = torch.zeros((), device=self._device)
         for batch in self._parts(examples, accelerator.process_index, accelerator.num_processes):
             loss = self._hooks.loss(self.net, batch, self.net.forward(module, batch))
             accelerator.backward(loss * batch.share if batch.share != 1.0 else loss)
-            total += float(loss.detach()) * batch.share
+            total = total + loss.detach().reshape(()) * batch.share
         self._hooks.edit_gradients(self.net)
         return total
 
@@ -215,6 +221,7 @@ class GradientLearner:
         point, state = found
         self._hooks.restore(state)
         self._passes.start_from(point.train_tokens, point.forward_tokens)
+        self._packing.start_from(point.slots)
         return point.index
 
     # --- sleeping and waking --------------------------------------------------------------------------------
@@ -243,6 +250,7 @@ class GradientLearner:
             "added_parameters": parameters - self._base_parameters,
             **kept_counts(examples_in({**state, **guide}), kept, num_bytes - self._base_bytes),
             **{name: num for name, num in self._counted.items() if num},
+            **self._packing.counts(),
         }
         write_counts(folder, counts)
 
@@ -263,6 +271,7 @@ class GradientLearner:
         self.number = counts["lessons"]
         self._passes.start_from(counts["train_tokens"], counts["forward_tokens"])
         self._counted = {name: counts.get(name, 0) for name in OF_LESSON}
+        self._packing.start_from(counts)
         self._recall(folder)
         self.net.module.eval()
 
@@ -328,9 +337,7 @@ def _size(module: torch.nn.Module) -> tuple[int, int]:
     return sum(p.numel() for p in params), sum(p.numel() * p.element_size() for p in params)
 
 
-def _not_finite(
-    found: tuple[float, float], index: int, total: int, lesson: Lesson, progress: Path | None
-) -> LessonError:
+def _not_finite(total: int, lesson: Lesson, progress: Path | None, index: int, found: Found) -> LessonError:
     last = _checkpoint.latest(progress) if progress is not None else None
     good = f"last good checkpoint: step {last[0].index} in {last[1]}" if last else "no checkpoint inside this lesson"
     return LessonError(
