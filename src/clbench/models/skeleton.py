@@ -57,13 +57,14 @@ def check_checkpoint(spec: ModelSpec, *, tell: bool = False) -> None:
     """
     source.check_architecture(spec)
     folder, spec = source.locate(spec), source.settled(spec)
+    family = source.family_of(spec, list(source.configuration(spec).get("architectures") or []))
     done = canonical([spec, [] if folder is None else _stamps(spec, folder)])
     if done in _passed and not tell:
         return
     tokenizer = load_tokenizer(spec, folder)
     if folder is not None:
         with base_alone(folder) as base:
-            _check_built(spec, folder, base or folder, tokenizer, tell)
+            _check_built(spec, base or folder, tokenizer, family == "causal", tell)
     _passed.add(done)
 
 
@@ -74,13 +75,12 @@ def _stamps(spec: ModelSpec, folder: Path) -> list[tuple[str, int, int]]:
     return [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
 
 
-def _check_built(spec: ModelSpec, folder: Path, base: Path, tokenizer: Any, tell: bool) -> None:
+def _check_built(spec: ModelSpec, base: Path, tokenizer: Any, causal: bool, tell: bool) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    stated = source.configuration(spec)
-    causal = source.family_of(spec, list(stated.get("architectures") or [])) == "causal"
     auto = AutoModelForCausalLM if causal else AutoModelForSequenceClassification
-    weights = _weights(folder, stated.get("transformers_weights"))
+    folder = source.locate(spec) or base
+    weights = _weights(folder, source.configuration(spec).get("transformers_weights"))
     config = pretrained(AutoConfig, spec, base)
     module: Any = tried(lambda: _empty(auto, config, spec), spec, folder)
     info = _fitted(module, weights, spec)
