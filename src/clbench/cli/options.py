@@ -32,6 +32,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 ModelField = Annotated[
     list[str] | None, typer.Option("--set", help="Change a field of the model: --set adapter=use (repeatable).")
 ]
+ExamBatch = Annotated[int, typer.Option(min=1, help="Most questions that are asked side by side.")]
 KEPT = ("units", "exams", "answers", "grades")  # work whose finished parts are on the disk
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, complain, machine, progress_bars, say, say_json
+from clbench.cli.options import Data, ExamBatch, Json, Place, complain, machine, progress_bars, say, say_json
 from clbench.core.errors import ExtraError, UserError
 from clbench.core.events import notice
 from clbench.core.extras import need_models
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
 Limit = Annotated[float | None, typer.Option(help="Most seconds for one lesson with its exams.", min=1)]
+MicroBatch = Annotated[
+    int | None, typer.Option(help="Most examples that are learnt from at a time: less memory.", min=1)
+]
+Recompute = Annotated[
+    bool, typer.Option("--recompute", help="Make activations again instead of keeping them: less memory.")
+]
+ExamServer = Annotated[
+    str | None, typer.Option(help="Address of a server that writes the answers (recipe: exam_server).")
+]
+Serve = Annotated[str | None, typer.Option(help="Command that serves each state: 'vllm serve {folder} --port {port}'.")]
 
 
 def run(
@@ -38,12 +48,11 @@ def run(
         Path | None, typer.Option(help="Also write the results here, to be committed to a repository.")
     ] = None,
     limit: Limit = None,
-    micro_batch: Annotated[
-        int | None, typer.Option(help="Most examples that are learnt from at a time: less memory.", min=1)
-    ] = None,
-    recompute: Annotated[
-        bool, typer.Option("--recompute", help="Make activations again instead of keeping them: less memory.")
-    ] = False,
+    micro_batch: MicroBatch = None,
+    recompute: Recompute = False,
+    exam_batch: ExamBatch = 64,
+    exam_server: ExamServer = None,
+    serve: Serve = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -55,7 +64,8 @@ def run(
     check_models("a run", plan)
     if record is not None:
         check_record_folder(record)
-    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute}
+    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
+    more |= {"exam_server": exam_server, "serve": serve}
     how = machine(store, data, workers, device).model_copy(update=more)
     recipe = load_recipe(spec, set_ or [])
     stages = Store(how.store)

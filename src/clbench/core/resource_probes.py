@@ -21,4 +21,6 @@ class ResourceProbe:
 
 RESOURCE_PROBES: dict[str, ResourceProbe] = {}
 
+EXAM_BATCHES: list[int] = []  # [32, 16]: to what memory brought the batch of the exam that is being asked
+
 DEVICE: dict[str, str] = {}  # {"device": "cuda:0"}: what the work runs on, set when a model is loaded

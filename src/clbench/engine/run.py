@@ -16,6 +16,7 @@ from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
 from clbench.core.results import Costs, ExamResult
 from clbench.core.spec import Machine
+from clbench.core.value import written
 from clbench.data.streams.summary import stream_outline
 from clbench.engine.ask import ask
 from clbench.engine.costs import measure_costs
@@ -28,6 +29,7 @@ from clbench.engine.provenance import foreign, provenance, stages_of
 from clbench.engine.recipe.recipe import Recipe
 from clbench.engine.resolve import check_device
 from clbench.engine.result_items import example_items, item_scores
+from clbench.engine.serving import check_serving
 from clbench.engine.units import Run, check_models, open_runs
 from clbench.metrics import compute
 from clbench.report.results import Runs
@@ -72,8 +74,11 @@ def attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserE
     units = plan(run for run in runs if isinstance(run, Run))  # what to learn and to ask, each once over all runs
     missing = [unit for unit in units if not is_made(unit, store, machine)]
     failed = check_models(missing)
-    # each by `make_unit`: learn what is not learnt yet, then ask its exams
-    failed |= execute([unit for unit in missing if unit.key not in failed], machine, inputs)
+    missing = [unit for unit in missing if unit.key not in failed]
+    if missing:
+        asked = [exam for unit in units for exam in unit.exams]
+        machine = check_serving([run.trajectory for run in runs if isinstance(run, Run)], asked, machine)
+    failed |= execute(missing, machine, inputs)  # each by `make_unit`: learn what is not learnt yet, then ask its exams
     outcomes = [run if isinstance(run, UserError) else _outcome(run, failed, store, machine) for run in runs]
     _tell_foreign(Runs([one for one in outcomes if isinstance(one, Path)]))
     return outcomes
@@ -109,7 +114,7 @@ def record(run: Run, store: Store, machine: Machine) -> Path:
 
 def _figures(run: Run, matrix: Matrix, costs: Costs, scores: Mapping[str, float]) -> dict[str, object]:
     return {
-        "spec.yaml": yaml.safe_dump(run.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        "spec.yaml": yaml.safe_dump(written(run.spec), sort_keys=False, allow_unicode=True),
         "stream.json": stream_outline(run.stream),
         "matrix.json": matrix.to_json(),
         "scores.json": {name: None if math.isnan(value) else value for name, value in scores.items()},

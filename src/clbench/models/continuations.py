@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from clbench.models.backoff import within_memory
 from clbench.models.batching import MOST_ROWS, MOST_TOKENS, by_length
 
 if TYPE_CHECKING:
@@ -242,10 +243,15 @@ def _uncached(net: Causal, prompts: list[list[int]], continuations: Sequence[lis
     """Return the scores with every prompt read anew for each continuation, in batches of one length, not padded."""
     rows = [(b, prompts[b], c) for b, group in enumerate(continuations) for c in group]
     found: dict[int, tuple[float, bool]] = {}
-    for members in alike([len(p) + len(c) for _, p, c in rows], net.exam_batch):
+
+    def read(members: list[int]) -> Tensor:
         # The last token is not read: nothing is asked about what follows it, and it could exceed a full window.
         ids_RT = torch.tensor([(rows[r][1] + rows[r][2])[:-1] for r in members], device=net.device)
-        logp_RTV = net.module(input_ids=ids_RT, use_cache=False).logits.float().log_softmax(-1)
+        return net.module(input_ids=ids_RT, use_cache=False).logits.float().log_softmax(-1)
+
+    for members, logp_RTV in within_memory(
+        net.spec, alike([len(p) + len(c) for _, p, c in rows], net.exam_batch), read
+    ):
         for r, logp_TV in zip(members, logp_RTV, strict=True):
             _, prompt, own = rows[r]
             logp_LV = logp_TV[len(prompt) - 1 : len(prompt) + len(own) - 1]
