@@ -10,7 +10,7 @@ from typing import Any
 
 from clbench.core import plugins
 from clbench.core.counts import read_counts
-from clbench.core.keys import canonical, digest, folder_digest, key
+from clbench.core.keys import canonical, digest, key
 from clbench.core.process import end_copy
 from clbench.core.protocols import Learner
 from clbench.core.spec import Machine, RunSpec
@@ -18,9 +18,11 @@ from clbench.core.types import Lesson, Stream
 from clbench.data.streams.stream import lessons, merge_lessons
 from clbench.engine.resolve import open_learner
 from clbench.models import source
+from clbench.store.shared import share, whole_digest
 from clbench.store.store import Store
 from clbench.training.method import answers_with_net
 from clbench.training.new_method import new_method
+from clbench.training.plugin import saves_tensor_files
 from clbench.training.settings import FLOAT16, LOOP
 
 
@@ -203,7 +205,16 @@ class Trajectory:
             learner.learn(lesson, self.store.progress("state", self.keys[index]))
         learner.save(folder)
         end_copy()
+        if saves_tensor_files(learner):
+            share(folder, self._earlier(index))
         self._live = (index, learner)
+
+    def _earlier(self, index: int) -> list[Path]:
+        """Return the folders of states that state `index` may have much in common with, as far as they are there."""
+        keys = [self.keys[index - 1]]
+        if index == 1:
+            keys = [self.shared.keys[1]] if self.shared is not None else []
+        return [folder for key in keys if (folder := self.store.place("state", key)).is_dir()]
 
     def folder(self, index: int) -> Path:
         """Return the folder of state `index` >= 1, made if it is missing."""
@@ -232,7 +243,7 @@ class Trajectory:
         return known
 
     def _remember(self, folder: Path | None, draft: Path) -> None:
-        answers = {} if folder is None or not any(folder.glob("answers/*")) else folder_digest(folder / "answers")
+        answers = {} if folder is None or not any(folder.glob("answers/*")) else whole_digest(folder / "answers")
         base = source.identity(self.spec.model)
         counts = read_counts(folder) if folder is not None else {}
         value = {"effective": digest([base, answers]), "counts": counts}

@@ -106,6 +106,15 @@ class Combined(Method):
                     mend="combine it with a part that trains the same weights in every lesson, such as lora",
                 )
 
+    def wakes_at_once(self) -> bool:
+        """Return whether every part does."""
+        return all(part.wakes_at_once() for part in self.parts)
+
+    def wake(self, net: Net, number: int) -> None:
+        """Wake each part."""
+        for part in self.parts:
+            part.wake(net, number)
+
     def lr_scale(self, name: str) -> float:
         """Multiply the parts' speeds."""
         product = 1.0

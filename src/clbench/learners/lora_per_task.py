@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._shared.adapters import LoraTraining, acting, adapter_of, add_lora, lora_rate
+from clbench.learners._shared.adapters import LoraTraining, acting, adapter_of, add_all, add_lora, lora_rate
 from clbench.learners._shared.lesson_keys import PART_FOR_EACH, At, Isolated, Parts
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -55,6 +55,10 @@ class LoraPerTask(Method):
     def prepare(self, net: Net, number: int) -> None:
         """Freeze all and add the lesson's adapter, which alone acts."""
         add_lora(net, self.config, adapter_of(number))
+
+    def wake(self, net: Net, number: int) -> None:
+        """Add the adapters of all lessons; the last one acts."""
+        add_all(net, self.config, number)
 
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Note which task the adapter belongs to, and make its key."""

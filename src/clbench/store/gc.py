@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clbench.core.keys import canonical
+from clbench.store.shared import disk_bytes
 from clbench.store.stage import LOST, here, is_newer, read_stage
 from clbench.store.store import Store
 
@@ -25,7 +26,7 @@ class GcReport:
 
     Attributes:
         dropped: Folders.
-        bytes: Their size.
+        bytes: The disk that they take; what other states share with them stays, and does not count.
         kept_states: Number of learner states that stay.
     """
 
@@ -64,7 +65,7 @@ def collect(
     dropped = [states[key] for key in parents if key not in kept and key not in in_use]
     num_states = len(states) - len(dropped)
     dropped += _leftovers(store)
-    size = sum(_bytes(folder) for folder in dropped)
+    size = disk_bytes(dropped)
     if not dry_run and dropped:
         store.write(PARENTS, canonical(ever))
         for folder in dropped:
@@ -114,13 +115,3 @@ def _alive(draft: Path) -> bool:
     except PermissionError:
         return True  # it lives, and belongs to another user
     return True
-
-
-def _bytes(folder: Path) -> int:
-    size = 0
-    for path in folder.rglob("*"):
-        try:
-            size += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            continue  # removed by its own process meanwhile
-    return size

@@ -21,6 +21,7 @@ from clbench.core.spec import Machine
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
 from clbench.models.net import Batch, Net, seeded
 from clbench.training import checkpoint as _checkpoint
+from clbench.store.shared import has_tensors
 from clbench.training.hooks import Hooks
 from clbench.training.kept import examples_in, kept_counts
 from clbench.training.method import Method
@@ -243,9 +244,8 @@ class GradientLearner:
         if labels.is_file():
             for label in json.loads(labels.read_text(encoding="utf-8")):  # one by one: the order of rows matters
                 self.net.grow([label])
-        for number in range(1, counts["lessons"] + 1):
-            self._prepare(number)
-            self._finish(number)
+        if counts["lessons"]:
+            self._reshape(counts["lessons"])
         self._masters.round(self.net.module)
         if counts["lessons"]:
             self._take_weights(folder)
@@ -256,15 +256,27 @@ class GradientLearner:
         self._recall(folder)
         self.net.module.eval()
 
+    def _reshape(self, number: int) -> None:
+        """Let the net have the parameters that it has after lesson `number`: at once where the method knows how."""
+        self._hooks.number = number
+        if not self.method.wakes_at_once():
+            for past in range(1, number + 1):
+                self._prepare(past)
+                self._finish(past)
+            return
+        with seeded(seed_of(self.seed, number, "prepare"), self._device):
+            self._hooks.wake(self.net, number)
+        self._changed |= set(self._trainable())
+
     def _recall(self, folder: Path) -> None:
         self._hooks.restore(load_state(folder / "keeps", self._device) | load_state(folder / "answers", self._device))
 
     def _stored_masters(self, folder: Path) -> dict[str, Tensor]:
-        return load_tensors(folder / MASTERS, self._device) if (folder / MASTERS).is_file() else {}
+        return load_tensors(folder / MASTERS, self._device) if has_tensors(folder / MASTERS) else {}
 
     def _take_weights(self, folder: Path) -> None:
         weights = folder / "answers" / "weights.safetensors"
-        if not weights.is_file():
+        if not has_tensors(weights):
             return
         params = dict(self.net.module.named_parameters())
         with torch.no_grad():

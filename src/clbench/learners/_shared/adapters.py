@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -65,19 +66,57 @@ def add_lora(net: Net, settings: LoraTraining, name: str = "default") -> None:
     Raises:
         SpecError: `settings.targets` names no layer of the model.
     """
-    from peft import LoraConfig, inject_adapter_in_model
+    from peft import inject_adapter_in_model
 
     net.module.requires_grad_(False)
-    config = LoraConfig(
+    config = _config(net, settings)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are what is meant
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # peft sees by itself how a layer lies
+        inject_adapter_in_model(config, net.module, name)
+
+
+def _config(net: Net, settings: LoraTraining) -> LoraConfig:
+    from peft import LoraConfig
+
+    return LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,  # pyright: ignore[reportArgumentType]  # peft says int, and scales by any number
         lora_dropout=settings.lora_dropout,
         target_modules=adaptable(net, settings.targets),
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are what is meant
-        warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # peft sees by itself how a layer lies
-        inject_adapter_in_model(config, net.module, name)
+
+
+def add_all(net: Net, settings: LoraTraining, num: int) -> None:
+    """Add the adapters of lessons 1..num, of which the last one acts and learns; their values are to be loaded.
+
+    The layers are found once, and all that stands in one under the first adapter's name is made for the others too.
+
+    Raises:
+        SpecError: See `add_lora`.
+    """
+    first = adapter_of(1)
+    add_lora(net, settings, first)
+    module: Any = net.module
+    for name in (adapter_of(number) for number in range(2, num + 1)):
+        module.peft_config[name] = copy(module.peft_config[first])
+        for layer in lora_layers(net):
+            _add_alike(layer, first, name)
+    for layer in lora_layers(net):
+        layer.set_adapter([adapter_of(num)])
+
+
+def _add_alike(layer: LoraLayer, first: str, name: str) -> None:
+    """Make another adapter in a layer like the first one: peft keeps each in dictionaries, under its name."""
+    from torch import nn
+
+    for held in [*vars(layer).values(), *layer.children()]:
+        if isinstance(held, dict | nn.ModuleDict) and first in held:
+            one: Any = held[first]
+            if isinstance(one, nn.Linear):
+                like = {"device": one.weight.device, "dtype": one.weight.dtype}
+                one = nn.Linear(one.in_features, one.out_features, bias=one.bias is not None, **like)
+            held[name] = one
 
 
 def adaptable(net: Net, targets: str | tuple[str, ...]) -> list[str]:
