@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from clbench.cli.options import Data, Json, Place, machine, progress_bars, say, say_json
-from clbench.core.errors import ExtraError
+from clbench.core.errors import ExtraError, SpecError, did_you_mean
 from clbench.core.events import notice
 from clbench.core.extras import need_models
+from clbench.core.spec import Keep
 
 if TYPE_CHECKING:
     from clbench.report.results import Runs
@@ -39,6 +40,9 @@ def run(
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Make activations again instead of keeping them: less memory.")
     ] = False,
+    keep: Annotated[
+        str, typer.Option(help="States that stay when a run is complete: all, last, or branch (last and branching).")
+    ] = "all",
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -51,7 +55,7 @@ def run(
     if record is not None:
         check_record_folder(record)
     more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute}
-    how = machine(store, data, workers, device).model_copy(update=more)
+    how = machine(store, data, workers, device).model_copy(update=more | {"keep": _kept(keep)})
     recipe = load_recipe(spec, set_ or [])
     stages = Store(how.store)
     if plan:
@@ -85,6 +89,19 @@ def _tell(results: Runs, out: Path, name: str, record: Path | None, as_json: boo
         return
     say(summary_text(runs))
     say(f"report: {page.resolve()}")
+
+
+def _kept(named: str) -> Keep:
+    """Return what `--keep` names.
+
+    Raises:
+        SpecError: There is no such choice.
+    """
+    choices: tuple[Keep, ...] = get_args(Keep)
+    for choice in choices:
+        if named == choice:
+            return choice
+    raise SpecError(f"there is no choice {named!r}", where="--keep", mend=did_you_mean(named, choices))
 
 
 def check_models(what: str, plan: bool) -> None:

@@ -13,6 +13,7 @@ from clbench.core.types import AnswerRule
 from clbench.core.value import Value
 
 MOST_NAME = 200  # characters of a name: it names a folder, and a file system takes 255 bytes
+Keep = Literal["all", "last", "branch"]
 HEADLINE = (
     "average_performance",
     "learning_accuracy",
@@ -153,6 +154,8 @@ class Machine(Value):
         recompute: Whether activations are made again in the backward pass instead of kept (gradient checkpointing).
         checkpoint_s: Seconds between checkpoints inside a lesson.
         limit_s: Most seconds that one unit (a lesson and its exams) may take; None sets no limit.
+        keep: Which learner states stay in the store once a run is complete: "all", only the "last" of each chain of
+            lessons, or with it those from which several go on ("branch"). What is removed can be made again.
     """
 
     store: Path = Path("clbench-store")
@@ -164,3 +167,4 @@ class Machine(Value):
     recompute: bool = False
     checkpoint_s: float = Field(default=60.0, ge=0.0)
     limit_s: float | None = Field(default=None, gt=0.0)
+    keep: Keep = "all"

@@ -22,6 +22,7 @@ from clbench.engine.costs import measure_costs
 from clbench.engine.executors.processes import execute
 from clbench.engine.grade import grade
 from clbench.engine.inputs import Inputs
+from clbench.engine.keep import drop_states
 from clbench.engine.make_unit import is_made
 from clbench.engine.plan import plan
 from clbench.engine.provenance import foreign, provenance, stages_of
@@ -73,6 +74,9 @@ def attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserE
     failed = execute(missing, machine, inputs)  # each by `make_unit`: learn what is not learnt yet, then ask its exams
     lost = [next((failed[key] for key in each.trajectory.keys if key in failed), None) for each in runs]
     outcomes = [why or record(each, store, machine) for each, why in zip(runs, lost, strict=True)]
+    complete = [each for each, why in zip(runs, lost, strict=True) if why is None]
+    unfinished = [each for each, why in zip(runs, lost, strict=True) if why is not None]
+    drop_states(complete, unfinished, store, machine.keep)
     _tell_foreign(Runs([one for one in outcomes if isinstance(one, Path)]))
     return outcomes
 

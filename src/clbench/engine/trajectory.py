@@ -10,6 +10,7 @@ from typing import Any
 
 from clbench.core import plugins
 from clbench.core.counts import read_counts
+from clbench.core.events import notice
 from clbench.core.keys import canonical, digest, key
 from clbench.core.process import end_copy
 from clbench.core.protocols import Learner
@@ -155,8 +156,21 @@ class Trajectory:
         """
         index = self.index(lesson)
         if self._live is None or self._live[0] != index:
+            self._tell_of_gone(index)
             self._live = (index, self._awake(index))
         return self._live[1]
+
+    def _tell_of_gone(self, index: int) -> None:
+        """Say that lessons are learnt again where a state was learnt once and is no longer in the store."""
+        gone = index
+        while gone and self.store.find("state", self.keys[gone]) is None:
+            gone -= 1
+        if gone < index and load_record(self.store, self.keys[index]) is not None:
+            which = f"lesson {index} is" if gone == index - 1 else f"lessons {gone + 1} to {index} are"
+            notice(
+                f"{self.spec.learner_label}: the state after lesson {index} is no longer in the store (--keep, or "
+                f"`clbench store gc`); {which} learnt again"
+            )
 
     def _awake(self, index: int) -> Learner:
         folder = self._state(index)

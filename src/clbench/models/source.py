@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from clbench.core.cache import Stamp, remembered_digest, stamp
 from clbench.core.errors import ModelError, did_you_mean, near_paths
 from clbench.core.events import notice
 from clbench.core.keys import digest, folder_digest
@@ -87,8 +88,8 @@ def _check_folder(folder: Path, spec: ModelSpec) -> None:
 
 
 @lru_cache(maxsize=64)
-def _folder_identity(folder: Path, _stamp: tuple[tuple[str, int, int], ...]) -> str:
-    return folder_digest(folder, [name for name, _, _ in _stamp])
+def _folder_identity(folder: Path, names: tuple[str, ...], _stamps: tuple[Stamp, ...]) -> str:
+    return folder_digest(folder, names, remembered_digest)
 
 
 def identity(spec: ModelSpec) -> str:
@@ -101,9 +102,8 @@ def identity(spec: ModelSpec) -> str:
     if folder is None:
         source: Any = {"hub": spec.name, "revision": spec.revision}
     else:
-        names = identity_files(folder) - (FILES if spec.adapter == "ignore" else set())
-        stats = [(n, (folder / n).stat()) for n in sorted(names)]
-        source = _folder_identity(folder, tuple((n, s.st_size, s.st_mtime_ns) for n, s in stats))
+        names = tuple(sorted(identity_files(folder) - (FILES if spec.adapter == "ignore" else set())))
+        source = _folder_identity(folder, names, tuple(stamp(folder / name) for name in names))
     own, mark = reading(spec), mark_of(spec, folder)
     more = ({"reading": own} if own else {}) | ({"answer_after": mark} if mark else {})
     more |= {"merging": MERGING} if spec.adapter == "use" else {}

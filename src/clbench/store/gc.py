@@ -40,6 +40,7 @@ def collect(
     keep: Collection[Literal["last", "branch"]],
     in_use: Collection[str] = (),
     *,
+    among: Collection[str] | None = None,
     dry_run: bool = False,
 ) -> GcReport:
     """Drop states, drafts of dead processes, and checkpoints of finished stages; nothing else, ever.
@@ -48,6 +49,7 @@ def collect(
         store: The store.
         keep: "last" keeps states from which no other was learnt, "branch" those from which several were learnt.
         in_use: Keys of other states to keep.
+        among: Keys of the only states that may be dropped, and nothing but states; None: all, and leftovers too.
         dry_run: Only report; drop nothing.
 
     Raises:
@@ -62,9 +64,10 @@ def collect(
     children, ever_children = Counter(parents.values()), Counter(ever.values())
     kept = {key for key in parents if "last" in keep and not children[key]}
     kept |= {key for key in parents if "branch" in keep and ever_children[key] > 1}
-    dropped = [states[key] for key in parents if key not in kept and key not in in_use]
+    may_go = parents if among is None else parents.keys() & set(among)
+    dropped = [states[key] for key in parents if key in may_go and key not in kept and key not in in_use]
     num_states = len(states) - len(dropped)
-    dropped += _leftovers(store)
+    dropped += _leftovers(store) if among is None else []
     size = disk_bytes(dropped)
     if not dry_run and dropped:
         store.write(PARENTS, canonical(ever))

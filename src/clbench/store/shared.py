@@ -67,13 +67,18 @@ def has_tensors(path: Path) -> bool:
 
 
 def whole_digest(folder: Path) -> str:
-    """Return the digest of a state's folder as it was before files were taken apart (`core.keys.folder_digest`)."""
+    """Return the digest of a state, or of a folder of it, as it was before files were taken apart.
+
+    It is what `core.keys.folder_digest` gives of files that are whole.
+    """
     found: dict[str, str] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            layout = layout_of(path.with_name(path.name.removesuffix(LAYOUT))) if name.endswith(LAYOUT) else None
-            found[name.removesuffix(LAYOUT) if layout else name] = layout.sha256 if layout else file_digest(path)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        layout = layout_of(path.with_name(path.name.removesuffix(LAYOUT))) if name.endswith(LAYOUT) else None
+        if layout is not None:
+            found[name.removesuffix(LAYOUT)] = layout.sha256
+        elif not name.startswith(f"{PARTS}/"):
+            found[name] = file_digest(path)
     return digest(found)
 
 
