@@ -111,3 +111,54 @@ def test_a_method_without_a_waking_of_its_own_goes_through_its_lessons(tmp_path)
     ]
     woken.save(tmp_path / "b")
     assert folder_digest(tmp_path / "a") == folder_digest(tmp_path / "b")
+
+
+def test_an_adapter_beside_the_net_answers_and_is_saved_as_if_it_stood_in_it(tmp_path):
+    """One net with all adapters in it, and the learner that keeps but the last one there."""
+    import torch
+    from safetensors.torch import load_file
+
+    from clbench.core.types import Decode
+    from clbench.data.streams.stream import lessons, open_stream
+    from clbench.learners._shared.adapters import acting, adapter_of, add_all
+
+    settings = {"rank": 2, "epochs": 1, "batch_size": 8, "lr": 1e-2, "unlike": None}
+    learner = built("lora_per_task", settings, "tiny-llama", "bfloat16")
+    stream = open_stream("worlds-tiny", None)
+    taught = lessons(stream.model_copy(update={"task_ids": "given"}))
+    for lesson in taught:
+        learner.learn(lesson)
+    assert [n for n in dict(learner.net.module.named_parameters()) if ".default." in n or ".lesson2." in n] == []
+    learner.save(tmp_path)
+    saved = load_file(tmp_path / "answers" / "weights.safetensors")
+    assert {w.dtype for w in saved.values()} == {torch.bfloat16}
+    whole = built("lora_per_task", settings, "tiny-llama", "bfloat16")
+    add_all(whole.net, whole.method.config, 3)
+    with torch.no_grad():
+        for name, weight in saved.items():
+            whole.net.module.get_parameter(name).copy_(weight)
+    whole.net.module.eval()
+    woken = built("lora_per_task", settings, "tiny-llama", "bfloat16")
+    woken.load(tmp_path)
+    for part, task in enumerate(stream.tasks, 1):
+        decode = Decode(kind="label", task_id=task.name)
+        with acting(whole.net, [adapter_of(part)]):
+            expected = whole.net.respond(task.exam[:6], decode)
+        assert learner.respond(task.exam[:6], decode) == woken.respond(task.exam[:6], decode) == expected
+    assert {a.text for a in expected}
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from clbench.core.errors import StoreError
+
+    learner = built("sft", {}, "tiny-llama")
+    learner.number = 1
+    learner._changed = set(learner._trainable())
+    learner.save(tmp_path)
+    path = tmp_path / "answers" / "weights.safetensors"
+    weights = load_file(path)
+    save_file(weights | {"model.elsewhere": next(iter(weights.values())).clone()}, path)
+    with pytest.raises(StoreError, match=r"no place for, such as model\.elsewhere"):
+        built("sft", {}, "tiny-llama").load(tmp_path)

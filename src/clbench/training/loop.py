@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from clbench.core.counts import read_counts, write_counts
-from clbench.core.errors import LessonError, ModelError
+from clbench.core.errors import LessonError, ModelError, StoreError
 from clbench.core.events import track
 from clbench.core.keys import canonical, rng, seed_of
 from clbench.core.spec import Machine
@@ -52,7 +52,7 @@ class GradientLearner:
         self.seed = seed
         self.machine = machine
         self.number = 0
-        self._base_parameters, self._base_bytes = _size(net.module)
+        self._base_parameters, self._base_bytes = _size(net.module.parameters())
         self._changed: set[str] = set()
         self._masters = Masters(net.module)
         self._passes = Passes(self._device, self._masters.compute(training.precision))
@@ -214,7 +214,7 @@ class GradientLearner:
         """Write `answers/` (weights and labels), `keeps/` (the method's state) and `counts.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.number:
-            params = dict(self.net.module.named_parameters())
+            params = {**dict(self.net.module.named_parameters()), **self._parked()}
             changed = {n: params[n] for n in self._changed if n in params}  # what was added may be gone again
             if changed:
                 save_tensors(folder / "answers" / "weights.safetensors", changed)
@@ -225,7 +225,7 @@ class GradientLearner:
         if self._masters.kept:
             save_tensors(folder / MASTERS, self._masters.kept)
             kept += (folder / MASTERS).stat().st_size
-        parameters, num_bytes = _size(self.net.module)
+        parameters, num_bytes = _size([*self.net.module.parameters(), *self._parked().values()])
         counts = {
             "lessons": self.number,
             "train_tokens": self._passes.tokens,
@@ -279,10 +279,23 @@ class GradientLearner:
         if not has_tensors(weights):
             return
         params = dict(self.net.module.named_parameters())
+        found = load_tensors(weights, self._device)
         with torch.no_grad():
-            for name, value in load_tensors(weights, self._device).items():
-                params[name].copy_(value)
-                self._changed.add(name)
+            for name in found.keys() & params.keys():
+                params[name].copy_(found[name])
+        self._hooks.park({name: value for name, value in found.items() if name not in params})
+        if strange := found.keys() - params.keys() - self._hooks.parked().keys():
+            raise StoreError(
+                f"holds weights that this learner has no place for, such as {min(strange)}",
+                where=str(folder),
+                mend="delete the stage's folder; it is made again",
+            )
+        self._changed |= found.keys()
+
+    def _parked(self) -> dict[str, Tensor]:
+        """Return the weights that stand outside the net, in the model's own type."""
+        half = self._masters.half
+        return {name: value if half is None else value.to(half) for name, value in self._hooks.parked().items()}
 
     @property
     def _device(self) -> torch.device:
@@ -310,9 +323,9 @@ def _accelerator(device: torch.device) -> Any:
     return Accelerator(cpu=device.type == "cpu", mixed_precision="no")
 
 
-def _size(module: torch.nn.Module) -> tuple[int, int]:
-    """Return the number of a model's parameters, and their bytes."""
-    params = list(module.parameters())
+def _size(weights: Iterable[Tensor]) -> tuple[int, int]:
+    """Return the number of parameters, and their bytes."""
+    params = list(weights)
     return sum(p.numel() for p in params), sum(p.numel() * p.element_size() for p in params)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,6 +91,16 @@ class Method:
         Written beside `prepare` and `finish`, it does at once what these do one lesson after another. A method that
         overrides those alone has them called again for lessons 1..number.
         """
+
+    def parked(self) -> Mapping[str, Tensor]:
+        """Return weights that belong to the model and stand outside the net, by the names they would have in it.
+
+        They are saved with its weights. What a lesson does not use costs it nothing there.
+        """
+        return {}
+
+    def park(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over loaded weights for which the net has no place; what `parked` then lacks belongs to another model."""
 
     def wakes_at_once(self) -> bool:
         """Return whether `wake` stands for this method's `prepare` and `finish`: no later class has changed them."""

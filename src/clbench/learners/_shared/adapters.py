@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import cache
@@ -117,6 +118,31 @@ def _add_alike(layer: LoraLayer, first: str, name: str) -> None:
                 like = {"device": one.weight.device, "dtype": one.weight.dtype}
                 one = nn.Linear(one.in_features, one.out_features, bias=one.bias is not None, **like)
             held[name] = one
+
+
+def take_out(net: Net, name: str) -> dict[str, Tensor]:
+    """Remove an adapter that does not act from the net, and return its weights by the names that they had."""
+    module: Any = net.module
+    weights = {n: p.detach() for n, p in module.named_parameters() if f".{name}." in n and ".lora_" in n}
+    for layer in lora_layers(net):
+        layer.delete_adapter(name)
+    del module.peft_config[name]
+    return weights
+
+
+@contextmanager
+def instead(net: Net, name: str, weights: Mapping[str, Tensor]) -> Generator[None]:
+    """Let the weights of another adapter, named as `take_out` names them, stand in place of this one's for a while."""
+    params = {n.partition(f".{name}.")[0]: p for n, p in net.module.named_parameters() if f".{name}." in n}
+    others = {re.sub(r"\.[^.]+\.[^.]+$", "", n): w for n, w in weights.items()}
+    own = {place: param.data for place, param in params.items()}
+    try:
+        for place, param in params.items():
+            param.data = others[place].to(param.dtype)  # while it is awake, those of a model of 16 bits are float32
+        yield
+    finally:
+        for place, param in params.items():
+            param.data = own[place]
 
 
 def adaptable(net: Net, targets: str | tuple[str, ...]) -> list[str]:
