@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import statistics
 import tempfile
 import time
@@ -142,7 +141,6 @@ def main() -> None:
     parser.add_argument("--lessons", type=int, default=50)
     parser.add_argument("--no-workers", action="store_true", help="leave the second table out")
     given = parser.parse_args()
-    os.nice(5)
     assert warm.LOADED, "imported, so that one thread works"
     print(f"| after {given.lessons} lessons | states, MB | load, s | lesson early, s | late, s | late / early |")
     print("|---|---:|---:|---:|---:|---:|", flush=True)

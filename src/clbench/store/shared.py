@@ -84,8 +84,12 @@ def whole_digest(folder: Path) -> str:
 
 def stated_digest(path: Path) -> str:
     """Return the sha256 of a stage's file; that of a shared part is its name, so it need not be read once more."""
-    shared = path.parent.name == PARTS and path.stat().st_nlink > 1
-    return path.name if shared else file_digest(path)
+    return path.name if is_linked(path) else file_digest(path)
+
+
+def is_linked(path: Path) -> bool:
+    """Return whether a file of a stage is one more name of another: of an earlier stage's, or of its own."""
+    return path.parent.name == PARTS and path.stat().st_nlink > 1
 
 
 def disk_bytes(folders: Iterable[Path]) -> int:
@@ -143,7 +147,10 @@ class _TensorFile:
     def pieces(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes from `start` to `end`, a piece at a time."""
         for place in range(start, end, PIECE):
-            yield os.pread(self._descriptor, min(PIECE, end - place), place)
+            yield self._read(place, min(place + PIECE, end))
+
+    def _read(self, start: int, end: int) -> bytes:
+        return os.pread(self._descriptor, end - start, start)
 
     def edges(self, name: str) -> tuple[object, ...]:
         """Return what equal tensors have in common and most others do not."""
@@ -155,6 +162,8 @@ class _TensorFile:
         """Return whether a tensor is that of another file, to the byte."""
         if self.kinds[name] != other.kinds[there] or self.length(name) != other.length(there):
             return False
+        if self.length(name) <= PIECE:
+            return self._read(*self.tensors[name]) == other._read(*other.tensors[there])
         own, its = self.pieces(*self.tensors[name]), other.pieces(*other.tensors[there])
         return all(a == b for a, b in zip(own, its, strict=True))
 

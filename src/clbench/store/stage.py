@@ -16,7 +16,7 @@ from typing import Any
 from clbench.core.errors import StoreError
 from clbench.core.keys import canonical, digest, file_digest
 from clbench.store.origin import origin
-from clbench.store.shared import stated_digest
+from clbench.store.shared import is_linked, stated_digest
 
 FORMAT = 3
 # What the check of each format covers; None is everything but the check itself.
@@ -168,7 +168,7 @@ def sync(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_dir():
             _sync_folder(path)
-        else:
+        elif not is_linked(path):  # else it was forced onto the disk under its first name
             with path.open("rb") as f:
                 os.fsync(f.fileno())
     _sync_folder(folder)
