@@ -1,4 +1,4 @@
-"""What states cost on a long stream: disk, waking, learning, and loads by workers: `python bench/state.py [LEARNER ...]`.
+"""What states cost on a long stream, in disk, waking and learning: `python bench/state.py [LEARNER ...]`.
 
 Lessons are learnt as `clbench run` learns them, without exams, into a store that goes away again: small generated
 tasks on the tiny LLaMA. The first table gives, for each learner, the disk that all its states take (files of several
@@ -123,7 +123,10 @@ def loads(workers: int) -> tuple[int, int]:
         stream.write_text(STREAM.format(num=3), encoding="utf-8")
         machine = Machine(store=Path(name) / "store", device="cpu", workers=workers)
         inputs = Inputs(None)
-        runs = [open_run(spec_of({"name": "sft"}, stream, seed), inputs, Store(machine.store), machine) for seed in range(16)]
+        runs = [
+            open_run(spec_of({"name": "sft"}, stream, seed), inputs, Store(machine.store), machine)
+            for seed in range(16)
+        ]
         units = [unit for unit in plan(runs) if unit.lesson]
         for unit in units:
             unit.exams = ()
@@ -146,7 +149,9 @@ def main() -> None:
     print("|---|---:|---:|---:|---:|---:|", flush=True)
     for name in given.learners or LEARNERS:
         size, load, early, late = states(LEARNERS[name], given.lessons)
-        print(f"| {name} | {size / 1e6:,.1f} | {load:.2f} | {early:.3f} | {late:.3f} | {late / early:.2f} |", flush=True)
+        print(
+            f"| {name} | {size / 1e6:,.1f} | {load:.2f} | {early:.3f} | {late:.3f} | {late / early:.2f} |", flush=True
+        )
     if not given.no_workers:
         print("\n| 48 states in 16 chains | models read | states read |\n|---|---:|---:|", flush=True)
         for workers in (1, 2):

@@ -15,7 +15,9 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "WORTH", 100)
     monkeypatch.setattr(cache, "SETTLED_NS", -1)
-    monkeypatch.setattr(cache, "file_digest", lambda path, read=cache.file_digest: reads.append(path.name) or read(path))
+    monkeypatch.setattr(
+        cache, "file_digest", lambda path, read=cache.file_digest: reads.append(path.name) or read(path)
+    )
     reads = []
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"a" * 200)

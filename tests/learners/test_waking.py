@@ -46,7 +46,9 @@ def stepped(name, settings, model, dtype="float32"):
 
 
 @pytest.mark.parametrize(("name", "settings"), SHAPING)
-@pytest.mark.parametrize(("model", "dtype"), [("tiny-llama", "float32"), ("tiny-llama", "bfloat16"), ("tiny-bert", "float32")])
+@pytest.mark.parametrize(
+    ("model", "dtype"), [("tiny-llama", "float32"), ("tiny-llama", "bfloat16"), ("tiny-bert", "float32")]
+)
 def test_waking_gives_the_shape_that_the_lessons_gave(name, settings, model, dtype):
     if model == "tiny-bert" and "encoder" not in plugins.load("learner", name, "PLUGIN").model_families:
         pytest.skip("it is for causal models")

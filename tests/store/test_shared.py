@@ -107,7 +107,9 @@ def test_an_equal_file_is_one_more_name_of_it(tmp_path):
 
 def test_a_tensor_is_found_under_another_name_also_in_the_state_itself(tmp_path):
     weights = {"w": tensor(1)}
-    state = write(tmp_path / "1", answers__weights=weights, keeps__method={"anchor.1/w": tensor(1), "fisher": tensor(2)})
+    state = write(
+        tmp_path / "1", answers__weights=weights, keeps__method={"anchor.1/w": tensor(1), "fisher": tensor(2)}
+    )
     share(state, [])
     assert taken(state) < 205 * KB
     assert same(read(state / "keeps" / "method.safetensors"), {"anchor.1/w": tensor(1), "fisher": tensor(2)})
@@ -130,7 +132,9 @@ def test_equal_edges_are_not_equal_tensors(tmp_path):
     assert same(read(second / "answers" / "weights.safetensors"), {"a": other, "c": tensor(2)})
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x00", b"\xff" * 200, b"\x08\0\0\0\0\0\0\0{}      ", b'\x02\0\0\0\0\0\0\0[]'])
+@pytest.mark.parametrize(
+    "damage", [b"", b"\x00", b"\xff" * 200, b"\x08\0\0\0\0\0\0\0{}      ", b"\x02\0\0\0\0\0\0\0[]"]
+)
 def test_nothing_is_shared_with_a_damaged_state(tmp_path, damage):
     first = write(tmp_path / "1", answers__weights={"a": tensor(1)})
     (first / "answers" / "weights.safetensors").write_bytes(damage)
@@ -164,7 +168,14 @@ def test_without_links_states_are_whole_and_it_is_said_once(tmp_path, monkeypatc
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=8)
 STATES = st.lists(st.dictionaries(NAMES, st.sampled_from(range(6)), min_size=1, max_size=5), min_size=2, max_size=4)
-POOL = [tensor(0, 64), tensor(1, 64), tensor(2, 40).astype(np.float16), np.zeros(0, np.float32), tensor(3, 3), np.arange(20_000)]
+POOL = [
+    tensor(0, 64),
+    tensor(1, 64),
+    tensor(2, 40).astype(np.float16),
+    np.zeros(0, np.float32),
+    tensor(3, 3),
+    np.arange(20_000),
+]
 
 
 @settings(max_examples=40, deadline=None)
@@ -219,7 +230,9 @@ def test_a_damaged_shared_file_breaks_every_state_that_has_it_and_no_other(tmp_p
     assert [fresh.find("state", here) is not None for here in keys] == [True, False, False]
     assert len(told) == 2
     grow(fresh, 3)
-    assert same(read(fresh.find("state", keys[2]) / "answers" / "weights.safetensors"), {f"p{i}": tensor(i) for i in range(3)})
+    assert same(
+        read(fresh.find("state", keys[2]) / "answers" / "weights.safetensors"), {f"p{i}": tensor(i) for i in range(3)}
+    )
 
 
 def test_gc_counts_what_it_frees_and_later_states_stay_whole(tmp_path):

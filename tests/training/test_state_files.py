@@ -15,7 +15,22 @@ from clbench.training.state_files import load_tensors, save_tensors
 
 pytestmark = pytest.mark.models
 CPU = torch.device("cpu")
-NAMES = ("b", "a", "a.10", "a.9", "Z", "é", "中文", 'quo"te', "back\\slash", "tab\tline\n", "\x01\x1f\x7f", "\u2028", "😀", "/")
+NAMES = (
+    "b",
+    "a",
+    "a.10",
+    "a.9",
+    "Z",
+    "é",
+    "中文",
+    'quo"te',
+    "back\\slash",
+    "tab\tline\n",
+    "\x01\x1f\x7f",
+    "\u2028",
+    "😀",
+    "/",
+)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

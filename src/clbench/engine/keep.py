@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from clbench.core.events import notice
 from clbench.core.spec import Keep
@@ -24,12 +25,12 @@ def drop_states(complete: Sequence[Run], others: Sequence[Run], store: Store, ke
     if keep == "all":
         return
     mine = {key for run in complete for key in _chain(run)}
+    last = {run.trajectory.keys[-1] for run in complete}
     needed = {key for run in others for key in _chain(run)}
     pairs = {pair for run in [*complete, *others] for pair in _steps(run)}
     starts = Counter(parent for parent, _ in pairs)
     branches = {key for key, num in starts.items() if num > 1} if keep == "branch" else set[str]()
-    kinds = ("last", "branch") if keep == "branch" else ("last",)
-    done = collect(store, kinds, needed | branches, among=mine)
+    done = collect(store, (), needed | last | branches, among=mine)
     if done.dropped:
         notice(
             f"--keep {keep}: {len(done.dropped)} states of earlier lessons are removed ({done.bytes / 1e6:,.1f} MB of "
@@ -46,5 +47,5 @@ def _chain(run: Run) -> tuple[str, ...]:
 def _steps(run: Run) -> list[tuple[str, str]]:
     """Return which state is made from which: (earlier, later)."""
     keys, shared = run.trajectory.keys, run.trajectory.shared
-    steps = list(zip(keys, keys[1:], strict=False))
+    steps = list(pairwise(keys))
     return steps if shared is None else [(shared.keys[1], keys[1]), *steps[1:]]

@@ -74,6 +74,7 @@ class Trajectory:
         taught = lessons(stream)
         self.lessons = (merge_lessons(taught),) if self.plugin.teaches == "at_once" else taught
         self._live: tuple[int, Learner] | None = None
+        self._told = 0  # up to which state it was said that lessons are learnt again
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -165,12 +166,13 @@ class Trajectory:
         gone = index
         while gone and self.store.find("state", self.keys[gone]) is None:
             gone -= 1
-        if gone < index and load_record(self.store, self.keys[index]) is not None:
+        if gone < index and index > self._told and load_record(self.store, self.keys[index]) is not None:
             which = f"lesson {index} is" if gone == index - 1 else f"lessons {gone + 1} to {index} are"
             notice(
                 f"{self.spec.learner_label}: the state after lesson {index} is no longer in the store (--keep, or "
                 f"`clbench store gc`); {which} learnt again"
             )
+            self._told = index
 
     def _awake(self, index: int) -> Learner:
         folder = self._state(index)

@@ -102,8 +102,8 @@ class LoraPerTask(Method):
             with acting(net, [] if part is None else [adapter_of(part)]):
                 yield
             return
-        own = adapter_of(self.standing)
-        with acting(net, [own]), instead(net, own, {n: w for n, w in self.aside.items() if f".{adapter_of(part)}." in n}):
+        own, other = adapter_of(self.standing), f".{adapter_of(part)}."
+        with acting(net, [own]), instead(net, own, {n: w for n, w in self.aside.items() if other in n}):
             yield
 
     def beyond_weights(self) -> str:

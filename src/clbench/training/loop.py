@@ -20,8 +20,8 @@ from clbench.core.keys import canonical, rng, seed_of
 from clbench.core.spec import Machine
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
 from clbench.models.net import Batch, Net, seeded
-from clbench.training import checkpoint as _checkpoint
 from clbench.store.shared import has_tensors
+from clbench.training import checkpoint as _checkpoint
 from clbench.training.hooks import Hooks
 from clbench.training.kept import examples_in, kept_counts
 from clbench.training.method import Method

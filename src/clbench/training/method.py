@@ -100,7 +100,7 @@ class Method:
         return {}
 
     def park(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over loaded weights for which the net has no place; what `parked` then lacks belongs to another model."""
+        """Take over loaded weights that the net has no place for; `parked` must give them all from now on."""
 
     def wakes_at_once(self) -> bool:
         """Return whether `wake` stands for this method's `prepare` and `finish`: no later class has changed them."""

@@ -12,7 +12,10 @@ from clbench.engine.units import Unit
 def chain(name, weights, root=None):
     """Give the units of a chain of lessons."""
     names = [root, *(f"{name}{i}" for i in range(len(weights)))]
-    return [Unit(key=names[i + 1], spec=None, lesson=i + 1, label="", needs=names[i], weight=w) for i, w in enumerate(weights)]
+    return [
+        Unit(key=names[i + 1], spec=None, lesson=i + 1, label="", needs=names[i], weight=w)
+        for i, w in enumerate(weights)
+    ]
 
 
 def simulated(units, workers, choose):
@@ -69,7 +72,9 @@ def test_any_tree_of_lessons_ends_about_as_early_as_before():
             first = chain(f"r{i}-", [rng.randint(0, 3) for _ in range(rng.randint(1, 4))])
             units += first
             for j in range(rng.randint(0, 3)):
-                units += chain(f"r{i}b{j}-", [rng.randint(0, 3) for _ in range(rng.randint(1, 6))], rng.choice(first).key)
+                units += chain(
+                    f"r{i}b{j}-", [rng.randint(0, 3) for _ in range(rng.randint(1, 6))], rng.choice(first).key
+                )
         workers = rng.randint(1, 4)
         end, reads = simulated(units, workers, assign)
         before, reads_before = simulated(units, workers, anybody)

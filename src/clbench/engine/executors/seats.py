@@ -8,7 +8,11 @@ from clbench.engine.units import Unit
 
 
 def assign(
-    held: Mapping[int, str | None], ready: Collection[str], units: Mapping[str, Unit], hangs: Mapping[str, int], left: int
+    held: Mapping[int, str | None],
+    ready: Collection[str],
+    units: Mapping[str, Unit],
+    hangs: Mapping[str, int],
+    left: int,
 ) -> dict[int, str]:
     """Return what idle workers make next, for as many as there is work for.
 

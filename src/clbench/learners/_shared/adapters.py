@@ -17,6 +17,7 @@ from clbench.core.events import notice
 from clbench.training.settings import Training
 
 if TYPE_CHECKING:
+    from peft import LoraConfig
     from peft.tuners.lora import LoraLayer
     from torch import Tensor, nn
 
