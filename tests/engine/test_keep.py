@@ -60,10 +60,9 @@ def test_a_state_that_is_gone_is_learnt_again_and_that_is_said(tmp_path, said):
     before = run.trajectory.reach(2)
     said.clear()
     run.trajectory.learner_after(2)
-    assert said == [
-        "sft: the state after lesson 2 is no longer in the store (--keep, or `clbench store gc`); "
-        "lessons 1 to 2 are learnt again"
-    ]
+    (told,) = said
+    assert told.startswith("sft: the state after lesson 2 is no longer in the store (--keep, or `clbench store gc`)")
+    assert told.endswith("lessons 1 to 2 are learnt again")
     assert there(tmp_path, [run]) == [[1, 2, 3]]
     assert run.trajectory.reach(2) == before
 

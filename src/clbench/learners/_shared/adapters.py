@@ -108,7 +108,7 @@ def add_all(net: Net, settings: LoraTraining, num: int) -> None:
         layer.set_adapter([adapter_of(num)])
 
 
-def _add_alike(layer: LoraLayer, first: str, name: str) -> None:
+def _add_alike(layer: Any, first: str, name: str) -> None:
     """Make another adapter in a layer like the first one: peft keeps each in dictionaries, under its name."""
     from torch import nn
 
@@ -117,7 +117,7 @@ def _add_alike(layer: LoraLayer, first: str, name: str) -> None:
             one: Any = held[first]
             if isinstance(one, nn.Linear):
                 like = {"device": one.weight.device, "dtype": one.weight.dtype}
-                one = nn.Linear(one.in_features, one.out_features, bias=one.bias is not None, **like)
+                one = nn.Linear(one.in_features, one.out_features, bias="bias" in dict(one.named_parameters()), **like)
             held[name] = one
 
 
