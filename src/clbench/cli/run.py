@@ -11,9 +11,9 @@ from clbench.cli.options import Data, Json, Place, machine, progress_bars, say, 
 from clbench.core.errors import ExtraError, SpecError, did_you_mean
 from clbench.core.events import notice
 from clbench.core.extras import need_models
-from clbench.core.spec import Keep
 
 if TYPE_CHECKING:
+    from clbench.core.spec import Keep
     from clbench.report.results import Runs
 
 Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
@@ -97,7 +97,9 @@ def _kept(named: str) -> Keep:
     Raises:
         SpecError: There is no such choice.
     """
-    choices: tuple[Keep, ...] = get_args(Keep)
+    from clbench.core import spec
+
+    choices: tuple[Keep, ...] = get_args(spec.Keep)
     for choice in choices:
         if named == choice:
             return choice

@@ -298,7 +298,7 @@ def _link_all(targets: Mapping[Path, Path]) -> bool:
 
 
 def _link(file: Path, target: Path) -> bool:
-    """Give a file one more name, in place of what stands there; say once if the file system cannot."""
+    """Add a name to a file, in place of what stands there; say once if the file system cannot."""
     draft = target.with_name(f"{target.name}.link")
     try:
         os.link(file, draft)

@@ -86,7 +86,7 @@ class Method:
         """Take over one mapping of all that `state` and `answer_state` returned; their names differ."""
 
     def wake(self, net: Net, number: int) -> None:
-        """Give a fresh net the parameters that it has after lesson `number`; their values are loaded afterwards.
+        """Add to a fresh net what it has after lesson `number`; values are loaded afterwards.
 
         Written beside `prepare` and `finish`, it does at once what these do one lesson after another. A method that
         overrides those alone has them called again for lessons 1..number.
