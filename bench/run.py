@@ -160,7 +160,7 @@ ROWS = (
 
 
 def main() -> None:
-    """Measure and write bench/README.md."""
+    """Measure, and write the first section of bench/README.md."""
     lines = [
         "# Speed",
         "",
@@ -175,7 +175,9 @@ def main() -> None:
         mine, other, times = ratio(ours, theirs)
         lines.append(f"| {what} | {unit} | {mine:,.0f} | {other:,.0f} | **{times:.2f}** | >= {wanted} |")
         print(lines[-1], flush=True)
-    (Path(__file__).parent / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    page = Path(__file__).parent / "README.md"
+    _, heading, others = page.read_text(encoding="utf-8").partition("\n## ")  # sections of other measurements stay
+    page.write_text("\n".join(lines) + "\n" + heading + others, encoding="utf-8")
 
 
 if __name__ == "__main__":

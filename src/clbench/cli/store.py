@@ -20,7 +20,7 @@ def store(
         bool, typer.Option("--dry-run", help="gc: print what would be removed, and remove nothing.")
     ] = False,
 ) -> None:
-    """List the store, remove states that can be made again, read all of it again, or rebuild the index."""
+    """List the store, remove states that can be made again, verify all of it (exit 2 if damaged), or rebuild the index."""
     from clbench.core.errors import SpecError, did_you_mean, near_paths
     from clbench.store.gc import collect
     from clbench.store.index import Index
@@ -64,7 +64,7 @@ def _verify(stages: Store) -> None:
     """Compare every stage with its digests, and every large checkpoint whose digest is remembered.
 
     Raises:
-        typer.Exit: Something is damaged (exit code 1).
+        typer.Exit: Something is damaged (exit code 2).
     """
     from clbench.core.cache import wrong_digests
 
@@ -76,4 +76,4 @@ def _verify(stages: Store) -> None:
         say(f"{path} is not what it was when its digest was taken, and its times do not show it; it is read anew")
     say(f"{len(found)} stages and {len(files)} checkpoint files read; {damaged + len(wrong)} damaged")
     if damaged or wrong:
-        raise typer.Exit(1)
+        raise typer.Exit(2)
