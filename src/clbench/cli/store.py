@@ -20,7 +20,7 @@ def store(
         bool, typer.Option("--dry-run", help="gc: print what would be removed, and remove nothing.")
     ] = False,
 ) -> None:
-    """List the store, remove states that can be made again, verify all of it (exit 2 if damaged), or rebuild the index."""
+    """List the store, remove what can be made again, verify all (exit 2 if damaged), or rebuild the index."""
     from clbench.core.errors import SpecError, did_you_mean, near_paths
     from clbench.store.gc import collect
     from clbench.store.index import Index

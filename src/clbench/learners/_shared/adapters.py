@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import cache
@@ -100,25 +100,32 @@ def add_all(net: Net, settings: LoraTraining, num: int) -> None:
     first = adapter_of(1)
     add_lora(net, settings, first)
     module: Any = net.module
-    for name in (adapter_of(number) for number in range(2, num + 1)):
-        module.peft_config[name] = copy(module.peft_config[first])
-        for layer in lora_layers(net):
-            _add_alike(layer, first, name)
+    names = [adapter_of(number) for number in range(2, num + 1)]
+    module.peft_config |= {name: copy(module.peft_config[first]) for name in names}
     for layer in lora_layers(net):
+        _add_alike(layer, first, names)
         layer.set_adapter([adapter_of(num)])
 
 
-def _add_alike(layer: Any, first: str, name: str) -> None:
-    """Make another adapter in a layer like the first one: peft keeps each in dictionaries, under its name."""
+def _add_alike(layer: Any, first: str, names: Sequence[str]) -> None:
+    """Make other adapters in a layer like the first one: peft keeps each in dictionaries, under its name."""
     from torch import nn
 
     for held in [*vars(layer).values(), *layer.children()]:
         if isinstance(held, dict | nn.ModuleDict) and first in held:
-            one: Any = held[first]
-            if isinstance(one, nn.Linear):
-                like = {"device": one.weight.device, "dtype": one.weight.dtype}
-                one = nn.Linear(one.in_features, one.out_features, bias="bias" in dict(one.named_parameters()), **like)
-            held[name] = one
+            make = _maker(held[first])
+            for name in names:
+                held[name] = make()
+
+
+def _maker(one: Any) -> Callable[[], Any]:
+    """Return what makes a linear layer of the same form; what else an adapter has is one for all."""
+    from torch import nn
+
+    if not isinstance(one, nn.Linear):
+        return lambda: one
+    bias, kind = len(list(one.parameters())) > 1, {"device": one.weight.device, "dtype": one.weight.dtype}
+    return lambda: nn.Linear(one.in_features, one.out_features, bias=bias, **kind)
 
 
 def take_out(net: Net, name: str) -> dict[str, Tensor]:
