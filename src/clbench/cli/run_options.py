@@ -22,3 +22,6 @@ Memory = Annotated[str | None, typer.Option(help="With --plan: for a device of t
 Probe = Annotated[
     bool, typer.Option("--probe", help="With --plan: learn 20 steps with each learner, to tell the time.")
 ]
+Kept = Annotated[
+    str, typer.Option("--keep", help="States that stay once a run is complete: all, last, branch (and the last).")
+]
