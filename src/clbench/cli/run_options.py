@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,3 +23,4 @@ Memory = Annotated[str | None, typer.Option(help="With --plan: for a device of t
 Probe = Annotated[
     bool, typer.Option("--probe", help="With --plan: learn 20 steps with each learner, to tell the time.")
 ]
+Recorded = Annotated[Path | None, typer.Option(help="Also write the results here, to be committed to a repository.")]
