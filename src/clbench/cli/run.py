@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from clbench.cli.options import Data, ExamBatch, Json, Place, byte_size, complain, machine, progress_bars, say, say_json
-from clbench.cli.run_options import Change, ExamServer, Kept, Limit, Memory, MicroBatch, Probe, Recompute, Serve
+from clbench.cli.run_options import (
+    Change,
+    ExamServer,
+    Kept,
+    Limit,
+    Memory,
+    MicroBatch,
+    Probe,
+    Recompute,
+    Recorded,
+    Serve,
+)
 from clbench.core.errors import ExtraError, SpecError, UserError, did_you_mean
 from clbench.core.events import notice
 from clbench.core.extras import need_models
@@ -32,9 +43,7 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder of the report, or a file that ends in .html.")] = Path(
         "clbench-report"
     ),
-    record: Annotated[
-        Path | None, typer.Option(help="Also write the results here, to be committed to a repository.")
-    ] = None,
+    record: Recorded = None,
     limit: Limit = None,
     micro_batch: MicroBatch = None,
     recompute: Recompute = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,3 +26,4 @@ Probe = Annotated[
 Kept = Annotated[
     str, typer.Option("--keep", help="States that stay once a run is complete: all, last, branch (and the last).")
 ]
+Recorded = Annotated[Path | None, typer.Option(help="Also write the results here, to be committed to a repository.")]
