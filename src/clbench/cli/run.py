@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from clbench.cli.options import Data, ExamBatch, Json, Place, byte_size, complain, machine, progress_bars, say, say_json
 from clbench.cli.run_options import Change, ExamServer, Limit, Memory, MicroBatch, Probe, Recompute, Serve
-from clbench.core.errors import ExtraError, SpecError, UserError
+from clbench.core.errors import ExtraError, SpecError, UserError, did_you_mean
 from clbench.core.events import notice
 from clbench.core.extras import need_models
 
 if TYPE_CHECKING:
-    from clbench.core.spec import Machine
+    from clbench.core.spec import Keep, Machine
     from clbench.engine.recipe.recipe import Recipe
     from clbench.report.results import Runs
     from clbench.store.store import Store
@@ -43,6 +43,9 @@ def run(
     exam_batch: ExamBatch = 64,
     exam_server: ExamServer = None,
     serve: Serve = None,
+    keep: Annotated[
+        str, typer.Option(help="States that stay when a run is complete: all, last, or branch (last and branching).")
+    ] = "all",
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -56,7 +59,7 @@ def run(
     if record is not None:
         check_record_folder(record)
     more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
-    more |= {"memory": byte_size(memory), "exam_server": exam_server, "serve": serve}
+    more |= {"memory": byte_size(memory), "exam_server": exam_server, "serve": serve, "keep": _kept(keep)}
     how = machine(store, data, workers, device).model_copy(update=more)
     recipe = load_recipe(spec, set_ or [])
     stages = Store(how.store)
@@ -128,6 +131,21 @@ def _tell(results: Runs, out: Path, name: str, record: Path | None, as_json: boo
         return
     say(summary_text(runs))
     say(f"report: {page.resolve()}")
+
+
+def _kept(named: str) -> Keep:
+    """Return what `--keep` names.
+
+    Raises:
+        SpecError: There is no such choice.
+    """
+    from clbench.core import spec
+
+    choices: tuple[Keep, ...] = get_args(spec.Keep)
+    for choice in choices:
+        if named == choice:
+            return choice
+    raise SpecError(f"there is no choice {named!r}", where="--keep", mend=did_you_mean(named, choices))
 
 
 def check_models(what: str, plan: bool) -> None:

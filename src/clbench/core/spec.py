@@ -15,6 +15,7 @@ from clbench.core.value import Value
 MOST_NAME = 200  # characters of a name: it names a folder, and a file system takes 255 bytes
 OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt", "continue_final_message"})
 SERVER = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"  # of the name of an engine
+Keep = Literal["all", "last", "branch"]
 HEADLINE = (
     "average_performance",
     "learning_accuracy",
@@ -212,6 +213,8 @@ class Machine(Value):
         serve: Command that starts one for each state, with `{folder}` and `{port}`.
         limit_s: Most seconds that one unit (a lesson and its exams) may take; None sets no limit.
         memory: Bytes of the device to plan for, where it is not the one that is here; None is the one that is here.
+        keep: Which learner states stay in the store once a run is complete: "all", only the "last" of each chain of
+            lessons, or with it those from which several go on ("branch"). What is removed can be made again.
     """
 
     store: Path = Path("clbench-store")
@@ -226,3 +229,4 @@ class Machine(Value):
     serve: str | None = None
     limit_s: float | None = Field(default=None, gt=0.0)
     memory: int | None = Field(default=None, ge=1)
+    keep: Keep = "all"

@@ -23,6 +23,7 @@ from clbench.engine.costs import measure_costs
 from clbench.engine.executors.processes import execute
 from clbench.engine.grade import grade
 from clbench.engine.inputs import Inputs
+from clbench.engine.keep import drop_states
 from clbench.engine.make_unit import is_made
 from clbench.engine.memory import beside_measured
 from clbench.engine.plan import plan
@@ -81,6 +82,11 @@ def attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserE
         machine = check_serving([run.trajectory for run in runs if isinstance(run, Run)], asked, machine)
     failed |= execute(missing, machine, inputs)  # each by `make_unit`: learn what is not learnt yet, then ask its exams
     outcomes = [run if isinstance(run, UserError) else _outcome(run, failed, store, machine) for run in runs]
+    complete = [
+        run for run, made in zip(runs, outcomes, strict=True) if isinstance(run, Run) and isinstance(made, Path)
+    ]
+    unfinished = [run for run in runs if isinstance(run, Run) and all(run is not each for each in complete)]
+    drop_states(complete, unfinished, store, machine.keep)
     _tell_foreign(Runs([one for one in outcomes if isinstance(one, Path)]))
     return outcomes
 

@@ -69,6 +69,13 @@ class Adapters(Method):
             self.columns = Columns(net, Switch(), self.config.bottleneck, lateral=self.lateral)
         self.columns.add(number)
 
+    def wake(self, net: Net, number: int) -> None:
+        """Add the parts of all lessons; the last one is at work, and learns."""
+        from clbench.learners._shared.columns import Columns, Switch
+
+        self.columns = Columns(net, Switch(), self.config.bottleneck, lateral=self.lateral)
+        self.columns.add_all(number)
+
     def lr_scale(self, name: str) -> float:
         """Let the new part learn `lr_factor` times as fast as `lr` says; nothing else learns."""
         return self.config.lr_factor

@@ -107,6 +107,24 @@ class Combined(Method):
                     mend="combine it with a part that trains the same weights in every lesson, such as lora",
                 )
 
+    def parked(self) -> dict[str, Tensor]:
+        """Return what the parts have parked."""
+        return {name: weight for part in self.parts for name, weight in part.parked().items()}
+
+    def park(self, weights: Mapping[str, Tensor]) -> None:
+        """Let each part take over what it knows; only one of them changes the model."""
+        for part in self.parts:
+            part.park(weights)
+
+    def wakes_at_once(self) -> bool:
+        """Return whether every part does."""
+        return all(part.wakes_at_once() for part in self.parts)
+
+    def wake(self, net: Net, number: int) -> None:
+        """Wake each part."""
+        for part in self.parts:
+            part.wake(net, number)
+
     def lr_scale(self, name: str) -> float:
         """Multiply the parts' speeds."""
         product = 1.0

@@ -46,6 +46,10 @@ class Lora(Method):
         """Freeze the base and add the adapter, once; a label head always learns."""
         one_for_all(net, self.config, number)
 
+    def wake(self, net: Net, number: int) -> None:
+        """Add the adapter as in lesson 1."""
+        self.prepare(net, 1)
+
 
 PLUGIN = plugin(
     Config,

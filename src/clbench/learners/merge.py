@@ -93,6 +93,10 @@ class Merge(Method):
                     param.copy_(self.base[name])
             self.start = {name: param.clone() for name, param in net.module.named_parameters()}
 
+    def wake(self, net: Net, number: int) -> None:
+        """Note the base; the next lesson notes where it starts."""
+        self.prepare(net, number)
+
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Add the lesson's change to the earlier ones, and make the weights of all of them."""
         self.num += 1

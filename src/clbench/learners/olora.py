@@ -29,6 +29,7 @@ from clbench.learners._shared.adapters import (
     LoraTraining,
     act,
     adapter_of,
+    add_all,
     add_lora,
     experts_of,
     free_label_head,
@@ -65,6 +66,13 @@ class Olora(Method):
         """Freeze all earlier adapters and add the lesson's own; all act."""
         self.number = number
         add_lora(net, self.config, adapter_of(number))
+        act(net, [adapter_of(i) for i in range(1, number + 1)])
+        free_label_head(net)
+
+    def wake(self, net: Net, number: int) -> None:
+        """Add the adapters of all lessons; all act, and the last one learns."""
+        self.number = number
+        add_all(net, self.config, number)
         act(net, [adapter_of(i) for i in range(1, number + 1)])
         free_label_head(net)
 

@@ -100,6 +100,14 @@ class Osf(Method):
         for name in learnt:
             net.module.get_parameter(f"{name}.weight").requires_grad_(True)
 
+    def wake(self, net: Net, number: int) -> None:
+        """Mark what learnt in the last lesson; the weights that are loaded need not be decomposed."""
+        layers = wide_enough(net, targets_in(net, self.config.targets), 1 - learning_share(self.config, number))
+        net.module.requires_grad_(False)
+        for name in layers:
+            net.module.get_parameter(f"{name}.weight").requires_grad_(True)
+        free_label_head(net)
+
 
 def wide_enough(net: Net, layers: list[str], frozen: float) -> list[str]:
     """Return those of the layers that have directions to freeze; a gate of one output has none.

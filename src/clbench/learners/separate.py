@@ -76,6 +76,10 @@ class Separate(Method):
                 net.module.get_parameter(name).copy_(value)
         self.standing, self.start = number, None
 
+    def wake(self, net: Net, number: int) -> None:
+        """Note the base; the model of the last lesson stands."""
+        self.prepare(net, number)
+
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Say whose model it is, and drop those that no task has any more."""
         self.parts.add(net, lesson, rng, lambda part: self._at(net, part))

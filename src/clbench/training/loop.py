@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from clbench.core.keys import canonical, rng, seed_of
 from clbench.core.spec import Machine
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
 from clbench.models.net import Batch, Net, seeded
+from clbench.store.shared import has_tensors
 from clbench.training import checkpoint as _checkpoint
 from clbench.training.hooks import Hooks
 from clbench.training.kept import examples_in, kept_counts
@@ -54,7 +55,7 @@ class GradientLearner:
         self.seed = seed
         self.machine = machine
         self.number = 0
-        self._base_parameters, self._base_bytes = _size(net.module)
+        self._base_parameters, self._base_bytes = _size(net.module.parameters())
         self._changed: set[str] = set()
         self._masters = Masters(net.module)
         self._passes = Passes(self._device, self._masters.compute(training.precision))
@@ -223,7 +224,7 @@ class GradientLearner:
         """Write `answers/` (weights and labels), `keeps/` (the method's state) and `counts.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.number:
-            params = dict(self.net.module.named_parameters())
+            params = {**dict(self.net.module.named_parameters()), **self._parked()}
             changed = {n: params[n] for n in self._changed if n in params}  # what was added may be gone again
             if changed:
                 save_tensors(folder / "answers" / "weights.safetensors", changed)
@@ -234,7 +235,7 @@ class GradientLearner:
         if self._masters.kept:
             save_tensors(folder / MASTERS, self._masters.kept)
             kept += (folder / MASTERS).stat().st_size
-        parameters, num_bytes = _size(self.net.module)
+        parameters, num_bytes = _size([*self.net.module.parameters(), *self._parked().values()])
         counts = {
             "lessons": self.number,
             "train_tokens": self._passes.tokens,
@@ -253,9 +254,8 @@ class GradientLearner:
         if labels.is_file():
             for label in json.loads(labels.read_text(encoding="utf-8")):  # one by one: the order of rows matters
                 self.net.grow([label])
-        for number in range(1, counts["lessons"] + 1):
-            self._prepare(number)
-            self._finish(number)
+        if counts["lessons"]:
+            self._reshape(counts["lessons"])
         self._masters.round(self.net.module)
         if counts["lessons"]:
             self._take_weights(folder)
@@ -266,23 +266,48 @@ class GradientLearner:
         self._recall(folder)
         self.net.module.eval()
 
+    def _reshape(self, number: int) -> None:
+        """Let the net have the parameters that it has after lesson `number`: at once where the method knows how."""
+        self._hooks.number = number
+        if not self.method.wakes_at_once():
+            for past in range(1, number + 1):
+                self._prepare(past)
+                self._finish(past)
+            return
+        with seeded(seed_of(self.seed, number, "prepare"), self._device):
+            self._hooks.wake(self.net, number)
+        self._changed |= set(self._trainable())
+
     def _recall(self, folder: Path) -> None:
         self._hooks.restore(load_state(folder / "keeps", self._device) | load_state(folder / "answers", self._device))
 
     def _stored_masters(self, folder: Path) -> dict[str, Tensor]:
-        return load_tensors(folder / MASTERS, self._device) if (folder / MASTERS).is_file() else {}
+        return load_tensors(folder / MASTERS, self._device) if has_tensors(folder / MASTERS) else {}
 
     def _take_weights(self, folder: Path) -> None:
         weights = folder / "answers" / "weights.safetensors"
-        if not weights.is_file():
+        if not has_tensors(weights):
             return
         params = dict(self.net.module.named_parameters())
         found = load_tensors(weights, self._device)
-        _check_same_parts(params, found, self._changed, weights)
+        inside = {name: value for name, value in found.items() if name in params}
+        _check_same_parts(params, inside, self._changed, weights)
         with torch.no_grad():
-            for name, value in found.items():
-                params[name].copy_(value)
-                self._changed.add(name)
+            for name in found.keys() & params.keys():
+                params[name].copy_(found[name])
+        self._hooks.park({name: value for name, value in found.items() if name not in params})
+        if strange := found.keys() - params.keys() - self._hooks.parked().keys():
+            raise StoreError(
+                f"holds weights that this learner has no place for, such as {min(strange)}",
+                where=str(folder),
+                mend="delete the stage's folder; it is made again",
+            )
+        self._changed |= found.keys()
+
+    def _parked(self) -> dict[str, Tensor]:
+        """Return the weights that stand outside the net, in the model's own type."""
+        half = self._masters.half
+        return {name: value if half is None else value.to(half) for name, value in self._hooks.parked().items()}
 
     @property
     def _device(self) -> torch.device:
@@ -322,9 +347,9 @@ def _accelerator(device: torch.device) -> Any:
     return Accelerator(cpu=device.type == "cpu", mixed_precision="no")
 
 
-def _size(module: torch.nn.Module) -> tuple[int, int]:
-    """Return the number of a model's parameters, and their bytes."""
-    params = list(module.parameters())
+def _size(weights: Iterable[Tensor]) -> tuple[int, int]:
+    """Return the number of parameters, and their bytes."""
+    params = list(weights)
     return sum(p.numel() for p in params), sum(p.numel() * p.element_size() for p in params)
 
 

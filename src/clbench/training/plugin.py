@@ -30,6 +30,11 @@ def trained(training: Training, method: Method, model: ModelSpec, seed: int, mac
     return GradientLearner(training, method, load_net(model, machine), seed, machine)
 
 
+def saves_tensor_files(learner: Learner) -> bool:
+    """Return whether a learner writes its states, and reads them, by `training.state_files` alone."""
+    return type(learner).__module__ == f"{__package__}.loop"  # by name: a learner without torch must not import it
+
+
 class Fields(TypedDict, Generic[C], total=False):
     """Further fields of `LearnerPlugin`, and the traits, which are described in `clbench.core.traits.Traits`."""
 

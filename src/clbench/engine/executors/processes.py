@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -29,13 +28,13 @@ from clbench.core.events import Progress, progress_listener, report_progress
 from clbench.core.extras import explained
 from clbench.core.process import leave
 from clbench.core.spec import Machine
-from clbench.engine.executors.workers import Workers
+from clbench.engine.executors.seats import assign
+from clbench.engine.executors.workers import Workers, broken_workers, end_workers, stop_workers
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import Workplace, make_unit
 from clbench.engine.plan import urgency
 from clbench.engine.units import Unit
 
-ENDS_S = 5.0  # in which workers end that are told to, or whose pool is broken
 SILENCE_S = 600.0  # without a word of a worker, before its user is told
 T = TypeVar("T")
 PRELOAD = ["clbench.models.warm", "clbench.engine.make_unit"]
@@ -103,8 +102,8 @@ def _make_in_workers(groups: Sequence[Sequence[Unit]], machine: Machine, num: in
     failed: dict[str, UserError] = {}
     before = 0
     for group in groups:
-        with _pool(min(machine.workers, len(group))) as (pool, heard):
-            _dispatch(group, machine, pool, heard, failed, lambda made, before=before: _tell_made(before + made, num))
+        with _pools(min(machine.workers, len(group))) as (pools, heard):
+            _dispatch(group, machine, pools, heard, failed, lambda made, before=before: _tell_made(before + made, num))
         before += len(group)
     return failed
 
@@ -142,39 +141,31 @@ def _make_here(units: Sequence[Unit], workplace: Workplace) -> dict[str, UserErr
 
 
 @contextmanager
-def _pool(workers: int) -> Generator[tuple[ProcessPoolExecutor, _Heard]]:
-    """Open workers; however one of them ends, it is told."""
+def _pools(workers: int) -> Generator[tuple[list[ProcessPoolExecutor], _Heard]]:
+    """Open workers, a pool for each, so that a unit can be given to one of them; however one ends, it is told."""
     context = Workers()
     context.set_forkserver_preload(PRELOAD)
     heard = _Heard(context.SimpleQueue())
     others = set(multiprocessing.active_children())
     given = (heard.told, os.getpid(), str(Path.cwd()))
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_open_worker, initargs=given)
+    pools = [
+        ProcessPoolExecutor(1, mp_context=context, initializer=_open_worker, initargs=given) for _ in range(workers)
+    ]
     try:
-        yield pool, heard
+        yield pools, heard
     except (BrokenProcessPool, EOFError, ConnectionError) as error:
         ended = heard.seen - others
-        for process in ended:
-            process.join(timeout=ENDS_S)  # its exit code is known once it has been waited for
+        stop_workers(ended)
         _pass_on(heard)  # what they had begun
         # A process that ended with 0 has broken the pool too: it had not done its work.
         codes = [(p.exitcode, heard.who.get(p.pid or 0, "")) for p in ended if p.exitcode is not None]
         gone = [(None, label) for label in heard.who.values()]  # workers that ended before they were seen
-        raise _broken(workers, codes or gone) from error
+        raise broken_workers(workers, codes or gone) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        _end(heard.seen - others)
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        end_workers(heard.seen - others)
     _pass_on(heard)  # what workers told last comes when they have ended
-
-
-def _end(workers: set[BaseProcess]) -> None:
-    """Wait for workers that have nothing to do any more; what a file has started in one may never let it end."""
-    until = time.monotonic() + ENDS_S
-    for process in workers:
-        process.join(timeout=max(until - time.monotonic(), 0))
-        if process.is_alive():
-            process.kill()
-            process.join()
 
 
 def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -> T:
@@ -183,7 +174,7 @@ def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -
     Raises:
         WorkerError: The process ended, or took longer than the limit.
     """
-    with _pool(1) as (pool, heard):
+    with _pools(1) as ((pool,), heard):
         future = pool.submit(_called, work, label)
         heard.seen.update(multiprocessing.active_children())
         while not wait([future], timeout=0.2).done:
@@ -199,7 +190,7 @@ def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -
 def _dispatch(
     units: Sequence[Unit],
     machine: Machine,
-    pool: ProcessPoolExecutor,
+    pools: Sequence[ProcessPoolExecutor],
     heard: _Heard,
     failed: dict[str, UserError],
     tell: Callable[[int], None],
@@ -208,28 +199,32 @@ def _dispatch(
     order = TopologicalSorter({unit.key: [unit.needs] if unit.needs in here else [] for unit in units})
     order.prepare()
     hangs, ready = urgency(units), list[str]()
-    running: dict[Future[None], Unit] = {}
-    num_made = 0
+    held: dict[int, str | None] = dict.fromkeys(range(len(pools)))  # idle worker -> the state that it made last
+    running: dict[Future[None], tuple[int, Unit]] = {}
+    left, num_made = sum(unit.weight for unit in units), 0
     while order.is_active():
-        ready = sorted([*ready, *order.get_ready()], key=lambda key: -hangs[key])
+        ready += order.get_ready()
         for key in [key for key in ready if here[key].needs in failed]:
             failed[key] = failed[str(here[key].needs)]
             ready.remove(key)
-            num_made += 1
+            num_made, left = num_made + 1, left - here[key].weight
             order.done(key)
-        for key in ready[: machine.workers - len(running)]:
+        for worker, key in assign(held, ready, here, hangs, left // len(pools)).items():
             ready.remove(key)
-            running[pool.submit(_called, partial(_make, here[key], machine), here[key].label)] = here[key]
+            del held[worker]
+            future = pools[worker].submit(_called, partial(_make, here[key], machine), here[key].label)
+            running[future] = (worker, here[key])
             heard.seen.update(multiprocessing.active_children())
         done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
-            unit = running.pop(future)
+            worker, unit = running.pop(future)
+            held[worker] = unit.key
+            num_made, left = num_made + 1, left - unit.weight
             error = future.exception()
             if isinstance(error, UserError) and not isinstance(error, WorkerError):
                 failed[unit.key] = error
             elif error is not None:
                 raise error
-            num_made += 1
             order.done(unit.key)
         _pass_on(heard)
         _watch(heard, machine.limit_s)
@@ -274,33 +269,6 @@ def _watch(heard: _Heard, limit_s: float | None) -> None:
                     each.kill()
             mend = "look for a loop without an end in its hooks, or give it a longer --limit; what is finished is kept"
             raise WorkerError(f"it takes longer than {limit_s:g} seconds, and was ended", where=label, mend=mend)
-
-
-def _broken(workers: int, ended: Sequence[tuple[int | None, str]]) -> WorkerError:
-    """Say how a pool broke: by the exit code (None: not known) of the worker that ended first, and what it was at.
-
-    The others were told to end (SIGTERM).
-    """
-    first = [one for one in ended if one[0] not in (0, -signal.SIGTERM)] or [one for one in ended if one[0] == 0]
-    kept = "what is finished is kept"
-    if not ended:
-        mend = f"run the same command with --workers 1, which makes everything in this process; {kept}"
-        return WorkerError(
-            "no worker could be started; what it said stands above", where=f"--workers {workers}", mend=mend
-        )
-    code, label = (first or list(ended))[0]
-    where = label or f"--workers {workers}"
-    if code == -signal.SIGKILL:
-        mend = f"run the same command again with fewer workers; {kept}"
-        return WorkerError("a worker was killed, perhaps because memory ran out", where=where, mend=mend)
-    how = ""
-    if code is not None:
-        how = f" by {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}"
-    if workers == 1:
-        mend = f"look in the learner's file for what ends a process; {kept}"
-        return WorkerError(f"a worker ended{how} before its work was done", where=where, mend=mend)
-    mend = f"run the same command with --workers 1, which shows where it happens; {kept}"
-    return WorkerError(f"a worker ended{how}; what it said stands above", where=where, mend=mend)
 
 
 @dataclass
