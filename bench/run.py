@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import decode
 import harness
 import torch
 from transformers import Trainer, TrainingArguments
@@ -156,11 +157,13 @@ ROWS = (
     ("our loop / transformers.Trainer, same data", "real tokens/s", our_loop, hf_trainer, 1.3),
     ("label exam / one choice at a time", "questions/s", ranked_together, ranked_one_by_one, 3.0),
     ("few-shot choices / lm_eval --model hf", "questions/s", harness.ours, harness.theirs, 2.0),
+    ("written answers of mixed length / whole batches", "answers/s", decode.ours, decode.theirs, 1.2),
+    ("the same, sampled / one at a time", "answers/s", decode.ours_sampled, decode.theirs_sampled, 2.0),
 )
 
 
 def main() -> None:
-    """Measure and write bench/README.md."""
+    """Measure and write the first part of bench/README.md; what other scripts measured stands below, and stays."""
     lines = [
         "# Speed",
         "",
@@ -175,7 +178,10 @@ def main() -> None:
         mine, other, times = ratio(ours, theirs)
         lines.append(f"| {what} | {unit} | {mine:,.0f} | {other:,.0f} | **{times:.2f}** | >= {wanted} |")
         print(lines[-1], flush=True)
-    (Path(__file__).parent / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines += ["", decode.shares()]
+    page = Path(__file__).parent / "README.md"
+    _, below, others = page.read_text(encoding="utf-8").partition("\n## ")
+    page.write_text("\n".join(lines) + "\n" + below + others, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -100,5 +100,6 @@ def test_a_judge_that_says_nothing_is_not_taken_for_a_safe_one(capsys):
         code, lines, err = clbench(capsys, "attack", "--base-url", stub.url, "--answers", 3, "--workers", 4)
     assert code == 3
     assert "23 of 27 rows have no verdict" in err
-    (all_,) = [line.split() for line in lines if line.split()[:1] == ["all"]]
-    assert all_[1:] == ["–", "–"]
+    shares = {words[0]: words[1:] for line in lines if len(words := line.split()) == 3}
+    assert shares["encoded"] == ["–", "–"], "not 0"
+    assert shares["all"] == ["0.0", "–"], "two attacks need no judge"

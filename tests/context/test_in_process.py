@@ -58,7 +58,7 @@ def test_it_stands_in_for_an_address_in_every_verb(tmp_path):
     graded = read(tmp_path / "o_graded.jsonl")
     assert [(row["state"], row["requirement_status"]) for row in graded] == [("ok", ["no", "yes"]), ("overflow", [])]
     assert graded[0]["judge"]["name"] == "local"
-    assert graded[0]["judge_usage"]["prompt"] == 14, "the quote of the second is not in the answer: asked again"
+    assert graded[0]["judge_usage"] == Usage(7, 0, 3).plain()
 
     num = len(here.bodies)
     errors = ErrorPlan(load_grades([tmp_path / "o_graded.jsonl"]), None, tmp_path / "e.jsonl", "m", here=here)

@@ -125,6 +125,7 @@ def test_unanimous_and_weighed(four, capsys):
         ("aa", (), "a judge is named twice"),
         (("o/a", "o:a"), (), "a judge is named twice"),
         ("ab", ("--compat", "upstream"), "several judges grade in the form of this tool alone"),
+        ("ab", ("--manifest", "m.json"), "several judges have several manifests"),
         ("ab", ("--judge", "exact"), "several judges grade in the form of this tool alone"),
     ],
 )

@@ -32,6 +32,7 @@ def taught(name):
         learner.learn(lesson)
     # peft wraps a layer: its frozen weights get another name, and have not moved.
     now = {n.replace(".base_layer", ""): p.detach() for n, p in learner.net.module.named_parameters()}
+    now |= learner.method.parked() if hasattr(learner, "method") else {}
     return learner, before, now
 
 

@@ -4,11 +4,13 @@ import math
 import os
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
 
 from clbench.core import keys
 from clbench.core.spec import RunSpec
+from clbench.core.value import Value, written
 
 
 def test_canonical_ignores_order_and_kind_of_sequence():
@@ -48,3 +50,21 @@ def test_generators_of_different_purposes_differ_and_repeat():
     draws = {p: keys.rng(0, 1, p).integers(1 << 40) for p in ("order", "mix", "settle")}
     assert len(set(draws.values())) == 3
     assert keys.rng(0, 1, "order").integers(1 << 40) == draws["order"]
+
+
+class Older(Value):
+    first: int = 0
+    newer: int = 0
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"newer"})
+
+
+class Newer(Older):
+    newest: int = 0
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"newest"})
+
+
+def test_a_class_with_newer_fields_of_its_own_has_those_of_its_bases_too():
+    assert keys.canonical(Newer()) == '{"first":0}'
+    assert keys.canonical(Newer(newer=1, newest=2)) == '{"first":0,"newer":1,"newest":2}'
+    assert written(Newer(newest=2)) == {"first": 0, "newest": 2}
+    assert keys.canonical(Older(newer=1)) == '{"first":0,"newer":1}'

@@ -4,6 +4,7 @@ import pytest
 
 from clbench.core import plugins
 from clbench.core.errors import SpecError
+from clbench.core.footprint import Footprint
 from clbench.core.traits import LATER, NAMES, Traits, fault_of, read_traits
 from clbench.report.runs.traits import traits_of
 
@@ -60,3 +61,23 @@ def test_records_that_lack_it_have_it_from_the_plug_in():
     assert (found.family, found.trains, found.uses_boundaries) == ("bounds", "none", True)
     assert traits_of({"name": "my.py:Mine@0"}, {"learner": older}).uses_boundaries is None
     assert traits_of({"name": "ewc"}, {"learner": {**older, "uses_boundaries": False}}).uses_boundaries is False
+
+
+def test_what_a_method_holds_is_said_as_a_mapping_and_refused_where_it_is_not():
+    def held(said):
+        plain = plugins.load("learner", "sft", "PLUGIN")
+        return plain.__class__(**{**vars(plain), "footprint": said}).holds(None)
+
+    assert held({"later": 2, "step": 1}) == Footprint(later=2, step=1) == held(lambda _: {"later": 2, "step": 1})
+    assert held(None) is None
+    for wrong in (3, {"later": 2, "twice": 1}, lambda _: 1 / 0):
+        with pytest.raises(SpecError, match="footprint"):
+            held(wrong)
+
+
+def test_every_shipped_learner_that_learns_by_one_loop_says_what_it_holds():
+    silent = {"generative_replay"}  # what it dreams is not known before it dreams
+    for name in plugins.names("learner"):
+        plugin = plugins.load("learner", name, "PLUGIN")
+        if plugin.method is not None and name not in silent:
+            assert plugin.holds(plugin.config()) is not None, name

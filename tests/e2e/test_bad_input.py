@@ -182,4 +182,5 @@ def test_wrong_checkpoint_folders(here, capsys):
     shutil.copytree(tiny.folder("tiny-llama"), here / "cut")
     (here / "cut" / "model.safetensors").write_bytes(b"cut")
     (here / "bad.yaml").write_text(RECIPE.replace("tiny-llama", "./cut"))
-    refused(capsys, ["run", "bad.yaml", "--workers", "1"], "does not load")
+    refused(capsys, ["run", "bad.yaml", "--plan"], "model.safetensors is cut off")
+    refused(capsys, ["run", "bad.yaml", "--workers", "1"], "model.safetensors is cut off")

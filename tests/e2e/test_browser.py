@@ -1,14 +1,17 @@
 """The pages in a real browser: what stands on them, nothing on the console, nothing from the network."""
 
 import json
+import re
 import shutil
 import subprocess
 
 import pytest
 
+from clbench.cli.main import main
 from clbench.report.decide.compare import compare
 from clbench.report.page.html import write_page, write_report
 from tests.builders.compared import cells, groups, run, written
+from tests.builders.context_rows import answers, data_set, write
 from tests.builders.reported import RUNS
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -89,3 +92,26 @@ def test_the_leaderboard_sorts_and_filters_by_keyboard_and_mouse(tmp_path):
     assert body.count('hidden=""') == 2
     assert "1 rows" in dom
     json.loads((tmp_path / "site" / "leaderboard.json").read_text())
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_page_of_context_learning_in_a_browser(tmp_path, lang):
+    rows = answers(data_set(8, 3), 0.8, grading_rationale="<script>throw 1</script>", state="ok")
+    path = write(tmp_path / "m_graded.jsonl", rows)
+    page = tmp_path / "page.html"
+    assert main(["context", "report", str(path), "--out", str(page), "--lang", lang]) == 0
+    dom = opened(page, tmp_path, "--dump-dom")
+    assert dom.count('<svg class="bars"') == dom.count('<svg class="histogram"') == dom.count('<svg class="curve"') == 1
+    assert dom.count('<details class="item"') == 24
+    assert re.search(r"<form aria-label=\"[^\"]+\">", dom), "the script shows the filter"
+
+
+def test_a_board_of_context_learning_in_a_browser(tmp_path):
+    data = write(tmp_path / "d.jsonl", data_set(8, 3))
+    write(tmp_path / "m_graded.jsonl", answers(data_set(8, 3), 0.8, state="ok"))
+    site = tmp_path / "site"
+    given = [str(tmp_path / "m_graded.jsonl"), "--dataset", str(data), "--out", str(site)]
+    assert main(["leaderboard", "build", *given]) == 0
+    dom = opened(site / "index.html", tmp_path, "--dump-dom")
+    assert dom.count('<table class="board">') == 1
+    assert "<form" not in dom

@@ -48,6 +48,26 @@ def seen_by(plugin, exams, store):
 
 
 @pytest.mark.models
+def test_a_batch_that_memory_made_smaller_is_on_record(tmp_path):
+    spec, stream = RunSpec(name="a", learner={"name": "frozen"}, stream="s"), small()
+    trajectory = Trajectory(spec, stream, Store(tmp_path), Machine(store=tmp_path, device="cpu"))
+    room = []
+
+    def check(_, __, given):
+        if room and len(given["input_ids"]) > room[0]:
+            raise MemoryError
+
+    trajectory.learner_after(0).net.module.register_forward_pre_hook(check, with_kwargs=True)
+    stages = []
+    for items, most in ((4, 64), (3, 1)):
+        (exam,) = open_exams([], stream, items)
+        room[:] = [most]
+        result = ask(trajectory, 0, exam, Store(tmp_path))
+        stages.append(Store(tmp_path).stage("ask", result.keys.answers)["why"])
+    assert [why.get("exam_batch") for why in stages] == [None, 1]
+
+
+@pytest.mark.models
 @pytest.mark.parametrize("name", plugins.names("learner"))
 def test_no_learner_sees_the_document_of_an_exam_but_a_bound_that_says_so(name, tmp_path):
     plugin = plugins.load("learner", name, "PLUGIN")

@@ -11,8 +11,10 @@ import pytest
 
 from clbench.core.spec import Machine, ModelSpec
 from clbench.engine.provenance import foreign, origins, provenance, shown
+from clbench.models.load import load_net
 from clbench.store import origin as room
 from clbench.store.origin import git_revision, gpus, origin, package_version, same_code
+from clbench.store.store import Store
 from tests.builders.places import ROOT
 
 CODE = {"code": {"commit": "a" * 40, "dirty": False}, "packages": {"clbench": "1", "numpy": "2"}, "python": "3.11"}
@@ -172,3 +174,16 @@ def test_stages_of_other_code_are_counted_and_unknown_code_is_other_code():
 def test_a_process_says_what_it_makes_stages_by(monkeypatch):
     monkeypatch.setitem(room.DEVICE, "device", "cuda:1")
     assert origin()["device"] == "cuda:1" and origin()["packages"]["numpy"]
+
+
+def test_a_stage_says_how_its_model_was_told_to_learn_and_answer(tmp_path):
+    """A store may be resumed with other options; which stages were made with which can be told afterwards."""
+    store, made_by = Store(tmp_path), []
+    for how in ({}, {"micro_batch": 4, "recompute": True}, {"exam_batch": 8, "workers": 2}, {}):
+        load_net(ModelSpec(), Machine(device="cpu", **how))
+        key = f"{len(made_by):032d}"
+        store.once("state", key, lambda draft: (draft / "file").write_text("x"), {})
+        made_by.append(store.stage("state", key))
+    told = [stage["origin"].get("how") for stage in made_by]
+    assert told == [None, {"micro_batch": 4, "recompute": True}, {"exam_batch": 8}, None]
+    assert [group["made"] for group in origins(made_by)] == [2, 1, 1]

@@ -141,11 +141,7 @@ def at_of(made):
     method = made.method
     if hasattr(method, "switch") or hasattr(method, "columns"):
         return (method.columns.switch if hasattr(method, "columns") else method.switch).at
-    if hasattr(method, "_at"):
-        return lambda part: method._at(made.net, part)
-    from clbench.learners.lora_per_task import _at
-
-    return _at(made.net)
+    return method.at(made.net) if hasattr(method, "at") else lambda part: method._at(made.net, part)
 
 
 @pytest.mark.parametrize("name", ["lora_per_task", "adapters"])

@@ -13,7 +13,7 @@ from clbench.core.errors import SpecError
 from clbench.core.keys import canonical, digest, seed_of
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode, Example, Lesson, Message
-from clbench.learners import lora_per_task, merge, olora, osf
+from clbench.learners import merge, olora, osf
 from clbench.learners._shared.adapters import LoraTraining, act, acting, adapter_of, add_lora, linear_names
 from clbench.learners._shared.lesson_keys import mean_states
 from clbench.models.net import Forward
@@ -455,13 +455,13 @@ def test_told_a_task_nothing_is_ever_forgotten():
     told = TEXT.model_copy(update={"task_id": "task1"})
     ranked = Decode(kind="label", task_id="task1")
     asked = lesson(1).examples
-    with acting(made.net, ["default"]):
+    with made.method.at(made.net)(1):
         before = logits(made, asked)
     answers = [made.respond(asked, decode) for decode in (told, ranked)]
     for step in (2, 3):
         made.learn(lesson(step, task_name=f"task{step}"))
     assert [made.respond(asked, decode) for decode in (told, ranked)] == answers
-    with acting(made.net, ["default"]):
+    with made.method.at(made.net)(1):
         assert torch.equal(logits(made, asked), before)
     assert not torch.equal(logits(made, asked), before), "the last adapter says something else"
 
@@ -469,11 +469,11 @@ def test_told_a_task_nothing_is_ever_forgotten():
 def test_questions_find_their_adapter_and_answers_keep_their_order():
     made = per_task(named=False)
     mixed = [lesson(step, 15).examples[i] for i in (12, 13, 14) for step in (2, 1, 3)]
-    assert made.method.parts.routes(made.net, mixed, TEXT, lora_per_task._at(made.net)) == [2, 1, 3] * 3
+    assert made.method.parts.routes(made.net, mixed, TEXT, made.method.at(made.net)) == [2, 1, 3] * 3
     answers = made.respond(mixed, Decode(kind="label"))
     assert [a.example_id for a in answers] == [e.id for e in mixed]
     for example, answer, step in zip(mixed, answers, [2, 1, 3] * 3, strict=True):
-        with acting(made.net, [adapter_of(step)]):
+        with made.method.at(made.net)(step):
             assert made.net.respond([example], Decode(kind="label"))[0].text == answer.text
 
 

@@ -7,7 +7,7 @@ import pytest
 from clbench.core.events import notice_listener
 from clbench.core.item_scores import count_reasoning, unended_reasoning
 from clbench.core.keys import canonical
-from clbench.core.spec import Machine, ModelSpec
+from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Answer, AnswerRule, Decode, Example, Message, Request
 from clbench.models import source, tiny
 from clbench.models.load import load_net
@@ -173,9 +173,7 @@ def test_answers_that_never_came_are_told(says, tmp_path, monkeypatch):
     )
 
     class Trajectory:
-        spec = type(
-            "Spec", (), {"learner_name": "frozen", "learner_label": "frozen", "model": source.settled(ModelSpec())}
-        )
+        spec = RunSpec(name="a", learner={"name": "frozen"}, stream="s", model=source.settled(ModelSpec()))
         machine = Machine()
         plugin = type("Plugin", (), {"sees_documents": False})
 

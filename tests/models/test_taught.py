@@ -1,5 +1,6 @@
 """The loss of a large vocabulary is made piece by piece, and is the same."""
 
+import copy
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Example, Message
 from clbench.models import taught
 from clbench.models.load import load_net
+from clbench.training.passes import Passes
 
 pytestmark = pytest.mark.xdist_group("models")
 EXAMPLES = [
@@ -45,6 +47,24 @@ def test_pieces_give_the_loss_its_gradients_and_the_logits_of_the_whole(net, mon
     assert torch.equal(out.labels_N, whole.labels_N)
     for a, b in zip(wanted, found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("base", [torch.float32, torch.bfloat16])
+def test_pieces_compute_in_the_type_of_the_lesson(net, base, monkeypatch):
+    """Also where the output layer learns in float32 on a base of 16 bits."""
+    module = copy.deepcopy(net.module).to(base)
+    module.get_output_embeddings().float()
+    monkeypatch.setattr(net, "module", module)
+    with Passes(net.device, torch.bfloat16).of(module):
+        monkeypatch.setattr(net, "splits", taught.splits_as(net))
+        assert net.splits
+        whole, wanted = gradients(net)
+        monkeypatch.setattr(taught, "MOST_LOGITS", 5 * net.rows)
+        out, found = gradients(net)
+    assert torch.equal(out.logits_NV, whole.logits_NV)
+    torch.testing.assert_close(out.loss, whole.loss)
+    for a, b in zip(wanted, found, strict=True):
+        assert float((a - b).norm()) <= 0.02 * float(a.norm())
 
 
 SMALL = {

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import nn
 
 from clbench.core import plugins
@@ -14,6 +15,7 @@ from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Budget, Example, Lesson, Message
 from clbench.learners import ewc, replay
 from clbench.models.net import Batch, Forward
+from clbench.training import checkpoint, watch
 from clbench.training.schedule import rate, schedule
 from clbench.training.settings import Training
 
@@ -181,6 +183,102 @@ def test_a_loss_that_is_not_finite_stops_with_step_lesson_and_checkpoint(tmp_pat
     assert list(tmp_path.glob("step-*"))
 
 
+class Late(watch.Watch):
+    """Looks as on an accelerator."""
+
+    def __init__(self, device, error):
+        super().__init__(torch.device("meta"), error)
+
+
+def breaks_at(made, nan, error=None):
+    """Let the loss of a step be NaN, and that of a later one raise an error; give the list of the steps."""
+    steps, inner = [], made.net.forward
+
+    def forward(module, batch):
+        steps.append(1)
+        out = inner(module, batch)
+        if len(steps) == error:
+            raise ValueError("a hook that met NaN")
+        return Forward(out.loss * float("nan"), out.logits_NV, out.labels_N) if len(steps) == nan else out
+
+    made.net.forward = forward
+    return steps
+
+
+@pytest.mark.parametrize(("error", "done"), [(8, 8), (None, 12)])
+def test_on_an_accelerator_the_step_that_was_not_finite_is_named_though_it_is_seen_later(monkeypatch, error, done):
+    monkeypatch.setattr(watch, "Watch", Late)
+    made = learner("sft")
+    steps = breaks_at(made, 3, error)
+    with pytest.raises(LessonError, match="nan at step 3 of 12; no checkpoint"):
+        made.learn(lesson(1, 48))
+    assert len(steps) == done
+
+
+def test_no_checkpoint_is_written_of_what_is_not_finite(monkeypatch, tmp_path):
+    monkeypatch.setattr(watch, "Watch", Late)
+    made = learner("sft")
+    made.machine = made.machine.model_copy(update={"checkpoint_s": 0.0})
+    breaks_at(made, 3)
+    with pytest.raises(LessonError, match="step 3 of 12; last good checkpoint: step 2"):
+        made.learn(lesson(1, 48), tmp_path)
+    assert [p.name for p in tmp_path.glob("step-*")] == ["step-00000002"]
+
+
+def test_an_accelerator_is_asked_for_numbers_every_sixteen_steps(monkeypatch):
+    looks, sound = [], watch.Watch.look
+    monkeypatch.setattr(watch, "Watch", Late)
+    monkeypatch.setattr(watch.Watch, "look", lambda self: (looks.append(len(self._seen)), sound(self)))
+    plain, late = learner("sft"), learner("sft")
+    late.learn(lesson(1, 80))
+    assert looks == [16, 4]
+    monkeypatch.undo()
+    plain.learn(lesson(1, 80))
+    after = [dict(each.net.module.named_parameters()) for each in (plain, late)]
+    assert all(torch.equal(after[0][n], after[1][n]) for n in after[0])
+
+
+class Disk:
+    """A clock that runs while steps are made and while checkpoints are written to a slow disk."""
+
+    def __init__(self, monkeypatch, step_s, write_s):
+        self.now = self.spent = 0.0
+        self.write_s, self.written = write_s, []
+        monkeypatch.setattr(checkpoint.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(checkpoint, "write", self.write)
+        clip = Accelerator.clip_grad_norm_
+
+        def stepping(*args, **settings):
+            self.now += step_s
+            return clip(*args, **settings)
+
+        monkeypatch.setattr(Accelerator, "clip_grad_norm_", stepping)
+
+    def write(self, progress, point, *_):
+        self.written.append((point.index, self.now))
+        self.now += self.write_s
+        self.spent += self.write_s
+
+
+def test_checkpoints_on_a_slow_disk_take_a_twentieth_of_the_time(monkeypatch, tmp_path):
+    made, disk = learner("sft"), Disk(monkeypatch, step_s=30.0, write_s=20.0)
+    made.learn(lesson(1, 4 * 45), tmp_path)
+    first = disk.written[0]
+    assert first == (2, 60.0), "the time of the first is not known: it comes after a minute"
+    assert len(disk.written) > 2
+    assert disk.spent - 20 <= 0.05 * (disk.now - 80)
+    assert all(b - a >= 20 + 20 / 0.05 for (_, a), (_, b) in pairwise(disk.written))
+    before = disk.now
+    made.learn(lesson(2, 4 * 10), tmp_path)
+    assert disk.written[-1][1] < before, "a later lesson knows how long one takes"
+
+
+def test_checkpoints_on_a_fast_disk_come_every_minute(monkeypatch, tmp_path):
+    made, disk = learner("sft"), Disk(monkeypatch, step_s=10.0, write_s=0.1)
+    made.learn(lesson(1, 4 * 20), tmp_path)
+    assert [index for index, _ in disk.written] == [6, 13, 19]  # each begins a minute after the last one's end
+
+
 def test_a_broken_checkpoint_is_passed_over(tmp_path):
     from clbench.training import checkpoint as _checkpoint
 
@@ -207,6 +305,16 @@ def test_a_checkpoint_of_odd_json_is_passed_over(tmp_path, text):
     (tmp_path / "step-1").mkdir()
     (tmp_path / "step-1" / "meta.json").write_text(text)
     assert _checkpoint.latest(tmp_path) is None
+
+
+def test_over_epochs_and_lessons_no_example_is_tokenised_twice(monkeypatch):
+    made, read = learner("sft"), []
+    made.training = made.training.model_copy(update={"epochs": 3})
+    sound = made.net.reader.fit
+    monkeypatch.setattr(made.net.reader, "fit", lambda prompt, room: (read.append(prompt), sound(prompt, room))[1])
+    made.learn(lesson(1))
+    made.learn(lesson(1).model_copy(update={"number": 2}))
+    assert len(read) == len(set(read)) == 12
 
 
 def test_schedule_shows_every_example_once_an_epoch_in_like_lengths():

@@ -11,6 +11,7 @@ from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode
 from clbench.data.streams.stream import lessons, open_stream
 from clbench.testing.learners import _StoppedError, _stopping
+from clbench.training.precision import Masters
 
 pytestmark = pytest.mark.xdist_group("models")
 LESSONS = lessons(open_stream("worlds-tiny", None))
@@ -195,3 +196,41 @@ def test_computing_in_bfloat16_changes_nothing_but_lessons(tmp_path):
     with torch.no_grad():
         one, two = (each.net.forward(each.net.module, batch).logits_NV for each in (learner, woken))
     assert torch.equal(one, two)
+
+
+def thirty_steps(dtype):
+    """Return how the weights move in 30 steps at the usual rate, from the weights that bfloat16 can show."""
+    learner = made("sft", dtype, lr=USUAL, batch_size=8, epochs=10, warmup=0.1)
+    assert len(LESSONS[0].examples) == 24
+    with torch.no_grad():
+        for param in learner.net.module.parameters():
+            param.copy_(param.bfloat16())
+    before = weights(learner)
+    learner.learn(LESSONS[0])
+    return flat({n: p - before[n] for n, p in masters(learner).items()})
+
+
+@pytest.mark.slow
+def test_weights_of_16_bits_move_as_those_of_32_do(monkeypatch):
+    whole, half = thirty_steps("float32"), thirty_steps("bfloat16")
+    assert float(torch.cosine_similarity(whole, half, dim=0)) > 0.98
+    monkeypatch.setattr(Masters, "widen", lambda self, module: None)
+    assert float(torch.cosine_similarity(whole, thirty_steps("bfloat16"), dim=0)) < 0.9, "without masters"
+
+
+def test_adapters_of_a_16_bit_base_are_float32_while_they_learn():
+    learner, seen = made("lora", "bfloat16"), []
+    inner = learner.net.forward
+
+    def forward(module, batch):
+        seen.append({name: (param.dtype, param.requires_grad) for name, param in module.named_parameters()})
+        return inner(module, batch)
+
+    learner.net.forward = forward
+    learner.learn(cut(LESSONS[0]))
+    adapters = {name for name in seen[0] if ".lora_" in name}
+    assert adapters and seen[0] == seen[-1]
+    for name, (dtype, learns) in seen[0].items():
+        assert (dtype, learns) == ((torch.float32, True) if name in adapters else (torch.bfloat16, False)), name
+    assert learner._masters.kept.keys() == adapters
+    assert {master.dtype for master in learner._masters.kept.values()} == {torch.float32}

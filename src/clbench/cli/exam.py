@@ -12,6 +12,7 @@ from clbench.cli.options import (
     Data,
     Device,
     Dtype,
+    ExamBatch,
     Json,
     MaxTokens,
     Model,
@@ -53,6 +54,7 @@ def exam(
     data: Data = None,
     store: Place = None,
     device: Device = "auto",
+    exam_batch: ExamBatch = 64,
     as_json: Json = False,
 ) -> None:
     """Examine a checkpoint: scores with intervals; exit 2 if one exam of several is broken, after the others."""
@@ -62,7 +64,7 @@ def exam(
 
     rule = {} if answer_after is None else {"answer": {"after": answer_after}}
     spec = model_spec(model, **{"max_tokens": max_tokens, "dtype": dtype, **rule, **model_fields(set_)})
-    how = machine(store, data, 1, device)
+    how = machine(store, data, 1, device).model_copy(update={"exam_batch": exam_batch})
     broken: dict[str, UserError] = {}
     exams = open_named(suite or ["abilities"], items, how.data, broken)
     with progress_bars():

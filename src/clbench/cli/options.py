@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 ModelField = Annotated[
     list[str] | None, typer.Option("--set", help="Change a field of the model: --set adapter=use (repeatable).")
 ]
+ExamBatch = Annotated[int, typer.Option(min=1, help="Most questions that are asked side by side.")]
 KEPT = ("units", "exams", "answers", "grades")  # work whose finished parts are on the disk
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
 
@@ -130,6 +132,30 @@ def shared_machine(
         "processes": together,
     }
     return validated(Machine, values, "")
+
+
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+
+
+def byte_size(text: str | None) -> int | None:
+    """Return a size in bytes; None for None.
+
+    Raises:
+        SpecError: It is not a size.
+
+    Example:
+        >>> byte_size("40GB"), byte_size("1.5 GiB")
+        (40000000000, 1610612736)
+    """
+    if text is None:
+        return None
+    found = SIZE.fullmatch(text.strip())
+    unit = UNITS.get(found[2].upper()) if found else None
+    size = int(float(found[1]) * unit) if found and unit else 0
+    if size < 1:
+        raise SpecError(f"{text!r} is not a size of memory", where="--memory", mend="write 40GB, or 24GiB")
+    return size
 
 
 @contextmanager

@@ -5,39 +5,47 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, complain, progress_bars, say, say_json, shared_machine
-from clbench.core.errors import ExtraError, RankError, UserError
+from clbench.cli.options import (
+    Data,
+    ExamBatch,
+    Json,
+    Place,
+    byte_size,
+    complain,
+    progress_bars,
+    say,
+    say_json,
+    shared_machine,
+)
+from clbench.cli.run_options import (
+    Change,
+    ExamServer,
+    Kept,
+    Limit,
+    Memory,
+    MicroBatch,
+    Probe,
+    Processes,
+    Recompute,
+    Recorded,
+    Serve,
+    Shard,
+    Workers,
+)
+from clbench.core.errors import ExtraError, RankError, SpecError, UserError, did_you_mean
 from clbench.core.events import notice, notice_listener
 from clbench.core.extras import need_models
 from clbench.core.ranks import place
 
 if TYPE_CHECKING:
-    from clbench.core.spec import Machine
+    from clbench.core.spec import Keep, Machine
     from clbench.engine.recipe.recipe import Recipe
     from clbench.report.results import Runs
     from clbench.store.store import Store
-
-Change = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set learner.lr=1e-3 (repeatable).")]
-Workers = Annotated[
-    int | None, typer.Option(help="Processes side by side, one thread each (default: accelerators, or cores).")
-]
-MicroBatch = Annotated[
-    int | None, typer.Option(help="Most examples that are learnt from at a time: less memory.", min=1)
-]
-Recompute = Annotated[
-    bool, typer.Option("--recompute", help="Make activations again instead of keeping them: less memory.")
-]
-Processes = Annotated[
-    int | None, typer.Option(help="Processes that learn and answer together (default: as a launcher says).", min=1)
-]
-Shard = Annotated[
-    bool, typer.Option("--shard", help="Share weights, gradients and moments out over the processes (FSDP).")
-]
-Limit = Annotated[float | None, typer.Option(help="Most seconds for one lesson with its exams.", min=1)]
 
 
 def run(
@@ -51,14 +59,18 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder of the report, or a file that ends in .html.")] = Path(
         "clbench-report"
     ),
-    record: Annotated[
-        Path | None, typer.Option(help="Also write the results here, to be committed to a repository.")
-    ] = None,
+    record: Recorded = None,
     limit: Limit = None,
     micro_batch: MicroBatch = None,
     recompute: Recompute = False,
     processes: Processes = None,
     shard: Shard = False,
+    memory: Memory = None,
+    probe: Probe = False,
+    exam_batch: ExamBatch = 64,
+    exam_server: ExamServer = None,
+    serve: Serve = None,
+    keep: Kept = "all",
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     as_json: Json = False,
 ) -> int | None:
@@ -71,15 +83,18 @@ def run(
     if not place().leads:
         notice_listener.set(lambda _: None)  # rank 0 reads the same recipe, and says it
     check_models("a run", plan)
+    _check_planned(plan, probe, memory)
     if record is not None:
         check_record_folder(record)
-    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "shard": shard}
+    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
+    more |= {"memory": byte_size(memory), "exam_server": exam_server, "serve": serve}
+    more |= {"keep": _kept(keep), "shard": shard}
     how = shared_machine(store, data, workers, device, processes).model_copy(update=more)
     check_ranks(how)
     recipe = load_recipe(spec, set_ or [])
     stages = Store(how.store)
     if plan:
-        return _show_plan(recipe, stages, how, as_json)
+        return _show_plan(recipe, stages, how, as_json, probe)
     if how.processes > place().size:  # no launcher has started them
         return _launch(context.find_root().obj, recipe, stages, how)
     if not place().leads:
@@ -104,15 +119,22 @@ def _tell_outcomes(
     _end_with([f"{num} of {len(outcomes)} runs could not be made: {why}" for why, num in counts.items()])
 
 
-def _show_plan(recipe: Recipe, store: Store, machine: Machine, as_json: bool) -> None:
+def _show_plan(recipe: Recipe, store: Store, machine: Machine, as_json: bool, probe: bool) -> None:
+    """Print a plan, and end with an error if something of it cannot be used or cannot fit."""
     from clbench.engine.plan_table import tabulate
 
     broken: dict[str, UserError] = {}
-    table = tabulate(recipe.specs(broken), store, machine, broken)
+    table = tabulate(recipe.specs(broken), store, machine, broken, probe=probe)
     if not place().leads:
         return
     say_json(table.as_dict()) if as_json else say(table.as_text())
-    _end_with([f"{name} cannot be used: {why}" for name, why in table.broken])
+    lines = [f"{name} cannot be used: {why}" for name, why in table.broken]
+    try:
+        if table.fit is not None:
+            table.fit.check()
+    except SpecError as error:
+        lines.append(str(error))
+    _end_with(lines)
 
 
 def _end_with(lines: Sequence[str]) -> None:
@@ -121,6 +143,16 @@ def _end_with(lines: Sequence[str]) -> None:
         complain(line)
     if lines:
         raise typer.Exit(2)
+
+
+def _check_planned(plan: bool, probe: bool, memory: str | None) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        SpecError: Names the first.
+    """
+    if not plan and (probe or memory is not None):
+        raise SpecError("this belongs to --plan", where="--probe" if probe else "--memory", mend="add --plan")
 
 
 def _launch(arguments: Sequence[str], recipe: Recipe, stages: Store, how: Machine) -> int:
@@ -167,6 +199,21 @@ def _tell(results: Runs, out: Path, name: str, record: Path | None, as_json: boo
         return
     say(summary_text(runs))
     say(f"report: {page.resolve()}")
+
+
+def _kept(named: str) -> Keep:
+    """Return what `--keep` names.
+
+    Raises:
+        SpecError: There is no such choice.
+    """
+    from clbench.core import spec
+
+    choices: tuple[Keep, ...] = get_args(spec.Keep)
+    for choice in choices:
+        if named == choice:
+            return choice
+    raise SpecError(f"there is no choice {named!r}", where="--keep", mend=did_you_mean(named, choices))
 
 
 def check_models(what: str, plan: bool) -> None:

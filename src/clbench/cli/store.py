@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from clbench.cli.options import Place, say, store_folder
 
+if TYPE_CHECKING:
+    from clbench.store.store import Store
+
 
 def store(
-    action: Annotated[Literal["ls", "gc", "rebuild"], typer.Argument(help="What to do.")] = "ls",
+    action: Annotated[Literal["ls", "gc", "verify", "rebuild"], typer.Argument(help="What to do.")] = "ls",
     store_: Place = None,
     keep: Annotated[str, typer.Option(help="gc: states to keep: last, branch, or last,branch.")] = "last,branch",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="gc: print what would be removed, and remove nothing.")
     ] = False,
 ) -> None:
-    """List the store, remove states that can be made again, or rebuild the index."""
+    """List the store, remove what can be made again, verify all (exit 2 if damaged), or rebuild the index."""
     from clbench.core.errors import SpecError, did_you_mean, near_paths
     from clbench.store.gc import collect
     from clbench.store.index import Index
+    from clbench.store.shared import disk_bytes
     from clbench.store.store import Store
 
     folder = store_folder(store_)
@@ -29,6 +33,9 @@ def store(
     stages = Store(folder)
     if action == "rebuild":
         say(f"{Index(stages).rebuild()} stages")
+        return
+    if action == "verify":
+        _verify(stages)
         return
     if action == "gc":
         kinds = {k.strip() for k in keep.split(",") if k.strip()}
@@ -46,6 +53,27 @@ def store(
         num, size, seconds = totals.get(row.kind, (0, 0, 0.0))
         totals[row.kind] = (num + 1, size + row.bytes, seconds + row.wall_s)
     for kind, (num, size, seconds) in totals.items():
-        say(f"{kind:<10} {num:>6} stages {size / 1e6:>10.1f} MB {seconds:>10.1f} s to make")
+        taken = disk_bytes([stages.folder / kind]) if kind == "state" else size
+        less = f", {taken / 1e6:.1f} MB on the disk, since they share files" if taken < 0.9 * size else ""
+        say(f"{kind:<10} {num:>6} stages {size / 1e6:>10.1f} MB {seconds:>10.1f} s to make{less}")
     if not totals:
         say(f"{stages.folder} is empty")
+
+
+def _verify(stages: Store) -> None:
+    """Compare every stage with its digests, and every large checkpoint whose digest is remembered.
+
+    Raises:
+        typer.Exit: Something is damaged (exit code 2).
+    """
+    from clbench.core.cache import wrong_digests
+
+    found = list(stages.stages())
+    damaged = sum(stages.find(kind, key) is None for kind, key, _ in found)
+    files = list(wrong_digests())
+    wrong = [path for path, is_wrong in files if is_wrong]
+    for path in wrong:
+        say(f"{path} is not what it was when its digest was taken, and its times do not show it; it is read anew")
+    say(f"{len(found)} stages and {len(files)} checkpoint files read; {damaged + len(wrong)} damaged")
+    if damaged or wrong:
+        raise typer.Exit(2)

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from clbench.cli.options import Data, Json, Place, machine, progress_bars, say, say_json
-from clbench.cli.run import Change, Limit, check_models
+from clbench.cli.run import check_models
+from clbench.cli.run_options import Change, Limit
 
 
 def tune(

@@ -220,6 +220,7 @@ class _Grading:
     rows: Rows
     before: dict[Key, tuple[str, int]]
     grades: dict[Key, int] = field(default_factory=dict[Key, int])
+    address: str = ""
 
     def pending(self) -> list[Entry]:
         """Return the answers that have no grade yet, or had another text when they were graded."""
@@ -241,6 +242,7 @@ class _Grading:
             offline = self.plan.offline
             await run_groups(grouped, lambda job: self._note(job, offline), 1, "grades", stop)
             return
+        self.address = address.base_url
         async with self.plan.here or Client(address, limits, lambda f, n: self._failed(n, vars(f))) as client:
             ask = asking_within(client, self.plan.budget)
 
@@ -257,7 +259,7 @@ class _Grading:
         answer = answer_digest(row)
         identity = {"judge": self.plan.judge, **self.plan.settings.identity()}
         seen = vars(seen_of(row, self.plan.settings.sees))
-        key = key_of(identity=identity, answer=answer, seen=seen, trial=job.trial)
+        key = key_of(address=self.address, identity=identity, answer=answer, seen=seen, trial=job.trial)
         kept = self.plan.cache.get(key)
         record = (
             as_record(await how(job, row)) if kept is None else {**kept, "judge_usage": Usage().plain(), "cached": True}

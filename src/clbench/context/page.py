@@ -16,7 +16,8 @@ from clbench.context.item_browser import Classes, Item
 from clbench.context.page_texts import TEXTS
 from clbench.context.spending import Spending, Spent
 from clbench.context.summary import MOST_MISSES, Part, Summary
-from clbench.context.tables import decimal, percent, span
+from clbench.context.tables import decimal, percent
+from clbench.context.tables import span as words_of
 from clbench.report.drawings.figures import curves
 from clbench.report.drawings.shares import bars, histogram
 from clbench.report.escape import plain
@@ -77,6 +78,16 @@ def html_page(shown: Shown, title: str, lang: str = "en") -> str:
         manifests=[(n, json.dumps(m, indent=1, ensure_ascii=False)) for n, m in shown.spending.manifests.items()],
     )
     return plain(page)  # questions and answers hold anybody's text
+
+
+def span(low: float, high: float) -> str:
+    """Return an interval of shares in percent, without a word, since the page has two languages.
+
+    Example:
+        >>> span(0.25, 0.5)
+        '25.0–50.0'
+    """
+    return words_of(low, high).replace(" to ", "–")
 
 
 def _answers(found: Summary) -> int:

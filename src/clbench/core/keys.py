@@ -7,7 +7,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,10 +88,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def folder_digest(folder: Path, names: Iterable[str] | None = None) -> str:
-    """Return the sha256 over the relative names and contents of a folder's files."""
+def folder_digest(
+    folder: Path, names: Iterable[str] | None = None, of_file: Callable[[Path], str] = file_digest
+) -> str:
+    """Return the sha256 over the relative names and contents of a folder's files; `of_file` may remember digests."""
     paths = sorted(folder.rglob("*")) if names is None else [folder / n for n in sorted(names)]
-    return digest({p.relative_to(folder).as_posix(): file_digest(p) for p in paths if p.is_file()})
+    return digest({p.relative_to(folder).as_posix(): of_file(p) for p in paths if p.is_file()})
 
 
 def normal_text(text: str) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from clbench.core.errors import SpecError, did_you_mean, said_of
+from clbench.core.footprint import NAMES, Footprint, Held
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.traits import ALLOWED, Family, ModelFamily, Stores, Trains, Traits, fault_of
 from clbench.core.types import Ability, Answer, Decode, Example, Grade, Lesson
@@ -98,6 +99,8 @@ class LearnerPlugin(Generic[C]):
         answers: "net" answers with the net alone, so that equal weights give equal answers; "own" in a way of its own,
             so that its answers are never another learner's. None: "net" where it is trained with a shipped `Method`
             that changes nothing of how the net answers, else "own".
+        footprint: What its method holds beside plain fine-tuning, or a function of the settings; None where it does
+            not say, and a plan then says so.
     """
 
     config: type[C]
@@ -110,6 +113,7 @@ class LearnerPlugin(Generic[C]):
     adopt_first_lesson: Callable[[Any, Path, Lesson], None] | None = None
     method: Callable[[C], Any] | None = None
     answers: Literal["net", "own"] | None = None
+    footprint: Held | Callable[[C], Held | None] | None = None
 
     family: Family | None = None
     stores: Stores | Callable[[C], Stores | None] | None = None
@@ -139,6 +143,23 @@ class LearnerPlugin(Generic[C]):
     def stored(self, config: C) -> Stores | None:
         """Return what it keeps of users' data with these settings; None where it does not say."""
         return _with_settings("stores", self.stores, config)
+
+    def holds(self, config: C) -> Footprint | None:
+        """Return what its method holds with these settings; None where it does not say.
+
+        Raises:
+            SpecError: It is not a footprint, or its function breaks.
+        """
+        try:
+            found: Any = self.footprint(config) if callable(self.footprint) else self.footprint
+            found = Footprint(**found) if isinstance(found, Mapping) else found
+        except Exception as error:
+            what = f"footprint breaks: {said_of(error)}"
+            raise SpecError(what, where="PLUGIN", mend=f"give numbers for some of {', '.join(NAMES)}") from error
+        if found is not None and not isinstance(found, Footprint):
+            what = f"footprint is {found!r:.60}"
+            raise SpecError(what, where="PLUGIN", mend=f"give numbers for some of {', '.join(NAMES)}")
+        return found
 
     def traits(self, config: C | None) -> Traits:
         """Return all traits with these settings; with None, what depends on settings counts as not said."""

@@ -14,6 +14,8 @@ from clbench.core.value import Value
 
 MOST_NAME = 200  # characters of a name: it names a folder, and a file system takes 255 bytes
 OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt", "continue_final_message"})
+SERVER = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"  # of the name of an engine
+Keep = Literal["all", "last", "branch"]
 HEADLINE = (
     "average_performance",
     "learning_accuracy",
@@ -160,6 +162,8 @@ class RunSpec(Value):
         seed: Seed of data order, initialisation and a method's own randomness.
         metrics: Figures to compute.
         budget: The rule for which cells are due.
+        exam_server: Engine and version of the server that writes the answers to exams ("vllm-0.11"): they are other
+            answers than those of our own engine, which None takes. Where it is, the machine says.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MOST_NAME)
@@ -171,6 +175,8 @@ class RunSpec(Value):
     seed: int = Field(default=0, ge=0)
     metrics: tuple[str, ...] = HEADLINE
     budget: ExamBudget = ExamBudget()
+    exam_server: str | None = Field(default=None, pattern=SERVER, max_length=60)
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"exam_server"})
 
     @property
     def learner_name(self) -> str:
@@ -196,13 +202,20 @@ class Machine(Value):
         data: Folder under which local data sets lie; None if there is none.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         workers: Processes that make stages side by side, one thread each.
-        exam_batch: Questions per forward pass. In 16 bits it may change an answer, and is then part of its key.
+        exam_batch: Most questions per forward pass; where memory runs out, fewer are asked at a time, which is told. In
+            16 bits it may change an answer, and is then part of its key: there memory that runs out ends the run.
         micro_batch: Most examples that go forward and backward at a time while a lesson is learnt; gradients of an
             optimiser step's batch are added up. It bounds memory; results differ by rounding (and by dropout's noise).
             None takes the whole batch.
         recompute: Whether activations are made again in the backward pass instead of kept (gradient checkpointing).
-        checkpoint_s: Seconds between checkpoints inside a lesson.
+        checkpoint_s: Seconds between checkpoints inside a lesson at least. Where writing one is slow they come less
+            often, so that they take at most 5 % of the time. 0 writes one after every step, whatever it costs.
+        exam_server: Address of a running server that exams are asked at, where `RunSpec.exam_server` names its engine.
+        serve: Command that starts one for each state, with `{folder}` and `{port}`.
         limit_s: Most seconds that one unit (a lesson and its exams) may take; None sets no limit.
+        memory: Bytes of the device to plan for, where it is not the one that is here; None is the one that is here.
+        keep: Which learner states stay in the store once a run is complete: "all", only the "last" of each chain of
+            lessons, or with it those from which several go on ("branch"). What is removed can be made again.
         processes: Ranks that learn each lesson and answer each exam together, on one machine or several; then
             `workers` is 1. Results differ by rounding, and in 16 bits the number is part of the key of answers.
         shard: Whether weights, gradients and moments of a lesson are shared out over the ranks (FSDP).
@@ -216,6 +229,10 @@ class Machine(Value):
     micro_batch: int | None = Field(default=None, ge=1)
     recompute: bool = False
     checkpoint_s: float = Field(default=60.0, ge=0.0)
+    exam_server: str | None = None
+    serve: str | None = None
     limit_s: float | None = Field(default=None, gt=0.0)
+    memory: int | None = Field(default=None, ge=1)
+    keep: Keep = "all"
     processes: int = Field(default=1, ge=1)
     shard: bool = False

@@ -13,13 +13,19 @@ class Value(BaseModel):
 
     Attributes:
         absent_at_default: Fields newer than the first keys. Keys leave them out at their defaults, so that stores and
-            locks stay valid.
+            locks stay valid. A class that names its own has those of its bases too.
         stored_as: Field -> the older name under which keys and saved states hold it, so that they stay valid.
     """
 
     absent_at_default: ClassVar[frozenset[str]] = frozenset()
     stored_as: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Add the newer fields of the bases."""
+        named = (vars(base).get("absent_at_default", ()) for base in cls.__mro__)
+        cls.absent_at_default = frozenset[str]().union(*named)
 
 
 def written(value: BaseModel) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from clbench.core.item_scores import unended_reasoning
 from clbench.core.keys import key
 from clbench.core.process import end_copy
 from clbench.core.protocols import Learner
+from clbench.core.resource_probes import EXAM_BATCHES
 from clbench.core.results import ExamResult, Keys
 from clbench.core.spec import ExamBudget, Machine, ModelSpec
 from clbench.core.types import Answer, Exam, Example
 from clbench.data.exams.exam import exam_at
 from clbench.engine.fingerprint import machine_of
+from clbench.engine.serving import Serving, writes
 from clbench.engine.trajectory import Trajectory
 from clbench.store.records import read_jsonl, write_jsonl
 from clbench.store.store import Store
@@ -33,16 +36,22 @@ def due_cells(exams: Sequence[Exam], num_lessons: int, budget: ExamBudget) -> It
             yield lesson, column, exam_at(exams[column], lesson)
 
 
-def answers_key(fingerprint: str, exam: Exam, model: ModelSpec, machine: Machine) -> str:
+def answers_key(fingerprint: str, exam: Exam, model: ModelSpec, machine: Machine, server: str | None = None) -> str:
     """Key of answers: what they depend on, the questions and the decoding.
 
-    In 16 bits an answer may depend on the questions that are asked beside it, so their number is part of the key. If
-    an answer may take more than half of the input, the key says that it has the room that its task allows.
-    Ranks answer a share of the questions each, so in 16 bits their number is part of the key too.
+    In 16 bits an answer may depend on the questions that are asked beside it, so their number is part of the key, and
+    of what is written, that an answer leaves its batch when it ends. Ranks answer a share of the questions each, so
+    their number is then part of it too. If an answer may take more than half of the input, the key says that it has
+    the room that its task allows. What a server writes is its engine's, in batches of its own.
     """
-    more: dict[str, Any] = {} if model.dtype == "float32" else {"batch": machine.exam_batch}
-    if model.dtype != "float32" and machine.processes > 1:
+    served = server is not None and writes(exam)
+    more: dict[str, Any] = {} if served or model.dtype == "float32" else {"batch": machine.exam_batch}
+    if more and machine.processes > 1:
         more["processes"] = machine.processes
+    if served:
+        more["server"] = server
+    elif more and longest_answer(exam):
+        more["ended"] = "leave the batch"
     if longest_answer(exam) > model.longest // 2:
         more["room"] = "as the task allows"
     return key("ask", effective=fingerprint, exam=exam.digest, decode=exam.decode, **more)
@@ -61,21 +70,31 @@ def keep_questions(exam: Exam, store: Store) -> None:
     store.once("exam", exam.digest, lambda folder: write_jsonl(folder / "questions.jsonl", exam.examples), why)
 
 
-def ask(trajectory: Trajectory, lesson: int, exam: Exam, store: Store) -> ExamResult:
+def ask(trajectory: Trajectory, lesson: int, exam: Exam, store: Store, server: Serving | None = None) -> ExamResult:
     """Return the answers of the learner after `lesson` lessons to an exam, not graded yet.
 
-    The learner is asked only if the store does not hold them.
+    The learner is asked only if the store does not hold them. Where the run names a server, `server` is that of this
+    state; without it, one is opened for this exam.
     """
-    key_ = answers_key(trajectory.answer_fingerprint(lesson), exam, trajectory.spec.model, trajectory.machine)
+    spec = trajectory.spec
+    fingerprint = trajectory.answer_fingerprint(lesson)
+    key_ = answers_key(fingerprint, exam, spec.model, trajectory.machine, spec.exam_server)
     keep_questions(exam, store)
 
     def make(folder: Path) -> None:
         learner = trajectory.learner_after(lesson)
         started = time.monotonic()
-        answers = answers_of(learner, exam, documents=trajectory.plugin.sees_documents)
-        check_answers(answers, exam, trajectory.spec.learner_label)
+        EXAM_BATCHES.clear()
+        with ExitStack() as stack:
+            if spec.exam_server is not None and writes(exam):
+                served = server or stack.enter_context(Serving(trajectory, lesson))
+                why["server"] = stack.enter_context(served.asking(learner, store.progress("ask", key_)))
+            answers = answers_of(learner, exam, documents=trajectory.plugin.sees_documents)
+        check_answers(answers, exam, spec.learner_label)
         report_progress(Progress(f"{exam.name}: {time.monotonic() - started:.1f} s", len(answers), len(exam.examples)))
         write_jsonl(folder / "answers.jsonl", answers)
+        if EXAM_BATCHES:  # memory ran out on the way
+            why["exam_batch"] = min(EXAM_BATCHES)
         if unended := sum(map(unended_reasoning, answers)):
             notice(
                 f"{exam.name}: {unended} of {len(answers)} answers never came, since reasoning did not end within "
@@ -84,11 +103,11 @@ def ask(trajectory: Trajectory, lesson: int, exam: Exam, store: Store) -> ExamRe
 
     why: dict[str, object] = {
         "exam": exam.name,
-        "learner": trajectory.spec.learner_name,
+        "learner": spec.learner_name,
         "step": lesson,
         "items": len(exam.examples),
     }
-    why["machine"] = machine_of(trajectory.machine, trajectory.spec.model)
+    why["machine"] = machine_of(trajectory.machine, spec.model)
     folder = store.once("ask", key_, make, why)
     answers = tuple(read_jsonl(folder / "answers.jsonl", Answer))
     return ExamResult(exam, lesson, answers, keys=Keys(answers=key_))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from clbench.core.errors import LearnerError, SpecError
+from clbench.core.errors import SpecError
 from clbench.core.scratch import scratch
 from clbench.core.spec import Machine
+from clbench.engine.by_weights import check_weights_alone
 from clbench.engine.inputs import Inputs
 from clbench.engine.units import open_run
 from clbench.metrics import all_metrics
@@ -48,32 +49,13 @@ def export(record: RunRecord, lesson: int, folder: Path, machine: Machine, *, me
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SpecError(f"there is something in {folder}", where="--to", mend="name a new folder")
     trajectory = open_run(record.spec, Inputs(machine.data), Store(machine.store), machine).trajectory
-    _check_answers(trajectory, lesson)
+    check_weights_alone(trajectory, lesson)
     with scratch("export") as draft:
         told = _write(trajectory, lesson, draft / "model", merge=merge)
         (draft / "model" / CARD).write_text(model_card(record, lesson), encoding="utf-8")
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(draft / "model", folder, dirs_exist_ok=True)
     return told
-
-
-def _check_answers(trajectory: Trajectory, lesson: int) -> None:
-    """Refuse a learner that answers with more than the weights of one model."""
-    from clbench.training.new_method import new_method
-
-    plugin = trajectory.plugin
-    if lesson == 0 and plugin.starts_as_base:
-        return
-    if plugin.method is not None:
-        needs = new_method(plugin.method, trajectory.config).beyond_weights()
-    else:
-        needs = "" if plugin.answers == "net" else "it writes what it was taught into the prompt of every question"
-    if needs:
-        raise LearnerError(
-            f"{needs}: no checkpoint says that",
-            where=f"learner {trajectory.spec.learner_label}",
-            mend="ask it in clbench's exams; to take a model out, use one that answers by weights (ewc, lora)",
-        )
 
 
 def _write(trajectory: Trajectory, lesson: int, folder: Path, *, merge: bool) -> str:

@@ -11,6 +11,7 @@ from clbench.core.process import staying
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.ask import answers_key, ask
 from clbench.engine.inputs import Inputs
+from clbench.engine.serving import Serving
 from clbench.engine.trajectory import Trajectory, answer_fingerprint, load_record
 from clbench.engine.units import Unit, open_run
 from clbench.store.store import Store
@@ -70,9 +71,10 @@ def make_unit(unit: Unit, workplace: Workplace) -> None:
 def _learn_and_ask(unit: Unit, workplace: Workplace) -> None:
     trajectory = workplace.trajectory(unit.spec)
     trajectory.reach(unit.lesson)
-    for number, exam in enumerate(unit.exams):
-        report_progress(Progress(f"asking {exam.name}", number, len(unit.exams)))
-        ask(trajectory, unit.lesson, exam, workplace.store)
+    with Serving(trajectory, unit.lesson) as server:
+        for number, exam in enumerate(unit.exams):
+            report_progress(Progress(f"asking {exam.name}", number, len(unit.exams)))
+            ask(trajectory, unit.lesson, exam, workplace.store, server)
 
 
 def answers_missing(unit: Unit, store: Store, machine: Machine) -> int | None:
@@ -81,7 +83,7 @@ def answers_missing(unit: Unit, store: Store, machine: Machine) -> int | None:
     if record is None:
         return None
     fingerprint = answer_fingerprint(record, unit.answerer)
-    keys = [answers_key(fingerprint, exam, unit.spec.model, machine) for exam in unit.exams]
+    keys = [answers_key(fingerprint, exam, unit.spec.model, machine, unit.spec.exam_server) for exam in unit.exams]
     return sum(store.find("ask", key) is None for key in keys)
 
 

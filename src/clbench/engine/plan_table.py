@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clbench.core.errors import UserError
+from clbench.core.extras import TO_LOAD, absent
+from clbench.core.keys import canonical
 from clbench.core.spec import Machine, RunSpec
+from clbench.engine.fit import Fit, fit
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import answers_missing
 from clbench.engine.plan import plan
@@ -44,16 +47,21 @@ class Plan:
 
     Attributes:
         broken: Models that cannot be used, as their names and why; their runs have no lines.
+        fit: What the runs need beside what is there; None where no model can be looked at.
     """
 
     runs: int
     lines: tuple[Line, ...]
     workers: int
     broken: tuple[tuple[str, str], ...] = ()
+    fit: Fit | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
-        return asdict(self)
+        memory = None if self.fit is None else self.fit.as_dict()
+        lines = [asdict(line) for line in self.lines]
+        rest = {"workers": self.workers, "broken": self.broken, "memory": memory}
+        return {"runs": self.runs, "lines": lines, **rest}
 
     def as_text(self) -> str:
         """Return the plan as a table and a sum."""
@@ -70,11 +78,16 @@ class Plan:
             time += f" ({len(need) - len(known)} units of unknown time)"
         disk = sum(line.bytes for line in need) / 1e6
         rows.append(f"{self.runs} runs, {len(self.lines)} units, {len(need)} to be made: {time}, {disk:.0f} MB")
-        return "\n".join(rows)
+        return "\n".join(rows if self.fit is None else [*rows, "", self.fit.as_text()])
 
 
 def tabulate(
-    specs: Sequence[RunSpec], store: Store, machine: Machine, broken: Mapping[str, UserError] | None = None
+    specs: Sequence[RunSpec],
+    store: Store,
+    machine: Machine,
+    broken: Mapping[str, UserError] | None = None,
+    *,
+    probe: bool = False,
 ) -> Plan:
     """Plan runs: keys are computed, and models are built without their weights.
 
@@ -83,6 +96,7 @@ def tabulate(
         store: Where they are kept.
         machine: What they run on.
         broken: Models that are known not to work, `resolve.model_key` -> why.
+        probe: Whether each learner learns some steps, so that time is known where the store has no record.
 
     Raises:
         UserError: No model works; or a run asks for what its learner or its model cannot do.
@@ -95,24 +109,53 @@ def tabulate(
                 check_model(model, tell=True)
         except UserError as error:
             why[key] = error
-    runs = open_runs(specs, why, Inputs(machine.data), store, machine)
+    inputs = Inputs(machine.data)
+    empty = not store.folder.is_dir() or next(store.stages(), None) is None
+    identity = source.unread_identity if empty else source.identity  # where nothing is stored, nothing is looked up
+    runs = open_runs(specs, why, inputs, store, machine, identity)
     opened = [run for run in runs if isinstance(run, Run)]
-    units = plan(opened)
-    rate, ask_s = rates(units, store)
-    lines = tuple(_line(unit, store, machine, rate, ask_s) for unit in units)
-    return Plan(len(opened), lines, machine.workers, tuple((models[key].name, str(e)) for key, e in why.items()))
+    lines, found = _lines(opened, inputs, store, machine, probe)
+    names = tuple((models[key].name, str(e)) for key, e in why.items())
+    return Plan(len(opened), lines, machine.workers, names, found)
 
 
-def _line(unit: Unit, store: Store, machine: Machine, rate: float | None, ask_s: float | None) -> Line:
-    missing = answers_missing(unit, store, machine)
+def _lines(
+    runs: Sequence[Run], inputs: Inputs, store: Store, machine: Machine, probe: bool
+) -> tuple[tuple[Line, ...], Fit | None]:
+    specs, units = [run.spec for run in runs], plan(runs)
+    made = {unit.key: answers_missing(unit, store, machine) for unit in units}
+    states = [unit.spec for unit in units if made[unit.key] is None and unit.weight]
+    found, needs = (None, None) if absent(TO_LOAD) else fit(specs, states, inputs, machine)
+    usual, probed = rates(units, store), _probed(specs, machine, inputs) if probe else {}
+    lines: list[Line] = []
+    for unit in units:
+        size = source.weights_bytes(unit.spec.model) if needs is None else needs.of(unit.spec).state
+        lines.append(_line(unit, made[unit.key], probed.get(_who(unit.spec), usual), size))
+    return tuple(lines), found
+
+
+def _probed(specs: Sequence[RunSpec], machine: Machine, inputs: Inputs) -> dict[str, tuple[float, float]]:
+    """Return the seconds for an example and for an exam, by model and learner."""
+    from clbench.engine.probe_time import took
+
+    first = {_who(spec): spec for spec in reversed(specs)}
+    found = {who: took(spec, machine, inputs) for who, spec in first.items()}
+    return {who: seconds for who, seconds in found.items() if seconds is not None}
+
+
+def _who(spec: RunSpec) -> str:
+    return canonical([spec.model, spec.learner])
+
+
+def _line(unit: Unit, missing: int | None, took: tuple[float | None, float | None], size: int) -> Line:
+    rate, ask_s = took
     need = len(unit.exams) if missing is None else missing
     have = len(unit.exams) - need
     state = "have" if missing is not None else "need" if unit.weight else "none"
     parts = [0.0 if state != "need" else None if rate is None else rate * unit.weight]
     parts.append(0.0 if not need else None if ask_s is None else ask_s * need)
     seconds = None if any(p is None for p in parts) else sum(p for p in parts if p is not None)
-    size = source.weights_bytes(unit.spec.model) if state == "need" else 0
-    return Line(unit.label, state, have, need, seconds, size)
+    return Line(unit.label, state, have, need, seconds, size if state == "need" else 0)
 
 
 def rates(units: Sequence[Unit], store: Store) -> tuple[float | None, float | None]:

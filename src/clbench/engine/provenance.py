@@ -6,7 +6,7 @@ import platform
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from clbench.engine.trajectory import Trajectory
 from clbench.models import source
 from clbench.store.origin import cores, cpu_model, git_revision, gpus, packages, same_code, threads
 
+SERVERS = ("--exam-server", "--serve")
+PLACES = ("store", "data", "exam_server", "serve")  # of a machine: they say more of its owner than of the result
 # The start of an absolute path or of one in a home, at the beginning of an argument or of a value in it.
 _PRIVATE_PATH = re.compile(r"(?<![^\s=,:\[{'\"])~?/(?!/)[^=,:\]}'\"]*")
 
@@ -51,8 +53,8 @@ def provenance(machine: Machine, model: ModelSpec, stages: Iterable[Mapping[str,
         "cores": cores(),
         "threads": threads(),
         "gpus": gpus(),
-        "machine": {k: v for k, v in machine.model_dump(mode="json").items() if k not in ("store", "data")},
-        "arguments": [shown(argument) for argument in sys.argv[1:]],
+        "machine": {k: v for k, v in machine.model_dump(mode="json").items() if k not in PLACES},
+        "arguments": [shown(argument) for argument in without_servers(sys.argv[1:])],
     }
 
 
@@ -90,6 +92,21 @@ def one_of_all(values: Iterable[Any]) -> Any:
     """Return the value that all have, None where they differ or there is none."""
     found = list(values)
     return found[0] if found and all(value == found[0] for value in found) else None
+
+
+def without_servers(arguments: Sequence[str]) -> list[str]:
+    """Return arguments without the values of options that name a server: addresses, and commands with keys in them.
+
+    Example:
+        >>> without_servers(["run", "a.yaml", "--serve", "vllm serve {folder}", "--exam-server=http://host/v1"])
+        ['run', 'a.yaml', '--serve', '...', '--exam-server=...']
+    """
+    found: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name, equals, _ = argument.partition("=")
+        hidden = f"{name}=..." if equals and name in SERVERS else argument
+        found.append("..." if before in SERVERS else hidden)
+    return found
 
 
 def shown(argument: str) -> str:

@@ -16,6 +16,7 @@ from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
 from clbench.core.results import Costs, ExamResult
 from clbench.core.spec import Machine
+from clbench.core.value import written
 from clbench.data.streams.summary import stream_outline
 from clbench.engine.ask import ask
 from clbench.engine.costs import measure_costs
@@ -23,12 +24,15 @@ from clbench.engine.executors.processes import execute
 from clbench.engine.executors.ranks import check_ranks, together
 from clbench.engine.grade import grade
 from clbench.engine.inputs import Inputs
+from clbench.engine.keep import drop_states
 from clbench.engine.make_unit import is_made
+from clbench.engine.memory import beside_measured
 from clbench.engine.plan import plan
 from clbench.engine.provenance import foreign, provenance, stages_of
 from clbench.engine.recipe.recipe import Recipe
 from clbench.engine.resolve import check_device
 from clbench.engine.result_items import example_items, item_scores
+from clbench.engine.serving import check_serving
 from clbench.engine.units import Run, check_models, open_runs
 from clbench.metrics import compute
 from clbench.report.results import Runs
@@ -80,9 +84,13 @@ def _attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | User
     units = plan(run for run in runs if isinstance(run, Run))  # what to learn and to ask, each once over all runs
     missing = [unit for unit in units if not is_made(unit, store, machine)]
     failed = check_models(missing)
-    # each by `make_unit`: learn what is not learnt yet, then ask its exams
-    failed |= execute([unit for unit in missing if unit.key not in failed], machine, inputs)
+    missing = [unit for unit in missing if unit.key not in failed]
+    if missing:
+        asked = [exam for unit in units for exam in unit.exams]
+        machine = check_serving([run.trajectory for run in runs if isinstance(run, Run)], asked, machine)
+    failed |= execute(missing, machine, inputs)  # each by `make_unit`: learn what is not learnt yet, then ask its exams
     outcomes = [run if isinstance(run, UserError) else _outcome(run, failed, store, machine) for run in runs]
+    drop_states(runs, outcomes, store, machine.keep)
     _tell_foreign(Runs([one for one in outcomes if isinstance(one, Path)]))
     return outcomes
 
@@ -110,14 +118,14 @@ def record(run: Run, store: Store, machine: Machine) -> Path:
     files = _figures(run, matrix, costs, scores) | {
         "items.json": item_scores(results),
         "examples.json": example_items(results),
-        "provenance.json": _provenance(run, results, machine),
+        "provenance.json": _provenance(run, results, costs, machine),
     }
     return store.write_run(run.spec.name, run.spec.key, {name: _text(value) for name, value in files.items()})
 
 
 def _figures(run: Run, matrix: Matrix, costs: Costs, scores: Mapping[str, float]) -> dict[str, object]:
     return {
-        "spec.yaml": yaml.safe_dump(run.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        "spec.yaml": yaml.safe_dump(written(run.spec), sort_keys=False, allow_unicode=True),
         "stream.json": stream_outline(run.stream),
         "matrix.json": matrix.to_json(),
         "scores.json": {name: None if math.isnan(value) else value for name, value in scores.items()},
@@ -125,16 +133,18 @@ def _figures(run: Run, matrix: Matrix, costs: Costs, scores: Mapping[str, float]
     }
 
 
-def _provenance(run: Run, results: Sequence[ExamResult], machine: Machine) -> Mapping[str, Any]:
+def _provenance(run: Run, results: Sequence[ExamResult], costs: Costs, machine: Machine) -> Mapping[str, Any]:
     """Return the provenance on file if the same stages made it, so that running a spec again changes no record."""
     trajectory, store = run.trajectory, run.trajectory.store
     found = provenance(machine, run.spec.model, stages_of(trajectory, results)) | {"learner": trajectory.traits}
     try:
         kept = json.loads(store.run_file(run.spec.name, run.spec.key, "provenance.json") or "{}")
     except (ValueError, RecursionError):  # damaged: it is written anew
-        return found
-    same = isinstance(kept, dict) and all(kept.get(part) == found[part] for part in OF_STAGES)
-    return kept if same else found
+        kept = {}
+    if isinstance(kept, dict) and all(kept.get(part) == found[part] for part in OF_STAGES):
+        return kept
+    memory = beside_measured(run, costs, machine)
+    return found | ({"memory": memory} if memory else {})
 
 
 def _text(value: object) -> str:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from clbench.core import plugins
 from clbench.core.counts import read_counts
-from clbench.core.keys import canonical, digest, folder_digest, key
+from clbench.core.events import notice
+from clbench.core.keys import canonical, digest, key
 from clbench.core.process import end_copy
 from clbench.core.protocols import Learner
-from clbench.core.spec import Machine, RunSpec
+from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Lesson, Stream
 from clbench.data.streams.stream import lessons, merge_lessons
 from clbench.engine.resolve import open_learner
 from clbench.engine.shared_learner import SharedLearner
 from clbench.models import source
+from clbench.store.shared import share, whole_digest
 from clbench.store.store import Store
 from clbench.training.method import answers_with_net
 from clbench.training.new_method import new_method
+from clbench.training.plugin import saves_tensor_files
 from clbench.training.settings import FLOAT16, LOOP
 
 
@@ -63,7 +66,15 @@ class Trajectory:
         lessons: What it is given.
     """
 
-    def __init__(self, spec: RunSpec, stream: Stream, store: Store, machine: Machine) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        stream: Stream,
+        store: Store,
+        machine: Machine,
+        identity: Callable[[ModelSpec], str] = source.identity,
+    ) -> None:
+        self._identity = identity
         self.spec = spec.model_copy(update={"model": source.settled(spec.model)})
         self.stream = stream
         self.store = store
@@ -72,11 +83,12 @@ class Trajectory:
         taught = lessons(stream)
         self.lessons = (merge_lessons(taught),) if self.plugin.teaches == "at_once" else taught
         self._live: tuple[int, Learner] | None = None
+        self._told = 0  # up to which state it was said that lessons are learnt again
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """Keys of the states, by lessons learnt; nothing is loaded."""
-        base = {"model": source.identity(self.spec.model)}
+        base = {"model": self._identity(self.spec.model)}
         own = {} if self.plugin.starts_as_base else {"learner": self._learner, "seed": self.spec.seed}
         keys = [key("state", **base, **own)]
         for lesson in self.lessons:
@@ -142,7 +154,7 @@ class Trajectory:
         other, _ = open_learner({"name": self.plugin.first_lesson_as})
         settings = {k: v for k, v in self.config.model_dump(mode="json").items() if k in other.config.model_fields}
         spec = self.spec.model_copy(update={"learner": {"name": self.plugin.first_lesson_as, **settings}})
-        return Trajectory(spec, self.stream, self.store, self.machine)
+        return Trajectory(spec, self.stream, self.store, self.machine, self._identity)
 
     # --- states ---------------------------------------------------------------------------------------------
 
@@ -154,8 +166,22 @@ class Trajectory:
         """
         index = self.index(lesson)
         if self._live is None or self._live[0] != index:
+            self._tell_of_gone(index)
             self._live = (index, self._awake(index))
         return self._live[1]
+
+    def _tell_of_gone(self, index: int) -> None:
+        """Say that lessons are learnt again where a state was learnt once and is no longer in the store."""
+        gone = index
+        while gone and self.store.find("state", self.keys[gone]) is None:
+            gone -= 1
+        if gone < index and index > self._told and load_record(self.store, self.keys[index]) is not None:
+            which = f"lesson {index} is" if gone == index - 1 else f"lessons {gone + 1} to {index} are"
+            notice(
+                f"{self.spec.learner_label}: the state after lesson {index} is no longer in the store (--keep, or "
+                f"`clbench store gc`); {which} learnt again"
+            )
+            self._told = index
 
     def _awake(self, index: int) -> Learner:
         folder = self._state(index)
@@ -212,7 +238,16 @@ class Trajectory:
             learner.learn(lesson, self.store.progress("state", self.keys[index]))
         learner.save(folder)
         end_copy()
+        if saves_tensor_files(learner):
+            share(folder, self._earlier(index))
         self._live = (index, learner)
+
+    def _earlier(self, index: int) -> list[Path]:
+        """Return the folders of states that state `index` may have much in common with, as far as they are there."""
+        keys = [self.keys[index - 1]]
+        if index == 1:
+            keys = [self.shared.keys[1]] if self.shared is not None else []
+        return [folder for key in keys if (folder := self.store.place("state", key)).is_dir()]
 
     def folder(self, index: int) -> Path:
         """Return the folder of state `index` >= 1, made if it is missing."""
@@ -241,7 +276,7 @@ class Trajectory:
         return known
 
     def _remember(self, folder: Path | None, draft: Path) -> None:
-        answers = {} if folder is None or not any(folder.glob("answers/*")) else folder_digest(folder / "answers")
+        answers = {} if folder is None or not any(folder.glob("answers/*")) else whole_digest(folder / "answers")
         base = source.identity(self.spec.model)
         counts = read_counts(folder) if folder is not None else {}
         value = {"effective": digest([base, answers]), "counts": counts}

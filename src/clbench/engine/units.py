@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clbench.core.errors import UserError
 from clbench.core.events import notice
-from clbench.core.spec import Machine, RunSpec
+from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam, Stream
 from clbench.engine.ask import due_cells
 from clbench.engine.grade import check_scorers
 from clbench.engine.inputs import Inputs
 from clbench.engine.resolve import check_abilities, check_learner, check_model, check_shards, model_key
 from clbench.engine.trajectory import Trajectory
+from clbench.models import source
 from clbench.store.store import Store
 
 
@@ -65,7 +66,12 @@ class Run:
 
 
 def open_runs(
-    specs: Sequence[RunSpec], broken: Mapping[str, UserError], inputs: Inputs, store: Store, machine: Machine
+    specs: Sequence[RunSpec],
+    broken: Mapping[str, UserError],
+    inputs: Inputs,
+    store: Store,
+    machine: Machine,
+    identity: Callable[[ModelSpec], str] = source.identity,
 ) -> list[Run | UserError]:
     """Open runs in their order; give in the place of one whose model is broken why it is.
 
@@ -75,11 +81,12 @@ def open_runs(
         inputs: What they are about.
         store: Where they are kept.
         machine: What they run on.
+        identity: See `open_run`.
 
     Raises:
         UserError: All models are broken; or a run asks for what its learner or its model cannot do.
     """
-    found = [broken.get(model_key(spec.model)) or open_run(spec, inputs, store, machine) for spec in specs]
+    found = [broken.get(model_key(spec.model)) or open_run(spec, inputs, store, machine, identity) for spec in specs]
     if found and all(isinstance(one, UserError) for one in found):
         raise next(iter(broken.values()))
     return found
@@ -102,12 +109,26 @@ def check_models(units: Iterable[Unit]) -> dict[str, UserError]:
     return {unit.key: broken[key] for unit in units if (key := model_key(unit.spec.model)) in broken}
 
 
-def open_run(spec: RunSpec, inputs: Inputs, store: Store, machine: Machine) -> Run:
-    """Open what a run is about, and refuse what its learner or its model cannot do."""
+def open_run(
+    spec: RunSpec,
+    inputs: Inputs,
+    store: Store,
+    machine: Machine,
+    identity: Callable[[ModelSpec], str] = source.identity,
+) -> Run:
+    """Open what a run is about, and refuse what its learner or its model cannot do.
+
+    Args:
+        spec: The run.
+        inputs: Streams and exams that have been read.
+        store: Where its states lie.
+        machine: How it is made.
+        identity: The digest of a base model; a plan over an empty store need not read its weights.
+    """
     stream, exams = inputs.of(spec)
     check_learner(spec, stream)
     check_shards(spec, machine)
     check_abilities(spec, exams)
     check_scorers(exams)
-    trajectory = Trajectory(spec, stream, store, machine)
+    trajectory = Trajectory(spec, stream, store, machine, identity)
     return Run(trajectory.spec, stream, exams, trajectory)

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import PLAIN
 from clbench.core.types import Answer, Decode, Example, Lesson
 from clbench.learners._shared.lesson_keys import PART_FOR_EACH, Added, Parts
 from clbench.training.method import Method
@@ -68,6 +69,13 @@ class Adapters(Method):
             self.columns = Columns(net, Switch(), self.config.bottleneck, lateral=self.lateral)
         self.columns.add(number)
 
+    def wake(self, net: Net, number: int) -> None:
+        """Add the parts of all lessons; the last one is at work, and learns."""
+        from clbench.learners._shared.columns import Columns, Switch
+
+        self.columns = Columns(net, Switch(), self.config.bottleneck, lateral=self.lateral)
+        self.columns.add_all(number)
+
     def lr_scale(self, name: str) -> float:
         """Let the new part learn `lr_factor` times as fast as `lr` says; nothing else learns."""
         return self.config.lr_factor
@@ -100,6 +108,7 @@ PLUGIN = plugin(
     Config,
     Adapters,
     version=3,
+    footprint=PLAIN,
     stores="derived",
     family="isolation",
     uses_task_ids=True,

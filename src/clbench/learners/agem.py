@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import Footprint
 from clbench.core.types import Example, Lesson
 from clbench.learners._shared.memory import ReservoirMethod, choose, room_for
 from clbench.training.plugin import plugin
@@ -106,6 +107,7 @@ PLUGIN = plugin(
     Config,
     Agem,
     version=3,
+    footprint=lambda config: Footprint(reference=config.share, examples=config.memory),
     stores="examples",
     neutral={"share": 0.0},
     first_lesson_as="sft",

@@ -31,6 +31,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from clbench.core import plugins
 from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.footprint import PLAIN, Footprint
 from clbench.core.keys import canonical
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
@@ -105,6 +106,24 @@ class Combined(Method):
                     where="learner.parts",
                     mend="combine it with a part that trains the same weights in every lesson, such as lora",
                 )
+
+    def parked(self) -> dict[str, Tensor]:
+        """Return what the parts have parked."""
+        return {name: weight for part in self.parts for name, weight in part.parked().items()}
+
+    def park(self, weights: Mapping[str, Tensor]) -> None:
+        """Let each part take over what it knows; only one of them changes the model."""
+        for part in self.parts:
+            part.park(weights)
+
+    def wakes_at_once(self) -> bool:
+        """Return whether every part does."""
+        return all(part.wakes_at_once() for part in self.parts)
+
+    def wake(self, net: Net, number: int) -> None:
+        """Wake each part."""
+        for part in self.parts:
+            part.wake(net, number)
 
     def lr_scale(self, name: str) -> float:
         """Multiply the parts' speeds."""
@@ -335,11 +354,19 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     return trained(config, method_of(config), model, seed, machine)
 
 
+def footprint_of(config: Config) -> Footprint | None:
+    """Return what all parts hold; None where one does not say."""
+    opened = [_open(part, f"learner.parts[{i}]") for i, part in enumerate(config.parts)]
+    held = [found.holds(own) for found, own in opened]
+    return None if None in held else sum(filter(None, held), PLAIN)
+
+
 PLUGIN = replace(
     plugin(
         Config,
         method_of,
         version=3,
+        footprint=footprint_of,
         neutral={"parts": [{"name": "sft"}]},
         family="hybrid",
         stores=stores_of,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clbench.core.footprint import PLAIN
 from clbench.core.types import Lesson
 from clbench.learners._shared.memory import ReservoirMethod
 from clbench.training.plugin import plugin
@@ -55,6 +56,7 @@ PLUGIN = plugin(
     Config,
     Cumulative,
     version=3,
+    footprint=PLAIN,
     stores="examples",
     first_lesson_as="sft",
     family="bounds",

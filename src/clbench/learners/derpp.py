@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import PLAIN, Footprint
 from clbench.core.types import Example, Lesson
 from clbench.learners._shared.memory import ReservoirMethod, choose, room_for
 from clbench.training.plugin import plugin
@@ -166,10 +167,17 @@ def _listed(tensors: dict[str, Tensor]) -> list[Tensor]:
     return [tensors[str(i)] for i in range(len(tensors))]
 
 
+def footprint_of(config: Config) -> Footprint:
+    """Return the old examples of every step, if either of its terms looks at them."""
+    used = config.alpha > 0 or config.beta > 0
+    return Footprint(rows=config.share, examples=config.memory) if used else PLAIN
+
+
 PLUGIN = plugin(
     Config,
     Derpp,
     version=3,
+    footprint=footprint_of,
     stores="examples",
     neutral={"alpha": 0.0, "beta": 0.0},
     first_lesson_as="sft",

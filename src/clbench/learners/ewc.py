@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from clbench.core.footprint import PLAIN, Footprint
 from clbench.core.types import Lesson
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -198,10 +199,20 @@ def merged(
     return centre, total, offset
 
 
+def footprint_of(config: Config) -> Footprint:
+    """Return anchor and Fisher, one pair in all or one for each lesson beside their sum, and the pull of every step."""
+    if config.strength == 0:
+        return PLAIN
+    if config.per_task:
+        return Footprint(later=2, each=2, step=1, keeps=2, keeps_each=2)
+    return Footprint(later=2, step=1, keeps=2)
+
+
 PLUGIN = plugin(
     Config,
     Ewc,
     version=2,
+    footprint=footprint_of,
     stores="derived",
     neutral={"strength": 0.0},
     first_lesson_as="sft",

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clbench.core.footprint import PLAIN
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
@@ -67,6 +68,7 @@ PLUGIN = LearnerPlugin(
     config=Config,
     build=build,
     version=1,
+    footprint=PLAIN,
     answers="net",
     stores="none",
     family="bounds",

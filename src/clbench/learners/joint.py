@@ -13,6 +13,7 @@ each other, it is not always the best.
 
 from __future__ import annotations
 
+from clbench.core.footprint import PLAIN
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
 from clbench.training.settings import Training
@@ -26,6 +27,7 @@ PLUGIN = plugin(
     Config,
     lambda _: Method(),
     version=3,
+    footprint=PLAIN,
     stores="examples",
     neutral={},
     teaches="at_once",

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import PLAIN, Footprint
 from clbench.core.types import Lesson
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -93,11 +94,19 @@ class L2(Method):
         self.anchor = state.get("anchor", {})
 
 
+def footprint_of(config: Config) -> Footprint:
+    """Return the weights that are pulled to, and the pull of every step."""
+    if config.strength == 0:
+        return PLAIN
+    return Footprint(later=1, step=1) if config.to == "previous" else Footprint(held=1, step=1, keeps=1)
+
+
 # No `first_lesson_as`: "first" pulls in lesson 1 already, and the claim would have to hold for every setting.
 PLUGIN = plugin(
     Config,
     L2,
     version=2,
+    footprint=footprint_of,
     stores="none",
     neutral={"strength": 0.0},
     family="regularisation",

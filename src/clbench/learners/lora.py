@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clbench.core.footprint import PLAIN
 from clbench.learners._shared.adapters import LoraTraining, lora_rate, one_for_all
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -45,11 +46,16 @@ class Lora(Method):
         """Freeze the base and add the adapter, once; a label head always learns."""
         one_for_all(net, self.config, number)
 
+    def wake(self, net: Net, number: int) -> None:
+        """Add the adapter as in lesson 1."""
+        self.prepare(net, 1)
+
 
 PLUGIN = plugin(
     Config,
     Lora,
     version=2,
+    footprint=PLAIN,
     stores="none",
     family="light fine-tuning",
     uses_task_ids=False,

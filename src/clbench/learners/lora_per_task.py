@@ -22,18 +22,30 @@ Not for: lessons that help each other, since nothing is shared; tasks whose prom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clbench.core.footprint import PLAIN
 from clbench.core.types import Answer, Decode, Example, Lesson
-from clbench.learners._shared.adapters import LoraTraining, acting, adapter_of, add_lora, lora_rate
+from clbench.learners._shared.adapters import (
+    LoraTraining,
+    acting,
+    adapter_of,
+    add_lora,
+    instead,
+    lora_rate,
+    take_out,
+)
 from clbench.learners._shared.lesson_keys import PART_FOR_EACH, At, Isolated, Parts
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from clbench.models.net import Net
 
 
@@ -47,22 +59,53 @@ class LoraPerTask(Method):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.parts = Parts(config)
+        self.standing = 0  # part whose adapter stands in the net; those of earlier lessons lie beside it
+        self.aside: dict[str, Tensor] = {}
 
     def lr_scale(self, name: str) -> float:
         """Let the adapter learn `lr_factor` times as fast as `lr` says."""
         return lora_rate(self.config, name)
 
     def prepare(self, net: Net, number: int) -> None:
-        """Freeze all and add the lesson's adapter, which alone acts."""
+        """Freeze all and put the lesson's adapter into the place of the last one."""
         add_lora(net, self.config, adapter_of(number))
+        if self.standing:
+            self.aside |= take_out(net, adapter_of(self.standing))
+        self.standing = number
+
+    def wake(self, net: Net, number: int) -> None:
+        """Add the last lesson's adapter; those of earlier lessons stay beside the net."""
+        self.prepare(net, number)
+
+    def parked(self) -> Mapping[str, Tensor]:
+        """Return the adapters of earlier lessons."""
+        return self.aside
+
+    def park(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over the adapters of earlier lessons."""
+        self.aside = {name: weight for name, weight in weights.items() if ".lora_" in name}
 
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Note which task the adapter belongs to, and make its key."""
-        self.parts.add(net, lesson, rng, _at(net))
+        self.parts.add(net, lesson, rng, self.at(net))
 
     def answer(self, net: Net, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Let each question be answered by its adapter, or by the base, in the order of the questions."""
-        return self.parts.answer(net, examples, decode, _at(net))
+        return self.parts.answer(net, examples, decode, self.at(net))
+
+    def at(self, net: Net) -> At:
+        """Return what lets the adapter of a part act alone for a block, or the base."""
+        return lambda part: self._acting(net, part)
+
+    @contextmanager
+    def _acting(self, net: Net, part: int | None) -> Generator[None]:
+        if part is None or part == self.standing:
+            with acting(net, [] if part is None else [adapter_of(part)]):
+                yield
+            return
+        own, other = adapter_of(self.standing), f".{adapter_of(part)}."
+        with acting(net, [own]), instead(net, own, {n: w for n, w in self.aside.items() if other in n}):
+            yield
 
     def beyond_weights(self) -> str:
         """Return that the task must be told."""
@@ -77,14 +120,11 @@ class LoraPerTask(Method):
         self.parts.restore(state)
 
 
-def _at(net: Net) -> At:
-    return lambda part: acting(net, [] if part is None else [adapter_of(part)])
-
-
 PLUGIN = plugin(
     Config,
     LoraPerTask,
     version=3,
+    footprint=PLAIN,
     stores="derived",
     model_families=("causal",),
     family="isolation",

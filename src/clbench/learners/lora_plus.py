@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from clbench.core.footprint import PLAIN
 from clbench.learners._shared.adapters import LoraTraining, lora_rate, one_for_all
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -48,6 +49,10 @@ class LoraPlus(Method):
         """Freeze the base and add the adapter, once; a label head always learns."""
         one_for_all(net, self.config, number)
 
+    def wake(self, net: Net, number: int) -> None:
+        """Add the adapter as in lesson 1."""
+        self.prepare(net, 1)
+
     def lr_scale(self, name: str) -> float:
         """Let B learn `ratio` times faster."""
         return lora_rate(self.config, name) * (self.config.ratio if ".lora_B." in name else 1.0)
@@ -57,6 +62,7 @@ PLUGIN = plugin(
     Config,
     LoraPlus,
     version=2,
+    footprint=PLAIN,
     stores="none",
     family="light fine-tuning",
     uses_task_ids=False,

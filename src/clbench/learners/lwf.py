@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import PLAIN, Footprint
 from clbench.core.types import Lesson
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -126,6 +127,7 @@ PLUGIN = plugin(
     Config,
     Lwf,
     version=2,
+    footprint=lambda config: Footprint(later=1, logits=6) if config.strength else PLAIN,
     stores="none",
     neutral={"strength": 0.0},
     first_lesson_as="sft",

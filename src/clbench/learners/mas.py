@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import PLAIN, Footprint
 from clbench.core.types import Lesson
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -121,6 +122,7 @@ PLUGIN = plugin(
     Config,
     Mas,
     version=2,
+    footprint=lambda config: Footprint(later=2, step=1, keeps=2) if config.strength else PLAIN,
     stores="derived",
     neutral={"strength": 0.0},
     first_lesson_as="sft",

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import Footprint
 from clbench.core.types import Lesson
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -91,6 +92,10 @@ class Merge(Method):
                 if self.config.form == "apart":
                     param.copy_(self.base[name])
             self.start = {name: param.clone() for name, param in net.module.named_parameters()}
+
+    def wake(self, net: Net, number: int) -> None:
+        """Note the base; the next lesson notes where it starts."""
+        self.prepare(net, number)
 
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Add the lesson's change to the earlier ones, and make the weights of all of them."""
@@ -170,10 +175,20 @@ def merged(changes: Sequence[Tensor], config: Config, num: int) -> Tensor:
     return merge_utils.dare_linear(list(changes), equal, config.density)
 
 
+def footprint_of(config: Config) -> Footprint:
+    """Return the base weights, those that a lesson starts from, and the changes of earlier lessons."""
+    if config.form == "sequential":
+        return Footprint(base=1, held=1)
+    if config.how == "average":
+        return Footprint(base=1, held=1, later=1, keeps=1)
+    return Footprint(base=1, held=1, each=1, keeps=1, keeps_each=1)
+
+
 PLUGIN = plugin(
     Config,
     Merge,
     version=2,
+    footprint=footprint_of,
     stores="none",
     family="light fine-tuning",
     uses_task_ids=False,

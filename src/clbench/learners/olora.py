@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from clbench.core.footprint import PLAIN
 from clbench.learners._shared.adapters import (
     LoraTraining,
     act,
     adapter_of,
+    add_all,
     add_lora,
     experts_of,
     free_label_head,
@@ -67,6 +69,13 @@ class Olora(Method):
         act(net, [adapter_of(i) for i in range(1, number + 1)])
         free_label_head(net)
 
+    def wake(self, net: Net, number: int) -> None:
+        """Add the adapters of all lessons; all act, and the last one learns."""
+        self.number = number
+        add_all(net, self.config, number)
+        act(net, [adapter_of(i) for i in range(1, number + 1)])
+        free_label_head(net)
+
     def lr_scale(self, name: str) -> float:
         """Let the adapter learn `lr_factor` times as fast as `lr` says."""
         return lora_rate(self.config, name)
@@ -99,6 +108,7 @@ PLUGIN = plugin(
     Config,
     Olora,
     version=2,
+    footprint=PLAIN,
     stores="none",
     first_lesson_as="lora",
     family="light fine-tuning",

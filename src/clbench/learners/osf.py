@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from clbench.core.errors import SpecError
+from clbench.core.footprint import PLAIN
 from clbench.learners._shared.adapters import Targets, free_label_head, targets_in, tell_trained
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
@@ -98,6 +99,14 @@ class Osf(Method):
         turn(net.module, self.turned, back=True)
         for name in learnt:
             net.module.get_parameter(f"{name}.weight").requires_grad_(True)
+
+    def wake(self, net: Net, number: int) -> None:
+        """Mark what learnt in the last lesson; the weights that are loaded need not be decomposed."""
+        layers = wide_enough(net, targets_in(net, self.config.targets).layers, 1 - learning_share(self.config, number))
+        net.module.requires_grad_(False)
+        for name in layers:
+            net.module.get_parameter(f"{name}.weight").requires_grad_(True)
+        free_label_head(net)
 
 
 def wide_enough(net: Net, layers: list[str], frozen: float) -> list[str]:
@@ -170,6 +179,7 @@ PLUGIN = plugin(
     Config,
     Osf,
     version=2,
+    footprint=PLAIN,
     stores="none",
     family="light fine-tuning",
     uses_task_ids=False,

@@ -24,6 +24,7 @@ Not for: long streams (time and size of laterals grow with k^2).
 
 from __future__ import annotations
 
+from clbench.core.footprint import PLAIN
 from clbench.learners import adapters
 from clbench.training.plugin import plugin
 
@@ -45,6 +46,7 @@ PLUGIN = plugin(
     Config,
     method,
     version=3,
+    footprint=PLAIN,
     stores="derived",
     family="isolation",
     uses_task_ids=True,

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import PLAIN
 from clbench.core.types import Answer, Decode, Example, Lesson
 from clbench.learners._shared.lesson_keys import PART_FOR_EACH, Added, Parts
 from clbench.training.method import Method
@@ -66,9 +67,24 @@ class ProgressivePrompts(Method):
 
     def prepare(self, net: Net, number: int) -> None:
         """Freeze what there is and add prompt `number`, which starts from the embeddings of random tokens."""
+        switch = self.switch or self._open(net)
+        self._add(net, number)
+        assert self.heads is not None, "opened with the switch"
+        self.heads.add(number)
+        switch.part = number
+
+    def wake(self, net: Net, number: int) -> None:
+        """Add the prompts of all lessons; the last one is read, and learns."""
+        switch = self._open(net)
+        for past in range(1, number + 1):
+            self._add(net, past)
+        assert self.heads is not None, "opened with the switch"
+        self.heads.add(number)
+        switch.part = number
+
+    def _add(self, net: Net, number: int) -> None:
         import torch
 
-        switch = self.switch or self._open(net)
         if number > 1:
             net.module.get_parameter(f"prompt_{number - 1}").requires_grad_(False)
         module: Any = net.module
@@ -76,9 +92,6 @@ class ProgressivePrompts(Method):
         tokens = torch.randint(embed.num_embeddings, (self.config.length,)).to(embed.weight.device)
         with torch.no_grad():
             net.module.register_parameter(f"prompt_{number}", torch.nn.Parameter(embed(tokens).clone()))
-        assert self.heads is not None, "opened with the switch"
-        self.heads.add(number)
-        switch.part = number
 
     def lr_scale(self, name: str) -> float:
         """Let the new prompt learn `lr_factor` times as fast as `lr` says; a label head learns at `lr`."""
@@ -136,6 +149,7 @@ PLUGIN = plugin(
     Config,
     ProgressivePrompts,
     version=3,
+    footprint=PLAIN,
     stores="derived",
     family="isolation",
     uses_task_ids=True,

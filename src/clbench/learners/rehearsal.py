@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import Footprint
 from clbench.core.types import Example, Lesson
 from clbench.learners._shared.memory import mixed
 from clbench.training.method import Method
@@ -79,6 +80,7 @@ PLUGIN = plugin(
     Config,
     Rehearsal,
     version=2,
+    footprint=lambda config: Footprint(rows=config.share),
     stores="none",
     neutral={"share": 0.0},
     model_families=("causal",),

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import Footprint
 from clbench.core.types import Budget, Example, Lesson
 from clbench.learners._shared.memory import Ranked, ReservoirMethod, equal_room, group_of, mixed, room_for, storable
 from clbench.training.plugin import plugin
@@ -104,6 +105,7 @@ PLUGIN = plugin(
     Config,
     Replay,
     version=4,
+    footprint=lambda config: Footprint(rows=config.share, examples=config.memory),
     stores="examples",
     neutral={"share": 0.0},
     first_lesson_as="sft",

@@ -15,6 +15,7 @@ Falls short: at a memory of 5 % no gain in AP over plain fine-tuning of all weig
 
 from __future__ import annotations
 
+from clbench.core.footprint import Footprint
 from clbench.learners import lora, replay
 from clbench.learners.combine import Combined
 from clbench.training.plugin import plugin
@@ -33,6 +34,7 @@ PLUGIN = plugin(
     Config,
     method,
     version=3,
+    footprint=lambda config: Footprint(rows=config.share, examples=config.memory),
     stores="examples",
     first_lesson_as="lora",
     family="hybrid",

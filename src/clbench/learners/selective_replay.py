@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from clbench.core.footprint import Footprint
 from clbench.core.types import Example, Lesson
 from clbench.learners._shared.memory import Ranked, equal_room, mixed, room_for, storable
 from clbench.training.method import Method
@@ -168,6 +169,7 @@ PLUGIN = plugin(
     Config,
     SelectiveReplay,
     version=3,
+    footprint=lambda config: Footprint(rows=config.share, examples=config.memory),
     stores="examples",
     neutral={"share": 0.0},
     first_lesson_as="sft",

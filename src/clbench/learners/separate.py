@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clbench.core.footprint import Footprint
 from clbench.core.types import Answer, Decode, Example, Lesson
 from clbench.learners._shared.lesson_keys import PART_FOR_EACH, Isolated, Parts
 from clbench.learners._shared.task_parts import part_for
@@ -74,6 +75,10 @@ class Separate(Method):
             for name, value in self._model(self.start).items():
                 net.module.get_parameter(name).copy_(value)
         self.standing, self.start = number, None
+
+    def wake(self, net: Net, number: int) -> None:
+        """Note the base; the model of the last lesson stands."""
+        self.prepare(net, number)
 
     def consolidate(self, net: Net, lesson: Lesson, rng: np.random.Generator) -> None:
         """Say whose model it is, and drop those that no task has any more."""
@@ -138,6 +143,7 @@ PLUGIN = plugin(
     Config,
     Separate,
     version=3,
+    footprint=Footprint(base=1, each=1, keeps_each=1),
     stores="derived",
     needs_task_ids=True,
     uses_boundaries=True,

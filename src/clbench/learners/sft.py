@@ -12,6 +12,7 @@ Not for: keeping what earlier lessons taught, where later ones differ from them.
 
 from __future__ import annotations
 
+from clbench.core.footprint import PLAIN
 from clbench.training.method import Method
 from clbench.training.plugin import plugin
 from clbench.training.settings import Training
@@ -25,6 +26,7 @@ PLUGIN = plugin(
     Config,
     lambda _: Method(),
     version=2,
+    footprint=PLAIN,
     stores="none",
     neutral={},
     family="bounds",

@@ -20,19 +20,22 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 from clbench.models.adapter import base_alone, with_adapter
-from clbench.models.batching import by_length, padded
-from clbench.models.continuations import Scores, alike, in_batches, score_batch
+from clbench.models.backoff import memory_explained, within_memory
+from clbench.models.batching import padded
+from clbench.models.continuations import Scores, in_batches, score_batch
 from clbench.models.ends import left_aside
-from clbench.models.finite import Watched, check_finite
+from clbench.models.finite import check_finite
 from clbench.models.loaded import check_vocabulary
-from clbench.models.net import Batch, Cut, Forward, seeded
+from clbench.models.net import Batch, Cut, Forward
+from clbench.models.packing import Packing
 from clbench.models.plain import answer_raw
 from clbench.models.pretrained import load_tokenizer, output_name, pretrained
-from clbench.models.probe import Way, check_causal, check_known, known_rows, scale_border, way_of
+from clbench.models.probe import Way, cache_bytes, check_causal, check_known, known_rows, scale_border, way_of
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
-from clbench.models.stops import before_end, before_stop, stops_at
+from clbench.models.stops import before_end, before_stop
 from clbench.models.taught import IGNORED, predictions, splits_as
+from clbench.models.writing import How, Question, Writer, write
 
 
 class Causal:
@@ -42,7 +45,6 @@ class Causal:
         module: The Hugging Face model; methods may change it in place.
         tokenizer: Its tokenizer.
         reader: Makes tokens of prompts and answers.
-        identity: Digest of the base checkpoint.
         answer_after: The mark that ends reasoning, if an exam names none; "" if the model does not reason.
     """
 
@@ -53,9 +55,11 @@ class Causal:
         self.reader = Reader(tokenizer, spec)
         self.exam_batch = exam_batch
         self.micro_batch: int | None = None
-        self.identity = source.identity(spec)
+        self.server: Writer | None = None  # writes in the place of this model while an exam is asked there
+        self.packing: Packing | None = None  # how the examples of a lesson share rows; None keeps them apart
         self.head_name = output_name(module)
         self.rows = known_rows(module)
+        self.token_bytes = 0  # keys and values of a token in the cache
         self.scale_border = scale_border(module, spec.longest)
         self.answer_after = spec.answer.after if spec.answer else mark_in(self.reader.templates)
         self._mark = ""  # the end of reasoning in the exam that is being asked
@@ -77,7 +81,7 @@ class Causal:
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         net.decode_plainly()
         check_causal(net)
-        _ = net.way  # measured before a learner changes anything
+        net.token_bytes = cache_bytes(net)  # measured with its way, before a learner changes anything
         return net
 
     def decode_plainly(self) -> None:
@@ -98,6 +102,11 @@ class Causal:
         if pad is None or pad < 0 or (self.rows is not None and pad >= self.rows):
             self.tokenizer.pad_token = self.tokenizer.convert_ids_to_tokens(self.reader.end)
         module.generation_config = GenerationConfig(eos_token_id=list(self.reader.ends))
+
+    @property
+    def identity(self) -> str:
+        """Digest of the base checkpoint: reading all of it takes a while, so only where it is asked for."""
+        return source.identity(self.spec)
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -197,9 +206,9 @@ class Causal:
         mark = self.answer_after if decode.answer is None else decode.answer.after
         if mark and decode.kind != "label":
             return self._without_reasoning(examples, decode, mark)
-        if decode.kind == "raw":
-            return answer_raw(self, examples, decode)
-        with torch.inference_mode():
+        with memory_explained(self.spec), torch.inference_mode():
+            if decode.kind == "raw":
+                return answer_raw(self, examples, decode)
             return self._rank(examples) if decode.kind == "label" else self._generate(examples, decode)
 
     def _without_reasoning(self, examples: Sequence[Example], decode: Decode, mark: str) -> list[Answer]:
@@ -281,8 +290,11 @@ class Causal:
     def score(self, prompts: Sequence[list[int]], continuations: Sequence[list[list[int]]]) -> list[Scores]:
         """Return (nats, is greedy) of each continuation; those of a prompt share one reading of it."""
         scores: list[Scores] = [[] for _ in prompts]
-        for rows in in_batches(self, prompts, continuations):
-            found = score_batch(self, [prompts[i] for i in rows], [continuations[i] for i in rows])
+
+        def scored(rows: list[int]) -> list[Scores]:
+            return score_batch(self, [prompts[i] for i in rows], [continuations[i] for i in rows])
+
+        for rows, found in within_memory(self.spec, in_batches(self, prompts, continuations), scored):
             for i, values in zip(rows, found, strict=True):
                 scores[i] = values
         return scores
@@ -298,18 +310,10 @@ class Causal:
     def _generate(self, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         room = self.answer_room(decode.max_tokens)
         read = [self._read(e.prompt, room) for e in examples]
-        answers: dict[int, Answer] = {}
-        # A sample must depend on its own example alone, so each is drawn by itself.
-        batch = self.exam_batch if decode.temperature == 0 else 1
-        for rows in self.batches([len(r.ids) for r in read], batch):
-            seed = seed_of(decode.seed, 0, f"sample {examples[rows[0]].id}")
-            with seeded(seed, self.device):
-                watched = Watched(self.spec.name, [f"example {examples[i].id}" for i in rows])
-                prompts = [read[i].ids for i in rows]
-                out = self.write(prompts, room, decode.stop, decode.temperature, self.reader.ends, watched)
-            for i, ids in zip(rows, out, strict=True):
-                answers[i] = self._answer(examples[i].id, read[i], ids, decode)
-        return [answers[i] for i in range(len(examples))]
+        asked = [Question(f"example {e.id}", seed_of(decode.seed, 0, f"sample {e.id}")) for e in examples]
+        prompts = [r.ids for r in read]
+        written = self.write(prompts, room, decode.stop, decode.temperature, self.reader.ends, asked)
+        return [self._answer(e.id, r, ids, decode) for e, r, ids in zip(examples, read, written, strict=True)]
 
     def answer_room(self, wanted: int) -> int:
         """Return the most tokens that an answer may have: what the task allows, or half of the input if it is less."""
@@ -323,10 +327,6 @@ class Causal:
             )
         return self.spec.longest // 2
 
-    def batches(self, lengths: Sequence[int], batch: int) -> Iterable[list[int]]:
-        """Return batches of prompts, as indices; of one length each if the model cannot tell padding from text."""
-        return by_length(lengths, [1] * len(lengths), batch) if self.caches else alike(lengths, batch)
-
     def write(
         self,
         prompts: list[list[int]],
@@ -334,30 +334,12 @@ class Causal:
         stop: Sequence[str],
         temperature: float,
         ends: Sequence[int],
-        watched: Watched | None = None,
+        questions: Sequence[Question] = (),
     ) -> list[list[int]]:
-        """Return the tokens that follow each prompt, little further than the first of the stops.
-
-        Finished rows are filled up with the first of the ends: the checkpoint's own padding may be a word.
-        """
-        ids_BT, mask_BT = self.left_pad(prompts)
-        settings: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        if temperature > 0:
-            settings = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
-        if watched is not None:
-            settings["logits_processor"] = [watched]
-        if stop:
-            settings["stopping_criteria"] = stops_at(self.tokenizer, stop, ids_BT.shape[1])
-        generate: Any = self.module.generate
-        out_BT = generate(
-            input_ids=ids_BT,
-            attention_mask=mask_BT,
-            max_new_tokens=max_tokens,
-            pad_token_id=ends[0],
-            eos_token_id=list(ends),
-            **settings,
-        )
-        return out_BT[:, ids_BT.shape[1] :].tolist()
+        """Return the tokens that follow each prompt, in order; see `writing.write`."""
+        how = How(max_tokens, tuple(stop), temperature, tuple(ends))
+        questions = questions or [Question("a prompt", 0)] * len(prompts)
+        return self.server.write(prompts, how, questions) if self.server else write(self, prompts, how, questions)
 
     def text_of(self, ids: Sequence[int]) -> str:
         """Return generated tokens as text, without special tokens except the mark that ends reasoning."""

@@ -1,9 +1,10 @@
 """How likely continuations are after their prompts; the continuations of one prompt share one reading of it.
 
 If positions are rotary and every layer keeps all it has read, continuations stand in one row after their prompt, each
-blind to the others. Else each has a row of its own on a copy of the cache. A model without such a cache reads every row
-from its start. Parts have a bounded size: memory and time are linear in the number of continuations. `prefix` scores
-questions that share a beginning.
+blind to the others: the keys and values of a prompt stand once. Else each has a row of its own on a copy of the cache.
+A model without such a cache reads every row from its start. Parts have a bounded size, in rows and in bytes
+(`MOST_CACHE`, `MOST_LOGITS`): memory and time are linear in the number of continuations. `prefix` scores questions that
+share a beginning.
 
 Shapes: B prompts of P tokens, R continuations of L tokens, S nodes of a tree, K nodes whose scores are needed, V
 vocabulary.
@@ -18,14 +19,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from clbench.models.batching import MOST_ROWS, MOST_TOKENS, by_length
+from clbench.models.backoff import within_memory
+from clbench.models.batching import MOST_CACHE, MOST_ROWS, MOST_TOKENS, by_length
 
 if TYPE_CHECKING:
     from clbench.models.causal import Causal
 
 Scores = list[tuple[float, bool]]
 MOST_NODES = 512  # tokens of one row after its prompt: the mask grows with their square
-MOST_LOGITS = 1 << 27  # scores of one pass over the vocabulary, as float32 half a GiB
+MOST_LOGITS = 1 << 27  # scores of one pass, as float32 half a GiB; twice as many of one continuation of each prompt
 
 
 class Rows(NamedTuple):
@@ -75,7 +77,12 @@ def in_batches(
     If continuations have rows of their own, the longest prompt and the longest continuation of a batch stand side by
     side. Together they then have at most as many tokens as the model has positions.
     """
-    for rows in by_length([len(p) for p in prompts], [len(c) for c in continuations], net.exam_batch):
+    steps = max((len(c) - 1 for group in continuations for c in group), default=0)
+    most = max(map(len, continuations), default=0) if net.packs else 1
+    after = max(min(most * steps, MOST_NODES), steps)  # tokens that stand in one row after a prompt
+    cache = [net.token_bytes * (len(p) + after) for p in prompts]
+    batch = min(net.exam_batch, 2 * MOST_LOGITS // max((net.rows or 0) * steps, 1))
+    for rows in by_length([len(p) for p in prompts], [len(c) for c in continuations], max(batch, 1), cache):
         yield from fitting(rows, prompts, continuations, net.spec.longest) if net.way == "spread" else (rows,)
 
 
@@ -113,7 +120,7 @@ def score_batch(net: Causal, prompts: list[list[int]], continuations: Sequence[l
     counts = [len(c) for c in continuations]
     longest = max((len(c) for group in continuations for c in group), default=1)
     found: list[Scores] = [[] for _ in prompts]
-    for start, end in _parts(net, counts, longest - 1, first_BV.shape[-1]):
+    for start, end in _parts(net, counts, longest - 1, (ids_BT.shape[1], first_BV.shape[-1])):
         rows = as_rows(net, [group[start:end] for group in continuations])
         seen = None
         if rows.ids.shape[1] > 1 and net.packs:
@@ -130,11 +137,21 @@ def positions(mask_BT: Tensor) -> Tensor:
     return (mask_BT.cumsum(1) - 1).clamp(min=0)
 
 
-def _parts(net: Causal, counts: Sequence[int], steps: int, vocabulary: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of parts of the continuations; each prompt has at most `end - start` of them in one part."""
-    most = max(counts)
+def _parts(net: Causal, counts: Sequence[int], steps: int, sizes: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of parts of the continuations; each prompt has at most `end - start` of them in one part.
+
+    Args:
+        net: The model.
+        counts: Continuations of each prompt.
+        steps: Tokens of the longest continuation that are read.
+        sizes: Tokens of the longest prompt, and scores of a position.
+    """
+    most, (prompt, vocabulary) = max(counts), sizes
     room = max(MOST_LOGITS // (vocabulary * len(counts) * max(steps, 1)), 1)
-    fits = MOST_NODES // max(steps, 1) if net.packs else MOST_ROWS // len(counts)
+    if net.packs:
+        fits = MOST_NODES // max(steps, 1)
+    else:  # each has a copy of its prompt's keys and values
+        fits = min(MOST_ROWS, MOST_CACHE // max(net.token_bytes * (prompt + steps), 1)) // len(counts)
     size = most if steps == 0 else max(min(room, fits), 1)
     for start in range(0, most, size):
         yield start, min(start + size, most)
@@ -225,7 +242,8 @@ def tree_mask(net: Causal, seen_BP: Tensor, question_S: Tensor, branch_S: Tensor
 def _spread(net: Causal, cache: Any, mask_BT: Tensor, rows: Rows) -> Seen:
     """Read every continuation as a row on a copy of its prompt's cache: slower, for any cache."""
     ids_RL, real_RL = rows.ids[:, :-1], rows.real[:, 1:]  # a token that predicts none needs no position
-    mine = copy.deepcopy(cache)
+    mine = copy.copy(cache)
+    mine.layers = [copy.copy(layer) for layer in cache.layers]  # they take up new tensors, and leave the prompts' alone
     mine.batch_select_indices(rows.owner)
     logits_RLV = net.module(
         input_ids=ids_RL,
@@ -242,10 +260,14 @@ def _uncached(net: Causal, prompts: list[list[int]], continuations: Sequence[lis
     """Return the scores with every prompt read anew for each continuation, in batches of one length, not padded."""
     rows = [(b, prompts[b], c) for b, group in enumerate(continuations) for c in group]
     found: dict[int, tuple[float, bool]] = {}
-    for members in alike([len(p) + len(c) for _, p, c in rows], net.exam_batch):
+
+    def read(members: list[int]) -> Tensor:
         # The last token is not read: nothing is asked about what follows it, and it could exceed a full window.
         ids_RT = torch.tensor([(rows[r][1] + rows[r][2])[:-1] for r in members], device=net.device)
-        logp_RTV = net.module(input_ids=ids_RT, use_cache=False).logits.float().log_softmax(-1)
+        return net.module(input_ids=ids_RT, use_cache=False).logits.float().log_softmax(-1)
+
+    batches = alike([len(p) + len(c) for _, p, c in rows], net.exam_batch, net.rows or 0)
+    for members, logp_RTV in within_memory(net.spec, batches, read):
         for r, logp_TV in zip(members, logp_RTV, strict=True):
             _, prompt, own = rows[r]
             logp_LV = logp_TV[len(prompt) - 1 : len(prompt) + len(own) - 1]
@@ -258,8 +280,8 @@ def _uncached(net: Causal, prompts: list[list[int]], continuations: Sequence[lis
     return scores
 
 
-def alike(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
-    """Yield batches of indices of exactly one length each.
+def alike(lengths: Sequence[int], batch: int, scores: int = 0) -> Iterator[list[int]]:
+    """Yield batches of indices of exactly one length each; with `scores` of each token, at most `MOST_LOGITS` of them.
 
     Example:
         >>> list(alike([3, 5, 3, 3], 2))
@@ -269,6 +291,6 @@ def alike(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
     for i, length in enumerate(lengths):
         members.setdefault(length, []).append(i)
     for length in sorted(members):
-        size = max(min(batch, MOST_TOKENS // max(length, 1)), 1)
-        for start in range(0, len(members[length]), size):
-            yield members[length][start : start + size]
+        size = min(batch, MOST_TOKENS // max(length, 1), MOST_LOGITS // max(length * scores, 1))
+        for start in range(0, len(members[length]), max(size, 1)):
+            yield members[length][start : start + max(size, 1)]

@@ -19,6 +19,7 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
 from clbench.models import source
 from clbench.models.adapter import base_alone, with_adapter
+from clbench.models.backoff import memory_explained, within_memory
 from clbench.models.batching import like_lengths, padded, same_lengths
 from clbench.models.continuations import alike
 from clbench.models.finite import check_finite
@@ -43,7 +44,6 @@ class Encoder:
     Attributes:
         module: The Hugging Face model; its last linear layer is the head.
         tokenizer: Its tokenizer.
-        identity: Digest of the base checkpoint.
         pads: Whether texts of other lengths may stand in one batch; else each batch holds texts of one length.
     """
 
@@ -53,7 +53,6 @@ class Encoder:
         self.tokenizer = tokenizer
         self.exam_batch = exam_batch
         self.micro_batch: int | None = None
-        self.identity = source.identity(spec)
         self.head_name = _find_head(module, spec)
         self.rows = known_rows(module)
         self.padding = _padding(module, tokenizer, self.rows)
@@ -88,6 +87,11 @@ class Encoder:
         self._labels = list(labels)
         bias = cast("Tensor | None", head.bias)  # decoders' label heads have none
         self._replace_head(head.weight.detach()[: len(labels)], None if bias is None else bias.detach()[: len(labels)])
+
+    @property
+    def identity(self) -> str:
+        """Digest of the base checkpoint: reading all of it takes a while, so only where it is asked for."""
+        return source.identity(self.spec)
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -221,9 +225,13 @@ class Encoder:
         unseen = sorted({c for e in examples for c in e.choices} - set(index))
         index.update({label: len(self._labels) + i for i, label in enumerate(unseen)})
         answers: dict[int, Answer] = {}
-        with torch.inference_mode():
-            for rows in self._batches([self.length(e) for e in examples]):
-                logits_BK = self._logits([examples[i] for i in rows], unseen)
+
+        def read(rows: list[int]) -> Tensor:
+            return self._logits([examples[i] for i in rows], unseen)
+
+        batches = self._batches([self.length(e) for e in examples])
+        with memory_explained(self.spec), torch.inference_mode():
+            for rows, logits_BK in within_memory(self.spec, batches, read):
                 for i, logits_K in zip(rows, logits_BK.tolist(), strict=True):
                     check_finite(logits_K, self.spec.name, f"example {examples[i].id}")
                     answers[i] = self._choose(examples[i], logits_K, index)

@@ -64,7 +64,7 @@ def length_of(config: Mapping[str, Any], tokenizer: Mapping[str, Any], dtype: st
     else:
         default = min(most, limit) if encoder and limit is not None else most
     default = max(default, LEAST)
-    affordable = max(CACHE_BYTES // _cache_bytes(part, dtype) // 1024 * 1024, UNSTATED)
+    affordable = max(CACHE_BYTES // cache_bytes(part, dtype) // 1024 * 1024, UNSTATED)
     return Length(min(default, affordable), most, default > affordable)
 
 
@@ -87,7 +87,7 @@ def _sane(value: Any) -> int | None:
     return int(value)
 
 
-def _cache_bytes(config: Mapping[str, Any], dtype: str) -> int:
+def cache_bytes(config: Mapping[str, Any], dtype: str) -> int:
     """Return the bytes that one token's keys and values take over all layers; 1 where the configuration hides it."""
     layers = _first(config, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
     heads = _first(config, "num_attention_heads", "n_head", "n_heads")

@@ -6,11 +6,13 @@ import torch
 
 from clbench.core.errors import SpecError
 from clbench.core.ranks import place
-from clbench.core.resource_probes import DEVICE, RESOURCE_PROBES, ResourceProbe
+from clbench.core.resource_probes import DEVICE, HOW, RESOURCE_PROBES, ResourceProbe
 from clbench.core.spec import Machine, ModelSpec
 from clbench.models import source
 from clbench.models.net import Net, seeded
 from clbench.models.skeleton import check_checkpoint
+
+LAST_DIGITS = ("exam_batch", "micro_batch", "recompute")  # of `Machine`: how a stage was computed, told in its origin
 
 
 def device_of(machine: Machine) -> torch.device:
@@ -70,6 +72,8 @@ def load_net(spec: ModelSpec, machine: Machine) -> Net:
     family = source.family_of(spec, list(source.configuration(spec).get("architectures") or []))
     device = device_of(machine)
     DEVICE["device"] = str(device)
+    HOW.clear()
+    HOW.update(machine.model_dump(mode="json", include=set(LAST_DIGITS), exclude_defaults=True))
     if device.type == "cuda":
         if ":" in str(device):
             torch.cuda.set_device(device)  # whose memory is measured

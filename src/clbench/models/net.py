@@ -73,9 +73,13 @@ class Net(Protocol):
     """A model that can be trained and asked."""
 
     module: nn.Module
-    identity: str
     micro_batch: int | None  # most examples that go forward and backward at a time; None is all
     head_name: str  # the output layer: label head or vocabulary
+
+    @property
+    def identity(self) -> str:
+        """Digest of the base checkpoint."""
+        ...
 
     @property
     def can(self) -> frozenset[Ability]:

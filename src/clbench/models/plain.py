@@ -14,10 +14,10 @@ import torch
 
 from clbench.core.keys import seed_of
 from clbench.core.types import Answer, Decode, Example, Reply, Request
-from clbench.models.finite import Watched, check_finite
-from clbench.models.net import seeded
+from clbench.models.finite import check_finite
 from clbench.models.prefix import score_after, shared_beginnings
 from clbench.models.stops import before_end, before_stop
+from clbench.models.writing import Question
 
 if TYPE_CHECKING:
     from clbench.models.causal import Causal
@@ -189,15 +189,15 @@ def _written(
     for (wanted, stop, temperature), places in kinds.items():
         most = net.answer_room(wanted)
         read = [asked_in(net, texts[place], net.spec.longest - most) for place in places]
-        batch = net.exam_batch if temperature == 0 else 1  # a sample depends on its own question alone
-        for rows in net.batches([len(r.ids) for r in read], batch):
-            first = places[rows[0]]
-            with seeded(seed_of(decode.seed, first.request, f"sample {examples[first.example].id}"), net.device):
-                watched = Watched(net.spec.name, [f"example {examples[places[r].example].id}" for r in rows])
-                written = net.write([read[r].ids for r in rows], most, stop, temperature, ends, watched)
-            for r, tokens in zip(rows, written, strict=True):
-                text = net.tokenizer.decode(before_end(tokens, ends), skip_special_tokens=True)
-                found[places[r]] = (before_stop(text, stop), read[r])
+        asked = [examples[place.example].id for place in places]
+        seeds = [
+            seed_of(decode.seed, place.request, f"sample {name}") for place, name in zip(places, asked, strict=True)
+        ]
+        questions = [Question(f"example {name}", seed) for name, seed in zip(asked, seeds, strict=True)]
+        written = net.write([r.ids for r in read], most, stop, temperature, ends, questions)
+        for place, one, tokens in zip(places, read, written, strict=True):
+            text = net.tokenizer.decode(before_end(tokens, ends), skip_special_tokens=True)
+            found[place] = (before_stop(text, stop), one)
     return found
 
 

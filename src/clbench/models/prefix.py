@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from clbench.models.continuations import Rows, Scores, Tree, as_rows, follow, sums
+from clbench.models.continuations import MOST_LOGITS, Rows, Scores, Tree, as_rows, follow, sums
 
 if TYPE_CHECKING:
     from clbench.models.causal import Causal
 
-MOST_NODES = 1024  # of one row: the mask grows with their square
+MOST_NODES = 1024  # of one row, and as many as make MOST_LOGITS scores: the mask grows with their square
 LEAST_SHARED = 16  # tokens that a beginning must have to be worth reading apart
 
 
@@ -39,9 +39,10 @@ def score_after(
     ids_1P = torch.tensor([beginning], device=net.device)
     out = net.module(input_ids=ids_1P, use_cache=True, logits_to_keep=1)
     first_1V = out.logits[:, -1].float().log_softmax(-1)
-    owners, parts = _parts(tails, continuations)
+    most = min(MOST_NODES, MOST_LOGITS // first_1V.shape[-1])
+    owners, parts = _parts(tails, continuations, most)
     found: list[Scores] = [[] for _ in tails]
-    for start, end in _chunks([tails[i] for i in owners], parts):
+    for start, end in _chunks([tails[i] for i in owners], parts, most):
         rows = as_rows(net, [[cont for part in parts[start:end] for cont in part]])
         tree = _tree([tails[i] for i in owners[start:end]], parts[start:end], rows)
         values = iter(sums(first_1V, rows, follow(net, out.past_key_values, torch.ones_like(ids_1P), tree, rows)))
@@ -51,16 +52,16 @@ def score_after(
 
 
 def _parts(
-    tails: Sequence[list[int]], continuations: Sequence[list[list[int]]]
+    tails: Sequence[list[int]], continuations: Sequence[list[list[int]]], most: int
 ) -> tuple[list[int], list[list[list[int]]]]:
-    """Return parts of the continuations of each question that fit into a row each: (question of each part, parts)."""
+    """Return parts of the continuations of each question, of at most `most` nodes: (question of each part, parts)."""
     owners: list[int] = []
     parts: list[list[list[int]]] = []
     for i, (tail, conts) in enumerate(zip(tails, continuations, strict=True)):
-        nodes = MOST_NODES + 1
+        nodes = most + 1
         for cont in conts:
             nodes += len(cont) - 1
-            if nodes > MOST_NODES:
+            if nodes > most:
                 owners.append(i)
                 parts.append([])
                 nodes = len(tail) + len(cont) - 1
@@ -68,12 +69,14 @@ def _parts(
     return owners, parts
 
 
-def _chunks(tails: Sequence[list[int]], continuations: Sequence[list[list[int]]]) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of the questions of each row, at most MOST_NODES in a row."""
+def _chunks(
+    tails: Sequence[list[int]], continuations: Sequence[list[list[int]]], most: int
+) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of the questions of each row, at most `most` nodes in a row."""
     start = nodes = 0
     for i, (tail, conts) in enumerate(zip(tails, continuations, strict=True)):
         own = len(tail) + sum(len(c) - 1 for c in conts)
-        if i > start and nodes + own > MOST_NODES:
+        if i > start and nodes + own > most:
             yield start, i
             start, nodes = i, 0
         nodes += own

@@ -127,16 +127,30 @@ def _ways(net: Causal) -> tuple[Way, ...]:
     settings = config.to_dict()
     if net.scale_border is not None:
         return ()
-    start = torch.tensor([[net.reader.end]], device=net.device)
-    try:
-        layers = list(net.module(input_ids=start, use_cache=True).past_key_values.layers)
-    except (AttributeError, TypeError, ValueError):  # it keeps a state of another form, or no state
-        return ()
+    layers = _layers(net)
     kinds = {type(layer).__name__ for layer in layers}
     if not kinds or not kinds <= {"DynamicLayer", "DynamicSlidingWindowLayer"}:
         return ()
     rotary = ("rope_parameters" in settings or "rope_theta" in settings) and not settings.get("alibi")
     return ("packed", "spread") if rotary and kinds == {"DynamicLayer"} else ("spread",)
+
+
+def _layers(net: Causal) -> list[Any]:
+    """Return the layers of the model's cache after one token; none if it keeps a state of another form, or no state."""
+    start = torch.tensor([[net.reader.end]], device=net.device)
+    try:
+        return list(net.module(input_ids=start, use_cache=True).past_key_values.layers)
+    except (AttributeError, TypeError, ValueError):
+        return []
+
+
+def cache_bytes(net: Causal) -> int:
+    """Return the bytes of keys and values that a token leaves in the cache; 0 for a model that goes on from none."""
+    if not net.caches:
+        return 0
+    with torch.inference_mode():
+        held = [each for layer in _layers(net) for each in (layer.keys, layer.values)]
+    return sum(each.numel() * each.element_size() for each in held)
 
 
 def scale_border(module: Any, longest: int) -> int | None:

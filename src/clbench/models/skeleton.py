@@ -22,9 +22,10 @@ from clbench.models.adapter import base_alone, check_fits
 from clbench.models.files import identity_files
 from clbench.models.loaded import AGAIN, check_keys, check_vocabulary, tell_keys
 from clbench.models.net import seeded
-from clbench.models.pretrained import how_to_build, load_tokenizer, pretrained, tried, trust
+from clbench.models.pretrained import how_to_build, load_tokenizer, pretrained, tried
 from clbench.models.probe import check_known, known_rows
 from clbench.models.reader import Reader
+from clbench.models.shape import without_weights
 from clbench.models.weight_files import header, weight_files
 
 KINDS = {
@@ -57,13 +58,14 @@ def check_checkpoint(spec: ModelSpec, *, tell: bool = False) -> None:
     """
     source.check_architecture(spec)
     folder, spec = source.locate(spec), source.settled(spec)
+    family = source.family_of(spec, list(source.configuration(spec).get("architectures") or []))
     done = canonical([spec, [] if folder is None else _stamps(spec, folder)])
     if done in _passed and not tell:
         return
     tokenizer = load_tokenizer(spec, folder)
     if folder is not None:
         with base_alone(folder) as base:
-            _check_built(spec, folder, base or folder, tokenizer, tell)
+            _check_built(spec, base or folder, tokenizer, family == "causal", tell)
     _passed.add(done)
 
 
@@ -74,15 +76,14 @@ def _stamps(spec: ModelSpec, folder: Path) -> list[tuple[str, int, int]]:
     return [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
 
 
-def _check_built(spec: ModelSpec, folder: Path, base: Path, tokenizer: Any, tell: bool) -> None:
+def _check_built(spec: ModelSpec, base: Path, tokenizer: Any, causal: bool, tell: bool) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    stated = source.configuration(spec)
-    causal = source.family_of(spec, list(stated.get("architectures") or [])) == "causal"
     auto = AutoModelForCausalLM if causal else AutoModelForSequenceClassification
-    weights = _weights(folder, stated.get("transformers_weights"))
+    folder = source.locate(spec) or base
+    weights = _weights(folder, source.configuration(spec).get("transformers_weights"))
     config = pretrained(AutoConfig, spec, base)
-    module: Any = tried(lambda: _empty(auto, config, spec), spec, folder)
+    module: Any = tried(lambda: without_weights(auto, config, spec), spec, folder)
     info = _fitted(module, weights, spec)
     if info is None:
         if tell:
@@ -99,11 +100,6 @@ def _check_built(spec: ModelSpec, folder: Path, base: Path, tokenizer: Any, tell
         check_known(reader.ids((ASKED,)), rows, tokenizer, spec.name)
     if (adapter := source.adapter_of(spec)) is not None:
         check_fits(module, adapter)
-
-
-def _empty(auto: Any, config: Any, spec: ModelSpec) -> Any:
-    with seeded(0, torch.device("cpu")), torch.device("meta"):
-        return auto.from_config(config, **trust(spec), **how_to_build(spec))
 
 
 def _fitted(module: Any, weights: dict[str, Tensor], spec: ModelSpec) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from clbench.core.cache import Stamp, remembered_digest, stamp
 from clbench.core.errors import ModelError
 from clbench.core.events import notice
 from clbench.core.keys import digest, folder_digest
@@ -31,8 +32,8 @@ ENCODER_SUFFIXES = ("ForSequenceClassification", "ForMaskedLM", "ForPreTraining"
 
 
 @lru_cache(maxsize=64)
-def _folder_identity(folder: Path, _stamp: tuple[tuple[str, int, int], ...]) -> str:
-    return folder_digest(folder, [name for name, _, _ in _stamp])
+def _folder_identity(folder: Path, names: tuple[str, ...], _stamps: tuple[Stamp, ...]) -> str:
+    return folder_digest(folder, names, remembered_digest)
 
 
 def identity(spec: ModelSpec) -> str:
@@ -55,8 +56,8 @@ def identity(spec: ModelSpec) -> str:
 
 
 def _content(folder: Path, names: set[str]) -> str:
-    stats = [(n, (folder / n).stat()) for n in sorted(names)]
-    return _folder_identity(folder, tuple((n, s.st_size, s.st_mtime_ns) for n, s in stats))
+    ordered = tuple(sorted(names))
+    return _folder_identity(folder, ordered, tuple(stamp(folder / name) for name in ordered))
 
 
 def _chosen_beyond(spec: ModelSpec, folder: Path | None) -> dict[str, Any]:
@@ -72,6 +73,11 @@ def _chosen_beyond(spec: ModelSpec, folder: Path | None) -> dict[str, Any]:
     if spec.trust_code is not None and folder is not None:
         found["code"] = code_digest(folder)
     return found
+
+
+def unread_identity(spec: ModelSpec) -> str:
+    """Return a digest that stands for `identity` where nothing is looked up by it: no file is read for it."""
+    return digest({"unread": spec})
 
 
 def settled(spec: ModelSpec) -> ModelSpec:

@@ -26,17 +26,20 @@ def before_stop(text: str, stop: Sequence[str]) -> str:
     return text[: min((text.index(s) for s in stop if s and s in text), default=len(text))]
 
 
+def stopped(tokenizer: Any, written: Sequence[Sequence[int]], stop: Sequence[str]) -> list[bool]:
+    """Return of each row of tokens whether a stop stands at its end, or a few tokens before it."""
+    most = max(map(len, stop)) + 8  # tokens that may hold the longest: each has a character or more, and some to spare
+    texts = tokenizer.batch_decode([ids[-most:] for ids in written], skip_special_tokens=True)
+    return [any(s in text for s in stop) for text in texts]
+
+
 def stops_at(tokenizer: Any, stop: Sequence[str], start: int) -> Any:
     """Return a stopping criterion of `generate`: a row is done when a stop stands in its text from token `start` on."""
     import torch
     from transformers import StoppingCriteria, StoppingCriteriaList
 
-    most = max(map(len, stop)) + 8  # tokens that may hold the longest: each has a character or more, and some to spare
-
     class Stops(StoppingCriteria):
         def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-            tails = input_ids[:, start:][:, -most:].tolist()
-            done = [any(s in text for s in stop) for text in tokenizer.batch_decode(tails, skip_special_tokens=True)]
-            return torch.tensor(done, device=input_ids.device)
+            return torch.tensor(stopped(tokenizer, input_ids[:, start:].tolist(), stop), device=input_ids.device)
 
     return StoppingCriteriaList([Stops()])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clbench.core.keys import canonical
+from clbench.store.shared import disk_bytes
 from clbench.store.stage import LOST, here, is_newer, read_stage
 from clbench.store.store import Store
 
@@ -25,7 +26,7 @@ class GcReport:
 
     Attributes:
         dropped: Folders.
-        bytes: Their size.
+        bytes: The disk that they take; what other states share with them stays, and does not count.
         kept_states: Number of learner states that stay.
     """
 
@@ -39,6 +40,7 @@ def collect(
     keep: Collection[Literal["last", "branch"]],
     in_use: Collection[str] = (),
     *,
+    among: Collection[str] | None = None,
     dry_run: bool = False,
 ) -> GcReport:
     """Drop states, drafts of dead processes, and checkpoints of finished stages; nothing else, ever.
@@ -47,6 +49,7 @@ def collect(
         store: The store.
         keep: "last" keeps states from which no other was learnt, "branch" those from which several were learnt.
         in_use: Keys of other states to keep.
+        among: Keys of the only states that may be dropped, and nothing but states; None: all, and leftovers too.
         dry_run: Only report; drop nothing.
 
     Raises:
@@ -61,10 +64,11 @@ def collect(
     children, ever_children = Counter(parents.values()), Counter(ever.values())
     kept = {key for key in parents if "last" in keep and not children[key]}
     kept |= {key for key in parents if "branch" in keep and ever_children[key] > 1}
-    dropped = [states[key] for key in parents if key not in kept and key not in in_use]
+    may_go = parents if among is None else parents.keys() & set(among)
+    dropped = [states[key] for key in parents if key in may_go and key not in kept and key not in in_use]
     num_states = len(states) - len(dropped)
-    dropped += _leftovers(store)
-    size = sum(_bytes(folder) for folder in dropped)
+    dropped += _leftovers(store) if among is None else []
+    size = disk_bytes(dropped)
     if not dry_run and dropped:
         store.write(PARENTS, canonical(ever))
         for folder in dropped:
@@ -114,13 +118,3 @@ def _alive(draft: Path) -> bool:
     except PermissionError:
         return True  # it lives, and belongs to another user
     return True
-
-
-def _bytes(folder: Path) -> int:
-    size = 0
-    for path in folder.rglob("*"):
-        try:
-            size += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            continue  # removed by its own process meanwhile
-    return size

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from clbench.core.resource_probes import DEVICE
+from clbench.core.resource_probes import DEVICE, HOW
 
 PACKAGES = (
     "clbench",
@@ -36,9 +36,11 @@ UNKNOWN: Mapping[str, Any] = {}  # the origin of stages that were made before or
 def origin() -> dict[str, Any]:
     """Return the origin of the stages that this process makes.
 
-    "code" and "packages" decide what a stage holds; "device", "cpu", "gpus" and "threads" may change its last digits.
+    "code" and "packages" decide what a stage holds; "device", "cpu", "gpus", "threads" and "how" (options of the
+    machine that do not stand at their defaults, such as `micro_batch`) may change its last digits.
     """
-    return {**_unchanging(), "device": DEVICE.get("device", ""), "threads": threads()}
+    how = {"how": dict(HOW)} if HOW else {}
+    return {**_unchanging(), "device": DEVICE.get("device", ""), "threads": threads(), **how}
 
 
 @cache

@@ -16,10 +16,11 @@ from typing import Any
 from clbench.core.errors import StoreError
 from clbench.core.keys import canonical, digest, file_digest
 from clbench.store.origin import origin
+from clbench.store.shared import is_linked, stated_digest
 
-FORMAT = 2
+FORMAT = 3
 # What the check of each format covers; None is everything but the check itself.
-CHECKED: dict[int, tuple[str, ...] | None] = {1: ("format", "kind", "key", "files"), 2: None}
+CHECKED: dict[int, tuple[str, ...] | None] = {1: ("format", "kind", "key", "files"), 2: None, 3: None}
 LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})  # a file that should exist does not
 STAGE = "stage.json"
 
@@ -58,7 +59,7 @@ def write_stage(folder: Path, kind: str, key: str, why: Mapping[str, object], co
         "kind": kind,
         "key": key,
         "why": dict(why),
-        "files": {n: {"bytes": p.stat().st_size, "sha256": file_digest(p)} for n, p in files.items()},
+        "files": {n: {"bytes": p.stat().st_size, "sha256": stated_digest(p)} for n, p in files.items()},
         "meter": dict(cost),
         "origin": origin(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -167,7 +168,7 @@ def sync(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_dir():
             _sync_folder(path)
-        else:
+        elif not is_linked(path):  # else it was forced onto the disk under its first name
             with path.open("rb") as f:
                 os.fsync(f.fileno())
     _sync_folder(folder)

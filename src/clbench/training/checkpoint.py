@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,37 @@ from clbench.core.keys import canonical, digest, folder_digest
 from clbench.training.shards import like, whole
 from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
 
+SHARE = 0.05  # of a lesson's time that its checkpoints may take
+
+
+class Rhythm:
+    """When a checkpoint inside a lesson is due, so that writing them takes at most `SHARE` of the time.
+
+    The interval follows the time that the last one took. That of the first is not known, so it comes after the least.
+    """
+
+    def __init__(self) -> None:
+        self._least_s = self._write_s = 0.0
+        self._since = time.monotonic()
+
+    def begin(self, least_s: float) -> None:
+        """Begin a lesson with at least `least_s` between two; at 0 one is due after every step, whatever it costs."""
+        self._least_s = least_s
+        self._since = time.monotonic()
+
+    def due(self) -> bool:
+        """Return whether it is time for the next one."""
+        wait = max(self._least_s, self._write_s / SHARE) if self._least_s else 0.0
+        return time.monotonic() - self._since >= wait
+
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        """Measure the block that writes one."""
+        began = time.monotonic()
+        yield
+        self._since = time.monotonic()
+        self._write_s = self._since - began
+
 
 @dataclass(frozen=True)
 class Point:
@@ -27,11 +61,13 @@ class Point:
         index: Optimiser steps done.
         train_tokens: Tokens that have gone forward since the learner was made.
         forward_tokens: Those of which no gradient was asked.
+        slots: What packed rows held, under the names of `counts.json`; empty where examples are not packed.
     """
 
     index: int
     train_tokens: int
     forward_tokens: int
+    slots: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def write(
@@ -92,7 +128,8 @@ def latest(progress: Path) -> tuple[Point, Path] | None:
             names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
             whole = folder_digest(folder, [n for n in names if n != "meta.json"])
             if check == digest(meta) and meta["files"] == whole:
-                return Point(meta["index"], meta["train_tokens"], meta["forward_tokens"]), folder
+                counts = meta["train_tokens"], meta["forward_tokens"], meta.get("slots", {})
+                return Point(meta["index"], *counts), folder
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             continue
     return None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
-import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,18 @@ from torch import Tensor
 
 from clbench.core.counts import read_counts, write_counts
 from clbench.core.errors import LessonError, ModelError, StoreError
-from clbench.core.events import track
+from clbench.core.events import notice, track
 from clbench.core.keys import canonical, rng, seed_of
 from clbench.core.spec import Machine
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
 from clbench.models.net import Batch, Net, seeded
+from clbench.models.packing import Packing
+from clbench.store.shared import has_tensors
 from clbench.training import checkpoint as _checkpoint
 from clbench.training.hooks import Hooks
 from clbench.training.kept import examples_in, kept_counts
 from clbench.training.method import Method
+from clbench.training.packed import packed
 from clbench.training.passes import Passes
 from clbench.training.precision import Masters
 from clbench.training.reached import check_first_batch, count_unreached
@@ -34,6 +36,7 @@ from clbench.training.settings import Training
 from clbench.training.shards import global_norm, sharded
 from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
 from clbench.training.team import team_of
+from clbench.training.watch import Found, watched
 
 MASTERS = Path("keeps") / "masters.safetensors"
 # Counts of the last lesson alone.
@@ -58,12 +61,14 @@ class GradientLearner:
         self.machine = machine
         self._team = team_of(machine)
         self.number = 0
-        self._base_parameters, self._base_bytes = _size(net.module)
+        self._base_parameters, self._base_bytes = _size(net.module.parameters())
         self._changed: set[str] = set()
         self._masters = Masters(net.module)
         self._passes = Passes(self._device, self._masters.compute(training.precision))
         self._base = frozenset(name for name, _ in net.module.named_parameters())
         self._counted = dict.fromkeys(OF_LESSON, 0)
+        self._packing = Packing()
+        self._rhythm = _checkpoint.Rhythm()
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -87,7 +92,8 @@ class GradientLearner:
             with seeded(seed_of(self.seed, lesson.number, "widen"), self._device):
                 wide = self._hooks.expand(self.net, lesson, rng(self.seed, lesson.number, "widen"))
             self._open(wide)
-            with recomputed(self.net.module, self.machine.recompute), self._on_shards():
+            shared = packed(self.net, self._packing if self._packs() else None, self._passes)
+            with recomputed(self.net.module, self.machine.recompute), shared, self._on_shards():
                 self._train(wide.model_copy(update={"kinds": kinds_in(wide, lesson)}), progress)
             self._close(lesson)
 
@@ -102,6 +108,7 @@ class GradientLearner:
         counts = read_counts(folder)
         self._counted |= {name: counts[name] for name in OF_LESSON if name in counts}
         self._passes.start_from(counts["train_tokens"], counts["forward_tokens"])
+        self._packing.start_from(counts)
         with self._passes.of(self.net.module):
             self._close(lesson)
 
@@ -138,6 +145,12 @@ class GradientLearner:
             self._team.equalise(self._trainable().values())
         self._masters.round(self.net.module)
 
+    def _packs(self) -> bool:
+        """Return whether examples may share rows."""
+        if self.training.packing and self.machine.shard:
+            notice("under --shard every rank makes one pass a step: examples are not packed")
+        return self.training.packing and not self.machine.shard
+
     @contextmanager
     def _on_shards(self) -> Generator[None]:
         """Learn on shards for the length of a block, where the machine says so."""
@@ -157,25 +170,24 @@ class GradientLearner:
         batches = schedule(lengths, self.training, order, lesson.passes, lesson.kinds)
         done = self._resume(progress, params, optimizer)
         self.net.module.train()
-        clock = time.monotonic()
-        for index in track(range(done, len(batches)), f"lesson {lesson.number}", total=len(batches), done=done):
-            for group in optimizer.param_groups:
-                group["lr"] = group["speed"] * rate(index, len(batches), self.training)
-            chosen = [lesson.examples[i] for i in batches[index]]
-            due = progress is not None and time.monotonic() - clock >= self.machine.checkpoint_s
-            loss, due = self._descend(chosen, index, lesson.number, due)
-            if index == done:
-                check_first_batch(self.net.module, params, self._base, lesson.number)
-            norm = global_norm(params.values(), self.training.clip)
-            if not math.isfinite(loss + norm):
-                raise _not_finite((loss, norm), index, len(batches), lesson, progress)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            with torch.no_grad():
-                self._hooks.after_step(self.net)
-            if progress is not None and due:
-                self._keep_point(progress, index + 1, params, optimizer)
-                clock = time.monotonic()
+        self._rhythm.begin(self.machine.checkpoint_s)
+        with watched(self._device, partial(_not_finite, len(batches), lesson, progress)) as watch:
+            for index in track(range(done, len(batches)), f"lesson {lesson.number}", total=len(batches), done=done):
+                for group in optimizer.param_groups:
+                    group["lr"] = group["speed"] * rate(index, len(batches), self.training)
+                wish = self._team is not None and self._rhythm.due()
+                chosen = [lesson.examples[i] for i in batches[index]]
+                loss, due = self._descend(chosen, index, lesson.number, wish)
+                if index == done:
+                    check_first_batch(self.net.module, params, self._base, lesson.number)
+                watch.see(index, loss, global_norm(params.values(), self.training.clip))
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                with torch.no_grad():
+                    self._hooks.after_step(self.net)
+                if progress is not None and (due or (self._team is None and self._rhythm.due())):
+                    watch.look()
+                    self._write_checkpoint(progress, index + 1, params, optimizer)
         if batches:
             self._counted |= count_unreached(self.net.module, params, optimizer, lesson.number)
         self.net.module.eval()
@@ -194,17 +206,21 @@ class GradientLearner:
             fused=True,
         )
 
-    def _keep_point(
-        self, progress: Path, index: int, params: dict[str, Tensor], optimizer: torch.optim.Optimizer
+    def _write_checkpoint(
+        self, progress: Path, steps: int, params: dict[str, Tensor], optimizer: torch.optim.Optimizer
     ) -> None:
-        point = _checkpoint.Point(index, self._passes.tokens, self._passes.forward_tokens)
         writes = self._team is None or self._team.place.leads
-        _checkpoint.write(progress, point, params, optimizer, self._hooks.whole_state(), writes=writes)
+        with self._rhythm.writing():
+            point = _checkpoint.Point(steps, self._passes.tokens, self._passes.forward_tokens, self._packing.counts())
+            _checkpoint.write(progress, point, params, optimizer, self._hooks.whole_state(), writes=writes)
 
-    def _descend(self, chosen: list[Example], index: int, lesson: int, due: bool) -> tuple[float, bool]:
-        """Compose a batch and run it forward and backward; return its loss, and whether a checkpoint is due.
+    def _descend(self, chosen: list[Example], index: int, lesson: int, wish: bool) -> tuple[Tensor, bool]:
+        """Compose a batch and run it forward and backward.
 
         Each rank takes its share of the batch, with noise of its own; all that is drawn for all is drawn alike.
+
+        Returns:
+            Its loss, a number on the device; and, among ranks, whether rank 0 wishes a checkpoint after the step.
         """
         team = self._team
         with seeded(seed_of(self.seed, lesson, f"noise {index}"), self._device):
@@ -212,26 +228,28 @@ class GradientLearner:
             if team is None:
                 loss = self._backward(self._parts(mixed))
                 self._hooks.edit_gradients(self.net)
-                return loss, due
+                return loss, False
         rank = f" of rank {team.place.rank}" if team.place.rank else ""
         with seeded(seed_of(self.seed, lesson, f"noise {index}{rank}"), self._device):
             parts = self._parts(mixed, team.place.rank, team.place.size)
             learning, shards = list(self._trainable().values()), self.machine.shard
-            loss, due = team.step(lambda: self._backward(parts), learning, self._passes, wish=due, shards=shards)
+            total, due = team.step(
+                lambda: float(self._backward(parts)), learning, self._passes, wish=wish, shards=shards
+            )
         with seeded(seed_of(self.seed, lesson, f"edit {index}"), self._device):
             self._hooks.edit_gradients(self.net)
-        return loss, due
+        return torch.tensor(total, device=self._device), due
 
-    def _backward(self, parts: list[Batch]) -> float:
+    def _backward(self, parts: list[Batch]) -> Tensor:
         """Run the parts of a batch forward and backward; return their part of its loss."""
-        total = 0.0
+        total = torch.zeros((), device=self._device)
         for batch in parts:
             before = self._passes.counted()
             loss = self._hooks.loss(self.net, batch, self.net.forward(self.net.module, batch))
             # Gradients of shards are averaged over the ranks, others are summed.
             weight = batch.share * (self._team.place.size if self._team and self.machine.shard else 1)
             (loss * weight if weight != 1.0 else loss).backward()
-            total += float(loss.detach()) * batch.share
+            total = total + loss.detach().reshape(()) * batch.share
             if batch.share == 0:  # of a rank that has no part: nothing is learnt from it
                 self._passes.add(before - self._passes.counted())
         return total
@@ -269,6 +287,7 @@ class GradientLearner:
         point, state = found
         self._hooks.restore(state)
         self._passes.start_from(point.train_tokens, point.forward_tokens)
+        self._packing.start_from(point.slots)
         return point.index
 
     def _last_point(self, progress: Path) -> tuple[_checkpoint.Point, Path] | None:
@@ -282,7 +301,7 @@ class GradientLearner:
         """Write `answers/` (weights and labels), `keeps/` (the method's state) and `counts.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.number:
-            params = dict(self.net.module.named_parameters())
+            params = {**dict(self.net.module.named_parameters()), **self._parked()}
             changed = {n: params[n] for n in self._changed if n in params}  # what was added may be gone again
             if changed:
                 save_tensors(folder / "answers" / "weights.safetensors", changed)
@@ -293,7 +312,7 @@ class GradientLearner:
         if self._masters.kept:
             save_tensors(folder / MASTERS, self._masters.kept)
             kept += (folder / MASTERS).stat().st_size
-        parameters, num_bytes = _size(self.net.module)
+        parameters, num_bytes = _size([*self.net.module.parameters(), *self._parked().values()])
         counts = {
             "lessons": self.number,
             "train_tokens": self._passes.tokens,
@@ -302,6 +321,7 @@ class GradientLearner:
             "added_parameters": parameters - self._base_parameters,
             **kept_counts(examples_in({**state, **guide}), kept, num_bytes - self._base_bytes),
             **{name: num for name, num in self._counted.items() if num},
+            **self._packing.counts(),
         }
         write_counts(folder, counts)
 
@@ -312,9 +332,8 @@ class GradientLearner:
         if labels.is_file():
             for label in json.loads(labels.read_text(encoding="utf-8")):  # one by one: the order of rows matters
                 self.net.grow([label])
-        for number in range(1, counts["lessons"] + 1):
-            self._prepare(number)
-            self._finish(number)
+        if counts["lessons"]:
+            self._reshape(counts["lessons"])
         self._masters.round(self.net.module)
         if counts["lessons"]:
             self._take_weights(folder)
@@ -322,26 +341,45 @@ class GradientLearner:
         self.number = counts["lessons"]
         self._passes.start_from(counts["train_tokens"], counts["forward_tokens"])
         self._counted = {name: counts.get(name, 0) for name in OF_LESSON}
+        self._packing.start_from(counts)
         self._recall(folder)
         self.net.module.eval()
+
+    def _reshape(self, number: int) -> None:
+        """Let the net have the parameters that it has after lesson `number`: at once where the method knows how."""
+        self._hooks.number = number
+        if not self.method.wakes_at_once():
+            for past in range(1, number + 1):
+                self._prepare(past)
+                self._finish(past)
+            return
+        with seeded(seed_of(self.seed, number, "prepare"), self._device):
+            self._hooks.wake(self.net, number)
+        self._changed |= set(self._trainable())
 
     def _recall(self, folder: Path) -> None:
         self._hooks.restore(load_state(folder / "keeps", self._device) | load_state(folder / "answers", self._device))
 
     def _stored_masters(self, folder: Path) -> dict[str, Tensor]:
-        return load_tensors(folder / MASTERS, self._device) if (folder / MASTERS).is_file() else {}
+        return load_tensors(folder / MASTERS, self._device) if has_tensors(folder / MASTERS) else {}
 
     def _take_weights(self, folder: Path) -> None:
         weights = folder / "answers" / "weights.safetensors"
-        if not weights.is_file():
+        if not has_tensors(weights):
             return
         params = dict(self.net.module.named_parameters())
         found = load_tensors(weights, self._device)
-        _check_same_parts(params, found, self._changed, weights)
+        self._hooks.park({name: value for name, value in found.items() if name not in params})
+        _check_same_parts(params.keys() | self._hooks.parked().keys(), found, self._changed, weights)
         with torch.no_grad():
-            for name, value in found.items():
-                params[name].copy_(value)
-                self._changed.add(name)
+            for name in found.keys() & params.keys():
+                params[name].copy_(found[name])
+        self._changed |= found.keys()
+
+    def _parked(self) -> dict[str, Tensor]:
+        """Return the weights that stand outside the net, in the model's own type."""
+        half = self._masters.half
+        return {name: value if half is None else value.to(half) for name, value in self._hooks.parked().items()}
 
     @property
     def _device(self) -> torch.device:
@@ -371,15 +409,13 @@ def _groups(params: dict[str, Tensor], speed: Callable[[str], float]) -> list[di
     return [{"params": group, "speed": speed} for speed, group in speeds.items()]
 
 
-def _size(module: torch.nn.Module) -> tuple[int, int]:
-    """Return the number of a model's parameters, and their bytes."""
-    params = list(module.parameters())
+def _size(weights: Iterable[Tensor]) -> tuple[int, int]:
+    """Return the number of parameters, and their bytes."""
+    params = list(weights)
     return sum(p.numel() for p in params), sum(p.numel() * p.element_size() for p in params)
 
 
-def _not_finite(
-    found: tuple[float, float], index: int, total: int, lesson: Lesson, progress: Path | None
-) -> LessonError:
+def _not_finite(total: int, lesson: Lesson, progress: Path | None, index: int, found: Found) -> LessonError:
     last = _checkpoint.latest(progress) if progress is not None else None
     good = f"last good checkpoint: step {last[0].index} in {last[1]}" if last else "no checkpoint inside this lesson"
     return LessonError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Method:
         return lesson
 
     def prepare(self, net: Net, number: int) -> None:
-        """Add or freeze parameters before lesson `number`; called again for lessons 1..t when a state is loaded."""
+        """Add or freeze parameters before lesson `number`; called again on load, see `wake`."""
 
     def lr_scale(self, name: str) -> float:
         """Return the learning rate of a parameter as a multiple of the training's `lr`, > 0."""
@@ -96,6 +96,31 @@ class Method:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over one mapping of all that `state` and `answer_state` returned; their names differ."""
 
+    def wake(self, net: Net, number: int) -> None:
+        """Add to a fresh net what it has after lesson `number`; values are loaded afterwards.
+
+        Written beside `prepare` and `finish`, it does at once what these do one lesson after another. A method that
+        overrides those alone has them called again for lessons 1..number.
+        """
+
+    def parked(self) -> Mapping[str, Tensor]:
+        """Return weights that belong to the model and stand outside the net, by the names they would have in it.
+
+        They are saved with its weights. What a lesson does not use costs it nothing there.
+        """
+        return {}
+
+    def park(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over loaded weights that the net has no place for; `parked` must give them all from now on."""
+
+    def wakes_at_once(self) -> bool:
+        """Return whether `wake` stands for this method's `prepare` and `finish`: no later class has changed them."""
+        if {"prepare", "finish"} & vars(self).keys():
+            return False
+        owners = [next(kind for kind in type(self).__mro__ if hook in vars(kind)) for hook in ("prepare", "finish")]
+        wakes = next(kind for kind in type(self).__mro__ if "wake" in vars(kind))
+        return all(issubclass(wakes, owner) for owner in owners)
+
 
 def answers_with_net(method: Method) -> bool:
     """Return whether a method answers with the net alone: it ships with clbench and leaves answering to the net.
@@ -105,5 +130,11 @@ def answers_with_net(method: Method) -> bool:
     """
     own = type(method)
     asks_plainly = own.answer is Method.answer and own.answer_state is Method.answer_state
-    keeps_shape = own.prepare is Method.prepare and own.finish is Method.finish
-    return own.__module__.startswith(("clbench.learners.", "clbench.training.")) and asks_plainly and keeps_shape
+    ships = own.__module__.startswith(("clbench.learners.", "clbench.training."))
+    return ships and asks_plainly and not shapes_the_net(method)
+
+
+def shapes_the_net(method: Method) -> bool:
+    """Return whether a method may add or take out parameters, by its hooks."""
+    own = type(method)
+    return own.prepare is not Method.prepare or own.finish is not Method.finish

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Passes:
@@ -86,5 +87,8 @@ class Passes:
             total.add_(
                 mask[:, -width:].sum(dtype=torch.int64)
             )  # with a cache, the mask also covers what was read before
+        elif mask is None and isinstance(places := kwargs.get("position_ids"), Tensor) and places.dim() == 2:
+            followed = functional.pad(places[:, 1:] == 1, (0, 1))  # padding of packed rows stands at 0, followed by 0
+            total.add_(((places > 0) | followed).sum(dtype=torch.int64))
         else:
             total.add_(rows * width)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast
 
 from clbench.core.errors import SpecError
+from clbench.core.footprint import Held
 from clbench.core.older_names import new_keyword
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
@@ -29,6 +30,11 @@ def trained(training: Training, method: Method, model: ModelSpec, seed: int, mac
     return GradientLearner(training, method, load_net(model, machine), seed, machine)
 
 
+def saves_tensor_files(learner: Learner) -> bool:
+    """Return whether a learner writes its states, and reads them, by `training.state_files` alone."""
+    return type(learner).__module__ == f"{__package__}.loop"  # by name: a learner without torch must not import it
+
+
 class Fields(TypedDict, Generic[C], total=False):
     """Further fields of `LearnerPlugin`, and the traits, which are described in `clbench.core.traits.Traits`."""
 
@@ -36,6 +42,7 @@ class Fields(TypedDict, Generic[C], total=False):
     teaches: Literal["in_turn", "at_once"]
     starts_as_base: bool
     answers: Literal["net", "own"] | None
+    footprint: Held | Callable[[C], Held | None] | None
     family: Family | None
     stores: Stores | Callable[[C], Stores | None] | None
     needs_task_ids: bool

@@ -5,7 +5,7 @@ Files of this room import torch inside functions only: what is already in the st
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ class Training(Value):
             master copies while they learn; float16 models compute in float32 meanwhile.
         bucket: Batches are cut from runs of `bucket * batch_size` shuffled examples sorted by length, so that
             little is padded; 1 switches it off.
+        packing: Whether several examples share a row, each blind to the others, so that less is padded. What is learnt
+            is equal but for rounding. A model that cannot read such rows reads its examples apart, with a notice.
     """
 
     lr: float = Field(default=2e-5, gt=0)
@@ -41,3 +43,5 @@ class Training(Value):
     clip: float = Field(default=1.0, gt=0)
     precision: Literal["no", "bf16"] = "no"
     bucket: int = Field(default=16, ge=1)
+    packing: bool = False
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"packing"})

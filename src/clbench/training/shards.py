@@ -57,9 +57,9 @@ def like(value: Tensor, target: Tensor) -> Tensor:
     return distribute_tensor(value.to(mesh.device_type), mesh, target.placements, src_data_rank=None)
 
 
-def global_norm(params: Iterable[Tensor], most: float) -> float:
-    """Clip gradients to a norm of `most` over all parameters and ranks; return what it was."""
-    return float(whole(torch.nn.utils.clip_grad_norm_(params, most)))
+def global_norm(params: Iterable[Tensor], most: float) -> Tensor:
+    """Clip gradients to a norm of `most` over all parameters and ranks; return what it was, a number on the device."""
+    return whole(torch.nn.utils.clip_grad_norm_(params, most))
 
 
 def _shared_out(own: nn.Module, team: Team, whole_in_loss: bool) -> nn.Module:

@@ -8,33 +8,71 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from clbench.core.errors import StoreError
 from clbench.core.keys import canonical
 from clbench.core.types import Example
+from clbench.store.shared import has_tensors, layout_of
+
+PLAIN = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors in sorted order, contiguous and on the CPU."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: tensors[k].detach().cpu().contiguous() for k in sorted(tensors)}, str(path))
+    flat = {k: tensors[k].detach().cpu().contiguous() for k in sorted(tensors)}
+    kinds = {tensor.dtype for tensor in flat.values()}
+    if len(kinds) == 1 and kinds <= PLAIN.keys():
+        _write_plain(path, flat, PLAIN[kinds.pop()])
+    else:
+        save_file(flat, str(path))
+
+
+def _write_plain(path: Path, tensors: Mapping[str, Tensor], kind: str) -> None:
+    """Write sorted tensors of one type as `save_file` would, to the byte: its checks take longer than small tensors."""
+    header: dict[str, Any] = {}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as f:
+        f.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors.values():
+            f.write(tensor.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def load_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
-    """Read tensors.
+    """Read tensors, from one file or from those that the store has taken it apart into.
 
     Raises:
-        StoreError: The file is broken.
+        StoreError: A file is broken.
     """
     try:
-        return load_file(str(path), device=str(device))
-    except (SafetensorError, OSError) as error:
+        layout = layout_of(path)
+        if layout is None:
+            return load_file(str(path), device=str(device))
+        return _gathered(layout.tensors, device)
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError) as error:
         raise StoreError(
             f"cannot be read: {error}", where=str(path), mend="delete the stage; it is made again"
         ) from error
+
+
+def _gathered(places: Mapping[str, tuple[Path, str]], device: torch.device) -> dict[str, Tensor]:
+    """Read tensors from where they lie, each file once; they come in the order of `places`."""
+    by_file: dict[Path, list[str]] = {}
+    for name, (path, _) in places.items():
+        by_file.setdefault(path, []).append(name)
+    found: dict[str, Tensor] = {}
+    for path, names in by_file.items():
+        with safe_open(str(path), framework="pt", device=str(device)) as f:
+            found |= {name: f.get_tensor(places[name][1]) for name in names}
+    return {name: found[name] for name in places}
 
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> int:
@@ -67,7 +105,7 @@ def load_state(folder: Path, device: torch.device) -> dict[str, Any]:
         return {}
     plain = json.loads(described.read_text(encoding="utf-8"))
     path = folder / "method.safetensors"
-    tensors = load_tensors(path, device) if path.is_file() else {}
+    tensors = load_tensors(path, device) if has_tensors(path) else {}
     state: dict[str, Any] = {}
     for name, value in plain.items():
         if "tensors" in value:

@@ -6,7 +6,7 @@ from clbench.core.errors import ModelError
 from clbench.models.api.client import Address, Client
 from clbench.models.api.errors import ApiError, failure_of
 from clbench.models.api.limits import Breaker, Bucket, Concurrency, Limits, limits_of
-from clbench.models.api.reply import reply_of
+from clbench.models.api.reply import completion_of, reply_of
 from clbench.testing.stub import Behaviour, Script, Stub, running
 
 
@@ -196,3 +196,31 @@ def test_parts_and_usage_of_other_providers_are_read():
     }
     reply = reply_of({"choices": [{"message": message}], "usage": usage}, 0.1, 1)
     assert (reply.text, reply.reasoning, reply.usage.cached, reply.usage.total) == ("ab", "hm", 4, 11)
+
+
+@pytest.mark.parametrize(
+    ("choice", "found"),
+    [
+        ({"text": "a b", "finish_reason": "stop"}, ("a b", (), (), "stop")),
+        ({"text": "", "token_ids": [], "logprobs": None}, ("", (), (), "")),
+        ({"text": "a", "token_ids": [7]}, ("a", (7,), (), "")),
+        (
+            {"text": "a", "logprobs": {"tokens": ["token_id:7"], "token_logprobs": [-0.5]}},
+            ("a", (7,), (-0.5,), ""),
+        ),
+        ({"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": [None]}}, ("a", (), (), "")),
+        ({"text": "a", "token_ids": [7, "8"]}, ("a", (), (), "")),
+        ({"text": "a", "token_ids": [True]}, ("a", (), (), "")),
+    ],
+)
+def test_what_a_completion_holds(choice, found):
+    read = completion_of({"choices": [choice]})
+    assert (read.text, read.ids, read.nats, read.finish_reason) == found
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, [], {}, {"choices": []}, {"choices": [{}]}, {"choices": [{"text": None}]}, {"choices": [{"text": 1}]}],
+)
+def test_a_body_without_a_completion(body):
+    assert completion_of(body) is None

@@ -164,7 +164,7 @@ def keep_apart(read: Iterable[Path | None], written: Path, option: str = "--outp
     """Refuse to write over what is read.
 
     Args:
-        read: Files that are read; None is none.
+        read: Files that are read; None is left out.
         written: The file that is written.
         option: The option that names it.
 

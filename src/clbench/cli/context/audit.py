@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from clbench.cli.options import Json, say, say_json
 from clbench.core.errors import SpecError
+
+if TYPE_CHECKING:
+    from clbench.context.audit import Audit
 
 
 def audit(
@@ -28,12 +31,11 @@ def audit(
     format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the report.")] = "text",
 ) -> None:
     """List what is wrong with a data set: ids, conversations, rubrics. Exit code 0 whatever is found."""
-    from clbench.context.audit import MEANINGS
     from clbench.context.audit import audit as audited
-    from clbench.context.findings import counted, finding_sections
+    from clbench.context.findings import counted
     from clbench.context.graded import read_graded, read_tasks
     from clbench.context.grades import files_of
-    from clbench.context.tables import Section, as_values, rendered
+    from clbench.context.tables import as_values
 
     if before is not None:
         if graded or floor:
@@ -50,6 +52,14 @@ def audit(
     if as_json:
         say_json({"counts": counted(found.findings), **as_values(found)})
         return
+    _show(dataset, found, shown, format_)
+
+
+def _show(dataset: Path, found: Audit, shown: int, form: Literal["text", "markdown", "csv"]) -> None:
+    from clbench.context.audit import MEANINGS
+    from clbench.context.findings import finding_sections
+    from clbench.context.tables import Section, rendered
+
     rows = (
         ("rows", str(found.rows)),
         ("contexts", str(found.contexts)),
@@ -63,7 +73,7 @@ def audit(
                 Section(str(dataset), ("figure", "value"), rows, notes),
                 *finding_sections(found.findings, MEANINGS, shown),
             ],
-            format_,
+            form,
         )
     )
 

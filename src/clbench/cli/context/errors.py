@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from clbench.cli.context.asking import Asking, finish, keep_apart, tell, what_is_left, with_asking
 from clbench.cli.options import progress_bars, say
 from clbench.core.errors import SpecError
+
+if TYPE_CHECKING:
+    from clbench.context.errors import ErrorPlan
 
 Models = Annotated[
     list[str] | None, typer.Option(help="Judge model name (default: gpt-5.1); a second one shows kappa.")
@@ -32,39 +36,70 @@ def errors(
     format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the tables.")] = "text",
 ) -> None:
     """Say why answers failed: context ignored or misused, format, refusal; what code can see is not asked."""
-    from clbench.context.errors import ErrorPlan, run_errors
-    from clbench.context.errors_text import agreement_section, class_section
+    from clbench.context.errors import ErrorPlan
     from clbench.context.graded import read_tasks
     from clbench.context.grades import files_of, load_grades, system_name
     from clbench.context.infer import manifest_beside
-    from clbench.context.item_browser import read_classes
+
+    paths = [each for path in files for each in files_of(path)]
+    first = output or paths[0].with_name(f"{system_name(paths[0])}_errors.jsonl")
+    places = _places(judge_model or ["gpt-5.1"], first)
+    for place in places.values():
+        keep_apart([*paths, dataset], place)
+    keep_apart([*paths, dataset, first], asking.manifest or manifest_beside(first), "--manifest")
+    grades = load_grades(paths, None if dataset is None else read_tasks(dataset), system_name(files[0]))
+    plans: list[ErrorPlan] = []
+    for name, place in places.items():
+        plans.append(_classified(asking, judge, ErrorPlan(grades, dataset, place, name, reasoning_effort)))
+        asking = replace(what_is_left(asking, plans[-1].budget), manifest=None)
+    _show(plans, format_)
+
+
+def _places(names: list[str], first: Path) -> dict[str, Path]:
+    """Return where the classes of each judge are written.
+
+    Raises:
+        SpecError: A judge is named twice.
+    """
     from clbench.context.panel import part_of
+
+    places = {name: part_of(first, name) if number else first for number, name in enumerate(names)}
+    if len({part_of(first, name) for name in names}) < len(names):
+        raise SpecError("a judge is named twice", where="--judge-model", mend="name each once")
+    return places
+
+
+def _classified(asking: Asking, judge: str, plan: ErrorPlan) -> ErrorPlan:
+    """Classify errors with one judge, and return what was done.
+
+    Raises:
+        UserError: The run was stopped.
+        typer.Exit: Too much failed.
+    """
+    from clbench.context.errors import run_errors
+
+    plan.budget, plan.manifest = asking.budget(plan.model), asking.manifest
+    plan.here = asking.here(plan.model) if judge == "local" else None
+    address = asking.address() if plan.here is None else plan.here.address
+    with progress_bars():
+        outcome = run_errors(plan, address, asking.limits(), tell)
+    tell(f"   Output: {plan.output}; spent: {plan.budget.said()}")
+    total = len(plan.asked())
+    finish(outcome.stop.error, total - outcome.num_judged, total, asking.max_fail_rate, "class")
+    return plan
+
+
+def _show(plans: list[ErrorPlan], form: Literal["text", "markdown", "csv"]) -> None:
+    """Write the classes of the first judge and, of several, how far they agree."""
+    from clbench.context.errors_text import agreement_section, class_section
+    from clbench.context.item_browser import read_classes
     from clbench.context.tables import rendered
 
-    names = judge_model or ["gpt-5.1"]
-    if len({part_of(Path("x"), name) for name in names}) < len(names):
-        raise SpecError("a judge is named twice", where="--judge-model", mend="name each once")
-    paths = [each for path in files for each in files_of(path)]
-    grades = load_grades(paths, None if dataset is None else read_tasks(dataset), system_name(files[0]))
-    first = output or paths[0].with_name(f"{system_name(paths[0])}_errors.jsonl")
-    for number, name in enumerate(names):
-        keep_apart([*paths, dataset], part_of(first, name) if number else first)
-    keep_apart([*paths, dataset, first], asking.manifest or manifest_beside(first), "--manifest")
+    grades = plans[0].grades
     contexts = {task.id: task.context for task in grades.tasks}
-    found, left = {}, asking
-    for number, name in enumerate(names):
-        here = left.here(name) if judge == "local" else None
-        plan = ErrorPlan(grades, dataset, first if number == 0 else part_of(first, name), name, reasoning_effort)
-        plan.budget, plan.here, plan.manifest = left.budget(name), here, left.manifest if number == 0 else None
-        with progress_bars():
-            outcome = run_errors(plan, left.address() if here is None else here.address, left.limits(), tell)
-        left = what_is_left(left, plan.budget)
-        tell(f"   Output: {plan.output}; spent: {plan.budget.said()}")
-        total = len(plan.asked())
-        finish(outcome.stop.error, total - outcome.num_judged, total, asking.max_fail_rate, "class")
-        found[name] = read_classes(plan.output)
-    say("\n" + rendered([class_section(found[names[0]], contexts, f"errors of {grades.name}")], format_))
-    if len(names) > 1:
-        asked = {(row.task.id, row.trial) for row in ErrorPlan(grades, dataset, first, "").asked()}
+    found = {plan.model: read_classes(plan.output) for plan in plans}
+    say("\n" + rendered([class_section(found[plans[0].model], contexts, f"errors of {grades.name}")], form))
+    if len(plans) > 1:
+        asked = {(row.task.id, row.trial) for row in plans[0].asked()}
         judged = {name: {key: given for key, given in each.items() if key in asked} for name, each in found.items()}
-        say("\n" + rendered([agreement_section(judged, contexts)], format_))
+        say("\n" + rendered([agreement_section(judged, contexts)], form))

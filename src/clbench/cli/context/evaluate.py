@@ -83,7 +83,7 @@ def eval_(
     keep_apart([input_, dataset], path)
     keep_apart([input_, dataset, path], asking.manifest or manifest_beside(path), "--manifest")
     _check_form(settings, judge)
-    _check_panel(names, settings, judge)
+    _check_panel(names, settings, judge, asking.manifest)
     grading = _Grading(asking, judge, input_, dataset)
     if len(names) == 1:
         grading.by_one(settings, path, asking)
@@ -131,7 +131,7 @@ class _Grading:
         files = {name: part_of(path, name) for name in names}
         left, rates = self.asking, {}
         for name, part in files.items():
-            plan = self.by_one(replace(settings, model=name), part, replace(left, manifest=None))
+            plan = self.by_one(replace(settings, model=name), part, left)
             found = figures.figures_of(rows_of(read_index(part)))
             rates[name] = found.rate
             left = what_is_left(left, plan.budget)
@@ -144,7 +144,7 @@ class _Grading:
         finish(None, found.unjudged, found.total, self.asking.max_fail_rate, "verdict")
 
 
-def _check_panel(names: list[str], settings: JudgeSettings, judge: str) -> None:
+def _check_panel(names: list[str], settings: JudgeSettings, judge: str, manifest: Path | None) -> None:
     """Refuse several judges where one is meant.
 
     Raises:
@@ -160,6 +160,9 @@ def _check_panel(names: list[str], settings: JudgeSettings, judge: str) -> None:
     if settings.public or judge not in ("openai", "local"):
         mend = "name one --judge-model, or leave out --compat and --judge"
         raise SpecError("several judges grade in the form of this tool alone", where="--judge-model", mend=mend)
+    if manifest is not None:
+        mend = "leave out --manifest: each judge's manifest stands beside its grades"
+        raise SpecError("several judges have several manifests", where="--manifest", mend=mend)
 
 
 def _check_form(settings: JudgeSettings, judge: str) -> None:

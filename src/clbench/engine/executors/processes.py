@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -30,13 +29,13 @@ from clbench.core.extras import explained
 from clbench.core.process import end_with
 from clbench.core.spec import Machine
 from clbench.engine.executors.devices import seats
-from clbench.engine.executors.workers import Workers
+from clbench.engine.executors.seats import assign
+from clbench.engine.executors.workers import Workers, broken_workers, end_workers, stop_workers
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import Workplace, make_unit
 from clbench.engine.plan import urgency
 from clbench.engine.units import Unit
 
-ENDS_S = 5.0  # in which workers end that are told to, or whose pool is broken
 SILENCE_S = 600.0  # without a word of a worker, before its user is told
 T = TypeVar("T")
 PRELOAD = ["clbench.models.warm", "clbench.engine.make_unit"]
@@ -107,8 +106,8 @@ def _make_in_workers(groups: Sequence[Sequence[Unit]], machine: Machine, num: in
     before = 0
     for group in groups:
         num_workers = min(machine.workers, len(group))
-        with _pool(num_workers, seats(machine, num_workers)) as (pool, heard):
-            _dispatch(group, machine, pool, heard, failed, lambda made, before=before: _tell_made(before + made, num))
+        with _pools(num_workers, seats(machine, num_workers)) as (pools, heard):
+            _dispatch(group, machine, pools, heard, failed, lambda made, before=before: _tell_made(before + made, num))
         before += len(group)
     return failed
 
@@ -148,42 +147,37 @@ def _make_here(units: Sequence[Unit], workplace: Workplace) -> dict[str, UserErr
 
 
 @contextmanager
-def _pool(workers: int, devices: Sequence[str] = ()) -> Generator[tuple[ProcessPoolExecutor, _Heard]]:
-    """Open workers, each with a device of its own where any are named; however one of them ends, it is told."""
+def _pools(workers: int, devices: Sequence[str] = ()) -> Generator[tuple[list[ProcessPoolExecutor], _Heard]]:
+    """Open workers, a pool for each, so that a unit can be given to one of them; however one ends, it is told.
+
+    Args:
+        workers: Their number.
+        devices: Of each worker, where any are named.
+    """
     context = Workers()
     context.set_forkserver_preload(PRELOAD)
     heard = _Heard(context.SimpleQueue())
     others = set(multiprocessing.active_children())
-    free = context.SimpleQueue()
-    for device in devices:
-        free.put(device)
-    given = (heard.told, os.getpid(), str(Path.cwd()), free if devices else None)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_open_worker, initargs=given)
+    given = (heard.told, os.getpid(), str(Path.cwd()))
+    pools = [
+        ProcessPoolExecutor(1, mp_context=context, initializer=_open_worker, initargs=(*given, device))
+        for device in devices or [""] * workers
+    ]
     try:
-        yield pool, heard
+        yield pools, heard
     except (BrokenProcessPool, EOFError, ConnectionError) as error:
         ended = heard.seen - others
-        for process in ended:
-            process.join(timeout=ENDS_S)  # its exit code is known once it has been waited for
+        stop_workers(ended)
         _pass_on(heard)  # what they had begun
         # A process that ended with 0 has broken the pool too: it had not done its work.
         codes = [(p.exitcode, heard.who.get(p.pid or 0, "")) for p in ended if p.exitcode is not None]
         gone = [(None, label) for label in heard.who.values()]  # workers that ended before they were seen
-        raise _broken(workers, codes or gone) from error
+        raise broken_workers(workers, codes or gone) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        _end(heard.seen - others)
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        end_workers(heard.seen - others)
     _pass_on(heard)  # what workers told last comes when they have ended
-
-
-def _end(workers: set[BaseProcess]) -> None:
-    """Wait for workers that have nothing to do any more; what a file has started in one may never let it end."""
-    until = time.monotonic() + ENDS_S
-    for process in workers:
-        process.join(timeout=max(until - time.monotonic(), 0))
-        if process.is_alive():
-            process.kill()
-            process.join()
 
 
 def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -> T:
@@ -192,7 +186,7 @@ def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -
     Raises:
         WorkerError: The process ended, or took longer than the limit.
     """
-    with _pool(1) as (pool, heard):
+    with _pools(1) as ((pool,), heard):
         future = pool.submit(_called, work, label)
         heard.seen.update(multiprocessing.active_children())
         while not wait([future], timeout=0.2).done:
@@ -208,7 +202,7 @@ def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -
 def _dispatch(
     units: Sequence[Unit],
     machine: Machine,
-    pool: ProcessPoolExecutor,
+    pools: Sequence[ProcessPoolExecutor],
     heard: _Heard,
     failed: dict[str, UserError],
     tell: Callable[[int], None],
@@ -217,28 +211,32 @@ def _dispatch(
     order = TopologicalSorter({unit.key: [unit.needs] if unit.needs in here else [] for unit in units})
     order.prepare()
     hangs, ready = urgency(units), list[str]()
-    running: dict[Future[None], Unit] = {}
-    num_made = 0
+    held: dict[int, str | None] = dict.fromkeys(range(len(pools)))  # idle worker -> the state that it made last
+    running: dict[Future[None], tuple[int, Unit]] = {}
+    left, num_made = sum(unit.weight for unit in units), 0
     while order.is_active():
-        ready = sorted([*ready, *order.get_ready()], key=lambda key: -hangs[key])
+        ready += order.get_ready()
         for key in [key for key in ready if here[key].needs in failed]:
             failed[key] = failed[str(here[key].needs)]
             ready.remove(key)
-            num_made += 1
+            num_made, left = num_made + 1, left - here[key].weight
             order.done(key)
-        for key in ready[: machine.workers - len(running)]:
+        for worker, key in assign(held, ready, here, hangs, left // len(pools)).items():
             ready.remove(key)
-            running[pool.submit(_called, partial(_make, here[key], machine), here[key].label)] = here[key]
+            del held[worker]
+            future = pools[worker].submit(_called, partial(_make, here[key], machine), here[key].label)
+            running[future] = (worker, here[key])
             heard.seen.update(multiprocessing.active_children())
         done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
-            unit = running.pop(future)
+            worker, unit = running.pop(future)
+            held[worker] = unit.key
+            num_made, left = num_made + 1, left - unit.weight
             error = future.exception()
             if isinstance(error, UserError) and not isinstance(error, WorkerError):
                 failed[unit.key] = error
             elif error is not None:
                 raise error
-            num_made += 1
             order.done(unit.key)
         _pass_on(heard)
         _watch(heard, machine.limit_s)
@@ -285,33 +283,6 @@ def _watch(heard: _Heard, limit_s: float | None) -> None:
             raise WorkerError(f"it takes longer than {limit_s:g} seconds, and was ended", where=label, mend=mend)
 
 
-def _broken(workers: int, ended: Sequence[tuple[int | None, str]]) -> WorkerError:
-    """Say how a pool broke: by the exit code (None: not known) of the worker that ended first, and what it was at.
-
-    The others were told to end (SIGTERM).
-    """
-    first = [one for one in ended if one[0] not in (0, -signal.SIGTERM)] or [one for one in ended if one[0] == 0]
-    kept = "what is finished is kept"
-    if not ended:
-        mend = f"run the same command with --workers 1, which makes everything in this process; {kept}"
-        return WorkerError(
-            "no worker could be started; what it said stands above", where=f"--workers {workers}", mend=mend
-        )
-    code, label = (first or list(ended))[0]
-    where = label or f"--workers {workers}"
-    if code == -signal.SIGKILL:
-        mend = f"run the same command again with fewer workers; {kept}"
-        return WorkerError("a worker was killed, perhaps because memory ran out", where=where, mend=mend)
-    how = ""
-    if code is not None:
-        how = f" by {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}"
-    if workers == 1:
-        mend = f"look in the learner's file for what ends a process; {kept}"
-        return WorkerError(f"a worker ended{how} before its work was done", where=where, mend=mend)
-    mend = f"run the same command with --workers 1, which shows where it happens; {kept}"
-    return WorkerError(f"a worker ended{how}; what it said stands above", where=where, mend=mend)
-
-
 @dataclass
 class _Worker:
     """What a worker knows of itself.
@@ -353,10 +324,10 @@ def _called(work: Callable[[], T], label: str) -> T:
         _worker.tell(_Ended(os.getpid()))
 
 
-def _open_worker(told: Any, parent: int, folder: str, devices: Any) -> None:
+def _open_worker(told: Any, parent: int, folder: str, device: str) -> None:
     os.chdir(folder)  # paths of a recipe count from where the command was given
     _worker.tell = told.put
-    _worker.device = devices.get() if devices is not None else ""
+    _worker.device = device
     events.quiet_libraries()
     try:
         _single_thread()

@@ -70,6 +70,9 @@ def check_ranks(machine: Machine) -> None:
     if machine.workers > 1:
         what = f"{machine.processes} processes work together on each unit, so no units go side by side"
         raise SpecError(what, where=f"--workers {machine.workers}", mend="leave --workers out")
+    if machine.exam_server or machine.serve:
+        mend = "take one process; it asks the server side by side"
+        raise SpecError("a server is asked by one process", where="--exam-server, --serve", mend=mend)
     if machine.limit_s is not None:
         mend = "leave it out; a rank that ends takes the others with it"
         raise SpecError("a unit of several processes cannot be cut short", where="--limit", mend=mend)

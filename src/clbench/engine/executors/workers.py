@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
+from collections.abc import Sequence
+from multiprocessing import connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
+
+from clbench.core.errors import WorkerError
+
+ENDS_S = 5.0  # in which workers end that are told to, or whose pool is broken
 
 
 class OwnMain(ForkServerProcess):
@@ -29,3 +37,50 @@ class Workers(ForkServerContext):
     """Workers that are forked from a server, with a main module of their own."""
 
     Process = OwnMain  # pyright: ignore[reportIncompatibleVariableOverride, reportAssignmentType]  # a subclass of it
+
+
+def stop_workers(workers: set[BaseProcess]) -> None:
+    """Wait for the worker that has ended, and tell the others to end: nobody will collect their work."""
+    connection.wait([process.sentinel for process in workers], timeout=ENDS_S)
+    for process in workers:
+        if process.is_alive():
+            process.terminate()
+    for process in workers:
+        process.join(timeout=ENDS_S)  # its exit code is known once it has been waited for
+
+
+def end_workers(workers: set[BaseProcess]) -> None:
+    """Wait for workers that have nothing to do any more; what a file has started in one may never let it end."""
+    until = time.monotonic() + ENDS_S
+    for process in workers:
+        process.join(timeout=max(until - time.monotonic(), 0))
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def broken_workers(workers: int, ended: Sequence[tuple[int | None, str]]) -> WorkerError:
+    """Say how a pool broke: by the exit code (None: not known) of the worker that ended first, and what it was at.
+
+    The others were told to end (SIGTERM).
+    """
+    first = [one for one in ended if one[0] not in (0, -signal.SIGTERM)] or [one for one in ended if one[0] == 0]
+    kept = "what is finished is kept"
+    if not ended:
+        mend = f"run the same command with --workers 1, which makes everything in this process; {kept}"
+        return WorkerError(
+            "no worker could be started; what it said stands above", where=f"--workers {workers}", mend=mend
+        )
+    code, label = (first or list(ended))[0]
+    where = label or f"--workers {workers}"
+    if code == -signal.SIGKILL:
+        mend = f"run the same command again with fewer workers; {kept}"
+        return WorkerError("a worker was killed, perhaps because memory ran out", where=where, mend=mend)
+    how = ""
+    if code is not None:
+        how = f" by {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}"
+    if workers == 1:
+        mend = f"look in the learner's file for what ends a process; {kept}"
+        return WorkerError(f"a worker ended{how} before its work was done", where=where, mend=mend)
+    mend = f"run the same command with --workers 1, which shows where it happens; {kept}"
+    return WorkerError(f"a worker ended{how}; what it said stands above", where=where, mend=mend)

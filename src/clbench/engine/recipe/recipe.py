@@ -13,7 +13,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_va
 
 from clbench.core.errors import DataError, SpecError, UserError, did_you_mean
 from clbench.core.events import notice
-from clbench.core.spec import HEADLINE, MOST_NAME, ExamBudget, ModelSpec, RunSpec, folder_name
+from clbench.core.spec import HEADLINE, MOST_NAME, SERVER, ExamBudget, ModelSpec, RunSpec, folder_name
 from clbench.core.strict import as_python, not_plain
 from clbench.core.value import Value
 from clbench.data.tasks.card_file import read_text
@@ -44,6 +44,7 @@ class Written(TypedDict, total=False):
     seed: int
     metrics: Sequence[str]
     budget: ExamBudget | Mapping[str, Any]
+    exam_server: str | None
     training: Mapping[str, Any]
     axes: Mapping[str, Sequence[Any]]
     tuned: str | None
@@ -73,6 +74,7 @@ class Recipe(Value):
     seed: int = Field(default=0, ge=0)
     metrics: tuple[str, ...] = HEADLINE
     budget: ExamBudget = ExamBudget()
+    exam_server: str | None = Field(default=None, pattern=SERVER, max_length=60)
     training: Mapping[str, Any] = {}
     axes: Mapping[str, tuple[Any, ...]] = {}
     tuned: str | None = None

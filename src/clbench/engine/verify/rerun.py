@@ -69,6 +69,7 @@ def _refuse_strange(spec: RunSpec) -> None:
         "model": not is_shipped(spec.model),
         "learner": not plugins.all_known(spec.learner),
         "stream": spec.stream not in list_cards("streams"),
+        "exam_server": spec.exam_server is not None,
         "exams": not shipped_exams().issuperset(spec.exams),
     }
     if found := [field for field, is_strange in strange.items() if is_strange]:

@@ -8,9 +8,11 @@ norms, biases, convolutions, and a router that is a mere parameter stay frozen.
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -21,6 +23,7 @@ from clbench.core.events import notice
 from clbench.training.settings import Training
 
 if TYPE_CHECKING:
+    from peft import LoraConfig
     from peft.tuners.lora import LoraLayer
     from torch import Tensor, nn
 
@@ -77,30 +80,104 @@ def add_lora(net: Net, settings: LoraTraining, name: str = "default") -> None:
     Raises:
         SpecError: `settings.targets` names no layer of the model.
     """
-    from peft import LoraConfig, inject_adapter_in_model
+    from peft import inject_adapter_in_model
 
     first = not lora_layers(net)
     net.module.requires_grad_(False)
     found = targets_in(net, settings.targets)
-    if found.blocks and settings.lora_dropout:
-        raise SpecError(
-            f"the experts of {type(net.module).__name__} stand in one block, and an adapter on a block has no dropout",
-            where="learner.lora_dropout",
-            mend=f"set it to 0, or name the layers that get one: learner.targets={_last_names(found.layers)}",
-        )
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,  # pyright: ignore[reportArgumentType]  # peft says int, and scales by any number
-        lora_dropout=settings.lora_dropout,
-        target_modules=found.layers,
-        target_parameters=found.blocks or None,
-    )
+    config = _config(net, settings, found)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are what is meant
         warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # peft sees by itself how a layer lies
         inject_adapter_in_model(config, net.module, name)
     if first:
         tell_trained(net, "low-rank adapters", found)
+
+
+def _config(net: Net, settings: LoraTraining, found: Targets) -> LoraConfig:
+    from peft import LoraConfig
+
+    if found.blocks and settings.lora_dropout:
+        raise SpecError(
+            f"the experts of {type(net.module).__name__} stand in one block, and an adapter on a block has no dropout",
+            where="learner.lora_dropout",
+            mend=f"set it to 0, or name the layers that get one: learner.targets={_last_names(found.layers)}",
+        )
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # pyright: ignore[reportArgumentType]  # peft says int, and scales by any number
+        lora_dropout=settings.lora_dropout,
+        target_modules=found.layers,
+        target_parameters=found.blocks or None,
+    )
+
+
+def add_all(net: Net, settings: LoraTraining, num: int) -> None:
+    """Add the adapters of lessons 1..num, of which the last one acts and learns; their values are to be loaded.
+
+    The layers are found once, and all that stands in one under the first adapter's name is made for the others too.
+
+    Raises:
+        SpecError: See `add_lora`.
+    """
+    if targets_in(net, settings.targets).blocks:  # adapters on a block stand one inside the other
+        for number in range(1, num + 1):
+            add_lora(net, settings, adapter_of(number))
+        return
+    first = adapter_of(1)
+    add_lora(net, settings, first)
+    module: Any = net.module
+    names = [adapter_of(number) for number in range(2, num + 1)]
+    module.peft_config |= {name: copy(module.peft_config[first]) for name in names}
+    for layer in lora_layers(net):
+        _add_alike(layer, first, names)
+        layer.set_adapter([adapter_of(num)])
+
+
+def _add_alike(layer: Any, first: str, names: Sequence[str]) -> None:
+    """Make other adapters in a layer like the first one: peft keeps each in dictionaries, under its name."""
+    from torch import nn
+
+    for held in [*vars(layer).values(), *layer.children()]:
+        if isinstance(held, dict | nn.ModuleDict) and first in held:
+            make = _maker(held[first])
+            for name in names:
+                held[name] = make()
+
+
+def _maker(one: Any) -> Callable[[], Any]:
+    """Return what makes a linear layer of the same form; what else an adapter has is one for all."""
+    from torch import nn
+
+    if not isinstance(one, nn.Linear):
+        return lambda: one
+    bias, kind = len(list(one.parameters())) > 1, {"device": one.weight.device, "dtype": one.weight.dtype}
+    return lambda: nn.Linear(one.in_features, one.out_features, bias=bias, **kind)
+
+
+def take_out(net: Net, name: str) -> dict[str, Tensor]:
+    """Remove an adapter that does not act from the net, and return its weights by the names that they had."""
+    module: Any = net.module
+    weights = {n: p.detach() for n, p in module.named_parameters() if f".{name}." in n and ".lora_" in n}
+    for layer in lora_layers(net):
+        layer.delete_adapter(name)
+    del module.peft_config[name]
+    return weights
+
+
+@contextmanager
+def instead(net: Net, name: str, weights: Mapping[str, Tensor]) -> Generator[None]:
+    """Let the weights of another adapter, named as `take_out` names them, stand in place of this one's for a while."""
+    params = {n.partition(f".{name}.")[0]: p for n, p in net.module.named_parameters() if f".{name}." in n}
+    others = {re.sub(r"\.[^.]+\.[^.]+$", "", n): w for n, w in weights.items()}
+    own = {place: param.data for place, param in params.items()}
+    try:
+        for place, param in params.items():
+            param.data = others[place].to(param.dtype)  # while it is awake, those of a model of 16 bits are float32
+        yield
+    finally:
+        for place, param in params.items():
+            param.data = own[place]
 
 
 class Targets(NamedTuple):

@@ -81,6 +81,11 @@ class Columns:
 
     def add(self, part: int) -> None:
         """Add part `part`, which learns from now on; earlier parts are frozen."""
+        self._add_columns(part)
+        self.heads.add(part)
+        self.switch.part = part
+
+    def _add_columns(self, part: int) -> None:
         example = next(self._blocks[0].parameters())
         config: Any = self.net.module.config
         for block in self._blocks:
@@ -88,8 +93,13 @@ class Columns:
                 block.get_submodule(f"part_{part - 1}").requires_grad_(False)
             new = Bottleneck(config.hidden_size, self.bottleneck, part - 1 if self.lateral else 0)
             block.add_module(f"part_{part}", new.to(example))
-        self.heads.add(part)
-        self.switch.part = part
+
+    def add_all(self, num: int) -> None:
+        """Add parts 1..num, of which the last one learns."""
+        for part in range(1, num + 1):
+            self._add_columns(part)
+        self.heads.add(num)
+        self.switch.part = num
 
     def _after_block(self, block: nn.Module, _inputs: Any, output: Any) -> Any:
         if self.switch.part is None:
@@ -133,12 +143,13 @@ class PartHeads:
             return
         head = self.net.module.get_submodule(self.net.head_name)
         assert isinstance(head, nn.Linear), "a label head is a linear layer"
+        modules = dict(self.net.module.named_children())
         for number in range(1, part + 1):
             new = nn.Linear(head.in_features, head.out_features).to(head.weight).requires_grad_(number == part)
             with torch.no_grad():
                 new.weight.zero_()
                 new.bias.zero_()
-                if number < part:
+                if number < part and f"head_part_{number}" in modules:  # not yet, where a state is loaded
                     old = _head(self.net, number)
                     new.weight.copy_(with_zero_rows(old.weight, new.weight))
                     new.bias.copy_(with_zero_rows(old.bias, new.bias))

@@ -1,4 +1,4 @@
-"""An asynchronous client of `/chat/completions` on aiohttp: every try is ours, none is hidden in an SDK."""
+"""An asynchronous client of OpenAI-compatible addresses on aiohttp: every try is ours, none is hidden in an SDK."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from clbench.core.extras import need
 from clbench.models.api.errors import ApiError, Failure, failure_of, stopped
 from clbench.models.api.limits import Limits
-from clbench.models.api.reply import Reply, reply_of
+from clbench.models.api.reply import Completion, Reply, completion_of, reply_of
 
 if TYPE_CHECKING:
     import aiohttp
@@ -22,6 +22,8 @@ PUBLIC = "https://api.openai.com/v1"
 CHARS_PER_TOKEN = 4  # a guess that is corrected by the usage of each reply
 LONGEST_PAUSE = 60.0
 OnFailure = Callable[[Failure, int], None]
+R = TypeVar("R", Reply, Completion)
+Read = Callable[[Any, float, int], R | None]  # a body, seconds, attempts -> what it holds
 
 
 @dataclass(frozen=True)
@@ -119,13 +121,31 @@ class Client:
             ApiError: The request failed for good.
             ModelError: So many requests were refused for a reason that stops all of them that the run ends.
         """
+        return await self._ask("/chat/completions", body, reply_of)
+
+    async def complete(self, body: dict[str, Any]) -> Completion:
+        """Let the model go on with a prompt; arguments and errors are those of `chat`."""
+        return await self._ask("/completions", body, completion_of)
+
+    async def once(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return what a path gives as JSON, or as text if it cannot be read as that: POST with a body, else GET.
+
+        Raises:
+            ApiError: The request failed.
+        """
+        found = await self._send(path, body)
+        if isinstance(found, Failure):
+            raise ApiError(found, 1)
+        return found.body
+
+    async def _ask(self, path: str, body: dict[str, Any], read: Read[R]) -> R:
         attempt = 0
         while True:
             attempt += 1
             if self.limits.breaker.is_open and self.limits.breaker.failure is not None:
                 raise stopped(self.limits.breaker.failure, self.address.base_url)
-            found = await self._try_within_limits(body, attempt)
-            if isinstance(found, Reply):
+            found = await self._try_within_limits(path, body, read, attempt)
+            if not isinstance(found, Failure):
                 return found
             if self._on_failure is not None:
                 self._on_failure(found, attempt)
@@ -134,15 +154,15 @@ class Client:
                 raise ApiError(found, attempt)
             await asyncio.sleep(self._pause_after(found, attempt))
 
-    async def _try_within_limits(self, body: dict[str, Any], attempt: int) -> Reply | Failure:
+    async def _try_within_limits(self, path: str, body: dict[str, Any], read: Read[R], attempt: int) -> R | Failure:
         limits, guess = self.limits, guessed_tokens(body)
         await limits.concurrency.enter()
         try:
             await limits.wait(guess)
-            found = await self._try(body, attempt)
+            found = await self._try(path, body, read, attempt)
         finally:
             limits.concurrency.leave()
-        if isinstance(found, Reply):
+        if not isinstance(found, Failure):
             limits.concurrency.succeeded()
             limits.breaker.succeeded()
             limits.tokens.correct((found.usage.total or guess) - guess)
@@ -155,15 +175,23 @@ class Client:
             limits.breaker.failed(found)
         return found
 
-    async def _try(self, body: dict[str, Any], attempt: int) -> Reply | Failure:
+    async def _try(self, path: str, body: dict[str, Any], read: Read[R], attempt: int) -> R | Failure:
+        started = time.monotonic()
+        found = await self._send(path, body)
+        if isinstance(found, Failure):
+            return found
+        if isinstance(found.body, str):
+            return Failure("body", "the reply is not JSON", found.status)
+        return read(found.body, time.monotonic() - started, attempt) or failure_of(500, found.body)
+
+    async def _send(self, path: str, body: dict[str, Any] | None) -> _Came | Failure:
         import aiohttp
 
         assert self._session is not None, "the client is used as a context manager"
-        started = time.monotonic()
+        url = f"{self.address.base_url.rstrip('/')}{path}"
+        sent = self._session.get(url) if body is None else self._session.post(url, json=body)
         try:
-            async with self._session.post(
-                f"{self.address.base_url.rstrip('/')}/chat/completions", json=body
-            ) as response:
+            async with sent as response:
                 text = await response.text(encoding="utf-8", errors="replace")
                 status, wait = response.status, response.headers.get("Retry-After")
         except TimeoutError:
@@ -175,10 +203,8 @@ class Client:
         try:
             found = json.loads(text)
         except ValueError:
-            return failure_of(status, text, wait) if status >= 400 else Failure("body", "the reply is not JSON", status)
-        if status >= 400:
-            return failure_of(status, found, wait)
-        return reply_of(found, time.monotonic() - started, attempt) or failure_of(500, found)
+            found = text
+        return failure_of(status, found, wait) if status >= 400 else _Came(status, found)
 
     def _pause_after(self, failure: Failure, attempt: int) -> float:
         """Return the seconds before the next try: as the provider asks, else twice as long each time, jittered."""
@@ -188,7 +214,16 @@ class Client:
         return longest * random.uniform(0.5, 1.0)
 
 
+class _Came(NamedTuple):
+    """What came back: the HTTP status, and the body as JSON, or as text if it cannot be read as that."""
+
+    status: int
+    body: Any
+
+
 def guessed_tokens(body: dict[str, Any]) -> float:
     """Return about how many tokens a request will take, before a provider has counted them."""
+    if "prompt" in body:
+        return len(body["prompt"]) + 1.0  # its tokens
     chars = sum(len(str(m.get("content") or "")) for m in body.get("messages", ()))
     return chars / CHARS_PER_TOKEN + 1

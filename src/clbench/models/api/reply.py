@@ -1,4 +1,4 @@
-"""A provider's reply: its text, why it ended, and what it cost in tokens."""
+"""A provider's reply, or a continued text: what was written, why it ended, and what it cost in tokens."""
 
 from __future__ import annotations
 
@@ -88,6 +88,54 @@ def usage_of_record(found: dict[str, Any]) -> Usage:
         Usage(prompt=3, cached=0, completion=0, reasoning=0)
     """
     return Usage(*(_count(found, name) for name in ("prompt", "cached", "completion", "reasoning")))
+
+
+@dataclass(frozen=True)
+class Completion:
+    """How a server went on with a text.
+
+    Attributes:
+        text: What follows the prompt.
+        ids: Its tokens, where the server gives them; else empty.
+        nats: Log-probability of each token, where the server gives them; else empty.
+        finish_reason: "stop", "length", ...
+        usage: Tokens.
+    """
+
+    text: str
+    ids: tuple[int, ...] = ()
+    nats: tuple[float, ...] = ()
+    finish_reason: str = ""
+    usage: Usage = Usage()
+
+
+def completion_of(body: Any, *_: object) -> Completion | None:
+    """Return the continuation that a body holds; None if it holds none."""
+    try:
+        choice: dict[str, Any] = body["choices"][0]
+        text = choice["text"]
+        beside: Any = choice.get("logprobs") or {}
+        nats, tokens = beside.get("token_logprobs") or (), beside.get("tokens") or ()
+        ids = choice.get("token_ids") or [_id_of(token) for token in tokens]
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return None
+    if not isinstance(text, str):
+        return None
+    known = [i for i in ids if isinstance(i, int) and not isinstance(i, bool) and i >= 0]
+    measured = all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in nats)
+    return Completion(
+        text=text,
+        ids=tuple(known) if len(known) == len(ids) else (),
+        nats=tuple(map(float, nats)) if measured else (),
+        finish_reason=str(choice.get("finish_reason") or ""),
+        usage=_usage_of(body.get("usage")),
+    )
+
+
+def _id_of(token: Any) -> int | None:
+    """Return the id in a token that vLLM writes as `token_id:7`."""
+    begin, _, number = str(token).partition(":")
+    return int(number) if begin == "token_id" and number.isdecimal() else None
 
 
 def _usage_of(found: Any) -> Usage:

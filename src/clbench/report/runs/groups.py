@@ -164,6 +164,7 @@ def _told(spec: RunSpec) -> dict[str, str]:
         "digest": f"@{spec.learner_name.partition('@')[2][:6]}",
         **{name: f"{name.removeprefix('budget.')}={_short(value)}" for name, value in others.items()},
         "model.dtype": spec.model.dtype,
+        "exam_server": f"by {spec.exam_server or 'clbench'}",
         "model.max_tokens": f"max_tokens={spec.model.max_tokens}",
     }
 
@@ -230,7 +231,7 @@ def _reference(name: str, group: Group, groups: Sequence[Group]) -> Group | None
 
 def _measured(run: RunRecord) -> tuple[object, ...]:
     spec = run.spec
-    return spec.model, spec.stream, spec.judge, spec.budget.items, _questions(run)
+    return spec.model, spec.exam_server, spec.stream, spec.judge, spec.budget.items, _questions(run)
 
 
 def _asked(run: RunRecord) -> dict[str, str]:

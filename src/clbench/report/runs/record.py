@@ -13,6 +13,7 @@ from clbench.core.errors import SpecError
 from clbench.core.events import notice
 from clbench.core.extras import need
 from clbench.core.keys import digest
+from clbench.core.value import written
 from clbench.report.runs.item_table import FILE, heads, write_items
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.result_file import begins_as_record, files_of
@@ -81,7 +82,7 @@ def record_text(run: RunRecord) -> str:
     """Return a run as JSON: everything but its items."""
     scores = {name: run.scores[name] for name in run.recorded}
     parts = {
-        "spec": run.spec.model_dump(mode="json"),
+        "spec": written(run.spec),
         "stream": run.stream.model_dump(mode="json"),
         "matrix": run.matrix.to_json(),
         "scores": {name: None if math.isnan(value) else value for name, value in scores.items()},

@@ -173,7 +173,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 # What stands in a provenance, by type; None where clbench did not know. Older records lack some of it.
 TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("model", "packages", "recorded", "machine", "threads", "learner"), dict),
+    **dict.fromkeys(("model", "packages", "recorded", "machine", "threads", "learner", "memory"), dict),
     **dict.fromkeys(("gpus", "arguments", "stages"), list),
     **dict.fromkeys(("made", "python", "platform", "cpu"), str),
     "git": (dict, type(None)),

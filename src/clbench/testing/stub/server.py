@@ -1,4 +1,4 @@
-"""The stub server: one process, one port, `/v1/chat/completions`."""
+"""The stub server: one process, one port, `/v1/chat/completions`; with a model of its own also `/v1/completions`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clbench.core.extras import need
+from clbench.testing.stub.completions import Completions
 from clbench.testing.stub.prefix_cache import PrefixCache
 from clbench.testing.stub.script import Behaviour, Script
 
@@ -31,6 +32,7 @@ class Stub:
         script: What happens to each request.
         latency: Median seconds before a reply; each differs by up to a half.
         rpm: Requests a minute; more get a 429 with Retry-After.
+        completions: What goes on with texts, lists models and loads adapters; None has no such paths.
         requests: Every request's body, in order.
         usage: Tokens over all replies: prompt, cached, completion.
         url: Its address, once it runs.
@@ -39,6 +41,7 @@ class Stub:
     script: Script = field(default_factory=Script)
     latency: float = 0.0
     rpm: float | None = None
+    completions: Completions | None = None
     cache: PrefixCache = field(default_factory=PrefixCache)
     keep_requests: bool = True
     requests: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]], init=False)
@@ -54,6 +57,11 @@ class Stub:
 
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._chat)
+        if self.completions is not None:
+            for path in ("completions", "load_lora_adapter", "unload_lora_adapter"):
+                app.router.add_post(f"/v1/{path}", self._beside)
+            app.router.add_get("/v1/models", self._beside)
+            app.router.add_get("/version", self._beside)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
         site = web.TCPSite(runner, host, port)
@@ -62,12 +70,7 @@ class Stub:
         return runner
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
-
-        body: dict[str, Any] = await request.json()
-        self.num_requests += 1
-        if self.keep_requests:
-            self.requests.append(body)
+        body = await self._taken(request)
         if (wait := self._too_many()) > 0:
             return _refused(Behaviour("too many requests", status=429, code="rate_limit", retry_after=wait))
         done = self.script.behaviour(body)
@@ -75,15 +78,29 @@ class Stub:
         await asyncio.sleep(done.delay + self.latency * random.uniform(0.5, 1.5))
         if done.status >= 400:
             return _refused(done)
-        text = json.dumps(self._completion(body, done, cached), ensure_ascii=False)
-        if not done.torn:
-            return web.Response(text=text, content_type="application/json")
-        response = web.StreamResponse(headers={"Content-Length": str(len(text.encode()))})
-        await response.prepare(request)
-        await response.write(text.encode()[: len(text) // 2])
-        if request.transport is not None:
-            request.transport.close()
-        return response
+        return await _sent(request, self._completion(body, done, cached), torn=done.torn)
+
+    async def _beside(self, request: web.Request) -> web.StreamResponse:
+        assert self.completions is not None, "it has no such path without them"
+        path = request.path.rpartition("/")[2]
+        body = await self._taken(request) if request.method == "POST" else {}
+        if path == "completions" and (wait := self._too_many()) > 0:
+            return _refused(Behaviour("too many requests", status=429, code="rate_limit", retry_after=wait))
+        answers = {"completions": self.completions.complete, "models": self.completions.listed}
+        answers |= {"version": self.completions.release, "load_lora_adapter": self.completions.load}
+        answers |= {"unload_lora_adapter": self.completions.unload}
+        found = await asyncio.to_thread(answers[path], body)
+        if isinstance(found, Behaviour):
+            await asyncio.sleep(found.delay)
+            return _refused(found) if found.status >= 400 else await _sent(request, {}, torn=found.torn)
+        return await _sent(request, found)
+
+    async def _taken(self, request: web.Request) -> dict[str, Any]:
+        body: dict[str, Any] = await request.json()
+        self.num_requests += 1
+        if self.keep_requests:
+            self.requests.append(body)
+        return body
 
     def _too_many(self) -> float:
         """Return the seconds until a request is allowed again, 0 if this one is; a burst of two seconds is."""
@@ -117,6 +134,21 @@ class Stub:
                 "prompt_tokens_details": {"cached_tokens": cached},
             },
         }
+
+
+async def _sent(request: web.Request, body: dict[str, Any], *, torn: bool = False) -> web.StreamResponse:
+    """Send a body; a torn one breaks off in the middle, and the connection with it."""
+    from aiohttp import web
+
+    text = json.dumps(body, ensure_ascii=False)
+    if not torn:
+        return web.Response(text=text, content_type="application/json")
+    response = web.StreamResponse(headers={"Content-Length": str(len(text.encode()))})
+    await response.prepare(request)
+    await response.write(text.encode()[: len(text) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response
 
 
 def _refused(done: Behaviour) -> web.Response:
