@@ -28,6 +28,7 @@ from clbench.cli.run_options import (
     Limit,
     Memory,
     MicroBatch,
+    Out,
     Probe,
     Processes,
     Recompute,
@@ -56,9 +57,7 @@ def run(
     store: Place = None,
     workers: Workers = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    out: Annotated[Path, typer.Option(help="Folder of the report, or a file that ends in .html.")] = Path(
-        "clbench-report"
-    ),
+    out: Out = Path("clbench-report"),
     record: Recorded = None,
     limit: Limit = None,
     micro_batch: MicroBatch = None,
@@ -97,13 +96,15 @@ def run(
         return _show_plan(recipe, stages, how, as_json, probe)
     if how.processes > place().size:  # no launcher has started them
         return _launch(context.find_root().obj, recipe, stages, how)
-    if not place().leads:
-        return _follow(recipe, stages, how)
+    return _make(recipe, stages, how, out, record, as_json) if place().leads else _follow(recipe, stages, how)
+
+
+def _make(recipe: Recipe, stages: Store, how: Machine, out: Path, record: Path | None, as_json: bool) -> None:
     from clbench.engine.run import attempt
 
     with progress_bars():
         outcomes = attempt(recipe, stages, how)
-    return _tell_outcomes(outcomes, out, recipe.name, record, as_json)
+    _tell_outcomes(outcomes, out, recipe.name, record, as_json)
 
 
 def _tell_outcomes(

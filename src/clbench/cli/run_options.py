@@ -26,6 +26,7 @@ Probe = Annotated[
 Kept = Annotated[
     str, typer.Option("--keep", help="States that stay once a run is complete: all, last, branch (and the last).")
 ]
+Out = Annotated[Path, typer.Option(help="Folder of the report, or a file that ends in .html.")]
 Recorded = Annotated[Path | None, typer.Option(help="Also write the results here, to be committed to a repository.")]
 Workers = Annotated[
     int | None, typer.Option(help="Processes side by side, one thread each (default: accelerators, or cores).")
