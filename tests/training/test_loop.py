@@ -5,7 +5,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from clbench.core import plugins
@@ -15,7 +14,7 @@ from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Budget, Example, Lesson, Message
 from clbench.learners import ewc, replay
 from clbench.models.net import Batch, Forward
-from clbench.training import checkpoint, watch
+from clbench.training import checkpoint, loop, watch
 from clbench.training.schedule import rate, schedule
 from clbench.training.settings import Training
 
@@ -246,15 +245,15 @@ class Disk:
         self.write_s, self.written = write_s, []
         monkeypatch.setattr(checkpoint.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(checkpoint, "write", self.write)
-        clip = Accelerator.clip_grad_norm_
+        clip = loop.global_norm
 
-        def stepping(*args, **settings):
+        def stepping(*args):
             self.now += step_s
-            return clip(*args, **settings)
+            return clip(*args)
 
-        monkeypatch.setattr(Accelerator, "clip_grad_norm_", stepping)
+        monkeypatch.setattr(loop, "global_norm", stepping)
 
-    def write(self, progress, point, *_):
+    def write(self, progress, point, *_, writes):
         self.written.append((point.index, self.now))
         self.now += self.write_s
         self.spent += self.write_s

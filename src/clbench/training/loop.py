@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from clbench.core.counts import read_counts, write_counts
-from clbench.core.errors import LessonError, ModelError, StoreError
+from clbench.core.errors import ModelError
 from clbench.core.events import notice, track
 from clbench.core.keys import canonical, rng, seed_of
 from clbench.core.spec import Machine
@@ -31,12 +30,12 @@ from clbench.training.passes import Passes
 from clbench.training.precision import Masters
 from clbench.training.reached import check_first_batch, count_unreached
 from clbench.training.recompute import recomputed
-from clbench.training.schedule import kinds_in, pieces, rate, refuse_eval_only, schedule, without_documents
+from clbench.training.schedule import by_rate, kinds_in, pieces, rate, refuse_eval_only, schedule, without_documents
 from clbench.training.settings import Training
 from clbench.training.shards import global_norm, sharded
-from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
+from clbench.training.state_files import check_same_parts, load_state, load_tensors, save_state, save_tensors
 from clbench.training.team import team_of
-from clbench.training.watch import Found, watched
+from clbench.training.watch import not_finite, watched
 
 MASTERS = Path("keeps") / "masters.safetensors"
 # Counts of the last lesson alone.
@@ -171,7 +170,7 @@ class GradientLearner:
         done = self._resume(progress, params, optimizer)
         self.net.module.train()
         self._rhythm.begin(self.machine.checkpoint_s)
-        with watched(self._device, partial(_not_finite, len(batches), lesson, progress)) as watch:
+        with watched(self._device, partial(not_finite, len(batches), lesson, progress)) as watch:
             for index in track(range(done, len(batches)), f"lesson {lesson.number}", total=len(batches), done=done):
                 for group in optimizer.param_groups:
                     group["lr"] = group["speed"] * rate(index, len(batches), self.training)
@@ -200,7 +199,7 @@ class GradientLearner:
                 mend="take a learner that trains the model's own weights (sft, replay, ewc), or another model",
             )
         return torch.optim.AdamW(
-            _groups(params, self._hooks.lr_scale),
+            by_rate(params, self._hooks.lr_scale),
             lr=self.training.lr,
             weight_decay=self.training.weight_decay,
             fused=True,
@@ -370,7 +369,7 @@ class GradientLearner:
         params = dict(self.net.module.named_parameters())
         found = load_tensors(weights, self._device)
         self._hooks.park({name: value for name, value in found.items() if name not in params})
-        _check_same_parts(params.keys() | self._hooks.parked().keys(), found, self._changed, weights)
+        check_same_parts(params.keys() | self._hooks.parked().keys(), found, self._changed, weights)
         with torch.no_grad():
             for name in found.keys() & params.keys():
                 params[name].copy_(found[name])
@@ -389,37 +388,7 @@ class GradientLearner:
         return {n: p for n, p in self.net.module.named_parameters() if p.requires_grad}
 
 
-def _check_same_parts(params: Collection[str], found: Collection[str], changed: Collection[str], where: Path) -> None:
-    """Refuse saved weights of a method that had other parts: the model would answer with parts that never learnt."""
-    odd = [name for name in found if name not in params]
-    odd += [name for name in changed if ".lora_" in name and name in params and name not in found]
-    if odd:
-        raise StoreError(
-            f"the saved weights and the method have other parts, for example {min(odd)}",
-            where=str(where),
-            mend="another version of clbench, peft or transformers made them: learn them anew with --store",
-        )
-
-
-def _groups(params: dict[str, Tensor], speed: Callable[[str], float]) -> list[dict[str, Any]]:
-    """Group parameters by how fast they learn."""
-    speeds: dict[float, list[Tensor]] = {}
-    for name, param in params.items():
-        speeds.setdefault(speed(name), []).append(param)
-    return [{"params": group, "speed": speed} for speed, group in speeds.items()]
-
-
 def _size(weights: Iterable[Tensor]) -> tuple[int, int]:
     """Return the number of parameters, and their bytes."""
     params = list(weights)
     return sum(p.numel() for p in params), sum(p.numel() * p.element_size() for p in params)
-
-
-def _not_finite(total: int, lesson: Lesson, progress: Path | None, index: int, found: Found) -> LessonError:
-    last = _checkpoint.latest(progress) if progress is not None else None
-    good = f"last good checkpoint: step {last[0].index} in {last[1]}" if last else "no checkpoint inside this lesson"
-    return LessonError(
-        f"the loss is {found[0]:.4g} and the gradient norm {found[1]:.4g} at step {index + 1} of {total}; {good}",
-        where=f"lesson {lesson.number}" + (f" ({lesson.task_name})" if lesson.task_name else ""),
-        mend="lower learner.lr, raise learner.warmup, or look at the lesson's longest examples with `clbench show`",
-    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from clbench.core.errors import DataError
 from clbench.core.types import Lesson
@@ -117,3 +118,11 @@ def pieces(items: Sequence[T], most: int | None) -> list[Sequence[T]]:
     """
     size = most or max(len(items), 1)
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def by_rate(params: dict[str, Tensor], speed: Callable[[str], float]) -> list[dict[str, Any]]:
+    """Group parameters by how fast they learn."""
+    speeds: dict[float, list[Tensor]] = {}
+    for name, param in params.items():
+        speeds.setdefault(speed(name), []).append(param)
+    return [{"params": group, "speed": speed} for speed, group in speeds.items()]

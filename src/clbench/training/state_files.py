@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +115,15 @@ def load_state(folder: Path, device: torch.device) -> dict[str, Any]:
         else:
             state[name] = value["value"]
     return {**state, **tensors}
+
+
+def check_same_parts(params: Collection[str], found: Collection[str], changed: Collection[str], where: Path) -> None:
+    """Refuse saved weights of a method that had other parts: the model would answer with parts that never learnt."""
+    odd = [name for name in found if name not in params]
+    odd += [name for name in changed if ".lora_" in name and name in params and name not in found]
+    if odd:
+        raise StoreError(
+            f"the saved weights and the method have other parts, for example {min(odd)}",
+            where=str(where),
+            mend="another version of clbench, peft or transformers made them: learn them anew with --store",
+        )

@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from clbench.core.errors import LessonError
+from clbench.core.types import Lesson
+from clbench.training.checkpoint import latest
 
 EVERY = 16  # steps between looks at an accelerator: a look waits for all that it was given to do
 
@@ -59,3 +64,22 @@ def watched(device: torch.device, error: Callable[[int, Found], Exception]) -> G
         watch.look()
         raise
     watch.look()
+
+
+def not_finite(total: int, lesson: Lesson, progress: Path | None, index: int, found: Found) -> LessonError:
+    """Return the error of a step whose loss or gradient norm is not finite.
+
+    Args:
+        total: Steps of the lesson.
+        lesson: The lesson.
+        progress: Folder of its checkpoints; None without one.
+        index: The step, counted from 0.
+        found: What was found.
+    """
+    last = latest(progress) if progress is not None else None
+    good = f"last good checkpoint: step {last[0].index} in {last[1]}" if last else "no checkpoint inside this lesson"
+    return LessonError(
+        f"the loss is {found[0]:.4g} and the gradient norm {found[1]:.4g} at step {index + 1} of {total}; {good}",
+        where=f"lesson {lesson.number}" + (f" ({lesson.task_name})" if lesson.task_name else ""),
+        mend="lower learner.lr, raise learner.warmup, or look at the lesson's longest examples with `clbench show`",
+    )
