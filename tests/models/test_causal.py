@@ -192,7 +192,7 @@ def test_mixed_lengths_run_in_parts_and_come_back_in_order(causal, monkeypatch):
     assert len(parts) > 1
     assert sorted(int(row) for rows, _ in parts for row in rows) == [0, 1, 2, 3, 4]
     mine = causal.forward(causal.module, batch)
-    monkeypatch.setattr("clbench.models.taught.like_lengths", lambda mask: [(torch.arange(5), mask.shape[1])])
+    monkeypatch.setattr("clbench.models.taught.like_lengths", lambda mask, **_: [(torch.arange(5), mask.shape[1])])
     whole = causal.forward(causal.module, batch)
     assert torch.equal(mine.labels_N, whole.labels_N)
     torch.testing.assert_close(mine.logits_NV, whole.logits_NV, atol=2e-4, rtol=1e-4)
@@ -238,5 +238,5 @@ def test_an_encoder_gives_mixed_lengths_in_order(monkeypatch):
     batch = encoder.batch(examples)
     assert len(like_lengths(batch.mask_BT)) > 1
     mine = encoder.forward(encoder.module, batch).logits_NV
-    monkeypatch.setattr("clbench.models.encoder.like_lengths", lambda mask: [(torch.arange(5), mask.shape[1])])
+    monkeypatch.setattr("clbench.models.encoder.like_lengths", lambda mask, **_: [(torch.arange(5), mask.shape[1])])
     torch.testing.assert_close(mine, encoder.forward(encoder.module, batch).logits_NV, atol=1e-4, rtol=1e-4)
