@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.xdist_group("ranks")]
 LEARNERS = ("sft", "ewc", "olora", "replay", "merge")
 WAYS = {"every rank holds the model": False, "every rank holds a part": True}
 MOST = 1e-3  # distance from one process, as a share of what the second lesson changed
-LARGEST = 1e-4  # difference of any weight, at a rate of 1e-3
+LARGEST = 1e-3  # difference of any weight, at a rate of 1e-3: AdamW turns a gradient that is only rounding into a step
 
 
 def error(found, first, last):

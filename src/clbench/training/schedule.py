@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from torch import Tensor
 
 from clbench.core.errors import DataError
 from clbench.core.types import Lesson
 from clbench.training.settings import Training
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T = TypeVar("T")
 ANY = -1  # the kind of old examples, which may belong to any earlier task
