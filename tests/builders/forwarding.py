@@ -8,7 +8,7 @@ import sys
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-URL, FOLDER, PORT = sys.argv[1], sys.argv[2], int(sys.argv[3])
+URL, FOLDER, PORT = [*sys.argv[1:4], *[""] * 3][:3]
 
 
 def posted(path, body):
@@ -38,5 +38,6 @@ class Forwarding(BaseHTTPRequestHandler):
         pass
 
 
-posted("/load_lora_adapter", {"lora_name": FOLDER, "lora_path": FOLDER})
-ThreadingHTTPServer(("127.0.0.1", PORT), Forwarding).serve_forever()
+if __name__ == "__main__":
+    posted("/load_lora_adapter", {"lora_name": FOLDER, "lora_path": FOLDER})
+    ThreadingHTTPServer(("127.0.0.1", int(PORT)), Forwarding).serve_forever()

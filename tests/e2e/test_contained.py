@@ -96,7 +96,7 @@ def test_a_worker_that_ends_before_it_is_seen_is_told(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_thread_that_never_ends_does_not_hold_the_command(monkeypatch):
-    monkeypatch.setattr(local, "ENDS_S", 0.5)
+    monkeypatch.setattr("clbench.engine.executors.workers.ENDS_S", 0.5)
     began = time.monotonic()
     assert in_workers(monkeypatch, lambda unit, machine: threading.Thread(target=time.sleep, args=(40,)).start()) == {}
     assert time.monotonic() - began < 20

@@ -17,7 +17,7 @@ from clbench.learners import merge, olora, osf
 from clbench.learners._shared.adapters import LoraTraining, act, acting, adapter_of, add_lora, linear_names
 from clbench.learners._shared.lesson_keys import mean_states
 from clbench.models.net import Forward
-from clbench.training.loop import _groups
+from clbench.training.schedule import by_rate
 
 pytestmark = pytest.mark.xdist_group("methods")
 WORDS = {1: "zan tuk red blue mof", 2: "9 + 4 = 13 - 7 * 5", 3: "How does the weather look in the north today?"}
@@ -121,7 +121,7 @@ def test_lora_plus_groups_are_those_of_peft():
     made = learner("lora_plus", ratio=7.0)
     made.method.prepare(made.net, 1)
     params = {n: p for n, p in made.net.module.named_parameters() if p.requires_grad}
-    ours = {id(p): group["speed"] for group in _groups(params, made.method.lr_scale) for p in group["params"]}
+    ours = {id(p): group["speed"] for group in by_rate(params, made.method.lr_scale) for p in group["params"]}
     theirs = create_loraplus_optimizer(made.net.module, torch.optim.AdamW, lr=1.0, loraplus_lr_ratio=7.0)
     assert ours == {id(p): group["lr"] for group in theirs.param_groups for p in group["params"]}
     assert set(ours.values()) == {1.0, 7.0}

@@ -117,8 +117,8 @@ def test_every_worker_is_pinned_to_an_accelerator_of_its_own(tmp_path, monkeypat
     monkeypatch.setattr(fork, "set_forkserver_preload", lambda modules: None, raising=False)
     monkeypatch.setattr(processes, "Workers", lambda: fork)
     monkeypatch.setattr(processes, "_single_thread", lambda: None)
-    with processes._pool(3, ["cuda:0", "cuda:1", "cuda:2"]) as (pool, _):
-        for future in [pool.submit(_own_device, tmp_path) for _ in range(3)]:
+    with processes._pools(3, ["cuda:0", "cuda:1", "cuda:2"]) as (pools, _):
+        for future in [pool.submit(_own_device, tmp_path) for pool in pools]:
             future.result()
     assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["cuda:0", "cuda:1", "cuda:2"]
 

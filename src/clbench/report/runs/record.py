@@ -13,12 +13,15 @@ from clbench.core.errors import SpecError
 from clbench.core.events import notice
 from clbench.core.extras import need
 from clbench.core.keys import digest
-from clbench.core.value import written
 from clbench.report.runs.item_table import FILE, heads, write_items
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.result_file import begins_as_record, files_of
 
 WIDTH, OF_PLAIN, OF_NUMBERS = 120, 200, 2000  # characters of a line: of nested, plain and numeric parts
+
+# Fields that came after the first records. They are left out where they say nothing: a result that is recorded again
+# stays what it was, to the byte.
+LATER = frozenset({"exam_server", "attention", "template", "trust_code", "trained_by_lesson", "unreached_by_lesson"})
 
 
 def check_record_folder(folder: Path) -> None:
@@ -81,18 +84,23 @@ def copy_result(run: RunRecord, target: Path) -> None:
 def record_text(run: RunRecord) -> str:
     """Return a run as JSON: everything but its items."""
     scores = {name: run.scores[name] for name in run.recorded}
+    spec = _plain(run.spec.model_dump(mode="json"))
     parts = {
-        "spec": written(run.spec),
+        "spec": spec | {"model": _plain(spec["model"])},
         "stream": run.stream.model_dump(mode="json"),
         "matrix": run.matrix.to_json(),
         "scores": {name: None if math.isnan(value) else value for name, value in scores.items()},
-        "costs": run.costs.model_dump(mode="json"),
+        "costs": _plain(run.costs.model_dump(mode="json")),
         "provenance": run.provenance,
         "exams": heads(run.item_scores),
         "items": digest(run.item_scores),
         "examples": run.example_items.model_dump(mode="json", exclude_defaults=True),
     }
     return indented(parts) + "\n"
+
+
+def _plain(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name not in LATER or value not in (None, [])}
 
 
 def indented(value: Any, depth: int = 0) -> str:
