@@ -35,20 +35,9 @@ from tests.builders.checkpoints import (
     sentencepiece,
     sharded,
     weighed,
-    write_base,
 )
 
 pytestmark = [pytest.mark.xdist_group("models"), pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return write_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture
-def folder(base, tmp_path):
-    return Path(shutil.copytree(base, tmp_path / "m"))
 
 
 REFUSED = {
