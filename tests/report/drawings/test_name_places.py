@@ -6,7 +6,7 @@ import pytest
 
 from clbench.report.drawings.axes import Axis, Scale
 from clbench.report.drawings.name_places import LETTER_H, MARK, place_names
-from clbench.report.drawings.plots import MOST_BARS, Point, scatter
+from clbench.report.drawings.plots import MOST_BARS, Point, front, scatter
 
 FRAME = (50.0, 10.0, 950.0, 440.0)
 
@@ -74,3 +74,10 @@ def test_many_methods_are_drawn_wider_without_intervals():
     drawn = scatter(many, Axis("x"), Axis("y"), "t")
     assert 'class="ends"' not in drawn
     assert all(f">m{k}</text>" in drawn for k in range(MOST_BARS + 1))
+
+
+def test_a_bound_is_a_ring_and_stands_outside_of_the_front():
+    x, y = Axis("x", low_is_better=True), Axis("y")
+    points = [Point("joint", 0.0, 1.0, is_bound=True), Point("a", 0.1, 0.9), Point("b", 0.2, 0.8)]
+    assert [p.label for p in front(points, x, y)] == ["a"]
+    assert scatter(points, x, y, "t").count('fill="none" stroke=') == 1

@@ -18,17 +18,21 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 480, 330, 58, 16, 12, 44
 
 @dataclass(frozen=True)
 class Point:
-    """A method in a scatter plot, with the ends of its 95 % intervals; NaN where they are not known."""
+    """A method or a bound in a scatter plot, with the ends of its 95 % intervals; NaN where they are not known."""
 
     label: str
     x: float
     y: float
     x_ends: tuple[float, float] = (math.nan, math.nan)
     y_ends: tuple[float, float] = (math.nan, math.nan)
+    is_bound: bool = False
 
 
 def front(points: Sequence[Point], x: Axis, y: Axis) -> list[Point]:
-    """Return the Pareto front, by x: the points that no other beats in one figure and equals or beats in the other."""
+    """Return the Pareto front, by x: the methods that no other beats in one figure and equals or beats in the other.
+
+    Bounds stand outside of it.
+    """
 
     def worth(point: Point) -> tuple[float, float]:
         return -point.x if x.low_is_better else point.x, -point.y if y.low_is_better else point.y
@@ -37,7 +41,7 @@ def front(points: Sequence[Point], x: Axis, y: Axis) -> list[Point]:
         mine = worth(point)
         return any(a >= mine[0] and b >= mine[1] and (a, b) != mine for a, b in map(worth, known))
 
-    known = [p for p in points if not math.isnan(p.x + p.y)]
+    known = [p for p in points if not math.isnan(p.x + p.y) and not p.is_bound]
     return sorted((p for p in known if not beaten(p)), key=lambda p: p.x)
 
 
@@ -52,7 +56,7 @@ def scatter(points: Sequence[Point], x: Axis, y: Axis, label: str) -> str:
         return ""
     bars = len(known) <= MOST_BARS
     width, height = (WIDTH, HEIGHT) if bars else (2 * WIDTH, HEIGHT + 150)
-    shown = [p if bars else Point(p.label, p.x, p.y) for _, p in known]
+    shown = [p if bars else Point(p.label, p.x, p.y, is_bound=p.is_bound) for _, p in known]
     across = Scale.over(x, [v for p in shown for v in _reach(p.x, p.x_ends)], LEFT, width - RIGHT)
     up = Scale.over(y, [v for p in shown for v in _reach(p.y, p.y_ends)], height - BOTTOM, TOP)
     parts = [f'<svg class="scatter" role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}">']
@@ -102,7 +106,8 @@ def _point(number: int, point: Point, across: Scale, up: Scale, place: NamePlace
         parts.append(
             f'<line class="ends" stroke="{colour}" y1="{ends[0]:.1f}" y2="{ends[1]:.1f}" x1="{x:.1f}" x2="{x:.1f}"/>'
         )
-    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>')
+    ring = f'fill="none" stroke="{colour}" stroke-width="2"' if point.is_bound else f'fill="{colour}"'
+    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" {ring}/>')
     if place is not None:
         parts.append(place.drawn(x, y, short_name(point.label)))
     return "".join(parts) + "</g>"

@@ -13,6 +13,7 @@ from clbench.report.drawings.axes import Axis
 from clbench.report.drawings.figures import curves
 from clbench.report.drawings.plots import MOST_BARS, Point, parallel, scatter, strips
 from clbench.report.runs.groups import Group
+from clbench.report.runs.leaders import is_bound
 from clbench.report.runs.orders import Method, by_performance, by_scenario, methods_of
 from clbench.report.tables.table import methods_table, printed
 from clbench.stats.bootstrap import UNKNOWN
@@ -46,6 +47,7 @@ def tradeoffs(groups: Sequence[Group], texts: dict[str, str]) -> list[tuple[str,
                 g.score(up),
                 g.intervals.get(across, UNKNOWN)[:2],
                 g.intervals.get(up, UNKNOWN)[:2],
+                is_bound(g),
             )
             for g in groups
             # A learner that trains nothing has no place on a logarithmic axis of time.

@@ -38,7 +38,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "less_better": "lower is better",
         "overview": "Methods side by side",
         "overview_note": "Better is up and to the right. The line joins the methods that no other method beats in "
-        "both. Each of the parallel axes runs from the worst to the best value of these methods.",
+        "both; rings are bounds. Each of the parallel axes runs from the worst to the best value of these methods.",
         "with_bars": "Bars are 95 % intervals.",
         "without_bars": "With more than {most} methods, intervals are left out of the scatter plots, and the parallel "
         "axes show the first {most}; the tables have them all.",
@@ -210,7 +210,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "more_better": "越高越好",
         "less_better": "越低越好",
         "overview": "各方法对比",
-        "overview_note": "越靠上、靠右越好。折线连接在两方面都没有被同一种方法超过的方法。"
+        "overview_note": "越靠上、靠右越好。折线连接在两方面都没有被同一种方法超过的方法；圆圈是参照界限。"
         "每条平行坐标轴从这些方法中最差的值到最好的值。",
         "with_bars": "线段是 95 % 区间。",
         "without_bars": "方法多于 {most} 种时，散点图不画区间，平行坐标只画前 {most} 种；表格中全部列出。",
