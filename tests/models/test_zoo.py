@@ -77,6 +77,22 @@ def nats(plain, ids, said, unread=1):
         return nats_of(plain(input_ids=torch.tensor([row])).logits[0], len(ids) - 1, said)
 
 
+def ways(logits, ends, slack, said=()):
+    """Return all that greedy decoding may write where a kernel's rounding moves a logit by `slack`; `logits` of ids."""
+    if len(said) == WORDS:
+        return {said}
+    last = logits(list(said))
+    near_best = torch.nonzero(last >= last.max() - slack).flatten().tolist()
+    return {way for t in near_best for way in ([said] if t in ends else ways(logits, ends, slack, (*said, t)))}
+
+
+def texts(net, ids, logits, ends, strip=True):
+    """Return the texts of all that may be written after these ids, where `logits` are of a whole row."""
+    said = ways(lambda written: logits(ids + written)[-1].float(), ends, near(net) / 4)
+    decoded = [net.tokenizer.decode(way, skip_special_tokens=True) for way in said]
+    return {text.strip() if strip else text for text in decoded}
+
+
 def written(plain, ids, ends):
     """Return what transformers' own `generate` writes after one prompt, without its end."""
     out = plain.generate(
@@ -113,8 +129,19 @@ def test_choices_of_a_mixed_batch_score_as_each_alone_in_one_plain_pass(both):
 def test_generation_in_a_mixed_batch_writes_what_transformers_writes_alone(both):
     net, plain = both
     for example, answer in zip(EXAMPLES, net.respond(EXAMPLES, Decode(max_tokens=WORDS)), strict=True):
-        ids = written(plain, net.prompt_ids(example.prompt), net.reader.ends)
-        assert answer.text == net.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        prompt = net.prompt_ids(example.prompt)
+        said = net.tokenizer.decode(written(plain, prompt, net.reader.ends), skip_special_tokens=True).strip()
+        assert answer.text == said or answer.text in near_texts(net, plain, prompt, net.reader.ends)
+
+
+def near_texts(net, plain, ids, ends, strip=True):
+    """Return what may be written in 16 bits, whose ties each kernel breaks in its own way; nothing in 32 bits."""
+
+    def logits(row):
+        with torch.no_grad():
+            return plain(input_ids=torch.tensor([row])).logits[0]
+
+    return texts(net, ids, logits, ends, strip) if net.spec.dtype == "bfloat16" else set()
 
 
 def test_plain_questions_score_and_write_as_alone(both):
@@ -124,8 +151,9 @@ def test_plain_questions_score_and_write_as_alone(both):
         whole = net.tokenizer.encode(example.requests[0].context + example.requests[0].continuation)
         right = nats(plain, scored, whole[len(scored) :])
         assert answer.replies[0].loglik == pytest.approx(right, abs=near(net))
-        ids = written(plain, asked, net.reader.plain_ends or net.reader.ends)
-        assert answer.replies[1].text == net.tokenizer.decode(ids, skip_special_tokens=True)
+        ends = net.reader.plain_ends or net.reader.ends
+        said = net.tokenizer.decode(written(plain, asked, ends), skip_special_tokens=True)
+        assert answer.replies[1].text == said or answer.replies[1].text in near_texts(net, plain, asked, ends, False)
 
 
 def test_a_lesson_s_loss_over_a_mixed_batch_is_that_of_each_alone(both):
@@ -162,10 +190,7 @@ def test_soft_prompts_are_read_as_in_a_plain_pass_over_embeddings(name, folder_o
     if name == "llama-longrope":  # what is cached keeps the scale of its time, as in transformers' own generation
         return
     for ids, answer in zip(prompts, net.respond(EXAMPLES, Decode(max_tokens=WORDS)), strict=True):
-        said = []
-        while len(said) < WORDS and (best := int(logits(ids + said)[-1].argmax())) not in net.reader.ends:
-            said.append(best)
-        assert answer.text == net.tokenizer.decode(said, skip_special_tokens=True).strip()
+        assert answer.text in texts(net, ids, logits, net.reader.ends)
 
 
 def with_prompts(net, lengths):
