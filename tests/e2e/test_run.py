@@ -252,3 +252,5 @@ def test_a_first_lesson_may_be_shared_with_a_run_that_nobody_asked_for(tmp_path)
     seconds = json.loads((folder / "costs.json").read_text())["train_s_by_lesson"]
     assert len(seconds) == 3
     assert min(seconds) > 0
+    learnt = list((machine.store / "effective").glob("*/*/stage.json"))
+    assert len(learnt) == 5, "the untouched model, three lessons of olora, and the first one of plain fine-tuning"

@@ -27,7 +27,7 @@ def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Cost
     store = trajectory.store
     lessons = [trajectory.reach(k) for k in range(1, len(trajectory.lessons) + 1)]
     counts = [known["counts"] for known in lessons]
-    costs = _costs(trajectory, store)
+    costs = [_cost(trajectory, k, store) for k in range(1, len(trajectory.lessons) + 1)]
     seconds = [known["wall_s"] for known in costs]
     asked = _asked(results, store)
     spent = [*costs, *(cost for cost, _ in asked)]
@@ -72,18 +72,15 @@ def _cut(trajectory: Trajectory, counts: Sequence[Mapping[str, int]]) -> tuple[t
     return found if any(prompts or answers for prompts, answers, _ in found) else ()
 
 
-def _costs(trajectory: Trajectory, store: Store) -> list[dict[str, float]]:
-    """Return the meters of each lesson; a shared first lesson counts with the pass that settles on it."""
-    costs: list[dict[str, float]] = []
-    for index in range(1, len(trajectory.lessons) + 1):
-        trajectory.reach(index)
-        stage = store.stage("effective", trajectory.keys[index])
-        assert stage is not None, "every state of a finished run is remembered"
-        cost = dict(stage["why"]["cost"])
-        if index == 1 and trajectory.shared is not None:
-            cost["wall_s"] += _costs(trajectory.shared, store)[0]["wall_s"]
-        costs.append(cost)
-    return costs
+def _cost(trajectory: Trajectory, index: int, store: Store) -> dict[str, float]:
+    """Return the meters of a lesson; a shared first lesson counts with the pass that settles on it."""
+    trajectory.reach(index)
+    stage = store.stage("effective", trajectory.keys[index])
+    assert stage is not None, "every state of a finished run is remembered"
+    cost = dict(stage["why"]["cost"])
+    if index == 1 and trajectory.shared is not None:  # of which nobody needs the lessons after the first
+        cost["wall_s"] += _cost(trajectory.shared, 1, store)["wall_s"]
+    return cost
 
 
 def _asked(results: Sequence[ExamResult], store: Store) -> list[tuple[dict[str, float], int]]:
