@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, say, say_json
+from clbench.cli.options import Json, Lang, language, say, say_json
 from clbench.core.errors import SpecError
 
 SIZES = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -33,11 +33,13 @@ def advise(
             help="Also write an HTML report of the methods within the limits: a folder, or a file that ends in .html."
         ),
     ] = None,
+    lang: Lang = None,
     as_json: Json = False,
 ) -> None:
     """Recommend a method from measured results: those within the limits, and why the others are excluded."""
     from clbench.cli.gate import points
     from clbench.report.decide import advise as advice
+    from clbench.report.decide.texts import TEXTS
     from clbench.report.page.html import write_page
     from clbench.report.runs.groups import group_runs
     from clbench.report.runs.load import load_runs
@@ -57,11 +59,11 @@ def advise(
         ability_drop=None if max_ability_drop is None else points(max_ability_drop, "--max-ability-drop"),
     )
     found = advice.advise(group_runs(runs), limits)
-    say_json(advice.as_json(found)) if as_json else say(advice.as_table(found))
+    say_json(advice.as_json(found)) if as_json else say(advice.as_table(found, language(lang)))
     if out is not None and found.ranked:
-        page = write_page([r for g in found.ranked for r in g.runs], out, "clbench advise", "en")
+        page = write_page([r for g in found.ranked for r in g.runs], out, "clbench advise", language(lang))
         if not as_json:
-            say(f"report: {page.resolve()}")
+            say(TEXTS[language(lang)]["report_file"].format(path=page.resolve()))
 
 
 def size(text: str, where: str) -> float:

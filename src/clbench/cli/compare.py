@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from clbench.cli.choosing import Learners, Models, RunNames, Streams, choice_of
-from clbench.cli.options import Json, say, say_json
+from clbench.cli.options import Json, Lang, language, say, say_json
 
 
 def compare(
@@ -22,7 +22,7 @@ def compare(
         Path | None,
         typer.Option(help="Also write an HTML report with the comparison: a folder, or a file that ends in .html."),
     ] = None,
-    lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of that report.")] = "en",
+    lang: Lang = None,
     as_json: Json = False,
     run: RunNames = None,
     stream: Streams = None,
@@ -32,15 +32,17 @@ def compare(
     """Compare runs item by item: figures with intervals and p-values, and the items that flipped."""
     from clbench.report.decide.compare import comparisons, sides_of
     from clbench.report.decide.compare_text import comparison_json, comparison_text
+    from clbench.report.decide.texts import TEXTS
     from clbench.report.page.html import write_page
 
     sides = sides_of(paths, only or [], choice_of(run, stream, model, learner))
     results = comparisons(sides, against, most_flips=max(items, 5))
     runs = [each for side in sides for each in side.runs]
-    page = write_page(runs, out, "clbench compare", lang, results) if out is not None else None
+    page = write_page(runs, out, "clbench compare", language(lang), results) if out is not None else None
     if as_json:
         say_json([comparison_json(c) for c in results])
         return
-    say("\n\n".join(comparison_text(c, items) for c in results))
+    texts = TEXTS[language(lang)]
+    say("\n\n".join(comparison_text(c, items, texts) for c in results))
     if page is not None:
-        say(f"report: {page.resolve()}")
+        say(texts["report_file"].format(path=page.resolve()))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,10 +14,13 @@ from clbench.cli.options import (
     Device,
     Dtype,
     Json,
+    Lang,
+    Language,
     MaxTokens,
     Model,
     ModelField,
     Place,
+    language,
     machine,
     model_fields,
     model_spec,
@@ -26,6 +30,10 @@ from clbench.cli.options import (
 )
 from clbench.core.errors import DataError, SpecError
 from clbench.core.scratch import scratch
+
+if TYPE_CHECKING:
+    from clbench.core.baseline import Baseline
+    from clbench.report.decide.gate import GateReport
 
 REGRESSED = 2
 Exams = Annotated[
@@ -49,12 +57,14 @@ def baseline(
     data: Data = None,
     store: Place = None,
     device: Device = "auto",
+    lang: Lang = None,
 ) -> None:
     """Examine a checkpoint and keep its grades, item by item, for `clbench gate`."""
     from clbench.core.baseline import write_baseline
     from clbench.data.exams.exam import open_named
     from clbench.engine.baseline import take
     from clbench.report.decide.gate import blindness, scores_of
+    from clbench.report.decide.texts import TEXTS
     from clbench.store.history import remember
     from clbench.store.store import Store
 
@@ -71,13 +81,22 @@ def baseline(
     write_baseline(output, result)
     scores = scores_of(result)
     remember(how.store, result, (), scores)
-    for each in result.exams:
-        cut = each.scores.rows[0].cuts
-        note = f"; {cut[0]} questions did not fit and were cut" if cut else ""
-        say(f"{each.scores.exam}: {100 * scores[each.scores.exam]:.1f} % of {len(each.scores.ids)}{note}")
-    for line in blindness(result, margin):
+    texts = TEXTS[language(lang)]
+    for line in (*_scores(result, scores, texts), *blindness(result, margin, texts=texts)):
         say(line)
-    say(f"baseline: {output.resolve()}\nseal: {result.seal}")
+    say(texts["baseline_file"].format(path=output.resolve()))
+    say(texts["seal"].format(seal=result.seal))
+
+
+def _scores(result: Baseline, scores: Mapping[str, float], texts: dict[str, str]) -> list[str]:
+    """Return a line on each exam of a baseline."""
+    lines: list[str] = []
+    for each in result.exams:
+        name, cut = each.scores.exam, each.scores.rows[0].cuts
+        note = texts["baseline_cut"].format(num=cut[0]) if cut else ""
+        values = {"exam": name, "score": f"{100 * scores[name]:.1f}", "num": len(each.scores.ids), "cut": note}
+        lines.append(texts["baseline_exam"].format(**values))
+    return lines
 
 
 def gate(
@@ -96,13 +115,13 @@ def gate(
     data: Data = None,
     store: Place = None,
     device: Device = "auto",
+    lang: Lang = None,
     as_json: Json = False,
 ) -> None:
     """Test a checkpoint against a baseline: exit 0 pass, 2 regression, 3 usage or configuration, 1 error."""
     from clbench.core.baseline import read_baseline
     from clbench.data.exams.exam import open_named
     from clbench.engine import baseline as baselines
-    from clbench.report.decide import gate_text as texts
     from clbench.report.decide.gate import check_margins, gate_report, scores_of
     from clbench.store.history import remember
     from clbench.store.store import Store
@@ -124,12 +143,20 @@ def gate(
         # New answers are compared with new answers: those in the store may be from another day or machine.
         new = baselines.take(spec, exams, old.names, old.items, Store(folder if repeat else how.store), how)
     report = replace(gate_report(old, new, exams, margin, by_exam, level), strict=strict)
-    say_json(texts.as_json(report)) if as_json else say(texts.as_table(report))
-    _write(junit, texts.as_junit(report))
-    _write(markdown, texts.as_markdown(report))
+    _tell(report, language(lang), as_json, junit, markdown)
     remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))
     if report.failed:
         raise typer.Exit(REGRESSED)
+
+
+def _tell(report: GateReport, lang: Language, as_json: bool, junit: Path | None, markdown: Path | None) -> None:
+    from clbench.report.decide import gate_text
+    from clbench.report.decide.texts import TEXTS
+
+    texts = TEXTS[lang]
+    say_json(gate_text.as_json(report)) if as_json else say(gate_text.as_table(report, texts))
+    _write(junit, gate_text.as_junit(report, texts))
+    _write(markdown, gate_text.as_markdown(report, texts))
 
 
 def _write(path: Path | None, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from clbench.cli.choosing import Learners, Models, RunNames, Streams, choice_of
-from clbench.cli.options import progress_bars, say
+from clbench.cli.options import Lang, language, progress_bars, say
 from clbench.core.errors import SpecError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def report(
         Literal["html", "table", "csv", "json", "latex", "markdown", "rows", "methods", "items", "parquet"],
         typer.Option("--format", help="html and parquet write files; the others print."),
     ] = "html",
-    lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the HTML report.")] = "en",
+    lang: Lang = None,
     title: Annotated[str, typer.Option(help="Title of the report.")] = "clbench",
     prices: Annotated[Path | None, typer.Option(help="YAML price table: machine_hour, kilowatt_hour, ...")] = None,
     to: Annotated[
@@ -62,7 +62,7 @@ def report(
     if to is not None:
         _send(runs, to, project)
     else:
-        _write(runs, out, format_, title, lang, column or [])
+        _write(runs, out, format_, title, language(lang), column or [])
 
 
 def _record(runs: Sequence[RunRecord], folder: Path) -> None:
@@ -84,9 +84,10 @@ def _write(runs: Sequence[RunRecord], out: Path, format_: str, title: str, lang:
     from clbench.report.tables import exports
 
     if format_ == "html":
+        from clbench.report.decide.texts import TEXTS
         from clbench.report.page.html import write_report
 
-        say(f"report: {write_report(runs, out, title, lang).resolve()}")
+        say(TEXTS[lang]["report_file"].format(path=write_report(runs, out, title, lang).resolve()))
     elif format_ == "parquet":
         from clbench.report.tables.parquet import write_parquet
 
@@ -95,7 +96,7 @@ def _write(runs: Sequence[RunRecord], out: Path, format_: str, title: str, lang:
     elif format_ == "table":
         from clbench.report.tables.summary import summary_text
 
-        say(summary_text(runs, columns))
+        say(summary_text(runs, columns, lang))
     elif format_ in CHOSEN:
         say((exports.to_latex if format_ == "latex" else exports.to_markdown)(runs, columns).rstrip("\n"))
     else:

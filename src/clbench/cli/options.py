@@ -9,7 +9,7 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -36,7 +36,20 @@ ModelField = Annotated[
 ]
 ExamBatch = Annotated[int, typer.Option(min=1, help="Most questions that are asked side by side.")]
 KEPT = ("units", "exams", "answers", "grades")  # work whose finished parts are on the disk
+Language = Literal["en", "zh"]
+Lang = Annotated[
+    Language | None, typer.Option("--lang", help="Language: en or zh (default: $CLBENCH_LANG, or the locale's).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
+
+
+def language(given: Language | None) -> Language:
+    """Return the language to write in: the given one, that of $CLBENCH_LANG, or that of the locale; else English."""
+    if given is not None:
+        return given
+    names = ("CLBENCH_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+    first = next((value for name in names if (value := os.environ.get(name))), "")
+    return "zh" if re.match(r"zh\b|zh_", first.lower()) else "en"
 
 
 def model_spec(model: str, **settings: Any) -> ModelSpec:

@@ -13,9 +13,12 @@ from clbench.cli.options import (
     Data,
     ExamBatch,
     Json,
+    Lang,
+    Language,
     Place,
     byte_size,
     complain,
+    language,
     progress_bars,
     say,
     say_json,
@@ -71,6 +74,7 @@ def run(
     serve: Serve = None,
     keep: Kept = "all",
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
+    lang: Lang = None,
     as_json: Json = False,
 ) -> int | None:
     """Run a model through a stream with one or more learners; the same command resumes."""
@@ -90,32 +94,32 @@ def run(
     more |= {"keep": _kept(keep), "shard": shard}
     how = shared_machine(store, data, workers, device, processes).model_copy(update=more)
     check_ranks(how)
-    recipe = load_recipe(spec, set_ or [])
+    recipe, told = load_recipe(spec, set_ or []), None if as_json else language(lang)
     stages = Store(how.store)
     if plan:
         return _show_plan(recipe, stages, how, as_json, probe)
     if how.processes > place().size:  # no launcher has started them
         return _launch(context.find_root().obj, recipe, stages, how)
-    return _make(recipe, stages, how, out, record, as_json) if place().leads else _follow(recipe, stages, how)
+    return _make(recipe, stages, how, out, record, told) if place().leads else _follow(recipe, stages, how)
 
 
-def _make(recipe: Recipe, stages: Store, how: Machine, out: Path, record: Path | None, as_json: bool) -> None:
+def _make(recipe: Recipe, stages: Store, how: Machine, out: Path, record: Path | None, told: Language | None) -> None:
     from clbench.engine.run import attempt
 
     with progress_bars():
         outcomes = attempt(recipe, stages, how)
-    _tell_outcomes(outcomes, out, recipe.name, record, as_json)
+    _tell_outcomes(outcomes, out, recipe.name, record, told)
 
 
 def _tell_outcomes(
-    outcomes: Sequence[Path | UserError], out: Path, name: str, record: Path | None, as_json: bool
+    outcomes: Sequence[Path | UserError], out: Path, name: str, record: Path | None, told: Language | None
 ) -> None:
     from clbench.report.results import Runs
 
     failed = [one for one in outcomes if isinstance(one, UserError)]
     if len(failed) == len(outcomes):
         raise failed[0]
-    _tell(Runs([one for one in outcomes if isinstance(one, Path)]), out, name, record, as_json)
+    _tell(Runs([one for one in outcomes if isinstance(one, Path)]), out, name, record, told)
     counts = Counter(map(str, failed))
     _end_with([f"{num} of {len(outcomes)} runs could not be made: {why}" for why, num in counts.items()])
 
@@ -182,7 +186,9 @@ def _follow(recipe: Recipe, stages: Store, how: Machine) -> int:
     return 2 if any(isinstance(one, UserError) for one in outcomes) else 0
 
 
-def _tell(results: Runs, out: Path, name: str, record: Path | None, as_json: bool) -> None:
+def _tell(results: Runs, out: Path, name: str, record: Path | None, told: Language | None) -> None:
+    """Write the report, and say where it is: in a language, or as JSON where none is told."""
+    from clbench.report.decide.texts import TEXTS
     from clbench.report.page.html import write_report
     from clbench.report.runs.cuts import cut_counts
     from clbench.report.runs.groups import group_runs
@@ -191,22 +197,22 @@ def _tell(results: Runs, out: Path, name: str, record: Path | None, as_json: boo
     from clbench.report.tables.summary import summary_text
 
     runs = results.records
-    page = write_report(runs, out, name)
+    page = write_report(runs, out, name, told or "en")
     if record is not None:
         record_runs(read_runs(results.folders), record)
-    if as_json:
+    if told is None:
         cut = cut_counts(group_runs(runs))
         say_json({"results": [str(r) for r in results.folders], "report": str(page), "cut": cut})
         return
-    say(summary_text(runs))
-    say(f"report: {page.resolve()}")
+    say(summary_text(runs, lang=told))
+    say(TEXTS[told]["report_file"].format(path=page.resolve()))
 
 
 def _kept(named: str) -> Keep:
     """Return what `--keep` names.
 
     Raises:
-        SpecError: There is no such choice.
+        SpecError: It names none.
     """
     from clbench.core import spec
 

@@ -123,7 +123,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "category": "类别",
         "sub-category": "子类别",
         "characters of the prompt": "提示的字符数",
-        "turn": "轮次",
+        "turn": "对话轮次",
         "rubrics": "细则数",
         "tasks": "任务",
         "contexts": "语境",

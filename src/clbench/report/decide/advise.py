@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich import box
@@ -14,9 +14,10 @@ from rich.table import Table
 from clbench.core.keys import rng
 from clbench.core.traits import Traits
 from clbench.metrics import all_metrics
+from clbench.report.decide.texts import TEXTS, heads
 from clbench.report.escape import plain
 from clbench.report.runs.groups import Group
-from clbench.report.runs.traits import STORED_WORDS, traits_of
+from clbench.report.runs.traits import traits_of
 from clbench.report.tables.table import as_text, cell, printed, seeds_a_row
 from clbench.report.tables.translations import TRANSLATIONS
 from clbench.stats.bootstrap import difference_of
@@ -48,6 +49,13 @@ class Limits:
     ability_drop: float | None = None
 
 
+class Reason(NamedTuple):
+    """Why a method is excluded: the key of a sentence, and the texts that stand in it."""
+
+    key: str
+    values: Mapping[str, str] = {}
+
+
 @dataclass(frozen=True)
 class Advice:
     """The recommendation.
@@ -63,7 +71,7 @@ class Advice:
     ranked: tuple[Group, ...]
     best_shares: tuple[float, ...]
     front: tuple[str, ...]
-    excluded: tuple[tuple[str, str], ...]
+    excluded: tuple[tuple[str, Reason], ...]
     gap: tuple[float, float, float, float]
 
 
@@ -73,7 +81,7 @@ def advise(groups: Sequence[Group], limits: Limits) -> Advice:
     The shares of being best come from a parametric bootstrap over seeds beside the bootstrap over items.
     """
     kept: list[Group] = []
-    excluded: list[tuple[str, str]] = []
+    excluded: list[tuple[str, Reason]] = []
     for group in groups:
         why = _why_not(group, limits)
         if why:
@@ -88,13 +96,13 @@ def advise(groups: Sequence[Group], limits: Limits) -> Advice:
     return Advice(tuple(kept), tuple(_best_shares(kept)), tuple(_front(kept)), tuple(excluded), gap)
 
 
-def _why_not(group: Group, limits: Limits) -> str:
-    """Return why a method is excluded; empty if it is not."""
+def _why_not(group: Group, limits: Limits) -> Reason | None:
+    """Return why a method is excluded; None if it is not."""
     known = _known(group)
     if math.isnan(group.score(AP)):
-        return "its average performance is not known"
+        return Reason("why_unknown")
     if known.family == "bounds" and group.runs[0].spec.learner_name != "sft":
-        return "a bound to compare with, not a method for a stream"
+        return Reason("why_bound")
     return _data(group, known, limits) or _sizes(group, limits)
 
 
@@ -102,32 +110,38 @@ def _known(group: Group) -> Traits:
     return traits_of(group.runs[0].spec.learner, group.runs[0].provenance)
 
 
-def _data(group: Group, known: Traits, limits: Limits) -> str:
+def _data(group: Group, known: Traits, limits: Limits) -> Reason | None:
     if not limits.stored_data:
         if known.stores is None:
-            return "it is not known whether it stores users' examples"
+            return Reason("why_stores_unknown")
         if known.stores_text:
-            return f"it keeps {STORED_WORDS[known.stores]}"
+            return Reason(f"why_stores_{known.stores}")
     given = group.runs[0].stream.task_ids == "given"
     if limits.task_known is False and known.needs_task_ids:
-        return "it needs the task id of a question"
+        return Reason("why_task_id")
     if limits.task_known is False and given and known.uses_task_ids is not False:
-        return "it was measured with task ids given, and answers differently without them"
-    return ""
+        return Reason("why_task_given")
+    return None
 
 
-def _sizes(group: Group, limits: Limits) -> str:
+def _sizes(group: Group, limits: Limits) -> Reason | None:
     memory = max(_or_0(group.score("device_memory_bytes")), _or_0(group.score("peak_memory_bytes")))
     checks = (
         (memory, limits.memory_bytes, "memory", "bytes"),
-        (group.score("kept_bytes"), limits.kept_bytes, "kept bytes", "bytes"),
+        (group.score("kept_bytes"), limits.kept_bytes, "kept_bytes", "bytes"),
         (group.score("train_seconds"), None if limits.hours is None else 3600 * limits.hours, "time", "seconds"),
-        (-group.score(GAD), limits.ability_drop, "loss of general ability", "score"),
+        (-group.score(GAD), limits.ability_drop, "ability_loss", "score"),
     )
     for value, most, name, unit in checks:
         if most is not None and not value <= most + 1e-12:
-            return f"{name}: {printed(value, unit)}, more than {printed(most, unit)}"
-    return ""
+            return Reason("why_more", {"name": name, "value": printed(value, unit), "most": printed(most, unit)})
+    return None
+
+
+def _said(why: Reason, texts: dict[str, str]) -> str:
+    """Return a reason in the language of the texts; the name of what is too large is a key of its own."""
+    named = {"name": texts[why.values["name"]]} if "name" in why.values else {}
+    return texts[why.key].format(**{**why.values, **named})
 
 
 def _or_0(value: float) -> float:
@@ -168,60 +182,49 @@ def _best_shares(groups: Sequence[Group]) -> list[float]:
 # --- as text and JSON ---------------------------------------------------------------------------------------------
 
 
-def as_table(found: Advice) -> str:
-    """Return the recommendation for the terminal."""
-    parts: list[str] = []
-    if found.ranked:
-        first = found.ranked[0]
-        parts.append(f"Recommended: {plain(first.label)} ({_sure(found)})")
-        table = Table(box=box.SIMPLE_HEAD, caption=_note(found), caption_justify="left")
-        table.add_column("method", no_wrap=True)
-        for name in COLUMNS:
-            table.add_column(all_metrics()[name].symbol, justify="right", no_wrap=True)
-        table.add_column("best in", justify="right")
-        table.add_column("front", no_wrap=True)
-        table.add_column("keeps", no_wrap=True)
-        for group, share in zip(found.ranked, found.best_shares, strict=True):
-            on_front = "*" if group.label in found.front else ""
-            table.add_row(
-                plain(group.label),
-                *(cell(group, n) for n in COLUMNS),
-                f"{100 * share:.0f} %",
-                on_front,
-                _known(group).stores or "?",
-            )
-        parts.append(as_text(table))
+def as_table(found: Advice, lang: str = "en") -> str:
+    """Return the recommendation for the terminal, in "en" or "zh"."""
+    texts = TEXTS[lang]
+    if not found.ranked:
+        parts = [texts["none_within"]]
     else:
-        parts.append("No method that was measured is within these limits.")
-    parts += [f"excluded: {plain(label)}: {why}" for label, why in found.excluded]
+        sure = _sure(found, texts)
+        parts = [texts["recommended"].format(label=plain(found.ranked[0].label), sure=sure)]
+        parts.append(as_text(_table(found, texts, lang)))
+    parts += [texts["excluded"].format(label=plain(each), why=_said(why, texts)) for each, why in found.excluded]
     return "\n".join(parts)
 
 
-def _sure(found: Advice) -> str:
+def _table(found: Advice, texts: dict[str, str], lang: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, caption=_note(found, texts, lang), caption_justify="left")
+    method, _, *others = heads(texts, "advise_heads", figures="")
+    for head in (method, *(all_metrics()[name].symbol for name in COLUMNS), *others):
+        left = head in (method, *others[1:])
+        table.add_column(head, justify="left" if left else "right", no_wrap=head != others[0])
+    for group, share in zip(found.ranked, found.best_shares, strict=True):
+        figures = [cell(group, name) for name in COLUMNS]
+        on_front = "*" if group.label in found.front else ""
+        table.add_row(plain(group.label), *figures, f"{100 * share:.0f} %", on_front, _known(group).stores or "?")
+    return table
+
+
+def _sure(found: Advice, texts: dict[str, str]) -> str:
     gap, low, high, p = found.gap
     if math.isnan(gap):
-        return "no other method is left"
-    ends = f"{printed(low, 'score')} to {printed(high, 'score')}"
-    ahead = f"{printed(gap, 'score')} points of AP above {plain(found.ranked[1].label)} ({ends})"
-    if math.isnan(p):
-        return f"{ahead}; how sure that is is not known"
-    sure = "significant at 5 %" if p <= 0.05 else "not significant at 5 %"
-    return f"{ahead}; {sure}, best in {100 * found.best_shares[0]:.0f} %"
+        return texts["no_other"]
+    key = "unsure" if math.isnan(p) else "significant" if p <= 0.05 else "not_significant"
+    return texts["ahead"].format(
+        gap=printed(gap, "score"),
+        label=plain(found.ranked[1].label),
+        ends=texts["to"].format(low=printed(low, "score"), high=printed(high, "score")),
+        sure=texts[key].format(share=f"{100 * found.best_shares[0]:.0f}"),
+    )
 
 
-def _note(found: Advice) -> str:
+def _note(found: Advice, texts: dict[str, str], lang: str) -> str:
     counts = sorted({len(g.runs) for g in found.ranked})
-    seeds = (
-        "one seed each: the variation over seeds is not in it"
-        if counts == [1]
-        else seeds_a_row(counts, TRANSLATIONS["en"])
-    )
-    return (
-        f"Best in: share of bootstrap samples of items and seeds in which the method has the highest AP ({seeds}). "
-        "*: on the Pareto front of AP, FM, GAD, time and bytes kept. Keeps: users' data stored beside the trained "
-        "weights (none, derived numbers, text that may_quote, examples; ?: not known). Measured on this stream and "
-        "model; another model needs its own measurement."
-    )
+    seeds = texts["advise_one_seed"] if counts == [1] else seeds_a_row(counts, TRANSLATIONS[lang])
+    return texts["advise_note"].format(seeds=seeds)
 
 
 def as_json(found: Advice) -> dict[str, Any]:
@@ -243,5 +246,5 @@ def as_json(found: Advice) -> dict[str, Any]:
             }
             for g, share in zip(found.ranked, found.best_shares, strict=True)
         ],
-        "excluded": [{"label": label, "why": why} for label, why in found.excluded],
+        "excluded": [{"label": label, "why": _said(why, TEXTS["en"])} for label, why in found.excluded],
     }

@@ -9,56 +9,66 @@ from rich import box
 from rich.table import Table
 
 from clbench.metrics import all_metrics
-from clbench.report.decide.compare import Comparison, ExamChange, FigureChange
+from clbench.report.decide.compare import Comparison, ExamChange, FigureChange, Flip
+from clbench.report.decide.texts import TEXTS, heads
 from clbench.report.escape import plain
 from clbench.report.tables.table import as_text, printed
+from clbench.stats.bootstrap import Interval
+from clbench.stats.paired import Difference
 
 SIGNIFICANT = 0.05
+Texts = dict[str, str]
+ENGLISH = TEXTS["en"]
 
 
-def comparison_text(found: Comparison, flips: int) -> str:
+def comparison_text(found: Comparison, flips: int, texts: Texts = ENGLISH) -> str:
     """Return the tables and the flipped items of exams that differ, at most `flips` in each direction."""
     one, two = plain(found.one.label), plain(found.two.label)
-    one_each = "one run each: other seeds may give other results"
-    runs = f"{found.seeds[0]} and {found.seeds[1]} runs" if max(found.seeds) > 1 else one_each
-    parts = [f"{two} against {one} ({runs})"]
+    runs = texts["one_run_each"]
+    if max(found.seeds) > 1:
+        runs = texts["compare_runs"].format(one=found.seeds[0], two=found.seeds[1])
+    parts = [texts["compare_result"].format(one=one, two=two, runs=runs)]
     parts += [f"  {field}: {plain(a)} -> {plain(b)}" for field, a, b in found.settings]
-    parts.append(as_text(_figures(found, one, two)))
-    parts.append(as_text(_exams(found, one, two)))
-    parts += [sentence for sentence in (left_out(found),) if sentence]
-    parts.append(_separating(found))
+    parts += [as_text(_figures(found, one, two, texts)), as_text(_exams(found, one, two, texts))]
+    parts += [sentence for sentence in (left_out(found, texts),) if sentence]
+    parts.append(_separating(found, texts))
     differ = [e.exam for e in found.exams if e.adjusted <= SIGNIFICANT]
     for name in differ if flips else ():
         for gained in (False, True):
             items = [f for f in found.flips if f.exam == name and f.gained == gained][:flips]
             if items:
-                parts.append(f"{name}: {'gained' if gained else 'lost'} by {two}, for example")
-            for flip in items:
-                question = plain(flip.question or "(the question is not at hand)").replace("\n", "\n    ")
-                expected = plain(" | ".join(flip.expected))
-                parts.append(f"  {flip.id}\n    {question}\n    expected: {expected}")
-                parts.append(f"    {one}: {plain(flip.one)}\n    {two}: {plain(flip.two)}")
+                parts.append(texts["gained_by" if gained else "lost_by"].format(exam=plain(name), two=two))
+            parts += [_flip(each, one, two, texts) for each in items]
     return "\n".join(parts)
 
 
-def _figures(found: Comparison, one: str, two: str) -> Table:
+def _flip(flip: Flip, one: str, two: str, texts: Texts) -> str:
+    question = plain(flip.question or texts["no_question"]).replace("\n", "\n    ")
+    expected = texts["expected"].format(text=plain(" | ".join(flip.expected)))
+    answers = [f"{one}: {plain(flip.one)}", f"{two}: {plain(flip.two)}"]
+    return "\n    ".join([f"  {flip.id}", question, expected, *answers])
+
+
+def _figures(found: Comparison, one: str, two: str, texts: Texts) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for head in ("figure", one, two, "change", "95 %", "p", "p, Holm"):
-        table.add_column(head, justify="left" if head == "figure" else "right", no_wrap=True)
+    for place, head in enumerate(heads(texts, "figure_heads", one=one, two=two)):
+        table.add_column(head, justify="right" if place else "left", no_wrap=True)
     for each in found.figures:
-        table.add_row(*figure_cells(each))
+        table.add_row(*figure_cells(each, texts))
     return table
 
 
-def figure_cells(each: FigureChange) -> list[str]:
+def figure_cells(each: FigureChange, texts: Texts = ENGLISH) -> list[str]:
     """Return the texts of a row: symbol, both values, change, interval, p, Holm's p with a star if significant."""
     plugin = all_metrics()[each.name]
     unit = plugin.unit
-    interval = (
-        "–" if math.isnan(each.change.low) else f"{_print(each.change.low, unit)} to {_print(each.change.high, unit)}"
-    )
+    interval = "–" if math.isnan(each.change.low) else _interval(each.change, unit, texts)
     values = [printed(each.one, unit), printed(each.two, unit), _print(each.two - each.one, unit)]
     return [plugin.symbol, *values, interval, p_text(each.p), p_text(each.adjusted) + star(each.adjusted)]
+
+
+def _interval(change: Difference | Interval, unit: str, texts: Texts) -> str:
+    return texts["to"].format(low=_print(change.low, unit), high=_print(change.high, unit))
 
 
 def _print(value: float, unit: str) -> str:
@@ -75,50 +85,41 @@ def star(p: float) -> str:
     return " *" if p <= SIGNIFICANT else ""
 
 
-def _exams(found: Comparison, one: str, two: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, caption=NOTE, caption_justify="left")
-    for head in ("exam, after the last lesson", one, two, "change", "95 %", "p", "p, Holm", "gained", "lost"):
-        table.add_column(head, justify="left" if head.startswith("exam") else "right", no_wrap=True)
-    for row in exam_rows(found):
+def _exams(found: Comparison, one: str, two: str, texts: Texts) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, caption=texts["compare_note"], caption_justify="left")
+    for place, head in enumerate(heads(texts, "exam_heads", one=one, two=two)):
+        table.add_column(head, justify="right" if place else "left", no_wrap=True)
+    for row in exam_rows(found, texts):
         table.add_row(*row)
     return table
 
 
-NOTE = (
-    "Percent. Items and seeds are paired. *: significant at 5 % after Holm's correction over the rows of its table "
-    "that have a p; costs are not tested and have none. Figures: t test over bootstrap samples and seeds. Exams: "
-    "permutation test that swaps the two sides item by item, or group by group (McNemar's for right and wrong)."
-)
-
-
-def exam_rows(found: Comparison) -> list[list[str]]:
+def exam_rows(found: Comparison, texts: Texts = ENGLISH) -> list[list[str]]:
     """Return the texts of every row; dashes for an exam that is not compared."""
-    rows = [exam_cells(e) for e in found.exams]
+    rows = [exam_cells(e, texts) for e in found.exams]
     return rows + [[plain(name), *["–"] * 8] for name in found.left_out]
 
 
-def exam_cells(each: ExamChange) -> list[str]:
+def exam_cells(each: ExamChange, texts: Texts = ENGLISH) -> list[str]:
     """Return the texts of a row: exam, both scores, change, interval, p, Holm's p, items gained and lost."""
     change = each.change
-    interval = f"{_print(change.low, 'score')} to {_print(change.high, 'score')}"
     values = [printed(each.one, "score"), printed(each.two, "score"), _print(change.value, "score")]
     p_values = [p_text(each.p), p_text(each.adjusted) + star(each.adjusted)]
-    return [plain(each.exam), *values, interval, *p_values, str(each.gained), str(each.lost)]
+    counts = [str(each.gained), str(each.lost)]
+    return [plain(each.exam), *values, _interval(change, "score", texts), *p_values, *counts]
 
 
-def left_out(found: Comparison) -> str:
+def left_out(found: Comparison, texts: Texts = ENGLISH) -> str:
     """Return a sentence on exams that are not compared; empty where all are."""
-    names = ", ".join(map(plain, found.left_out))
-    return f"Not compared, because no item was graded after the last lesson in every run: {names}." if names else ""
+    names = texts["join"].join(map(plain, found.left_out))
+    return texts["not_compared"].format(names=names) if names else ""
 
 
-def _separating(found: Comparison) -> str:
+def _separating(found: Comparison, texts: Texts) -> str:
     items, seeds = found.separate
-    needs = [f"{items:.0f} items in the exam of each task" if math.isfinite(items) else "no number of items"]
-    needs.append(
-        f"{seeds:.0f} seeds" if math.isfinite(seeds) else "an unknown number of seeds (two are needed to tell)"
-    )
-    return f"To find this difference of AP with a power of 80 %: {needs[0]}, or {needs[1]}."
+    each = texts["separating_items" if math.isfinite(items) else "separating_never"]
+    more = texts["separating_seeds" if math.isfinite(seeds) else "separating_unknown"]
+    return texts["separating"].format(items=each.format(num=f"{items:.0f}"), seeds=more.format(num=f"{seeds:.0f}"))
 
 
 def comparison_json(found: Comparison) -> dict[str, Any]:

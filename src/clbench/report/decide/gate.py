@@ -13,6 +13,7 @@ from clbench.core.baseline import UNKNOWN, Baseline, BaselineExam, differing
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.item_scores import ExamScores
 from clbench.core.types import Exam
+from clbench.report.decide.texts import TEXTS, part_name
 from clbench.report.runs.exam_items import marked_rows
 from clbench.report.runs.store_texts import question_text
 from clbench.stats.effect import clusters
@@ -202,34 +203,32 @@ def check_margins(baseline: Baseline, margins: Mapping[str, float]) -> None:
             raise SpecError(f"the baseline has no {name!r}", where="--margins", mend=did_you_mean(name, known))
 
 
-def blindness(baseline: Baseline, margin: float, level: float = LEVEL) -> list[str]:
+def blindness(
+    baseline: Baseline, margin: float, level: float = LEVEL, texts: dict[str, str] = TEXTS["en"]
+) -> list[str]:
     """Return a warning on exams that are too short to show that the margin is kept, even if no answer changes.
 
     Args:
         baseline: The new baseline.
         margin: In [0, 1].
         level: Of the gate.
+        texts: Of one language.
 
     Returns:
         Lines for the user; none where every exam is long enough.
     """
     family = len(baseline.exams) + (len(baseline.exams) > 1)
     least = {t.scores.exam: _blind(t.scores, level / max(family, 1)) for t in baseline.exams}
-    blind = [f"{_size(t.scores)}: {100 * low:.1f})" for t in baseline.exams if (low := least[t.scores.exam]) >= margin]
+    blind = [_limit(t.scores, low, texts) for t in baseline.exams if (low := least[t.scores.exam]) >= margin]
     if not blind:
         return []
     square = blind_below(1, family, level) / (1 - blind_below(1, family, level))
-    needed = f"{np.ceil(square * (1 - margin) / margin):,.0f} items" if margin > 0 else "no number of items"
-    if margin > 0 and any(t.scores.groups for t in baseline.exams):
-        needed += ", in as many groups where items belong together,"
-    cannot = (
-        f"warning: these exams cannot show a loss below {100 * margin:g} points, even if no answer changes: "
-        f"the smallest loss that each can exclude is {', '.join(blind)}."
-    )
-    return [
-        cannot,
-        f'  {needed} can: ask more (--items, --exams), or allow a larger --max-drop; else the gate says "not shown".',
-    ]
+    needed = texts["blind_never"]
+    if margin > 0:
+        needed = texts["blind_items"].format(num=f"{np.ceil(square * (1 - margin) / margin):,.0f}")
+        needed += texts["blind_as_groups"] if any(t.scores.groups for t in baseline.exams) else ""
+    cannot = texts["blind"].format(points=f"{100 * margin:g}", exams=texts["join"].join(blind))
+    return [cannot, texts["blind_mend"].format(needed=needed)]
 
 
 def _graded(exam_scores: ExamScores) -> tuple[int, list[str] | None]:
@@ -245,10 +244,14 @@ def _blind(exam_scores: ExamScores, share: float) -> float:
     return -paired_difference(same, same, groups=groups, level=1 - 2 * share).low if num else 1.0
 
 
-def _size(exam_scores: ExamScores) -> str:
+def _limit(exam_scores: ExamScores, low: float, texts: dict[str, str]) -> str:
+    """Return an exam with its size and the smallest loss that it can exclude."""
     num, groups = _graded(exam_scores)
     group_of = clusters(groups, num)
-    return f"{exam_scores.exam} ({num} items" + ("" if group_of is None else f" in {group_of.max() + 1} groups")
+    values = {"exam": exam_scores.exam, "num": num, "points": f"{100 * low:.1f}"}
+    if group_of is None:
+        return texts["blind_exam"].format(**values)
+    return texts["blind_groups"].format(**values, groups=group_of.max() + 1)
 
 
 def _worst(before: BaselineExam, after: BaselineExam, exam: Exam, most: int = 3) -> tuple[Worst, ...]:
@@ -274,38 +277,33 @@ def _worst(before: BaselineExam, after: BaselineExam, exam: Exam, most: int = 3)
 COPIED = {"chat template": "chat_template.jinja", "end tokens": "generation_config.json"}
 
 
-def repair(report: GateReport) -> list[str]:
+def repair(report: GateReport, texts: dict[str, str] = TEXTS["en"]) -> list[str]:
     """Return what to do about a regression: sentences, and commands in which only the recipe's name is missing.
 
     Where the checkpoint is asked differently from the baseline's, that is repaired first; training would not help.
     """
     if not any(v.regressed for v in report.all):
         return []
-    return _ask_alike(report) if report.asked_differently else _learn_again(report)
+    return _ask_alike(report, texts) if report.asked_differently else _learn_again(report, texts)
 
 
-def _ask_alike(report: GateReport) -> list[str]:
+def _ask_alike(report: GateReport, texts: dict[str, str]) -> list[str]:
     names = report.asked_differently
-    what = f"The checkpoint is asked differently from the baseline's ({', '.join(names)})"
-    lines = [f"{what}: that alone may explain the drop. Make it the same, and ask again before you train:"]
+    lines = [texts["asked_otherwise"].format(names=texts["join"].join(part_name(name, texts) for name in names))]
     old, new = Path(report.old.model.name), Path(report.new.model.name)
     for name in names:
         file = COPIED.get(name)
         if file and (old / file).is_file() and new.is_dir():
             lines.append(f"  cp {shlex.quote(str(old / file))} {shlex.quote(str(new / file))}")
-    return [
-        *lines,
-        "If the change is intended, make a new baseline that is asked in the new way, and test against that.",
-    ]
+    return [*lines, texts["if_intended"]]
 
 
-def _learn_again(report: GateReport) -> list[str]:
+def _learn_again(report: GateReport, texts: dict[str, str]) -> list[str]:
     fell = {v.exam for v in report.verdicts if v.regressed} or {v.exam for v in report.verdicts if v.change.value < 0}
     abilities = list(dict.fromkeys(t.ability or t.kind for t in report.old.exams if t.scores.exam in fell))
     rehearsed = sorted({REHEARSED[a] for a in abilities if a in REHEARSED})
-    recipe = "RECIPE.yaml: a recipe of the update; `clbench init RECIPE` begins one"
     lines = [
-        f"Lost: {', '.join(abilities)}. Learn the same data again with old examples in every batch ({recipe}):",
+        texts["learn_again"].format(abilities=texts["join"].join(abilities)),
         "  clbench run RECIPE.yaml --set 'learner={name: replay, memory: 1000, share: 0.5}'",
     ]
     if rehearsed:
@@ -313,11 +311,7 @@ def _learn_again(report: GateReport) -> list[str]:
         names = ", ".join(rehearsed)
         rehearsal = f"{{name: rehearsal, share: 0.5, abilities: [{names}]}}"
         lines += [
-            "Replaying the update's data does not keep an ability that they do not hold: rehearse it as well:",
+            texts["rehearse"],
             f"  clbench run RECIPE.yaml --set 'learner={{name: combine, parts: [{parts}, {rehearsal}]}}'",
         ]
-    lines += [
-        "Or change less of the model: adapters lose abilities later, and learn less (docs/abilities.md):",
-        "  clbench run RECIPE.yaml --set 'learner={name: lora}'",
-    ]
-    return lines
+    return [*lines, texts["change_less"], "  clbench run RECIPE.yaml --set 'learner={name: lora}'"]

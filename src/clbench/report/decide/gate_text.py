@@ -10,73 +10,62 @@ from rich import box
 from rich.table import Table
 
 from clbench.report.decide.compare_text import p_text
-from clbench.report.decide.gate import NO_EFFECT, GateReport, repair
+from clbench.report.decide.gate import NO_EFFECT, GateReport, Worst, repair
+from clbench.report.decide.texts import TEXTS, exam_name, heads, part_name
 from clbench.report.escape import markdown, plain
 from clbench.report.tables.table import as_text, printed
-from clbench.stats.gate import POOLED, Verdict
+from clbench.stats.gate import Verdict
 
-HEADS = ("exam", "before", "now", "change", "95 %", "margin", "p", "fell", "rose", "verdict")
+Texts = dict[str, str]
+ENGLISH = TEXTS["en"]
 
 
-def _row(v: Verdict) -> list[str]:
-    ends = f"{_points(v.change.low)} to {_points(v.change.high)}"
+def _row(v: Verdict, texts: Texts) -> list[str]:
+    ends = texts["to"].format(low=_points(v.change.low), high=_points(v.change.high))
     values = [printed(v.old, "score"), printed(v.new, "score"), _points(v.change.value), ends]
-    return [v.exam, *values, printed(v.margin, "score"), p_text(v.p), str(v.lost), str(v.gained), _verdict(v)]
+    counts = [printed(v.margin, "score"), p_text(v.p), str(v.lost), str(v.gained)]
+    return [exam_name(v.exam, texts), *values, *counts, _verdict(v, texts)]
 
 
-def _verdict(v: Verdict) -> str:
+def _verdict(v: Verdict, texts: Texts) -> str:
     if v.state != "not shown":
-        return "REGRESSED" if v.regressed else "not worse by more than the margin"
+        return texts["regressed"] if v.regressed else texts["not_worse"]
     if math.isnan(v.needed):
-        return "not shown: no item was graded both times"
+        return texts["unshown_ungraded"]
     if math.isinf(v.needed):
-        return "not shown: no number of items can show a margin of 0"
-    return f"not shown: it has {v.change.items:,} items and needs {v.needed:,.0f}"
+        return texts["unshown_no_margin"]
+    return texts["unshown"].format(items=f"{v.change.items:,}", needed=f"{v.needed:,.0f}")
 
 
 def _points(value: float) -> str:
     return "–" if math.isnan(value) else f"{100 * value:+.1f}"
 
 
-def _head(report: GateReport) -> str:
+def _head(report: GateReport, texts: Texts) -> str:
     exams = report.verdicts
     num, fine = sum(v.regressed for v in exams), sum(v.state == "not worse" for v in exams)
-    open_ = len(exams) - num - fine
-    what = f"{num} of {len(exams)} exams regressed" if num else f"no regression shown in {len(exams)} exams"
-    if not num and report.pooled is not None and report.pooled.regressed:
-        what = f"{POOLED} together regressed, and none of {len(exams)} alone"
-    rest = f"; {fine} not worse by more than the margin, {open_} not shown"
-    same = "; this is the model of the baseline itself" if report.same else ""
-    return f"{report.new.model.name} against {report.old.model.name}: {what}{rest}{same}"
+    pooled = report.pooled is not None and report.pooled.regressed
+    key = "num_regressed" if num else "pooled_regressed" if pooled else "none_regressed"
+    what = texts[key].format(num=num, of=len(exams))
+    what += texts["others"].format(fine=fine, unshown=len(exams) - num - fine)
+    what += texts["same_model"] if report.same else ""
+    return texts["gate_result"].format(new=report.new.model.name, old=report.old.model.name, what=what)
 
 
-def _before(report: GateReport) -> list[str]:
+def _before(report: GateReport, texts: Texts) -> list[str]:
     """Return what besides the weights may be behind a change, and what that does to the verdicts."""
     lines = [
-        f"differs from the baseline: {name}: {old}, now {new}" + (" (no effect here)" if name in NO_EFFECT else "")
+        texts["differs"].format(name=part_name(name, texts), old=old, now=new)
+        + (texts["no_effect"] if name in NO_EFFECT else "")
         for name, old, new in report.differs
     ]
-    lines += [
-        f"{name}: questions cut because they did not fit: {old} in the baseline, {new} now"
-        for name, (old, new) in cuts(report).items()
-        if old or new
-    ]
-    lines += [
-        f"{name}: questions not answered, which count 0: {old} in the baseline, {new} now"
-        for name, (old, new) in declined(report).items()
-        if old or new
-    ]
+    for key, counts in (("gate_cut", cuts(report)), ("gate_declined", declined(report))):
+        lines += [texts[key].format(name=name, old=old, new=new) for name, (old, new) in counts.items() if old or new]
     if not report.old.parts:
-        lines.append(
-            "template, tokenizer, generation settings and machine of the baseline are not known (format "
-            f"{report.old.format}): make a new baseline to have them compared"
-        )
-    lines += [f"another machine: {name}: {old}, here {new}" for name, old, new in report.machine]
+        lines.append(texts["parts_unknown"].format(format=report.old.format))
+    lines += [texts["other_machine"].format(name=name, old=old, new=new) for name, old, new in report.machine]
     if report.widened:
-        lines.append(
-            f"margins are widened by {100 * report.widened:g} points, which another machine alone may cost; "
-            "--repeat 2 measures that instead"
-        )
+        lines.append(texts["widened"].format(points=f"{100 * report.widened:g}"))
     return lines
 
 
@@ -92,73 +81,70 @@ def declined(report: GateReport) -> dict[str, tuple[int, int]]:
     return {name: (num, new[name]) for name, num in old.items()}
 
 
-def _noise(report: GateReport) -> list[str]:
+def _noise(report: GateReport, texts: Texts) -> list[str]:
     """Return how far repeated answers of one model disagree."""
     if not report.noise:
         return []
-    asks = next(iter(report.noise.values())).asks
-    first = (
-        f"noise: the unchanged model was asked again here (times: {asks}). The checkpoint is judged against these "
-        "answers (before), not against those in the baseline:"
-    )
     return [
-        first,
+        texts["noise"].format(asks=next(iter(report.noise.values())).asks),
         *(
-            f"  {name}: {100 * n.flips:.1f} % of answers get another score from one ask to the next, "
-            f"mean {_points(n.shift)} against the baseline"
+            texts["noise_exam"].format(name=name, flips=f"{100 * n.flips:.1f}", shift=_points(n.shift))
             for name, n in report.noise.items()
         ),
     ]
 
 
-def _note(report: GateReport) -> str:
+def _note(report: GateReport, texts: Texts) -> str:
     missed = sum(v.missed for v in report.verdicts)
     incomplete = report.pooled is not None and report.pooled.change.items + report.pooled.missed < sum(
         v.change.items + v.missed for v in report.verdicts
     )
-    return (
-        "Percent. An exam regresses if it falls by its margin or more and p is at most "
-        f"{report.level:g} (one-sided paired test over items, after Holm's correction over all rows): that is the "
-        "rate of false alarms. It is not worse by more than the margin if a fall of the margin is rejected at the "
-        f"same level, also after Holm's correction. Not shown: too few items for either. {POOLED}: every item "
-        "counts once"
-        + (", without exams whose score is not the mean of their items." if incomplete else ".")
-        + (f" Left out because they were graded only once: {missed} items." if missed else "")
+    return texts["gate_note"].format(
+        level=f"{report.level:g}",
+        incomplete=texts["gate_incomplete"] if incomplete else "",
+        missed=texts["gate_missed"].format(missed=missed) if missed else "",
     )
 
 
-def as_table(report: GateReport) -> str:
+def as_table(report: GateReport, texts: Texts = ENGLISH) -> str:
     """Return the verdicts, the worst items and the repair for the terminal."""
-    table = Table(box=box.SIMPLE_HEAD, caption=_note(report), caption_justify="left")
-    for head in HEADS:
-        table.add_column(head, justify="left" if head in ("exam", "verdict") else "right", no_wrap=head != "verdict")
+    table = Table(box=box.SIMPLE_HEAD, caption=_note(report, texts), caption_justify="left")
+    *first, last = heads(texts, "gate_heads")
+    for place, head in enumerate(first):
+        table.add_column(head, justify="right" if place else "left", no_wrap=True)
+    table.add_column(last)
     for verdict in report.all:
-        table.add_row(*map(plain, _row(verdict)))
-    parts = [*map(plain, _before(report)), plain(_head(report)), as_text(table), *map(plain, _noise(report))]
+        table.add_row(*map(plain, _row(verdict, texts)))
+    parts = [*map(plain, _before(report, texts)), plain(_head(report, texts)), as_text(table)]
+    parts += map(plain, _noise(report, texts))
     for name, items in report.worst.items():
-        parts.append(f"{plain(name)}: worst items")
+        parts.append(texts["worst"].format(name=plain(name)))
         for item in items:
-            question = plain(item.question).replace("\n", "\n    ")
-            parts.append(f"  {plain(item.id)}\n    {question}\n    expected: {plain(item.expected)}")
-            parts.append(f"    before: {plain(item.before)}\n    now: {plain(item.after)}")
-    return "\n".join([*parts, *map(plain, repair(report))])
+            lines = [plain(item.id), plain(item.question).replace("\n", "\n    "), *_answers(item, texts)]
+            parts.append("  " + "\n    ".join(lines))
+    return "\n".join([*parts, *map(plain, repair(report, texts))])
 
 
-def as_markdown(report: GateReport) -> str:
+def _answers(item: Worst, texts: Texts) -> list[str]:
+    found = (("expected", item.expected), ("before", item.before), ("now", item.after))
+    return [texts[key].format(text=plain(text)) for key, text in found]
+
+
+def as_markdown(report: GateReport, texts: Texts = ENGLISH) -> str:
     """Return the report as Markdown, for a comment on a pull request."""
-    lines = [f"### {markdown(_head(report))}", ""]
-    lines += [*(f"- {markdown(text)}" for text in _before(report)), ""] if _before(report) else []
-    lines += [f"| {' | '.join(HEADS)} |", f"|---|{'---:|' * 8}---|"]
-    lines += [f"| {' | '.join(map(markdown, _row(v)))} |" for v in report.all]
-    lines += ["", _note(report)]
-    lines += ["", *(f"- {markdown(text.strip())}" for text in _noise(report))] if report.noise else []
+    before, names = _before(report, texts), heads(texts, "gate_heads")
+    lines = [f"### {markdown(_head(report, texts))}", ""]
+    lines += [*(f"- {markdown(text)}" for text in before), ""] if before else []
+    lines += [f"| {' | '.join(names)} |", f"|---|{'---:|' * (len(names) - 2)}---|"]
+    lines += [f"| {' | '.join(map(markdown, _row(v, texts)))} |" for v in report.all]
+    lines += ["", _note(report, texts)]
+    lines += ["", *(f"- {markdown(text.strip())}" for text in _noise(report, texts))] if report.noise else []
     for name, items in report.worst.items():
-        lines += ["", f"**{markdown(name)}**: worst items", ""]
+        lines += ["", f"**{texts['worst'].format(name=markdown(name))}**", ""]
         for item in items:
             lines.append(f"- {markdown(item.id)}: {markdown(item.question)}")
-            answers = f"before {markdown(item.before)}, now {markdown(item.after)}"
-            lines.append(f"  expected {markdown(item.expected)}, {answers}")
-    if steps := repair(report):
+            lines += [f"  - {markdown(text)}" for text in _answers(item, texts)]
+    if steps := repair(report, texts):
         lines += [
             "",
             *(f"    {plain(line.strip())}" if line.startswith("  ") else f"\n{plain(line)}\n" for line in steps),
@@ -166,7 +152,7 @@ def as_markdown(report: GateReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_junit(report: GateReport) -> str:
+def as_junit(report: GateReport, texts: Texts = ENGLISH) -> str:
     """Return the report as JUnit XML: one test case per exam and one for all of them; "not shown" is skipped."""
     failed = report.failed
     skipped = [v for v in report.all if v.state == "not shown" and v not in failed]
@@ -178,17 +164,20 @@ def as_junit(report: GateReport) -> str:
         ("identity", report.new.identity),
         ("baseline", report.old.model.name),
         ("baseline_seal", report.old.seal),
-        *((f"note {k}", text) for k, text in enumerate([*_before(report), *_noise(report)], start=1)),
+        *((f"note {k}", text) for k, text in enumerate([*_before(report, texts), *_noise(report, texts)], start=1)),
     ):
         ET.SubElement(properties, "property", name=name, value=plain(value))
     for verdict in report.all:
-        case = ET.SubElement(suite, "testcase", classname="clbench.gate", name=plain(verdict.exam))
-        row = plain(", ".join(f"{head} {text}" for head, text in zip(HEADS[1:], _row(verdict)[1:], strict=True)))
+        case = ET.SubElement(suite, "testcase", classname="clbench.gate", name=plain(exam_name(verdict.exam, texts)))
+        named = zip(heads(texts, "gate_heads")[1:], _row(verdict, texts)[1:], strict=True)
+        row = plain(texts["join"].join(f"{head} {text}" for head, text in named))
         if verdict in failed:
             kind = "regression" if verdict.regressed else "not shown"
             failure = ET.SubElement(case, "failure", message=row, type=kind)
             items = report.worst.get(verdict.exam, ())
-            failure.text = plain("\n".join(f"{i.id}: {i.question}\nbefore: {i.before}\nnow: {i.after}" for i in items))
+            failure.text = plain(
+                "\n".join(line for i in items for line in (f"{i.id}: {i.question}", *_answers(i, texts)[1:]))
+            )
         elif verdict in skipped:
             ET.SubElement(case, "skipped", message=row)
         else:

@@ -39,6 +39,7 @@ class Series:
         values: In [0, 1], one per checkpoint, oldest first.
         items: Answers behind a value.
         checkpoints: Names of the checkpoints.
+        dates: When each was examined, as far as that is on record.
         rows: Grades of the same items at every checkpoint; None where they are not on record.
         groups: The group of each item; None where items are independent.
         failed: Places of the checkpoints that the gate found worse.
@@ -59,6 +60,7 @@ class Series:
     failed: frozenset[int] = frozenset()
     changes: tuple[float, ...] = ()
     wordings: tuple[NDArray[np.int64], ...] = ()
+    dates: tuple[str, ...] = ()
 
     @property
     def terms(self) -> tuple[float, ...]:
@@ -226,6 +228,7 @@ def gate_series(history: Sequence[Passed]) -> list[Series]:
                     values=tuple(math.nan if s is None else s.score for s in mine),
                     items=max(s.items for s in known),
                     checkpoints=checkpoints,
+                    dates=tuple(p.made_at for p in history),
                     rows=_grades(mine),
                     groups=groups,
                     failed=failed,

@@ -17,6 +17,7 @@ from clbench.core.spec import HEADLINE
 from clbench.metrics import all_metrics
 from clbench.report.decide.compare import Comparison
 from clbench.report.decide.compare_text import exam_rows, figure_cells
+from clbench.report.decide.texts import TEXTS
 from clbench.report.drawings.figures import curves, heat_map, key_line
 from clbench.report.drawings.plots import MOST_BARS
 from clbench.report.escape import plain
@@ -72,7 +73,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
         t=texts,
         header=header_rows(groups, texts),
         summary=[*unlearnt_sentences(groups, texts), *summary_sentences(groups, texts), *remarks(groups, texts)],
-        comparisons=[_comparison_texts(c) for c in comparisons],
+        comparisons=[_comparison_texts(c, TEXTS[lang]) for c in comparisons],
         families=_families(groups, texts, lang),
         overview_note=overview_note(groups, texts),
         labels=[(g.label, Markup(key_line(i))) for i, g in enumerate(groups)],
@@ -102,14 +103,14 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
     return plain(page)  # names, questions and answers may hold anybody's text
 
 
-def _comparison_texts(found: Comparison) -> dict[str, Any]:
+def _comparison_texts(found: Comparison, texts: dict[str, str]) -> dict[str, Any]:
     """Return a comparison as texts."""
     return {
         "one": found.one.label,
         "two": found.two.label,
         "settings": found.settings,
-        "figures": [figure_cells(f) for f in found.figures],
-        "exams": exam_rows(found),
+        "figures": [figure_cells(f, texts) for f in found.figures],
+        "exams": exam_rows(found, texts),
         "flips": [
             (f, plain(f.question), plain(" | ".join(f.expected)), plain(f.one), plain(f.two)) for f in found.flips
         ],

@@ -14,6 +14,7 @@ from clbench.report.runs.leaders import leaders
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.orders import by_scenario
 from clbench.report.tables.table import PLAIN, PREFIXED, SIZES, TABLE, cell, defined, heading, seeds_note
+from clbench.report.tables.translations import TRANSLATIONS
 from clbench.stats.bootstrap import UNKNOWN
 
 
@@ -27,17 +28,19 @@ class FigureTable:
         names: The figures that are its columns.
         header, rows: Its texts.
         note: On seeds and signs.
+        first: Head of the column of labels.
     """
 
     title: str
     groups: Sequence[Group]
     names: Sequence[str]
     note: str
+    first: str = "learner"
 
     @property
     def header(self) -> list[str]:
         """Its heads as text."""
-        return ["learner", *(heading(all_metrics()[n]) for n in self.names)]
+        return [self.first, *(heading(all_metrics()[n]) for n in self.names)]
 
     @property
     def rows(self) -> list[list[str]]:
@@ -50,12 +53,13 @@ class FigureTable:
         return {name: leaders(self.groups, name) for name in self.names}
 
 
-def figure_tables(runs: Sequence[RunRecord], columns: Sequence[str] = ()) -> list[FigureTable]:
+def figure_tables(runs: Sequence[RunRecord], columns: Sequence[str] = (), lang: str = "en") -> list[FigureTable]:
     """Return a table for each scenario.
 
     Args:
         runs: At least one.
         columns: Names or symbols of figures; empty takes the usual ones. What no run has is left out.
+        lang: Language of heads and notes: "en" or "zh".
 
     Raises:
         SpecError: There is no such figure.
@@ -65,7 +69,8 @@ def figure_tables(runs: Sequence[RunRecord], columns: Sequence[str] = ()) -> lis
     for groups in scenarios:
         streams = ", ".join(dict.fromkeys(run.spec.stream for group in groups for run in group.runs))
         title = f"{streams} · {groups[0].runs[0].spec.model.name}" if len(scenarios) > 1 else ""
-        tables.append(FigureTable(title, groups, defined(groups, _names(columns)), seeds_note(groups)))
+        note, first = seeds_note(groups, TRANSLATIONS[lang]), TRANSLATIONS[lang]["learner"]
+        tables.append(FigureTable(title, groups, defined(groups, _names(columns)), note, first))
     return tables
 
 

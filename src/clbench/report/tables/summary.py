@@ -12,17 +12,18 @@ from clbench.report.tables.figure_tables import FigureTable, figure_tables
 from clbench.report.tables.table import as_text
 
 
-def summary_text(runs: Sequence[RunRecord], columns: Sequence[str] = ()) -> str:
+def summary_text(runs: Sequence[RunRecord], columns: Sequence[str] = (), lang: str = "en") -> str:
     """Return the table of methods of each scenario as plain text, best average performance first.
 
     Args:
         runs: At least one.
         columns: Names or symbols of figures; empty takes the usual ones.
+        lang: "en" or "zh".
 
     Raises:
         SpecError: There is no such figure.
     """
-    return "\n\n".join(as_text(_table(found)) for found in figure_tables(runs, columns))
+    return "\n\n".join(as_text(_table(found)) for found in figure_tables(runs, columns, lang))
 
 
 def _table(found: FigureTable) -> Table:

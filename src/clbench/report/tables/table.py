@@ -105,16 +105,11 @@ def methods_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]
     return header, [[m.label, *(method_cell(m, n) for n in names)] for m in methods]
 
 
-def seeds_note(groups: Sequence[Group]) -> str:
+def seeds_note(groups: Sequence[Group], texts: dict[str, str] = TRANSLATIONS["en"]) -> str:
     """Return sentences on how many seeds the figures rest on, and on what their signs mean."""
     counts = sorted({len(g.runs) for g in groups})
-    seeds = (
-        "± half of the 95 % interval over items; one run each, so the variation over seeds is not known"
-        if counts == [1]
-        else f"mean ± half of its 95 % interval over items and seeds, {seeds_a_row(counts, TRANSLATIONS['en'])}"
-    )
-    note = f"Scores in percent; {seeds}. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost."
-    return " ".join([note, *remarks(groups, TRANSLATIONS["en"])])
+    seeds = texts["table_one"] if counts == [1] else texts["table_seeds"].format(seeds=seeds_a_row(counts, texts))
+    return texts["space"].join([texts["table_note"].format(seeds=seeds), *remarks(groups, texts)])
 
 
 def seeds_a_row(counts: Sequence[int], texts: Mapping[str, str]) -> str:

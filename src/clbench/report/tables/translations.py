@@ -4,6 +4,10 @@ from __future__ import annotations
 
 TRANSLATIONS: dict[str, dict[str, str]] = {
     "en": {
+        "space": " ",
+        "table_note": "Scores in percent; {seeds}. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost.",
+        "table_one": "± half of the 95 % interval over items; one run each, so the variation over seeds is not known",
+        "table_seeds": "mean ± half of its 95 % interval over items and seeds, {seeds}",
         "thought": "Models wrote {tokens} tokens of reasoning before their answers; it is not graded.",
         "thought_exam": "{exam}, {num} of {of}",
         "thought_unended": "Reasoning that did not end within the longest answer left no answer: {exams}.",
@@ -177,22 +181,26 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "graded_between": "Not defined, because answers are graded between right and wrong: {exams}.",
     },
     "zh": {
+        "space": "",
+        "table_note": "得分为百分数；{seeds}。FM 为正 = 遗忘；BWT、GAD、IFD、LCD 为负 = 损失。",
+        "table_one": "± 为对题目的 95 % 区间的一半；各一次运行，种子间的波动未知",
+        "table_seeds": "均值 ± 对题目与种子的 95 % 区间的一半，{seeds}",
         "thought": "模型在作答前写了 {tokens} 个词元的推理；推理不计分。",
         "thought_exam": "{exam} {of} 题中 {num} 题",
         "thought_unended": "推理未在最长长度内结束，因而没有答案：{exams}。",
         "ungraded_exams": "未评分：{exams}。未作答按 0 分计。",
         "ungraded_exam": "{exam} {of} 题中 {num} 题（其中 {declined} 题未作答）",
         "cut_exams": "超出模型输入长度（max_tokens）而被截断：{exams}。",
-        "cut_exam": "{exam} {of} 题中 {questions} 题（{tokens} 个词元，整例略去 {examples} 例）",
+        "cut_exam": "{exam} {of} 题中 {questions} 题（{tokens} 个词元，整个略去 {examples} 个示例）",
         "cut_lessons": "训练时被截断：{lessons}。",
-        "cut_lesson": "第 {lesson} 课 {of} 例中 {prompts} 个问题、{answers} 个答案",
-        "learnt_nothing": "没有学会任何任务：刚学完时，没有一种方法在 {tasks} 上高于随机猜测。此处的遗忘没有意义；"
-        "请增加训练轮数（epochs）或更换学习率。",
+        "cut_lesson": "第 {lesson} 轮 {of} 个样本中 {prompts} 个问题、{answers} 个答案",
+        "learnt_nothing": "没有学会任何任务：刚学完时，任何方法在 {tasks} 上都不高于随机猜测。此处的遗忘没有意义；"
+        "请增加训练遍数（epochs）或更换学习率。",
         "learnt_not": "没有一种方法学会（刚学完时不高于随机猜测）：{tasks}。对它的遗忘没有意义；"
-        "请增加训练轮数（epochs）或更换学习率。",
+        "请增加训练遍数（epochs）或更换学习率。",
         "head_model": "模型",
         "head_stream": "任务流",
-        "head_stream_text": "{name}（{lessons} 课，{tasks} 个任务，{examples} 个样本）",
+        "head_stream_text": "{name}（{lessons} 轮，{tasks} 个任务，{examples} 个样本）",
         "head_runs": "运行",
         "head_runs_text": "{runs} 次（{methods} 行；种子：{seeds}）",
         "head_made": "日期",
@@ -201,22 +209,22 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "head_version": "版本",
         "head_command": "命令",
         "found": "结论",
-        "best": "最后一课之后平均性能最高（百分数）：{label}，{value}。",
+        "best": "最后一轮之后平均性能最高（百分数）：{label}，{value}。",
         "forgot": "对已学任务遗忘最多（百分点）：{label}，{value}。",
         "surely_better": "平均性能优于普通微调（百分点）：{labels}。",
         "surely_worse": "平均性能差于普通微调（百分点）：{labels}。",
-        "nothing_shown": "平均性能与普通微调的差别不显著：{labels}。",
+        "nothing_shown": "平均性能与普通微调无显著差异：{labels}。",
         "not_ranked": "未参与排名：{label}（{why}）。",
         "more_better": "越高越好",
         "less_better": "越低越好",
-        "overview": "各方法对比",
+        "overview": "方法对比",
         "overview_note": "越靠上、靠右越好。折线连接在两方面都没有被同一种方法超过的方法；圆圈是参照界限。"
         "每条平行坐标轴从这些方法中最差的值到最好的值。",
         "with_bars": "线段是 95 % 区间。",
         "without_bars": "方法多于 {most} 种时，散点图不画区间，平行坐标只画前 {most} 种；表格中全部列出。",
         "upper": "参照界限（不是方法）：{labels}。",
         "stability_plasticity": "稳定性（FM）与可塑性（LA）",
-        "cost_performance": "成本（学习秒数）与性能（AP）",
+        "cost_performance": "成本（训练耗时，秒）与性能（AP）",
         "profile": "性能、稳定性、效率",
         "spread": "每次运行的 AP",
         "ranking": "排名",
@@ -228,9 +236,9 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "± 为题目、种子与顺序合在一起的 95 % 区间的一半。FM 为正 = 遗忘；GAD、IFD、LCD 为负 = 丢失。",
         "num_orders": "顺序数",
         "order_deviation": "顺序间标准差",
-        "retained": "若干课之后的保留率",
-        "retained_note": "d 课之后的得分除以刚学完该任务时的得分，对各任务取平均（百分数）。"
-        "半衰期由拟合得到，以课为单位（95 % 区间：对任务做刀切法）。",
+        "retained": "若干轮之后的保留率",
+        "retained_note": "d 轮之后的得分除以刚学完该任务时的得分，对各任务取平均（百分数）。"
+        "半衰期由拟合得到，以轮为单位（95 % 区间：对任务做刀切法）。",
         "half_life": "半衰期",
         "mean_rank": "平均名次（95 %）",
         "ranked_blocks": "在 {num} 个区组（种子 {seeds}、顺序 {orders}、任务 {tasks}）内各按最后得分排名；1 为最好。",
@@ -239,7 +247,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "too_few_ranked": "可排名的方法不足两个。",
         "bounds_above": "以上为上下界，不参与排名",
         "told_nothing": "未被告知任何信息",
-        "told_boundaries": "被告知每课在何处结束",
+        "told_boundaries": "被告知每轮在何处结束",
         "told_task": "被告知任务",
         "rank_diagram": "平均名次；粗线连接不能区分的方法",
         "less_plain": "AP 减普通微调（95 %）",
@@ -248,14 +256,14 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "compared": "比较",
         "compared_note": "题目与种子成对比较。* 表示经 Holm 校正（对同一张表的各行）后在 5 % 水平上差别显著。",
         "figure": "指标",
-        "exam": "考试（最后一课之后）",
+        "exam": "评测（最后一轮之后）",
         "change": "变化",
-        "gained": "新答对",
-        "lost_items": "新答错",
+        "gained": "由错变对",
+        "lost_items": "由对变错",
         "flips": "对错发生变化的题目",
         "setting": "设置",
-        "browser": "问题与回答",
-        "browser_note": "每个考试的几道题（按编号的哈希选取）；每个方法取第一次运行。各列为课次。"
+        "browser": "题目与作答",
+        "browser_note": "每个评测的几道题（按编号的哈希选取）；每个方法取第一次运行。各列为轮次。"
         "绿色：对；红色：错；橙色：部分正确；灰色：未评分。",
         "question": "问题",
         "expected": "标准答案",
@@ -270,29 +278,29 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "stability": "稳定性",
         "efficiency": "效率",
         "cost": "成本",
-        "learner": "学习方法",
+        "learner": "方法",
         "matrix": "矩阵 R",
-        "matrices": "矩阵 R：每一课（行）之后各考试（列）的得分",
+        "matrices": "矩阵 R：每一轮（行）之后各评测（列）的得分",
         "guessing": "随机猜测",
-        "matrices_note": "百分数。第一行是随机猜测的得分，第二行是未训练的模型。有边框：刚学完该任务。"
-        "斜线：不需要考。*：有答案未评分。",
-        "untouched": "未训练",
-        "tasks": "各任务随课程的变化",
-        "abilities": "没有课程教授的能力",
-        "curves_note": "每一课之后的百分数（0 是未训练的模型）。竖线是教授该任务的课，点线是随机猜测的得分。",
-        "abilities_note": "每一课之后的百分数（0 是未训练的模型），对同一能力的各考试取平均。",
+        "matrices_note": "百分数。第一行是随机猜测的得分，第二行是原始模型。有边框：刚学完该任务。"
+        "斜线：本轮不评测。*：有答案未评分。",
+        "untouched": "原始模型",
+        "tasks": "各任务随轮次的变化",
+        "abilities": "课程未涉及的通用能力",
+        "curves_note": "每一轮之后的百分数（0 是原始模型）。竖线是学习该任务的轮次，点状线为随机猜测水平。",
+        "abilities_note": "每一轮之后的百分数（0 是原始模型），对同一能力的各评测取平均。",
         "spec": "完整配置",
         "provenance": "来源",
         "definitions": "定义",
         "glossary": "术语表",
-        "glossary_rows": "课（lesson） | 对模型的一次更新，从 1 到 T；第 0 课是未训练的模型\n"
-        "任务（task） | 一课所教的内容，有自己的考试\n"
-        "任务流（stream） | 按顺序排列的各课\n"
-        "考试（exam） | 每一课之后都问的一组固定题目\n"
-        "矩阵 R | 每一课（行）之后各考试（列）的得分\n"
+        "glossary_rows": "轮（lesson） | 对模型的一次更新，从 1 到 T；第 0 轮是原始模型（未经本次学习）\n"
+        "任务（task） | 一轮所学的内容，有自己的评测\n"
+        "任务流（stream） | 按顺序排列的各轮更新\n"
+        "评测（exam） | 每一轮之后都问的一组固定题目\n"
+        "矩阵 R | 每一轮（行）之后各评测（列）的得分\n"
         "随机猜测 | 随机作答的期望得分\n"
         "参照界限（bound） | 各方法之间的参照，例如 joint（一次学全部数据）与 frozen（不学习）\n"
-        "普通微调 | sft：逐课学习，不采取任何抗遗忘措施\n"
+        "普通微调 | sft：逐轮学习，不采取任何抗遗忘措施\n"
         "种子（seed） | 决定数据顺序与初始化的数；换种子可看出结果的波动\n"
         "95 % 区间 | 换一批题目和种子时，均值在 100 次中有 95 次落入的范围",
         "signs": "得分为百分数。FM 为正 = 遗忘；BWT、GAD、IFD、LCD 为负 = 损失；– 表示无定义。"
@@ -300,37 +308,37 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "粗体：各方法中最好的值，以及与它不能区分（5 %）的值；都不能区分时不用粗体。参照界限用斜体，从不加粗。",
         "seeds_of": "个种子",
         "stream": "任务流",
-        "stream_note": "每一课教什么，以及与上一课相比什么变了。",
-        "lesson": "课次",
-        "lessons": "课",
+        "stream_note": "每一轮学什么，以及与上一轮相比变了什么。",
+        "lesson": "轮次",
+        "lessons": "轮",
         "tasks_taught": "任务",
         "moved": "变化",
-        "examples": "例子",
+        "examples": "样本",
         "labels": "标签",
         "kind": "类型",
         "language": "语言",
         "domain": "领域",
         "missing": "本机没有，已跳过：{tasks}。",
-        "dropped": "因为有考试问同样的问题而去掉的例子：{counts}。",
+        "dropped": "因为有评测问同样的问题而去掉的样本：{counts}。",
         "similar": "任务的相似度",
         "ability": "能力",
-        "lost_in": "丧失于第几课",
+        "lost_in": "首次显著下降的轮次",
         "left": "最后剩余（95 %）",
         "retention": "各项能力还剩多少",
-        "retention_note": "每一课之后的百分数（0 是未训练的模型）。丧失：得分显著低于未训练模型的第一课"
-        "（差值对题目、题组和种子的 95 % 区间）。剩余：最后得分除以未训练模型的得分。",
-        "first_lost": "{label} 最先丧失的能力：{abilities}（第 {lesson} 课）。",
-        "each_exam": "逐项考试",
+        "retention_note": "每一轮之后的百分数（0 是原始模型）。下降：得分显著低于原始模型的第一轮"
+        "（差值对题目、题组和种子的 95 % 区间）。剩余：最后得分除以原始模型的得分。",
+        "first_lost": "{label} 最先下降的能力：{abilities}（第 {lesson} 轮）。",
+        "each_exam": "逐项评测",
         "lengths": "按长度看长上下文",
-        "lengths_note": "最后一课之后的百分数；横轴是问题的长度（用模型自己的分词器计算，不超过所示词元数）。"
+        "lengths_note": "最后一轮之后的百分数；横轴是问题的长度（用模型自己的分词器计算，不超过所示词元数）。"
         "放不下的问题，其中间部分被截去。",
         "up_to": "不超过词元数",
         "answers": "答案数",
-        "after_last": "最后一课之后",
-        "similar_note": "各课提示的 TF-IDF 向量的余弦，乘以 100。",
+        "after_last": "最后一轮之后",
+        "similar_note": "各轮提示词的 TF-IDF 向量的余弦，乘以 100。",
         "item_changes": "遗忘与新掌握的题目",
         "item_changes_note": "到任务流结束时，原来掌握而现在不掌握（遗忘）或原来不掌握而现在掌握（新掌握）"
-        "的题目所占百分比（95 % 区间）：任务从教授它的那一课算起，能力从未训练的模型算起。"
+        "的题目所占百分比（95 % 区间）：任务从教授它的那一轮算起，能力从原始模型算起。"
         "已校正猜测：一道题要么掌握、要么猜，前后两次猜测相互独立。直接计数：对变错、错变对。",
         "item_changes_mean": "全部任务（平均）",
         "item_changes_each": "每个任务",
@@ -339,7 +347,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "as_counted": "直接计数",
         "exam_or_ability": "任务或能力",
         "items_head": "题数",
-        "since": "自第几课",
+        "since": "自第几轮",
         "graded_between": "无定义（答案的得分介于对错之间）：{exams}。",
     },
 }
