@@ -21,7 +21,34 @@ def plan(runs: Iterable[Run]) -> list[Unit]:
             _add(units, trajectory.shared, 1, ())
         for lesson, cells in itertools.groupby(run.due_cells, key=lambda cell: cell[0]):
             _add(units, trajectory, lesson, tuple(exam for _, _, exam in cells))
+    _tell_apart(list(units.values()))
     return list(units.values())
+
+
+def _tell_apart(units: Sequence[Unit]) -> None:
+    """Add to labels that several units bear what differs between these: model, stream, settings, seed."""
+    same: dict[str, list[Unit]] = {}
+    for unit in units:
+        same.setdefault(unit.label, []).append(unit)
+    for members in same.values():
+        told = [_told(unit.spec) for unit in members]
+        every = [name for name in told[0] if all(name in each for each in told)]
+        differing = [name for name in every if len({each[name] for each in told}) > 1]
+        for unit, each in zip(members, told, strict=True):
+            unit.label = " ".join([unit.label, *(each[name] for name in differing)])
+
+
+def _told(spec: RunSpec) -> dict[str, str]:
+    """Return what a label may add to the learner's name and the lesson: field -> how it is written."""
+    settings = {name: value for name, value in spec.learner.items() if name not in ("name", "version")}
+    written = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in settings.items()}
+    return {
+        "model": spec.model.name,
+        "stream": spec.stream,
+        "learner": spec.learner_name,
+        **{f"learner.{name}": f"{name}={value}" for name, value in written.items()},
+        "seed": f"seed {spec.seed}",
+    }
 
 
 def _add(units: dict[str, Unit], trajectory: Trajectory, number: int, exams: tuple[Exam, ...]) -> None:
