@@ -1,8 +1,9 @@
 """What is typed wrongly is told by option and verb, and code that ends the process never looks like success."""
 
 import pytest
+import typer
 
-from clbench.cli.main import main
+from clbench.cli.main import app, main
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,19 @@ def test_code_that_ends_the_process_is_an_error(capsys, monkeypatch, code):
     monkeypatch.setattr("clbench.cli.doctor.say_json", ends)
     assert main(["doctor", "--json"]) == 2
     assert f"ended clbench with exit code {code}" in capsys.readouterr().err
+
+
+def verbs(command, before=()):
+    """Return every verb with the groups that it stands in."""
+    inside = getattr(command, "commands", {})
+    return [v for name, each in inside.items() for v in verbs(each, (*before, name))] if inside else [before]
+
+
+@pytest.mark.parametrize("verb", verbs(typer.main.get_command(app)), ids=" ".join)
+def test_help_cuts_no_name_at_80_columns(capsys, monkeypatch, verb):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    assert main([*verb, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert "…" not in said
