@@ -21,10 +21,15 @@ def advise(
     ] = True,
     max_memory: Annotated[str | None, typer.Option(help="Largest memory, such as 24GB.")] = None,
     max_kept: Annotated[str | None, typer.Option(help="Most bytes kept beside the weights, such as 100MB.")] = None,
-    max_hours: Annotated[float | None, typer.Option(min=0, metavar="HOURS", help="Most hours of learning, 0 or more.")] = None,
-    max_ability_drop: Annotated[str | None, typer.Option(metavar="DROP", help="Largest drop of general ability, such as 10pp.")] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(min=0, metavar="HOURS", help="Most hours of learning, 0 or more.")
+    ] = None,
+    max_ability_drop: Annotated[
+        str | None, typer.Option(metavar="DROP", help="Largest drop of general ability, such as 10pp.")
+    ] = None,
     task_identity: Annotated[
-        Literal["unknown", "known", "any"], typer.Option(metavar="WHICH", help="Whether a question comes with its task id: unknown, known, any.")
+        Literal["unknown", "known", "any"],
+        typer.Option(metavar="WHICH", help="Whether a question comes with its task id: unknown, known, any."),
     ] = "any",
     stream: Annotated[str | None, typer.Option(help="Which stream, where runs are of several.")] = None,
     out: Annotated[

@@ -24,7 +24,9 @@ JUDGES = "openai, local, exact, human:FILE.csv or replay:LOG"
 
 
 Input = Annotated[Path, typer.Option("--input", help="Answers, as `context infer` or the public script wrote.")]
-Output = Annotated[Path | None, typer.Option(help="Grades (default: _graded.jsonl after the name of INPUT, in outputs/).")]
+Output = Annotated[
+    Path | None, typer.Option(help="Grades (default: _graded.jsonl after the name of INPUT, in outputs/).")
+]
 Models = Annotated[list[str] | None, typer.Option(help="Judge model name (default: gpt-5.1); repeat it for a panel.")]
 Effort = Annotated[Literal["low", "medium", "high"] | None, typer.Option(help="Of the judge (default: not sent).")]
 Compat = Annotated[
