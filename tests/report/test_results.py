@@ -58,10 +58,14 @@ ALL = [learnt(name, seed) for name in LAST for seed in (0, 1, 3)]
 # --- advice -------------------------------------------------------------------------------------------------------
 
 
+def reasons(found):
+    return {each["label"]: each["why"] for each in advice.as_json(found)["excluded"]}
+
+
 def test_the_best_is_recommended_and_bounds_are_not():
     found = advice.advise(group_runs(ALL), advice.Limits())
     assert [g.label for g in found.ranked] == ["replay", "ewc", "sft"]
-    assert dict(found.excluded).keys() == {"joint", "separate"}
+    assert reasons(found).keys() == {"joint", "separate"}
     assert found.best_shares[0] > 0.99
     assert found.gap[0] == pytest.approx(20 / NUM / 2)
     text = advice.as_table(found)
@@ -82,7 +86,7 @@ def test_the_best_is_recommended_and_bounds_are_not():
 )
 def test_what_breaks_a_limit_is_out_and_told_why(limits, out, why):
     found = advice.advise(group_runs(ALL), limits)
-    assert dict(found.excluded)[out] == why
+    assert reasons(found)[out] == why
     assert out not in [g.label for g in found.ranked]
 
 
@@ -105,12 +109,19 @@ def test_close_methods_are_not_called_sure():
 def test_tasks_that_were_told_count_where_they_are_not_known():
     told = outline().model_copy(update={"task_ids": "given"})
     groups = group_runs([learnt("sft", stream=told), run("lora_per_task", cells(40), stream=told)])
-    why = dict(advice.advise(groups, advice.Limits(task_known=False)).excluded)
+    why = reasons(advice.advise(groups, advice.Limits(task_known=False)))
     assert why.keys() == {"lora_per_task"}
     assert "measured with task ids given" in why["lora_per_task"]
     assert traits_of({"name": "combine", "parts": ["ewc", {"name": "replay"}]}).stores_text is True
     assert traits_of({"name": "my.py:Mine"}) == traits_of({"name": "nobody"}) == Traits()
     assert traits_of({"name": "my.py:Mine"}).stores_text is None
+
+
+def test_what_the_model_cannot_use_is_out():
+    groups = group_runs([run(name, cells(30)) for name in ("sft", "generative_replay", "lora")])
+    found = advice.advise(groups, advice.Limits(family="encoder"))
+    assert reasons(found) == {"generative_replay": "it cannot be used with an encoder"}
+    assert reasons(advice.advise(groups, advice.Limits(family="causal"))) == {}
 
 
 def test_what_is_stored_is_typed_and_a_run_speaks_before_its_plug_in():
@@ -123,7 +134,7 @@ def test_what_is_stored_is_typed_and_a_run_speaks_before_its_plug_in():
     assert traits_of({"name": "my.py:Mine@0"}, {"learner": {"stores": "a novelty"}}).stores is None
     groups = group_runs([run(n, cells(30)) for n in ("sft", "generative_replay", "notebook", "lora_per_task")])
     found = advice.advise(groups, advice.Limits(stored_data=False))
-    why = dict(found.excluded)
+    why = reasons(found)
     assert why.keys() == {"generative_replay", "notebook"}
     assert all("may quote" in text for text in why.values())
     assert {m["label"]: m["stores"] for m in advice.as_json(found)["methods"]}["lora_per_task"] == "derived"

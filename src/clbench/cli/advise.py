@@ -10,6 +10,7 @@ import typer
 
 from clbench.cli.options import Json, Lang, language, say, say_json
 from clbench.core.errors import SpecError
+from clbench.core.traits import ModelFamily
 
 SIZES = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -31,6 +32,9 @@ def advise(
         Literal["unknown", "known", "any"],
         typer.Option(metavar="WHICH", help="Whether a question comes with its task id: unknown, known, any."),
     ] = "any",
+    for_model: Annotated[
+        str | None, typer.Option("--for", help="Model that the method is for: what it cannot use is excluded.")
+    ] = None,
     stream: Annotated[str | None, typer.Option(help="Which stream, where runs are of several.")] = None,
     out: Annotated[
         Path | None,
@@ -62,6 +66,7 @@ def advise(
         kept_bytes=None if max_kept is None else size(max_kept, "--max-kept"),
         hours=max_hours,
         ability_drop=None if max_ability_drop is None else points(max_ability_drop, "--max-ability-drop"),
+        family=None if for_model is None else _family(for_model),
     )
     found = advice.advise(group_runs(runs), limits)
     say_json(advice.as_json(found)) if as_json else say(advice.as_table(found, language(lang)))
@@ -69,6 +74,16 @@ def advise(
         page = write_page([r for g in found.ranked for r in g.runs], out, "clbench advise", language(lang))
         if not as_json:
             say(TEXTS[language(lang)]["report_file"].format(path=page.resolve()))
+
+
+def _family(model: str) -> ModelFamily:
+    """Return the family of a model, by its configuration alone."""
+    from clbench.core.spec import ModelSpec
+    from clbench.models import source
+
+    name, _, revision = (model, "", "") if Path(model).exists() else model.partition("@")
+    spec = source.settled(ModelSpec(name=name, revision=revision or None))
+    return source.family_of(spec, source.configuration(spec).get("architectures") or [])
 
 
 def size(text: str, where: str) -> float:

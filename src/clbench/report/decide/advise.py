@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from clbench.core.keys import rng
-from clbench.core.traits import Traits
+from clbench.core.traits import ModelFamily, Traits
 from clbench.metrics import all_metrics
 from clbench.report.decide.texts import TEXTS, heads
 from clbench.report.escape import plain
@@ -39,6 +39,7 @@ class Limits:
         kept_bytes: Most bytes kept beside the base model: stored examples, other state and added parameters.
         hours: Most hours of learning, all lessons together.
         ability_drop: Largest drop of the average of general abilities, in [0, 1].
+        family: Kind of the model that the method is for: "causal" or "encoder".
     """
 
     stored_data: bool = True
@@ -47,6 +48,7 @@ class Limits:
     kept_bytes: float | None = None
     hours: float | None = None
     ability_drop: float | None = None
+    family: ModelFamily | None = None
 
 
 class Reason(NamedTuple):
@@ -103,6 +105,8 @@ def _why_not(group: Group, limits: Limits) -> Reason | None:
         return Reason("why_unknown")
     if known.family == "bounds" and group.runs[0].spec.learner_name != "sft":
         return Reason("why_bound")
+    if limits.family is not None and known.model_families and limits.family not in known.model_families:
+        return Reason(f"why_not_{limits.family}")
     return _data(group, known, limits) or _sizes(group, limits)
 
 
