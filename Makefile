@@ -28,7 +28,7 @@ units: setup
 
 # Kills, damages, forgeries and hostile programs by the hundred
 attack: setup
-	$(PY) -m pytest -n 2 --dist loadgroup -m attack tests/attack
+	$(PY) -m pytest -n 2 --dist loadgroup -m attack
 
 # The wheel in fresh environments, without extras and with each of them: takes a package index and some minutes
 wheel: setup
