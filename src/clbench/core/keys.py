@@ -44,17 +44,14 @@ def canonical(value: object) -> str:
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+
+
 def _plain(value: object) -> Any:
-    if isinstance(value, Value):
-        fields = type(value).model_fields
-        stored = value.stored_as
-        return {
-            stored.get(n, n): _plain(part)
-            for n, part in value
-            if n not in value.absent_at_default or part != fields[n].default
-        }
+    if type(value) in _AS_THEY_ARE:  # most of what is digested; asked first, since the other questions are slow
+        return value
     if isinstance(value, BaseModel):
-        return {name: _plain(part) for name, part in value}
+        return {name: _plain(part) for name, part in _fields(value)}
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # a bare Mapping has no item types
     if isinstance(value, (set, frozenset, list, tuple)):
@@ -65,6 +62,18 @@ def _plain(value: object) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("NaN and infinity have no place in a key")
     return value
+
+
+def _fields(value: BaseModel) -> Iterable[tuple[str, object]]:
+    """Return the fields of a value that stand in keys, by the names that they have there."""
+    parts = vars(value).items()
+    if not isinstance(value, Value):
+        return parts
+    stored, absent = value.stored_as, value.absent_at_default
+    if absent:
+        fields = type(value).model_fields
+        parts = [(n, part) for n, part in parts if n not in absent or part != fields[n].default]
+    return [(stored.get(n, n), part) for n, part in parts] if stored else parts
 
 
 def digest(value: object) -> str:

@@ -256,6 +256,7 @@ class LessonPlan(Value):
         new_labels: Task, or set of which it is a part -> labels that no earlier lesson has taught.
         ahead: Number of examples that belong to the next lesson (blurred boundaries).
         kinds: Which of the lesson's tasks each example belongs to, by number; empty if all belong to one.
+        digest: Of the examples, made once where several runs share a plan; "" is not known yet.
     """
 
     teaches: tuple[str, ...] = Field(min_length=1)
@@ -264,7 +265,8 @@ class LessonPlan(Value):
     new_labels: Mapping[str, tuple[str, ...]] = {}
     ahead: int = 0
     kinds: tuple[int, ...] = ()
-    absent_at_default: ClassVar[frozenset[str]] = frozenset({"kinds"})
+    digest: str = ""
+    absent_at_default: ClassVar[frozenset[str]] = frozenset({"kinds", "digest"})
 
 
 class Stream(Value):

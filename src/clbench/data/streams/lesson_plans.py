@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from clbench.core.errors import DataError, did_you_mean
+from clbench.core.keys import digest
 from clbench.core.types import Axis, Example, LessonPlan, Task
 from clbench.data.streams.card import Blur, StreamCard
 from clbench.data.streams.increments import class_of, form_of, positions, set_of, slices
@@ -126,14 +127,16 @@ def lesson_plans(drafts: Sequence[Draft]) -> tuple[LessonPlan, ...]:
         ahead = sum(len(share.examples) for share in draft if share.ahead)
         names = tuple(share.task.name for share in own)
         pairs = _woven(draft, known)
+        examples = unique(pairs)
         plans.append(
             LessonPlan(
                 teaches=names,
-                examples=unique(pairs),
+                examples=examples,
                 moved=moved,
                 new_labels=new,
                 ahead=ahead,
                 kinds=kinds_of([name for name, _ in pairs]),
+                digest=digest(examples),
             )
         )
         before = own

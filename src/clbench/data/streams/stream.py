@@ -159,7 +159,7 @@ def lessons(stream: Stream) -> tuple[Lesson, ...]:
             task_name="+".join(taught.teaches) if stream.task_ids == "given" else None,
             budget=stream.budget,
             passes=stream.passes,
-            digest=digest(taught.examples),
+            digest=taught.digest or digest(taught.examples),
             kinds=taught.kinds,
         )
         for number, taught in enumerate(stream.plans, start=1)
