@@ -49,3 +49,20 @@ def test_help_cuts_no_name_at_80_columns(capsys, monkeypatch, verb):
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= 80
     assert "…" not in said
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("clbench ex", "exam\nexport"), ("clbench run --micro", "--micro-batch")])
+def test_the_shell_completes_verbs_and_options(capsys, monkeypatch, typed, offered):
+    monkeypatch.setenv("_CLBENCH_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setattr("sys.argv", ["clbench"])  # by which the shell's variable is named
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+    assert main([]) == 0
+    assert capsys.readouterr().out.strip() == offered
+
+
+def test_the_completion_of_a_shell_is_shown(capsys):
+    assert main(["--show-completion", "zsh"]) == 0
+    said = capsys.readouterr()
+    assert "compdef" in said.out
+    assert said.err == ""

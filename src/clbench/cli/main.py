@@ -43,7 +43,7 @@ STOPPED, CUT_OFF = 130, 141  # by Ctrl-C; by a reader that closes the pipe, such
 app = typer.Typer(
     name="clbench",
     help="Measure what a language model keeps when it keeps learning.",
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -103,6 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as error:  # from code that is not ours: there is no result, whatever its exit code says
         if isinstance(error.__context__, BrokenPipeError):  # click turns it into an exit
             raise error.__context__ from None
+        if "_CLBENCH_COMPLETE" in os.environ or given[:1] in (["--show-completion"], ["--install-completion"]):
+            return int(error.code or 0)  # typer ends the process itself when it completes a command line
         what = f"code that was called ended clbench with exit code {error.code}, and there is no result"
         mend_it = "look for an exit in the learner's file and in plug-ins; finished work is kept"
         return _refused(UserError(what, mend=mend_it), mend)
