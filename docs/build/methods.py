@@ -152,9 +152,11 @@ def _kind(annotation: Any) -> str:
     return names.get(get_origin(annotation) or annotation, "mapping")
 
 
-def settings_table(config: type[BaseModel], fields: Mapping[str, FieldInfo]) -> list[str]:
-    """Return settings as lines of a table: name, default, values, meaning."""
-    said = meanings(config)
+def settings_table(
+    config: type[BaseModel], fields: Mapping[str, FieldInfo], inherited: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return settings as lines of a table: name, default, values, meaning; `inherited` are meanings said elsewhere."""
+    said = {**(inherited or {}), **meanings(config)}
     rows = ["| setting | default | values | meaning |", "|---|---|---|---|"]
     for name, field in fields.items():
         default = "–" if field.is_required() else f"`{_default(field)}`"

@@ -21,6 +21,7 @@ from clbench.stats import transitions
 from docs.build.findings import fill_findings
 from docs.build.measured import RESULTS
 from docs.build.methods import method_page, methods_page
+from docs.build.reference import REFERENCE_PAGES
 from docs.build.sound import learners_in
 from docs.build.tables import fill_pages
 
@@ -138,11 +139,12 @@ METHOD_PAGES = {f"methods/{name}.md": partial(method_page, name) for name in plu
 
 def write_pages(folder: Path) -> list[Path]:
     """Write every page into a folder, and drop those of methods that are no more."""
-    (folder / "methods").mkdir(parents=True, exist_ok=True)
+    for room in ("methods", "reference"):
+        (folder / room).mkdir(parents=True, exist_ok=True)
     for path in (folder / "methods").glob("*.md"):
         if f"methods/{path.name}" not in METHOD_PAGES:
             path.unlink()
-    pages = {**PAGES, **METHOD_PAGES}
+    pages = {**PAGES, **METHOD_PAGES, **REFERENCE_PAGES}
     for name, page in pages.items():
         (folder / name).write_text(page(), encoding="utf-8")
     return [folder / name for name in pages]

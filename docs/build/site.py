@@ -1,0 +1,308 @@
+"""The documentation site: `python -m docs.build.site` lays out its pages in two languages and lets Zensical build them.
+
+`docs/site.yaml` says which pages there are, in which order and under which titles. A page is a file of `docs/`, or one
+from elsewhere in the repository. Its Chinese text is the file beside it that ends in `.zh-CN.md`; where there is none,
+the English one stands in its place and says so. Links between pages are laid anew and checked, heads included.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from docs.build.pages import METHOD_PAGES, write_pages
+
+LANGS = ("en", "zh")
+DRAWN = (".svg", ".png")
+PARTS = re.compile(r"```.*?^ *```|``[^\n]*?``|`[^`\n]*`|(?P<link>(?P<text>!?\[[^\]]*\])\((?P<to>[^)\s]+)\))", re.M | re.S)
+FENCED = re.compile(r"^( *)```.*?^\1```", re.M | re.S)
+HEAD = re.compile(r"^#{1,6} +(.+?) *#*$", re.M)
+ITEM = re.compile(r"(?:[-*]|\d+\.) ")
+METHOD = re.compile(r"src/clbench/learners/(\w+)\.py")
+ENGLISH_HERE = '!!! note "本页暂无中文版"\n\n    以下为英文原文。\n'
+OFF_SITE = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]*>""")
+ALTERNATE = re.compile(r"""(<a href=)"[^"]*"( hreflang="?(en|zh)\b)""")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page of the site.
+
+    Attributes:
+        page: Its path on the site.
+        source: The file that it is made of, from the root of the repository.
+        titles: Language -> title in the navigation.
+    """
+
+    page: str
+    source: str
+    titles: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the navigation."""
+
+    titles: Mapping[str, str]
+    entries: tuple[Entry, ...]
+
+
+@dataclass
+class Site:
+    """What is laid out for one language.
+
+    Attributes:
+        pages: Path on the site -> its Markdown.
+        links: Path on the site -> the pages that it leads to.
+        drawn: Path on the site -> the file of a figure.
+        problems: What is wrong, a line each.
+    """
+
+    pages: dict[str, str] = field(default_factory=dict[str, str])
+    links: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    drawn: dict[str, str] = field(default_factory=dict[str, str])
+    problems: list[str] = field(default_factory=list[str])
+
+
+# --- what there is ------------------------------------------------------------------------------------------
+
+
+def read_plan(root: Path) -> tuple[Section, ...]:
+    """Return the sections of `docs/site.yaml`; `methods/*` and `adr/*` there stand for the pages of that folder."""
+    listed = yaml.safe_load((root / "docs" / "site.yaml").read_text(encoding="utf-8"))
+    return tuple(
+        Section(_titles(section), tuple(entry for line in section["pages"] for entry in _entries(root, line)))
+        for section in listed
+    )
+
+
+def _titles(line: Mapping[str, str]) -> dict[str, str]:
+    return {lang: line[lang] for lang in LANGS}
+
+
+def _entries(root: Path, line: Mapping[str, str]) -> Iterable[Entry]:
+    page = line["page"]
+    if page == "methods/*":
+        return [Entry(p, f"docs/{p}", dict.fromkeys(LANGS, Path(p).stem)) for p in METHOD_PAGES]
+    if page == "adr/*":
+        names = sorted(path.name for path in (root / "docs" / "adr").glob("*.md"))
+        return [Entry(f"adr/{n}", f"docs/adr/{n}", dict.fromkeys(LANGS, _adr(root, n))) for n in names]
+    return [Entry(page, line.get("from", f"docs/{page}"), _titles(line))]
+
+
+def _adr(root: Path, name: str) -> str:
+    head = HEAD.search((root / "docs" / "adr" / name).read_text(encoding="utf-8"))
+    return head[1] if head else name
+
+
+# --- laying out ---------------------------------------------------------------------------------------------
+
+
+def slug(head: str) -> str:
+    """Return the anchor of a heading, as GitHub and the site make it.
+
+    Example:
+        >>> slug("`--record`"), slug("Labels, and [choices](cards.md)"), slug("指标简述")
+        ('--record', 'labels-and-choices', '指标简述')
+    """
+    plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", head).replace("`", "").lower()
+    return re.sub(r"[^\w\- ]", "", plain).strip().replace(" ", "-")
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page."""
+    return {slug(head) for head in HEAD.findall(FENCED.sub("", text))} | set(re.findall(r'<a id="([^"]+)"', text))
+
+
+def lay_out(root: Path, lang: str) -> Site:
+    """Return the pages of a language with their links laid anew, and what is wrong with them."""
+    entries = [entry for section in read_plan(root) for entry in section.entries]
+    site = Site()
+    texts: dict[str, tuple[str, str]] = {}  # page -> file, text
+    for entry in entries:
+        source = _source(root, entry, lang)
+        if not (root / source).is_file():
+            site.problems.append(f"docs/site.yaml: there is no file {source}")
+            continue
+        texts[entry.page] = source, (root / source).read_text(encoding="utf-8")
+    pages = {entry.source: entry.page for entry in entries}
+    for page, (source, text) in texts.items():
+        translated = lang == "en" or source.endswith(".zh-CN.md")
+        body = text if translated else _announced(text)
+        laid = PARTS.sub(lambda m, p=page, s=source: _link(m, p, s, pages, texts, site, root), body)
+        site.links.setdefault(page, set())
+        site.pages[page] = _spaced(laid)
+    return site
+
+
+def _source(root: Path, entry: Entry, lang: str) -> str:
+    chinese = entry.source.removesuffix(".md") + ".zh-CN.md"
+    return chinese if lang == "zh" and (root / chinese).is_file() else entry.source
+
+
+def _announced(text: str) -> str:
+    """Return an English page with a note behind its title that says so in Chinese."""
+    title, _, rest = text.partition("\n")
+    return f"{title}\n\n{ENGLISH_HERE}\n{rest}" if title.startswith("# ") else f"{ENGLISH_HERE}\n{text}"
+
+
+def _link(  # noqa: PLR0913, PLR0917  # one place of a text, and all that it may lead to
+    found: re.Match[str],
+    page: str,
+    source: str,
+    pages: Mapping[str, str],
+    texts: Mapping[str, tuple[str, str]],
+    site: Site,
+    root: Path,
+) -> str:
+    if found["link"] is None or re.match(r"[a-z]+:", found["to"]):
+        return found[0]
+    path, _, anchor = found["to"].partition("#")
+    target = os.path.normpath(PurePosixPath(source).parent / path) if path else source
+    target = target.replace(".zh-CN.md", ".md")
+    if (method := METHOD.fullmatch(target)) and f"docs/methods/{method[1]}.md" in pages:
+        target = f"docs/methods/{method[1]}.md"
+    if not path:
+        to = page
+    elif target in pages:
+        to = pages[target]
+    elif target.endswith(DRAWN) and (root / target).is_file():
+        to = site.drawn.setdefault(target, PurePosixPath(target).name)
+        return f"{found['text']}({_relative(page, to)})"
+    elif (root / target).exists():
+        return found["text"].strip("![]") + f" (`{target}`)"  # on the disk, and not a page of the site
+    else:
+        site.problems.append(f"{source}: {found['to']} leads nowhere")
+        return found[0]
+    if to != page:
+        site.links.setdefault(page, set()).add(to)
+    if anchor and not _has(texts, to, anchor):
+        english = root / texts[to][0].replace(".zh-CN.md", ".md") if to in texts else None
+        if english is None or anchor not in anchors(english.read_text(encoding="utf-8")):
+            site.problems.append(f"{source}: {found['to']}: there is no such heading")
+        anchor = ""  # a page in English may lead to a heading that is in Chinese there: to its head then
+    where = _relative(page, to) if to != page else ("" if anchor else PurePosixPath(page).name)
+    return f"{found['text']}({where}{'#' if anchor else ''}{anchor})"
+
+
+def _has(texts: Mapping[str, tuple[str, str]], page: str, anchor: str) -> bool:
+    return page in texts and anchor in anchors(texts[page][1])
+
+
+def _relative(page: str, to: str) -> str:
+    return os.path.relpath(to, PurePosixPath(page).parent)
+
+
+def _spaced(text: str) -> str:
+    """Return a text with an empty line before each list, which GitHub does without and Python-Markdown needs."""
+    lines = text.split("\n")
+    out = lines[:1]
+    fenced = lines[0].startswith("```")
+    for before, line in pairwise(lines):
+        begins = ITEM.match(line) and before.strip() and not ITEM.match(before) and not before.startswith((" ", "\t"))
+        if begins and not fenced:
+            out.append("")
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        out.append(line)
+    return "\n".join(out)
+
+
+def far_pages(site: Site, most: int = 2) -> list[str]:
+    """Return the pages that nobody reaches from the first one by so many links in the texts."""
+    reached = near = {"index.md"}
+    for _ in range(most):
+        near = set[str]().union(*(site.links.get(page, set()) for page in near))
+        reached = reached | near
+    return sorted(site.pages.keys() - reached)
+
+
+# --- building -----------------------------------------------------------------------------------------------
+
+
+def write_site(root: Path, folder: Path) -> list[str]:
+    """Write the pages and the settings of every language into a folder; return what is wrong with them."""
+    problems: list[str] = []
+    shutil.rmtree(folder, ignore_errors=True)
+    _write_sources(root / "src" / "clbench", folder / "src" / "clbench")
+    for lang in LANGS:
+        site = lay_out(root, lang)
+        problems += [f"{lang}: {problem}" for problem in site.problems]
+        problems += [f"{lang}: {page}: more than two links from index.md" for page in far_pages(site)]
+        for page, text in site.pages.items():
+            _write(folder / lang / "docs" / page, text)
+        for source, page in site.drawn.items():
+            _write(folder / lang / "docs" / page, (root / source).read_text(encoding="utf-8"))
+        _write(folder / lang / "mkdocs.yml", _settings(root, lang))
+    return problems
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_sources(source: Path, folder: Path) -> None:
+    """Copy the package for the reference of its public names: mkdocstrings knows a section `Examples:`, not `Example:`."""
+    for path in source.rglob("*.py"):
+        text = re.sub(r"(?m)^( +)Example:$", r"\1Examples:", path.read_text(encoding="utf-8"))
+        _write(folder / path.relative_to(source), text)
+
+
+def _settings(root: Path, lang: str) -> str:
+    """Return Zensical's settings: those of docs/build/site.yaml, and the navigation."""
+    text = (root / "docs" / "build" / "site.yaml").read_text(encoding="utf-8")
+    nav: list[dict[str, Any]] = [
+        {section.titles[lang]: [{entry.titles[lang]: entry.page} for entry in section.entries]}
+        for section in read_plan(root)
+    ]
+    return text.replace("LANG", lang) + yaml.safe_dump({"nav": nav}, allow_unicode=True, sort_keys=False)
+
+
+def polish(site: Path) -> list[str]:
+    """Let the choice of languages lead to the same page, and return what a page would fetch from elsewhere."""
+    problems: list[str] = []
+    for path in sorted(site.rglob("*.html")):
+        text = path.read_text(encoding="utf-8")
+        if found := OFF_SITE.search(text):
+            problems.append(f"{path}: {found[0]}")
+        here = path.relative_to(site)
+        plain = here.relative_to("zh") if here.parts[0] == "zh" else here
+        to = {lang: os.path.relpath(site / folder / plain, path.parent) for lang, folder in (("en", ""), ("zh", "zh"))}
+        path.write_text(ALTERNATE.sub(lambda m, t=to: f'{m[1]}"{t[m[3]]}"{m[2]}', text), encoding="utf-8")
+    return problems
+
+
+def build(root: Path, folder: Path, out: Path) -> int:
+    """Write the pages, let Zensical build them, and return the exit code: 0 only where nothing at all is wrong."""
+    os.chdir(root)  # what was measured is read from here
+    write_pages(root / "docs")
+    problems = write_site(root, folder)
+    shutil.rmtree(out, ignore_errors=True)
+    for lang, place in (("en", out), ("zh", out / "zh")):
+        if problems:
+            break
+        made = subprocess.run(
+            [sys.executable, "-m", "zensical", "build", "--strict", "-f", str(folder / lang / "mkdocs.yml")], check=False
+        )
+        if made.returncode:
+            return made.returncode
+        shutil.copytree(folder / lang / "site", place)
+    problems += polish(out) if out.is_dir() else []
+    sys.stdout.write("\n".join([*problems, f"{len(problems)} problems" if problems else str(out / "index.html")]) + "\n")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    here = Path.cwd()
+    sys.exit(build(here, here / ".site", here / "site"))
