@@ -3,7 +3,7 @@ PY := .venv/bin/python
 export OMP_NUM_THREADS := 1
 UNITS := tests $(addprefix src/clbench/,core data metrics stats store scoring report context)
 
-.PHONY: setup demo test fast units attack wheel check docs results bench clean
+.PHONY: setup demo test fast units attack wheel check docs site results bench clean
 
 setup: .venv/ready
 
@@ -43,6 +43,14 @@ check: setup
 docs: setup
 	$(PY) -m docs.build.pages
 
+# The documentation as a site, in English and Chinese: site/index.html. A broken link or a warning is an error
+site: setup .venv/site-ready
+	$(PY) -m docs.build.site
+
+.venv/site-ready: pyproject.toml constraints.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch .venv/site-ready
+
 # Makes the committed results anew, and the tables of the pages from them: make results DATA=FOLDER. What was made before is
 # not made again; one recipe alone: make results DATA=FOLDER RECIPES=memory
 RECIPES = methods methods-second methods-labels memory merging similarity increments transfer documents abilities \
@@ -58,4 +66,4 @@ bench: setup
 	$(PY) bench/methods.py
 
 clean:
-	rm -rf .venv clbench-report
+	rm -rf .venv clbench-report .site site

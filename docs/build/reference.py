@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import click
 import typer
 from pydantic import BaseModel
 
@@ -32,13 +31,24 @@ def _fields(title: str, config: type[BaseModel], about: str, inherited: Mapping[
 
 def recipe_page() -> str:
     """Return docs/reference/recipe.md: every field that a recipe may have."""
-    lines = ["# Recipe", "", "What `clbench run` reads: a YAML file of these fields, or a `cl.Recipe` in Python. " + MADE]
+    lines = [
+        "# Recipe",
+        "",
+        "What `clbench run` reads: a YAML file of these fields, or a `cl.Recipe` in Python. " + MADE,
+    ]
     lines += _fields("A recipe", Recipe, "One file, one or many runs: `axes` varies any field.", meanings(RunSpec))
     lines += _fields("`model`", ModelSpec, "A name alone is short for `{name: ...}`. [What is read](../reading.md).")
     lines += _fields("`model.template`", TemplateSpec, "[Loading](../large-models.md#loading).")
-    lines += _fields("`model.answer`", AnswerRule, "[Models that write reasoning](../cards.md#models-that-write-reasoning).")
+    lines += _fields(
+        "`model.answer`", AnswerRule, "[Models that write reasoning](../cards.md#models-that-write-reasoning)."
+    )
     lines += _fields("`budget`", ExamBudget, "[Examples](../streams.md#evaluation-budget).")
-    lines += ["", "## `learner` and `training`", "", "A learner is its name, or `{name: ewc, strength: 30}`; `as:` names it"]
+    lines += [
+        "",
+        "## `learner` and `training`",
+        "",
+        "A learner is its name, or `{name: ewc, strength: 30}`; `as:` names it",
+    ]
     lines += ["in tables. What all trained learners share stands under [training](../methods.md#settings-of-training);"]
     lines += ["each [method](../methods.md) has a page with its own settings."]
     tuning = "What `clbench tune` reads: [the rule](../tuning.md)."
@@ -50,7 +60,11 @@ def recipe_page() -> str:
 
 def cards_page() -> str:
     """Return docs/reference/cards.md: every field that a card may have."""
-    lines = ["# Fields of cards", "", f"Explained with examples: [cards](../cards.md), [streams](../streams.md). {MADE}"]
+    lines = [
+        "# Fields of cards",
+        "",
+        f"Explained with examples: [cards](../cards.md), [streams](../streams.md). {MADE}",
+    ]
     kinds: list[tuple[str, type[BaseModel], str]] = [
         ("A task card", Card, "A data set as a task."),
         ("`splits`", Splits, "Of a task card."),
@@ -73,7 +87,11 @@ def cards_page() -> str:
 
 def commands_page() -> str:
     """Return docs/reference/commands.md: every verb with its arguments and options, as `--help` says them."""
-    lines = ["# Commands", "", "What `clbench VERB --help` says, on one page. [What verbs have in common](../command-line.md),"]
+    lines = [
+        "# Commands",
+        "",
+        "What `clbench VERB --help` says, on one page. [What verbs have in common](../command-line.md),",
+    ]
     lines += [f"exit codes and JSON among it. {MADE}"]
     for verb, command in sorted(_verbs("", typer.main.get_command(app))):
         lines += ["", f"## `clbench {verb}`", "", " ".join((command.help or "").split()), ""]
@@ -82,7 +100,7 @@ def commands_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _verbs(group: str, command: Any) -> Iterator[tuple[str, click.Command]]:
+def _verbs(group: str, command: Any) -> Iterator[tuple[str, Any]]:
     for verb, found in command.commands.items():
         if "commands" in vars(found):
             yield from _verbs(f"{group}{verb} ", found)
@@ -117,7 +135,11 @@ def _module_text(name: str) -> str:
 
 def exams_page() -> str:
     """Return docs/reference/exams.md: every shipped exam with the suites that ask it."""
-    lines = ["# Exams", "", "What can be asked beyond the stream's own tasks: `exams:` of a recipe, `--suite` and `--exam` of"]
+    lines = [
+        "# Exams",
+        "",
+        "What can be asked beyond the stream's own tasks: `exams:` of a recipe, `--suite` and `--exam` of",
+    ]
     lines += [f"`clbench exam`. [How they are asked](../lm-eval-exams.md). {MADE}", ""]
     lines += ["| exam | kind | ability | suites | scorer |", "|---|---|---|---|---|"]
     for row in exams():
@@ -129,7 +151,11 @@ def exams_page() -> str:
 
 def python_page() -> str:
     """Return docs/reference/python.md: every public name, for mkdocstrings to fill in."""
-    lines = ["# Python API", "", f"Every public name of `import clbench as cl`. [How they are used](../python.md). {MADE}"]
+    lines = [
+        "# Python API",
+        "",
+        f"Every public name of `import clbench as cl`. [How they are used](../python.md). {MADE}",
+    ]
     for name in sorted((n for n in clbench.__all__ if n != "__version__"), key=lambda n: (n[0].isupper(), n)):
         lines += ["", f"::: clbench.{name}"]
     return "\n".join(lines) + "\n"

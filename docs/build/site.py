@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,7 +25,9 @@ from docs.build.pages import METHOD_PAGES, write_pages
 
 LANGS = ("en", "zh")
 DRAWN = (".svg", ".png")
-PARTS = re.compile(r"```.*?^ *```|``[^\n]*?``|`[^`\n]*`|(?P<link>(?P<text>!?\[[^\]]*\])\((?P<to>[^)\s]+)\))", re.M | re.S)
+PARTS = re.compile(
+    r"```.*?^ *```|``[^\n]*?``|`[^`\n]*`|(?P<link>(?P<text>!?\[[^\]]*\])\((?P<to>[^)\s]+)\))", re.M | re.S
+)
 FENCED = re.compile(r"^( *)```.*?^\1```", re.M | re.S)
 HEAD = re.compile(r"^#{1,6} +(.+?) *#*$", re.M)
 ITEM = re.compile(r"(?:[-*]|\d+\.) ")
@@ -124,25 +127,90 @@ def anchors(text: str) -> set[str]:
     return {slug(head) for head in HEAD.findall(FENCED.sub("", text))} | set(re.findall(r'<a id="([^"]+)"', text))
 
 
-def lay_out(root: Path, lang: str) -> Site:
-    """Return the pages of a language with their links laid anew, and what is wrong with them."""
+def lay_out(root: Path, lang: str, made: Mapping[str, str] | None = None) -> Site:
+    """Return the pages of a language with their links laid anew, and what is wrong with them.
+
+    Args:
+        root: The repository.
+        lang: "en" or "zh".
+        made: File -> text of pages that are made from the code; what is not in it is read from the disk.
+    """
     entries = [entry for section in read_plan(root) for entry in section.entries]
-    site = Site()
-    texts: dict[str, tuple[str, str]] = {}  # page -> file, text
+    desk = _Desk(root, {entry.source: entry.page for entry in entries}, made or {})
     for entry in entries:
         source = _source(root, entry, lang)
-        if not (root / source).is_file():
-            site.problems.append(f"docs/site.yaml: there is no file {source}")
-            continue
-        texts[entry.page] = source, (root / source).read_text(encoding="utf-8")
-    pages = {entry.source: entry.page for entry in entries}
-    for page, (source, text) in texts.items():
-        translated = lang == "en" or source.endswith(".zh-CN.md")
-        body = text if translated else _announced(text)
-        laid = PARTS.sub(lambda m, p=page, s=source: _link(m, p, s, pages, texts, site, root), body)
-        site.links.setdefault(page, set())
-        site.pages[page] = _spaced(laid)
-    return site
+        if (text := desk.read(source)) is None:
+            desk.site.problems.append(f"docs/site.yaml: there is no file {source}")
+        else:
+            desk.texts[entry.page] = source, text
+    for page, (source, text) in desk.texts.items():
+        body = text if lang == "en" or source.endswith(".zh-CN.md") else _announced(text)
+        desk.site.links.setdefault(page, set())
+        desk.site.pages[page] = _spaced(PARTS.sub(partial(desk.link, page, source), body))
+    return desk.site
+
+
+@dataclass
+class _Desk:
+    """Where the pages of one language are laid out.
+
+    Attributes:
+        root: The repository.
+        pages: English file -> page.
+        made: File -> text of what is not on the disk.
+        texts: Page -> its file, and the text of that.
+        site: What comes out.
+    """
+
+    root: Path
+    pages: Mapping[str, str]
+    made: Mapping[str, str]
+    texts: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    site: Site = field(default_factory=Site)
+
+    def read(self, source: str) -> str | None:
+        """Return the text of a file; None if there is none."""
+        path = self.root / source
+        return self.made.get(source) or (path.read_text(encoding="utf-8") if path.is_file() else None)
+
+    def link(self, page: str, source: str, found: re.Match[str]) -> str:
+        """Return a link of a page as it is on the site, or code as it stands."""
+        if found["link"] is None or re.match(r"[a-z]+:", found["to"]):
+            return found[0]
+        path, _, anchor = found["to"].partition("#")
+        target = _target(source, path) if path else source.replace(".zh-CN.md", ".md")
+        if (method := METHOD.fullmatch(target)) and f"docs/methods/{method[1]}.md" in self.pages:
+            target = f"docs/methods/{method[1]}.md"
+        if target in self.pages:
+            to = self.pages[target]
+            return f"{found['text']}({self._place(page, to, self._anchor(source, to, found['to']))})"
+        if target.endswith(DRAWN) and (self.root / target).is_file():
+            return f"{found['text']}({_relative(page, self.site.drawn.setdefault(target, Path(target).name))})"
+        if (self.root / target).exists():  # not a page of the site
+            return f"{found['text'].strip('![]')} (`{target}`)"
+        self.site.problems.append(f"{source}: {found['to']} leads nowhere")
+        return found[0]
+
+    def _anchor(self, source: str, to: str, link: str) -> str:
+        """Return the heading of a link; "" where it leads to an English one and the page is in Chinese here."""
+        anchor = link.partition("#")[2]
+        if not anchor or to not in self.texts or anchor in anchors(self.texts[to][1]):
+            return anchor
+        english = self.read(self.texts[to][0].replace(".zh-CN.md", ".md")) or ""
+        if anchor not in anchors(english):
+            self.site.problems.append(f"{source}: {link}: there is no such heading")
+        return ""
+
+    def _place(self, page: str, to: str, anchor: str) -> str:
+        if to == page and anchor:
+            return f"#{anchor}"
+        self.site.links.setdefault(page, set()).update({to} - {page})
+        return _relative(page, to) + (f"#{anchor}" if anchor else "")
+
+
+def _target(source: str, path: str) -> str:
+    """Return the file of a link, from the root of the repository, and in English."""
+    return os.path.normpath(PurePosixPath(source).parent / path).replace(".zh-CN.md", ".md")
 
 
 def _source(root: Path, entry: Entry, lang: str) -> str:
@@ -154,49 +222,6 @@ def _announced(text: str) -> str:
     """Return an English page with a note behind its title that says so in Chinese."""
     title, _, rest = text.partition("\n")
     return f"{title}\n\n{ENGLISH_HERE}\n{rest}" if title.startswith("# ") else f"{ENGLISH_HERE}\n{text}"
-
-
-def _link(  # noqa: PLR0913, PLR0917  # one place of a text, and all that it may lead to
-    found: re.Match[str],
-    page: str,
-    source: str,
-    pages: Mapping[str, str],
-    texts: Mapping[str, tuple[str, str]],
-    site: Site,
-    root: Path,
-) -> str:
-    if found["link"] is None or re.match(r"[a-z]+:", found["to"]):
-        return found[0]
-    path, _, anchor = found["to"].partition("#")
-    target = os.path.normpath(PurePosixPath(source).parent / path) if path else source
-    target = target.replace(".zh-CN.md", ".md")
-    if (method := METHOD.fullmatch(target)) and f"docs/methods/{method[1]}.md" in pages:
-        target = f"docs/methods/{method[1]}.md"
-    if not path:
-        to = page
-    elif target in pages:
-        to = pages[target]
-    elif target.endswith(DRAWN) and (root / target).is_file():
-        to = site.drawn.setdefault(target, PurePosixPath(target).name)
-        return f"{found['text']}({_relative(page, to)})"
-    elif (root / target).exists():
-        return found["text"].strip("![]") + f" (`{target}`)"  # on the disk, and not a page of the site
-    else:
-        site.problems.append(f"{source}: {found['to']} leads nowhere")
-        return found[0]
-    if to != page:
-        site.links.setdefault(page, set()).add(to)
-    if anchor and not _has(texts, to, anchor):
-        english = root / texts[to][0].replace(".zh-CN.md", ".md") if to in texts else None
-        if english is None or anchor not in anchors(english.read_text(encoding="utf-8")):
-            site.problems.append(f"{source}: {found['to']}: there is no such heading")
-        anchor = ""  # a page in English may lead to a heading that is in Chinese there: to its head then
-    where = _relative(page, to) if to != page else ("" if anchor else PurePosixPath(page).name)
-    return f"{found['text']}({where}{'#' if anchor else ''}{anchor})"
-
-
-def _has(texts: Mapping[str, tuple[str, str]], page: str, anchor: str) -> bool:
-    return page in texts and anchor in anchors(texts[page][1])
 
 
 def _relative(page: str, to: str) -> str:
@@ -293,13 +318,16 @@ def build(root: Path, folder: Path, out: Path) -> int:
         if problems:
             break
         made = subprocess.run(
-            [sys.executable, "-m", "zensical", "build", "--strict", "-f", str(folder / lang / "mkdocs.yml")], check=False
+            [sys.executable, "-m", "zensical", "build", "--strict", "-f", str(folder / lang / "mkdocs.yml")],
+            check=False,
         )
         if made.returncode:
             return made.returncode
         shutil.copytree(folder / lang / "site", place)
     problems += polish(out) if out.is_dir() else []
-    sys.stdout.write("\n".join([*problems, f"{len(problems)} problems" if problems else str(out / "index.html")]) + "\n")
+    sys.stdout.write(
+        "\n".join([*problems, f"{len(problems)} problems" if problems else str(out / "index.html")]) + "\n"
+    )
     return 1 if problems else 0
 
 

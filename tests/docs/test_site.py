@@ -1,0 +1,275 @@
+"""The site: its pages, links and languages; and the commands of all pages, which exist, and run or say why not."""
+
+import contextlib
+import io
+import re
+import shlex
+import subprocess
+
+import pytest
+import typer
+import yaml
+from scipy.stats import norm
+
+from clbench.cli.main import app, main
+from docs.build import site
+from docs.build.pages import METHOD_PAGES
+from docs.build.reference import REFERENCE_PAGES
+from tests.builders.places import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = sorted(p.name for p in DOCS.glob("*.md"))
+VERBS = typer.main.get_command(app).commands
+ELSEWHERE = {  # page -> the test that runs its commands
+    "tutorial-method.md": "tests/docs/test_tutorial.py",
+    "own-data.md": "tests/e2e/test_own_data.py",
+}
+RUN = {"own-exam.md", "own-tuning.md", "weekly.md", "paper.md"}
+NOT_RUN = {  # page -> why its commands are not run here; that each exists, with its options, is tested for all pages
+    "start.md": "installs the package; the demo takes minutes",
+    "cards.md": "fragments, for a card of the reader",
+    "command-line.md": "patterns of commands, not commands",
+    "comparing.md": "compares runs of a store that the reader made",
+    "context.md": "asks a model behind an address",
+    "context-statistics.md": "grades of the reader; tests/context/test_docs.py",
+    "gate.md": "a checkpoint of the reader; weekly.md runs the same verbs on a shipped model",
+    "ifeval.md": "rows that are not shipped",
+    "large-models.md": "a checkpoint and cards of the reader",
+    "leaderboard.md": "a submission of the reader",
+    "lm-eval-exams.md": "a checkpoint and rows of the reader",
+    "long-context.md": "rows that are not shipped",
+    "long-streams.md": "takes hours",
+    "ranking.md": "takes hours",
+    "results.md": "takes hours, on rows that are not shipped",
+    "abilities.md": "takes hours",
+    "sandbox.md": "a checkpoint and rows of the reader",
+    "seeds.md": "adds seeds to a store of the reader",
+    "security.md": "a submission of the reader",
+    "store.md": "a store of the reader",
+    "streams.md": "a card of the reader",
+    "tuning.md": "takes hours",
+}
+
+
+def blocks(text, language="bash"):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.S | re.M)
+
+
+def commands(text):
+    """Return the commands of a page, each a list of words without what the shell does with its output."""
+    lines = [line for block in blocks(text) for line in block.replace("\\\n", " ").splitlines()]
+    found = [re.split(r"\s(?:\|\|?|&&|>)\s", line)[0] for line in lines if line.startswith("clbench ")]
+    return [shlex.split(line, comments=True)[1:] for line in found]
+
+
+def unknown(words, verbs=VERBS):
+    """Return what a command names that does not exist: its verb, or options of it."""
+    verb, *rest = words
+    if verb.startswith("-"):
+        return []
+    if verb not in verbs:
+        return [verb]
+    if "commands" in vars(verbs[verb]) and rest:
+        return unknown(rest, verbs[verb].commands)
+    options = {o for p in verbs[verb].params for o in p.opts} | {"--help"}
+    return [r for r in (w.partition("=")[0] for w in rest) if r.startswith("--") and r not in options]
+
+
+# --- pages and links ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made():
+    """What `make docs` makes; of the pages of methods, whose links have a test of their own, the heads."""
+    methods = {f"docs/{name}": f"# {name}\n" for name in METHOD_PAGES}
+    return methods | {f"docs/{name}": page() for name, page in REFERENCE_PAGES.items()}
+
+
+@pytest.mark.parametrize("lang", site.LANGS)
+def test_every_link_leads_somewhere_and_every_page_is_two_clicks_away(made, lang):
+    laid = site.lay_out(ROOT, lang, made)
+    assert laid.problems == []
+    assert site.far_pages(laid) == []
+    assert not any("src/clbench/learners" in to for page in laid.links.values() for to in page)
+
+
+def test_every_page_stands_in_the_navigation_once():
+    listed = [e.source for s in site.read_plan(ROOT) for e in s.entries]
+    assert len(listed) == len(set(listed))
+    english = {f"docs/{name}" for name in PAGES if not name.endswith(".zh-CN.md")}
+    assert english - set(listed) == set()
+
+
+def test_every_chinese_page_has_an_english_one_and_the_same_commands():
+    for name in (n for n in PAGES if n.endswith(".zh-CN.md")):
+        english = DOCS / name.replace(".zh-CN", "")
+        assert english.is_file()
+        there, here = (p.read_text(encoding="utf-8") for p in (english, DOCS / name))
+        assert commands(here) == commands(there), name
+        assert blocks(here, "python") == blocks(there, "python"), name
+
+
+def test_chinese_pages_use_chinese_punctuation():
+    for name in (n for n in PAGES if n.endswith(".zh-CN.md") and n != "findings.zh-CN.md"):  # that one has formulas
+        text = site.PARTS.sub("", (DOCS / name).read_text(encoding="utf-8"))
+        assert re.findall(r"[\u4e00-\u9fff][,;:!?]", text) == [], name
+
+
+PLAN = "- {en: Start, zh: 入门, pages: [{page: index.md, en: Home, zh: 首页}, {page: b.md, en: B, zh: 乙}%s]}\n"
+
+
+def planted(root, index, more="", **pages):
+    (root / "docs").mkdir()
+    (root / "docs" / "site.yaml").write_text(PLAN % more, encoding="utf-8")
+    for name, text in {"index": index, "b": "# B\n\n## A head\n", **pages}.items():
+        (root / "docs" / f"{name}.md").write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("link", "problem"),
+    [
+        ("[x](none.md)", "docs/index.md: none.md leads nowhere"),
+        ("[x](b.md#nothing)", "docs/index.md: b.md#nothing: there is no such heading"),
+        ("[x](#nothing)", "docs/index.md: #nothing: there is no such heading"),
+        ("![x](none.svg)", "docs/index.md: none.svg leads nowhere"),
+        ("[x](b.md#a-head) `[x](none.md)`\n\n```\n[x](none.md)\n```", ""),
+        ("[x](https://example.org) [`y`](../src) [z](mailto:a@b.c)", ""),
+    ],
+)
+def test_a_planted_broken_link_is_found(tmp_path, link, problem):
+    (tmp_path / "src").mkdir()
+    laid = site.lay_out(planted(tmp_path, f"# A\n\n## Here\n\n{link}\n"), "en")
+    assert laid.problems == ([problem] if problem else [])
+
+
+def test_a_page_that_is_far_or_missing_is_found(tmp_path):
+    more = ", {page: c.md, en: C, zh: 丙}, {page: d.md, en: D, zh: 丁}, {page: e.md, en: E, zh: 戊}"
+    root = planted(tmp_path, "# A\n\n[B](b.md)\n", more, b="# B\n\n[C](c.md)\n", c="# C\n\n[D](d.md)\n", d="# D\n")
+    laid = site.lay_out(root, "en")
+    assert site.far_pages(laid) == ["d.md"]
+    assert laid.problems == ["docs/site.yaml: there is no file docs/e.md"]
+
+
+def test_a_page_without_chinese_says_so_and_links_between_languages_are_mended(tmp_path):
+    root = planted(
+        tmp_path,
+        "# A\n\n[B](b.md#a-head)\n",
+        **{"b.zh-CN": "# 乙\n\n## 标题\n\n[甲](index.md) [乙](b.zh-CN.md#标题)\n"},
+    )
+    laid = site.lay_out(root, "zh")
+    assert laid.problems == []
+    assert laid.pages["index.md"].startswith("# A\n\n!!! note")
+    assert "[B](b.md)" in laid.pages["index.md"]  # that heading is in Chinese there
+    assert laid.pages["b.md"].endswith("[甲](index.md) [乙](#标题)\n")
+
+
+def test_lists_are_told_from_paragraphs():
+    assert site._spaced("Two:\n- a\n  b\n- c\n\n```\nx\n- y\n```\n").split("\n") == [
+        *("Two:", "", "- a", "  b", "- c", "", "```", "x", "- y", "```", "")
+    ]
+
+
+def test_a_request_off_the_machine_is_found_and_languages_lead_to_the_same_page(tmp_path):
+    pages = {"a/b.html": '<script src="https://x.org/y.js"></script>', "zh/a/b.html": '<a href="https://x.org">x</a>'}
+    choice = '<a href="../" hreflang="en">English</a><a href="./zh/" hreflang="zh">中文</a>'
+    for name, text in pages.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text + choice, encoding="utf-8")
+    (problem,) = site.polish(tmp_path)
+    assert problem.endswith('<script src="https://x.org/y.js">')
+    english, chinese = ((tmp_path / name).read_text(encoding="utf-8") for name in pages)
+    assert '<a href="b.html" hreflang="en">' in english
+    assert '<a href="../zh/a/b.html" hreflang="zh">' in english
+    assert '<a href="../../a/b.html" hreflang="en">' in chinese
+    assert '<a href="b.html" hreflang="zh">' in chinese
+
+
+# --- commands and numbers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_of_a_page_exist_with_their_options(name):
+    for words in commands((DOCS / name).read_text(encoding="utf-8")):
+        assert unknown(words) == [], words
+
+
+def test_a_planted_command_is_found():
+    text = "```bash\nclbench runn demo\nclbench run demo --plann | head\nclbench context stat x  # --no\n```\n"
+    assert [unknown(words) for words in commands(text)] == [["runn"], ["--plann"], ["stat"]]
+
+
+def test_every_page_with_commands_runs_them_or_says_why_not():
+    english = [name for name in PAGES if not name.endswith(".zh-CN.md")]
+    having = {name for name in english if commands((DOCS / name).read_text(encoding="utf-8"))}
+    assert having - RUN - NOT_RUN.keys() - ELSEWHERE.keys() == set()
+    assert (NOT_RUN.keys() | RUN | ELSEWHERE.keys()) - having == set(), "these have no commands"
+    assert not RUN & (NOT_RUN.keys() | ELSEWHERE.keys())
+
+
+def ran(text):
+    """Run the commands of a page in this process and the shell's lines between them; return the exit codes."""
+    codes, shell = [], []
+    for line in "".join(blocks(text)).splitlines():
+        if not line.startswith("clbench "):
+            shell.append(line)
+            continue
+        subprocess.run(["bash", "-euc", "\n".join(shell)], check=True)
+        shell.clear()
+        (words,) = commands(f"```bash\n{line}\n```\n")
+        with contextlib.redirect_stdout(io.StringIO()):
+            codes.append(main(words))
+    assert shell == []
+    return codes
+
+
+@pytest.mark.slow
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [("own-exam.md", [0] * 5), ("own-tuning.md", [0] * 3), ("weekly.md", [0, 0, 4]), ("paper.md", [0] * 5)],
+)
+def test_commands_of_a_page_run(name, codes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    text = (DOCS / name).read_text(encoding="utf-8")
+    assert ran(text.replace("--items 200", "--items 10")) == codes  # fewer questions: the same commands
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["notebooks.md", "paper.md"])
+def test_python_of_a_page_runs(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (code,) = blocks((DOCS / name).read_text(encoding="utf-8"), "python")
+    found = {}
+    exec(code, found)
+    if name == "notebooks.md":
+        assert found["best"].index[0] == "joint"
+        assert (found["lost"] >= 0).all()
+    else:
+        assert list(found["forgetting"].index) == list(range(len(found["forgetting"])))
+        assert found["against"]["replay"] > found["against"]["sft"]
+
+
+@pytest.mark.parametrize("name", ["weekly.md", "weekly.zh-CN.md"])
+def test_the_workflow_is_sound(name):
+    (text,) = blocks((DOCS / name).read_text(encoding="utf-8"), "yaml")
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    lines = [step["run"] for step in job["steps"] if "run" in step]
+    given = commands("```bash\n" + "\n".join(lines) + "\n```\n")
+    assert [words[0] for words in given] == ["gate", "watch"]
+    assert all(unknown(words) == [] for words in given)
+    gate = given[0]
+    for option in ("--junit", "--markdown"):  # what is made is what is kept
+        assert gate[gate.index(option) + 1] in job["steps"][-1]["with"]["path"].split()
+
+
+@pytest.mark.parametrize("name", ["seeds.md", "seeds.zh-CN.md"])
+def test_the_table_of_items_is_right(name):
+    text = (DOCS / name).read_text(encoding="utf-8").partition("<!-- items")[2].partition("<!-- end")[0]
+    rows = [list(map(float, re.findall(r"[\d.]+", line))) for line in text.splitlines() if re.match(r"\| \d", line)]
+    assert len(rows) == 5
+    for num, *losses in rows:
+        for exams, loss in zip((1, 3, 8), losses, strict=True):
+            squared = norm.isf(0.05 / (exams + (exams > 1))) ** 2  # with several exams there is a row of them all
+            assert round(100 * squared / (num + squared), 1) == loss
