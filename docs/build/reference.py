@@ -1,4 +1,4 @@
-"""Pages of reference that are made from the code and are not tracked: recipes, cards, commands, scorers, exams, Python."""
+"""Pages of reference that are made from the code and are not tracked: recipes, cards, commands, scorers, exams, API."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def recipe_page() -> str:
     lines += ["each [method](../methods.md) has a page with its own settings."]
     tuning = "What `clbench tune` reads: [the rule](../tuning.md)."
     lines += _fields("A tuning recipe", TuneRecipe, tuning)
-    how = "Options of `clbench run`. They change no result and are no part of a run's identity, except `exam_batch` in 16 bits."
+    how = "Options of `clbench run`. They are not part of a run's identity, except `exam_batch` in 16 bits."
     lines += _fields("How it is run", Machine, how)
     return "\n".join(lines) + "\n"
 

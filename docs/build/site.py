@@ -177,7 +177,7 @@ class _Desk:
         """Return a link of a page as it is on the site, or code as it stands."""
         if found["link"] is None or re.match(r"[a-z]+:", found["to"]):
             return found[0]
-        path, _, anchor = found["to"].partition("#")
+        path = found["to"].partition("#")[0]
         target = _target(source, path) if path else source.replace(".zh-CN.md", ".md")
         if (method := METHOD.fullmatch(target)) and f"docs/methods/{method[1]}.md" in self.pages:
             target = f"docs/methods/{method[1]}.md"
@@ -278,7 +278,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _write_sources(source: Path, folder: Path) -> None:
-    """Copy the package for the reference of its public names: mkdocstrings knows a section `Examples:`, not `Example:`."""
+    """Copy the package for the reference of public names; mkdocstrings reads `Examples:`, and we write `Example:`."""
     for path in source.rglob("*.py"):
         text = re.sub(r"(?m)^( +)Example:$", r"\1Examples:", path.read_text(encoding="utf-8"))
         _write(folder / path.relative_to(source), text)
