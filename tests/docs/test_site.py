@@ -253,6 +253,17 @@ def test_the_workflow_is_sound(name):
         assert gate[gate.index(option) + 1] in job["steps"][-1]["with"]["path"].split()
 
 
+@pytest.mark.parametrize("name", ["troubleshooting.md", "troubleshooting.zh-CN.md"])
+def test_messages_that_are_explained_are_those_of_the_code(name):
+    said = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "src").rglob("*.py"))
+    rows = re.findall(r"^\| (.*?) \|", (DOCS / name).read_text(encoding="utf-8"), flags=re.M)
+    quoted = [q for row in rows for q in re.findall(r"`([^`]+)`", row) if " " in q and not q.startswith(("clbench", "--"))]
+    assert len(quoted) == 9
+    for message in quoted:
+        for part in re.split(r"\.\.\.|, which is|needs torch", message):
+            assert part.strip() in said, message
+
+
 @pytest.mark.parametrize("name", ["seeds.md", "seeds.zh-CN.md"])
 def test_the_table_of_items_is_right(name):
     text = (DOCS / name).read_text(encoding="utf-8").partition("<!-- items")[2].partition("<!-- end")[0]
