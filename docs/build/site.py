@@ -30,6 +30,7 @@ PARTS = re.compile(
 )
 FENCED = re.compile(r"^( *)```.*?^\1```", re.M | re.S)
 HEAD = re.compile(r"^#{1,6} +(.+?) *#*$", re.M)
+WRAPPED = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n *(?=[\u3000-\u9fff\uff00-\uffef])")
 ITEM = re.compile(r"(?:[-*]|\d+\.) ")
 METHOD = re.compile(r"src/clbench/learners/(\w+)\.py")
 ENGLISH_HERE = '!!! note "本页暂无中文版"\n\n    以下为英文原文。\n'
@@ -229,8 +230,11 @@ def _relative(page: str, to: str) -> str:
 
 
 def _spaced(text: str) -> str:
-    """Return a text with an empty line before each list, which GitHub does without and Python-Markdown needs."""
-    lines = text.split("\n")
+    """Return a text with an empty line before each list, and no line break between Chinese characters.
+
+    GitHub does without the first; a browser shows the second as a blank.
+    """
+    lines = WRAPPED.sub("", text).split("\n")
     out = lines[:1]
     fenced = lines[0].startswith("```")
     for before, line in pairwise(lines):

@@ -160,6 +160,10 @@ def test_lists_are_told_from_paragraphs():
     ]
 
 
+def test_lines_of_chinese_are_joined():
+    assert site._spaced("一，\n  二\n\n三\nfour\n- 五\n") == "一，二\n\n三\nfour\n\n- 五\n"
+
+
 def test_a_request_off_the_machine_is_found_and_languages_lead_to_the_same_page(tmp_path):
     pages = {"a/b.html": '<script src="https://x.org/y.js"></script>', "zh/a/b.html": '<a href="https://x.org">x</a>'}
     choice = '<a href="../" hreflang="en">English</a><a href="./zh/" hreflang="zh">中文</a>'
@@ -257,7 +261,9 @@ def test_the_workflow_is_sound(name):
 def test_messages_that_are_explained_are_those_of_the_code(name):
     said = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "src").rglob("*.py"))
     rows = re.findall(r"^\| (.*?) \|", (DOCS / name).read_text(encoding="utf-8"), flags=re.M)
-    quoted = [q for row in rows for q in re.findall(r"`([^`]+)`", row) if " " in q and not q.startswith(("clbench", "--"))]
+    quoted = [
+        q for row in rows for q in re.findall(r"`([^`]+)`", row) if " " in q and not q.startswith(("clbench", "--"))
+    ]
     assert len(quoted) == 9
     for message in quoted:
         for part in re.split(r"\.\.\.|, which is|needs torch", message):
