@@ -43,7 +43,7 @@ check: setup
 docs: setup
 	$(PY) -m docs.build.pages
 
-# The documentation as a site, in English and Chinese: site/index.html. A broken link or a warning is an error
+# The documentation as a site, in English and Chinese: docs-site/index.html. A broken link or a warning is an error
 site: setup .venv/site-ready
 	$(PY) -m docs.build.site
 
@@ -66,4 +66,4 @@ bench: setup
 	$(PY) bench/methods.py
 
 clean:
-	rm -rf .venv clbench-report .site site
+	rm -rf .venv clbench-report .site docs-site

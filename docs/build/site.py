@@ -321,20 +321,18 @@ def build(root: Path, folder: Path, out: Path) -> int:
     for lang, place in (("en", out), ("zh", out / "zh")):
         if problems:
             break
-        made = subprocess.run(
-            [sys.executable, "-m", "zensical", "build", "--strict", "-f", str(folder / lang / "mkdocs.yml")],
-            check=False,
-        )
+        settings = str(folder / lang / "mkdocs.yml")
+        made = subprocess.run([sys.executable, "-m", "zensical", "build", "--strict", "-f", settings], check=False)
         if made.returncode:
             return made.returncode
         shutil.copytree(folder / lang / "site", place)
     problems += polish(out) if out.is_dir() else []
-    sys.stdout.write(
-        "\n".join([*problems, f"{len(problems)} problems" if problems else str(out / "index.html")]) + "\n"
-    )
+    search = f"to search in it, serve it: python -m http.server -d {out.name}"
+    last = f"{len(problems)} problems" if problems else f"{out / 'index.html'}; {search}"
+    sys.stdout.write("\n".join([*problems, last]) + "\n")
     return 1 if problems else 0
 
 
 if __name__ == "__main__":
     here = Path.cwd()
-    sys.exit(build(here, here / ".site", here / "site"))
+    sys.exit(build(here, here / ".site", here / "docs-site"))

@@ -99,6 +99,16 @@ def test_every_chinese_page_has_an_english_one_and_the_same_commands():
         assert blocks(here, "python") == blocks(there, "python"), name
 
 
+def test_the_chinese_readme_says_what_the_english_one_says():
+    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+    assert blocks(chinese, "python") == blocks(english, "python")
+    assert [words for words in commands(english) if words not in commands(chinese)] == []
+    heads, others = (len(site.HEAD.findall(site.FENCED.sub("", text))) for text in (english, chinese))
+    assert heads == others
+    targets = [set(re.findall(r"\]\((docs/[\w./-]+|[A-Z]+\.\w+)", t.replace(".zh-CN", ""))) for t in (english, chinese)]
+    assert targets[0] - targets[1] - {"README.md"} == set()
+
+
 def test_chinese_pages_use_chinese_punctuation():
     for path in (ROOT / "README.zh-CN.md", *DOCS.glob("*.zh-CN.md")):
         text = site.PARTS.sub("", path.read_text(encoding="utf-8"))
