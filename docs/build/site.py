@@ -188,7 +188,8 @@ class _Desk:
         if target.endswith(DRAWN) and (self.root / target).is_file():
             return f"{found['text']}({_relative(page, self.site.drawn.setdefault(target, Path(target).name))})"
         if (self.root / target).exists():  # not a page of the site
-            return f"{found['text'].strip('![]')} (`{target}`)"
+            plain = found["text"].strip("![]")
+            return plain if plain.strip("`") == target else f"{plain} (`{target}`)"
         self.site.problems.append(f"{source}: {found['to']} leads nowhere")
         return found[0]
 

@@ -164,6 +164,12 @@ def test_a_page_without_chinese_says_so_and_links_between_languages_are_mended(t
     assert laid.pages["b.md"].endswith("[甲](index.md) [乙](#标题)\n")
 
 
+def test_a_link_to_a_file_that_is_not_a_page_names_the_file(tmp_path):
+    (tmp_path / "x.py").write_text("")
+    laid = site.lay_out(planted(tmp_path, "# A\n\n[`x.py`](../x.py) [this](../x.py) [B](b.md)\n"), "en")
+    assert laid.pages["index.md"].endswith("`x.py` this (`x.py`) [B](b.md)\n")
+
+
 def test_lists_are_told_from_paragraphs():
     assert site._spaced("Two:\n- a\n  b\n- c\n\n```\nx\n- y\n```\n").split("\n") == [
         *("Two:", "", "- a", "  b", "- c", "", "```", "x", "- y", "```", "")
