@@ -146,9 +146,17 @@ def _kind(annotation: Any) -> str:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
     if get_origin(annotation) in (Union, UnionType):
         parts = [part for part in get_args(annotation) if part is not NoneType]
-        said = " or ".join(_kind(part) for part in parts)
+        said = " or ".join(dict.fromkeys(_kind(part) for part in parts))
         return f"null or {said}" if NoneType in get_args(annotation) else said
-    names = {int: "integer", float: "number", str: "text", bool: "`true`, `false`", tuple: "list", list: "list"}
+    names = {
+        int: "integer",
+        float: "number",
+        str: "text",
+        Path: "path",
+        bool: "`true`, `false`",
+        tuple: "list",
+        list: "list",
+    }
     return names.get(get_origin(annotation) or annotation, "mapping")
 
 
@@ -166,6 +174,8 @@ def settings_table(
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", exclude_none=True)
     plain = isinstance(value, str) and value != "" and value.isprintable()
     return str(value) if plain else json.dumps(value, default=str, ensure_ascii=False)
 

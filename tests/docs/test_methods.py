@@ -123,6 +123,19 @@ def test_settings_are_told_with_values_and_meaning():
     assert [values_of(Wide.model_fields[n]) for n in ("low", "high")] == ["integer >= 1", "null or number > 0, < 2"]
 
 
+class Nested(Wide):
+    inner: Wide = Wide(low=3)
+    either: dict[str, int] | list[int] | dict[int, str] = {}
+
+
+def test_settings_that_hold_settings_are_told_as_they_are_written():
+    inner, either = (methods.settings_table(Nested, {n: Nested.model_fields[n]})[2] for n in ("inner", "either"))
+    assert '| `{"epochs": ' in inner
+    assert '"low": 3' in inner
+    assert '"high"' not in inner, "null is left out"
+    assert "| mapping or list |" in either
+
+
 def test_the_cost_table_says_what_held(tmp_path):
     row = {
         "learner": "ewc",
