@@ -24,6 +24,7 @@ import yaml
 from docs.build.pages import METHOD_PAGES, write_pages
 
 LANGS = ("en", "zh")
+FOLDERS = {"en": {"TO_EN": "./", "TO_ZH": "./zh/"}, "zh": {"TO_EN": "../", "TO_ZH": "./"}}  # as seen from each language
 DRAWN = (".svg", ".png")
 PARTS = re.compile(
     r"```.*?^ *```|``[^\n]*?``|`[^`\n]*`|(?P<link>(?P<text>!?\[[^\]]*\])\((?P<to>[^)\s]+)\))", re.M | re.S
@@ -296,7 +297,9 @@ def _settings(root: Path, lang: str) -> str:
         {section.titles[lang]: [{entry.titles[lang]: entry.page} for entry in section.entries]}
         for section in read_plan(root)
     ]
-    return text.replace("LANG", lang) + yaml.safe_dump({"nav": nav}, allow_unicode=True, sort_keys=False)
+    for word, value in {"LANG": lang, **FOLDERS[lang]}.items():
+        text = text.replace(word, value)
+    return text + yaml.safe_dump({"nav": nav}, allow_unicode=True, sort_keys=False)
 
 
 def polish(site: Path) -> list[str]:

@@ -180,6 +180,16 @@ def test_lines_of_chinese_are_joined():
     assert site._spaced("一，\n  二\n\n三\nfour\n- 五\n") == "一，二\n\n三\nfour\n\n- 五\n"
 
 
+@pytest.mark.parametrize("lang", site.LANGS)
+def test_the_settings_name_every_page_and_nothing_is_left_open(lang):
+    text = site._settings(ROOT, lang)
+    assert not re.search(r"LANG|TO_", text)
+    nav = yaml.safe_load(text.replace("!!python/object/apply:pymdownx.slugs.slugify", ""))["nav"]
+    listed = [page for section in nav for pages in section.values() for entry in pages for page in entry.values()]
+    assert listed == [e.page for s in site.read_plan(ROOT) for e in s.entries]
+    assert f"language: {lang}" in text
+
+
 def test_a_request_off_the_machine_is_found_and_languages_lead_to_the_same_page(tmp_path):
     pages = {"a/b.html": '<script src="https://x.org/y.js"></script>', "zh/a/b.html": '<a href="https://x.org">x</a>'}
     choice = '<a href="../" hreflang="en">English</a><a href="./zh/" hreflang="zh">中文</a>'
