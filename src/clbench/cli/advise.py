@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from clbench.cli.options import Json, Lang, language, say, say_json
 from clbench.core.errors import SpecError
 from clbench.core.traits import ModelFamily
+
+if TYPE_CHECKING:
+    from clbench.report.runs.load import RunRecord
 
 SIZES = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -53,12 +57,7 @@ def advise(
     from clbench.report.runs.groups import group_runs
     from clbench.report.runs.load import load_runs
 
-    runs = [r for r in load_runs(paths) if stream is None or r.spec.stream == stream]
-    scenarios = sorted({f"{r.spec.stream} with {r.spec.model.name}" for r in runs})
-    if len(scenarios) != 1:
-        several = f"runs of {len(scenarios)} streams and models: {', '.join(scenarios)}"
-        what = several if scenarios else "there is no such run"
-        raise SpecError(what, where="--stream", mend="name one stream; compare models one by one")
+    runs = _of_one_scenario(load_runs(paths), stream)
     limits = advice.Limits(
         stored_data=stored_data,
         task_known={"unknown": False, "known": True, "any": None}[task_identity],
@@ -74,6 +73,21 @@ def advise(
         page = write_page([r for g in found.ranked for r in g.runs], out, "clbench advise", language(lang))
         if not as_json:
             say(TEXTS[language(lang)]["report_file"].format(path=page.resolve()))
+
+
+def _of_one_scenario(runs: Sequence[RunRecord], stream: str | None) -> list[RunRecord]:
+    """Return the runs of one stream and model.
+
+    Raises:
+        SpecError: There are none, or they are of several.
+    """
+    found = [r for r in runs if stream is None or r.spec.stream == stream]
+    scenarios = sorted({f"{r.spec.stream} with {r.spec.model.name}" for r in found})
+    if len(scenarios) != 1:
+        several = f"runs of {len(scenarios)} streams and models: {', '.join(scenarios)}"
+        what = several if scenarios else "there is no such run"
+        raise SpecError(what, where="--stream", mend="name one stream; compare models one by one")
+    return found
 
 
 def _family(model: str) -> ModelFamily:
