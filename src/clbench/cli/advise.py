@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, Lang, language, say, say_json
+from clbench.cli.options import Json, Lang, Language, language, say, say_json
 from clbench.core.errors import SpecError
 from clbench.core.traits import ModelFamily
 
 if TYPE_CHECKING:
+    from clbench.report.decide.advise import Advice
     from clbench.report.runs.load import RunRecord
 
 SIZES = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -52,8 +53,6 @@ def advise(
     """Recommend a method from measured results: those within the limits, and why the others are excluded."""
     from clbench.cli.gate import points
     from clbench.report.decide import advise as advice
-    from clbench.report.decide.texts import TEXTS
-    from clbench.report.page.html import write_page
     from clbench.report.runs.groups import group_runs
     from clbench.report.runs.load import load_runs
 
@@ -70,9 +69,16 @@ def advise(
     found = advice.advise(group_runs(runs), limits)
     say_json(advice.as_json(found)) if as_json else say(advice.as_table(found, language(lang)))
     if out is not None and found.ranked:
-        page = write_page([r for g in found.ranked for r in g.runs], out, "clbench advise", language(lang))
-        if not as_json:
-            say(TEXTS[language(lang)]["report_file"].format(path=page.resolve()))
+        _write(found, out, language(lang), as_json)
+
+
+def _write(found: Advice, out: Path, lang: Language, as_json: bool) -> None:
+    from clbench.report.decide.texts import TEXTS
+    from clbench.report.page.html import write_page
+
+    page = write_page([r for g in found.ranked for r in g.runs], out, "clbench advise", lang)
+    if not as_json:
+        say(TEXTS[lang]["report_file"].format(path=page.resolve()))
 
 
 def _of_one_scenario(runs: Sequence[RunRecord], stream: str | None) -> list[RunRecord]:
