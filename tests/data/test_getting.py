@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import shutil
 import threading
 
 import pytest
@@ -258,6 +259,16 @@ def test_the_files_that_are_listed_are_those_that_cards_read(found):
             by_folder[wanted.folder] = wanted
     assert set(by_folder) == set(origins()), "a folder that no card reads"
     assert (CARDS / "origins.yaml").is_file()
+
+
+def test_an_exam_without_a_lock_is_verified_by_the_digests_of_its_files(data_root, tmp_path):
+    card = load_exam_card("gsm8k")
+    assert getting.verify(getting.plan_of(card, data_root), data_root) == "sha256 of its files"
+    shutil.copytree(data_root / "probes" / "gsm8k", tmp_path / "probes" / "gsm8k")
+    with (tmp_path / "probes" / "gsm8k" / "test.jsonl.xz").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(DataError, match="not the file that the card was written for"):
+        getting.verify(getting.plan_of(card, tmp_path), tmp_path)
 
 
 def test_the_listed_digests_are_those_of_the_files_here(data_root):

@@ -3,15 +3,18 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
 from clbench.cli.main import main
+from clbench.cli.side_by_side import on_record
 from clbench.core.errors import ModelError, UserError
 from clbench.core.spec import Machine, ModelSpec
 from clbench.data.exams.exam import open_named
 from clbench.engine.checkpoint_exam import examine
 from clbench.store.store import Store
+from tests.builders.places import ROOT
 
 pytestmark = pytest.mark.models
 
@@ -67,6 +70,12 @@ def test_checkpoints_side_by_side_and_what_the_other_verbs_see_of_them(here, cap
     for verb, says in (("report", "Against tiny-bert. tiny-llama: "), ("compare", "Against tiny-llama. tiny-bert: ")):
         assert main([verb, "st", *(["--format", "table"] if verb == "report" else ["--against", "tiny-llama"])]) == 0
         assert says in capsys.readouterr().out
+    files = sorted(map(str, (here / "st" / "checkpoints").iterdir()), reverse=True)
+    assert main(["compare", *files]) == 0
+    assert "Against tiny-llama. tiny-bert: " in capsys.readouterr().out, "files are compared in their order"
+    demo = str(ROOT / "tests" / "fixtures" / "recorded")
+    found = on_record([Path("st"), Path(demo)], None, runs_only=False)
+    assert ([c.label for c in found.checkpoints], found.runs) == (["tiny-bert", "tiny-llama"], (Path(demo),))
     assert main(["leaderboard", "build", "st", "-o", "site"]) == 0
     assert "2 examined checkpoints, 2 ranked" in capsys.readouterr().out
     found = json.loads((here / "site" / "leaderboard.json").read_text())

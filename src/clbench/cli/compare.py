@@ -45,7 +45,7 @@ def compare(
     if examined.alone:
         _compare_checkpoints(examined.checkpoints, against, only or [], items, out, as_json)
         return
-    sides = sides_of(paths, only or [], choice_of(run, stream, model, learner))
+    sides = sides_of(examined.runs, only or [], choice_of(run, stream, model, learner))
     results = comparisons(sides, against, most_flips=max(items, 5))
     runs = [each for side in sides for each in side.runs]
     page = write_page(runs, out, "clbench compare", language(lang), results) if out is not None else None

@@ -61,7 +61,7 @@ def report(
         _write_checkpoints(examined, out, format_, title)
         if examined.alone:
             return
-    runs: Sequence[RunRecord] = choose_runs(load_runs(paths), choice_of(run, stream, model, learner))
+    runs: Sequence[RunRecord] = choose_runs(load_runs(examined.runs), choice_of(run, stream, model, learner))
     if record is not None:
         _record(runs, record)
         return

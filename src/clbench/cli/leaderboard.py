@@ -82,7 +82,7 @@ def _build(paths: Sequence[Path], out: Path, title: str, where: Machine, dataset
             elif not context_files(folder) and not checkpoint_files(folder):  # they hold no run of a learner
                 notice(f"{folder} is left out: {found}")
     runs_only = bool(choice.run or choice.stream or choice.learner)
-    examined = checkpoint_board(on_record(paths, choice.model, runs_only, alone=not records).checkpoints)
+    examined = checkpoint_board(on_record(paths, choice.model, runs_only).checkpoints)
     boards = [board for board in (context, examined) if board is not None]
     if not records and not boards:
         raise DataError("there is no result to show", where=" ".join(map(str, paths)), mend="see the notices above")

@@ -131,22 +131,29 @@ def write_side_by_side(checkpoints: Sequence[Checkpoint], against: str | None, p
 
 @dataclass(frozen=True)
 class OnRecord:
-    """Checkpoints that `clbench exam` examined, and whether there is nothing else at the same paths."""
+    """Checkpoints that `clbench exam` examined.
+
+    Attributes:
+        checkpoints: Those at some paths.
+        runs: The paths that may hold runs: all but those with nothing but checkpoints.
+    """
 
     checkpoints: tuple[Checkpoint, ...]
-    alone: bool
+    runs: tuple[Path, ...]
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is nothing else at these paths."""
+        return not self.runs
 
 
-def on_record(
-    paths: Sequence[Path], models: Sequence[str] | None, runs_only: bool, alone: bool | None = None
-) -> OnRecord:
-    """Return the checkpoints on record at some paths, if any.
+def on_record(paths: Sequence[Path], models: Sequence[str] | None, runs_only: bool) -> OnRecord:
+    """Return the checkpoints on record at some paths, if any: of files in their order, of folders by date.
 
     Args:
         paths: Stores, folders and files.
         models: Only these models.
         runs_only: Whether options choose among runs, so that no checkpoint is meant.
-        alone: Whether nothing else is there, where that is known.
 
     Raises:
         DataError: There is nothing but records of checkpoints, and none is whole, or none is of such a model.
@@ -156,13 +163,13 @@ def on_record(
 
     found = {path: checkpoint_files(path) for path in paths}
     files = [file for each in found.values() for file in each]
-    if alone is None:
-        alone = not any(find_results(path) for path in paths if found[path] != [path])
+    runs = tuple(path for path in paths if not found[path] or (found[path] != [path] and find_results(path)))
     if not files or runs_only:
-        return OnRecord((), alone=False)
+        return OnRecord((), tuple(paths))
     try:
-        return OnRecord(tuple(read_checkpoints(files, models or ())), alone)
+        by_date = any(path.is_dir() for path in paths)
+        return OnRecord(tuple(read_checkpoints(files, models or (), by_date=by_date)), runs)
     except DataError:
-        if alone:
+        if not runs:
             raise
-        return OnRecord((), alone)
+        return OnRecord((), runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import http.client
 import time
 import urllib.error
@@ -39,6 +40,8 @@ def download(url: str, path: Path, wanted: OriginFile) -> None:
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             if isinstance(error, urllib.error.HTTPError):  # it holds the connection
                 error.close()
+                if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # what is there is not its beginning
+                    part.unlink(missing_ok=True)
             what = f"{url} cannot be downloaded: {said_of(error)}"
             raise AbsentError(what, where=str(path), mend=f"check the network; {AGAIN}") from None
     _verify(part, wanted, url)

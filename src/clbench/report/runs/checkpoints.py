@@ -56,12 +56,13 @@ def is_record(path: Path) -> bool:
     return head.startswith(b"{") and b'"clbench"' in head and b'"exams"' in head and b'"spec"' not in head
 
 
-def read_checkpoints(files: Sequence[Path], models: Sequence[str] = ()) -> list[Checkpoint]:
+def read_checkpoints(files: Sequence[Path], models: Sequence[str] = (), *, by_date: bool = False) -> list[Checkpoint]:
     """Read records of checkpoints; one that is broken is left out with a notice, where there are others.
 
     Args:
         files: The records; results that are on record twice count once.
         models: Only these models: names, or their last parts, in which `*` stands for anything; empty is all.
+        by_date: Whether the oldest come first; else they keep their order.
 
     Raises:
         DataError: None can be read, or no checkpoint bears such a name.
@@ -84,7 +85,8 @@ def read_checkpoints(files: Sequence[Path], models: Sequence[str] = ()) -> list[
             mend = did_you_mean(wanted, [record.model.name for record, _ in found])
             raise DataError(f"no checkpoint has the model {wanted!r}", where="--model", mend=mend)
     chosen = [(r, p) for r, p in found if not models or any(_is_called(r, m) for m in models)]
-    chosen.sort(key=lambda x: (x[0].made, x[0].model.name))
+    if by_date:
+        chosen.sort(key=lambda x: (x[0].made, x[0].model.name))
     return labelled([Checkpoint("", record, path) for record, path in chosen])
 
 
