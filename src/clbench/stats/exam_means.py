@@ -1,4 +1,4 @@
-"""The mean of several exams: how far two sides differ in it, and whether chance explains it."""
+"""The mean of several exams: how far two sides differ in it, and whether that may be random."""
 
 from __future__ import annotations
 
