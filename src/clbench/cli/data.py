@@ -1,4 +1,4 @@
-"""`clbench data`: check a user's data files, and make a task of them."""
+"""`clbench data`: check a user's data files, make a task of them, and get those of cards."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from clbench.cli.data_get import Getting, get_data
 from clbench.cli.options import Json, MaxTokens, complain, model_spec, progress_bars, say, say_json
 from clbench.cli.terminal import console
+from clbench.core.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,38 +21,60 @@ if TYPE_CHECKING:
     from clbench.data.intake.task import Wish
     from clbench.data.intake.text import Measure
 
-ADD = "Options of `add`"
+ADD, GET = "Options of `add`", "Options of `get`"
+
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="FILE...", help="Data files, or folders; get: names of tasks, streams, exams, suites."),
+]
+Split = Annotated[
+    list[str] | None,
+    typer.Option(help="train=FILE where the name does not say it; add: 90/10 or 80/10/10 divides one file."),
+]
+Accept = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN", help="Column of further accepted answers, a text or a list.")
+]
+Labels = Annotated[Literal["auto", "from-data", "none"], typer.Option(help="Are the answers a closed set of labels?")]
+Scorer = Annotated[
+    str | None, typer.Option("--scorer", "--metric", help="How answers are graded.", rich_help_panel=ADD)
+]
+To = Annotated[
+    Path | None, typer.Option(help="Data folder (default: $CLBENCH_DATA or clbench-data).", rich_help_panel=GET)
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", help="Address of a copy of it (default: $CLBENCH_DATA_URL).", rich_help_panel=GET),
+]
 
 
 def data(
-    action: Annotated[Literal["check", "add"], typer.Argument(help="What to do.")],
-    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="Data files, or folders.")] = None,
-    split: Annotated[
-        list[str] | None,
-        typer.Option(help="train=FILE where the name does not say it; add: 90/10 or 80/10/10 divides one file."),
-    ] = None,
+    action: Annotated[Literal["check", "add", "get"], typer.Argument(help="What to do.")],
+    files: Files = None,
+    split: Split = None,
     prompt: Annotated[str | None, typer.Option(help='Template of the question: "{column} ...".')] = None,
     target: Annotated[str | None, typer.Option(help='Template of the answer: "{column}".')] = None,
-    accept: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="Column of further accepted answers, a text or a list.")
-    ] = None,
-    labels: Annotated[
-        Literal["auto", "from-data", "none"], typer.Option(help="Are the answers a closed set of labels?")
-    ] = "auto",
+    accept: Accept = None,
+    labels: Labels = "auto",
     model: Annotated[str | None, typer.Option(help="Count tokens as this model does.")] = None,
     max_tokens: MaxTokens = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 2 on warnings too.")] = False,
     as_json: Json = False,
     task: Annotated[str | None, typer.Option(help="Name of the new task.", rich_help_panel=ADD)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the division.", rich_help_panel=ADD)] = 0,
-    scorer: Annotated[
-        str | None, typer.Option("--scorer", "--metric", help="How answers are graded.", rich_help_panel=ADD)
-    ] = None,
+    scorer: Scorer = None,
     language: Annotated[str | None, typer.Option(help="en, zh, ...", rich_help_panel=ADD)] = None,
     license_: Annotated[str, typer.Option("--license", help="Licence of the data.", rich_help_panel=ADD)] = "own",
     out: Annotated[Path, typer.Option(help="Folder for the card.", rich_help_panel=ADD)] = Path(),
+    to: To = None,
+    from_: From = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show sizes and licences alone.", rich_help_panel=GET)] = False,
 ) -> None:
-    """Check data files row by row, or add them as a task; exit 2 if rows cannot be used."""
+    """Check data files row by row, add them as a task, or get those of cards; exit 2 if rows cannot be used."""
+    if action == "get":
+        get_data([str(name) for name in files or []], Getting(to, from_, plan, as_json))
+        return
+    _refuse_get(action, to, from_, plan)
     from clbench.data.intake.audit import audit
     from clbench.data.intake.files import sources
 
@@ -74,10 +98,15 @@ def data(
         _add(result, wish, out, as_json)
 
 
+def _refuse_get(action: str, to: Path | None, from_: str | None, plan: bool) -> None:
+    for option, given in (("--to", to is not None), ("--from", from_ is not None), ("--plan", plan)):
+        if given:
+            raise SpecError(f"{action} does not get data", where=option, mend="clbench data get NAME")
+
+
 def _wish(
     action: str, task: str | None, shares: list[str], rest: tuple[int, str | None, str | None, str]
 ) -> Wish | None:
-    from clbench.core.errors import SpecError
     from clbench.data.intake.task import Wish, shares_of
 
     if action == "check" and task is not None:

@@ -1,10 +1,11 @@
-"""`clbench exam`: examine one checkpoint, with no stream."""
+"""`clbench exam`: examine one checkpoint or several, with no stream."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,7 +16,6 @@ from clbench.cli.options import (
     ExamBatch,
     Json,
     MaxTokens,
-    Model,
     ModelField,
     Place,
     complain,
@@ -26,7 +26,9 @@ from clbench.cli.options import (
     say,
     say_json,
 )
-from clbench.core.errors import SpecError, UserError
+from clbench.cli.side_by_side import Asked, Outcome, ask_all, say_side_by_side, write_side_by_side
+from clbench.core.errors import SpecError, UserError, did_you_mean
+from clbench.core.events import notice
 
 if TYPE_CHECKING:
     from clbench.core.results import ExamResult
@@ -44,41 +46,84 @@ AnswerAfter = Annotated[
 
 
 def exam(
-    model: Model,
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Shipped models, checkpoint folders, or Hub ids (ID@COMMIT); several are put side by side."
+        ),
+    ],
     suite: Names = None,
     items: Annotated[int | None, typer.Option(min=1, help="Most questions per exam.")] = None,
     max_tokens: MaxTokens = None,
     dtype: Dtype = "float32",
     answer_after: AnswerAfter = None,
     set_: ModelField = None,
+    against: Annotated[str | None, typer.Option(help="Of several: the one that others are compared with.")] = None,
+    format_: Annotated[
+        Literal["table", "csv", "markdown", "json"], typer.Option("--format", help="What is printed.")
+    ] = "table",
+    out: Annotated[Path | None, typer.Option(help="Also write a page: a folder, or a file that ends in .html.")] = None,
     data: Data = None,
     store: Place = None,
     device: Device = "auto",
     exam_batch: ExamBatch = 64,
     as_json: Json = False,
 ) -> None:
-    """Examine a checkpoint: scores with intervals; exit 2 if one exam of several is broken, after the others."""
-    from clbench.data.exams.exam import open_named
-    from clbench.engine.checkpoint_exam import examine
-    from clbench.store.store import Store
-
+    """Examine checkpoints: scores with intervals, and paired differences; exit 2 if one is broken, after the others."""
+    names = list(dict.fromkeys(models))
+    page = _check(names, against, out)
     rule = {} if answer_after is None else {"answer": {"after": answer_after}}
-    spec = model_spec(model, **{"max_tokens": max_tokens, "dtype": dtype, **rule, **model_fields(set_)})
+    fields = {"max_tokens": max_tokens, "dtype": dtype, **rule, **model_fields(set_)}
     how = machine(store, data, 1, device).model_copy(update={"exam_batch": exam_batch})
+    found, broken = _ask(names, fields, Asked(tuple(suite or ["abilities"]), items, how))
+    kind = "json" if as_json else format_
+    if len(names) == 1 and kind in ("table", "json"):
+        _say_one(found.results, broken | found.broken, kind)
+    elif found.checkpoints:
+        say_side_by_side(found.checkpoints, found.known(against), kind)
+    if page is not None and found.checkpoints:
+        write_side_by_side(found.checkpoints, found.known(against), page, "clbench exam")
+        say(f"page: {page.resolve()}") if kind == "table" else notice(f"page: {page.resolve()}")
+    for text in [*(f"exam {name!r} is left out: {error}" for name, error in broken.items()), *found.left_out]:
+        complain(text)
+    if broken or found.left_out:
+        raise typer.Exit(2)
+
+
+def _ask(names: Sequence[str], fields: Mapping[str, Any], asked: Asked) -> tuple[Outcome, dict[str, UserError]]:
+    """Return what came of asking, and the exams that cannot be opened, name -> why."""
+    from clbench.data.exams.exam import open_named
+
     broken: dict[str, UserError] = {}
-    exams = open_named(suite or ["abilities"], items, how.data, broken)
+    if len(names) == 1:
+        model_spec(names[0], **fields)  # what is wrong with it is said before exams are opened
+    exams = open_named(asked.names, asked.items, asked.machine.data, broken)
+    if not exams and len(broken) < 2:
+        raise next(iter(broken.values()), SpecError("there is no exam to ask", where="--suite", mend=LIST))
     with progress_bars():
-        results = list(examine(spec, exams, Store(how.store), how, broken))
+        return ask_all(names, fields, exams, asked), broken
+
+
+def _check(names: Sequence[str], against: str | None, out: Path | None) -> Path | None:
+    """Refuse what could not be shown after a long exam; return the page that is to be written."""
+    from clbench.report.page.html import page_at
+
+    if against is not None and len(names) < 2:
+        raise SpecError("there is only one checkpoint", where="--against", mend="name two: clbench exam A B")
+    known = {name for model in names for name in (model, model.rstrip("/").rpartition("/")[2])}
+    if against is not None and against not in known:
+        raise SpecError(f"there is no checkpoint {against!r}", where="--against", mend=did_you_mean(against, names))
+    return None if out is None else page_at(out, "checkpoints.html")
+
+
+def _say_one(results: Sequence[ExamResult], broken: Mapping[str, UserError], kind: str) -> None:
+    """Print the results of one checkpoint; where its only exam is broken, that is the error."""
     if not results and len(broken) < 2:
         raise next(iter(broken.values()), SpecError("there is no exam to ask", where="--suite", mend=LIST))
-    if as_json:
+    if kind == "json":
         say_json([_row(r) for r in results])
     elif results:
         say("\n".join(filter(None, (_table(results), *_notes(results), _by_length(results)))))
-    for name, error in broken.items():
-        complain(f"exam {name!r} is left out: {error}")
-    if broken:
-        raise typer.Exit(2)
 
 
 def _row(result: ExamResult) -> dict[str, Any]:

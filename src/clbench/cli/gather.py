@@ -10,12 +10,16 @@ import typer
 
 from clbench.cli.choosing import Learners, Models, RunNames, Streams, choice_of
 from clbench.cli.options import Lang, language, progress_bars, say
+from clbench.cli.side_by_side import OnRecord, on_record, say_side_by_side, write_side_by_side
 from clbench.core.errors import SpecError
+from clbench.core.events import notice
 
 if TYPE_CHECKING:
     from clbench.report.runs.load import RunRecord
 
 Columns = Annotated[list[str] | None, typer.Option(help="Of table, latex, markdown: this figure (repeatable).")]
+FILE = "checkpoints.html"
+PRINTED = ("table", "csv", "markdown", "json")  # formats of checkpoints that were examined with no stream
 CHOSEN = ("table", "latex", "markdown")  # formats whose columns can be chosen
 
 
@@ -51,7 +55,13 @@ def report(
     if column and format_ not in CHOSEN:
         mend = f"add --format {CHOSEN[0]}, {CHOSEN[1]} or {CHOSEN[2]}"
         raise SpecError(f"--format {format_} has no columns to choose", where="--column", mend=mend)
-    runs: Sequence[RunRecord] = choose_runs(load_runs(paths), choice_of(run, stream, model, learner))
+    elsewhere = to is not None or record is not None
+    examined = on_record(paths, model, runs_only=bool(run or stream or learner or elsewhere or column))
+    if examined.checkpoints:
+        _write_checkpoints(examined, out, format_, title)
+        if examined.alone:
+            return
+    runs: Sequence[RunRecord] = choose_runs(load_runs(examined.runs), choice_of(run, stream, model, learner))
     if record is not None:
         _record(runs, record)
         return
@@ -63,6 +73,26 @@ def report(
         _send(runs, to, project)
     else:
         _write(runs, out, format_, title, language(lang), column or [])
+
+
+def _write_checkpoints(examined: OnRecord, out: Path, format_: str, title: str) -> None:
+    """Show checkpoints that were examined with no stream; a table of runs has no room for them."""
+    from clbench.report.page.html import page_at
+
+    checkpoints = examined.checkpoints
+    if format_ == "html":
+        page = page_at(out, FILE) if examined.alone else page_at(out, "report.html").with_name(FILE)
+        write_side_by_side(checkpoints, None, page, title)
+        say(f"checkpoints: {page.resolve()}")
+    elif not examined.alone:
+        place = next(c.path for c in checkpoints if c.path is not None).parent
+        what = f"{len(checkpoints)} that were examined with no stream"
+        notice(f"left out are checkpoints ({what}): clbench report {place} --format table")
+    elif format_ in PRINTED:
+        say_side_by_side(checkpoints, None, format_)
+    else:
+        mend = f"take --format html, {', '.join(PRINTED)}"
+        raise SpecError(f"results of `clbench exam` have no --format {format_}", where="--format", mend=mend)
 
 
 def _record(runs: Sequence[RunRecord], folder: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from clbench.cli.choosing import Learners, Models, RunNames, Streams, choice_of
 from clbench.cli.options import Data, Place, machine, say
+from clbench.cli.side_by_side import on_record
 from clbench.cli.submissions import contained, results, unpacked
 from clbench.core.errors import DataError, UserError
 from clbench.core.events import notice
@@ -64,31 +65,37 @@ def leaderboard(
 
 def _build(paths: Sequence[Path], out: Path, title: str, where: Machine, dataset: Path | None, choice: Choice) -> None:
     from clbench.context.board import context_board, context_files
+    from clbench.report.page.checkpoint_board import checkpoint_board
     from clbench.report.page.leaderboard import build_site, entries
+    from clbench.report.runs.checkpoints import checkpoint_files
     from clbench.report.runs.choose import choose_runs
     from clbench.report.runs.load import distinct
 
-    board = context_board(paths, dataset)
+    context = context_board(paths, dataset)
     records: list[RunRecord] = []
     for path in paths:
-        if path.is_file() and context_files(path):
+        if path.is_file() and (context_files(path) or checkpoint_files(path)):
             continue
         for folder, found in results(path):
             if not isinstance(found, str):
                 records.append(found)
-            elif board is None or not context_files(folder):  # a folder of graded files holds no run of a learner
+            elif not context_files(folder) and not checkpoint_files(folder):  # they hold no run of a learner
                 notice(f"{folder} is left out: {found}")
-    if not records and board is None:
+    runs_only = bool(choice.run or choice.stream or choice.learner)
+    examined = checkpoint_board(on_record(paths, choice.model, runs_only).checkpoints)
+    boards = [board for board in (context, examined) if board is not None]
+    if not records and not boards:
         raise DataError("there is no result to show", where=" ".join(map(str, paths)), mend="see the notices above")
     records = choose_runs(records, choice) if records else []
     wrong = {run.folder: found for run in records if (found := [*_problems(run, where)[0], *_copies(run, records)])}
     runs = distinct(records, wrong)
     rows = entries(runs, wrong)
     ranked = sum(row.rank is not None for row in rows)
-    page = build_site(rows, out, title, [board] if board else [])
+    page = build_site(rows, out, title, boards)
     say(f"{len(rows)} rows of {len(runs)} runs, {ranked} ranked")
-    if board is not None:
-        say(f"{len(board.rows)} context-learning systems, {sum(not row.why_not for row in board.rows)} ranked")
+    for board in boards:
+        what = "context-learning systems" if board is context else "examined checkpoints"
+        say(f"{len(board.rows)} {what}, {sum(not row.why_not for row in board.rows)} ranked")
     say(f"site: {page.resolve()}")
 
 

@@ -22,7 +22,9 @@ MOST_FILES = 20_000
 DEEPEST = 8  # levels of folders in which results are looked for
 RESULT_FILES = ("spec.yaml", "scores.json", "matrix.json")  # a folder with one of these is meant as a result
 RUNS = "runs"
-NO_RESULTS = frozenset({"state", "effective", "exam", "ask", "mark", "drafts", "progress", "broken"})  # of a store
+NO_RESULTS = frozenset(
+    {"state", "effective", "exam", "ask", "mark", "drafts", "progress", "broken", "checkpoints"}
+)  # of a store
 # Errors of unpacking a damaged archive: names that are too long, a file where a folder is needed, ...
 UNPACKING = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError, LookupError)
 T = TypeVar("T")

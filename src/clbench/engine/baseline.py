@@ -9,6 +9,7 @@ from clbench.core.baseline import Baseline, BaselineExam
 from clbench.core.errors import DataError, ModelError, SpecError
 from clbench.core.events import notice
 from clbench.core.item_scores import LessonScores, pack_scores
+from clbench.core.results import ExamResult
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Exam
 from clbench.engine.again import ask_again
@@ -34,9 +35,21 @@ def take(
         ModelError: It cannot sit one of them.
     """
     model = source.settled(model)
+    return taken(model, list(examine(model, exams, store, machine)), names, items, store, machine)
+
+
+def taken(
+    model: ModelSpec,
+    results: Sequence[ExamResult],
+    names: Sequence[str],
+    items: int | None,
+    store: Store,
+    machine: Machine,
+) -> Baseline:
+    """Return the results of a checkpoint's exams as a baseline, sealed; see `take`."""
     found: list[BaselineExam] = []
     machines = [machine_of(machine, model)]
-    for result in examine(model, exams, store, machine):
+    for result in results:
         (sheet,) = item_scores([result]).exams
         answers = tuple(a.text[:LONGEST] for a in result.answers)
         exam = result.exam

@@ -74,8 +74,8 @@ def test_a_recipe_of_too_many_runs_is_refused_before_it_is_expanded(tmp_path):
 def test_redirects_stay_on_the_web(to):
     request = urllib.request.Request("https://example.org/a")
     with pytest.raises(urllib.error.URLError, match="not a web address"):
-        fetch._WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, to)
-    assert fetch._WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, "https://b.org/x") is not None
+        fetch.WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, to)
+    assert fetch.WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, "https://b.org/x") is not None
 
 
 class Endless(io.RawIOBase):

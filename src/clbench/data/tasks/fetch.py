@@ -133,7 +133,7 @@ def _folder(card: OnDisk, source: PathSource, root: Path | None) -> Path:
         raise AbsentError(
             f"task {card.name!r} reads {source.path!r}, and no data folder is known",
             where=str(card.path),
-            mend=f"set {ROOT} or --data to the folder that holds {source.path.split('/')[0]}/",
+            mend=f"set {ROOT} or --data to the folder that holds {source.path.split('/')[0]}/; {_way(card)}",
         )
     folder = root / source.path
     if not folder.is_dir():
@@ -142,9 +142,14 @@ def _folder(card: OnDisk, source: PathSource, root: Path | None) -> Path:
             if folder.parent.is_dir()
             else f"is {ROOT} or --data right?"
         )
-        raise AbsentError(f"task {card.name!r} reads {source.path!r}, which is not there", where=str(folder), mend=near)
+        what = f"task {card.name!r} reads {source.path!r}, which is not there"
+        raise AbsentError(what, where=str(folder), mend=f"{near}; {_way(card)}")
     _refuse_leading_out(folder, root)
     return folder
+
+
+def _way(card: OnDisk) -> str:
+    return f"`clbench data get {card.name if card.shipped else card.path}` gets it, or says where it comes from"
 
 
 def _refuse_leading_out(path: Path, root: Path) -> None:
@@ -212,10 +217,11 @@ def _download(source: UrlSource, split: str, where: str) -> Path:
     return path
 
 
-class _WebOnly(urllib.request.HTTPRedirectHandler):
+class WebOnly(urllib.request.HTTPRedirectHandler):
     """A handler that follows redirects to http and https alone: a server must not send us to files."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        """Return the next request, as `urllib` asks for it."""
         if not newurl.lower().startswith(("http://", "https://")):
             raise urllib.error.URLError(f"it redirects to {newurl[:100]!r}, which is not a web address")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -225,7 +231,7 @@ def _get(url: str, draft: Path, where: str) -> None:
     done, began = 0, time.monotonic()
     mend = "split the file, or put it into a folder and name that with `source: {path: ...}`"
     try:
-        with urllib.request.build_opener(_WebOnly).open(url, timeout=PATIENCE_S) as reply, draft.open("wb") as file:
+        with urllib.request.build_opener(WebOnly).open(url, timeout=PATIENCE_S) as reply, draft.open("wb") as file:
             total = reply.length or 0
             while block := reply.read1(BLOCK):
                 done += len(block)

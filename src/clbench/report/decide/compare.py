@@ -191,10 +191,11 @@ def unlikeness(one: Group, two: Group) -> Iterator[str]:
     if first.matrix.num_lessons != second.matrix.num_lessons:
         yield f"{first.matrix.num_lessons} and {second.matrix.num_lessons} lessons"
     for name in [n for n in mine if n in theirs]:
-        yield from _unlike(mine[name], theirs[name])
+        yield from unlike_scores(mine[name], theirs[name])
 
 
-def _unlike(one: ExamScores, two: ExamScores) -> Iterator[str]:
+def unlike_scores(one: ExamScores, two: ExamScores) -> Iterator[str]:
+    """Yield why the scores of two sides in an exam cannot be paired; nothing where they can."""
     where = f"exam {one.exam}"
     if one.ids != two.ids:
         gone, new = len(set(one.ids) - set(two.ids)), len(set(two.ids) - set(one.ids))
