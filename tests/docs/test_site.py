@@ -32,6 +32,7 @@ NOT_RUN = {  # page -> why its commands are not run here; that each exists, with
     "comparing.md": "compares runs of a store that the reader made",
     "context.md": "asks a model behind an address",
     "context-statistics.md": "grades of the reader; tests/context/test_docs.py",
+    "getting-data.md": "fetches from elsewhere; tests/data/test_getting.py does so from a local server",
     "gate.md": "a checkpoint of the reader; weekly.md runs the same verbs on a shipped model",
     "large-models.md": "a checkpoint and cards of the reader",
     "leaderboard.md": "a submission of the reader",
