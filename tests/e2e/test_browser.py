@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from clbench.cli.main import main
+from clbench.core.item_scores import ExampleItem, ExampleItems, ShownAnswer
 from clbench.report.decide.compare import compare
 from clbench.report.page.html import write_page, write_report
 from tests.builders.compared import cells, groups, run, written
@@ -65,6 +66,44 @@ def test_a_comparison_in_a_browser_and_on_paper(tmp_path):
     paper = tmp_path / "page.pdf"
     opened(page, tmp_path, f"--print-to-pdf={paper}")
     assert paper.read_bytes().startswith(b"%PDF")
+
+
+def test_single_items_are_filtered_searched_and_walked_by_keyboard(tmp_path):
+    rows = cells(10)
+    shown = tuple(
+        ExampleItem(
+            exam="facts",
+            id=f"facts-{i}",
+            question=f"Where is place {i}?",
+            expected=("here",),
+            answers={k: ShownAnswer(text=f"said {i} after {k}", score=row[i]) for k, row in enumerate(rows["facts"])},
+        )
+        for i in range(60)
+    )
+    page = write_page([run("sft", rows, example_items=ExampleItems(items=shown))], tmp_path, "items", "en")
+    script = (
+        "<script>addEventListener('load', function () {"
+        "var box = document.querySelector('#item-browser select'); box.value = 'f';"
+        "var form = document.querySelector('#item-browser form'); form.dispatchEvent(new Event('input'));"
+        "document.title = document.querySelector('#item-browser [role=status]').textContent;"
+        "document.dispatchEvent(new KeyboardEvent('keydown', {key: '/'}));"
+        "document.title += '|' + document.activeElement.type;"
+        "document.activeElement.value = 'PLACE 3'; form.dispatchEvent(new Event('input'));"
+        "var list = document.querySelector('[role=listbox]');"
+        "list.dispatchEvent(new KeyboardEvent('keydown', {key: 'j'}));"
+        "list.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowDown'}));"
+        "});</script></body>"
+    )
+    page.write_text(page.read_text().replace("</body>", script))
+    dom = opened(page, tmp_path, "--dump-dom")
+    total = 60 - 5  # all but those that were right from the beginning to the end
+    assert f"<title>40 of {total} items|search</title>" in dom, "right after the lesson: 50; at the end: 10"
+    assert dom.count('role="option"') == 10, "3x, of 10 to 49"
+    (chosen,) = re.findall(r'<div role="option"[^>]*aria-selected="true">(.*?)</div>', dom)
+    assert "facts-32" in chosen
+    detail = dom.split('class="item-detail"')[1]
+    assert [f"said 32 after {k}" in detail for k in range(3)] == [True] * 3
+    assert [f'class="{mark}"' in detail for mark in ("right", "wrong")] == [True, True]
 
 
 def test_the_leaderboard_sorts_and_filters_by_keyboard_and_mouse(tmp_path):

@@ -1,4 +1,4 @@
-"""One self-contained HTML file: no network, no script needed to read it."""
+"""One self-contained HTML file: no network; a script is needed for the item browser alone."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from clbench.report.drawings.plots import MOST_BARS
 from clbench.report.escape import plain
 from clbench.report.page.browser import browser
 from clbench.report.page.header import header_rows
+from clbench.report.page.item_browser import item_browser
 from clbench.report.page.item_change_rows import item_change_section
 from clbench.report.page.lengths import length_rows, length_series
 from clbench.report.page.overview import over_orders, overview_note, profile, retention, spread, tradeoffs
@@ -67,6 +68,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
     environment = Environment(
         loader=PackageLoader("clbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     page = environment.get_template("report.html.jinja").render(
         title=title,
         lang=lang,
@@ -95,6 +97,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
         lengths=_lengths(groups, texts),
         abilities_left=_abilities_left(groups, texts),
         item_changes=item_change_section(groups, texts),
+        changed=item_browser(groups, lang),
         items=browser(groups),
         specs=[(r.spec.name, _yaml(r.spec.model_dump(mode="json"))) for g in groups for r in g.runs],
         provenance=[(r.spec.name, _json(r.provenance)) for g in groups for r in g.runs],

@@ -15,7 +15,9 @@ LONGEST = 1500  # characters shown of one text
 
 
 def store_of(run: RunRecord) -> Path | None:
-    """Return the store that a result folder lies in; None for a copied folder."""
+    """Return the store that a result folder lies in; None for a copied folder, or a run that lies in none."""
+    if not run.folder:
+        return None
     place = run.folder.parent.parent
     return place if run.folder.parent.name == "runs" and (place / "ask").is_dir() else None
 
@@ -43,7 +45,7 @@ def question_text(example: Example) -> str:
     return shorten("\n".join(turns))
 
 
-def shorten(text: str) -> str:
+def shorten(text: str, most: int = LONGEST) -> str:
     """Return a text without its middle where it is long, with a mark that says how much is missing."""
-    half = LONGEST // 2
-    return text if len(text) <= LONGEST else f"{text[:half]}\n[… {len(text) - LONGEST} …]\n{text[-half:]}"
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}\n[… {len(text) - 2 * half} …]\n{text[-half:]}"
