@@ -58,8 +58,8 @@ def item_browser(groups: Sequence[Group], lang: str) -> dict[str, Any] | None:
     room, and what one leaves is for the others.
 
     Returns:
-        `methods`; `exams` as [name, lesson that teaches it or 0, lessons with answers]; `answers`; `items` as [exam, id,
-        question, expected, [[method, letters, scores, answers]]]: numbers refer to the lists above, a score of -1
+        `methods`; `exams` as [name, lesson that teaches it or 0, lessons with answers]; `answers`; `items` as [exam,
+        id, question, expected, [[method, letters, scores, answers]]]: numbers refer to the lists above, a score of -1
         to a lesson in which the item was not asked, an answer of -1 to one that is not at hand, and letters are f for
         forgotten, l for learnt, n for never and c for changed; `left` and `unknown`: how many items had no room, and
         how many no text at hand; `texts`.
