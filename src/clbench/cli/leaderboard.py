@@ -25,7 +25,7 @@ FAILED = 2
 NOT_VERIFIED = (
     "Not verified for any result: that this model, with these settings and this seed, gave these answers (--rerun N "
     "asks some again, for shipped models, learners and streams); and times, sizes, tokens, machine and versions, "
-    "beyond their consistency."
+    "beyond their consistency; and texts.parquet, from which nothing is computed."
 )
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.item_scores import ExamScores
 from clbench.metrics import all_metrics
-from clbench.report.runs import store_texts
 from clbench.report.runs.choose import Choice, choose_runs
 from clbench.report.runs.exam_items import marked_rows
 from clbench.report.runs.groups import Group, group_runs, seed_order
+from clbench.report.runs.item_histories import texts_of
 from clbench.report.runs.load import RunRecord, load_runs
 from clbench.stats.bootstrap import Interval, difference_of, possible
 from clbench.stats.graded import GradedItems
@@ -316,27 +316,12 @@ def _flips(one: RunRecord, two: RunRecord, most: int) -> Iterator[Flip]:
 
 def _flip(one: RunRecord, two: RunRecord, mine: ExamScores, theirs: ExamScores, item: int) -> Flip:
     last = one.matrix.num_lessons
-    asked = mine.rows[last].questions
-    found = [store_texts.questions(s, asked) for r in (one, two) if (s := store_texts.store_of(r)) is not None]
-    examples = next((q for q in found if q), ())
+    texts = [texts_of(run, scores, item, {last}) for run, scores in ((one, mine), (two, theirs))]
+    question = next((found.question for found in texts if found.question), "")
+    expected = next((found.expected for found in texts if found.question), ())
     gained = theirs.rows[last].values()[item] > mine.rows[last].values()[item]
-    answers = [_answer(run, exam_scores, item, last) for run, exam_scores in ((one, mine), (two, theirs))]
-    if not examples:
-        recorded = {(i.exam, i.id): i for i in one.example_items.items}.get((mine.exam, mine.ids[item]))
-        question, expected = (recorded.question, recorded.expected) if recorded else ("", ())
-        return Flip(mine.exam, mine.ids[item], bool(gained), question, expected, *answers)
-    example = examples[item]
-    return Flip(mine.exam, example.id, bool(gained), store_texts.question_text(example), example.targets[:3], *answers)
-
-
-def _answer(run: RunRecord, exam_scores: ExamScores, item: int, row: int) -> str:
-    store = store_texts.store_of(run)
-    if store is not None and (answers := store_texts.answers(store, exam_scores.rows[row].answers_key)):
-        return store_texts.shorten(answers[item].text)
-    for recorded in run.example_items.items:
-        if (recorded.exam, recorded.id) == (exam_scores.exam, exam_scores.ids[item]) and row in recorded.answers:
-            return recorded.answers[row].text
-    return ""
+    answers = [found.said.get(last, "") for found in texts]
+    return Flip(mine.exam, mine.ids[item], bool(gained), question, expected[:3], *answers)
 
 
 def _separating(one: Group, two: Group, exams: Sequence[ExamChange]) -> tuple[float, float]:

@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import Any
 
-import numpy as np
-
 from clbench.core.matrix import Column
 from clbench.report.escape import plain
 from clbench.report.page.item_browser_texts import BROWSER_TEXTS
 from clbench.report.runs.groups import Group
-from clbench.report.runs.item_histories import RIGHT, Fate, item_fates, texts_of
+from clbench.report.runs.item_histories import Fate, item_fates, moved_items, texts_of
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.store_texts import shorten
 
@@ -107,23 +105,14 @@ def _changed(runs: Sequence[RunRecord], column: Column) -> _Changed:
     places: dict[int, dict[int, str]] = {}
     for number, run in enumerate(runs):
         own = next((c for c in run.matrix.columns if c.name == column.name), None)
-        if own is None:
+        exam = next((e for e in run.item_scores.exams if e.exam == column.name), None)
+        if own is None or exam is None:
             continue
         letters = {place: LETTERS[fate] for place, fate in item_fates(run, own).items()}
-        letters |= {place: letters.get(place, "") + CHANGED for place in _moved(run, own.name)}
+        letters |= {place: letters.get(place, "") + CHANGED for place in moved_items(exam)}
         for place, found in letters.items():
             places.setdefault(place, {})[number] = found
     return _Changed(column, places)
-
-
-def _moved(run: RunRecord, exam: str) -> list[int]:
-    """Return the places of the items that were right in one row and wrong in another one."""
-    rows = [row.values() for e in run.item_scores.exams if e.exam == exam for row in e.rows.values()]
-    if not rows:
-        return []
-    table = np.array(rows)
-    with np.errstate(invalid="ignore"):
-        return [int(k) for k in np.flatnonzero((table >= RIGHT).any(axis=0) & (table < RIGHT).any(axis=0))]
 
 
 def _in_turn(exam: _Changed) -> Iterator[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -12,6 +12,7 @@ from clbench.core.item_scores import ExamScores
 from clbench.core.matrix import Column
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.store_texts import answers, question_text, questions, shorten, store_of
+from clbench.report.runs.text_table import ANSWER, QUESTION, TextKey, recorded_texts
 
 Fate = Literal["forgotten", "learnt", "never"]
 RIGHT = 0.5  # an item counts as right from this score on
@@ -99,15 +100,52 @@ class ItemTexts(NamedTuple):
     said: Mapping[int, str] = {}
 
 
-def texts_of(run: RunRecord, exam: ExamScores, place: int) -> ItemTexts:
-    """Return the texts of an item: from the store where it still holds them, else from the few in the result."""
-    store, name = store_of(run), exam.ids[place]
-    asked = questions(store, exam.digest) if store else ()
-    if place < len(asked) and asked[place].id == name:
-        rows = {lesson: answers(store, row.answers_key) for lesson, row in exam.rows.items()} if store else {}
-        said = {lesson: shorten(found[place].text) for lesson, found in rows.items() if place < len(found)}
-        return ItemTexts(question_text(asked[place]), asked[place].targets, said)
+def moved_items(exam: ExamScores) -> list[int]:
+    """Return the places of the items that were right in one row and wrong in another one."""
+    if not exam.rows:
+        return []
+    table = np.array([row.values() for row in exam.rows.values()])
+    with np.errstate(invalid="ignore"):
+        return [int(k) for k in np.flatnonzero((table >= RIGHT).any(axis=0) & (table < RIGHT).any(axis=0))]
+
+
+def texts_of(run: RunRecord, exam: ExamScores, place: int, lessons: Collection[int] | None = None) -> ItemTexts:
+    """Return the texts of an item: `whole_texts`, else those of the few items that every result holds in full.
+
+    Args:
+        run: A run.
+        exam: One of its exams.
+        place: Of the item.
+        lessons: The rows whose answers are wanted; None is all.
+    """
+    found, name = whole_texts(run, exam, place, lessons), exam.ids[place]
+    if found is not None:
+        return found
     for few in run.example_items.items:
         if (few.exam, few.id) == (exam.exam, name):
             return ItemTexts(few.question, few.expected, {k: answer.text for k, answer in few.answers.items()})
     return ItemTexts()
+
+
+def whole_texts(
+    run: RunRecord, exam: ExamScores, place: int, lessons: Collection[int] | None = None
+) -> ItemTexts | None:
+    """Return the texts of an item from the store where it still holds them, else from the table beside a record.
+
+    Args as of `texts_of`. None where neither has its question.
+    """
+    store, name = store_of(run), exam.ids[place]
+    rows = {lesson: row for lesson, row in exam.rows.items() if lessons is None or lesson in lessons}
+    if store is not None:
+        digests = dict.fromkeys([exam.digest, *(row.questions for row in exam.rows.values())])
+        asked = next((found for digest in digests if (found := questions(store, digest))), ())
+        if place >= len(asked) or asked[place].id != name:
+            return None
+        told = {lesson: answers(store, row.answers_key) for lesson, row in rows.items()}
+        said = {lesson: shorten(found[place].text) for lesson, found in told.items() if place < len(found)}
+        return ItemTexts(question_text(asked[place]), asked[place].targets, said)
+    texts = recorded_texts(run.folder.parent) if run.folder and run.folder.suffix == ".json" else {}
+    if (question := texts.get(TextKey(QUESTION, exam.digest, name))) is None:
+        return None
+    known = {lesson: texts.get(TextKey(ANSWER, row.answers_key, name)) for lesson, row in rows.items()}
+    return ItemTexts(question.text, question.expected, {k: text.text for k, text in known.items() if text is not None})

@@ -1,4 +1,4 @@
-"""Write runs as they are committed: one indented JSON a run, and the items of all of them in one Parquet file."""
+"""Write runs as they are committed: one indented JSON a run, the items of all in one Parquet file, texts in another."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from clbench.core.errors import SpecError
 from clbench.core.events import notice
 from clbench.core.extras import need
 from clbench.core.keys import digest
+from clbench.report.runs.flipped_texts import flipped_texts
 from clbench.report.runs.item_table import FILE, heads, write_items
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.result_file import begins_as_record, files_of
+from clbench.report.runs.text_table import TEXT_FILE, write_texts
 
 WIDTH, OF_PLAIN, OF_NUMBERS = 120, 200, 2000  # characters of a line: of nested, plain and numeric parts
 
@@ -32,7 +34,7 @@ def check_record_folder(folder: Path) -> None:
         ExtraError: No Parquet file can be written here.
     """
     need("data", "pyarrow", "--record")
-    known = {FILE, *(p.name for p in folder.glob("*.json") if p.is_file() and begins_as_record(p))}
+    known = {FILE, TEXT_FILE, *(p.name for p in folder.glob("*.json") if p.is_file() and begins_as_record(p))}
     strange = sorted(p.name for p in folder.glob("*") if p.name not in known and not (p / "spec.yaml").is_file())
     if strange:
         raise SpecError(
@@ -41,7 +43,10 @@ def check_record_folder(folder: Path) -> None:
 
 
 def record_runs(runs: Sequence[RunRecord], folder: Path) -> None:
-    """Put these runs, and no others, into a folder: `<run>.json` for each, and `items.parquet`.
+    """Put these runs, and no others, into a folder: `<run>.json` for each, `items.parquet`, and `texts.parquet`.
+
+    Texts are those of items that flipped, as far as they are at hand: in the stores of the runs, or where they were
+    recorded. There is no `texts.parquet` where none is.
 
     Raises:
         SpecError: The folder holds something else.
@@ -60,6 +65,8 @@ def record_runs(runs: Sequence[RunRecord], folder: Path) -> None:
     for run in runs:
         (new / f"{run.name}.json").write_text(record_text(run), encoding="utf-8", newline="\n")
     write_items({run.name: run.item_scores for run in runs}, new / FILE)
+    if texts := flipped_texts(runs):
+        write_texts(texts, new / TEXT_FILE)
     shutil.rmtree(old, ignore_errors=True)
     old.mkdir()
     folder.mkdir(exist_ok=True)  # it stays the same folder: a shell may stand in it
@@ -79,6 +86,8 @@ def copy_result(run: RunRecord, target: Path) -> None:
         return
     shutil.copyfile(run.folder, target / run.folder.name)
     write_items({run.name: run.item_scores}, target / FILE)
+    if texts := flipped_texts([run]):
+        write_texts(texts, target / TEXT_FILE)
 
 
 def record_text(run: RunRecord) -> str:
