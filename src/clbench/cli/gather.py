@@ -11,7 +11,7 @@ import typer
 from clbench.cli.choosing import Learners, Models, RunNames, Streams, choice_of
 from clbench.cli.options import Lang, language, progress_bars, say
 from clbench.cli.side_by_side import OnRecord, on_record, say_side_by_side, write_side_by_side
-from clbench.core.errors import SpecError
+from clbench.core.errors import DataError, SpecError, did_you_mean
 from clbench.core.events import notice
 
 if TYPE_CHECKING:
@@ -21,16 +21,24 @@ Columns = Annotated[list[str] | None, typer.Option(help="Of table, latex, markdo
 FILE = "checkpoints.html"
 PRINTED = ("table", "csv", "markdown", "json")  # formats of checkpoints that were examined with no stream
 CHOSEN = ("table", "latex", "markdown")  # formats whose columns can be chosen
+DRAWN = ("svg", "pdf", "png")  # formats of single figures
+Printed = Literal["table", "csv", "json", "latex", "markdown", "rows", "methods", "items"]
+Written = Literal["html", "parquet", "svg", "pdf", "png"]
+FIGURES_HELP = (
+    "Of svg, pdf, png: matrix, curves, tradeoff (these three by default), spread, profile, ranks, retention or items "
+    "(repeatable)."
+)
+Figures = Annotated[list[str] | None, typer.Option(help=FIGURES_HELP)]
 
 
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Results, or folders that hold some.")],
     out: Annotated[
-        Path, typer.Option(help="Folder of the HTML report (or a file that ends in .html), or of Parquet files.")
+        Path, typer.Option(help="Folder of the HTML report (or a file that ends in .html), of Parquet, or of figures.")
     ] = Path("clbench-report"),
     format_: Annotated[
-        Literal["html", "table", "csv", "json", "latex", "markdown", "rows", "methods", "items", "parquet"],
-        typer.Option("--format", help="html and parquet write files; the others print."),
+        Literal[Written, Printed],
+        typer.Option("--format", help="html, parquet, svg, pdf and png write files; the others print."),
     ] = "html",
     lang: Lang = None,
     title: Annotated[str, typer.Option(help="Title of the report.")] = "clbench",
@@ -43,6 +51,7 @@ def report(
     ] = None,
     project: Annotated[str, typer.Option(help="The tracker's project or experiment.")] = "clbench",
     column: Columns = None,
+    figure: Figures = None,
     run: RunNames = None,
     stream: Streams = None,
     model: Models = None,
@@ -55,7 +64,10 @@ def report(
     if column and format_ not in CHOSEN:
         mend = f"add --format {CHOSEN[0]}, {CHOSEN[1]} or {CHOSEN[2]}"
         raise SpecError(f"--format {format_} has no columns to choose", where="--column", mend=mend)
-    elsewhere = to is not None or record is not None
+    if figure and format_ not in DRAWN:
+        mend = f"add --format {DRAWN[0]}, {DRAWN[1]} or {DRAWN[2]}"
+        raise SpecError(f"--format {format_} has no single figures", where="--figure", mend=mend)
+    elsewhere = to is not None or record is not None or format_ in DRAWN
     examined = on_record(paths, model, runs_only=bool(run or stream or learner or elsewhere or column))
     if examined.checkpoints:
         _write_checkpoints(examined, out, format_, title)
@@ -71,6 +83,8 @@ def report(
         runs = add_prices(runs, read_prices(prices))
     if to is not None:
         _send(runs, to, project)
+    elif format_ in DRAWN:
+        _draw(runs, out, format_, language(lang), figure or ["matrix", "curves", "tradeoff"])
     else:
         _write(runs, out, format_, title, language(lang), column or [])
 
@@ -108,6 +122,34 @@ def _send(runs: Sequence[RunRecord], to: Literal["mlflow", "wandb", "trackio"], 
     with progress_bars():
         send(runs, to, project)
     say(f"{len(runs)} runs sent to {to}, project {project}")
+
+
+def _draw(runs: Sequence[RunRecord], out: Path, format_: str, lang: str, figures: Sequence[str]) -> None:
+    from clbench.report.drawings.paper import SMALLEST_PT, figure_bytes, need_converter
+    from clbench.report.page.single_figures import FIGURES, single_figures
+    from clbench.report.runs.groups import group_runs
+    from clbench.report.tables.translations import TRANSLATIONS
+
+    for name in figures:
+        if name not in FIGURES:
+            raise SpecError(f"there is no figure {name!r}", where="--figure", mend=did_you_mean(name, FIGURES))
+    need_converter(format_)
+    if out.suffix.lower() in (".html", ".htm", f".{format_}") or out.is_file():
+        raise SpecError("single figures are several files", where=f"--out {out}", mend="name a folder")
+    groups, drawn = group_runs(runs), 0
+    for name in dict.fromkeys(figures):
+        found = single_figures(groups, name, TRANSLATIONS[lang])
+        if not found:
+            notice(f"--figure {name}: these runs have nothing to draw of it")
+        for each in found:
+            out.mkdir(parents=True, exist_ok=True)
+            path = out / f"{each.name}.{format_}"
+            path.write_bytes(figure_bytes(each, format_))
+            small = f" (less than {SMALLEST_PT:g} pt)" if each.text_pt < SMALLEST_PT else ""
+            say(f"{path}: {each.width_mm:.0f} x {each.height_mm:.0f} mm, text of {each.text_pt:.1f} pt{small}")
+        drawn += len(found)
+    if not drawn:
+        raise DataError("there is nothing to draw", where="--figure", mend="name other figures: see --help")
 
 
 def _write(runs: Sequence[RunRecord], out: Path, format_: str, title: str, lang: str, columns: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "sentencepiece": ("sentencepiece",),
     "context": ("aiohttp",),
     "energy": ("pynvml",),
+    "figures": ("vl_convert",),
     "mlflow": ("mlflow",),
     "wandb": ("wandb",),
     "trackio": ("trackio",),

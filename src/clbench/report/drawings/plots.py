@@ -45,7 +45,7 @@ def front(points: Sequence[Point], x: Axis, y: Axis) -> list[Point]:
     return sorted((p for p in known if not beaten(p)), key=lambda p: p.x)
 
 
-def scatter(points: Sequence[Point], x: Axis, y: Axis, label: str) -> str:
+def scatter(points: Sequence[Point], x: Axis, y: Axis, label: str, width: int = WIDTH) -> str:
     """Draw methods as points with their intervals, in the colours of the legend; the Pareto front is a line.
 
     Names stand where they cover no point and no other name, with a line to their point where they stand apart. More
@@ -55,7 +55,7 @@ def scatter(points: Sequence[Point], x: Axis, y: Axis, label: str) -> str:
     if len(known) < 2:
         return ""
     bars = len(known) <= MOST_BARS
-    width, height = (WIDTH, HEIGHT) if bars else (2 * WIDTH, HEIGHT + 150)
+    width, height = (width, HEIGHT) if bars else (2 * width, HEIGHT + 150)
     shown = [p if bars else Point(p.label, p.x, p.y, is_bound=p.is_bound) for _, p in known]
     across = Scale.over(x, [v for p in shown for v in _reach(p.x, p.x_ends)], LEFT, width - RIGHT)
     up = Scale.over(y, [v for p in shown for v in _reach(p.y, p.y_ends)], height - BOTTOM, TOP)

@@ -11,7 +11,7 @@ from clbench.metrics import all_metrics
 from clbench.metrics.forgetting import half_life_interval, retention_by_distance, retention_half_life
 from clbench.report.drawings.axes import Axis
 from clbench.report.drawings.figures import curves
-from clbench.report.drawings.plots import MOST_BARS, Point, parallel, scatter, strips
+from clbench.report.drawings.plots import MOST_BARS, WIDTH, Point, parallel, scatter, strips
 from clbench.report.runs.groups import Group
 from clbench.report.runs.leaders import is_bound
 from clbench.report.runs.orders import Method, by_performance, by_scenario, methods_of
@@ -35,8 +35,8 @@ def axis_of(name: str, texts: dict[str, str]) -> Axis:
     return Axis(name_text, plugin.unit, plugin.better == "low", log=name == "train_seconds")
 
 
-def tradeoffs(groups: Sequence[Group], texts: dict[str, str]) -> list[tuple[str, str]]:
-    """Draw stability against plasticity, and cost against performance, as (caption, SVG)."""
+def tradeoffs(groups: Sequence[Group], texts: dict[str, str], width: int = WIDTH) -> list[tuple[str, str]]:
+    """Draw stability against plasticity, and cost against performance, as (caption, SVG) of a width in pixels."""
     captions = (texts["stability_plasticity"], texts["cost_performance"])
     drawn: list[tuple[str, str]] = []
     for (across, up), caption in zip(TRADEOFFS, captions, strict=True):
@@ -53,7 +53,7 @@ def tradeoffs(groups: Sequence[Group], texts: dict[str, str]) -> list[tuple[str,
             # A learner that trains nothing has no place on a logarithmic axis of time.
             if not (across == "train_seconds" and g.runs[0].costs.train_tokens == 0)
         ]
-        if svg := scatter(points, axis_of(across, texts), axis_of(up, texts), caption):
+        if svg := scatter(points, axis_of(across, texts), axis_of(up, texts), caption, width):
             drawn.append((caption, svg))
     return drawn
 
