@@ -1,5 +1,6 @@
 """Single figures for a paper: sizes on paper, text that stands alone, files, and what is refused."""
 
+import functools
 import importlib.util
 import re
 import xml.etree.ElementTree as ET
@@ -30,6 +31,7 @@ def measured(text):
     return width, height, float(size) * width / box[2] / 25.4 * 72, root
 
 
+@functools.cache
 def groups():
     return group_runs(
         [run(name, cells(kept), seed) for name, kept in (("sft", 10), ("replay", 45), ("ewc", 30)) for seed in (0, 1)]
@@ -77,7 +79,7 @@ def test_names_are_escaped_and_files_cannot_lead_elsewhere():
     made = run("sft", cells(10))
     (figure,) = single_figures([replace(group_runs([made])[0], label=evil)], "matrix", EN)
     assert "/" not in figure.name
-    assert ".." not in figure.name.removeprefix("matrix-")[:2]
+    assert not figure.name.startswith(".")
     ET.fromstring(figure.svg())
     assert "\u202e" not in figure.svg()
 
@@ -90,7 +92,7 @@ def test_the_command_writes_files_and_says_their_sizes(tmp_path, capsys):
     given = ["report", str(tmp_path / "r"), "--format", "svg", "--out", str(out)]
     assert main([*given, "--figure", "tradeoff", "--figure", "retention"]) == 0
     told = capsys.readouterr()
-    assert sorted(p.name for p in out.iterdir()) == ["tradeoff-cost.svg", "tradeoff-stability.svg"]
+    assert sorted(p.name for p in out.iterdir()) == ["tradeoff-stability.svg"], "nothing was trained"
     assert "tradeoff-stability.svg: 84 x 7" in told.out
     assert "text of 7.0 pt" in told.out
     assert "--figure retention: these runs have nothing to draw of it" in told.err
@@ -109,7 +111,10 @@ def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch, capsys):
     written(tmp_path / "r" / made.spec.name, made)
     assert main(["report", str(tmp_path / "r"), "--format", "pdf", "--out", str(tmp_path / "f")]) == 2
     said = capsys.readouterr().err
-    assert said == 'clbench: a figure as PDF needs vl_convert\n  to mend: pip install "clbench[figures]"\n'
+    due = (
+        'clbench: a figure as PDF needs vl_convert, which is not installed\n  to mend: pip install "clbench[figures]"\n'
+    )
+    assert said.endswith(due)
     assert not (tmp_path / "f").exists()
 
 

@@ -16,9 +16,7 @@ from clbench.report.page.ranking import ranking
 from clbench.report.runs.abilities import ability_curves
 from clbench.report.runs.groups import Group
 
-COLUMN_PX = (
-    int(COLUMN_MM / POINT_MM * TEXT_PX / TEXT_PT) - 2 * EDGE
-)  # a drawing of this width has text of 7 pt in one column
+COLUMN_PX = int(COLUMN_MM / POINT_MM * TEXT_PX / TEXT_PT) - 2 * EDGE  # so wide a drawing fits one column
 Texts = dict[str, str]
 
 
