@@ -117,19 +117,28 @@ def test_the_leaderboard_sorts_and_filters_by_keyboard_and_mouse(tmp_path):
     index = build_site(entries(load_runs([tmp_path / "r"]), {}), tmp_path / "site", "board")
     script = (
         "<script>addEventListener('load', function () {"
-        "var b = document.querySelectorAll('thead button'); b[10].click();"
+        "document.querySelectorAll('thead button')[2].click();"
+        "var c = document.querySelectorAll('[data-compare]'); c[0].click(); c[1].click();"
+        "document.querySelector('#columns input[value=\"3\"]').click();"
+        "document.title = getComputedStyle(document.querySelector('td.c3')).display + '|'"
+        " + getComputedStyle(document.querySelector('td.c4')).display + '|' + document.querySelector('#tabs').hidden;"
         "var s = document.querySelector('select[data-field=family]'); s.value = 'replay';"
         "document.querySelector('form').dispatchEvent(new Event('change'));"
         "});</script></body>"
     )
     index.write_text(index.read_text().replace("</body>", script))
     dom = opened(index, tmp_path, "--dump-dom")
-    body = dom.split("<tbody>")[1]
+    body = dom.split('<table class="board learners">')[1].split("<tbody>")[1]
     order = [body.index(f">{name}</a>") for name in ("sft", "ewc", "replay")]
     assert order == sorted(order), "by AP, lowest first"
     assert 'aria-sort="ascending"' in dom
-    assert body.count('hidden=""') == 2
-    assert "1 rows" in dom
+    shown = [line.partition(">")[0] for line in body.split("</tbody>")[0].split("<tr ")[1:]]
+    assert sum('hidden=""' in line for line in shown) == 2
+    assert "1 of 3 rows" in dom
+    assert "<title>none|table-cell|true</title>" in dom, "a column is hidden; one scenario needs no tabs"
+    panel = re.search(r'<div id="compared"[^>]*>(.*?)</table>', dom, flags=re.S)[1]
+    assert [f'col">{name}</th>' in panel for name in ("sft", "ewc", "replay")] == [True, True, False]
+    assert re.search(r"<th[^>]*>AP ↑</th><td>50.0[^<]*</td><td>66.7[^<]*</td><td>\+16.7</td>", panel)
     json.loads((tmp_path / "site" / "leaderboard.json").read_text())
 
 

@@ -1,4 +1,4 @@
-"""A leaderboard as a static site: one table, a page for every row, and the files behind it."""
+"""A leaderboard as a static site: a table for each scenario, a page for every row, and the files behind it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from clbench.metrics import all_metrics
 from clbench.models.place import is_shipped
 from clbench.report.escape import plain
 from clbench.report.page.board import Board, values_of, write_rows
+from clbench.report.page.header import header_rows
 from clbench.report.page.html import html_report
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import RunRecord
@@ -31,6 +32,7 @@ from clbench.report.runs.result_file import files_of
 from clbench.report.runs.traits import STORED_WORDS, traits_of
 from clbench.report.runs.vouched import doubts
 from clbench.report.tables.table import TABLE, printed
+from clbench.report.tables.translations import TRANSLATIONS
 from clbench.stats.bootstrap import UNKNOWN
 
 FIGURES = (*TABLE, "train_flops")
@@ -69,7 +71,11 @@ def entries(runs: Sequence[RunRecord], wrong: Mapping[Path, Sequence[str]]) -> l
     """
     right, edited = ([r for r in runs if (r.folder in wrong) is is_wrong] for is_wrong in (False, True))
     # An edited result is a row by itself, so that the other seeds of its method stay ranked.
-    found = [_entry(group, wrong) for group in group_runs(right)]
+    scenarios: dict[tuple[str, str], list[RunRecord]] = {}
+    for run in right:
+        scenarios.setdefault((run.spec.stream, run.spec.model.name), []).append(run)
+    # Each table labels its rows by what differs within it.
+    found = [_entry(group, wrong) for members in scenarios.values() for group in group_runs(members)]
     found = _with_own_pages([*found, *(entry for run in edited for entry in _alone(run, wrong))])
     ranked: dict[tuple[str, str], dict[str, list[Entry]]] = {}
     for entry in found:
@@ -194,8 +200,9 @@ def build_site(rows: Sequence[Entry], site: Path, title: str, boards: Sequence[B
     )
     page = environment.get_template("leaderboard.html.jinja").render(
         title=title,
-        figures=[(all_metrics()[n].symbol, all_metrics()[n].better, _about(n)) for n in FIGURES],
-        rows=texts,
+        heads=_heads(),
+        rows=len(texts),
+        tabs=_tabs(texts),
         boards=tables,
         choices={field: sorted({str(row[field]) for row in texts}) for field in FILTERS},
     )
@@ -227,7 +234,30 @@ def _folder_name(run: RunRecord, used: set[str]) -> str:
     return name
 
 
-FILTERS = ("scenario", "kind", "model", "size", "family", "task_ids", "stores")
+FILTERS = ("kind", "size", "family", "task_ids", "stores")
+
+
+def _heads() -> list[tuple[str, str, str]]:
+    """Return the heads of the table of learners: name, meaning, and "text", or of a figure its unit."""
+    figures = [(all_metrics()[n], _about(n)) for n in FIGURES]
+    arrows = {"high": " ↑", "low": " ↓"}
+    texts = ("model family", "parameters", "method family", "task ids", "stored data", "files")
+    return [
+        ("rank", "by AP, in this table", ""),
+        ("method", "a page of its own", "text"),
+        *((plugin.symbol + arrows.get(plugin.better, ""), about, plugin.unit) for plugin, about in figures),
+        ("seeds", "runs that differ in their seed alone", ""),
+        ("missing", "cells of the matrix that are due and missing", ""),
+        *((name, "", "text") for name in texts),
+    ]
+
+
+def _tabs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows by scenario and model, in their order, each with an id and a title."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(f"{row['scenario']} · {row['model']}", []).append(row)
+    return [{"id": f"tab-{n}", "title": title, "rows": of} for n, (title, of) in enumerate(found.items(), start=1)]
 
 
 def _about(name: str) -> str:
@@ -259,6 +289,9 @@ def _texts(row: Entry, folders: Sequence[str]) -> dict[str, Any]:
         "stores": STORED_WORDS[known.stores],
         "seeds": len(group.runs),
         "cells": cells,
+        "bar": _bar(group),
+        "system": _system(group),
+        "search": plain(" ".join(map(str, (group.label, first.spec.learner_name, known.family or "", _kind(first))))),
         "missing": f"{row.missing[0]} of {row.missing[1]}" if row.missing[0] else "",
         "why_not": [plain(text) for text in row.why_not],
         "runs": [
@@ -271,6 +304,23 @@ def _texts(row: Entry, folders: Sequence[str]) -> dict[str, Any]:
             for r, folder in zip(group.runs, folders, strict=True)
         ],
     }
+
+
+def _bar(group: Group) -> tuple[float, float, float] | None:
+    """Return AP, the lower end of its interval and the interval's width, in percent; None where it is not known."""
+    value, ends = group.score(FIGURES[0]), group.intervals.get(FIGURES[0], UNKNOWN)
+    if math.isnan(value) or math.isnan(ends.low + ends.high):
+        return None
+    low, high = (min(max(end, 0.0), 1.0) for end in (ends.low, ends.high))
+    return round(100 * value, 2), round(100 * low, 2), round(100 * (high - low), 2)
+
+
+def _system(group: Group) -> list[tuple[str, str]]:
+    """Return what a row is made of: model, stream, runs, machine, version, and the method's settings."""
+    learner = group.runs[0].spec.learner
+    settings = ", ".join(f"{name}={value}" for name, value in learner.items() if name != "name")
+    rows = [*header_rows([group], TRANSLATIONS["en"]), ("Settings", settings)]
+    return [(name, plain(text)) for name, text in rows if text]
 
 
 def _links(run: RunRecord) -> list[tuple[str, str]]:
