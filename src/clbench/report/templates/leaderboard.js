@@ -125,7 +125,7 @@
     if (chosen.length < 2) { return; }
     var alike = chosen[0].closest("section") === chosen[1].closest("section");
     panel.appendChild(make("p", alike
-      ? "A difference of two columns is no test: whether it is one, clbench compare says from the items of both."
+      ? "A difference of two figures is no test; clbench compare tests it, item by item."
       : "These rows are of different scenarios or models, so their scores cannot be compared.", { "class": "note" }));
     var table = make("table"), head = table.createTHead().insertRow(), body = table.createTBody();
     ["", side(chosen[0]), side(chosen[1]), "difference"].forEach(function (text) {
