@@ -89,8 +89,10 @@ def test_there_is_a_bound_that_is_told_and_what_was_forgotten_comes_first(stored
     size = sum(chosen.ROW + len(t.text.encode()) + sum(len(e.encode()) for e in t.expected) for t in found.values())
     assert 8000 < size <= 9000
     forgotten = {item.id for r in stored for item in item_histories(r, "forgotten")}
-    assert {key.item for key in found} <= forgotten
-    assert {key.item.partition("-")[0] for key in found} == {"facts", "sums"}, "exams take turns; rules are kept"
+    items = {key.item for key in found}
+    assert len(items & forgotten) > 8
+    assert len(items - forgotten) <= 2, "a shorter one may have the room that is left"
+    assert {item.partition("-")[0] for item in items & forgotten} == {"facts", "sums"}, "exams take turns"
     assert "holds at most 9,000 bytes of texts: of" in capsys.readouterr().err
 
 
