@@ -51,7 +51,9 @@ def test_help_cuts_no_name_at_80_columns(capsys, monkeypatch, verb):
     assert "…" not in said
 
 
-@pytest.mark.parametrize(("typed", "offered"), [("clbench ex", "exam\nexport"), ("clbench run --micro", "--micro-batch")])
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("clbench ex", "exam\nexport"), ("clbench run --micro", "--micro-batch")]
+)
 def test_the_shell_completes_verbs_and_options(capsys, monkeypatch, typed, offered):
     monkeypatch.setenv("_CLBENCH_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", typed)
