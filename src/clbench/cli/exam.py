@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from clbench.cli.options import (
+    Anyway,
     Data,
     Device,
     Dtype,
     ExamBatch,
     Json,
     MaxTokens,
+    Memory,
     ModelField,
     Place,
+    byte_size,
     complain,
     machine,
     model_fields,
@@ -67,6 +70,8 @@ def exam(
     store: Place = None,
     device: Device = "auto",
     exam_batch: ExamBatch = 64,
+    memory: Memory = None,
+    anyway: Anyway = False,
     as_json: Json = False,
 ) -> None:
     """Examine checkpoints: scores with intervals, and paired differences; exit 2 if one is broken, after the others."""
@@ -74,7 +79,8 @@ def exam(
     page = _check(names, against, out)
     rule = {} if answer_after is None else {"answer": {"after": answer_after}}
     fields = {"max_tokens": max_tokens, "dtype": dtype, **rule, **model_fields(set_)}
-    how = machine(store, data, 1, device).model_copy(update={"exam_batch": exam_batch})
+    more = {"exam_batch": exam_batch, "memory": byte_size(memory), "anyway": anyway}
+    how = machine(store, data, 1, device).model_copy(update=more)
     found, broken = _ask(names, fields, Asked(tuple(suite or ["abilities"]), items, how))
     kind = "json" if as_json else format_
     if len(names) == 1 and kind in ("table", "json"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clbench.cli.options import (
+    Anyway,
     Data,
     Device,
     Dtype,
@@ -17,9 +18,11 @@ from clbench.cli.options import (
     Lang,
     Language,
     MaxTokens,
+    Memory,
     Model,
     ModelField,
     Place,
+    byte_size,
     language,
     machine,
     model_fields,
@@ -58,6 +61,8 @@ def baseline(
     store: Place = None,
     device: Device = "auto",
     lang: Lang = None,
+    memory: Memory = None,
+    anyway: Anyway = False,
 ) -> None:
     """Examine a checkpoint and keep its grades, item by item, for `clbench gate`."""
     from clbench.core.baseline import write_baseline
@@ -73,7 +78,7 @@ def baseline(
         mend = "name another file, or replace it with --force, which changes what later gates compare with"
         raise SpecError("the file already exists", where=str(output), mend=mend)
     spec = model_spec(model, **{"max_tokens": max_tokens, "dtype": dtype, **model_fields(set_)})
-    how = machine(store, data, 1, device)
+    how = machine(store, data, 1, device).model_copy(update={"memory": byte_size(memory), "anyway": anyway})
     names = exams or ["abilities"]
     questions = open_named(names, items, how.data)
     with progress_bars():
@@ -116,6 +121,8 @@ def gate(
     store: Place = None,
     device: Device = "auto",
     lang: Lang = None,
+    memory: Memory = None,
+    anyway: Anyway = False,
     as_json: Json = False,
 ) -> None:
     """Test a checkpoint against a baseline: exit 0 pass, 2 regression, 3 usage or configuration, 1 error."""
@@ -131,7 +138,7 @@ def gate(
     if unchanged is not None and not repeat:
         raise SpecError("has no effect without --repeat", where="--unchanged", mend="add --repeat 2, or leave it out")
     spec = model_spec(model, **old.model.model_dump())
-    how = machine(store, data, 1, device)
+    how = machine(store, data, 1, device).model_copy(update={"memory": byte_size(memory), "anyway": anyway})
     known = {t.scores.exam for t in old.exams}
     exams = [e for e in open_named(old.names, old.items, how.data) if e.name in known]
     baselines.check_exams(old, exams)

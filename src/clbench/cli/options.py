@@ -35,6 +35,8 @@ ModelField = Annotated[
     list[str] | None, typer.Option("--set", help="Change a field of the model: --set adapter=use (repeatable).")
 ]
 ExamBatch = Annotated[int, typer.Option(min=1, help="Most questions that are asked side by side.")]
+Memory = Annotated[str | None, typer.Option(help="Memory that the device has for this, say 40GB (default: all of it).")]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Also make what is planned not to fit into memory or disk.")]
 KEPT = ("units", "exams", "answers", "grades")  # work whose finished parts are on the disk
 Language = Literal["en", "zh"]
 Lang = Annotated[

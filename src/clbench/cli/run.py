@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from clbench.cli.options import (
+    Anyway,
     Data,
     ExamBatch,
     Json,
     Lang,
     Language,
+    Memory,
     Place,
     byte_size,
     complain,
@@ -29,7 +31,6 @@ from clbench.cli.run_options import (
     ExamServer,
     Kept,
     Limit,
-    Memory,
     MicroBatch,
     Out,
     Probe,
@@ -68,6 +69,7 @@ def run(
     processes: Processes = None,
     shard: Shard = False,
     memory: Memory = None,
+    anyway: Anyway = False,
     probe: Probe = False,
     exam_batch: ExamBatch = 64,
     exam_server: ExamServer = None,
@@ -86,11 +88,11 @@ def run(
     if not place().leads:
         notice_listener.set(lambda _: None)  # rank 0 reads the same recipe, and says it
     check_models("a run", plan)
-    _check_planned(plan, probe, memory)
+    _check_planned(plan, probe)
     if record is not None:
         check_record_folder(record)
     more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
-    more |= {"memory": byte_size(memory), "exam_server": exam_server, "serve": serve}
+    more |= {"memory": byte_size(memory), "anyway": anyway, "exam_server": exam_server, "serve": serve}
     more |= {"keep": _kept(keep), "shard": shard}
     how = shared_machine(store, data, workers, device, processes).model_copy(update=more)
     check_ranks(how)
@@ -135,7 +137,7 @@ def _show_plan(recipe: Recipe, store: Store, machine: Machine, as_json: bool, pr
     say_json(table.as_dict()) if as_json else say(table.as_text())
     lines = [f"{name} cannot be used: {why}" for name, why in table.broken]
     try:
-        if table.fit is not None:
+        if table.fit is not None and not machine.anyway:
             table.fit.check()
     except SpecError as error:
         lines.append(str(error))
@@ -150,14 +152,14 @@ def _end_with(lines: Sequence[str]) -> None:
         raise typer.Exit(2)
 
 
-def _check_planned(plan: bool, probe: bool, memory: str | None) -> None:
-    """Refuse options that would do nothing.
+def _check_planned(plan: bool, probe: bool) -> None:
+    """Refuse an option that would do nothing.
 
     Raises:
-        SpecError: Names the first.
+        SpecError: Names it.
     """
-    if not plan and (probe or memory is not None):
-        raise SpecError("this belongs to --plan", where="--probe" if probe else "--memory", mend="add --plan")
+    if probe and not plan:
+        raise SpecError("this belongs to --plan", where="--probe", mend="add --plan")
 
 
 def _launch(arguments: Sequence[str], recipe: Recipe, stages: Store, how: Machine) -> int:

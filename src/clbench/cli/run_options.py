@@ -19,7 +19,6 @@ ExamServer = Annotated[
     str | None, typer.Option(help="Address of a server that writes the answers (recipe: exam_server).")
 ]
 Serve = Annotated[str | None, typer.Option(help="Command that serves each state: 'vllm serve {folder} --port {port}'.")]
-Memory = Annotated[str | None, typer.Option(help="With --plan: for a device of this memory, say 40GB.")]
 Probe = Annotated[
     bool, typer.Option("--probe", help="With --plan: learn 20 steps with each learner, to tell the time.")
 ]

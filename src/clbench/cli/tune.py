@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, machine, progress_bars, say, say_json
+from clbench.cli.options import Anyway, Data, Json, Memory, Place, byte_size, machine, progress_bars, say, say_json
 from clbench.cli.run import check_models
 from clbench.cli.run_options import Change, Limit
 
@@ -20,6 +20,8 @@ def tune(
     workers: Annotated[int | None, typer.Option(help="Processes, one thread each (default: cores).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     limit: Limit = None,
+    memory: Memory = None,
+    anyway: Anyway = False,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Tune this learner alone, to check its entry (repeatable); writes nothing without --out."),
@@ -38,7 +40,8 @@ def tune(
     from clbench.store.store import Store
 
     check_models("tuning", plan)
-    how = machine(store, data, workers, device).model_copy(update={"limit_s": limit})
+    more = {"limit_s": limit, "memory": byte_size(memory), "anyway": anyway}
+    how = machine(store, data, workers, device).model_copy(update=more)
     beside = None if only else (recipe if recipe.is_file() else Path()).parent / "tuned.yaml"
     place = out or beside
     if place is not None:

@@ -213,7 +213,8 @@ class Machine(Value):
         exam_server: Address of a running server that exams are asked at, where `RunSpec.exam_server` names its engine.
         serve: Command that starts one for each state, with `{folder}` and `{port}`.
         limit_s: Most seconds that one unit (a lesson and its exams) may take; None sets no limit.
-        memory: Bytes of the device to plan for, where it is not the one that is here; None is the one that is here.
+        memory: Bytes of the device, where not all of the one that is here are meant; None is all of it.
+        anyway: Whether what is planned not to fit is made all the same.
         keep: Which learner states stay in the store once a run is complete: "all", only the "last" of each chain of
             lessons, or with it those from which several go on ("branch"). What is removed can be made again.
         processes: Ranks that learn each lesson and answer each exam together, on one machine or several; then
@@ -233,6 +234,7 @@ class Machine(Value):
     serve: str | None = None
     limit_s: float | None = Field(default=None, gt=0.0)
     memory: int | None = Field(default=None, ge=1)
+    anyway: bool = False
     keep: Keep = "all"
     processes: int = Field(default=1, ge=1)
     shard: bool = False

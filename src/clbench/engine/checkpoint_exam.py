@@ -11,7 +11,8 @@ from clbench.core.events import Progress, report_progress
 from clbench.core.results import ExamResult
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam, Stream
-from clbench.engine.ask import ask
+from clbench.engine.ask import answers_key, ask
+from clbench.engine.fitting import check_asked
 from clbench.engine.grade import check_scorers, grade
 from clbench.engine.resolve import check_abilities, check_device
 from clbench.engine.trajectory import Trajectory
@@ -38,6 +39,7 @@ def examine(
         broken: Where given, exams that it cannot sit are put in here, name -> why, and the rest goes on.
 
     Raises:
+        SpecError: It cannot fit into the memory.
         ModelError: It does not load; or, without `broken`, it cannot sit one of them: before anything is asked.
     """
     check_device(machine)
@@ -46,6 +48,9 @@ def examine(
         check_abilities(spec, tuple(exams))
         check_scorers(exams)
     trajectory = Trajectory(spec, NOTHING, store, machine)
+    own = trajectory.answer_fingerprint(0)
+    missing = [e for e in exams if store.find("ask", answers_key(own, e, spec.model, machine, None)) is None]
+    check_asked(spec, NOTHING, missing, machine)
     for done, exam in enumerate(exams):
         report_progress(Progress("exams", done, len(exams), slot=0))
         started = time.monotonic()

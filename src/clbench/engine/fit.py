@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import heapq
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clbench.core.errors import SpecError, UserError
+from clbench.core.events import notice
 from clbench.core.spec import Machine, RunSpec
-from clbench.engine.inputs import Inputs
+from clbench.engine.inputs import Inputs, StreamAndExams
 from clbench.engine.memory import Need, Needs
 from clbench.engine.resolve import open_learner, resolve
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from clbench.models.room import Room
 
 GB = 1e9
+MARGIN = 0.15  # by which a plan may be off, as a share of what is there: within it nothing is refused
+ANYWAY = "or give --anyway, and it is made all the same"
 COLUMNS = ("weights", "gradients", "moments", "activations", "logits", "method", "exams", "process", "peak", "state")
 
 
@@ -50,51 +53,93 @@ class Fit:
 
     def as_text(self) -> str:
         """Return the needs as a table, in GB of 10^9 bytes, and what is there."""
-        names = [_name(need) for need in self.needs]
+        names = [name_of(need) for need in self.needs]
         width = max(map(len, [*names, "memory in GB"]))
         rows = [f"{'memory in GB':<{width}}  {'B/weight':>8}" + "".join(f"  {c:>11}" for c in COLUMNS)]
         for name, need in zip(names, self.needs, strict=True):
             values = "".join(f"  {vars(need)[c] / GB:>11.3f}" for c in COLUMNS)
             rows.append(f"{name:<{width}}  {need.per_weight:>8.2f}{values}")
-        room = "of unknown size" if self.room is None else f"{self.room / GB:.1f} GB"
-        rows.append(f"device: {self.device}, {room}; side by side on it: {self.together / GB:.1f} GB")
+        room = "of unknown size" if self.room is None else _size(self.room)
+        rows.append(f"device: {self.device}, {room}; side by side on it: {_size(self.together)}")
         rows.append(f"disk: {self.disk / GB:.2f} GB to write, {self.free / GB:.1f} GB free")
-        rows += [f"not counted for {_name(need)}: {need.unknown}" for need in self.needs if need.unknown]
+        rows += [f"not counted for {name_of(need)}: {need.unknown}" for need in self.needs if need.unknown]
         return "\n".join(rows)
 
+    def too_large(self) -> SpecError | None:
+        """Return the error that says which needs do not fit, each by itself, and what would; None where all fit."""
+        if self.room is None or not self.advice:
+            return None
+        wrong = [f"{name_of(n)} takes {_size(n.peak)}" for n in self.needs if name_of(n) in self.advice]
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for name, advice in self.advice.items():
+            alike.setdefault(advice, []).append(name)
+        mend = [f"for {', '.join(names)}: {'; '.join(advice)}" for advice, names in alike.items()]
+        return SpecError(
+            f"{self.device} has {_size(self.room)}, and {', '.join(wrong)}",
+            where="memory",
+            mend="\n    ".join([*mend, ANYWAY]),
+        )
+
+    def _too_many(self) -> SpecError | None:
+        if self.room is None or not beyond(self.together, self.room):
+            return None
+        return SpecError(
+            f"{self.device} has {_size(self.room)}, and the workers side by side take {_size(self.together)}",
+            where="--workers",
+            mend=f"take fewer: --workers 1; {ANYWAY}",
+        )
+
+    def _too_long(self) -> SpecError | None:
+        if not beyond(self.disk, self.free):
+            return None
+        return SpecError(
+            f"the disk has {self.free / GB:.3f} GB free, and {self.disk / GB:.3f} GB are to be written",
+            where="--store",
+            mend=f"name a folder on a larger disk; lora and its kin write adapters alone; {ANYWAY}",
+        )
+
     def check(self) -> None:
-        """Refuse what cannot fit.
+        """Refuse what cannot fit; say what may not, since a plan may be off by `MARGIN`.
 
         Raises:
             SpecError: Says what does not fit, and what would.
         """
-        if self.room is not None and self.advice:
-            wrong = [f"{_name(n)} takes {n.peak / GB:.1f} GB" for n in self.needs if _name(n) in self.advice]
-            alike: dict[tuple[str, ...], list[str]] = {}
-            for name, advice in self.advice.items():
-                alike.setdefault(advice, []).append(name)
-            mend = [f"for {', '.join(names)}: {'; '.join(advice)}" for advice, names in alike.items()]
-            raise SpecError(
-                f"{self.device} has {self.room / GB:.1f} GB, and {', '.join(wrong)}",
-                where="--plan",
-                mend="\n    ".join(mend),
-            )
-        if self.room is not None and self.together > self.room:
-            raise SpecError(
-                f"{self.device} has {self.room / GB:.1f} GB, and the workers side by side take "
-                f"{self.together / GB:.1f} GB",
-                where="--workers",
-                mend="take fewer: --workers 1",
-            )
-        if self.disk > self.free:
-            raise SpecError(
-                f"the disk has {self.free / GB:.3f} GB free, and {self.disk / GB:.3f} GB are to be written",
-                where="--store",
-                mend="name a folder on a larger disk; lora and its kin write adapters alone",
-            )
+        for error in (self.too_large(), self._too_many(), self._too_long()):
+            if error is not None:
+                raise error
+        self.tell_near()
+
+    def tell_near(self) -> None:
+        """Say what is planned to take more than is there, by no more than a plan may be off."""
+        peaks = {name_of(need): need.peak for need in self.needs}
+        if self.together > max(peaks.values(), default=0):
+            peaks["the workers side by side"] = self.together
+        room = self.room or 0
+        near = [f"{name} {_size(peak)}" for name, peak in peaks.items() if room < peak and not beyond(peak, room)]
+        may = f"a plan may be off by {MARGIN:.0%}, so it may fit or not"
+        if near:
+            notice(f"{self.device} has {_size(room)}, and planned are: {', '.join(near)}; {may}")
+        if self.free < self.disk and not beyond(self.disk, self.free):
+            notice(f"the disk has {self.free / GB:.3f} GB free, and {self.disk / GB:.3f} GB are to be written; {may}")
 
 
-def _name(need: Need) -> str:
+def _size(num_bytes: float) -> str:
+    """Return bytes for people.
+
+    Example:
+        >>> _size(40e9), _size(27_300_000)
+        ('40.0 GB', '27.3 MB')
+    """
+    return f"{num_bytes / GB:.1f} GB" if num_bytes >= GB else f"{num_bytes / 1e6:.1f} MB"
+
+
+def beyond(planned: float, there: float) -> bool:
+    """Return whether more is planned than is there, also if the plan is off by `MARGIN`."""
+    return planned > there * (1 + MARGIN)
+
+
+def name_of(need: Need) -> str:
+    """Name a need for people, by learner, model and its type."""
     short = Path(need.model).name if "/" in need.model else need.model
     return f"{need.learner} on {short} ({need.dtype})"
 
@@ -108,17 +153,33 @@ def fit(specs: Sequence[RunSpec], states: Sequence[RunSpec], inputs: Inputs, mac
         inputs: Streams and exams that have been read.
         machine: How they are made.
     """
+    makes, room = opened(machine, inputs.of)
+    return sum_up([(spec, makes.of(spec)) for spec in specs], states, makes, room), makes
+
+
+def opened(machine: Machine, read: Callable[[RunSpec], StreamAndExams]) -> tuple[Needs, Room]:
+    """Return what makes the needs of runs on a machine, and the memory of its device."""
     from clbench.models.room import room_of
 
     room = room_of(machine)
-    makes = Needs(machine, inputs.of, room.card)
-    needs = {_name(need): need for spec in specs if (need := makes.of(spec))}
-    first = {_name(makes.of(spec)): spec for spec in reversed(specs)}
-    beside = -(-min(machine.workers, len(specs)) // room.devices)
-    advice: dict[str, tuple[str, ...]] = {}
-    for name, need in needs.items():
-        if room.bytes is not None and need.peak > room.bytes:
-            advice[name] = tuple(_advice(first[name], need, makes, room))
+    return Needs(machine, read, room.card), room
+
+
+def sum_up(pairs: Sequence[tuple[RunSpec, Need]], states: Sequence[RunSpec], makes: Needs, room: Room) -> Fit:
+    """Return what runs need beside what is there, from what each of them does."""
+    machine = makes.machine
+    needs: dict[str, Need] = {}
+    first: dict[str, RunSpec] = {}
+    for spec, need in pairs:
+        name = name_of(need)
+        first.setdefault(name, spec)
+        needs[name] = max(need, needs.get(name, need), key=lambda each: each.peak)
+    advice = {
+        name: tuple(_advice(first[name], need, makes, room))
+        for name, need in needs.items()
+        if room.bytes is not None and beyond(need.peak, room.bytes)
+    }
+    beside = -(-min(machine.workers, len(pairs)) // room.devices)
     folder = next(p for p in (machine.store, *machine.store.absolute().parents) if p.is_dir())
     made = [makes.of(spec) for spec in states]
     inside = heapq.nlargest(min(machine.workers, len(made)), [need.checkpoint for need in made])
@@ -126,11 +187,11 @@ def fit(specs: Sequence[RunSpec], states: Sequence[RunSpec], inputs: Inputs, mac
         needs=tuple(needs.values()),
         device=room.name,
         room=room.bytes,
-        together=sum(heapq.nlargest(beside, [makes.of(spec).peak for spec in specs])),
-        disk=sum(need.state for need in made) + sum(inside),
+        together=sum(heapq.nlargest(beside, [need.peak for _, need in pairs])),
+        disk=sum(need.adds for need in made) + sum(inside),
         free=shutil.disk_usage(folder).free,
         advice=advice,
-    ), makes
+    )
 
 
 def _advice(spec: RunSpec, need: Need, makes: Needs, room: Room) -> Iterator[str]:
@@ -139,22 +200,25 @@ def _advice(spec: RunSpec, need: Need, makes: Needs, room: Room) -> Iterator[str
     bare = need.weights + 3 * need.gradients + need.method + need.process
     least = need.peak
     found = False
-    tried = _same(makes.machine) if bare < room.bytes and need.trained else []
+    tried = _same(makes.machine) if bare < room.bytes and need.trained and need.peak > need.asked else []
+    if need.peak == need.asked and makes.machine.exam_batch > 1:
+        tried = [("--exam-batch 1", makes.machine.model_copy(update={"exam_batch": 1}))]
     for text, other in [*((text, (spec, how)) for text, how in tried), *_others(spec, need, makes.machine)]:
         try:
-            peak = makes.of(*other).peak
+            found_need = makes.of(*other)
+            peak = found_need.asked if need.peak == need.asked else found_need.peak
         except UserError:  # that model or method is not defined here
             continue
         least = min(least, peak)
         if peak <= room.bytes:
             found = True
-            yield f"{text} takes {peak / GB:.1f} GB"
+            yield f"{text} takes {_size(peak)}"
     if not found:
-        yield f"nothing tried fits; the least takes {least / GB:.1f} GB: a larger device, several, or a smaller model"
+        yield f"nothing tried fits; the least takes {_size(least)}: a larger device, several, or a smaller model"
 
 
 def _same(machine: Machine) -> list[tuple[str, Machine]]:
-    """Return ways that give the same result with less memory."""
+    """Return ways that give the same result with less memory while a lesson is learnt."""
     ways: list[tuple[str, dict[str, Any]]] = []
     if not machine.recompute:
         ways.append(("--recompute", {"recompute": True}))

@@ -52,7 +52,9 @@ class Need:
         exams: Keys and values of the largest batch of questions.
         process: The process itself, on a processor; 0 on an accelerator.
         peak: The most at one time; gradients come while activations go, so it is less than the sum.
+        asked: The most while questions are asked.
         state: On disk, of the last lesson.
+        adds: What a state adds on disk to that of the lesson before it: equal tensors are kept once.
         checkpoint: On disk, inside a lesson.
         per_weight: Bytes for each weight of the model, without activations, logits and process.
         unknown: What could not be counted; "" where all is.
@@ -72,7 +74,9 @@ class Need:
     exams: int
     process: int
     peak: int
+    asked: int
     state: int
+    adds: int
     checkpoint: int
     per_weight: float
     unknown: str = ""
@@ -130,7 +134,7 @@ def add_up(step: StepMemory, base_bytes: float, work: Work) -> dict[str, float]:
     standing = step.weights + 2 * copy + method
     learnt = standing + learning if step.trained else 0.0
     asked = step.weights + method + work.exams
-    keeps = held.keeps + held.keeps_each * (work.lessons - 1)
+    keeps, new = held.keeps + held.keeps_each * (work.lessons - 1), max(held.keeps, held.keeps_each)
     return {
         "weights": step.weights,
         "gradients": copy,
@@ -141,7 +145,9 @@ def add_up(step: StepMemory, base_bytes: float, work: Work) -> dict[str, float]:
         "exams": work.exams,
         "process": work.process,
         "peak": max(learnt, asked) + work.process,
+        "asked": asked + work.process,
         "state": step.own + (copy if work.halves else 0.0) + keeps * copy + work.stored,
+        "adds": min(step.own, copy) + (copy if work.halves else 0.0) + new * copy + work.stored,
         "checkpoint": 3 * copy + (keeps + held.later) * copy + work.stored if step.trained else 0.0,
         "per_weight": (step.weights + 3 * copy + method + penalty) / max(step.parameters, 1.0),
     }
@@ -192,7 +198,7 @@ class Needs:
             machine: How it is made, if otherwise than planned.
         """
         how = machine or self.machine
-        about = canonical([spec.model, spec.learner, spec.stream, how.micro_batch, how.recompute])
+        about = canonical([spec.model, spec.learner, spec.stream, how.micro_batch, how.recompute, how.exam_batch])
         if about not in self._found:
             self._found[about] = self._made(spec, machine)
         return self._found[about]
@@ -224,7 +230,7 @@ class Needs:
             second=second,
             halves=spec.model.dtype != "float32" and step.trained > 0,
             stored=_stored(held, taught),
-            exams=self._exams(shape, exams),
+            exams=self._exams(shape, exams, machine or self.machine),
             process=0.0 if self._card else resident() if self._process is None else self._process,
         )
         found = add_up(step, shape.parameters * shape.bytes_each, work)
@@ -255,7 +261,7 @@ class Needs:
             second = _scaled(step, each)
         return step, second, largest.parts, largest.first.targets
 
-    def _exams(self, shape: ModelShape, exams: Sequence[Exam]) -> float:
+    def _exams(self, shape: ModelShape, exams: Sequence[Exam], machine: Machine) -> float:
         """Return the bytes of keys and values of the largest batch of questions; 0 for an encoder, which keeps none."""
         from clbench.models.batching import MOST_TOKENS
 
@@ -265,7 +271,7 @@ class Needs:
         most = 0
         for exam in exams:
             read = shape.exam_tokens(exam.examples)
-            rows = min(self.machine.exam_batch, len(exam.examples), max(MOST_TOKENS // read, 1))
+            rows = min(machine.exam_batch, len(exam.examples), max(MOST_TOKENS // read, 1))
             written = exam.decode.max_tokens if exam.decode.kind != "label" else 0
             most = max(most, rows * min(read + written, shape.spec.longest))
         return float(most * each)

@@ -129,7 +129,7 @@ def _lines(
     usual, probed = rates(units, store), _probed(specs, machine, inputs) if probe else {}
     lines: list[Line] = []
     for unit in units:
-        size = source.weights_bytes(unit.spec.model) if needs is None else needs.of(unit.spec).state
+        size = source.weights_bytes(unit.spec.model) if needs is None else needs.of(unit.spec).adds
         lines.append(_line(unit, made[unit.key], probed.get(_who(unit.spec), usual), size))
     return tuple(lines), found
 

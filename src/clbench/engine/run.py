@@ -22,6 +22,7 @@ from clbench.engine.ask import ask
 from clbench.engine.costs import measure_costs
 from clbench.engine.executors.processes import execute
 from clbench.engine.executors.ranks import check_ranks, together
+from clbench.engine.fitting import fitting
 from clbench.engine.grade import grade
 from clbench.engine.inputs import Inputs
 from clbench.engine.keep import drop_states
@@ -81,6 +82,7 @@ def _attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | User
     inputs = Inputs(machine.data)  # cards -> tasks, streams and exams, each read once
     broken: dict[str, UserError] = {}  # models that cannot be used: they end their own runs alone
     runs = open_runs(recipe.specs(broken), broken, inputs, store, machine)  # what cannot work is refused here
+    runs = fitting(runs, store, inputs, machine)  # and what cannot fit
     units = plan(run for run in runs if isinstance(run, Run))  # what to learn and to ask, each once over all runs
     missing = [unit for unit in units if not is_made(unit, store, machine)]
     failed = check_models(missing)

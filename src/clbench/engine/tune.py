@@ -14,11 +14,14 @@ from typing import Any
 from clbench.core.errors import LessonError, UserError
 from clbench.core.events import Progress, notice, progress_listener, report_progress
 from clbench.core.spec import Machine
+from clbench.engine.fitting import fitting
+from clbench.engine.inputs import Inputs
 from clbench.engine.run import attempt
 from clbench.engine.tune_plan import runs_at_most
 from clbench.engine.tune_recipe import AP, FM, Tuning, check_apart
 from clbench.engine.tune_record import record_of
 from clbench.engine.tune_rule import Search, Tried
+from clbench.engine.units import open_runs
 from clbench.store.store import Store
 
 HARDWARE = ("cpu", "gpus", "threads", "platform", "python", "packages", "git")  # of a run's provenance
@@ -51,10 +54,11 @@ def tune(tuning: Tuning, store: Store, machine: Machine) -> dict[str, Any]:
         Plain data: the rule, where and with what it was tried, the chosen settings, and all that was tried.
 
     Raises:
-        SpecError: The tuning stream is not apart from a reported one.
+        SpecError: The tuning stream is not apart from a reported one; or a combination cannot fit.
         UserError: A run could not be made. One whose loss is not finite counts as tried, with undefined scores.
     """
     stream = check_apart(tuning, machine)
+    _check_fit(tuning, store, machine)
     bench = _Bench(tuning, store, machine, runs_at_most(tuning) * len(stream))
     first, *others = tuning.recipe.seeds
     searches = {name: _search(name, tuning) for name in tuning.grids}
@@ -67,6 +71,15 @@ def tune(tuning: Tuning, store: Store, machine: Machine) -> dict[str, Any]:
     if bench.units:
         report_progress(Progress("units", bench.units, bench.units, slot=0))
     return record_of(tuning, stream, searches, bench.hardware)
+
+
+def _check_fit(tuning: Tuning, store: Store, machine: Machine) -> None:
+    """Refuse grids of which a combination cannot fit, before another is run."""
+    points = [(name, i, s) for name, grid in tuning.grids.items() for i, s in enumerate(grid.combinations, start=1)]
+    inputs = Inputs(machine.data)
+    runs = open_runs(tuning.runs(points, tuning.recipe.seeds[:1]).specs(), {}, inputs, store, machine)
+    if why := next((one for one in fitting(runs, store, inputs, machine) if isinstance(one, UserError)), None):
+        raise why
 
 
 def _search(name: str, tuning: Tuning) -> Search:

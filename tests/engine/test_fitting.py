@@ -1,0 +1,114 @@
+"""Work that cannot fit is refused before anything of it is made, in the words of a plan."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clbench.cli.main import main
+from clbench.core.errors import SpecError
+from clbench.core.events import notice_listener
+from clbench.engine.fit import Fit
+from clbench.engine.memory import Need
+
+GB = 10**9
+NEED = Need("sft", "m", "float32", *[0] * 15, per_weight=16.0)
+TWO = """\
+name: two
+stream: worlds-tiny
+budget: {items: 2}
+training: {epochs: 1, batch_size: 8}
+metrics: [average_performance]
+axes: {learner: [frozen, sft]}
+"""
+
+
+def fit_of(peaks, room, disk=0, free=GB, workers=1):
+    """Return what needs of these peaks are told on a device; those beyond it and its margin have advice."""
+    needs = tuple(replace(NEED, learner=f"l{i}", peak=peak) for i, peak in enumerate(peaks))
+    advice = {f"l{i} on m (float32)": ("less",) for i, peak in enumerate(peaks) if room and peak > 1.15 * room}
+    return Fit(needs, "a card", room, sum(sorted(peaks)[-workers:]), disk, free, advice)
+
+
+@pytest.fixture
+def said():
+    found = []
+    token = notice_listener.set(found.append)
+    yield found
+    notice_listener.reset(token)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (fit_of([12 * GB], 10 * GB), r"a card has 10.0 GB, and l0 on m \(float32\) takes 12.0 GB"),
+        (fit_of([7 * GB, 6 * GB], 10 * GB, workers=2), "the workers side by side take 13.0 GB"),
+        (fit_of([GB], None, disk=2 * GB), "the disk has 1.000 GB free, and 2.000 GB are to be written"),
+    ],
+)
+def test_what_is_beyond_the_margin_is_refused(found, words, said):
+    with pytest.raises(SpecError, match=words) as refused:
+        found.check()
+    assert "--anyway" in refused.value.mend
+    assert not said
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (fit_of([11 * GB], 10 * GB), "planned are: l0 on m (float32) 11.0 GB; a plan may be off by 15%"),
+        (fit_of([6 * GB, 5 * GB], 10 * GB, workers=2), "planned are: the workers side by side 11.0 GB"),
+        (fit_of([GB], None, disk=GB + 1000), "the disk has 1.000 GB free"),
+        (fit_of([10 * GB], 10 * GB), ""),
+        (fit_of([10 * GB], None), ""),
+    ],
+)
+def test_what_is_within_it_is_said(found, words, said):
+    found.check()
+    assert len(said) == (1 if words else 0)
+    assert words in "".join(said)
+
+
+def refusal(err):
+    """Return the lines that say what does not fit, without what stands before them on the first."""
+    lines = err.splitlines()
+    start = max(i for i, line in enumerate(lines) if "memory: an accelerator has" in line)
+    return [lines[start][lines[start].index("memory: ") :], *lines[start + 1 :]]
+
+
+@pytest.mark.models
+@pytest.mark.slow
+@pytest.mark.xdist_group("memory")
+def test_a_run_that_cannot_fit_ends_before_it_begins_and_the_others_are_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("two.yaml").write_text(TWO)
+    arguments = ["run", "two.yaml", "--store", "s", "--workers", "1", "--memory", "20MB"]
+    assert main([*arguments, "--plan"]) == 2
+    planned = refusal(capsys.readouterr().err)
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert "1 of 2 runs could not be made: memory: an accelerator has 20.0 MB, and sft on tiny-llama" in err
+    assert refusal(err) == planned
+    assert "--micro-batch 1 takes" in err
+    assert [p.name.rsplit("-", 1)[0] for p in Path("s/runs").iterdir()] == ["two-frozen"]
+    assert not list(Path("s").glob("**/weights.safetensors"))
+    arguments[-1] = "1MB"  # all that the frozen model has to do lies in the store
+    assert main([*arguments, "--set", "axes.learner=[frozen]"]) == 0
+    capsys.readouterr()
+    assert main(arguments) == 2
+    assert len(list(Path("s/runs").iterdir())) == 1
+    assert "nothing tried fits" in capsys.readouterr().err
+
+
+@pytest.mark.models
+@pytest.mark.slow
+@pytest.mark.xdist_group("memory")
+def test_exams_that_cannot_fit_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["tiny-llama", "--exam", "mini_arithmetic", "--items", "2", "--store", "s", "--memory", "1MB"]
+    for verb in ("exam", "baseline"):
+        assert main([verb, *arguments]) == 2
+        assert "memory: an accelerator has 1.0 MB, and exams on tiny-llama (float32) takes" in capsys.readouterr().err
+        assert not Path("s/ask").exists()
+    assert main(["exam", *arguments, "--anyway"]) == 0
+    assert main(["exam", *arguments]) == 0, "what is in the store is not asked again"
