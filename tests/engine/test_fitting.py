@@ -57,7 +57,7 @@ def test_what_is_beyond_the_margin_is_refused(found, words, said):
     ("found", "words"),
     [
         (fit_of([11 * GB], 10 * GB), "planned are: l0 on m (float32) 11.0 GB; a plan may be off by 15%"),
-        (fit_of([6 * GB, 5 * GB], 10 * GB, workers=2), "planned are: the workers side by side 11.0 GB"),
+        (fit_of([6 * GB, 5 * GB], 10 * GB, workers=2), "planned are: all of them side by side 11.0 GB"),
         (fit_of([GB], None, disk=GB + 1000), "the disk has 1.000 GB free"),
         (fit_of([10 * GB], 10 * GB), ""),
         (fit_of([10 * GB], None), ""),
@@ -89,7 +89,7 @@ def test_a_run_that_cannot_fit_ends_before_it_begins_and_the_others_are_made(tmp
     err = capsys.readouterr().err
     assert "1 of 2 runs could not be made: memory: an accelerator has 20.0 MB, and sft on tiny-llama" in err
     assert refusal(err) == planned
-    assert "--micro-batch 1 takes" in err
+    assert "learner lora takes" in err
     assert [p.name.rsplit("-", 1)[0] for p in Path("s/runs").iterdir()] == ["two-frozen"]
     assert not list(Path("s").glob("**/weights.safetensors"))
     arguments[-1] = "1MB"  # all that the frozen model has to do lies in the store

@@ -4,6 +4,7 @@ import json
 import shutil
 import struct
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch.utils._pytree import tree_iter
 
 from clbench.cli.main import main
 from clbench.core import plugins
+from clbench.core.footprint import PLAIN
 from clbench.core.keys import digest
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Example, Lesson, Message
@@ -246,6 +248,50 @@ def test_seven_billion_weights_take_what_a_sum_by_hand_says(tmp_path, monkeypatc
     assert needs["lora"]["trained"] == needs["olora"]["trained"] == adapter
     assert needs["lora"]["weights"] == pytest.approx(2 * weights + 4 * adapter, rel=1e-3)
     assert needs["olora"]["parameters"] == weights + 3 * adapter
+
+
+def test_shards_take_what_a_sum_by_hand_says(tmp_path, monkeypatch, capsys):
+    sparse(tmp_path / "llama", LLAMA, "tiny-llama", "bfloat16")
+    shared = ("--processes", "8", "--shard", "--memory", "400GB")
+    _, plan, _ = plan_of(tmp_path, monkeypatch, capsys, "llama", *shared, learners=("sft", "ewc"))
+    needs, all_of, layer = by_learner(plan), SIZES["llama"], 4 * H * H + 3 * H * F + 2 * H
+    whole = 4 * (2 * V * H + H + 2 * layer)  # words and the last norm, and two layers
+    assert round(16 * all_of / 8 / 1e9, 1) == 13.5
+    assert round(whole / 1e9, 2) == 2.67
+    sft, ewc = needs["sft"], needs["ewc"]
+    assert sft["weights"] == pytest.approx(4 * all_of / 8 + whole, rel=1e-4)
+    assert sft["gradients"] == 4 * all_of / 8 + whole
+    assert sft["moments"] == 8 * all_of / 8
+    standing = sft["weights"] + sft["gradients"] + sft["moments"]
+    assert round(standing / 1e9, 1) == 18.8
+    assert sft["peak"] >= 4 * all_of * 9 / 8
+    assert standing < sft["peak"] < standing + sft["activations"] + sft["logits"] + 1
+    held = {name: ewc[name] for name in ("weights", "gradients", "moments", "method")}
+    assert sum(held.values()) == pytest.approx(22 * all_of, rel=1e-4)
+    assert held["method"] == pytest.approx(12 * all_of)
+    assert ewc["state"] == pytest.approx(14 * all_of, rel=1e-3), "states are whole"
+
+
+def test_processes_that_hold_all_have_the_gradients_that_they_sum_once_more():
+    step = StepMemory(weights=400.0, parameters=100.0, trained=100.0, own=400.0, activations=50.0, last=10.0)
+    step = replace(step, largest=40.0)
+    work = memory.Work(PLAIN, lessons=1, parts=1, vocabulary=0, second=None, halves=False, stored=0, exams=0)
+    assert memory.add_up(step, 400, work)["peak"] == 400 + 800 + 400 + 10
+    assert memory.add_up(step, 400, replace(work, ranks=2))["peak"] == 400 + 800 + 400 + 400
+    large = replace(step, trained=10**9)
+    assert memory.add_up(large, 0, replace(work, ranks=2))["peak"] == 400 + 12 * 10**9 + 4 * (1 << 24) + 40
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_the_first_of_several_processes_has_the_longest_of_every_share(middling, ranks):
+    from clbench.training.planned import ModelShape, Way
+
+    shape = ModelShape(ModelSpec(name=str(middling), max_tokens=256))
+    config = plugins.load("learner", "sft", "PLUGIN").config(batch_size=8, epochs=1)
+    whole = shape.largest([lesson(1)], config, 0, Way(None, False, False), 0.0).first
+    found = shape.largest([lesson(1)], config, 0, Way(None, False, False, ranks, shard=True), 0.0).first
+    assert found.rows == -(-8 // ranks)
+    assert found.tokens >= whole.tokens
 
 
 def test_a_card_refuses_what_cannot_fit_and_says_what_would(tmp_path, monkeypatch, capsys):

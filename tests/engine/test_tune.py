@@ -97,3 +97,9 @@ def test_an_error_that_is_not_of_the_settings_ends_the_tuning(tuning_folder, cap
     assert main(COMMAND) == 2
     assert "must be told the task" in capsys.readouterr().err
     assert not (tuning_folder / "tuned.yaml").exists()
+
+
+def test_a_tuning_that_cannot_fit_is_refused_before_it_begins(tuning_folder, capsys):
+    assert main([*COMMAND, "--memory", "1MB"]) == 2
+    assert "memory: a processor has 1.0 MB, and " in capsys.readouterr().err
+    assert not list(tuning_folder.glob("**/stage.json"))

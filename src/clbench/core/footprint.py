@@ -19,6 +19,7 @@ class Footprint:
         each: Further copies for every earlier lesson (the models of `separate`).
         step: Copies that a penalty of the loss makes in every step, beside all activations and all gradients; where
             nothing is `held`, from the second lesson on.
+        after: Copies made for a moment when a lesson has been learnt, and its gradients and moments are gone.
         reference: Old examples whose own gradient, another copy, is made after that of the batch (`agem`), as a
             multiple of the batch's examples.
         rows: Old examples that a batch is made longer by, as a share of its own.
@@ -33,6 +34,7 @@ class Footprint:
     later: float = 0.0
     each: float = 0.0
     step: float = 0.0
+    after: float = 0.0
     reference: float = 0.0
     rows: float = 0.0
     logits: float = 0.0

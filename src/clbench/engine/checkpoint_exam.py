@@ -11,7 +11,7 @@ from clbench.core.events import Progress, report_progress
 from clbench.core.results import ExamResult
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam, Stream
-from clbench.engine.ask import answers_key, ask
+from clbench.engine.ask import ask
 from clbench.engine.fitting import check_asked
 from clbench.engine.grade import check_scorers, grade
 from clbench.engine.resolve import check_abilities, check_device
@@ -48,9 +48,7 @@ def examine(
         check_abilities(spec, tuple(exams))
         check_scorers(exams)
     trajectory = Trajectory(spec, NOTHING, store, machine)
-    own = trajectory.answer_fingerprint(0)
-    missing = [e for e in exams if store.find("ask", answers_key(own, e, spec.model, machine, None)) is None]
-    check_asked(spec, NOTHING, missing, machine)
+    check_asked(trajectory, exams, store)
     for done, exam in enumerate(exams):
         report_progress(Progress("exams", done, len(exams), slot=0))
         started = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from clbench.core.events import notice
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.inputs import Inputs, StreamAndExams
 from clbench.engine.memory import Need, Needs
-from clbench.engine.resolve import open_learner, resolve
+from clbench.engine.resolve import check_shards, open_learner, resolve
 
 if TYPE_CHECKING:
     from clbench.models.room import Room
@@ -34,6 +35,7 @@ class Fit:
         device: The device, for people.
         room: Bytes of its memory; None where it is not known.
         together: Bytes of the processes that stand on one device side by side.
+        processes: How many work together on each unit; needs are those of each of them.
         disk: Bytes that are to be written, checkpoints inside lessons among them.
         free: Bytes that are free there.
         advice: Learner and model of what does not fit -> what would, the same result first.
@@ -46,6 +48,7 @@ class Fit:
     disk: int
     free: int
     advice: dict[str, tuple[str, ...]]
+    processes: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -61,6 +64,8 @@ class Fit:
             rows.append(f"{name:<{width}}  {need.per_weight:>8.2f}{values}")
         room = "of unknown size" if self.room is None else _size(self.room)
         rows.append(f"device: {self.device}, {room}; side by side on it: {_size(self.together)}")
+        if self.processes > 1:
+            rows.append(f"{self.processes} processes work together: memory is that of each of them")
         rows.append(f"disk: {self.disk / GB:.2f} GB to write, {self.free / GB:.1f} GB free")
         rows += [f"not counted for {name_of(need)}: {need.unknown}" for need in self.needs if need.unknown]
         return "\n".join(rows)
@@ -83,10 +88,13 @@ class Fit:
     def _too_many(self) -> SpecError | None:
         if self.room is None or not beyond(self.together, self.room):
             return None
+        who, mend = "workers", "take fewer: --workers 1"
+        if self.processes > 1:
+            who, mend = "processes", "take fewer, or let them share weights out: --shard"
         return SpecError(
-            f"{self.device} has {_size(self.room)}, and the workers side by side take {_size(self.together)}",
-            where="--workers",
-            mend=f"take fewer: --workers 1; {ANYWAY}",
+            f"{self.device} has {_size(self.room)}, and the {who} side by side take {_size(self.together)}",
+            where=f"--{who}",
+            mend=f"{mend}; {ANYWAY}",
         )
 
     def _too_long(self) -> SpecError | None:
@@ -113,7 +121,7 @@ class Fit:
         """Say what is planned to take more than is there, by no more than a plan may be off."""
         peaks = {name_of(need): need.peak for need in self.needs}
         if self.together > max(peaks.values(), default=0):
-            peaks["the workers side by side"] = self.together
+            peaks["all of them side by side"] = self.together
         room = self.room or 0
         near = [f"{name} {_size(peak)}" for name, peak in peaks.items() if room < peak and not beyond(peak, room)]
         may = f"a plan may be off by {MARGIN:.0%}, so it may fit or not"
@@ -180,6 +188,8 @@ def sum_up(pairs: Sequence[tuple[RunSpec, Need]], states: Sequence[RunSpec], mak
         if room.bytes is not None and beyond(need.peak, room.bytes)
     }
     beside = -(-min(machine.workers, len(pairs)) // room.devices)
+    local = os.environ.get("LOCAL_WORLD_SIZE", "")
+    ranks = 1 if room.card else int(local) if local.isdigit() else machine.processes  # each has a card of its own
     folder = next(p for p in (machine.store, *machine.store.absolute().parents) if p.is_dir())
     made = [makes.of(spec) for spec in states]
     inside = heapq.nlargest(min(machine.workers, len(made)), [need.checkpoint for need in made])
@@ -187,10 +197,11 @@ def sum_up(pairs: Sequence[tuple[RunSpec, Need]], states: Sequence[RunSpec], mak
         needs=tuple(needs.values()),
         device=room.name,
         room=room.bytes,
-        together=sum(heapq.nlargest(beside, [need.peak for _, need in pairs])),
+        together=ranks * sum(heapq.nlargest(beside, [need.peak for _, need in pairs])),
         disk=sum(need.adds for need in made) + sum(inside),
         free=shutil.disk_usage(folder).free,
         advice=advice,
+        processes=machine.processes,
     )
 
 
@@ -200,14 +211,16 @@ def _advice(spec: RunSpec, need: Need, makes: Needs, room: Room) -> Iterator[str
     bare = need.weights + 3 * need.gradients + need.method + need.process
     least = need.peak
     found = False
-    tried = _same(makes.machine) if bare < room.bytes and need.trained and need.peak > need.asked else []
-    if need.peak == need.asked and makes.machine.exam_batch > 1:
-        tried = [("--exam-batch 1", makes.machine.model_copy(update={"exam_batch": 1}))]
+    learns, tried = need.peak > need.asked, list[tuple[str, Machine]]()
+    if learns:
+        tried += _same(makes.machine) if bare < room.bytes else []
+        tried += _among_cards(spec, makes.machine) if room.card else []
+    elif makes.machine.exam_batch > 1:
+        tried.append(("--exam-batch 1", makes.machine.model_copy(update={"exam_batch": 1})))
     for text, other in [*((text, (spec, how)) for text, how in tried), *_others(spec, need, makes.machine)]:
         try:
-            found_need = makes.of(*other)
-            peak = found_need.asked if need.peak == need.asked else found_need.peak
-        except UserError:  # that model or method is not defined here
+            peak = makes.of(*other).peak if learns else makes.of(*other).asked
+        except Exception:  # that model or method is not defined here, or cannot be looked at: it is advice alone
             continue
         least = min(least, peak)
         if peak <= room.bytes:
@@ -227,6 +240,19 @@ def _same(machine: Machine) -> list[tuple[str, Machine]]:
     if len(ways) == 2:
         ways.append(("--micro-batch 1 --recompute", {"recompute": True, "micro_batch": 1}))
     return [(text, machine.model_copy(update=how)) for text, how in ways]
+
+
+def _among_cards(spec: RunSpec, machine: Machine) -> list[tuple[str, Machine]]:
+    """Return ways to share weights out over several accelerators, where the learner can."""
+    found: list[tuple[str, Machine]] = []
+    for number in (2, 8) if machine.processes == 1 else ():
+        how = machine.model_copy(update={"processes": number, "shard": True, "workers": 1})
+        try:
+            check_shards(spec, how)
+        except UserError:
+            continue
+        found.append((f"--processes {number} --shard, on each of {number},", how))
+    return found
 
 
 def _others(spec: RunSpec, need: Need, machine: Machine) -> list[tuple[str, tuple[RunSpec, Machine]]]:

@@ -9,12 +9,14 @@ from clbench.core.errors import UserError, said_of
 from clbench.core.events import notice
 from clbench.core.extras import TO_LOAD, absent
 from clbench.core.spec import Machine, ModelSpec, RunSpec
-from clbench.core.types import Exam, Stream
+from clbench.core.types import Exam
+from clbench.engine.ask import answers_key
 from clbench.engine.fit import name_of, opened, sum_up
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import answers_missing
 from clbench.engine.memory import WORTH, Need, Needs
 from clbench.engine.plan import plan
+from clbench.engine.trajectory import Trajectory
 from clbench.engine.units import Run, Unit
 from clbench.models import source
 from clbench.store.store import Store
@@ -29,7 +31,7 @@ def fitting(runs: Sequence[Run | UserError], store: Store, inputs: Inputs, machi
     Raises:
         SpecError: The workers side by side, or the disk, do not hold what does fit by itself.
     """
-    asked = {i: one for i, one in enumerate(runs) if isinstance(one, Run) and _looks(one.spec.model, machine)}
+    asked = {i: one for i, one in enumerate(runs) if isinstance(one, Run) and worth_a_look(one.spec.model, machine)}
     missing = {u.key: (u, num) for u in plan(asked.values()) if (num := answers_missing(u, store, machine)) != 0}
     due = {i: run for i, run in asked.items() if not missing.keys().isdisjoint(run.trajectory.keys)}
     if not due:
@@ -61,7 +63,8 @@ def _to_learn(key: str, missing: Mapping[str, tuple[Unit, int | None]]) -> bool:
     return key in missing and missing[key][1] is None and missing[key][0].weight > 0
 
 
-def _looks(model: ModelSpec, machine: Machine) -> bool:
+def worth_a_look(model: ModelSpec, machine: Machine) -> bool:
+    """Return whether work on a model is held against the memory and the disk that are there."""
     if machine.anyway or absent(TO_LOAD):
         return False
     return machine.memory is not None or source.weights_bytes(model) >= WORTH
@@ -79,14 +82,19 @@ def _planned(spec: RunSpec, makes: Needs) -> Need | None:
     return None
 
 
-def check_asked(spec: RunSpec, stream: Stream, exams: Sequence[Exam], machine: Machine) -> None:
+def check_asked(trajectory: Trajectory, exams: Sequence[Exam], store: Store) -> None:
     """Refuse exams of a model with no stream that cannot fit, as `fitting` does runs.
 
     Raises:
         SpecError: Says what would fit.
     """
-    if not exams or not _looks(spec.model, machine):
+    spec, machine = trajectory.spec, trajectory.machine
+    if not worth_a_look(spec.model, machine):
         return
-    makes, room = opened(machine, lambda _: (stream, tuple(exams)))
-    if (need := _planned(spec, makes)) is not None:
+    who = trajectory.answer_fingerprint(0)
+    due = tuple(
+        e for e in exams if store.find("ask", answers_key(who, e, spec.model, machine, spec.exam_server)) is None
+    )
+    makes, room = opened(machine, lambda _: (trajectory.stream, due))
+    if due and (need := _planned(spec, makes)) is not None:
         sum_up([(spec, replace(need, learner="exams"))], [], makes, room).check()

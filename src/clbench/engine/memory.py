@@ -1,7 +1,7 @@
 """The memory and disk that runs will take, by model and learner, before anything is loaded.
 
 Sizes come from the model's shape, the lessons as they will be scheduled, and what the method says of itself
-(`Footprint`); nothing of the weights is read. Read `add_up` first: it is the whole arithmetic.
+(`Footprint`); nothing of the weights is read. `memory_sums.add_up` is the whole arithmetic.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam, Lesson
 from clbench.data.streams.stream import lessons, merge_lessons
 from clbench.engine.inputs import StreamAndExams
+from clbench.engine.memory_sums import Work, add_up
 from clbench.engine.resolve import open_learner
 from clbench.engine.units import Run
 from clbench.models import source
@@ -33,14 +34,13 @@ if TYPE_CHECKING:
     from clbench.training.planned import ModelShape, Way
     from clbench.training.step_memory import StepMemory
 
-NUMBER = 4  # bytes of a gradient, of each moment, and of a copy of a weight
 WORTH = 100_000_000  # bytes of a checkpoint from which on a record says what was planned: the process takes more
 PROCESS = 450_000_000  # bytes of a process with torch, transformers and peft on Linux, where a model may be loaded
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a learner takes on a model at its most, in bytes.
+    """What a learner takes on a model at its most, in bytes; where several processes work together, in each of them.
 
     Attributes:
         learner, model, dtype: What is meant.
@@ -86,73 +86,6 @@ class Need:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Work:
-    """What `add_up` adds up beside a step.
-
-    Attributes:
-        held: What the method says of itself.
-        lessons: Number of lessons.
-        parts: Passes of a step.
-        vocabulary: Bytes of one set of predictions, of four bytes a word.
-        second: The step of old examples whose own gradient is made (`Footprint.reference`); None without one.
-        halves: Whether the model is of 16 bits, so that states hold master copies.
-        stored: Bytes of stored examples.
-        exams: Bytes of keys and values.
-        process: Bytes of the process.
-    """
-
-    held: Footprint
-    lessons: int
-    parts: int
-    vocabulary: float
-    second: StepMemory | None
-    halves: bool
-    stored: float
-    exams: float
-    process: float = 0.0
-
-
-def add_up(step: StepMemory, base_bytes: float, work: Work) -> dict[str, float]:
-    """Return the parts of a `Need` and its peak.
-
-    Gradients come while activations go, layer by layer: a step's height is that of its pass or, after it, that of all
-    gradients. Where a batch goes in parts, or a penalty makes its gradients first, both stand at one time.
-    """
-    held, later = work.held, work.lessons > 1
-    copy = NUMBER * step.trained
-    copies = held.held + (held.later + held.each * (work.lessons - 1) if later else 0.0)
-    method = held.base * base_bytes + copies * copy + work.stored
-    penalty = held.step * copy if later or held.held else 0.0
-    logits = step.logits + (held.logits * work.vocabulary if later else 0.0)
-    height = step.casts + step.activations + logits
-    together = work.parts > 1 or penalty > 0
-    learning = height + penalty + copy if together else max(height, copy + step.last)
-    if work.second is not None and later:
-        both = work.second.standing + (copy if work.parts > 1 else 0.0)
-        learning = max(learning, copy + max(both, copy * (3 if work.parts > 1 else 1) + work.second.last))
-    standing = step.weights + 2 * copy + method
-    learnt = standing + learning if step.trained else 0.0
-    asked = step.weights + method + work.exams
-    keeps, new = held.keeps + held.keeps_each * (work.lessons - 1), max(held.keeps, held.keeps_each)
-    return {
-        "weights": step.weights,
-        "gradients": copy,
-        "moments": 2 * copy,
-        "activations": step.casts + step.activations,
-        "logits": logits,
-        "method": method + penalty,
-        "exams": work.exams,
-        "process": work.process,
-        "peak": max(learnt, asked) + work.process,
-        "asked": asked + work.process,
-        "state": step.own + (copy if work.halves else 0.0) + keeps * copy + work.stored,
-        "adds": min(step.own, copy) + (copy if work.halves else 0.0) + new * copy + work.stored,
-        "checkpoint": 3 * copy + (keeps + held.later) * copy + work.stored if step.trained else 0.0,
-        "per_weight": (step.weights + 3 * copy + method + penalty) / max(step.parameters, 1.0),
-    }
-
-
 class Needs:
     """Makes the needs of runs; models are looked at once."""
 
@@ -188,7 +121,7 @@ class Needs:
         from clbench.training.planned import Way
 
         how = machine or self.machine
-        return Way(how.micro_batch, how.recompute, self._card)
+        return Way(how.micro_batch, how.recompute, self._card, how.processes, how.shard)
 
     def of(self, spec: RunSpec, machine: Machine | None = None) -> Need:
         """Return what a run takes; runs that differ in the seed or the exams alone take the same.
@@ -198,7 +131,8 @@ class Needs:
             machine: How it is made, if otherwise than planned.
         """
         how = machine or self.machine
-        about = canonical([spec.model, spec.learner, spec.stream, how.micro_batch, how.recompute, how.exam_batch])
+        passes = [how.micro_batch, how.recompute, how.exam_batch, how.processes, how.shard]
+        about = canonical([spec.model, spec.learner, spec.stream, *passes])
         if about not in self._found:
             self._found[about] = self._made(spec, machine)
         return self._found[about]
@@ -213,6 +147,7 @@ class Needs:
         unknown = "" if held is not None else "what its method holds"
         held = held or PLAIN
         step, second, parts, targets = _nothing(shape), None, 1, 0
+        how = machine or self.machine
         if plugin.method is not None:
             try:
                 step, second, parts, targets = self._steps(spec, taught, held, way)
@@ -230,8 +165,11 @@ class Needs:
             second=second,
             halves=spec.model.dtype != "float32" and step.trained > 0,
             stored=_stored(held, taught),
-            exams=self._exams(shape, exams, machine or self.machine),
+            exams=self._exams(shape, exams, how),
             process=0.0 if self._card else resident() if self._process is None else self._process,
+            ranks=how.processes,
+            shard=how.shard,
+            whole_in_loss=how.shard and _looks_at_weights(plugin, config),
         )
         found = add_up(step, shape.parameters * shape.bytes_each, work)
         sizes: dict[str, Any] = {k: v if k == "per_weight" else round(v) for k, v in found.items()}
@@ -294,6 +232,13 @@ def _method(plugin: LearnerPlugin[Any], config: Any) -> Callable[[], Any]:
     assert plugin.method is not None, "asked of learners that have one"
     made = plugin.method
     return lambda: new_method(made, config)
+
+
+def _looks_at_weights(plugin: LearnerPlugin[Any], config: Any) -> bool:
+    """Return whether a method's loss is its own: then shards are put together until the backward pass."""
+    from clbench.training.method import Method
+
+    return plugin.method is not None and type(_method(plugin, config)()).loss is not Method.loss
 
 
 def _stored(held: Footprint, taught: Sequence[Lesson]) -> float:

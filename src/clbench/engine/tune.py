@@ -14,7 +14,7 @@ from typing import Any
 from clbench.core.errors import LessonError, UserError
 from clbench.core.events import Progress, notice, progress_listener, report_progress
 from clbench.core.spec import Machine
-from clbench.engine.fitting import fitting
+from clbench.engine.fitting import fitting, worth_a_look
 from clbench.engine.inputs import Inputs
 from clbench.engine.run import attempt
 from clbench.engine.tune_plan import runs_at_most
@@ -76,8 +76,11 @@ def tune(tuning: Tuning, store: Store, machine: Machine) -> dict[str, Any]:
 def _check_fit(tuning: Tuning, store: Store, machine: Machine) -> None:
     """Refuse grids of which a combination cannot fit, before another is run."""
     points = [(name, i, s) for name, grid in tuning.grids.items() for i, s in enumerate(grid.combinations, start=1)]
+    specs = tuning.runs(points, tuning.recipe.seeds[:1]).specs()
+    if not any(worth_a_look(spec.model, machine) for spec in specs):
+        return
     inputs = Inputs(machine.data)
-    runs = open_runs(tuning.runs(points, tuning.recipe.seeds[:1]).specs(), {}, inputs, store, machine)
+    runs = open_runs(specs, {}, inputs, store, machine)
     if why := next((one for one in fitting(runs, store, inputs, machine) if isinstance(one, UserError)), None):
         raise why
 

@@ -204,8 +204,8 @@ def footprint_of(config: Config) -> Footprint:
     if config.strength == 0:
         return PLAIN
     if config.per_task:
-        return Footprint(later=2, each=2, step=1, keeps=2, keeps_each=2)
-    return Footprint(later=2, step=1, keeps=2)
+        return Footprint(later=2, each=2, step=1, after=2, keeps=2, keeps_each=2)
+    return Footprint(later=2, step=1, after=2, keeps=2)
 
 
 PLUGIN = plugin(

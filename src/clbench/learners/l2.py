@@ -98,7 +98,7 @@ def footprint_of(config: Config) -> Footprint:
     """Return the weights that are pulled to, and the pull of every step."""
     if config.strength == 0:
         return PLAIN
-    return Footprint(later=1, step=1) if config.to == "previous" else Footprint(held=1, step=1, keeps=1)
+    return Footprint(later=1, step=1, after=1) if config.to == "previous" else Footprint(held=1, step=1, keeps=1)
 
 
 # No `first_lesson_as`: "first" pulls in lesson 1 already, and the claim would have to hold for every setting.

@@ -122,7 +122,7 @@ PLUGIN = plugin(
     Config,
     Mas,
     version=2,
-    footprint=lambda config: Footprint(later=2, step=1, keeps=2) if config.strength else PLAIN,
+    footprint=lambda config: Footprint(later=2, step=1, after=2, keeps=2) if config.strength else PLAIN,
     stores="derived",
     neutral={"strength": 0.0},
     first_lesson_as="sft",

@@ -180,8 +180,8 @@ def footprint_of(config: Config) -> Footprint:
     if config.form == "sequential":
         return Footprint(base=1, held=1)
     if config.how == "average":
-        return Footprint(base=1, held=1, later=1, keeps=1)
-    return Footprint(base=1, held=1, each=1, keeps=1, keeps_each=1)
+        return Footprint(base=1, held=1, later=1, after=1, keeps=1)
+    return Footprint(base=1, held=1, each=1, after=1, keeps=1, keeps_each=1)
 
 
 PLUGIN = plugin(

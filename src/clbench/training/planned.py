@@ -25,7 +25,7 @@ from clbench.training.method import Method
 from clbench.training.precision import Masters
 from clbench.training.schedule import pieces, schedule, without_documents
 from clbench.training.settings import Training
-from clbench.training.step_memory import Pass, StepMemory, beyond, walk, without_content
+from clbench.training.step_memory import Pass, StepMemory, beyond, shares_of, walk, without_content
 
 READ = 2000  # examples of a stream that are made into tokens, the longest first; the others are judged by their letters
 
@@ -38,11 +38,15 @@ class Way:
         micro_batch: Most examples at a time; None is all of a batch.
         recompute: Whether activations are made again.
         card: Whether it is an accelerator.
+        ranks: Processes that share each batch.
+        shard: Whether they share weights too, and walk their examples in one part each.
     """
 
     micro_batch: int | None
     recompute: bool
     card: bool
+    ranks: int = 1
+    shard: bool = False
 
 
 class ModelShape:
@@ -107,6 +111,7 @@ class ModelShape:
             parameters=sum(p.numel() for p in module.parameters()),
             trained=sum(p.numel() for p in module.parameters() if p.requires_grad),
             own=own_bytes,
+            **shares_of(module),
         )
 
     def largest(self, lessons: Sequence[Lesson], training: Training, seed: int, way: Way, rows: float) -> Passes:
@@ -127,18 +132,19 @@ class ModelShape:
             batches = schedule([p + a for p, a in lengths], training, order, lesson.passes, lesson.kinds)
             batch = max(batches, key=lambda batch: sum(sum(lengths[i]) for i in batch))
             taken = [lengths[i] for i in batch] + [longest] * math.ceil(rows * len(batch))
-            parts = pieces(sorted(taken, key=sum, reverse=True), way.micro_batch)
-            found = Passes(self._pass(parts[0]), len(parts))
+            share = sorted(taken, key=sum, reverse=True)[:: way.ranks]  # of the first rank, which has the longest
+            parts = pieces(share, way.micro_batch)
+            found = Passes(self._pass(parts[0], together=way.shard), len(parts))
             if most is None or found.first.rows * found.first.tokens > most.first.rows * most.first.tokens:
                 most = found
         assert most is not None, "a stream has a lesson"
         return most
 
-    def _pass(self, sizes: Sequence[tuple[int, int]]) -> Pass:
+    def _pass(self, sizes: Sequence[tuple[int, int]], *, together: bool) -> Pass:
         """Return the pass over examples of these tokens (prompt, answer), in parts by length as the model does it."""
         lengths = [sum(size) for size in sizes]
         mask_BT = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
-        parts = [(rows.tolist(), longest) for rows, longest in like_lengths(mask_BT.long())]
+        parts = [(rows.tolist(), longest) for rows, longest in like_lengths(mask_BT.long(), together=together)]
         tokens = sum(len(rows) * longest for rows, longest in parts)
         padded = any(lengths[row] != longest for rows, longest in parts for row in rows)
         if not self.vocabulary:

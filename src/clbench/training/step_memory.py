@@ -24,6 +24,8 @@ from clbench.models.shape import stack_of
 from clbench.models.taught import MOST_LOGITS, headless, summed, words_of
 from clbench.training.recompute import recomputed
 
+GRADIENT = 4  # bytes of a number of a gradient: what learns is float32 meanwhile
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -57,6 +59,9 @@ class StepMemory:
         activations: What the forward pass keeps for the backward pass.
         logits: Predictions and what their loss needs, with what a pass needs only for a moment.
         last: Bytes that stand over those of all gradients while the last of them, the first layer's, are made.
+        layer, outside: Of the weights, those of one layer, and those that lie in none.
+        layer_grads, outside_grads: Bytes of their gradients.
+        largest: Bytes of the largest gradient.
     """
 
     weights: float = 0.0
@@ -67,6 +72,11 @@ class StepMemory:
     activations: float = 0.0
     logits: float = 0.0
     last: float = 0.0
+    layer: float = 0.0
+    outside: float = 0.0
+    layer_grads: float = 0.0
+    outside_grads: float = 0.0
+    largest: float = 0.0
 
     @property
     def standing(self) -> float:
@@ -148,6 +158,26 @@ def _loss(module: nn.Module, taken: Pass, compute: torch.dtype | None, live: _Li
 
 def _gradients(params: Iterable[nn.Parameter], live: _Live) -> set[int]:
     return {live.number_of(p.grad) for p in params if p.grad is not None}
+
+
+def shares_of(module: nn.Module) -> dict[str, float]:
+    """Return what of a model stands in a layer of its stack and what outside, as fields of `StepMemory`."""
+    stack = stack_of(module, least=1)
+    inside = [] if stack is None else list(stack[0].parameters())
+    in_stack = set() if stack is None else {id(p) for p in stack.parameters()}
+    others = [p for p in module.parameters() if id(p) not in in_stack]
+    learning = [p for p in module.parameters() if p.requires_grad]
+    return {
+        "layer": _weights_in(inside),
+        "outside": _weights_in(others),
+        "layer_grads": float(sum(GRADIENT * p.numel() for p in inside if p.requires_grad)),
+        "outside_grads": float(sum(GRADIENT * p.numel() for p in others if p.requires_grad)),
+        "largest": float(max((GRADIENT * p.numel() for p in learning), default=0)),
+    }
+
+
+def _weights_in(params: Iterable[Tensor]) -> float:
+    return float(sum(p.numel() * p.element_size() for p in params))
 
 
 def in_pieces(targets: int, head: nn.Module) -> bool:
