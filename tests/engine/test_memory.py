@@ -5,6 +5,7 @@ import shutil
 import struct
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from clbench.core.types import Example, Lesson, Message
 from clbench.engine import memory
 from clbench.engine.memory import Needs
 from clbench.models import source, tiny
+from clbench.models.batching import by_length
 from clbench.models.shape import empty_model, on_processor, shortened
 from clbench.training.step_memory import Pass, StepMemory, walk, without_content
 from tests.builders.places import ROOT
@@ -292,6 +294,21 @@ def test_the_first_of_several_processes_has_the_longest_of_every_share(middling,
     found = shape.largest([lesson(1)], config, 0, Way(None, False, False, ranks, shard=True), 0.0).first
     assert found.rows == -(-8 // ranks)
     assert found.tokens >= whole.tokens
+
+
+@pytest.mark.parametrize(("read", "rows"), [(16, 64), (512, 13), (40_000, 1)])
+def test_exams_take_as_many_rows_as_are_read_at_a_time(monkeypatch, read, rows):
+    each = 1 << 19  # half a MiB a token, of a LLaMA of 7 billion weights in bfloat16
+    monkeypatch.setattr(memory, "cache_bytes", lambda *_: each)
+    monkeypatch.setattr(source, "configuration", lambda _: {})
+    spec = SimpleNamespace(longest=1 << 20, dtype="bfloat16")
+    shape = SimpleNamespace(vocabulary=9, spec=spec, exam_tokens=lambda _: read)
+    exam = SimpleNamespace(examples=range(64), decode=SimpleNamespace(kind="text", max_tokens=100))
+    found = Needs(Machine(device="cpu"), lambda _: None, card=True)._exams(shape, [exam], Machine(exam_batch=64))
+    held = each * (read + 100)
+    asked = next(by_length([read] * 64, [1] * 64, 64, [held] * 64))
+    assert len(asked) == rows
+    assert found == rows * held
 
 
 def test_a_card_refuses_what_cannot_fit_and_says_what_would(tmp_path, monkeypatch, capsys):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from clbench.training.step_memory import StepMemory
 
 WORTH = 100_000_000  # bytes of a checkpoint from which on a record says what was planned: the process takes more
-PROCESS = 450_000_000  # bytes of a process with torch, transformers and peft on Linux, where a model may be loaded
+PROCESS = 450_000_000  # bytes of a process on Linux that has loaded a model and learnt a lesson, without its tensors
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ class Needs:
             machine: How runs are made.
             read: Gives a run's stream and exams.
             card: Whether lessons are learnt on an accelerator.
-            process: Bytes of a process on a processor; None takes those of this one, which must have loaded no model.
+            process: Bytes of a process on a processor; None takes those of this one, which must have loaded no model
+                (`resident`).
         """
         self._process = process
         self.machine = machine
@@ -201,7 +202,7 @@ class Needs:
 
     def _exams(self, shape: ModelShape, exams: Sequence[Exam], machine: Machine) -> float:
         """Return the bytes of keys and values of the largest batch of questions; 0 for an encoder, which keeps none."""
-        from clbench.models.batching import MOST_TOKENS
+        from clbench.models.batching import MOST_CACHE, MOST_TOKENS
 
         if not shape.vocabulary:
             return 0.0
@@ -209,10 +210,11 @@ class Needs:
         most = 0
         for exam in exams:
             read = shape.exam_tokens(exam.examples)
-            rows = min(machine.exam_batch, len(exam.examples), max(MOST_TOKENS // read, 1))
             written = exam.decode.max_tokens if exam.decode.kind != "label" else 0
-            most = max(most, rows * min(read + written, shape.spec.longest))
-        return float(most * each)
+            held = each * min(read + written, shape.spec.longest)
+            rows = min(machine.exam_batch, len(exam.examples), MOST_TOKENS // read, MOST_CACHE // max(held, 1))
+            most = max(most, max(rows, 1) * held)  # one goes even if it takes more
+        return float(most)
 
 
 def _scaled(step: StepMemory, by: float) -> StepMemory:
@@ -251,14 +253,18 @@ def _stored(held: Footprint, taught: Sequence[Lesson]) -> float:
 
 
 def resident() -> float:
-    """Return the bytes that this process takes: a worker with the same libraries takes about as many."""
+    """Return the bytes that this process takes: a worker with the same libraries takes about as many.
+
+    They are at least those of a process that has learnt: the model's own code, its tokenizer, and what optimisers and
+    matrix products load come with the first model and the first lesson.
+    """
     from pathlib import Path
 
     status = Path("/proc/self/status")
     if status.is_file():
         for line in status.read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024.0
+                return max(int(line.split()[1]) * 1024.0, float(PROCESS))
     return float(PROCESS)
 
 
