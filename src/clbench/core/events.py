@@ -62,6 +62,16 @@ def renamed(old: str, new: str) -> Generator[None]:
         notice_listener.reset(token)
 
 
+@contextmanager
+def unheard() -> Generator[None]:
+    """Drop the notices of a block, where what they say is not of the work itself."""
+    token = notice_listener.set(lambda _: None)
+    try:
+        yield
+    finally:
+        notice_listener.reset(token)
+
+
 def quiet_libraries() -> None:
     """Silence the libraries of this process and of its workers, and turn their warnings into notices.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
+from clbench.core.events import unheard
 from clbench.core.keys import rng
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Example, Lesson
@@ -90,11 +92,13 @@ class ModelShape:
         module = shortened(self._whole, layers) if layers is not None else copy.deepcopy(self._whole)
         net, masters, own = self._net(module), Masters(module), method()
         trained: set[str] = set()
-        for number in range(1, lesson + 1):
-            own.prepare(net, number)
-            trained |= {name for name, p in module.named_parameters() if p.requires_grad}
-            if number < lesson:
-                own.finish(net, number)
+        # What a method says of a short model, such as its number of layers, is not so of the whole one.
+        with nullcontext() if layers is None else unheard():
+            for number in range(1, lesson + 1):
+                own.prepare(net, number)
+                trained |= {name for name, p in module.named_parameters() if p.requires_grad}
+                if number < lesson:
+                    own.finish(net, number)
         own_bytes = sum(p.numel() * p.element_size() for n, p in module.named_parameters() if n in trained)
         masters.widen(module)
         with without_content():
