@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 WORTH = 100_000_000  # bytes of a checkpoint from which on a record says what was planned: the process takes more
 PROCESS = 450_000_000  # bytes of a process on Linux that has loaded a model and learnt a lesson, without its tensors
+HOLES = "what layers that come and go leave behind in the heap of a processor"  # of `--shard`; no tensor stands there
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,8 @@ class Needs:
                 unknown = f"what its lessons take ({said_of(error)})"
         elif plugin.traits(config).trains != "none":
             unknown = "what its lessons take (it has no `method`)"
+        if how.shard and not self._card:
+            unknown = "; ".join(filter(None, [unknown, HOLES]))
         work = Work(
             held=held,
             lessons=len(taught),
