@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from clbench.cli.main import main
-from clbench.core.errors import SpecError
+from clbench.core.errors import SpecError, StoreError
 from clbench.core.events import notice_listener
+from clbench.core.spec import Machine
+from clbench.engine import fitting
 from clbench.engine.fit import Fit
+from clbench.engine.inputs import Inputs
 from clbench.engine.memory import Need
 
 GB = 10**9
@@ -100,6 +104,51 @@ def test_a_run_that_cannot_fit_ends_before_it_begins_and_the_others_are_made(tmp
     assert main(arguments) == 2
     assert len(list(Path("s/runs").iterdir())) == 1
     assert "nothing tried fits" in capsys.readouterr().err
+
+
+class Made:
+    """A run whose states are all to be learnt, and what a plan says of it."""
+
+    def __init__(self, peak, learner):
+        self.peak = peak
+        self.spec = SimpleNamespace(model=SimpleNamespace(name="m"), learner_label=learner, learner={"name": learner})
+        self.trajectory = SimpleNamespace(keys=(id(self),))
+
+
+@pytest.fixture
+def grid(monkeypatch, tmp_path):
+    """Let `fitting` see runs of two settings of one learner and one of another, on a device of 10 GB."""
+    runs = [Made(20 * GB, "sft"), Made(5 * GB, "sft"), Made(None, "odd"), StoreError("broken")]
+    by_spec = {id(run.spec): run for run in runs[:3]}
+
+    class Needs:
+        machine = Machine(store=tmp_path)
+
+        def of(self, spec, how=None):
+            peak = by_spec[id(spec)].peak
+            if peak is None:
+                raise ZeroDivisionError("of a model's own code")
+            return replace(NEED, learner=spec.learner_label, peak=peak, asked=GB, trained=1)
+
+    monkeypatch.setattr(fitting, "Run", Made)
+    monkeypatch.setattr(fitting, "worth_a_look", lambda *_: True)
+    units = {run: SimpleNamespace(key=id(run), spec=run.spec, weight=1) for run in runs[:3]}
+    monkeypatch.setattr(fitting, "plan", lambda chosen: [units[run] for run in chosen])
+    monkeypatch.setattr(fitting, "answers_missing", lambda *_: None)
+    room = SimpleNamespace(name="a card", bytes=10 * GB, card=True, devices=1)
+    monkeypatch.setattr(fitting, "opened", lambda *_: (Needs(), room))
+    monkeypatch.setattr("clbench.engine.fit._others", lambda *_: [])
+    monkeypatch.setattr("clbench.engine.fit._among_cards", lambda *_: [])
+    return runs
+
+
+def test_each_run_of_a_grid_is_held_by_itself(grid, said):
+    large, small, odd, broken = fitting.fitting(grid, None, Inputs(None), Machine())
+    assert "sft on m (float32) takes 20.0 GB" in str(large)
+    assert small is grid[1], "other settings of the same learner may fit"
+    assert odd is grid[2], "what cannot be planned may run"
+    assert broken is grid[3]
+    assert said == ["the memory of odd on m cannot be planned: ZeroDivisionError: of a model's own code"]
 
 
 @pytest.mark.models

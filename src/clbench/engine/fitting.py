@@ -11,7 +11,7 @@ from clbench.core.extras import TO_LOAD, absent
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam
 from clbench.engine.ask import answers_key
-from clbench.engine.fit import name_of, opened, sum_up
+from clbench.engine.fit import beyond, opened, sum_up
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import answers_missing
 from clbench.engine.memory import WORTH, Need, Needs
@@ -40,11 +40,11 @@ def fitting(runs: Sequence[Run | UserError], store: Store, inputs: Inputs, machi
     needs = dict(_needs(due, missing, makes))
     whole = sum_up([(due[i].spec, need) for i, need in needs.items()], [], makes, room)
     why = whole.too_large()
-    large = {i for i, need in needs.items() if name_of(need) in whole.advice}
+    large = {i for i, need in needs.items() if room.bytes is not None and beyond(need.peak, room.bytes)}
     left = [(due[i].spec, need) for i, need in needs.items() if i not in large]
-    states = [u.spec for u in plan(due[i] for i in needs.keys() - large) if _to_learn(u.key, missing)]
+    states = [u.spec for u in plan(due[i] for i in needs if i not in large) if _to_learn(u.key, missing)]
     if left:
-        sum_up(left, states, makes, room).check()
+        sum_up(left, [spec for spec in states if _planned(spec, makes) is not None], makes, room).check()
     return [why if why is not None and i in large else one for i, one in enumerate(runs)]
 
 
