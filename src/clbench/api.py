@@ -24,7 +24,7 @@ FOLDER = "the path of a folder, as a text or a pathlib.Path"
 _ONE_AT_A_TIME = threading.RLock()
 
 
-def run(  # noqa: PLR0913  # options that stand by their names
+def run(
     recipe: Recipe | Path | str,
     *,
     set: Sequence[str] | str = (),  # the word of the command line
@@ -32,7 +32,6 @@ def run(  # noqa: PLR0913  # options that stand by their names
     data: Path | str | None = None,
     workers: int = 1,
     device: str = "auto",
-    anyway: bool = False,
 ) -> Runs:
     """Make every run of a recipe; what the store already holds is taken from there.
 
@@ -43,7 +42,6 @@ def run(  # noqa: PLR0913  # options that stand by their names
         data: Folder of local data sets; None is `$CLBENCH_DATA`.
         workers: Processes, one thread each, >= 1. Calls from several threads wait for each other.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        anyway: Also make what is planned not to fit into memory or onto the disk.
 
     Raises:
         UserError: Something in the recipe, its cards or its data is wrong, or a run could not be made; says what,
@@ -69,7 +67,6 @@ def run(  # noqa: PLR0913  # options that stand by their names
     with in_words_of_python(), _ONE_AT_A_TIME, as_user_errors(), progress_bars():
         found = _recipe(recipe, changes)
         how = shared_machine(_path("store", store), _path("data", data), _workers(workers), device)
-        how = how.model_copy(update={"anyway": bool(anyway)})
         return run_recipe(found, Store(how.store), how)
 
 
@@ -90,7 +87,7 @@ def load(*folders: Path | str) -> Runs:
     return Runs(folders)
 
 
-def exam(  # noqa: PLR0913  # options that stand by their names
+def exam(
     model: Path | str,
     exams: Sequence[str] | str = ("abilities",),
     *,
@@ -98,7 +95,6 @@ def exam(  # noqa: PLR0913  # options that stand by their names
     store: Path | str | None = None,
     data: Path | str | None = None,
     device: str = "auto",
-    anyway: bool = False,
 ) -> list[ExamResult]:
     """Examine one checkpoint, with no stream.
 
@@ -109,7 +105,6 @@ def exam(  # noqa: PLR0913  # options that stand by their names
         store: As in `run`.
         data: As in `run`.
         device: As in `run`.
-        anyway: As in `run`.
 
     Returns:
         One result per exam: answers, grades and the score in [0, 1].
@@ -135,7 +130,6 @@ def exam(  # noqa: PLR0913  # options that stand by their names
         raise SpecError("no exam is named", where="exams", mend='name some: ["abilities"]')
     with in_words_of_python(), _ONE_AT_A_TIME, as_user_errors(), progress_bars():
         how = machine(_path("store", store), _path("data", data), 1, device)
-        how = how.model_copy(update={"anyway": bool(anyway)})
         asked = open_named(named, most, how.data)
         return list(examine(ModelSpec(name=str(model)), asked, Store(how.store), how))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 GB = 1e9
 MARGIN = 0.15  # by which a plan may be off, as a share of what is there: within it nothing is refused
-ANYWAY = "or give --anyway, and it is made all the same"
+ANYWAY = "or, on the command line, --anyway makes it all the same"
 COLUMNS = ("weights", "gradients", "moments", "activations", "logits", "method", "exams", "process", "peak", "state")
 
 
