@@ -6,10 +6,13 @@ A LLaMA of random weights (8 layers of 512) learns texts in full (float32, batch
 
 - recompute: activations are made again in the backward pass, texts of 256 tokens; wanted: at most 1.35 of a step;
 - micro-batch: the batch goes forward and backward one example at a time, the same texts;
-- packing: examples share rows, texts of log-normal length (median 48 tokens, at most 256), batch 16.
+- packing: examples share rows, texts of log-normal length (median 48 tokens, at most 256), batch 16, in the batches of
+  like lengths that are the default;
+- packing mixed: the same texts in batches of mixed lengths (`bucket: 1`).
 
 Each stands beside the plain way on the same texts. What is reported is the median of the ratios; times are CPU seconds
-of the one thread, which busy neighbours disturb less than the clock on the wall.
+of the one thread, which busy neighbours disturb less than the clock on the wall. Tokens a second are real ones: padding
+does not count.
 """
 
 from __future__ import annotations
@@ -47,12 +50,14 @@ class Way:
     batch: int
     how: dict[str, Any] = field(default_factory=dict[str, Any])
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    both: dict[str, Any] = field(default_factory=dict[str, Any])  # settings of the plain way too
 
 
 WAYS = {
     "recompute": Way("alike", 4, how={"recompute": True}),
     "micro-batch": Way("alike", 4, how={"micro_batch": 1}),
     "packing": Way("mixed", 16, settings={"packing": True}),
+    "packing mixed": Way("mixed", 16, settings={"packing": True}, both={"bucket": 1}),
 }
 
 
@@ -86,7 +91,7 @@ def lesson(texts: str, batch: int) -> Lesson:
 def seconds(model: ModelSpec, way: Way) -> tuple[float, dict[str, int]]:
     """Give the CPU seconds of a step of a lesson, and what its learner counted."""
     plugin = plugins.load("learner", "sft", "PLUGIN")
-    settings = {"epochs": 1, "batch_size": way.batch, **way.settings}
+    settings = {"epochs": 1, "batch_size": way.batch, **way.both, **way.settings}
     learner: Any = plugin.build(plugin.config(**settings), model, 0, Machine(device="cpu", **way.how))
     learned = lesson(way.texts, way.batch)
     for example in learned.examples:
@@ -112,18 +117,19 @@ def main() -> int:
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         model = checkpoint(Path(folder) / "model", given.width, given.layers)
-        print("way          plain s  way s  ratio", flush=True)
+        print("way            plain s  way s  ratio  plain tokens/s  way tokens/s", flush=True)
         for name in given.ways or WAYS:
             way = WAYS[name]
-            plain = Way(way.texts, way.batch)
+            plain = Way(way.texts, way.batch, both=way.both)
             pairs = [(seconds(model, plain), seconds(model, way)) for _ in range(given.repeats)]
             found[name] = statistics.median(b / a for (a, _), (b, _) in pairs)
             a, b = (statistics.median(pair[side][0] for pair in pairs) for side in (0, 1))
-            print(f"{name:12} {a:7.2f} {b:6.2f}  {found[name]:5.2f}", flush=True)
             counts = pairs[-1][1][1]
+            rates = [counts["train_tokens"] / STEPS / spent for spent in (a, b)]
+            print(f"{name:14} {a:7.2f} {b:6.2f}  {found[name]:5.2f}  {rates[0]:14,.0f}  {rates[1]:12,.0f}", flush=True)
             if tokens := counts.get("packing_tokens"):
                 before, after = (1 - tokens / counts[f"packing_{of}"] for of in ("slots_apart", "slots"))
-                print(f"             padding: {before:.1%} of the slots apart, {after:.1%} packed")
+                print(f"               padding: {before:.1%} of the slots apart, {after:.1%} packed")
     return int(found.get("recompute", 0.0) > MOST)
 
 
