@@ -47,8 +47,16 @@ def write_base(folder):
 
 
 def configured(**changes):
+    return _stated("config.json", changes)
+
+
+def configured_adapter(**changes):
+    return _stated("adapter_config.json", changes)
+
+
+def _stated(name, changes):
     def change(folder):
-        path = folder / "config.json"
+        path = folder / name
         stated = json.loads(path.read_text()) | changes
         path.write_text(json.dumps({k: v for k, v in stated.items() if v is not ...}))
 

@@ -102,6 +102,15 @@ REFUSED = {
         lambda folder: (folder / "model.safetensors").rename(folder / "llama.safetensors"),
         "no weights under a name that is looked for: llama.safetensors",
     ),
+    "weights of Meta's form": (
+        lambda folder: (folder / "model.safetensors").rename(folder / "consolidated.safetensors"),
+        "(?s)consolidated.safetensors.*in Meta's or Mistral's own form",
+    ),
+    "a trainer's files alone": (
+        lambda folder: (folder / "model.safetensors").rename(folder / "training_args.bin"),
+        "(?s)holds no weights .*finish the download",
+    ),
+    "generation settings that are none": (replaced("generation_config.json", "[]"), "generation_config.json is not a"),
     "a link to nowhere": (dangling, "model.safetensors is a link that leads nowhere"),
     "LFS weights": (replaced("model.safetensors", LFS), "model.safetensors is a pointer of git LFS"),
     "LFS tokenizer": (replaced("tokenizer.json", LFS), "tokenizer.json is a pointer of git LFS"),

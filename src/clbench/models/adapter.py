@@ -5,6 +5,7 @@ Loaders apply one that lies beside base weights silently. Here the spec must say
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.errors import ModelError
+from clbench.core.events import notice
 from clbench.core.scratch import scratch
 from clbench.core.spec import ModelSpec
-from clbench.models.files import check_pointer
+from clbench.models.files import check_pointer, named_as_weights, shards
+from clbench.models.weight_files import AGAIN, header
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 FILES = frozenset({CONFIG, *WEIGHTS})
+# First values of an adapter that are taken from the base's own, and taken out of these: nothing to see without values.
+DECOMPOSED = ("pissa", "olora", "mica", "loftq")
 IGNORE = "or write `adapter: ignore`"
 MERGE = (
     'python -c "from peft import AutoPeftModelForCausalLM as M; '
@@ -28,8 +33,14 @@ MERGE = (
 
 
 def is_adapter_alone(folder: Path) -> bool:
-    """Return whether a folder holds an adapter, and no base weights beside it."""
-    return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
+    """Return whether a folder holds an adapter, and no base weights beside it; a copy of the base's config.json may."""
+    return (folder / CONFIG).is_file() and not _has_base(folder)
+
+
+def _has_base(folder: Path) -> bool:
+    whole = bool(named_as_weights(folder) or shards(folder))
+    # Without any weights at all, it is the base's that are missing.
+    return (folder / "config.json").is_file() and (whole or not any((folder / name).is_file() for name in WEIGHTS))
 
 
 def check_adapter(folder: Path, spec: ModelSpec) -> None:
@@ -39,7 +50,7 @@ def check_adapter(folder: Path, spec: ModelSpec) -> None:
         ModelError: An adapter is incomplete; the spec does not say whether it counts, or asks for one that is not
             there; or there is an adapter alone, and the spec names another or none.
     """
-    alone = not (folder / "config.json").is_file()
+    alone = not _has_base(folder)
     weights = [name for name in WEIGHTS if (folder / name).is_file()]
     if not (folder / CONFIG).is_file():
         if weights and not alone and spec.adapter != "ignore":
@@ -119,32 +130,63 @@ def check_fits(module: Any, adapter: Path) -> None:
     try:
         _put_on(module, adapter)
     except ModelError as error:
-        if "meta" not in str(error.__cause__):  # else it needs the values, and is seen when they are loaded
+        # Else it needs the values, and is seen when they are loaded.
+        if not re.search(r"(?<![a-z])meta(?![a-z])", str(error.__cause__)):
             raise
 
 
 def _merge(module: Any, folder: Path) -> Any:
     wrapped = _put_on(module, folder)
+    if (init := str(vars(wrapped.active_peft_config).get("init_lora_weights"))).startswith("pissa_niter"):
+        notice(f"{folder}: {init} draws what is taken out of the base: it may differ from what was in training")
     try:
+        beside = _probed(wrapped)
         with warnings.catch_warnings(), _untied(wrapped.get_base_model()):
             warnings.simplefilter("ignore")  # of tied words, which `_untied` sees to
-            return wrapped.merge_and_unload().requires_grad_(True)  # peft had frozen the base
+            merged: Any = wrapped.merge_and_unload().requires_grad_(True)  # peft had frozen the base
+        _check_same(beside, _probed(merged), merged.dtype)
     except Exception as error:  # whatever the library meets in a file that is not what it seems
         raise _unmergeable(folder, error) from error
+    return merged
+
+
+def _probed(module: Any) -> Any:
+    """Return what a model says of seven tokens, as numbers on the CPU."""
+    import torch
+
+    rows = module.get_input_embeddings().weight.shape[0]
+    ids = torch.tensor([[37 * (place + 1) % rows for place in range(7)]], device=module.device)
+    with torch.no_grad():
+        return module.eval()(input_ids=ids).logits.float().cpu()
+
+
+def _check_same(beside: Any, merged: Any, dtype: Any) -> None:
+    """Refuse a merge after which the model answers otherwise than with the adapter beside its weights.
+
+    Raises:
+        ValueError: By how much.
+    """
+    from clbench.models.probe import SHARE, SHARE_16
+
+    far = float((beside - merged).abs().max())
+    if far > SHARE.get(dtype, SHARE_16) * max(float(beside.std()), float(beside.abs().mean())):
+        raise ValueError(f"merged, it answers otherwise than beside it (logits differ by up to {far:.2g})")
 
 
 def _put_on(module: Any, folder: Path) -> Any:
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
 
-    for name in (CONFIG, *WEIGHTS):
-        check_pointer(folder / name)
+    _check_files(folder)
     try:
         with warnings.catch_warnings(record=True) as reported:
             warnings.simplefilter("always")
-            wrapped: Any = PeftModel.from_pretrained(module, str(folder))
-            kind = wrapped.active_peft_config
-            if kind.is_prompt_learning:
-                raise ValueError(f"{kind.peft_type.value} changes what the model reads, and no weights")
+            kind: Any = PeftConfig.from_pretrained(str(folder))
+            _check_kind(kind)
+            if module.device.type == "meta" and str(vars(kind).get("init_lora_weights")).startswith(DECOMPOSED):
+                kind.init_lora_weights = True
+            wrapped: Any = PeftModel.from_pretrained(module, str(folder), config=kind)
+            if any("merging LoRA weights won't be possible" in str(w.message) for w in reported):
+                raise ValueError("lora_bias gives a bias to layers of the base that have none")
             loaded = wrapped.load_adapter(str(folder), wrapped.active_adapter)  # again, for the keys that it returns
     except Exception as error:  # as above
         raise _unmergeable(folder, error) from error
@@ -160,8 +202,38 @@ def _put_on(module: Any, folder: Path) -> Any:
     return wrapped
 
 
+def _check_files(folder: Path) -> None:
+    """Refuse an adapter whose files are not whole, or hold more than tensors; the first that is there is read."""
+    from clbench.models.pickles import of_pickle
+
+    for name in (CONFIG, *WEIGHTS):
+        check_pointer(folder / name)
+    path = next(folder / name for name in WEIGHTS if (folder / name).is_file())
+    if path.stat().st_size == 0:
+        raise ModelError(f"{path.name} is empty", where=str(folder), mend=AGAIN)
+    _ = of_pickle(path) if path.suffix == ".bin" else header(path)
+
+
+def _check_kind(kind: Any) -> None:
+    """Refuse kinds of adapters that are more than a change of the base's weights.
+
+    Raises:
+        ValueError: Says what it is.
+    """
+    if kind.is_prompt_learning or kind.is_adaption_prompt:
+        raise ValueError(f"{kind.peft_type.value} changes what the model reads, and no weights")
+    stated = vars(kind)
+    if stated.get("alora_invocation_tokens"):
+        raise ValueError("aLoRA changes weights for the tokens behind its words alone")
+    if stated.get("layer_replication"):
+        raise ValueError("layer_replication makes layers that share their weights, and changes each in another way")
+
+
 def _unmergeable(folder: Path, error: Exception) -> ModelError:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    first = f"{lines[0]} {lines[1].strip()}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
+    if isinstance(error, KeyError):
+        first = f"peft does not know {first}, or {CONFIG} lacks it"
     return ModelError(
         f"the adapter in {folder} cannot be merged into its base: {first}",
         where="model.adapter",

@@ -20,6 +20,10 @@ TOKENIZER = frozenset(
     {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json"}
 )
 WORDS = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model", *VOCABULARIES)
+# Files with an ending of weights that hold none of the base: they lie in folders of trainers, and beside adapters.
+NO_WEIGHTS = frozenset(
+    {"adapter_model.safetensors", "adapter_model.bin", "training_args.bin", "optimizer.bin", "scheduler.bin"}
+)
 POINTER = b"version https://git-lfs.github.com/spec/"
 INDEXES = ("*.safetensors.index.json", "*.bin.index.json")
 
@@ -68,6 +72,12 @@ def _named(path: Path, _stamp: tuple[int, int]) -> frozenset[str]:
 def has_tokenizer(folder: Path) -> bool:
     """Return whether the words of a tokenizer lie in a folder."""
     return any(path.is_file() for pattern in WORDS for path in folder.glob(pattern))
+
+
+def named_as_weights(folder: Path) -> list[str]:
+    """Return the files in a folder whose names are those of weights, in any form that is read; sorted."""
+    found = {path.name for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern)}
+    return sorted(found - NO_WEIGHTS)
 
 
 def check_pointer(path: Path) -> None:

@@ -12,8 +12,9 @@ from clbench.core.errors import ModelError, did_you_mean, near_paths
 from clbench.core.spec import ModelSpec
 from clbench.models import tiny
 from clbench.models.adapter import CONFIG, WEIGHTS, check_adapter, is_adapter_alone
-from clbench.models.files import check_pointer, shards
+from clbench.models.files import check_pointer, named_as_weights, shards
 from clbench.models.pins import unpinned
+from clbench.models.weight_files import META
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 COMMIT = re.compile(r"^[0-9a-f]{40}$")
@@ -23,7 +24,7 @@ OTHER_FORMS = {
     "*.h5": "these are weights of TensorFlow: write them with `save_pretrained` of PyTorch",
     "*.msgpack": "these are weights of Flax: write them with `save_pretrained` of PyTorch",
     "*.onnx": "these are weights of ONNX: name the checkpoint that they were made from",
-    "consolidated*": "these are weights in Meta's or Mistral's own form: name the repository in Hugging Face format",
+    "consolidated*": META,
     "*.pth": "these are bare tensors: write the model with `save_pretrained`",
     "*.pt": "these are bare tensors: write the model with `save_pretrained`",
     "zero_to_fp32.py": "the weights are in parts of DeepSpeed: run its zero_to_fp32.py, which writes them as one",
@@ -161,7 +162,7 @@ def _check_folder(folder: Path, spec: ModelSpec) -> None:
             where="model.name",
             mend=mend or "name the folder that `save_pretrained` wrote",
         )
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")) and not shards(folder):
+    if not named_as_weights(folder) and not shards(folder):
         mend = _first(others) or "finish the download"
         raise ModelError(f"{folder} holds no weights (*.safetensors or *.bin)", where="model.name", mend=mend)
 

@@ -20,8 +20,9 @@ from clbench.core.types import Message
 from clbench.models import source
 from clbench.models.adapter import base_alone, check_fits
 from clbench.models.files import identity_files
-from clbench.models.loaded import AGAIN, check_keys, check_vocabulary, tell_keys
+from clbench.models.loaded import check_keys, check_vocabulary, tell_keys
 from clbench.models.net import seeded
+from clbench.models.pickles import of_pickle
 from clbench.models.pretrained import how_to_build, load_tokenizer, pretrained, tried
 from clbench.models.probe import check_known, known_rows
 from clbench.models.reader import Reader
@@ -96,7 +97,7 @@ def _check_built(spec: ModelSpec, base: Path, tokenizer: Any, causal: bool, tell
     check_vocabulary(spec.name, tokenizer, module)
     if causal:
         reader, rows = Reader(tokenizer, spec), known_rows(module)
-        check_known([reader.end], rows, tokenizer, spec.name)
+        check_known(list(reader.ends[:1]), rows, tokenizer, spec.name)  # reads generation_config.json too
         check_known(reader.ids((ASKED,)), rows, tokenizer, spec.name)
     if (adapter := source.adapter_of(spec)) is not None:
         check_fits(module, adapter)
@@ -124,30 +125,11 @@ def _weights(folder: Path, named: Any) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for path in weight_files(folder, named):
         if path.suffix == ".bin":
-            found |= _of_pickle(path)
+            found |= of_pickle(path)
             continue
         for name, entry in header(path).items():
             found[name] = torch.empty(entry.shape, dtype=KINDS.get(entry.kind, torch.float8_e4m3fn), device="meta")
     return found
-
-
-def _of_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        try:
-            stated: Any = torch.load(path, map_location="meta", weights_only=True, mmap=True)
-        except RuntimeError:  # a file of an old form cannot be mapped
-            stated = torch.load(path, map_location="meta", weights_only=True)
-    except Exception as error:  # whatever a damaged file leads to
-        if type(error).__name__ == "UnpicklingError":
-            what = f"{path.name} holds more than tensors (nothing of it was run)"
-            mend = "write it again with `save_pretrained`, from the program that made it"
-        else:
-            what, mend = f"{path.name} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}", AGAIN
-        raise ModelError(what, where=str(path.parent), mend=mend) from error
-    if not isinstance(stated, dict) or not all(isinstance(value, Tensor) for value in stated.values()):
-        what = f"{path.name} is not a mapping of names to weights"
-        raise ModelError(what, where=str(path.parent), mend="write the model with `save_pretrained`")
-    return {str(name): value for name, value in stated.items()}
 
 
 def _check_attention(module: Any, spec: ModelSpec) -> None:

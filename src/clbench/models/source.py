@@ -18,13 +18,14 @@ from clbench.models import template_file
 from clbench.models.adapter import FILES
 from clbench.models.custom_code import check_code, code_digest
 from clbench.models.ends import end_mark, left_aside, stated_ends
-from clbench.models.files import TOKENIZER, check_pointer, has_tokenizer, identity_files, shards
+from clbench.models.files import TOKENIZER, check_pointer, has_tokenizer, identity_files
 from clbench.models.lengths import Length, length_of
 from clbench.models.pins import pin
 from clbench.models.place import adapter_of, locate
 from clbench.models.reasoning import mark_of
 from clbench.models.supported import check_supported, family_of_type
 from clbench.models.template import DATE, chosen, habits, reads_clock
+from clbench.models.weight_files import weight_files
 
 PROCESSOR = "chat_template.json"
 MERGING = 2  # version of merging adapters; raised when the same adapter gives other weights
@@ -323,12 +324,15 @@ def check_architecture(spec: ModelSpec) -> None:
 
 
 def weights_bytes(spec: ModelSpec) -> int:
-    """Return the size of the checkpoint's weights in bytes; 0 for a Hub model that is not here."""
+    """Return the size of the files of weights that are read, in bytes; 0 for a Hub model that is not here.
+
+    Raises:
+        ModelError: As of `weight_files`.
+    """
     folder = locate(spec)
     if folder is None:
         return 0
-    here = {p for pattern in ("*.safetensors", "*.bin") for p in folder.glob(pattern)}
-    return sum(p.stat().st_size for p in here | {folder / name for name in shards(folder)} if p.is_file())
+    return sum(path.stat().st_size for path in weight_files(folder, configuration(spec).get("transformers_weights")))
 
 
 def family_of(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clbench.core.errors import ModelError
-from clbench.models.files import check_pointer, shards
+from clbench.models.files import check_pointer, named_as_weights, shards
 
 # As transformers looks for them, the first that is there.
 ORDER = (
@@ -17,6 +17,7 @@ ORDER = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+META = "these are weights in Meta's or Mistral's own form: name the repository in Hugging Face format"
 AGAIN = "download or write the checkpoint again"
 LENGTH = 8  # bytes in front of a safetensors header that say how long it is
 MOST_HEADER = 100_000_000  # bytes; the library's own limit
@@ -62,14 +63,16 @@ def _ending(index: str) -> str:
 
 
 def _none(folder: Path) -> ModelError:
-    here = sorted(p.name for pattern in ("*.safetensors", "*.bin") for p in folder.glob(pattern))
+    here = named_as_weights(folder)
     parts = [name for name in here if "-of-" in name]
     if parts:
         index = f"{'pytorch_model.bin' if parts[0].endswith('.bin') else 'model.safetensors'}.index.json"
         what = f"the weights lie in parts ({parts[0]}, ...), and {index}, which names them, is not there"
         return ModelError(what, where=str(folder), mend="finish the download")
     what = f"there are no weights under a name that is looked for: {', '.join(here[:3])}"
-    return ModelError(what, where=str(folder), mend="rename the file to model.safetensors (or pytorch_model.bin)")
+    own_form = any(name.startswith("consolidated") for name in here)
+    mend = META if own_form else "rename the file to model.safetensors (or pytorch_model.bin)"
+    return ModelError(what, where=str(folder), mend=mend)
 
 
 def header(path: Path) -> dict[str, Entry]:
