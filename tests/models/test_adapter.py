@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from clbench.core.errors import ModelError
 from clbench.core.spec import Machine, ModelSpec
 from clbench.engine.resolve import check_model
-from clbench.models import adapter, source, tiny
+from clbench.models import adapter as adapters
+from clbench.models import source, tiny
 from clbench.models.load import load_net
 from tests.builders.checkpoints import (
     LFS,
@@ -191,7 +192,7 @@ def test_a_merge_after_which_a_model_answers_otherwise_is_refused(base, tmp_path
     folder = Path(shutil.copytree(tiny.folder("tiny-llama"), tmp_path / "m"))
     own = {"r": 4, "target_modules": ["q_proj"], "init_lora_weights": False, "layer_replication": [[0, 2], [0, 2]]}
     get_peft_model(base(), LoraConfig(task_type="CAUSAL_LM", **own)).save_pretrained(folder)
-    monkeypatch.setattr(adapter, "_check_kind", lambda kind: None)
+    monkeypatch.setattr(adapters, "_check_kind", lambda kind: None)
     assert "merged, it answers otherwise than beside it" in tried(folder)
 
 
