@@ -7,7 +7,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from clbench.cli.gate import _alike
 from clbench.cli.main import main
+from clbench.core.errors import SpecError
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Example, Lesson, Message
 from clbench.engine.resolve import open_learner
@@ -52,6 +54,18 @@ def test_an_unchanged_model_passes(place, capsys):
     said = capsys.readouterr().out
     assert "no regression shown in 3 exams; 3 not worse by more than the margin, 0 not shown" in said
     assert "this is the model of the baseline itself" in said
+
+
+def test_a_checkpoint_is_asked_as_the_baseline_s_model_but_for_its_own_adapter(heard):
+    """An adapter that the baseline's model was made of would be merged into the checkpoint, which has another."""
+    old = ModelSpec(name="a", adapter="one@0123456789abcdef", dtype="bfloat16", max_tokens=64)
+    with pytest.raises(SpecError, match=r"adapter one@0123456789abcdef was merged into the baseline's model"):
+        _alike(old, {})
+    for own in ("two", "ignore", None):
+        assert _alike(old, {"adapter": own}) == old.model_dump() | {"adapter": own}
+    assert heard == []
+    assert _alike(old.model_copy(update={"adapter": "use"}), {"max_tokens": 32})["adapter"] == "use"
+    assert heard == ["max_tokens is 32, and the baseline's model was asked with 64"]
 
 
 def test_a_baseline_is_not_replaced_in_silence_and_its_seal_is_of_its_content(place, capsys):

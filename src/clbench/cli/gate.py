@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,10 +32,12 @@ from clbench.cli.options import (
     say_json,
 )
 from clbench.core.errors import DataError, SpecError
+from clbench.core.events import notice
 from clbench.core.scratch import scratch
 
 if TYPE_CHECKING:
     from clbench.core.baseline import Baseline
+    from clbench.core.spec import ModelSpec
     from clbench.report.decide.gate import GateReport
 
 REGRESSED = 2
@@ -117,6 +119,7 @@ def gate(
     seal: Annotated[str | None, typer.Option(help="Seal that the baseline must have.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write Markdown here.")] = None,
+    set_: ModelField = None,
     data: Data = None,
     store: Place = None,
     device: Device = "auto",
@@ -137,7 +140,7 @@ def gate(
     margin, by_exam = points(max_drop, "--max-drop"), _margins(margins)
     if unchanged is not None and not repeat:
         raise SpecError("has no effect without --repeat", where="--unchanged", mend="add --repeat 2, or leave it out")
-    spec = model_spec(model, **old.model.model_dump())
+    spec = model_spec(model, **_alike(old.model, model_fields(set_)))
     how = machine(store, data, 1, device).model_copy(update={"memory": byte_size(memory), "anyway": anyway})
     known = {t.scores.exam for t in old.exams}
     exams = [e for e in open_named(old.names, old.items, how.data) if e.name in known]
@@ -154,6 +157,23 @@ def gate(
     remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))
     if report.failed:
         raise typer.Exit(REGRESSED)
+
+
+def _alike(old: ModelSpec, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the model under test: it is asked as the baseline's was, but for what is changed.
+
+    Raises:
+        SpecError: An adapter elsewhere was part of the baseline's model, and it is not said what the checkpoint has.
+    """
+    before = old.model_dump()
+    if old.adapter not in (None, "use", "ignore") and "adapter" not in changes:
+        what = f"the adapter {old.adapter} was merged into the baseline's model"
+        mend = "--set adapter=PATH names that of the checkpoint, use the one in its folder; ignore where it has none"
+        raise SpecError(what, where="--set", mend=mend)
+    for name, value in changes.items():
+        if name not in ("adapter", "trust_code", "family") and before.get(name) != value:
+            notice(f"{name} is {value}, and the baseline's model was asked with {before.get(name)}")
+    return before | changes
 
 
 def _tell(report: GateReport, lang: Language, as_json: bool, junit: Path | None, markdown: Path | None) -> None:

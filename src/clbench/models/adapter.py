@@ -70,7 +70,7 @@ def check_adapter(folder: Path, spec: ModelSpec) -> None:
             f"{folder} holds base weights and a PEFT adapter ({CONFIG}), and it is not said whether the adapter counts",
             where="model.adapter",
             mend="write `adapter: use` (it is merged into the weights when they are loaded) or `adapter: ignore` under "
-            "`model:`; `--set adapter=use` for `clbench exam` and `baseline`; or merge it: "
+            "`model:`; `--set adapter=use` for `clbench exam`, `baseline` and `gate`; or merge it: "
             + MERGE.format(folder=folder),
         )
     if spec.adapter == "use" and not weights:  # peft would look for them on the Hub, under the folder's name
