@@ -195,6 +195,32 @@ def test_an_encoder_without_an_architecture_is_one(tmp_path):
     assert loaded(source.settled(ModelSpec(name=str(folder)))).can == {"label"}
 
 
+@pytest.fixture
+def bert(tmp_path):
+    """Return a copy of tiny-bert, whose label head has rows with names, and the number of them."""
+    folder = Path(shutil.copytree(tiny.folder("tiny-bert"), tmp_path / "bert"))
+    return folder, len(json.loads((folder / "config.json").read_text())["id2label"])
+
+
+def test_a_label_head_without_names_is_told(bert, heard):
+    folder, num = bert
+    configured(id2label={i: f"LABEL_{i}" for i in range(num)})(folder)
+    spec = source.settled(ModelSpec(name=str(folder)))
+    told = f"{folder}: its label head has {num} rows without names"
+    assert loaded(spec).labels == ()
+    assert [text.startswith(told) for text in heard].count(True) == 1
+    check_checkpoint(spec, tell=True)
+    assert [text.startswith(told) for text in heard].count(True) == 2
+
+
+def test_a_label_of_two_rows_is_one_line(bert):
+    folder, num = bert
+    configured(id2label={i: f"word {i // 2}" for i in range(num)})(folder)
+    planned = said(check_model, ModelSpec(name=str(folder)))
+    assert "gives the label 'word 0' to several rows of the label head" in planned
+    assert said(loaded, ModelSpec(name=str(folder))) == planned
+
+
 def test_weights_that_are_not_numbers_are_told_when_they_are_read(folder):
     weighed(lambda w: w | {KEY: w[KEY] * float("nan")})(folder)
     spec = ModelSpec(name=str(folder))

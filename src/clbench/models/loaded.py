@@ -58,7 +58,7 @@ def check_loaded(name: str, info: Mapping[str, Any], module: nn.Module) -> None:
             mend="training has diverged or the file is damaged: use an earlier checkpoint; "
             "where its numbers are too large for 16 bits, read it as float32",
         )
-    tell_keys(name, info)
+    tell_keys(name, info, module)
 
 
 def check_keys(name: str, info: Mapping[str, Any], there: Iterable[str] = ()) -> None:
@@ -97,12 +97,24 @@ def _check_wrapped(name: str, there: list[str]) -> None:
             raise ModelError(what, where=name, mend=UNWRAP.format(prefix=prefix))
 
 
-def tell_keys(name: str, info: Mapping[str, Any]) -> None:
+def tell_keys(name: str, info: Mapping[str, Any], module: nn.Module) -> None:
     """Tell which weights are drawn at random, and which are not used; see `check_loaded`."""
+    if nameless := _nameless_labels(info, module):
+        rows = f"{nameless} row{'s' if nameless > 1 else ''} without names (LABEL_0, ...), which are not used"
+        notice(f"{name}: its label head has {rows}; `id2label` in its config.json names them")
     if new := [key for key in _keys(info, "missing_keys") if not OWN_HEAD.search(key)]:
         notice(f"{name}: not in the checkpoint, so drawn at random, alike in every run: {_listed(new)}")
     if unused := _keys(info, "unexpected_keys"):
         notice(f"{name}: in the checkpoint, and no part of this model, so not used: {_listed(unused)}")
+
+
+def _nameless_labels(info: Mapping[str, Any], module: nn.Module) -> int:
+    """Return the rows of a label head that was trained, and whose labels nobody named; 0 without one."""
+    if not type(module).__name__.endswith("ForSequenceClassification"):
+        return 0
+    drawn = any(OWN_HEAD.search(key) for key in _keys(info, "missing_keys"))
+    labels: dict[int, str] = cast("Any", module).config.id2label
+    return 0 if drawn or any(label != f"LABEL_{row}" for row, label in labels.items()) else len(labels)
 
 
 def not_finite(module: nn.Module) -> list[str]:

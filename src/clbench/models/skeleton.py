@@ -92,7 +92,7 @@ def _check_built(spec: ModelSpec, base: Path, tokenizer: Any, causal: bool, tell
     else:
         check_keys(spec.name, info, weights)
         if tell:
-            tell_keys(spec.name, info)
+            tell_keys(spec.name, info, module)
     _check_attention(module, spec)
     check_vocabulary(spec.name, tokenizer, module)
     if causal:

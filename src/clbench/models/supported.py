@@ -25,8 +25,8 @@ def check_supported(config: Mapping[str, Any], name: str, *, causal: bool) -> No
 
     Raises:
         ModelError: Its sizes are impossible, or it does not say what it is; it is quantised; it reads with an encoder
-            and writes with a decoder; it reads its answer at the last position of a row, padding or not; or it is a
-            decoder of RoBERTa's kin.
+            and writes with a decoder; two rows of its label head have one name; it reads its answer at the last position
+            of a row, padding or not; or it is a decoder of RoBERTa's kin.
     """
     _check_sizes(config, name)
     kind = config.get("model_type")
@@ -39,6 +39,8 @@ def check_supported(config: Mapping[str, Any], name: str, *, causal: bool) -> No
             where="model.name",
             mend="use the checkpoint that they were made from, in float32, bfloat16 or float16",
         )
+    if not causal:
+        _check_labels(config, name)
     why = ""
     if config.get("is_encoder_decoder", kind in TWO_PARTS):
         why = "reads with an encoder and writes with a decoder"
@@ -61,6 +63,16 @@ def _check_sizes(config: Mapping[str, Any], name: str) -> None:
             raise ModelError(
                 f"config.json says {field}: {value}", where=name, mend=f"bring the right one back: 1 to {most:,}"
             )
+
+
+def _check_labels(config: Mapping[str, Any], name: str) -> None:
+    """Refuse a label head with two rows of one name: nobody could tell which of them is the label's."""
+    named: Any = config.get("id2label")
+    labels = [str(label) for label in named.values()] if isinstance(named, Mapping) else []
+    twice = next((label for place, label in enumerate(labels) if label in labels[:place]), None)
+    if twice is not None:
+        what = f"config.json gives the label {twice!r} to several rows of the label head (id2label)"
+        raise ModelError(what, where=name, mend="give each row a name of its own")
 
 
 def _quantised(config: Mapping[str, Any]) -> str | None:
