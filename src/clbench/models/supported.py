@@ -25,8 +25,8 @@ def check_supported(config: Mapping[str, Any], name: str, *, causal: bool) -> No
 
     Raises:
         ModelError: Its sizes are impossible, or it does not say what it is; it is quantised; it reads with an encoder
-            and writes with a decoder; two rows of its label head have one name; it reads its answer at the last position
-            of a row, padding or not; or it is a decoder of RoBERTa's kin.
+            and writes with a decoder; two rows of its label head have one name; it reads its answer at the last
+            position of a row, padding or not; or it is a decoder of RoBERTa's kin.
     """
     _check_sizes(config, name)
     kind = config.get("model_type")
