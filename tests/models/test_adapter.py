@@ -151,6 +151,7 @@ DAMAGED = {
 }
 
 
+@pytest.mark.slow
 def test_a_damaged_adapter_is_one_line_in_a_plan_and_in_a_run(adapted, tmp_path, capfd):
     folder, _ = adapted()
     for name, (damage, says) in DAMAGED.items():
@@ -175,6 +176,7 @@ def kinds():
     }
 
 
+@pytest.mark.slow
 def test_an_adapter_that_is_more_than_a_change_of_weights_says_so(base, tmp_path):
     from peft import get_peft_model
 
