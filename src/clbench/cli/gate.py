@@ -142,8 +142,7 @@ def gate(
         raise SpecError("has no effect without --repeat", where="--unchanged", mend="add --repeat 2, or leave it out")
     spec = model_spec(model, **_alike(old.model, model_fields(set_)))
     how = machine(store, data, 1, device).model_copy(update={"memory": byte_size(memory), "anyway": anyway})
-    known = {t.scores.exam for t in old.exams}
-    exams = [e for e in open_named(old.names, old.items, how.data) if e.name in known]
+    exams = [e for e in open_named(old.names, old.items, how.data) if e.name in {t.scores.exam for t in old.exams}]
     baselines.check_exams(old, exams)
     check_margins(old, by_exam)
     with progress_bars(), scratch("gate") as folder:
