@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from clbench.context.grade import Call, Grade, JudgeSettings, grade, seen_of, state_before
+from clbench.context.grade import grade, seen_of, state_before
 from clbench.context.log import records
 from clbench.context.rows import Entry, Raw, rubrics_of
-from clbench.context.verdicts import UNJUDGED, NaPolicy, label_of, score_of
+from clbench.core.chat import Reply, Usage
 from clbench.core.errors import DataError
 from clbench.core.keys import normal_text
 from clbench.models.api.errors import ApiError, Failure
-from clbench.models.api.reply import Reply, Usage
+from clbench.scoring.rubric.judge import Call, Grade, JudgeSettings
+from clbench.scoring.rubric.verdicts import UNJUDGED, NaPolicy, label_of, score_of
 
 COLUMNS = ("task_id", "trial", "rubric_index", "rubric", "response", "label")
 Labels = dict[tuple[str, int, int], str]

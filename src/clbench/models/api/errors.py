@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from clbench.core.chat import AskError
 from clbench.core.errors import ModelError
 
 Kind = Literal["retry", "row", "run"]
@@ -62,11 +63,11 @@ class Failure:
         return f"{status}{self.code}: {self.said}; {MENDS[self.code]}"
 
 
-class ApiError(Exception):
+class ApiError(AskError):
     """A request that failed for good; `failure` says why, `attempts` how often it was tried."""
 
     def __init__(self, failure: Failure, attempts: int) -> None:
-        super().__init__(failure.text)
+        super().__init__(failure.text, again=failure.kind == "retry")
         self.failure = failure
         self.attempts = attempts
 
