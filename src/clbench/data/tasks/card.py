@@ -84,8 +84,11 @@ class Card(OnDisk):
             the rest of the row; the examples of a row are one group.
         columns: Name -> a text made from the data's columns (a joined list, marked spans, a part), for the templates.
         prompt: The conversation up to the answer, as templates.
-        target: Template of the taught answer; a task for exams only may lack it if it has `check` or `accept`.
+        target: Template of the taught answer; a task for exams only may lack it if it has `check`, `accept` or
+            `rubric`.
         check: Template of what the scorer needs beyond the target: tests of a program, instructions to verify.
+        rubric: A column of rubrics, by which a judge grades answers (scorer `judged`): a list of texts, or of mappings
+            with `rubric_criteria` and, in generated worlds, `exact`: texts that meet it. `"{column}"`.
         accept: A column of further accepted answers, `"{column}"`: a list of texts, or one text.
         choices: The choices of each row: `"{column}"` with a list of texts, or a list of templates.
         choice_keys: The data's names for the choices in their order ("A", "B", ... or "0", "1", ...), if the target
@@ -111,6 +114,7 @@ class Card(OnDisk):
     prompt: tuple[Message, ...] = ()
     target: str = ""
     check: str = ""
+    rubric: str | None = None
     accept: str | None = None
     choices: str | tuple[str, ...] | None = None
     choice_keys: tuple[str, ...] | None = None
@@ -135,7 +139,7 @@ class Card(OnDisk):
             template.parse(message.content)
         return value
 
-    @field_validator("target", "check", "accept", "choices")
+    @field_validator("target", "check", "rubric", "accept", "choices")
     @classmethod
     def _template_parses(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         for text in (value,) if isinstance(value, str) else value or ():
@@ -181,16 +185,21 @@ class Card(OnDisk):
         if not self.unverified and any(isinstance(s, HubSource) and s.revision is None for s in self.sources):
             raise ValueError("revision is missing: give the 40-hex commit (only an unverified card may lack it)")
         if isinstance(self.source, WorldSource):
-            fields = (self.accept, self.labels, self.label_names, self.choices, self.columns, self.each)
+            fields = (self.accept, self.rubric, self.labels, self.label_names, self.choices, self.columns, self.each)
             if self.texts != ("", "") or any(fields):
                 raise ValueError("a world writes its own prompts, targets and labels")
             return self
-        if not self.prompt or not (self.target or ((self.check or self.accept) and self.splits.lesson is None)):
+        if not self.prompt or not (
+            self.target or ((self.check or self.accept or self.rubric) and self.splits.lesson is None)
+        ):
             raise ValueError("a card needs prompt and target")
         if self.labels == "from-data" and self.splits.lesson is None:
             raise ValueError("labels from-data come from the lesson split, and there is none: list them")
-        if self.accept is not None and template.parse(self.accept).only_field is None:
-            raise ValueError('accept names one column: "{column}"')
+        for name, text in (("accept", self.accept), ("rubric", self.rubric)):
+            if text is not None and template.parse(text).only_field is None:
+                raise ValueError(f'{name} names one column: "{{column}}"')
+        if self.rubric is not None and (self.check or self.labels is not None or self.choices is not None):
+            raise ValueError("rubric grades free text: check, labels and choices have no place beside it")
         if self.label_names is not None and self.labels is None:
             raise ValueError("label_names needs labels")
         self._check_choices()
