@@ -10,6 +10,7 @@ from clbench.core.events import notice
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam, Stream
 from clbench.engine.ask import due_cells
+from clbench.engine.by_api import check_provider
 from clbench.engine.grade import check_scorers
 from clbench.engine.inputs import Inputs
 from clbench.engine.judge import check_judge, with_judge
@@ -127,6 +128,7 @@ def open_run(
         identity: The digest of a base model; a plan over an empty store need not read its weights.
     """
     stream, exams = inputs.of(spec)
+    check_provider(spec, machine)
     check_judge(spec, exams, machine)
     exams = with_judge(exams, spec.judge)
     check_learner(spec, stream)
