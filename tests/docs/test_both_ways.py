@@ -38,7 +38,7 @@ def test_the_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
         assert main([*shlex.split(lines[0])[1:], "--workers", "1"]) == 0
         assert stub.num_requests == asked
         capsys.readouterr()
-        assert main([*shlex.split(lines[0])[1:], "--set", "axes=null", "--set", "learner=sft"]) == 2
+        assert main([*shlex.split(lines[0])[1:], "--set", "axes.learner=[sft]"]) == 2
         assert "'sft' trains weights, and those of 'stub-model' are behind an API" in capsys.readouterr().err
     page = (tmp_path / "both.html").read_text(encoding="utf-8")
     assert "Graded by a judge: codes by stub-judge (stub)" in page

@@ -110,7 +110,7 @@ def test_both_ways_end_in_one_matrix_that_names_its_judge(folder, stub):
 
 
 def test_a_judge_that_fails_ends_the_run_and_nothing_is_paid_twice(folder, stub):
-    stub.script.rules['names \\"odin\\"'] = [Behaviour("no", status=400, code="bad")]
+    stub.script.rules['names \\"odin\\"'] = [Behaviour("no", status=400, code="content_filter")]
     stub.script.rules['names \\"tess\\"'] = [
         Behaviour("down", status=401, code="key"),
         Behaviour(verdicts=("yes",)),
@@ -130,12 +130,29 @@ def test_a_judge_that_fails_ends_the_run_and_nothing_is_paid_twice(folder, stub)
     assert record.matrix.values[1, 0] == 1.0
 
 
+def test_answers_that_are_there_are_not_paid_again(folder, stub):
+    stub.script.rules["zora? (test)"] = [Behaviour("down", status=401, code="key"), Behaviour("zora: 4000")]
+    with pytest.raises(ModelError, match="the provider refuses"):
+        made(folder, stub, "judge=exact")
+    made(folder, stub, "judge=exact")
+    assert len(stub.requests) == 6 + 1 + 6  # row 0, what it lacked, and row 1
+
+
 def test_exact_checks_ask_nobody(folder, stub):
     record, origin = made(folder, stub, "judge=exact")
     assert all(r["model"] == "stub-model" for r in stub.requests)
     assert record.item_scores.exams[0].scorer.settings["judge"] == {"by": "exact"}
     assert "judge" not in origin
     assert record.matrix.values[:, 0].tolist() == [0.0, 0.0]  # "zora: 4000" is not "4000"
+
+
+@pytest.mark.slow
+def test_a_judge_in_this_process_that_says_nothing_readable_leaves_answers_without_a_grade(folder, stub, capsys):
+    record, origin = made(folder, stub, "judge={model: tiny-llama}", "budget.items=2")
+    assert origin["judge"]["states"] == {"judge_error": 4}
+    assert record.matrix.ungraded[:, 0].tolist() == [2, 2]
+    assert "2 of 2 answers have no verdict and so no grade" in capsys.readouterr().err
+    assert set(record.item_scores.exams[0].rows[1].scores) == {"-"}
 
 
 @pytest.mark.parametrize(("change", "said"), [

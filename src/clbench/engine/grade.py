@@ -88,6 +88,9 @@ def grade(result: ExamResult, store: Store, judge: JudgeAll | None = None) -> Ex
     def make(folder: Path) -> None:
         if plugin.judged and judge is not None:
             found, why["judge"] = judge(exam, result.answers)
+        elif plugin.judged and exam.scorer.settings.get("judge") != {"by": "exact"}:
+            mend = "use `clbench run` with the recipe that names it"
+            raise SpecError("its judge is a model, which is not asked here", where=f"exam {exam.name}", mend=mend)
         else:
             scorer = plugin.build(exam.scorer.settings)
             pairs = zip(exam.examples, result.answers, strict=True)

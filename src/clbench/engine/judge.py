@@ -92,6 +92,8 @@ def check_judge(spec: RunSpec, exams: Sequence[Exam], machine: Machine) -> None:
     for exam in judged:
         _check_items(exam, exact=judge is not None and judge.by == "exact")
     if judge is None:
+        if chosen := [exam.name for exam in judged if exam.scorer.settings.get("judge")]:
+            raise SpecError("a card names its judge", where=f"exam {chosen[0]}", mend="name it in the recipe: `judge:`")
         return
     if not judged:
         what = "no exam of this run is graded by rubrics, so this would change nothing but the run's key"
@@ -220,7 +222,7 @@ class Judge:
         seen = seen_of(example, answer, self.spec)
         key = key_of(judge=self._identity, seen=vars(seen), finish=answer.finish, rubrics=example.rubric)
         cache = ReplyCache(self.store.folder / REPLIES)
-        if (kept := cache.get(key)) is not None:
+        if (kept := cache.get(key)) is not None and "state" in kept:
             return kept
         found = rubric.Grade(state=state_of(answer), root=secrets.token_hex(8))
         if found.state != "ok":

@@ -125,11 +125,12 @@ def _lines(
     specs, units = [run.spec for run in runs], plan(runs)
     made = {unit.key: answers_missing(unit, store, machine) for unit in units}
     states = [u.spec for u in units if made[u.key] is None and u.weight and u.spec.model.provider is None]
-    weighed = [spec for spec in specs if spec.model.provider is None]  # of others nothing is here
-    found, needs = (None, None) if absent(TO_LOAD) or not weighed else fit(weighed, states, inputs, machine)
-    usual, probed = rates(units, store), _probed(specs, machine, inputs) if probe else {}
+    here = [spec for spec in specs if spec.model.provider is None]  # of others nothing is here
+    found, needs = (None, None) if absent(TO_LOAD) or not here else fit(here, states, inputs, machine)
+    usual, probed = rates(units, store), _probed(here, machine, inputs) if probe else {}
     lines: list[Line] = []
     for unit in units:
+        weighed = needs if unit.spec.model.provider is None else None
         weighed = needs if unit.spec.model.provider is None else None
         size = source.weights_bytes(unit.spec.model) if weighed is None else weighed.of(unit.spec).adds
         lines.append(_line(unit, made[unit.key], probed.get(_who(unit.spec), usual), size))

@@ -165,21 +165,21 @@ class _Asking:
         cache = ReplyCache(self.model.machine.store / "replies")
         key = key_of(provider=self.model.spec.provider, body=body)
         kept = cache.get(key)
-        if kept is None:
+        if kept is None or "usage" not in kept:
             try:
                 reply = await self.model.reply(body, client)
             except ApiError as error:
                 return self._failed(example, error, client.address.base_url)
-            kept = {name: value for name, value in vars(reply).items() if name != "usage"}
-            kept["usage"] = reply.usage.plain()
+            kept = {**vars(reply), "usage": reply.usage.plain()}
             cache.put(key, kept)
-        reply = Reply(**{**kept, "usage": usage_of_record(kept["usage"])})
+        usage = usage_of_record(kept["usage"])
+        reply = Reply(**{name: value for name, value in kept.items() if name != "usage"}, usage=usage)
         return answer_of(example, reply, self.decode, self.model.spec)
 
     def _failed(self, example: Example, error: ApiError, url: str) -> Answer | None:
         if error.failure.kind == "run":
             raise stopped(error.failure, url)
-        if error.failure.kind == "row":
+        if not error.again:  # it concerns this question alone
             return Answer(example_id=example.id, text=str(error), finish="error")
         self.again.append(str(error))
         return None

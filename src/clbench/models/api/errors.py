@@ -67,7 +67,7 @@ class ApiError(AskError):
     """A request that failed for good; `failure` says why, `attempts` how often it was tried."""
 
     def __init__(self, failure: Failure, attempts: int) -> None:
-        super().__init__(failure.text, again=failure.kind != "row")
+        super().__init__(failure.text, again=failure.code not in ("overflow", "filter"))
         self.failure = failure
         self.attempts = attempts
 
