@@ -100,6 +100,9 @@ def _from_rows(card: Card, data: Path | None, folds: Folds) -> Task:
     taking = Taking(card, data, folds)
     take = taking.take
     lesson = [] if card.splits.lesson is None else take(card.splits.lesson, card.take.lesson)
+    if card.rubric is not None and (card.check or card.labels is not None or card.choices is not None):
+        what = "rubrics grade free text: check, labels and choices have no place beside them"
+        raise DataError(what, where=f"{card.path} rubric", mend="leave out one of them")
     if card.rubric is not None:  # of graders alone: what is taught must not hold them
         lesson = [e.model_copy(update={"rubric": (), "check": ""}) for e in lesson]
     taking.closed = True
