@@ -118,7 +118,7 @@ def _sampled(raw: Raw, key: Key, row: Raw) -> Raw:
 
 def _claims(raw: Raw) -> bool:
     score = raw.get("score")
-    return score == 1 and not isinstance(score, bool)
+    return not isinstance(score, bool) and score == 1
 
 
 def _kept(out: Path, places: Mapping[Key, Place], num: int) -> int:

@@ -173,7 +173,8 @@ class _Asking:
             kept = {**vars(reply), "usage": reply.usage.plain()}
             cache.put(key, kept)
         usage = usage_of_record(kept["usage"])
-        reply = Reply(**{name: value for name, value in kept.items() if name != "usage"}, usage=usage)
+        said: dict[str, Any] = {name: value for name, value in kept.items() if name != "usage"}
+        reply = Reply(**said, usage=usage)
         return answer_of(example, reply, self.decode, self.model.spec)
 
     def _failed(self, example: Example, error: ApiError, url: str) -> Answer | None:
