@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from clbench.core.chat import Reply
 from clbench.core.errors import ModelError, SpecError
 from clbench.core.spec import Machine
 from clbench.engine.recipe.recipe import Recipe, load_recipe
@@ -146,13 +147,32 @@ def test_exact_checks_ask_nobody(folder, stub):
     assert record.matrix.values[:, 0].tolist() == [0.0, 0.0]  # "zora: 4000" is not "4000"
 
 
-@pytest.mark.slow
-def test_a_judge_in_this_process_that_says_nothing_readable_leaves_answers_without_a_grade(folder, stub, capsys):
-    record, origin = made(folder, stub, "judge={model: tiny-llama}", "budget.items=2")
-    assert origin["judge"]["states"] == {"judge_error": 4}
-    assert record.matrix.ungraded[:, 0].tolist() == [2, 2]
-    assert "2 of 2 answers have no verdict and so no grade" in capsys.readouterr().err
-    assert set(record.item_scores.exams[0].rows[1].scores) == {"-"}
+class Here:
+    """Stands for a model in this process: it judges by rule, and what it is asked is kept."""
+
+    def __init__(self):
+        self.bodies = []
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        return None
+
+    async def chat(self, body):
+        self.bodies.append(body)
+        return Reply(by_rule(body).content, finish_reason="stop", model="here")
+
+
+def test_a_judge_in_this_process_is_asked_without_a_form(folder, stub, monkeypatch):
+    here = Here()
+    monkeypatch.setattr("clbench.models.here.open_here", lambda spec, machine: here)
+    record, origin = made(folder, stub, "judge={model: tiny-llama, votes: 3}", "budget.items=2")
+    assert origin["judge"]["served"] == ["here"]
+    assert origin["judge"]["requests"] == len(here.bodies) == 2 * 2 * 3
+    assert not any("response_format" in body for body in here.bodies)
+    assert record.matrix.values[:, 0].tolist() == [0.0, 1.0]
+    assert len(record.item_scores.exams[0].scorer.settings["judge"]["weights"]) == 64
 
 
 @pytest.mark.parametrize(("change", "said"), [
