@@ -131,7 +131,6 @@ def _lines(
     lines: list[Line] = []
     for unit in units:
         weighed = needs if unit.spec.model.provider is None else None
-        weighed = needs if unit.spec.model.provider is None else None
         size = source.weights_bytes(unit.spec.model) if weighed is None else weighed.of(unit.spec).adds
         lines.append(_line(unit, made[unit.key], probed.get(_who(unit.spec), usual), size))
     return tuple(lines), found
