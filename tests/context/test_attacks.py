@@ -6,9 +6,10 @@ import pytest
 
 from clbench.context.attack_suite import DEFAULT, PUBLIC, attacked, honest_answers
 from clbench.context.attacks import ATTACKS
-from clbench.context.grade import JudgeSettings, grade
-from clbench.context.prompts import prompt_template
-from clbench.models.api.reply import Reply
+from clbench.context.grade import grade
+from clbench.context.public_prompts import prompt_template
+from clbench.core.chat import Reply
+from clbench.scoring.rubric.judge import JudgeSettings
 from clbench.testing.stub import Behaviour, Script, Stub, running
 from clbench.testing.stub.naive import naive
 from clbench.testing.stub.script import by_rule

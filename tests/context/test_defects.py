@@ -9,19 +9,21 @@ from clbench.context import public
 from clbench.context.cost import Budget, Prices
 from clbench.context.evaluate import EvalPlan, run_eval
 from clbench.context.figures import figures_of
-from clbench.context.grade import JudgeSettings, grade, seen_of
+from clbench.context.grade import grade, seen_of
 from clbench.context.infer import InferPlan, run_infer
 from clbench.context.log import records
 from clbench.context.manifest import check_same, new_manifest
 from clbench.context.order import sample
-from clbench.context.prompts import messages_for, public_list, public_prompt, requirements
+from clbench.context.public_prompts import public_list, public_prompt
 from clbench.context.rows import read_index, require_sound, rubrics_of
-from clbench.context.verdicts import label_of, says_solved, score_of
+from clbench.core.chat import Reply, Usage
 from clbench.core.errors import StoreError
 from clbench.models.api.client import Address
 from clbench.models.api.errors import failure_of
 from clbench.models.api.limits import limits_of
-from clbench.models.api.reply import Reply, Usage
+from clbench.scoring.rubric.judge import JudgeSettings
+from clbench.scoring.rubric.prompts import messages_for, requirements
+from clbench.scoring.rubric.verdicts import label_of, says_solved, score_of
 from clbench.testing.stub import Behaviour, Script, Stub, running
 from clbench.testing.stub.script import by_rule, in_public_form
 from tests.builders.asked import answered, read, task, write

@@ -4,20 +4,14 @@ import json
 import pytest
 
 from clbench.context import judges, public
-from clbench.context.grade import JudgeSettings, grade, seen_of
-from clbench.context.prompts import (
-    filled,
-    is_quoted,
-    messages_for,
-    prompt_template,
-    read_verdicts,
-    requirements,
-    says_nothing,
-)
-from clbench.context.verdicts import label_of, read_object, read_public, score_of
+from clbench.context.grade import grade, seen_of
+from clbench.context.public_prompts import filled, prompt_template
+from clbench.core.chat import Reply, Usage
 from clbench.core.errors import DataError, SpecError
 from clbench.models.api.errors import ApiError, Failure
-from clbench.models.api.reply import Reply, Usage
+from clbench.scoring.rubric.judge import JudgeSettings
+from clbench.scoring.rubric.prompts import is_quoted, messages_for, read_verdicts, requirements, says_nothing
+from clbench.scoring.rubric.verdicts import label_of, read_object, read_public, score_of
 from clbench.testing.stub.script import BLOCK, by_rule
 from tests.builders.asked import answered
 

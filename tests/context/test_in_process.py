@@ -2,14 +2,14 @@
 
 from clbench.context.errors import ErrorPlan, run_errors
 from clbench.context.evaluate import EvalPlan, run_eval
-from clbench.context.grade import JudgeSettings
 from clbench.context.grades import load_grades
 from clbench.context.infer import InferPlan, run_infer
 from clbench.context.rows import read_index
+from clbench.core.chat import Reply, Usage
 from clbench.models.api.client import Address
 from clbench.models.api.errors import ApiError, Failure
 from clbench.models.api.limits import limits_of
-from clbench.models.api.reply import Reply, Usage
+from clbench.scoring.rubric.judge import JudgeSettings
 from clbench.testing.stub.script import by_rule
 from tests.builders.asked import read, task, write
 

@@ -148,7 +148,7 @@ def test_real_rows_come_through_load_slim_and_export_byte_for_byte(data_root, tm
 
 @pytest.mark.data
 def test_scores_of_real_rows_follow_from_their_statuses(data_root):
-    from clbench.context.verdicts import label_of, score_of
+    from clbench.scoring.rubric.verdicts import label_of, score_of
 
     path = data_root / "context" / "clbench_graded_sample.jsonl.xz"
     if not path.exists():

@@ -173,6 +173,24 @@ def byte_size(text: str | None) -> int | None:
     return size
 
 
+def provider_addresses(given: Sequence[str] | None) -> dict[str, str]:
+    """Return provider -> address of arguments `NAME=URL`.
+
+    Raises:
+        SpecError: One is not such, or names a provider twice.
+    """
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, equals, url = text.partition("=")
+        if not equals or re.fullmatch(r"[a-z][a-z0-9_-]*", name) is None or name in found:
+            what = f"{name!r} is named twice" if name in found else f"{text!r} is not NAME=https://HOST/v1"
+            raise SpecError(
+                what, where="--provider", mend="write --provider NAME=https://HOST/v1 once for each provider"
+            )
+        found[name] = url
+    return found
+
+
 @contextmanager
 def progress_bars() -> Generator[None]:
     """Show progress with the time left on stderr; without a terminal, as at most one line in ten seconds."""

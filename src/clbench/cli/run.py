@@ -22,6 +22,7 @@ from clbench.cli.options import (
     complain,
     language,
     progress_bars,
+    provider_addresses,
     say,
     say_json,
     shared_machine,
@@ -35,6 +36,7 @@ from clbench.cli.run_options import (
     Out,
     Probe,
     Processes,
+    Providers,
     Recompute,
     Recorded,
     Serve,
@@ -74,6 +76,7 @@ def run(
     exam_batch: ExamBatch = 64,
     exam_server: ExamServer = None,
     serve: Serve = None,
+    provider: Providers = None,
     keep: Kept = "all",
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     lang: Lang = None,
@@ -93,7 +96,7 @@ def run(
         check_record_folder(record)
     more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
     more |= {"memory": byte_size(memory), "anyway": anyway, "exam_server": exam_server, "serve": serve}
-    more |= {"keep": _kept(keep), "shard": shard}
+    more |= {"keep": _kept(keep), "shard": shard, "providers": provider_addresses(provider)}
     how = shared_machine(store, data, workers, device, processes).model_copy(update=more)
     check_ranks(how)
     recipe, told = load_recipe(spec, set_ or []), None if as_json else language(lang)

@@ -33,6 +33,9 @@ Workers = Annotated[
 Processes = Annotated[
     int | None, typer.Option(help="Processes that learn and answer together (default: as a launcher says).", min=1)
 ]
+Providers = Annotated[
+    list[str] | None, typer.Option("--provider", help="Where a provider's API is: NAME=https://HOST/v1 (repeatable).")
+]
 Shard = Annotated[
     bool, typer.Option("--shard", help="Share weights, gradients and moments out over the processes (FSDP).")
 ]

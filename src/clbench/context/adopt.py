@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
-from clbench.context.grade import Grade, answer_digest, as_record, state_before
+from clbench.context.grade import answer_digest, state_before
 from clbench.context.log import EventLog, Record
 from clbench.context.public import GRADE_FIELDS
 from clbench.context.rows import Entry, Raw, Reader, read_index, rubrics_of
-from clbench.context.verdicts import label_of, score_of
 from clbench.core.events import notice
+from clbench.scoring.rubric.judge import Grade, as_record
+from clbench.scoring.rubric.verdicts import label_of, score_of
 
 
 def adopted_answers(output: Path, known: Collection[str]) -> list[Record]:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from clbench.context.attacks import ATTACKS
 from clbench.context.cost import Budget
 from clbench.context.evaluate import asking_within
-from clbench.context.grade import Ask, Grade, JudgeSettings, grade
+from clbench.context.grade import grade
 from clbench.context.rows import Raw
 from clbench.context.tables import Section, percent, points
+from clbench.core.chat import Ask
 from clbench.models.api.client import Address, Asks, Client
 from clbench.models.api.limits import Limits
+from clbench.scoring.rubric.judge import Grade, JudgeSettings
 
 RUBRICS = ('The response should contain "alpha".', 'The response should contain "beta".', "It should be a sentence.")
 DEFAULT, PUBLIC = "default", "public"

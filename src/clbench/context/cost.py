@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from clbench.core.chat import Usage
 from clbench.core.errors import SpecError
-from clbench.models.api.reply import Usage
 
 MILLION = 1_000_000
 FORM = (

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from clbench.context.grade import seen_of
 from clbench.context.graded import YES, Raw, labels_of, rubric_texts
-from clbench.context.prompts import neutral
-from clbench.context.verdicts import read_object
+from clbench.scoring.rubric.prompts import neutral
+from clbench.scoring.rubric.verdicts import read_object
 
 VERSION = 1  # raise it when the wording changes
 OF_STATE: Mapping[str, str] = {

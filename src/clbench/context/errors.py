@@ -11,7 +11,7 @@ from pathlib import Path
 from clbench.context.cost import Budget
 from clbench.context.error_classes import VERSION, by_code, failed_rubrics, messages_for, read_classes_of
 from clbench.context.evaluate import EvalOutcome, asking_within
-from clbench.context.grade import Ask, answer_digest
+from clbench.context.grade import answer_digest
 from clbench.context.graded import Graded
 from clbench.context.grades import Grades
 from clbench.context.infer import log_beside, manifest_beside, write_manifest
@@ -19,11 +19,11 @@ from clbench.context.log import EventLog, LogReader, Record
 from clbench.context.manifest import Manifest, check_same, now, recorded_manifest
 from clbench.context.rows import Entry, Raw, Reader, dumped, read_index, write_lines
 from clbench.context.work import Stop, run_groups
+from clbench.core.chat import Ask, Usage
 from clbench.core.errors import DataError
 from clbench.models.api.client import Address, Asks, Client
 from clbench.models.api.errors import ApiError
 from clbench.models.api.limits import Limits
-from clbench.models.api.reply import Usage
 from clbench.store.origin import package_version
 
 Key = tuple[str, int]

@@ -8,8 +8,8 @@ from pathlib import Path
 from clbench.context.cost import prices_of
 from clbench.context.order import by_context
 from clbench.context.rows import Index
+from clbench.core.chat import Usage
 from clbench.models.api.client import CHARS_PER_TOKEN
-from clbench.models.api.reply import Usage
 
 JUDGE_PROMPT = 400  # tokens of the instructions to a judge
 RUBRIC = 50  # tokens of a rubric with its id: 179 characters on average

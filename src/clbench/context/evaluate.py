@@ -10,22 +10,23 @@ from typing import Any
 
 from clbench.context import public
 from clbench.context.adopt import adopted_grades, begin
-from clbench.context.cache import ReplyCache, key_of
 from clbench.context.cost import Budget
 from clbench.context.export import restored
-from clbench.context.grade import Ask, Grade, JudgeSettings, answer_digest, as_record, grade, seen_of
+from clbench.context.grade import answer_digest, grade, seen_of
 from clbench.context.infer import log_beside, manifest_beside, write_manifest
 from clbench.context.log import EventLog, LogReader, Record
 from clbench.context.manifest import Manifest, check_same, new_manifest, now, recorded_manifest
 from clbench.context.order import by_context
 from clbench.context.rows import Entry, Index, Raw, Reader, dumped, write_lines
 from clbench.context.work import BudgetError, Stop, run_groups
+from clbench.core.chat import Ask, Reply, Usage
 from clbench.core.errors import DataError
 from clbench.core.events import notice
+from clbench.core.replies import ReplyCache, key_of
 from clbench.models.api.client import Address, Asks, Client, guessed_tokens
-from clbench.models.api.errors import ApiError
+from clbench.models.api.form import chat_in_form
 from clbench.models.api.limits import Limits
-from clbench.models.api.reply import Reply, Usage
+from clbench.scoring.rubric.judge import Grade, JudgeSettings, as_record
 
 Key = tuple[str, int]
 Offline = Callable[[Entry, Raw], Awaitable[Grade]]
@@ -281,27 +282,13 @@ def asking_within(client: Asks, budget: Budget) -> Ask:
             raise BudgetError(f"the budget is used up: {budget.said()}", mend=mend)
         used = Usage()
         try:
-            reply = await _without_refused_form(client, body, refuses_form)
+            reply = await chat_in_form(client, body, refuses_form)
             used = reply.usage
         finally:
             budget.settle(guess, used)
         return reply
 
     return ask
-
-
-async def _without_refused_form(client: Asks, body: dict[str, Any], refuses: list[bool]) -> Reply:
-    bare = {name: value for name, value in body.items() if name != "response_format"}
-    if refuses or bare == body:
-        return await client.chat(bare)
-    try:
-        return await client.chat(body)
-    except ApiError as error:
-        said = error.failure.said.lower()
-        if error.failure.code != "request" or not ("response_format" in said or "json_schema" in said):
-            raise
-        refuses.append(True)
-        return await client.chat(bare)
 
 
 def write_files(plan: EvalPlan, rows: Rows, grades: dict[Key, int]) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from clbench.context.public import category_lines
 from clbench.context.rows import UNKNOWN, Raw, metadata_of
-from clbench.context.verdicts import STATES, says_solved
-from clbench.context.verdicts import UNKNOWN as UNKNOWN_STATES
+from clbench.scoring.rubric.verdicts import STATES, says_solved
+from clbench.scoring.rubric.verdicts import UNKNOWN as UNKNOWN_STATES
 
 
 @dataclass

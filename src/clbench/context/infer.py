@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from clbench.context.adopt import adopted_answers, begin
-from clbench.context.cache import ReplyCache, key_of
 from clbench.context.cost import Budget
 from clbench.context.log import EventLog, LogReader, Record
 from clbench.context.manifest import Manifest, check_same, new_manifest, now, recorded_manifest
 from clbench.context.order import by_context
 from clbench.context.policies import Policy, note_request, parts_of, shown
 from clbench.context.rows import Entry, Index, Raw, Reader, dumped, messages_of, metadata_of, write_lines
-from clbench.context.verdicts import State
 from clbench.context.work import BudgetError, Stop, run_groups
 from clbench.core.atomic_write import write_atomically
+from clbench.core.chat import Reply, Usage
 from clbench.core.keys import canonical, digest
+from clbench.core.replies import ReplyCache, key_of
 from clbench.models.api.client import Address, Asks, Client, guessed_tokens
 from clbench.models.api.errors import ApiError, Failure
 from clbench.models.api.limits import Limits
-from clbench.models.api.reply import Reply, Usage
+from clbench.scoring.rubric.verdicts import State
 
 AGAIN: frozenset[str] = frozenset({"infra_error"})  # states that are asked again when a run is resumed
 GUESSED_ANSWER = 1000  # tokens of an answer, to reserve before it is there

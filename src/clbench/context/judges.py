@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from clbench.context.grade import Call, Grade, JudgeSettings, grade, seen_of, state_before
+from clbench.context.grade import grade, seen_of, state_before
 from clbench.context.log import records
 from clbench.context.rows import Entry, Raw, rubrics_of
-from clbench.context.verdicts import UNJUDGED, NaPolicy, label_of, score_of
+from clbench.core.chat import Reply, Usage
 from clbench.core.errors import DataError
-from clbench.core.keys import normal_text
 from clbench.models.api.errors import ApiError, Failure
-from clbench.models.api.reply import Reply, Usage
+from clbench.scoring.rubric.exact import statuses
+from clbench.scoring.rubric.judge import Call, Grade, JudgeSettings
+from clbench.scoring.rubric.verdicts import UNJUDGED, NaPolicy, label_of, score_of
 
 COLUMNS = ("task_id", "trial", "rubric_index", "rubric", "response", "label")
 Labels = dict[tuple[str, int, int], str]
@@ -38,9 +39,7 @@ def grade_exactly(row: Raw) -> Grade:
         found.status = [UNJUDGED] * len(given)
         return found
     answer = seen_of(row, ("response",)).response
-    forms = {normal_text(answer).rstrip("."), normal_text(answer.strip().splitlines()[-1]).rstrip(".")}
-    wanted = [{normal_text(str(text)) for text in cast(list[Any], c)} for c in checks]
-    found.status = ["yes" if forms & texts else "no" for texts in wanted]
+    found.status = statuses(answer, [[str(text) for text in cast(list[Any], c)] for c in checks])
     found.score, found.rationale = score_of(found.status, len(given)), "checked exactly"
     return found
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from clbench.context.graded import NO, YES, labels_of
 from clbench.context.rows import Entry, Raw, Reader, dumped, read_index, rubrics_of, write_lines
-from clbench.context.verdicts import UNJUDGED, score_of
+from clbench.core.chat import Usage, usage_of_record
 from clbench.core.errors import DataError
-from clbench.models.api.reply import Usage, usage_of_record
+from clbench.scoring.rubric.verdicts import UNJUDGED, score_of
 from clbench.stats.panel import dawid_skene, majority, unanimous
 
 Rule = Literal["majority", "unanimous", "dawid-skene"]

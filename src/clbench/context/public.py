@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from clbench.context.rows import UNKNOWN, Raw
-from clbench.context.verdicts import RATIONALE, SCORE, STATUS
+from clbench.scoring.rubric.verdicts import RATIONALE, SCORE, STATUS
 
 NO_OUTPUT = "No model output (counted as score 0)"
 INFER_FIELDS = ("idx", "messages", "model_output", "rubrics", "metadata")

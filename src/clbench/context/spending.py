@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from clbench.context.graded import Raw, rows
+from clbench.core.chat import Usage, usage_of_record
 from clbench.core.errors import DataError
-from clbench.models.api.reply import Usage, usage_of_record
 
 
 @dataclass

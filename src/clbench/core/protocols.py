@@ -257,6 +257,7 @@ class ScorerPlugin:
         specimens: What the contract suite asks; empty if plain text will do.
         suits: Codes of a task's languages (one or more: "en", "zh", ...) -> settings that the task gets where its card
             says nothing about them; {} if the defaults will do. None: grades do not depend on the language.
+        judged: Its grades follow from rubrics, by the judge of the run; `build` gives those that need no model.
         doubts: (settings, targets) -> what in the targets these settings cannot grade well, in words; "" if nothing.
     """
 
@@ -268,6 +269,7 @@ class ScorerPlugin:
     weigh: Weigh | None = None
     suits: Callable[[Sequence[str]], Mapping[str, Any]] | None = None
     doubts: Callable[[Mapping[str, Any], Sequence[str]], str] | None = None
+    judged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

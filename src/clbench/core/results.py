@@ -75,6 +75,7 @@ class Costs(Renamed):
         trained_by_lesson: Weights that learn in each lesson; empty where none do, and in older results.
         unreached_by_lesson: Of them in each lesson (those that no gradient reached, those of experts that no token
             with a loss chose); empty where all were reached.
+        judge_tokens: Of the judge that graded answers: (prompt, cached among them, completion); empty where none did.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
     """
 
@@ -104,11 +105,12 @@ class Costs(Renamed):
     cut_by_lesson: tuple[tuple[int, int, int], ...] = ()
     trained_by_lesson: tuple[int, ...] = ()
     unreached_by_lesson: tuple[tuple[int, int], ...] = ()
+    judge_tokens: tuple[int, ...] = ()
     absent_at_default: ClassVar[frozenset[str]] = frozenset(
         {
             *("joules", "prices", "forward_tokens", "buffer_bytes", "state_bytes", "added_bytes"),
             *("buffer_bytes_by_lesson", "buffer_examples_by_lesson", "reasoning_tokens", "cut_by_lesson"),
-            *("trained_by_lesson", "unreached_by_lesson"),
+            *("trained_by_lesson", "unreached_by_lesson", "judge_tokens"),
         }
     )
     formerly: ClassVar[Mapping[str, str]] = {

@@ -15,6 +15,8 @@ from clbench.core.value import Value
 MOST_NAME = 200  # characters of a name: it names a folder, and a file system takes 255 bytes
 OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt", "continue_final_message"})
 SERVER = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"  # of the name of an engine
+PROVIDER = r"^[a-z][a-z0-9_-]*$"
+OF_WEIGHTS = ("family", "revision", "dtype", "adapter", "attention", "template", "trust_code")
 Keep = Literal["all", "last", "branch"]
 HEADLINE = (
     "average_performance",
@@ -72,8 +74,8 @@ class ModelSpec(Value):
     """A base model.
 
     Attributes:
-        name: A shipped model ("tiny-llama"), a checkpoint folder, or a Hub id. `path` in its place is always a folder,
-            from that of the recipe that names it.
+        name: A shipped model ("tiny-llama"), a checkpoint folder, or a Hub id; of a model behind an API, its name
+            there. `path` in its place is always a folder, from that of the recipe that names it.
         family: "causal", "encoder", or "auto" (by the checkpoint's configuration).
         revision: Commit of a Hub model; a Hub id without one is refused.
         dtype: Precision of the weights; part of the result's identity.
@@ -86,6 +88,8 @@ class ModelSpec(Value):
         attention: How attention is computed; None leaves it to transformers.
         template: The chat template and what it is told; None takes the checkpoint's.
         trust_code: Digest of the checkpoint's own Python code, which then runs; None runs none.
+        provider: Who serves it behind an OpenAI-compatible API ("openai"), by a name that stands for the provider in
+            every result; where it is, the machine says. None: its weights are here.
     """
 
     name: str = "tiny-llama"
@@ -98,8 +102,9 @@ class ModelSpec(Value):
     attention: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = None
     template: TemplateSpec | None = None
     trust_code: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
+    provider: str | None = Field(default=None, pattern=PROVIDER, max_length=60)
     absent_at_default: ClassVar[frozenset[str]] = frozenset(
-        {"adapter", "answer", "attention", "template", "trust_code"}
+        {"adapter", "answer", "attention", "template", "trust_code", "provider"}
     )
 
     @model_validator(mode="before")
@@ -111,11 +116,74 @@ class ModelSpec(Value):
             raise ValueError("a model has a name or a path, and both are there")
         return {("name" if k == "path" else k): folder_name(v) if k == "path" else v for k, v in values.items()}  # pyright: ignore[reportUnknownVariableType]  # a bare Mapping has no item types
 
+    @model_validator(mode="after")
+    def _has_weights_or_a_provider(self) -> ModelSpec:
+        fields = type(self).model_fields
+        told = [name for name in OF_WEIGHTS if vars(self)[name] != fields[name].default]
+        if self.provider is not None and told:
+            raise ValueError(f"{told[0]} is of weights that are here, and {self.name!r} is behind an API")
+        return self
+
     @property
     def longest(self) -> int:
         """Longest input in tokens; the spec must state it (`clbench.models.source.settled`)."""
         assert self.max_tokens is not None, "the spec is settled where it enters"
         return self.max_tokens
+
+
+class JudgeSpec(Value):
+    """Who grades answers by rubrics, and how it is asked: `exact`, or `{model: ..., ...}`.
+
+    Attributes:
+        by: "model" asks a model; "exact" compares with the texts that rubrics of generated worlds accept.
+        model: Who is asked, in this process or behind an API; its name alone is short for `{name: ...}`.
+        effort: Its reasoning effort; None sends none.
+        mode: Rubrics in one request: "all", "per-rubric", or "batch:K".
+        sees: What it is shown: the response, and beside it the task, its context (earlier turns), the reference.
+        na: What an "n/a" counts as.
+        votes, orders: How often, and in how many orders, each rubric is asked for; the majority counts, a tie is a no.
+        wording: Version of what it is asked; None is this one's, which is written here before anything is hashed.
+    """
+
+    by: Literal["model", "exact"] = "model"
+    model: ModelSpec | None = None
+    effort: Literal["low", "medium", "high"] | None = None
+    mode: str = Field(default="all", pattern=r"^(all|per-rubric|batch:[1-9][0-9]{0,3})$")
+    sees: tuple[Literal["response", "task", "context", "reference"], ...] = ("response",)
+    na: Literal["fail", "pass", "exclude"] = "fail"
+    votes: int = Field(default=1, ge=1)
+    orders: int = Field(default=1, ge=1)
+    wording: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: Any) -> Any:
+        if isinstance(values, str):
+            return {"by": "exact"} if values == "exact" else {"model": {"name": values}}
+        if isinstance(values, Mapping) and isinstance(values.get("model"), str):  # pyright: ignore[reportUnknownMemberType]  # a bare Mapping has no item types
+            return {**values, "model": {"name": values["model"]}}  # pyright: ignore[reportUnknownVariableType]  # same
+        return values
+
+    @model_validator(mode="after")
+    def _asks_somebody(self) -> JudgeSpec:
+        if (self.by == "model") != (self.model is not None):
+            raise ValueError(
+                "a judge is `exact`, or names a model: `judge: {model: {provider: openai, name: gpt-5.1}}`"
+            )
+        if self.by == "exact" and any(
+            vars(self)[n] != f.default for n, f in type(self).model_fields.items() if n != "by"
+        ):
+            raise ValueError("exact checks ask nobody: settings of a judge have no use")
+        if "response" not in self.sees or len(set(self.sees)) < len(self.sees):
+            raise ValueError("sees lists the response, and each of task, context and reference once at most")
+        return self
+
+    @property
+    def label(self) -> str:
+        """What reports call it."""
+        if self.model is None:
+            return self.by
+        return f"{self.model.name} ({self.model.provider})" if self.model.provider else self.model.name
 
 
 class ExamBudget(Value):
@@ -158,7 +226,7 @@ class RunSpec(Value):
         learner: `{name: ..., **settings}`; settings are those of the learner's config.
         stream: Name of a stream card, or path of one.
         exams: Names of exam cards beyond the stream's own tasks.
-        judge: null: no model grades answers yet, and anything else is refused in a recipe.
+        judge: Who grades exams whose items carry rubrics; null where there are none.
         seed: Seed of data order, initialisation and a method's own randomness.
         metrics: Figures to compute.
         budget: The rule for which cells are due.
@@ -171,7 +239,7 @@ class RunSpec(Value):
     learner: Mapping[str, Any]
     stream: str
     exams: tuple[str, ...] = ()
-    judge: ModelSpec | None = None
+    judge: JudgeSpec | None = None
     seed: int = Field(default=0, ge=0)
     metrics: tuple[str, ...] = HEADLINE
     budget: ExamBudget = ExamBudget()
@@ -220,6 +288,7 @@ class Machine(Value):
         processes: Ranks that learn each lesson and answer each exam together, on one machine or several; then
             `workers` is 1. Results differ by rounding, and in 16 bits the number is part of the key of answers.
         shard: Whether weights, gradients and moments of a lesson are shared out over the ranks (FSDP).
+        providers: Provider of an API -> its address; keys of accounts stand in the environment.
     """
 
     store: Path = Path("clbench-store")
@@ -238,3 +307,4 @@ class Machine(Value):
     keep: Keep = "all"
     processes: int = Field(default=1, ge=1)
     shard: bool = False
+    providers: Mapping[str, str] = {}

@@ -55,7 +55,7 @@ def examine(
         try:
             check_abilities(spec, (exam,))
             check_scorers((exam,))
-            result = grade(ask(trajectory, 0, exam, store), None, store)
+            result = grade(ask(trajectory, 0, exam, store), store)
         except UserError as error:
             if broken is None or isinstance(error, StoreError):
                 raise

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from clbench.core.chat import Usage, usage_of_record
 from clbench.core.keys import canonical
 from clbench.core.results import Costs, ExamResult
+from clbench.core.spec import JudgeSpec
+from clbench.core.value import written
 from clbench.engine.trajectory import Trajectory
 from clbench.store.store import Store
 
@@ -32,7 +36,7 @@ def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Cost
     asked = _asked(results, store)
     spent = [*costs, *(cost for cost, _ in asked)]
     joules = [cost.get("joules") for cost in spent]
-    end = {name: int(counts[-1].get(name, 0)) if counts else 0 for name in AT_THE_END}
+    end: dict[str, Any] = {name: int(counts[-1].get(name, 0)) if counts else 0 for name in AT_THE_END}
     found = Costs(
         train_s=sum(seconds),
         exam_s=sum(cost["wall_s"] for cost, _ in asked),
@@ -55,7 +59,31 @@ def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Cost
         reasoning_tokens=sum(answer.tokens_reasoning for result in results for answer in result.answers),
         joules=None if any(j is None for j in joules) else sum(j for j in joules if j is not None),
     )
+    if (judged := judge_usage(results, store)).total:
+        end["judge_tokens"] = (judged.prompt, judged.cached, judged.completion)
     return found.model_copy(update=end)
+
+
+def judge_usage(results: Sequence[ExamResult], store: Store) -> Usage:
+    """Return the tokens of the verdicts behind some results, as they were first made."""
+    stages = [store.stage("mark", result.keys.grades) for result in results]
+    return sum((usage_of_record(s["why"]["judge"]["usage"]) for s in stages if s and "judge" in s["why"]), Usage())
+
+
+def judged_of(judge: JudgeSpec | None, results: Sequence[ExamResult], store: Store) -> dict[str, Any]:
+    """Return who judged, and what it came to, for the record; {} where nobody did."""
+    stages = [store.stage("mark", result.keys.grades) for result in results]
+    found = [stage["why"]["judge"] for stage in stages if stage is not None and "judge" in stage["why"]]
+    if judge is None or not found:
+        return {}
+    states = sum((Counter[str](one["states"]) for one in found), Counter[str]())
+    return {
+        **written(judge),
+        "served": sorted({name for one in found for name in one["served"]}),
+        "requests": sum(one["requests"] for one in found),
+        "tokens": judge_usage(results, store).plain(),
+        "states": dict(sorted(states.items())),
+    }
 
 
 def _where_any(values: Sequence[T]) -> tuple[T, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +17,11 @@ from clbench.core.extras import explained
 from clbench.core.keys import canonical, key
 from clbench.core.protocols import Scorer, ScorerPlugin
 from clbench.core.results import ExamResult
-from clbench.core.spec import ModelSpec
 from clbench.core.types import Answer, Exam, Example, Grade, Reply, ScorerSpec
 from clbench.store.records import read_jsonl, write_jsonl
 from clbench.store.store import Store
 
+JudgeAll = Callable[[Exam, Sequence[Answer]], tuple[list[Grade], dict[str, Any]]]
 NO_LOGLIK = -1e6  # nats: what was not answered is as unlikely as can be
 
 
@@ -48,33 +49,55 @@ def check_scorers(exams: Iterable[Exam]) -> None:
     """Refuse exams whose scorer cannot be built, before anything is asked: marking comes last, after hours perhaps.
 
     Raises:
-        SpecError: A setting is unknown.
+        SpecError: A setting is unknown, or rubrics are to be judged and nobody is named who does.
         ExtraError: A package that it needs is not installed.
     """
     for exam in exams:
         _check_scorer(exam.scorer.name, canonical(exam.scorer.settings))
+        if open_scorer(exam.scorer.name).judged and not exam.scorer.settings.get("judge"):
+            mend = "name one in a recipe, `judge: exact` or `judge: {model: ...}`, and use `clbench run`"
+            raise SpecError(f"exam {exam.name!r} is graded by rubrics, and no judge is named", where="judge", mend=mend)
 
 
-def grade_key(ask: str, scorer: ScorerSpec, version: int, judge: ModelSpec | None, *, declined: bool) -> str:
-    """Return the key of grades: whose answers, and what marks them; of a scorer from outside also its code."""
+def grade_key(ask: str, scorer: ScorerSpec, version: int, *, declined: bool) -> str:
+    """Return the key of grades: whose answers, and what marks them; of a scorer from outside also its code.
+
+    A judge stands in the scorer's settings; the field of its name is that of older keys.
+    """
     more = {"declined": "0"} if declined else {}
     if code := plugins.code_of("scorer", scorer.name):
         more["code"] = code
-    return key("mark", ask=ask, scorer=scorer, version=version, judge=judge, **more)
+    return key("mark", ask=ask, scorer=scorer, version=version, judge=None, **more)
 
 
-def grade(result: ExamResult, judge: ModelSpec | None, store: Store) -> ExamResult:
-    """Return an exam's answers with one grade each, in order, and the score that they come to."""
+def grade(result: ExamResult, store: Store, judge: JudgeAll | None = None) -> ExamResult:
+    """Return an exam's answers with one grade each, in order, and the score that they come to.
+
+    Args:
+        result: The exam and its answers.
+        store: Where grades are kept.
+        judge: Grades exams that are graded by rubrics, where a model does; it also gives a record of what that took.
+
+    Raises:
+        ModelError: The judge does not answer; what it has judged is kept.
+    """
     exam, plugin = result.exam, open_scorer(result.exam.scorer.name)
     declined = any(answer.finish == "error" for answer in result.answers)
-    key_ = grade_key(result.keys.answers, exam.scorer, plugin.version, judge, declined=declined)
+    key_ = grade_key(result.keys.answers, exam.scorer, plugin.version, declined=declined)
 
     def make(folder: Path) -> None:
-        scorer = plugin.build(exam.scorer.settings)
-        pairs = zip(exam.examples, result.answers, strict=True)
-        write_jsonl(folder / "grades.jsonl", [grade_answer(scorer, example, answer) for example, answer in pairs])
+        if plugin.judged and judge is not None:
+            found, why["judge"] = judge(exam, result.answers)
+        elif plugin.judged and exam.scorer.settings.get("judge") != {"by": "exact"}:
+            mend = "use `clbench run` with the recipe that names it"
+            raise SpecError("its judge is a model, which is not asked here", where=f"exam {exam.name}", mend=mend)
+        else:
+            scorer = plugin.build(exam.scorer.settings)
+            pairs = zip(exam.examples, result.answers, strict=True)
+            found = [grade_answer(scorer, example, answer) for example, answer in pairs]
+        write_jsonl(folder / "grades.jsonl", found)
 
-    why = {"exam": exam.name, "scorer": exam.scorer.name, "ask": result.keys.answers}
+    why: dict[str, Any] = {"exam": exam.name, "scorer": exam.scorer.name, "ask": result.keys.answers}
     grades = tuple(read_jsonl(store.once("mark", key_, make, why) / "grades.jsonl", Grade))
     return replace(result, grades=grades, score=combine_grades(grades, plugin), keys=result.keys._replace(grades=key_))
 

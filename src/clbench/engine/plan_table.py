@@ -124,12 +124,14 @@ def _lines(
 ) -> tuple[tuple[Line, ...], Fit | None]:
     specs, units = [run.spec for run in runs], plan(runs)
     made = {unit.key: answers_missing(unit, store, machine) for unit in units}
-    states = [unit.spec for unit in units if made[unit.key] is None and unit.weight]
-    found, needs = (None, None) if absent(TO_LOAD) else fit(specs, states, inputs, machine)
-    usual, probed = rates(units, store), _probed(specs, machine, inputs) if probe else {}
+    states = [u.spec for u in units if made[u.key] is None and u.weight and u.spec.model.provider is None]
+    here = [spec for spec in specs if spec.model.provider is None]  # of others nothing is here
+    found, needs = (None, None) if absent(TO_LOAD) or not here else fit(here, states, inputs, machine)
+    usual, probed = rates(units, store), _probed(here, machine, inputs) if probe else {}
     lines: list[Line] = []
     for unit in units:
-        size = source.weights_bytes(unit.spec.model) if needs is None else needs.of(unit.spec).adds
+        weighed = needs if unit.spec.model.provider is None else None
+        size = source.weights_bytes(unit.spec.model) if weighed is None else weighed.of(unit.spec).adds
         lines.append(_line(unit, made[unit.key], probed.get(_who(unit.spec), usual), size))
     return tuple(lines), found
 

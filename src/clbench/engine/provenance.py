@@ -17,8 +17,14 @@ from clbench.engine.trajectory import Trajectory
 from clbench.models import source
 from clbench.store.origin import cores, cpu_model, git_revision, gpus, packages, same_code, threads
 
-SERVERS = ("--exam-server", "--serve")
-PLACES = ("store", "data", "exam_server", "serve")  # of a machine: they say more of its owner than of the result
+SERVERS = ("--exam-server", "--serve", "--provider")
+PLACES = (
+    "store",
+    "data",
+    "exam_server",
+    "serve",
+    "providers",
+)  # they say more of the machine's owner
 # The start of an absolute path or of one in a home, at the beginning of an argument or of a value in it.
 _PRIVATE_PATH = re.compile(r"(?<![^\s=,:\[{'\"])~?/(?!/)[^=,:\]}'\"]*")
 

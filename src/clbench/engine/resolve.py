@@ -17,6 +17,7 @@ from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.strict import turned_into_number
 from clbench.core.types import Exam, Stream
 from clbench.core.value import written
+from clbench.engine.judge import settled_judge
 from clbench.engine.user_method import open_user_method
 from clbench.metrics import check_names
 from clbench.models import source
@@ -149,9 +150,6 @@ def resolve(spec: RunSpec, broken: dict[str, UserError] | None = None) -> RunSpe
         spec: The run.
         broken: Where given, a model that cannot be used is put in here, by its key, and left as it is.
     """
-    if spec.judge is not None:
-        what = "nothing is marked by a judge yet, so this would change nothing but the run's key"
-        raise SpecError(what, where="judge", mend="leave it out; every shipped exam is marked by a checker")
     plugin, config = open_learner(spec.learner)
     plugin.traits(config)  # a trait that breaks is told before anything is spent
     owned = plugins.find_user_file(spec.learner_name)
@@ -164,7 +162,8 @@ def resolve(spec: RunSpec, broken: dict[str, UserError] | None = None) -> RunSpe
         if broken is None:
             raise
         broken[model_key(model)] = error
-    return spec.model_copy(update={"model": model, "learner": {"name": name, **written(config)}})
+    judge = None if spec.judge is None else settled_judge(spec.judge)
+    return spec.model_copy(update={"model": model, "judge": judge, "learner": {"name": name, **written(config)}})
 
 
 def model_key(model: ModelSpec) -> str:
@@ -185,7 +184,7 @@ def check_model(model: ModelSpec, *, tell: bool = False) -> None:
         ModelError: Says what is wrong with it.
         ExtraError: A package that it needs is not installed.
     """
-    if is_shipped(model) or absent(TO_LOAD):
+    if model.provider is not None or is_shipped(model) or absent(TO_LOAD):
         return
     from clbench.models.skeleton import check_checkpoint
 
@@ -210,7 +209,12 @@ def check_learner(spec: RunSpec, stream: Stream) -> None:
     Raises:
         SpecError: Says which.
     """
-    plugin, _ = open_learner(spec.learner)
+    plugin, config = open_learner(spec.learner)
+    if spec.model.provider is not None and plugin.traits(config).trains != "none":
+        what = f"{spec.learner_name!r} trains weights, and those of {spec.model.name!r} are behind an API"
+        raise SpecError(
+            what, where="learner", mend="take in_context, retrieval, notebook or frozen; or a model of weights"
+        )
     can = source.abilities(spec.model)
     family = "causal" if can is None or "text" in can else "encoder"
     if family not in plugin.model_families:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from clbench.core.errors import UserError
+from clbench.core.errors import ModelError, UserError
 from clbench.core.events import notice
 from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
@@ -19,12 +19,13 @@ from clbench.core.spec import Machine
 from clbench.core.value import written
 from clbench.data.streams.summary import stream_outline
 from clbench.engine.ask import ask
-from clbench.engine.costs import measure_costs
+from clbench.engine.costs import judged_of, measure_costs
 from clbench.engine.executors.processes import execute
 from clbench.engine.executors.ranks import check_ranks, together
 from clbench.engine.fitting import fitting
 from clbench.engine.grade import grade
 from clbench.engine.inputs import Inputs
+from clbench.engine.judge import Judge
 from clbench.engine.keep import drop_states
 from clbench.engine.make_unit import is_made
 from clbench.engine.memory import beside_measured
@@ -99,7 +100,12 @@ def _attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | User
 
 def _outcome(run: Run, failed: Mapping[str, UserError], store: Store, machine: Machine) -> Path | UserError:
     why = next((failed[key] for key in run.trajectory.keys if key in failed), None)
-    return why or record(run, store, machine)
+    if why is not None:
+        return why
+    try:
+        return record(run, store, machine)
+    except ModelError as error:  # of a judge that does not answer: the other runs are recorded
+        return error
 
 
 def record(run: Run, store: Store, machine: Machine) -> Path:
@@ -110,9 +116,11 @@ def record(run: Run, store: Store, machine: Machine) -> Path:
         provenance.json.
     """
     matrix, results = Matrix.blank(len(run.stream) + 1, run.exams), list[ExamResult]()
+    by = run.spec.judge
+    judge = Judge(by, machine, store).grades if by is not None and by.model is not None else None
     for lesson, column, exam in run.due_cells:  # row 0: before any lesson; on long streams not every cell is due
         asked = ask(run.trajectory, lesson, exam, store)  # a unit has asked it: the store holds the answers
-        result = grade(asked, run.spec.judge, store)
+        result = grade(asked, store, judge)
         matrix = matrix.with_cell(column, result)
         results.append(result)
     costs = measure_costs(run.trajectory, results)
@@ -139,6 +147,8 @@ def _provenance(run: Run, results: Sequence[ExamResult], costs: Costs, machine: 
     """Return the provenance on file if the same stages made it, so that running a spec again changes no record."""
     trajectory, store = run.trajectory, run.trajectory.store
     found = provenance(machine, run.spec.model, stages_of(trajectory, results)) | {"learner": trajectory.traits}
+    if judged := judged_of(run.spec.judge, results, store):
+        found["judge"] = judged
     try:
         kept = json.loads(store.run_file(run.spec.name, run.spec.key, "provenance.json") or "{}")
     except (ValueError, RecursionError):  # damaged: it is written anew

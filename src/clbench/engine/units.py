@@ -10,8 +10,10 @@ from clbench.core.events import notice
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam, Stream
 from clbench.engine.ask import due_cells
+from clbench.engine.by_api import check_provider
 from clbench.engine.grade import check_scorers
 from clbench.engine.inputs import Inputs
+from clbench.engine.judge import check_judge, with_judge
 from clbench.engine.resolve import check_abilities, check_learner, check_model, check_shards, model_key
 from clbench.engine.trajectory import Trajectory
 from clbench.models import source
@@ -126,7 +128,10 @@ def open_run(
         identity: The digest of a base model; a plan over an empty store need not read its weights.
     """
     stream, exams = inputs.of(spec)
+    check_judge(spec, exams, machine)
+    exams = with_judge(exams, spec.judge)
     check_learner(spec, stream)
+    check_provider(spec, machine)
     check_shards(spec, machine)
     check_abilities(spec, exams)
     check_scorers(exams)

@@ -13,17 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from clbench.core.footprint import PLAIN
-from clbench.core.protocols import Learner, LearnerPlugin
+from clbench.core.protocols import Learner, LearnerPlugin, Responder
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
 from clbench.core.value import Value
 from clbench.training.schedule import refuse_eval_only
-
-if TYPE_CHECKING:
-    from clbench.models.net import Net
 
 
 class Config(Value):
@@ -33,7 +29,7 @@ class Config(Value):
 class FrozenLearner:
     """Answers as the base model, whatever it is taught."""
 
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: Responder) -> None:
         self.net = net
 
     @property
@@ -59,6 +55,10 @@ class FrozenLearner:
 
 def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
     """Load the base model; neither settings nor seed matter."""
+    if model.provider is not None:
+        from clbench.models.api.answers import open_api
+
+        return FrozenLearner(open_api(model, machine))
     from clbench.models.load import load_net
 
     return FrozenLearner(load_net(model, machine))

@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from clbench.core.errors import SpecError
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson, Message, Prompt
@@ -171,7 +172,14 @@ def mean_state(net: Causal, prompt: Prompt) -> F64:
 
 
 def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Learner:
-    """Load the base model; the seed decides which of equal examples are kept."""
+    """Load the base model; the seed decides which of equal examples are kept.
+
+    Raises:
+        SpecError: It is to be found by hidden states, and the model is behind an API.
+    """
+    if model.provider is not None and config.by == "embedding":
+        what = f"hidden states of {model.name!r} are behind an API"
+        raise SpecError(what, where="learner.by", mend="take by: bm25")
     return RetrievalLearner(config, shown.load_reader("retrieval", model, machine), seed)
 
 

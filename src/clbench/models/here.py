@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any, Self, cast
 
+from clbench.core.chat import Reply, Usage
 from clbench.core.errors import ModelError
 from clbench.core.keys import digest
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Answer, Decode, Example, Message, Prompt
 from clbench.models.api.client import Address
 from clbench.models.api.errors import ApiError, Failure
-from clbench.models.api.reply import Reply, Usage
 from clbench.models.causal import Causal
 from clbench.models.load import load_net
 

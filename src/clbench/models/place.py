@@ -33,11 +33,13 @@ OTHER_FORMS = {
 
 
 def locate(spec: ModelSpec) -> Path | None:
-    """Return the folder of a checkpoint's weights, or None for a model on the Hub; that of the base for an adapter.
+    """Return the folder of a checkpoint's weights, or None if it is not here; that of the base for an adapter.
 
     Raises:
         ModelError: There is no such model, the folder is not a checkpoint, or a Hub id is not pinned.
     """
+    if spec.provider is not None:
+        return None
     if spec.name in tiny.NAMES:
         return tiny.folder(spec.name)
     folder = path_of(spec.name)
@@ -54,8 +56,8 @@ def locate(spec: ModelSpec) -> Path | None:
 
 def is_shipped(spec: ModelSpec) -> bool:
     """Return whether a model is a shipped one as it is: without a template, an adapter or attention of the user's."""
-    own = (spec.template, spec.attention, spec.trust_code)
-    return spec.name in tiny.NAMES and spec.adapter in (None, "ignore") and own == (None, None, None)
+    own = (spec.template, spec.attention, spec.trust_code, spec.provider)
+    return spec.name in tiny.NAMES and spec.adapter in (None, "ignore") and own == (None,) * 4
 
 
 def path_of(name: str) -> Path:

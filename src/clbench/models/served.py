@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -24,6 +23,7 @@ from clbench.core.keys import digest
 from clbench.models.api.client import Address, Client
 from clbench.models.api.errors import ApiError, Failure
 from clbench.models.api.limits import limits_of
+from clbench.models.api.loop import finished
 from clbench.models.api.reply import Completion
 from clbench.models.probe import TEXT
 from clbench.models.stops import before_end
@@ -167,20 +167,9 @@ class Server:
                 return await work(client)
 
         try:
-            if not _in_a_loop():
-                return asyncio.run(inside())
-            with ThreadPoolExecutor(1) as apart:  # a notebook has a loop of its own
-                return apart.submit(asyncio.run, inside()).result()
+            return finished(inside)
         except ApiError as error:
             raise _refused(error.failure, self.url) from error
-
-
-def _in_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _refused(failure: Failure, url: str) -> ModelError:

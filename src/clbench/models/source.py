@@ -28,6 +28,7 @@ from clbench.models.template import DATE, chosen, habits, reads_clock
 from clbench.models.weight_files import weight_files
 
 PROCESSOR = "chat_template.json"
+BEHIND_API = 32_768  # tokens that a model behind an API is taken to read
 MERGING = 2  # version of merging adapters; raised when the same adapter gives other weights
 ENCODER_SUFFIXES = ("ForSequenceClassification", "ForMaskedLM", "ForPreTraining")
 
@@ -43,6 +44,9 @@ def identity(spec: ModelSpec) -> str:
     End tokens and habits of the template are part of it if they are more than one end token and turns written as they
     are. So is the mark that ends reasoning, if the model has one.
     """
+    if spec.provider is not None:
+        own = {"answer": spec.answer} if spec.answer else {}
+        return digest({"provider": spec.provider, "name": spec.name, "max_tokens": settled(spec).max_tokens, **own})
     folder = locate(spec)
     if folder is None:
         source: Any = {"hub": spec.name, "revision": spec.revision}
@@ -88,6 +92,8 @@ def settled(spec: ModelSpec) -> ModelSpec:
         ModelError: There is no such model, the spec asks for more tokens than the model has positions, or a file that
             is pinned is not what it was.
     """
+    if spec.provider is not None:
+        return _settled_behind_api(spec)
     length = _length(spec)
     spec = _pinned(spec)
     if spec.max_tokens is None:
@@ -104,6 +110,16 @@ def settled(spec: ModelSpec) -> ModelSpec:
             mend=f"{length.most} or less; without it the model's own length is used",
         )
     return spec
+
+
+def _settled_behind_api(spec: ModelSpec) -> ModelSpec:
+    if spec.max_tokens is not None:
+        return spec
+    notice(
+        f"{spec.name}: it is behind an API, so its length is not known: {BEHIND_API} tokens are taken (`max_tokens` "
+        "says another number), and what stands before a question is counted at four bytes a token"
+    )
+    return spec.model_copy(update={"max_tokens": BEHIND_API})
 
 
 def _pinned(spec: ModelSpec) -> ModelSpec:
@@ -232,6 +248,8 @@ def checkpoint_file(spec: ModelSpec, name: str) -> Path | None:
         ModelError: A Hub model's config.json is not here and cannot be fetched.
     """
     folder = locate(spec)
+    if spec.provider is not None:
+        return None
     if folder is not None:
         home = tokenizer_home(spec, folder) if name in TOKENIZER else folder
         return home / name if (home / name).is_file() else None
@@ -299,6 +317,8 @@ def configuration(spec: ModelSpec) -> dict[str, Any]:
 
 def abilities(spec: ModelSpec) -> frozenset[Ability] | None:
     """Return the abilities of a model without loading it; None for a Hub model that names no architecture."""
+    if spec.provider is not None:
+        return frozenset({"text"})
     check_architecture(spec)
     architectures = configuration(spec).get("architectures") or []
     if not architectures and spec.family == "auto" and locate(spec) is None:

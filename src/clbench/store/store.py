@@ -7,6 +7,7 @@ Layout under the store's folder:
     progress/<kind>-<key>/                checkpoints inside a long stage, removed when it is finished
     broken/                               stages whose files no longer match their digests, kept for inspection
     runs/<name>-<key[:8]>/                results of runs
+    replies/<key[:2]>/<key>.json          what providers and judges replied, paid for once
     parents.json                          which state was learnt from which, of states that gc has dropped
     index.sqlite                          for listings only; made anew from the folders whenever it is missing
 """
@@ -41,7 +42,7 @@ from clbench.store.stage import (
     write_stage,
 )
 
-RESERVED = frozenset({"drafts", "progress", "broken", "runs"})
+RESERVED = frozenset({"drafts", "progress", "broken", "runs", "replies"})
 # Made again in no time, so a power cut may cost them: forcing hundreds of them onto the disk takes seconds.
 DERIVED = frozenset({"mark", "effective"})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -138,6 +138,8 @@ def check_task(card: Card, task: Task, *, locked: bool = True) -> list[Outcome]:
     left_out = {} if locked else {"lock fits": "not asked for"}
     if not any(e.targets for e in task.exam):
         left_out["oracle scores 1"] = "there are no reference answers"
+    elif open_scorer(task.scorer.name).judged and not all(e.check for e in task.exam):
+        left_out["oracle scores 1"] = "the judge of a run grades it"
     return [
         Outcome(title, skipped=left_out[title]) if title in left_out else Outcome(title, check(card, task))
         for title, check in CHECKS.items()

@@ -64,8 +64,8 @@ def test_a_model_may_be_named_alone(specs):
     ("learner.memory=9", "sft: no setting 'memory'"),
     ("learner.lrr=1", "did you mean 'lr'"),
     ("training.lrr=1", "training.lrr"),
-    ("judge={name: tiny-llama}", "nothing is marked by a judge"),
-    ("axes.judge=[{name: tiny-llama}]", "nothing is marked by a judge"),
+    ("judge={name: tiny-llama}", "judge.name: no such setting"),
+    ("axes.judge=[{name: tiny-llama}]", "judge.name: no such setting"),
     ("a..b=1", "not a change"),
 ])  # fmt: skip
 def test_what_nothing_would_read_is_refused(specs, change, said):

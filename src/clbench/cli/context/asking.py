@@ -61,8 +61,8 @@ class Asking:
     max_fail_rate: MaxFailRate = 0.05
     device: Device = "auto"
 
-    def address(self) -> Address:
-        """Return the address that is asked.
+    def address(self, *, quiet: bool = False) -> Address:
+        """Return the address that is asked; unless `quiet`, a line says it where it is the user's own.
 
         Raises:
             ExtraError: aiohttp is not installed.
@@ -77,7 +77,7 @@ class Asking:
         if url == PUBLIC and not key:
             mend = "set OPENAI_API_KEY or use --api-key; a server without keys is named with --base-url"
             raise SpecError("there is no key", where="--api-key", mend=mend)
-        if self.base_url:
+        if self.base_url and not quiet:
             tell(f"🔗 Using custom API: {self.base_url}")
         if not url.startswith(("http://", "https://")):
             raise SpecError(f"{url!r} is not an address", where="--base-url", mend="write http://... or https://...")

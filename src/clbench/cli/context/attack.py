@@ -26,7 +26,7 @@ def attack(
 ) -> None:
     """Ask a judge about answers that attack it: how many succeed, under the default and the public prompt."""
     from clbench.context.attack_suite import run_suite, suite_sections
-    from clbench.context.prompts import prompt_template
+    from clbench.context.public_prompts import prompt_template
     from clbench.context.tables import rendered
 
     template = None if judge_prompt is None else prompt_template(judge_prompt)

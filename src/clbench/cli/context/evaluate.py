@@ -15,10 +15,10 @@ from clbench.core.errors import SpecError
 if TYPE_CHECKING:
     from clbench.context.evaluate import EvalOutcome, EvalPlan
     from clbench.context.figures import Figures
-    from clbench.context.grade import JudgeSettings, See
     from clbench.context.panel import Rule
     from clbench.context.rows import Index
     from clbench.models.api.client import Address
+    from clbench.scoring.rubric.judge import JudgeSettings, See
 
 JUDGES = "openai, local, exact, human:FILE.csv or replay:LOG"
 
@@ -64,8 +64,8 @@ def eval_(
     aggregate: Aggregate = "majority",
 ) -> None:
     """Grade answers by their rubrics: scores follow from the statuses, and every row of the data set counts."""
-    from clbench.context.grade import JudgeSettings
     from clbench.context.infer import manifest_beside
+    from clbench.scoring.rubric.judge import JudgeSettings
 
     path, public = output or Path("outputs") / f"{input_.stem}_graded.jsonl", compat is not None
     batch, sees, template = _batch_of(judge_mode), _seen(judge_sees), _template(judge_prompt)
@@ -107,8 +107,8 @@ class _Grading:
             UserError: The run was stopped.
             typer.Exit: Too much failed.
         """
-        from clbench.context.cache import ReplyCache
         from clbench.context.evaluate import EvalPlan
+        from clbench.core.replies import ReplyCache
 
         name = settings.model if self.judge in ("openai", "local") else self.judge
         _header(self.input, path, name, asking.workers)
@@ -201,7 +201,7 @@ def _run(plan: EvalPlan, address: Address, asking: Asking) -> tuple[EvalOutcome,
 
 
 def _template(path: Path | None) -> str | None:
-    from clbench.context.prompts import prompt_template
+    from clbench.context.public_prompts import prompt_template
 
     return None if path is None else prompt_template(path)
 

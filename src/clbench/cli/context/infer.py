@@ -60,9 +60,9 @@ def infer(
     slim: Slim = False,
 ) -> None:
     """Ask a model for answers: every answer is on the disk before the next step, and a stopped run goes on."""
-    from clbench.context.cache import ReplyCache
     from clbench.context.infer import InferPlan, manifest_beside
     from clbench.context.policies import policy_of
+    from clbench.core.replies import ReplyCache
 
     path = output or Path("outputs") / f"{model.replace('/', '_').replace(':', '_')}.jsonl"
     keep_apart([input_], path)

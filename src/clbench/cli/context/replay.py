@@ -21,11 +21,11 @@ def replay(
     from clbench.cli.context.figures import show
     from clbench.context import judges
     from clbench.context.evaluate import EvalPlan, run_eval
-    from clbench.context.grade import settings_from
     from clbench.context.manifest import recorded_manifest
     from clbench.context.rows import read_index, require_sound
     from clbench.models.api.client import Address
     from clbench.models.api.limits import limits_of
+    from clbench.scoring.rubric.judge import settings_from
 
     replies = judges.recorded_replies(log)
     manifest = recorded_manifest(log)

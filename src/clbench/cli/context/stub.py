@@ -20,8 +20,9 @@ def stub(
     import threading
 
     from clbench.testing.stub import Script, Stub, read_script, running
+    from clbench.testing.stub.made_rows import answered_from_context
 
-    chosen = Script() if script is None else read_script(script)
+    chosen = Script(otherwise=answered_from_context) if script is None else read_script(script)
     with running(Stub(chosen, latency, rpm, keep_requests=False), port=port) as server:
         say(f"stub server: clbench context infer --base-url {server.url} --api-key none ...; Ctrl-C ends it")
         try:

@@ -7,12 +7,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from clbench.cli.context.asking import Asking, with_asking
+from clbench.cli.context.rejudging import judged_again, rejudged_section
 from clbench.cli.options import Json, say, say_json
 
 FOUND = 2
+Effort = Annotated[Literal["low", "medium", "high"] | None, typer.Option(help="Of the judge (default: not sent).")]
 
 
+@with_asking
 def verify(
+    asking: Asking,
     submission: Annotated[
         list[Path], typer.Argument(help="Graded files: parts, or a trial each; or a folder of them.")
     ],
@@ -20,18 +25,32 @@ def verify(
     trials: Annotated[int | None, typer.Option(min=1, help="How many trials it claims.")] = None,
     as_json: Json = False,
     format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the report.")] = "text",
+    rejudge: Annotated[int | None, typer.Option(min=1, help="Judge so many of its answers again.")] = None,
+    judge: Annotated[str, typer.Option(help="With --rejudge: openai, local or exact.")] = "openai",
+    judge_model: Annotated[str, typer.Option(help="With --rejudge: the judge that the submission had.")] = "gpt-5.1",
+    reasoning_effort: Effort = None,
+    rejudged: Annotated[
+        Path | None, typer.Option(help="Grades of the sample (default: outputs/SUBMISSION_rejudged.jsonl).")
+    ] = None,
 ) -> int:
     """Hold a submission against its data set. Exit code 0: nothing found, 2: findings, 3: it cannot be read."""
     from clbench.context.findings import counted, finding_sections
-    from clbench.context.grades import files_of
+    from clbench.context.grades import files_of, system_name
     from clbench.context.tables import Section, as_values, percent, rendered
     from clbench.context.verify import MEANINGS
     from clbench.context.verify import verify as verified
 
-    found = verified([each for path in submission for each in files_of(path)], dataset, trials)
-    code = FOUND if found.findings else 0
+    paths = [each for path in submission for each in files_of(path)]
+    found = verified(paths, dataset, trials)
+    again = None
+    if rejudge is not None:
+        out = rejudged or Path("outputs") / f"{system_name(submission[0])}_rejudged.jsonl"
+        again = judged_again(paths, dataset, rejudge, out, asking, (judge, judge_model, reasoning_effort))
+    code = FOUND if found.findings or (again is not None and again.verdict == "overstated") else 0
     if as_json:
-        say_json({"verdict": "findings" if code else "clean", "counts": counted(found.findings), **as_values(found)})
+        more = {} if again is None else {"rejudged": {"verdict": again.verdict, **as_values(again)}}
+        values = {"verdict": "findings" if code else "clean", "counts": counted(found.findings)}
+        say_json({**values, **as_values(found), **more})
         return code
     rows = (
         ("tasks of the data set", str(found.tasks)),
@@ -42,5 +61,7 @@ def verify(
         ("findings", str(len(found.findings))),
     )
     head = Section("submission", ("figure", "value"), rows, () if found.findings else ("nothing was found",))
-    say(rendered([head, *finding_sections(found.findings, MEANINGS)], format_))
+    sections = [head, *finding_sections(found.findings, MEANINGS)]
+    sections += [] if again is None else [rejudged_section(again, found.recomputed)]
+    say(rendered(sections, format_))
     return code

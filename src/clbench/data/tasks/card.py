@@ -84,8 +84,9 @@ class Card(OnDisk):
             the rest of the row; the examples of a row are one group.
         columns: Name -> a text made from the data's columns (a joined list, marked spans, a part), for the templates.
         prompt: The conversation up to the answer, as templates.
-        target: Template of the taught answer; a task for exams only may lack it if it has `check` or `accept`.
+        target: Template of the taught answer; a task for exams only may lack it beside one of the next three.
         check: Template of what the scorer needs beyond the target: tests of a program, instructions to verify.
+        rubric: A column of rubrics, `"{column}"`, by which a judge grades answers: see `clbench.data.tasks.rubrics`.
         accept: A column of further accepted answers, `"{column}"`: a list of texts, or one text.
         choices: The choices of each row: `"{column}"` with a list of texts, or a list of templates.
         choice_keys: The data's names for the choices in their order ("A", "B", ... or "0", "1", ...), if the target
@@ -97,8 +98,7 @@ class Card(OnDisk):
         skip: Ids of rows that are left out, for example because another task's exam asks the same.
         clip: Column -> most characters, cut at a word; a negative number keeps the end of the text.
         remove: Column -> a text that is deleted from it.
-        scorer: Default: "label" with labels, "exact" without.
-        decode: Default: kind "label" with labels, "text" without.
+        scorer, decode: Default: "label" and kind "label" with labels, "exact" (or "judged") and "text" without.
         about: license, language, kind, domain; `guess_rate` if it is not 1/number of labels.
         unverified: Written from documentation, and not yet compared with its rows.
         lock: Written by `clbench check card --lock`.
@@ -111,6 +111,7 @@ class Card(OnDisk):
     prompt: tuple[Message, ...] = ()
     target: str = ""
     check: str = ""
+    rubric: str | None = None
     accept: str | None = None
     choices: str | tuple[str, ...] | None = None
     choice_keys: tuple[str, ...] | None = None
@@ -135,7 +136,7 @@ class Card(OnDisk):
             template.parse(message.content)
         return value
 
-    @field_validator("target", "check", "accept", "choices")
+    @field_validator("target", "check", "rubric", "accept", "choices")
     @classmethod
     def _template_parses(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         for text in (value,) if isinstance(value, str) else value or ():
@@ -181,16 +182,18 @@ class Card(OnDisk):
         if not self.unverified and any(isinstance(s, HubSource) and s.revision is None for s in self.sources):
             raise ValueError("revision is missing: give the 40-hex commit (only an unverified card may lack it)")
         if isinstance(self.source, WorldSource):
-            fields = (self.accept, self.labels, self.label_names, self.choices, self.columns, self.each)
+            fields = (self.accept, self.rubric, self.labels, self.label_names, self.choices, self.columns, self.each)
             if self.texts != ("", "") or any(fields):
                 raise ValueError("a world writes its own prompts, targets and labels")
             return self
-        if not self.prompt or not (self.target or ((self.check or self.accept) and self.splits.lesson is None)):
+        if not self.prompt or not (
+            self.target or ((self.check or self.accept or self.rubric) and self.splits.lesson is None)
+        ):
             raise ValueError("a card needs prompt and target")
         if self.labels == "from-data" and self.splits.lesson is None:
             raise ValueError("labels from-data come from the lesson split, and there is none: list them")
-        if self.accept is not None and template.parse(self.accept).only_field is None:
-            raise ValueError('accept names one column: "{column}"')
+        if any(text is not None and template.parse(text).only_field is None for text in (self.accept, self.rubric)):
+            raise ValueError('accept names one column, and so does rubric: "{column}"')
         if self.label_names is not None and self.labels is None:
             raise ValueError("label_names needs labels")
         self._check_choices()
@@ -219,9 +222,7 @@ class Card(OnDisk):
         for field in (*self.clip, *self.remove):
             if field not in used:
                 raise ValueError(f"clip or remove names {field!r}, which no template uses; {did_you_mean(field, used)}")
-        listed = {
-            f for text in (self.accept, self.choices) if isinstance(text, str) for f in template.parse(text).fields
-        }
+        listed = {f for t in (self.accept, self.choices) if isinstance(t, str) for f in template.parse(t).fields}
         for field in self.columns:
             if field not in used | listed:
                 raise ValueError(f"columns makes {field!r}, which no template uses; {did_you_mean(field, used)}")

@@ -15,6 +15,7 @@ from clbench.data.readers.numbers import Whole
 from clbench.data.tasks import template
 from clbench.data.tasks.card import Card
 from clbench.data.tasks.columns import as_text
+from clbench.data.tasks.rubrics import rubrics_of
 
 _LONE = re.compile(r"[\ud800-\udfff]")
 
@@ -78,6 +79,7 @@ class Rendering:
         self.target = template.parse(card.target)
         self.check = template.parse(card.check)
         self.accept = template.parse(card.accept).only_field if card.accept else None
+        self.rubric = template.parse(card.rubric).only_field if card.rubric else None
         self.listed = template.parse(card.choices).only_field if isinstance(card.choices, str) else None
         self.offered = [] if isinstance(card.choices, str) else [template.parse(c) for c in card.choices or ()]
         fields = [f for t in (*self.prompts, self.target, self.check, *self.offered) for f in t.fields]
@@ -87,7 +89,10 @@ class Rendering:
         # A column of the prompt may be empty if another one is not.
         self.optional = asked - {f for t in (self.target, self.check, *self.offered) for f in t.fields}
         read = {c for new in card.columns.values() for c in new.reads}
-        named = {*self.fields, *(f for f in (self.accept, self.listed) if f is not None)} - card.columns.keys()
+        named = {
+            *self.fields,
+            *(f for f in (self.accept, self.listed, self.rubric) if f is not None),
+        } - card.columns.keys()
         self.needed = {*read, *named, *card.each, *([card.id] if card.id else [])}
 
     def parts(self, where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
@@ -139,12 +144,14 @@ class Rendering:
         if lacking := next((f for p in self.prompts if (f := p.lacks(values))), ""):
             raise DataError(f"column {lacking!r} is empty", where=where)
         prompts = zip(self.card.prompt, self.prompts, strict=True)
+        rubric, exact = ((), "") if self.rubric is None else rubrics_of(row[self.rubric], self.rubric, where)
         example = Example(
             id=identity,
             prompt=tuple(Message(role=m.role, content=p.filled(values)) for m, p in prompts),
             targets=(*([target] if self.card.target else []), *self._accepted(columns, target, where)),
             choices=choices,
-            check=self.check.render(values),
+            rubric=rubric,
+            check=exact or self.check.render(values),
             group=identity.rpartition("-")[0] if self.card.each else None,
         )
         _refuse_halves(example, where)
@@ -255,6 +262,7 @@ def _refuse_halves(example: Example, where: str) -> None:
         "an answer": example.targets,
         "a choice": example.choices,
         "the check": (example.check,),
+        "a rubric": example.rubric,
     }.items():
         for text in texts:
             _whole(text, owner, where)

@@ -100,6 +100,11 @@ def _from_rows(card: Card, data: Path | None, folds: Folds) -> Task:
     taking = Taking(card, data, folds)
     take = taking.take
     lesson = [] if card.splits.lesson is None else take(card.splits.lesson, card.take.lesson)
+    if card.rubric is not None and (card.check or card.labels is not None or card.choices is not None):
+        what = "rubrics grade free text: check, labels and choices have no place beside them"
+        raise DataError(what, where=f"{card.path} rubric", mend="leave out one of them")
+    if card.rubric is not None:  # of graders alone: what is taught must not hold them
+        lesson = [e.model_copy(update={"rubric": (), "check": ""}) for e in lesson]
     taking.closed = True
     exam = take(card.splits.exam, card.take.exam)
     dev: list[Example] = []
@@ -173,9 +178,7 @@ def _task(card: Card, parts: Sequence[tuple[Example, ...]], labels: tuple[str, .
         dev=dev,
         labels=labels,
         decode=decode_of(card.decode, offered),
-        scorer=adapt_to_language(
-            card.scorer or ScorerSpec(name="label" if offered else "exact"), card.about, str(card.path)
-        ),
+        scorer=adapt_to_language(card.scorer or ScorerSpec(name=_scorer_of(card, offered)), card.about, str(card.path)),
         guess_rate=stated_guess_rate(card.about, guess_rate, str(card.path)),
         about=card.about,
         digest=digest({"lesson": lesson, "exam": exam, "dev": dev, "labels": labels}),
@@ -199,6 +202,10 @@ def stated_guess_rate(about: Mapping[str, Any], default: float, where: str) -> f
     if isinstance(stated, bool) or not isinstance(stated, (int, float)) or not 0 <= stated <= 1:
         raise DataError(f"guess_rate must be a number in [0, 1], not {stated!r}", where=f"{where} about.guess_rate")
     return float(stated)
+
+
+def _scorer_of(card: Card, offered: Sequence[str]) -> str:
+    return "judged" if card.rubric is not None else "label" if offered else "exact"
 
 
 def read_task(card: Card, data: Path | None, folds: Folds | None = None) -> Task:

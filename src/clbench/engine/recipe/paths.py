@@ -24,6 +24,8 @@ def place_paths(values: dict[str, Any], folder: Path) -> None:
     """
     if "model" in values:
         values["model"] = _model(values["model"], folder)
+    if isinstance(judge := values.get("judge"), Mapping) and "model" in judge:
+        values["judge"] = {**judge, "model": _model(judge["model"], folder)}
     axes: Any = values.get("axes")
     if isinstance(axes, Mapping):
         values["axes"] = {axis: _points(str(axis), points, folder) for axis, points in axes.items()}

@@ -13,7 +13,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_va
 
 from clbench.core.errors import DataError, SpecError, UserError, did_you_mean
 from clbench.core.events import notice
-from clbench.core.spec import HEADLINE, MOST_NAME, SERVER, ExamBudget, ModelSpec, RunSpec, folder_name
+from clbench.core.spec import HEADLINE, MOST_NAME, SERVER, ExamBudget, JudgeSpec, ModelSpec, RunSpec, folder_name
 from clbench.core.strict import as_python, not_plain
 from clbench.core.value import Value
 from clbench.data.tasks.card_file import read_text
@@ -40,7 +40,7 @@ class Written(TypedDict, total=False):
     model: ModelSpec | Mapping[str, Any] | str
     learner: Mapping[str, Any] | str | None
     exams: Sequence[str]
-    judge: ModelSpec | Mapping[str, Any] | None
+    judge: JudgeSpec | Mapping[str, Any] | str | None
     seed: int
     metrics: Sequence[str]
     budget: ExamBudget | Mapping[str, Any]
@@ -70,7 +70,7 @@ class Recipe(Value):
     learner: Mapping[str, Any] | str | None = None
     stream: str
     exams: tuple[str, ...] = ()
-    judge: ModelSpec | None = None
+    judge: JudgeSpec | None = None
     seed: int = Field(default=0, ge=0)
     metrics: tuple[str, ...] = HEADLINE
     budget: ExamBudget = ExamBudget()
@@ -337,6 +337,9 @@ def _label(axis: str, value: Any) -> str:
         return _plain(named.partition("@")[0].rpartition(":")[2])  # of a user's own file, the class
     if axis == "model" and isinstance(value, Mapping):
         value = value.get("name", value.get("path", "model"))
+    if axis == "judge" and isinstance(value, Mapping):
+        model = value.get("model", "judge")
+        value = model.get("name", "judge") if isinstance(model, Mapping) else model
     text = _plain(str(value))
     return f"{axis.rsplit('.', maxsplit=1)[-1][0]}{text}" if not isinstance(value, str) else text
 

@@ -15,7 +15,7 @@ from clbench.core.keys import canonical, digest
 from clbench.core.matrix import Matrix
 from clbench.core.protocols import Scorer
 from clbench.core.spec import Machine
-from clbench.core.types import Answer, Exam, Stream
+from clbench.core.types import Answer, Exam, ScorerSpec, Stream
 from clbench.data.exams.exam import exam_at, open_exams, shipped_exams
 from clbench.data.streams.stream import lessons, merge_lessons, open_stream
 from clbench.data.streams.summary import stream_outline
@@ -107,7 +107,7 @@ def _questions(exam: Exam, sheet: ExamScores) -> Iterator[str]:
         yield f"{exam.name}: the guess rates of its items are not the card's"
     if sheet.digest != exam_at(exam, min(sheet.rows, default=0)).digest:
         yield f"{exam.name}: the digest of its questions is not the card's"
-    if sheet.scorer != exam.scorer:
+    if _of_card(sheet) != exam.scorer:
         yield f"{exam.name}: graded by {sheet.scorer.name}, by the card {exam.scorer.name} with its settings"
     elif sheet.version != (here := known_scorer(exam.scorer.name).version):
         yield f"{exam.name}: graded by version {sheet.version} of {sheet.scorer.name}, here is version {here}"
@@ -126,7 +126,7 @@ def _in_full(exam: Exam, sheet: ExamScores, items: Sequence[ExampleItem]) -> Ite
     if [item.id for item in items] != [exam.examples[i].id for i in places]:
         yield f"examples: {exam.name} shows other items than those that its hash chooses"
         return
-    scorer = _scorer(exam)
+    scorer = None if _asks_a_model(sheet.scorer) else _scorer(exam)
     for item, place in zip(items, places, strict=True):
         example = exam.examples[place]
         if (item.question, item.expected) != (shorten(question(example)), example.targets[:3]):
@@ -136,6 +136,18 @@ def _in_full(exam: Exam, sheet: ExamScores, items: Sequence[ExampleItem]) -> Ite
         for lesson, said in item.answers.items():
             if scorer is not None and not _scores(scorer, exam_at(exam, lesson), place, said):
                 yield f"examples: {exam.name} {item.id}, row {lesson}: its answer has another score"
+
+
+def _of_card(sheet: ExamScores) -> ScorerSpec:
+    """Return a recorded scorer as its card has it: a judge stands in a recipe."""
+    if not known_scorer(sheet.scorer.name).judged:
+        return sheet.scorer
+    settings = {name: value for name, value in sheet.scorer.settings.items() if name != "judge"}
+    return sheet.scorer.model_copy(update={"settings": settings})
+
+
+def _asks_a_model(scorer: ScorerSpec) -> bool:
+    return known_scorer(scorer.name).judged and scorer.settings.get("judge") != {"by": "exact"}
 
 
 def _scorer(exam: Exam) -> Scorer | None:

@@ -94,9 +94,7 @@ def _marks(item_scores: ItemScores) -> Iterator[str]:
             yield f"{sheet.exam}: scorer {sheet.scorer.name!r} is not known here"
             continue
         for lesson, row in sheet.rows.items():
-            if row.grades_key != grade_key(
-                row.answers_key, sheet.scorer, sheet.version, None, declined=bool(row.declined)
-            ):
+            if row.grades_key != grade_key(row.answers_key, sheet.scorer, sheet.version, declined=bool(row.declined)):
                 yield f"{sheet.exam}, row {lesson}: the key of its grades does not follow from that of its answers"
             if scores.setdefault(row.answers_key, (row.scores, row.parts)) != (row.scores, row.parts):
                 yield f"{sheet.exam}, row {lesson}: the same answers have other grades elsewhere"

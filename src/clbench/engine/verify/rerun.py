@@ -57,7 +57,7 @@ def asked_again(spec: RunSpec, item_scores: ItemScores, machine: Machine, num: i
     cells = [(lesson, place, exam) for lesson, place, exam in run.due_cells]
     chosen = random.Random(seed).sample(cells, min(num, len(cells)))
     for lesson, _, exam in sorted(chosen, key=lambda cell: cell[:2]):
-        result = grade(ask(run.trajectory, lesson, exam, store), None, store)
+        result = grade(ask(run.trajectory, lesson, exam, store), store)
         recorded = item_scores.named(exam.name).rows[lesson].values()
         found = np.array([np.nan if g.score is None else g.score for g in result.grades])
         equal = int(np.isclose(found, recorded, rtol=0, atol=1e-9, equal_nan=True).sum())
@@ -70,6 +70,7 @@ def _refuse_strange(spec: RunSpec) -> None:
         "learner": not plugins.all_known(spec.learner),
         "stream": spec.stream not in list_cards("streams"),
         "exam_server": spec.exam_server is not None,
+        "judge": spec.judge is not None and spec.judge.by != "exact",
         "exams": not shipped_exams().issuperset(spec.exams),
     }
     if found := [field for field, is_strange in strange.items() if is_strange]:

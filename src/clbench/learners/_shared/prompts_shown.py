@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from clbench.core.counts import read_counts, write_counts
 from clbench.core.documents import text_of
@@ -25,15 +25,11 @@ from clbench.core.types import Answer, Budget, Decode, Example, Message, Prompt
 from clbench.core.value import Renamed, Value
 from clbench.training.kept import kept_counts
 
-if TYPE_CHECKING:
-    from clbench.models.causal import Causal
-
-
 Show = Literal["documents", "turns"]
 
 
 class Reader(Responder, Protocol):
-    """A net as in-context learners see it; every causal net is one."""
+    """A net as in-context learners see it; every causal net is one, and every model behind an API."""
 
     spec: ModelSpec
     tokenizer: Any
@@ -55,12 +51,16 @@ class Taught(Renamed):
     stored_as: ClassVar[Mapping[str, str]] = {"lesson": "step"}
 
 
-def load_reader(name: str, model: ModelSpec, machine: Machine) -> Causal:
-    """Load a causal model.
+def load_reader(name: str, model: ModelSpec, machine: Machine) -> Reader:
+    """Load a causal model, or open one behind an API.
 
     Raises:
         ModelError: The model is an encoder, which reads no conversation; `name` is the learner's.
     """
+    if model.provider is not None:
+        from clbench.models.api.answers import open_api
+
+        return open_api(model, machine)
     from clbench.models.causal import Causal
     from clbench.models.load import load_net
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from clbench.core.chat import Reply
 from clbench.core.extras import need
 from clbench.models.api.errors import ApiError, Failure, failure_of, stopped
 from clbench.models.api.limits import Limits
-from clbench.models.api.reply import Completion, Reply, completion_of, reply_of
+from clbench.models.api.reply import Completion, completion_of, reply_of
 
 if TYPE_CHECKING:
     import aiohttp

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from clbench.core.chat import AskError
 from clbench.core.errors import ModelError
 
 Kind = Literal["retry", "row", "run"]
@@ -19,13 +20,13 @@ KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("rate", "server", "timeout", "connection", "body"), "retry"),
 }
 MENDS: Mapping[str, str] = {
-    "key": "set OPENAI_API_KEY or --api-key to a key of this provider, and check what the key may do",
+    "key": "set OPENAI_API_KEY or --api-key (in a run PROVIDER_API_KEY) to a key of it, and check what it may do",
     "quota": "add credit or raise the limit of the account; the same command resumes where it stopped",
-    "model": "check --model (or --judge-model) and --base-url: this address does not serve that model",
+    "model": "check --model (or --judge-model) and --base-url, in a run --provider: it is not served there",
     "overflow": "the prompt is longer than the model takes: choose a model with a longer context; the row counts as 0",
     "filter": "the provider refuses this prompt, and asking again does not help; the row counts as 0",
     "request": "the provider refuses the request as it is; check --temperature, --reasoning-effort and the like",
-    "rate": "lower --workers, or set --rpm and --tpm to what the account allows",
+    "rate": "lower --workers (in a run --exam-batch), or set --rpm and --tpm to what the account allows",
     "server": "wait and run the same command again; finished rows are kept",
     "timeout": "raise --timeout; finished rows are kept",
     "connection": "check --base-url and the network; finished rows are kept",
@@ -62,11 +63,11 @@ class Failure:
         return f"{status}{self.code}: {self.said}; {MENDS[self.code]}"
 
 
-class ApiError(Exception):
+class ApiError(AskError):
     """A request that failed for good; `failure` says why, `attempts` how often it was tried."""
 
     def __init__(self, failure: Failure, attempts: int) -> None:
-        super().__init__(failure.text)
+        super().__init__(failure.text, again=failure.code not in ("overflow", "filter"))
         self.failure = failure
         self.attempts = attempts
 

@@ -1,61 +1,13 @@
-"""A provider's reply, or a continued text: what was written, why it ended, and what it cost in tokens."""
+"""A provider's reply, or a continued text, as its body holds it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, cast
 
+from clbench.core.chat import Reply, Usage, count_of
 
-@dataclass(frozen=True)
-class Usage:
-    """Tokens of one reply: the prompt's, those of them cached, the answer's, those of them reasoning."""
-
-    prompt: int = 0
-    cached: int = 0
-    completion: int = 0
-    reasoning: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.prompt + other.prompt,
-            self.cached + other.cached,
-            self.completion + other.completion,
-            self.reasoning + other.reasoning,
-        )
-
-    @property
-    def total(self) -> int:
-        """All tokens that are paid for."""
-        return self.prompt + self.completion
-
-    def plain(self) -> dict[str, int]:
-        """Return it as JSON holds it."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A reply.
-
-    Attributes:
-        text: What the model answered; None where it answered nothing.
-        reasoning: What it thought, where the provider says so apart from the answer.
-        finish_reason: "stop", "length", "content_filter", ...
-        model: The model that the provider says it served.
-        refusal: The model's refusal, where the provider marks it.
-        usage: Tokens.
-        seconds: From the request to the last byte, of the attempt that succeeded.
-        attempts: How many requests it took.
-    """
-
-    text: str | None
-    reasoning: str = ""
-    finish_reason: str = ""
-    model: str = ""
-    refusal: str = ""
-    usage: Usage = Usage()
-    seconds: float = 0.0
-    attempts: int = 1
+NOTHING = Usage()
 
 
 def reply_of(body: Any, seconds: float, attempts: int) -> Reply | None:
@@ -80,16 +32,6 @@ def reply_of(body: Any, seconds: float, attempts: int) -> Reply | None:
     )
 
 
-def usage_of_record(found: dict[str, Any]) -> Usage:
-    """Return the tokens that a row or a record says; what is not a whole number counts as 0.
-
-    Example:
-        >>> usage_of_record({"prompt": 3, "completion": None})
-        Usage(prompt=3, cached=0, completion=0, reasoning=0)
-    """
-    return Usage(*(_count(found, name) for name in ("prompt", "cached", "completion", "reasoning")))
-
-
 @dataclass(frozen=True)
 class Completion:
     """How a server went on with a text.
@@ -106,7 +48,7 @@ class Completion:
     ids: tuple[int, ...] = ()
     nats: tuple[float, ...] = ()
     finish_reason: str = ""
-    usage: Usage = Usage()
+    usage: Usage = NOTHING
 
 
 def completion_of(body: Any, *_: object) -> Completion | None:
@@ -144,13 +86,8 @@ def _usage_of(found: Any) -> Usage:
     given = cast(dict[str, Any], found)
     prompt, completion = given.get("prompt_tokens_details"), given.get("completion_tokens_details")
     return Usage(
-        prompt=_count(given, "prompt_tokens"),
-        cached=_count(prompt, "cached_tokens") or _count(given, "prompt_cache_hit_tokens"),
-        completion=_count(given, "completion_tokens"),
-        reasoning=_count(completion, "reasoning_tokens"),
+        prompt=count_of(given, "prompt_tokens"),
+        cached=count_of(prompt, "cached_tokens") or count_of(given, "prompt_cache_hit_tokens"),
+        completion=count_of(given, "completion_tokens"),
+        reasoning=count_of(completion, "reasoning_tokens"),
     )
-
-
-def _count(found: Any, name: str) -> int:
-    value = cast(dict[str, Any], found).get(name) if isinstance(found, dict) else None
-    return value if isinstance(value, int) else 0

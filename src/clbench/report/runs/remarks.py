@@ -1,4 +1,4 @@
-"""Sentences that stand under every table: on reasoning, on what was cut, and on what has no grade."""
+"""Sentences that stand under every table: on reasoning, on what was cut, on judges, and on what has no grade."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from clbench.report.runs.cuts import cut_sentences
 from clbench.report.runs.groups import Group
+from clbench.report.runs.judged import judge_sentences
 from clbench.report.runs.reasoning import reasoning_sentences
 from clbench.report.runs.unanswered import unanswered_sentences
 
@@ -15,5 +16,6 @@ def remarks(groups: Sequence[Group], texts: dict[str, str]) -> list[str]:
     return [
         *reasoning_sentences(groups, texts),
         *cut_sentences(groups, texts),
+        *judge_sentences(groups, texts),
         *unanswered_sentences(groups, texts),
     ]

@@ -46,12 +46,12 @@ def made_rows(num_contexts: int, num_tasks: int, seed: int = 0) -> Iterator[dict
 
 
 def answered_from_context(request: dict[str, Any]) -> Behaviour:
-    """Answer a made task from its context, not always correctly; grade as the stub does by itself."""
+    """Answer a question of the made form from what stands before it, not always correctly; grade as the stub does."""
     texts = [str(m.get("content")) for m in request["messages"]]
     asked = ASKED.findall(texts[-1])
     if BLOCK.search(texts[-1]) or PUBLIC.search(texts[-1]) or not asked:
         return by_rule(request)
-    facts = dict(FACT.findall(texts[1]))
+    facts = dict(FACT.findall("\n".join(texts)))
     code = facts.get(asked[-1], "not in the document")
     knows = random.Random(asked[-1]).random() < RIGHT
     return Behaviour(f"The code of {asked[-1]} is {code if knows else '0000'}.")

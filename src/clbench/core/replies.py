@@ -21,9 +21,10 @@ class ReplyCache:
         if self._folder is None:
             return None
         try:
-            return cast(dict[str, Any], json.loads(self._path(key).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            found = json.loads(self._path(key).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             return None
+        return cast(dict[str, Any], found) if isinstance(found, dict) else None
 
     def put(self, key: str, value: dict[str, Any]) -> None:
         """Keep a value."""
