@@ -23,6 +23,7 @@ from clbench.cli import (
     guard,
     init,
     leaderboard,
+    matrix,
     pretrain,
     run,
     show,
@@ -69,6 +70,7 @@ def top(
 
 
 app.command("run")(run.run)
+app.command("matrix")(matrix.matrix)
 app.command("exam")(exam.exam)
 app.command("export")(export.export)
 app.command("report")(gather.report)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import model_validator
 
 from clbench.core.types import Answer, Exam, Grade
-from clbench.core.value import Renamed
+from clbench.core.value import Renamed, written
 
 
 class Keys(NamedTuple):
@@ -76,6 +76,8 @@ class Costs(Renamed):
         unreached_by_lesson: Of them in each lesson (those that no gradient reached, those of experts that no token
             with a loss chose); empty where all were reached.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
+        unknown: Names of the fields above that nobody has measured, since the learning was done elsewhere. What they
+            hold means nothing, and is not written down.
     """
 
     train_s: float = 0.0
@@ -104,11 +106,12 @@ class Costs(Renamed):
     cut_by_lesson: tuple[tuple[int, int, int], ...] = ()
     trained_by_lesson: tuple[int, ...] = ()
     unreached_by_lesson: tuple[tuple[int, int], ...] = ()
+    unknown: tuple[str, ...] = ()
     absent_at_default: ClassVar[frozenset[str]] = frozenset(
         {
             *("joules", "prices", "forward_tokens", "buffer_bytes", "state_bytes", "added_bytes"),
             *("buffer_bytes_by_lesson", "buffer_examples_by_lesson", "reasoning_tokens", "cut_by_lesson"),
-            *("trained_by_lesson", "unreached_by_lesson"),
+            *("trained_by_lesson", "unreached_by_lesson", "unknown"),
         }
     )
     formerly: ClassVar[Mapping[str, str]] = {
@@ -121,7 +124,17 @@ class Costs(Renamed):
         for name, value in self:
             if (wrong := next((v for v in _numbers(value) if not 0 <= v < math.inf), None)) is not None:
                 raise ValueError(f"{name} has {wrong!r}: a cost is a finite number, 0 or more")
+        if strange := sorted({*self.unknown} - {*type(self).model_fields}):
+            raise ValueError(f"{strange[0]!r} is said not to be known, and is not a cost")
         return self
+
+    def known(self, name: str) -> float:
+        """Return a field that is a number; NaN where it is not known."""
+        return math.nan if name in self.unknown else float(vars(self)[name])
+
+    def record(self) -> dict[str, Any]:
+        """Return what is written down: the fields that are known, as JSON values."""
+        return {name: value for name, value in written(self).items() if name not in self.unknown}
 
 
 def _numbers(value: object) -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""Sentences that stand under every table: on reasoning, on what was cut, and on what has no grade."""
+"""Sentences that stand under every table: on reasoning, on what was cut, on what has no grade or no cost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from clbench.report.runs.cuts import cut_sentences
 from clbench.report.runs.groups import Group
 from clbench.report.runs.reasoning import reasoning_sentences
 from clbench.report.runs.unanswered import unanswered_sentences
+from clbench.report.runs.unmeasured import unmeasured_sentences
 
 
 def remarks(groups: Sequence[Group], texts: dict[str, str]) -> list[str]:
@@ -16,4 +17,5 @@ def remarks(groups: Sequence[Group], texts: dict[str, str]) -> list[str]:
         *reasoning_sentences(groups, texts),
         *cut_sentences(groups, texts),
         *unanswered_sentences(groups, texts),
+        *unmeasured_sentences(groups, texts),
     ]
