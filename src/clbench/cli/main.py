@@ -21,6 +21,7 @@ from clbench.cli import (
     gate,
     gather,
     guard,
+    import_,
     init,
     leaderboard,
     matrix,
@@ -73,6 +74,7 @@ app.command("run")(run.run)
 app.command("matrix")(matrix.matrix)
 app.command("exam")(exam.exam)
 app.command("export")(export.export)
+app.command("import")(import_.import_)
 app.command("report")(gather.report)
 app.command("compare")(compare.compare)
 app.command("baseline")(gate.baseline)
