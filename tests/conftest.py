@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # Folders and files whose tests need torch, if only to import what they test.
 NEED_MODELS = {
     *("attack", "contract", "e2e", "learners", "lm_eval", "models", "testing", "training"),
-    *("outside", "test_cuts.py"),
+    *("outside", "test_cuts.py", "exam_callback.py", "test_exam_callback.py"),
 }
 _connect = socket.socket.connect
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clbench.core.results import Costs, ExamResult
     from clbench.core.types import Answer, Decode, Example, Grade, Lesson, Message
     from clbench.engine.recipe.recipe import Recipe
+    from clbench.exam_callback import ExamCallback
     from clbench.models.net import Batch, Forward, Net
     from clbench.report.results import Runs
     from clbench.testing import check_card, check_learner, check_metric, check_scorer
@@ -33,6 +34,7 @@ _PLACES = {
     "clbench.core.results": ("Costs", "ExamResult"),
     "clbench.core.types": ("Answer", "Decode", "Example", "Grade", "Lesson", "Message"),
     "clbench.engine.recipe.recipe": ("Recipe",),
+    "clbench.exam_callback": ("ExamCallback",),
     "clbench.models.net": ("Batch", "Forward", "Net"),
     "clbench.report.results": ("Runs",),
     "clbench.testing": ("check_card", "check_learner", "check_metric", "check_scorer"),
@@ -47,6 +49,7 @@ __all__ = [
     "Batch",
     "Costs",
     "Decode",
+    "ExamCallback",
     "ExamResult",
     "Example",
     "Forward",

@@ -22,7 +22,9 @@ def lacks(said, plugin):
     """What a method's file does not say."""
     found = [f"section {title}" for title in SECTIONS if title not in OPTIONAL and not said.sections.get(title)]
     traits = plugin.traits(plugin.config())
-    found += [f"trait {k}" for k, v in traits.record().items() if v is None or (v == "" and k == "about")]
+    open_ = {"family", "stores", "uses_boundaries", "trains"} if plugin.elsewhere is not None else set()
+    stated = {k: v for k, v in traits.record().items() if k not in open_}  # who learnt elsewhere may say these
+    found += [f"trait {k}" for k, v in stated.items() if v is None or (v == "" and k == "about")]
     found += ["an about on one line"] if len(traits.about) > 100 or "\n" in traits.about else []
     found += ["an idea in one sentence"] if not said.idea.endswith(".") or len(said.idea) > 160 else []
     if traits.family in FORMULATED and not re.search(r"(?m)^    \S", said.body):
@@ -75,7 +77,8 @@ def written(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)  # what was measured lies below it
         pages.write_pages(root / "docs")
-    (root / "docs" / "tutorial-method.md").write_bytes((ROOT / "docs" / "tutorial-method.md").read_bytes())
+    for name in ("tutorial-method.md", "elsewhere.md"):
+        (root / "docs" / name).write_bytes((ROOT / "docs" / name).read_bytes())
     return root / "docs"
 
 

@@ -260,7 +260,8 @@ PARTS += ["progressive", "progressive_prompts", "replay_lora"]
 
 def learners_of(name):
     family = "causal" if name in zoo.DECODERS else "encoder"
-    return [n for n in plugins.names("learner") if family in plugins.load("learner", n, "PLUGIN").model_families]
+    known = {n: plugins.load("learner", n, "PLUGIN") for n in plugins.names("learner")}
+    return [n for n, plugin in known.items() if family in plugin.model_families and plugin.elsewhere is None]
 
 
 def whose_turn(name):

@@ -18,7 +18,7 @@ from clbench.training.loop import GradientLearner
 pytestmark = pytest.mark.xdist_group("learners")
 MODELS = {"causal": "tiny-llama", "encoder": "tiny-bert"}
 PLUGINS = {n: plugins.load("learner", n, "PLUGIN") for n in plugins.names("learner")}
-TRAINED = [n for n, plugin in PLUGINS.items() if plugin.trains != "none"]
+TRAINED = [n for n, plugin in PLUGINS.items() if plugin.trains != "none" and plugin.elsewhere is None]
 EVERY = [(n, model) for n in TRAINED for family, model in MODELS.items() if family in PLUGINS[n].model_families]
 # AdamW makes a step of a gradient that is nothing but rounding, such as that of a BERT's key biases.
 ROUNDING = 0.02

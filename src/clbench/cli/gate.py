@@ -108,7 +108,7 @@ def _scores(result: Baseline, scores: Mapping[str, float], texts: dict[str, str]
 
 def gate(
     model: Model,
-    baseline: Annotated[Path, typer.Option(help="File that `clbench baseline` wrote.")],
+    baseline: Annotated[Path, typer.Option(help="File of `clbench baseline`, or a result (import).")],
     max_drop: Annotated[str, typer.Option(help="Largest drop of an exam that passes: 2pp, or 0.02.")] = "2pp",
     margins: Annotated[Path | None, typer.Option(help="YAML: exam or ability -> its own largest drop.")] = None,
     # The default is `clbench.stats.gate.LEVEL`, which `--help` need not import.
@@ -132,12 +132,15 @@ def gate(
     from clbench.core.baseline import read_baseline
     from clbench.data.exams.exam import open_named
     from clbench.engine import baseline as baselines
-    from clbench.report.decide.gate import check_margins, gate_report, scores_of
-    from clbench.store.history import remember
+    from clbench.report.decide.gate import check_margins, gate_report
     from clbench.store.store import Store
 
-    old = read_baseline(baseline, seal)
     margin, by_exam = points(max_drop, "--max-drop"), _margins(margins)
+    if _is_result(baseline):
+        _refuse_asking({"--seal": seal, "--repeat": repeat, "--unchanged": unchanged})
+        report = replace(_of_results(model, baseline, margin, by_exam, level), strict=strict)
+        return _end(report, machine(store, data, 1, device).store, language(lang), as_json, junit, markdown)
+    old = read_baseline(baseline, seal)
     if unchanged is not None and not repeat:
         raise SpecError("has no effect without --repeat", where="--unchanged", mend="add --repeat 2, or leave it out")
     spec = model_spec(model, **_alike(old.model, model_fields(set_)))
@@ -152,8 +155,18 @@ def gate(
         # New answers are compared with new answers: those in the store may be from another day or machine.
         new = baselines.take(spec, exams, old.names, old.items, Store(folder if repeat else how.store), how)
     report = replace(gate_report(old, new, exams, margin, by_exam, level), strict=strict)
-    _tell(report, language(lang), as_json, junit, markdown)
-    remember(how.store, new, [v.exam for v in report.all if v.regressed], scores_of(new))
+    return _end(report, how.store, language(lang), as_json, junit, markdown)
+
+
+def _end(
+    report: GateReport, store: Path, lang: Language, as_json: bool, junit: Path | None, markdown: Path | None
+) -> None:
+    """Say what the gate found, add it to the history of a store, and end with its exit code."""
+    from clbench.report.decide.gate import scores_of
+    from clbench.store.history import remember
+
+    _tell(report, lang, as_json, junit, markdown)
+    remember(store, report.new, [v.exam for v in report.all if v.regressed], scores_of(report.new))
     if report.failed:
         raise typer.Exit(REGRESSED)
 
@@ -173,6 +186,42 @@ def _alike(old: ModelSpec, changes: dict[str, Any]) -> dict[str, Any]:
         if name not in ("adapter", "trust_code", "family") and before.get(name) != value:
             notice(f"{name} is {value}, and the baseline's model was asked with {before.get(name)}")
     return before | changes
+
+
+def _refuse_asking(given: Mapping[str, Any]) -> None:
+    for option, value in given.items():
+        if value:
+            what = "two results are compared as they are on record: nothing is asked again, and they have no seal"
+            raise SpecError(what, where=option, mend="leave it out")
+
+
+def _is_result(path: Path) -> bool:
+    """Return whether a baseline is not one that `clbench baseline` wrote, but a result (`clbench import`)."""
+    from clbench.report.runs.result_file import begins_as_record
+
+    return path.is_dir() or (path.is_file() and begins_as_record(path))
+
+
+def _of_results(model: str, baseline: Path, margin: float, margins: Mapping[str, float], level: float) -> GateReport:
+    """Judge a result against another one.
+
+    Raises:
+        SpecError: One of them is not a single result, or they were not asked and graded alike.
+    """
+    from clbench.report.decide.compare import sides_of, unlikeness
+    from clbench.report.decide.gate import check_margins, gate_report
+    from clbench.report.logs.as_baseline import as_baseline, exams_of
+
+    one, *others = sides_of([baseline, Path(model)])
+    if len(others) != 1 or {len(one.runs), len(others[0].runs)} != {1}:
+        raise SpecError("several results lie there", where="gate", mend="name one result for each side")
+    if unlike := list(unlikeness(one, others[0])):
+        mend = "evaluate both alike, and import them again"
+        raise SpecError("they cannot be compared:\n  - " + "\n  - ".join(unlike), where="gate", mend=mend)
+    before, after = one.runs[0], others[0].runs[0]
+    old = as_baseline(before)
+    check_margins(old, margins)
+    return gate_report(old, as_baseline(after), exams_of(before), margin, margins, level)
 
 
 def _tell(report: GateReport, lang: Language, as_json: bool, junit: Path | None, markdown: Path | None) -> None:

@@ -21,8 +21,10 @@ from clbench.cli import (
     gate,
     gather,
     guard,
+    import_,
     init,
     leaderboard,
+    matrix,
     pretrain,
     run,
     show,
@@ -69,8 +71,10 @@ def top(
 
 
 app.command("run")(run.run)
+app.command("matrix")(matrix.matrix)
 app.command("exam")(exam.exam)
 app.command("export")(export.export)
+app.command("import")(import_.import_)
 app.command("report")(gather.report)
 app.command("compare")(compare.compare)
 app.command("baseline")(gate.baseline)

@@ -102,13 +102,14 @@ def run(
     recipe, told = load_recipe(spec, set_ or []), None if as_json else language(lang)
     stages = Store(how.store)
     if plan:
-        return _show_plan(recipe, stages, how, as_json, probe)
+        return show_plan(recipe, stages, how, as_json, probe)
     if how.processes > place().size:  # no launcher has started them
         return _launch(context.find_root().obj, recipe, stages, how)
-    return _make(recipe, stages, how, out, record, told) if place().leads else _follow(recipe, stages, how)
+    return make(recipe, stages, how, out, record, told) if place().leads else _follow(recipe, stages, how)
 
 
-def _make(recipe: Recipe, stages: Store, how: Machine, out: Path, record: Path | None, told: Language | None) -> None:
+def make(recipe: Recipe, stages: Store, how: Machine, out: Path, record: Path | None, told: Language | None) -> None:
+    """Make the runs of a recipe and say what came out, in a language, or as JSON where none is told."""
     from clbench.engine.run import attempt
 
     with progress_bars():
@@ -129,7 +130,7 @@ def _tell_outcomes(
     _end_with([f"{num} of {len(outcomes)} runs could not be made: {why}" for why, num in counts.items()])
 
 
-def _show_plan(recipe: Recipe, store: Store, machine: Machine, as_json: bool, probe: bool) -> None:
+def show_plan(recipe: Recipe, store: Store, machine: Machine, as_json: bool, probe: bool) -> None:
     """Print a plan, and end with an error if something of it cannot be used or cannot fit."""
     from clbench.engine.plan_table import tabulate
 

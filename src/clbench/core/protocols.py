@@ -78,6 +78,22 @@ C = TypeVar("C")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Elsewhere(Generic[C]):
+    """How a learner takes over lessons that another program has learnt.
+
+    Attributes:
+        lessons: Settings -> how many lessons it can take over.
+        settle: (settings, base model) -> settings with files pinned to their content; it tells what differs from the
+            base model, and raises `UserError` for what cannot be used.
+        costs: Settings -> fields of `Costs` that the user states; those of learning that are not there are not known.
+    """
+
+    lessons: Callable[[C], int]
+    settle: Callable[[C, ModelSpec], C]
+    costs: Callable[[C], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class LearnerPlugin(Generic[C]):
     """How the engine knows a learner.
 
@@ -101,6 +117,7 @@ class LearnerPlugin(Generic[C]):
             that changes nothing of how the net answers, else "own".
         footprint: What its method holds beside plain fine-tuning, or a function of the settings; None where it does
             not say, and a plan then says so.
+        elsewhere: How it takes over what another program has learnt; None learns here.
     """
 
     config: type[C]
@@ -114,6 +131,7 @@ class LearnerPlugin(Generic[C]):
     method: Callable[[C], Any] | None = None
     answers: Literal["net", "own"] | None = None
     footprint: Held | Callable[[C], Held | None] | None = None
+    elsewhere: Elsewhere[C] | None = None
 
     family: Family | None = None
     stores: Stores | Callable[[C], Stores | None] | None = None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import model_validator
 
 from clbench.core.types import Answer, Exam, Grade
-from clbench.core.value import Renamed
+from clbench.core.value import Renamed, written
 
 
 class Keys(NamedTuple):
@@ -77,6 +77,8 @@ class Costs(Renamed):
             with a loss chose); empty where all were reached.
         judge_tokens: Of the judge that graded answers: (prompt, cached among them, completion); empty where none did.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
+        unknown: Names of the fields above that nobody has measured, since the learning was done elsewhere. What they
+            hold means nothing, and is not written down.
     """
 
     train_s: float = 0.0
@@ -106,11 +108,12 @@ class Costs(Renamed):
     trained_by_lesson: tuple[int, ...] = ()
     unreached_by_lesson: tuple[tuple[int, int], ...] = ()
     judge_tokens: tuple[int, ...] = ()
+    unknown: tuple[str, ...] = ()
     absent_at_default: ClassVar[frozenset[str]] = frozenset(
         {
             *("joules", "prices", "forward_tokens", "buffer_bytes", "state_bytes", "added_bytes"),
             *("buffer_bytes_by_lesson", "buffer_examples_by_lesson", "reasoning_tokens", "cut_by_lesson"),
-            *("trained_by_lesson", "unreached_by_lesson", "judge_tokens"),
+            *("trained_by_lesson", "unreached_by_lesson", "judge_tokens", "unknown"),
         }
     )
     formerly: ClassVar[Mapping[str, str]] = {
@@ -123,7 +126,17 @@ class Costs(Renamed):
         for name, value in self:
             if (wrong := next((v for v in _numbers(value) if not 0 <= v < math.inf), None)) is not None:
                 raise ValueError(f"{name} has {wrong!r}: a cost is a finite number, 0 or more")
+        if strange := sorted({*self.unknown} - {*type(self).model_fields}):
+            raise ValueError(f"{strange[0]!r} is said not to be known, and is not a cost")
         return self
+
+    def known(self, name: str) -> float:
+        """Return a field that is a number; NaN where it is not known."""
+        return math.nan if name in self.unknown else float(vars(self)[name])
+
+    def record(self) -> dict[str, Any]:
+        """Return what is written down: the fields that are known, as JSON values."""
+        return {name: value for name, value in written(self).items() if name not in self.unknown}
 
 
 def _numbers(value: object) -> Iterator[float]:

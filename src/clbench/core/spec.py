@@ -17,6 +17,7 @@ OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt", "co
 SERVER = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"  # of the name of an engine
 PROVIDER = r"^[a-z][a-z0-9_-]*$"
 OF_WEIGHTS = ("family", "revision", "dtype", "adapter", "attention", "template", "trust_code")
+FOLDERS = "folders"  # the setting of a learner that names checkpoints
 Keep = Literal["all", "last", "branch"]
 HEADLINE = (
     "average_performance",
@@ -255,6 +256,14 @@ class RunSpec(Value):
     def learner_label(self) -> str:
         """Name of the learner for people; for a user's own file, `my_file.py:MyL2@digest`, the class alone."""
         return self.learner_name.partition("@")[0].rpartition(":")[2]
+
+    @property
+    def told_settings(self) -> dict[str, str]:
+        """Settings of the learner as a label writes them; checkpoints, whose paths are long, by the run's name."""
+        settings = {k: v for k, v in self.learner.items() if k not in ("name", "version")}
+        if FOLDERS in settings:
+            return {FOLDERS: self.name}
+        return {k: f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in settings.items()}
 
     @property
     def key(self) -> str:

@@ -15,7 +15,7 @@ from clbench.core.events import Progress, notice, report_progress
 from clbench.core.item_scores import unended_reasoning
 from clbench.core.keys import key
 from clbench.core.process import end_copy
-from clbench.core.protocols import Learner
+from clbench.core.protocols import Responder
 from clbench.core.resource_probes import EXAM_BATCHES
 from clbench.core.results import ExamResult, Keys
 from clbench.core.spec import ExamBudget, Machine, ModelSpec
@@ -113,7 +113,7 @@ def ask(trajectory: Trajectory, lesson: int, exam: Exam, store: Store, server: S
     return ExamResult(exam, lesson, answers, keys=Keys(answers=key_))
 
 
-def answers_of(learner: Learner, exam: Exam, documents: bool = False) -> list[Answer]:
+def answers_of(learner: Responder, exam: Exam, documents: bool = False) -> list[Answer]:
     """Let a learner sit an exam, without the right answers.
 
     Args:

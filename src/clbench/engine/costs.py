@@ -61,7 +61,28 @@ def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Cost
     )
     if (judged := judge_usage(results, store)).total:
         end["judge_tokens"] = (judged.prompt, judged.cached, judged.completion)
-    return found.model_copy(update=end)
+    found = found.model_copy(update=end)
+    plugin = trajectory.plugin
+    return found if plugin.elsewhere is None else _learnt_elsewhere(found, plugin.elsewhere.costs(trajectory.config))
+
+
+OF_LEARNING = (
+    *("train_s", "train_s_by_lesson", "train_tokens", "forward_tokens", "examples_used", "joules"),
+    *("peak_memory_bytes", "device_memory_bytes", "parameters_by_lesson", "added_parameters", "added_bytes"),
+    *("kept_bytes", "kept_bytes_by_lesson", "buffer_bytes", "buffer_bytes_by_lesson", "buffer_examples_by_lesson"),
+    *("state_bytes", "cut_by_lesson", "trained_by_lesson", "unreached_by_lesson"),
+)
+PEAKS = ("peak_memory_bytes", "device_memory_bytes")
+
+
+def _learnt_elsewhere(measured: Costs, stated: Mapping[str, Any]) -> Costs:
+    """Return the costs of a run whose lessons another program learnt: those of exams, and what the user states."""
+    unknown = tuple(name for name in OF_LEARNING if name not in stated)
+    blank = {name: Costs.model_fields[name].default for name in unknown}
+    found = {name: max(value, vars(measured)[name]) if name in PEAKS else value for name, value in stated.items()}
+    if "joules" in found:
+        found["joules"] = None if measured.joules is None else measured.joules + found["joules"]
+    return measured.model_copy(update={**blank, **found, "unknown": unknown})
 
 
 def judge_usage(results: Sequence[ExamResult], store: Store) -> Usage:

@@ -157,7 +157,7 @@ class Needs:
                 raise
             except Exception as error:  # whatever a model or a method does that needs the content of tensors
                 unknown = f"what its lessons take ({said_of(error)})"
-        elif plugin.traits(config).trains != "none":
+        elif plugin.elsewhere is None and plugin.traits(config).trains != "none":
             unknown = "what its lessons take (it has no `method`)"
         if how.shard and not self._card:
             unknown = "; ".join(filter(None, [unknown, HOLES]))
@@ -277,7 +277,7 @@ def beside_measured(run: Run, costs: Costs, machine: Machine) -> dict[str, Any]:
     Returns:
         "planned": a `Need`; "measured": bytes; "off": how much more is planned, as a share of what was measured.
     """
-    if absent(TO_LOAD) or source.weights_bytes(run.spec.model) < WORTH:
+    if costs.unknown or absent(TO_LOAD) or source.weights_bytes(run.spec.model) < WORTH:
         return {}
     card = costs.device_memory_bytes > 0
     measured = costs.device_memory_bytes if card else costs.peak_memory_bytes

@@ -40,13 +40,11 @@ def _tell_apart(units: Sequence[Unit]) -> None:
 
 def _told(spec: RunSpec) -> dict[str, str]:
     """Return what a label may add to the learner's name and the lesson: field -> how it is written."""
-    settings = {name: value for name, value in spec.learner.items() if name not in ("name", "version")}
-    written = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in settings.items()}
     return {
         "model": spec.model.name,
         "stream": spec.stream,
         "learner": spec.learner_name,
-        **{f"learner.{name}": f"{name}={value}" for name, value in written.items()},
+        **{f"learner.{name}": text for name, text in spec.told_settings.items()},
         "seed": f"seed {spec.seed}",
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -162,6 +163,9 @@ def resolve(spec: RunSpec, broken: dict[str, UserError] | None = None) -> RunSpe
         if broken is None:
             raise
         broken[model_key(model)] = error
+        plugin = replace(plugin, elsewhere=None)  # what is compared with the model is told once it works
+    if plugin.elsewhere is not None:
+        config = plugin.elsewhere.settle(config, model)
     judge = None if spec.judge is None else settled_judge(spec.judge)
     return spec.model_copy(update={"model": model, "judge": judge, "learner": {"name": name, **written(config)}})
 
@@ -204,7 +208,7 @@ def check_device(machine: Machine) -> None:
 
 
 def check_learner(spec: RunSpec, stream: Stream) -> None:
-    """Refuse a learner that is not defined on the model, or that must be told what the stream does not reveal.
+    """Refuse a learner that is not defined on the model, must be told what the stream hides, or has other lessons.
 
     Raises:
         SpecError: Says which.
@@ -229,6 +233,12 @@ def check_learner(spec: RunSpec, stream: Stream) -> None:
             where="learner",
             mend="take a stream with `task_ids: given`, or a learner that needs no task",
         )
+    if plugin.elsewhere is not None and (num := plugin.elsewhere.lessons(config)) != len(stream):
+        raise SpecError(
+            f"{spec.learner_name!r} has what {num} lessons left, and {stream.name!r} has {len(stream)} lessons",
+            where="learner",
+            mend="name what was left by each lesson, in their order, or a stream of as many lessons",
+        )
 
 
 def check_shards(spec: RunSpec, machine: Machine) -> None:
@@ -240,7 +250,7 @@ def check_shards(spec: RunSpec, machine: Machine) -> None:
     if not machine.shard:
         return
     plugin, config = open_learner(spec.learner)
-    if plugin.method is None and plugin.traits(config).trains == "none":
+    if plugin.method is None and (plugin.elsewhere is not None or plugin.traits(config).trains == "none"):
         return
     if plugin.method is None or not new_method(plugin.method, config).shards():
         what = f"{spec.learner_name!r} looks at whole weights or gradients in every step, and --shard leaves parts"

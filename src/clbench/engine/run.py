@@ -139,7 +139,7 @@ def _figures(run: Run, matrix: Matrix, costs: Costs, scores: Mapping[str, float]
         "stream.json": stream_outline(run.stream),
         "matrix.json": matrix.to_json(),
         "scores.json": {name: None if math.isnan(value) else value for name, value in scores.items()},
-        "costs.json": costs,
+        "costs.json": costs.record(),
     }
 
 

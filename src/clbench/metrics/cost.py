@@ -14,7 +14,7 @@ def examples_used(costs: Costs) -> float:
 
     At least 0, lower is better. Source: measured.
     """
-    return float(costs.examples_used)
+    return costs.known("examples_used")
 
 
 def train_tokens(costs: Costs) -> float:
@@ -23,7 +23,7 @@ def train_tokens(costs: Costs) -> float:
     Batches, old examples, teachers, Fisher passes, and what the model writes itself. At least 0, lower is better.
     Source: measured.
     """
-    return float(costs.train_tokens)
+    return costs.known("train_tokens")
 
 
 def train_flops(costs: Costs) -> float:
@@ -46,7 +46,7 @@ def joules(costs: Costs) -> float:
     The sum over stages of what the counters of devices (NVML) and processors (RAPL) went up by. Other processes on the
     machine are in it. At least 0, lower is better; NaN where a stage was made without a counter. Source: measured.
     """
-    return math.nan if costs.joules is None else costs.joules
+    return math.nan if costs.joules is None else costs.known("joules")
 
 
 def money(costs: Costs) -> float:
@@ -57,10 +57,11 @@ def money(costs: Costs) -> float:
     """
     if not costs.prices:
         return math.nan
-    hours = (costs.train_s + costs.exam_s) / 3600
+    hours = (costs.known("train_s") + costs.exam_s) / 3600
     energy = costs.prices.get("kilowatt_hour", 0.0)
     power = joules(costs) / 3.6e6 * energy if energy else 0.0
-    labels = costs.examples_used * costs.prices.get("labelled_example", 0.0)
+    label = costs.prices.get("labelled_example", 0.0)
+    labels = costs.known("examples_used") * label if label else 0.0
     return hours * costs.prices.get("machine_hour", 0.0) + power + labels
 
 

@@ -17,7 +17,7 @@ def train_seconds(costs: Costs) -> float:
 
     sum_k s_k, s_k the seconds of lesson k. At least 0, lower is better. Source: measured.
     """
-    return costs.train_s
+    return costs.known("train_s")
 
 
 def exam_seconds(costs: Costs) -> float:
@@ -25,7 +25,7 @@ def exam_seconds(costs: Costs) -> float:
 
     The sum over the cells of the matrix. At least 0, lower is better. Source: measured.
     """
-    return costs.exam_s
+    return costs.known("exam_s")
 
 
 def tokens_per_s(costs: Costs) -> float:
@@ -57,7 +57,7 @@ def peak_memory_bytes(costs: Costs) -> float:
 
     Maximum over stages. At least 0, lower is better. Source: measured (resident set, libraries included).
     """
-    return float(costs.peak_memory_bytes) if costs.peak_memory_bytes else math.nan
+    return costs.known("peak_memory_bytes") if costs.peak_memory_bytes else math.nan
 
 
 def device_memory_bytes(costs: Costs) -> float:
@@ -65,7 +65,7 @@ def device_memory_bytes(costs: Costs) -> float:
 
     Maximum over stages. At least 0, lower is better; NaN without an accelerator. Source: measured (allocator's peak).
     """
-    return float(costs.device_memory_bytes) if costs.device_memory_bytes else math.nan
+    return costs.known("device_memory_bytes") if costs.device_memory_bytes else math.nan
 
 
 def kept_bytes(costs: Costs) -> float:
@@ -74,7 +74,7 @@ def kept_bytes(costs: Costs) -> float:
     Stored examples, the method's other state, and parameters that it added to the base model (rows of a growing label
     head among them). At least 0, lower is better. Source: measured.
     """
-    return float(costs.kept_bytes)
+    return costs.known("kept_bytes")
 
 
 def added_parameters(costs: Costs) -> float:
@@ -82,7 +82,7 @@ def added_parameters(costs: Costs) -> float:
 
     |theta_T| - |theta_0|. At least 0, lower is better. Source: measured.
     """
-    return float(costs.added_parameters)
+    return costs.known("added_parameters")
 
 
 def model_size_efficiency(costs: Costs) -> float:

@@ -60,6 +60,15 @@ def identity(spec: ModelSpec) -> str:
     return digest({"source": source, "family": spec.family, "dtype": spec.dtype, "max_tokens": length, **more})
 
 
+def content_of(folder: Path) -> str:
+    """Return the digest of a checkpoint's or an adapter's files: weights, tokenizer, templates.
+
+    Raises:
+        ModelError: A file of it is a link that leads nowhere, or an index of weights cannot be read.
+    """
+    return _content(folder, identity_files(folder))
+
+
 def _content(folder: Path, names: set[str]) -> str:
     ordered = tuple(sorted(names))
     return _folder_identity(folder, ordered, tuple(stamp(folder / name) for name in ordered))
@@ -70,7 +79,7 @@ def _chosen_beyond(spec: ModelSpec, folder: Path | None) -> dict[str, Any]:
     adapter = adapter_of(spec)
     found: dict[str, Any] = {} if adapter is None else {"merging": MERGING}
     if adapter is not None and adapter != folder:
-        found["adapter"] = _content(adapter, identity_files(adapter))
+        found["adapter"] = content_of(adapter)
     if spec.template is not None and (own := template_file.identity(spec.template)):
         found["template"] = own
     if spec.attention is not None:
@@ -125,7 +134,7 @@ def _settled_behind_api(spec: ModelSpec) -> ModelSpec:
 def _pinned(spec: ModelSpec) -> ModelSpec:
     adapter, more = adapter_of(spec), dict[str, Any]()
     if adapter is not None and spec.adapter not in (None, "use"):
-        content = _content(adapter, identity_files(adapter))
+        content = content_of(adapter)
         more["adapter"] = pin(spec.adapter, content, "model.adapter")
     if spec.template is not None and spec.template.file is not None:
         more["template"] = template_file.pinned(spec.template)
@@ -145,12 +154,14 @@ def _remarks(spec: ModelSpec, adapter: Path | None) -> Iterator[str]:
     if folder is not None and spec.revision is not None:
         yield "`revision` is not read: it is a folder"
     told = template_file.arguments_of(spec)
-    text = (_template(spec, stated(spec, "tokenizer_config.json")) or "") if told else ""
+    text = (template_of(spec) or "") if told else ""
     if unread := [name for name in told if name not in text]:
         yield f"its chat template does not read {', '.join(unread)}"
 
 
-def _template(spec: ModelSpec, tokenizer: Mapping[str, Any]) -> str | None:
+def template_of(spec: ModelSpec) -> str | None:
+    """Return the text of the chat template that a model is asked with; None without one."""
+    tokenizer = stated(spec, "tokenizer_config.json")
     return template_file.text_of(spec) or chosen(_templates(spec, tokenizer), spec.name) or processors_template(spec)
 
 
@@ -192,7 +203,7 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
     if family_of(spec, list(config.get("architectures") or []), unknown="causal") == "encoder":
         return {}
     tokenizer = stated(spec, "tokenizer_config.json")
-    names = {n: t for n in ("bos_token", "eos_token", "pad_token", "unk_token") if (t := _token(tokenizer.get(n)))}
+    names = {n: t for n in ("bos_token", "eos_token", "pad_token", "unk_token") if (t := token(tokenizer.get(n)))}
     ids = _added(stated(spec, "tokenizer.json"), tokenizer)
     found: dict[str, Any] = {}
     source = template_file.text_of(spec) or chosen(_templates(spec, tokenizer), spec.name)
@@ -219,7 +230,7 @@ def reading(spec: ModelSpec) -> dict[str, Any]:
     return found
 
 
-def _token(value: Any) -> str:
+def token(value: Any) -> str:
     """Return the text of a special token, which files state as a text or with its settings."""
     return str(value["content"]) if isinstance(value, Mapping) and "content" in value else str(value or "")
 
@@ -228,7 +239,7 @@ def _added(tokenizer: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
     """Return text -> id of the special and added tokens."""
     found = {str(t["content"]): int(t["id"]) for t in tokenizer.get("added_tokens") or ()}
     decoder: Mapping[str, Any] = config.get("added_tokens_decoder") or {}
-    return found | {_token(token): int(number) for number, token in decoder.items()}
+    return found | {token(token): int(number) for number, token in decoder.items()}
 
 
 def _templates(spec: ModelSpec, tokenizer: Mapping[str, Any]) -> Any:

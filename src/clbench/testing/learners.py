@@ -283,6 +283,8 @@ def _bringing_labels(lessons: Sequence[Lesson]) -> tuple[Lesson, ...]:
 
 
 def _learning_does_something(bench: Bench) -> str:
+    if bench.plugin.elsewhere is not None:
+        raise NotApplicableError("it takes over what others have learnt")
     if bench.plugin.family == "bounds" and bench.plugin.trains == "none":
         raise NotApplicableError("it is meant to learn nothing")
     learner = bench.taught(2)

@@ -1,4 +1,4 @@
-"""Paths in a recipe's file: those of a model count from the folder of the file, wherever the command is given."""
+"""Paths of models and checkpoints in a recipe's file: they count from its folder, wherever the command is given."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clbench.core.spec import FOLDERS
+
 WORDS = ("use", "ignore")  # of `adapter`, that are not paths
 
 
 def place_paths(values: dict[str, Any], folder: Path) -> None:
-    """Write the paths of models as they are seen from here, in place; `name` stays as it is.
+    """Write the paths of models and of checkpoints as they are seen from here, in place; `name` stays as it is.
 
     Args:
         values: Field -> value, as a recipe says.
@@ -26,6 +28,8 @@ def place_paths(values: dict[str, Any], folder: Path) -> None:
         values["model"] = _model(values["model"], folder)
     if isinstance(judge := values.get("judge"), Mapping) and "model" in judge:
         values["judge"] = {**judge, "model": _model(judge["model"], folder)}
+    if "learner" in values:
+        values["learner"] = _learner(values["learner"], folder)
     axes: Any = values.get("axes")
     if isinstance(axes, Mapping):
         values["axes"] = {axis: _points(str(axis), points, folder) for axis, points in axes.items()}
@@ -33,9 +37,18 @@ def place_paths(values: dict[str, Any], folder: Path) -> None:
 
 def _points(axis: str, points: Any, folder: Path) -> Any:
     room, _, field = axis.partition(".")
+    if axis == "learner" and isinstance(points, (list, tuple)):
+        return [_learner(point, folder) for point in points]
     if room != "model" or not isinstance(points, (list, tuple)):
         return points
     return [_field(field, point, folder) if field else _model(point, folder) for point in points]
+
+
+def _learner(value: Any, folder: Path) -> Any:
+    """Return a learner with the paths of its checkpoints as they are seen from here."""
+    if not isinstance(value, Mapping) or not isinstance(value.get(FOLDERS), (list, tuple)):
+        return value
+    return {**value, FOLDERS: [_from(folder, p) if isinstance(p, str) else p for p in value[FOLDERS]]}
 
 
 def _model(value: Any, folder: Path) -> Any:

@@ -48,6 +48,11 @@ def _learner(claim: Claim) -> tuple[list[str], list[str]]:
         plugin, config = open_learner(claim.spec.learner)
     except UserError as error:
         return [f"learner: {error.what}"], []
+    if plugin.elsewhere is not None:
+        what = (
+            f"{claim.spec.learner_name} learnt elsewhere: that it learnt these lessons, and nothing else, is not shown"
+        )
+        return [what], []
     due = config.model_dump(mode="json")
     # Settings that came later are not written; they stood at their defaults.
     if differ := sorted(name for name, value in claim.spec.learner.items() if name != "name" and due[name] != value):

@@ -12,6 +12,7 @@ import numpy as np
 
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.item_scores import ExamScores
+from clbench.core.types import ScorerSpec
 from clbench.metrics import all_metrics
 from clbench.report.runs.choose import Choice, choose_runs
 from clbench.report.runs.exam_items import marked_rows
@@ -203,10 +204,18 @@ def unlike_scores(one: ExamScores, two: ExamScores) -> Iterator[str]:
     elif {s: r.questions for s, r in one.rows.items()} != {s: r.questions for s, r in two.rows.items()}:
         yield f"{where}: the same items in other words, with other choices or decoding, or after other lessons"
     if one.scorer != two.scorer:
-        mine, theirs = (f"{s.scorer.name} {dict(s.scorer.settings)}" for s in (one, two))
-        yield f"{where}: scorer {mine} and {theirs}"
+        yield f"{where}: {_unlike_scorers(one.scorer, two.scorer)}"
     elif one.version != two.version:
         yield f"{where}: version {one.version} and {two.version} of scorer {one.scorer.name}"
+
+
+def _unlike_scorers(one: ScorerSpec, two: ScorerSpec) -> str:
+    if one.name != two.name:
+        return f"scorer {one.name} {dict(one.settings)} and {two.name} {dict(two.settings)}"
+    both = [name for name in {**one.settings, **two.settings} if one.settings.get(name) != two.settings.get(name)]
+    return ", ".join(
+        f"{n} {one.settings.get(n, '–')} and {two.settings.get(n, '–')} of scorer {one.name}" for n in both
+    )
 
 
 def _settings(one: RunRecord, two: RunRecord) -> Iterator[tuple[str, str, str]]:
@@ -214,7 +223,7 @@ def _settings(one: RunRecord, two: RunRecord) -> Iterator[tuple[str, str, str]]:
     for field in dict.fromkeys([*mine, *theirs]):
         if mine.get(field, "–") != theirs.get(field, "–"):
             yield field, mine.get(field, "–"), theirs.get(field, "–")
-    for package in ("torch", "transformers", "clbench"):
+    for package in ("torch", "transformers", "lm_eval", "clbench"):
         a, b = (str(r.provenance.get("packages", {}).get(package, "–")) for r in (one, two))
         if a != b:
             yield f"packages.{package}", a, b

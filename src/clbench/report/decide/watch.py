@@ -138,6 +138,8 @@ def run_series(runs: Sequence[RunRecord]) -> list[Series]:
             name, values = curve.ability, curve.scores[1:]
             found.append(Series(run.spec.name, name, values, curve.items[-1], lessons, rows, groups))
         tasks = matrix.select("task")
+        if not tasks:
+            continue
         items = int(matrix.n[-1, tasks].sum())
         rows, groups, wordings = _rows(run, [matrix.columns[m].name for m in tasks])
         values, changes = tuple(average_by_lesson(matrix)), changes_since_learnt(matrix, run.item_scores)

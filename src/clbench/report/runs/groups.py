@@ -154,23 +154,18 @@ def _place(run: RunRecord) -> str:
 
 def _told(spec: RunSpec) -> dict[str, str]:
     """Return what a label may add to the learner's name: field -> how it is written."""
-    settings = {name: value for name, value in spec.learner.items() if name not in ("name", "version")}
-    budget = {f"budget.{name}": value for name, value in spec.budget.model_dump().items()}
-    others = {**settings, **budget, "exams": "+".join(spec.exams)}
+    budget = {f"budget.{name}": f"{name}={value}" for name, value in spec.budget.model_dump().items()}
+    others = {**spec.told_settings, **budget, "exams": f"exams={'+'.join(spec.exams)}"}
     return {
         "model.name": spec.model.name,
         "stream": spec.stream,
         "file": spec.learner_name.partition("@")[0],
         "digest": f"@{spec.learner_name.partition('@')[2][:6]}",
-        **{name: f"{name.removeprefix('budget.')}={_short(value)}" for name, value in others.items()},
+        **others,
         "model.dtype": spec.model.dtype,
         "exam_server": f"by {spec.exam_server or 'clbench'}",
         "model.max_tokens": f"max_tokens={spec.model.max_tokens}",
     }
-
-
-def _short(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _with_bounds(group: Group, groups: Sequence[Group]) -> Group:

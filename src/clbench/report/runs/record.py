@@ -23,7 +23,9 @@ WIDTH, OF_PLAIN, OF_NUMBERS = 120, 200, 2000  # characters of a line: of nested,
 
 # Fields that came after the first records. They are left out where they say nothing: a result that is recorded again
 # stays what it was, to the byte.
-LATER = frozenset({"exam_server", "attention", "template", "trust_code", "trained_by_lesson", "unreached_by_lesson"})
+LATER = frozenset(
+    {"exam_server", "attention", "template", "trust_code", "trained_by_lesson", "unreached_by_lesson", "unknown"}
+)
 
 
 def check_record_folder(folder: Path) -> None:
@@ -99,7 +101,7 @@ def record_text(run: RunRecord) -> str:
         "stream": run.stream.model_dump(mode="json"),
         "matrix": run.matrix.to_json(),
         "scores": {name: None if math.isnan(value) else value for name, value in scores.items()},
-        "costs": _plain(run.costs.model_dump(mode="json")),
+        "costs": _plain(run.costs.model_dump(mode="json", exclude={*run.costs.unknown})),
         "provenance": run.provenance,
         "exams": heads(run.item_scores),
         "items": digest(run.item_scores),

@@ -57,7 +57,7 @@ def to_json(runs: Sequence[RunRecord]) -> str:
                 k: [None if math.isnan(end) else end for end in ends[:2]] for k, ends in item_intervals(run).items()
             },
             "item_changes": [change.record() for change in item_changes([run])],
-            "costs": run.costs.model_dump(mode="json"),
+            "costs": run.costs.model_dump(mode="json", exclude={*run.costs.unknown}),
             "provenance": run.provenance,
         }
         for run in runs

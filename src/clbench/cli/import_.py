@@ -1,0 +1,58 @@
+"""`clbench import`: logs of another evaluation harness as results that every verb reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clbench.cli.options import Json, say, say_json
+from clbench.core.errors import SpecError, did_you_mean
+
+FORMATS = ("lm-eval",)
+
+
+def import_(
+    harness: Annotated[str, typer.Argument(help="Who wrote the logs: lm-eval.")],
+    paths: Annotated[list[Path], typer.Argument(help="A log for each checkpoint, oldest first: file, or its folder.")],
+    to: Annotated[Path, typer.Option(help="Folder of the result; one that holds results is replaced.")],
+    name: Annotated[str, typer.Option(help="Name of the result.")] = "imported",
+    metric: Annotated[
+        list[str] | None, typer.Option(help="TASK=METRIC or TASK=METRIC,FILTER (default: the log's first; repeatable).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read logs item by item, so that compare, gate, watch and report work on them; nothing is asked again."""
+    from clbench.core.spec import RunSpec
+    from clbench.engine.resolve import validated
+    from clbench.report.logs.as_run import as_run
+    from clbench.report.logs.lm_eval import read
+    from clbench.report.runs.record import check_record_folder, record_runs
+
+    if harness not in FORMATS:
+        what = f"logs of {harness!r} are not read"
+        raise SpecError(what, where="HARNESS", mend=did_you_mean(harness, FORMATS))
+    validated(RunSpec, {"name": name, "learner": {"name": harness}, "stream": "none"}, "")
+    check_record_folder(to)
+    wanted = dict(_wanted(each) for each in metric or ())
+    run = as_run([read(path, wanted) for path in paths], name)
+    record_runs([run], to)
+    told = {
+        "result": str(to / f"{run.name}.json"),
+        "rows": len(paths),
+        "exams": {c.name: c.size for c in run.matrix.columns},
+    }
+    if as_json:
+        say_json(told)
+        return
+    for column, value in zip(run.matrix.columns, run.matrix.values[-1], strict=True):
+        say(f"{column.name}: {100 * value:.1f} % of {column.size}")
+    say(f"written to {(to / f'{run.name}.json').resolve()}")
+
+
+def _wanted(text: str) -> tuple[str, str]:
+    task, sign, metric = text.partition("=")
+    if not sign or not task or not metric:
+        raise SpecError(f"{text!r} does not name a metric", where="--metric", mend="--metric arc_easy=acc_norm")
+    return task, metric

@@ -1,0 +1,1 @@
+"""Logs of other evaluation harnesses, item by item, as results that reports read."""
