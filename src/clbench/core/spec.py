@@ -16,6 +16,7 @@ MOST_NAME = 200  # characters of a name: it names a folder, and a file system ta
 OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt", "continue_final_message"})
 SERVER = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"  # of the name of an engine
 Keep = Literal["all", "last", "branch"]
+QLORA = "qlora"  # of `adapter`: the base stands in four bits, and adapters learn on it
 HEADLINE = (
     "average_performance",
     "learning_accuracy",
@@ -79,6 +80,8 @@ class ModelSpec(Value):
         dtype: Precision of the weights; part of the result's identity.
         adapter: A PEFT adapter that is merged into the weights: "use" takes the one that lies beside them, "ignore"
             leaves that aside, a path names the folder of another; None refuses base weights with an adapter beside.
+            "qlora" merges none: the linear layers of the base are rounded to four bits (nf4), and `dtype` is that of
+            all else and of the products; low-rank adapters alone learn on it.
         max_tokens: Longest input in tokens, at most the model's positions; what does not fit is cut, and counted. None
             is the model's own length, which is written here before anything is hashed.
         answer: Which part of its text is the answer, unless an exam says so. None takes what follows the reasoning
@@ -110,6 +113,11 @@ class ModelSpec(Value):
         if "name" in values:
             raise ValueError("a model has a name or a path, and both are there")
         return {("name" if k == "path" else k): folder_name(v) if k == "path" else v for k, v in values.items()}  # pyright: ignore[reportUnknownVariableType]  # a bare Mapping has no item types
+
+    @property
+    def quantised(self) -> bool:
+        """Whether the linear layers of the base stand in four bits."""
+        return self.adapter == QLORA
 
     @property
     def longest(self) -> int:

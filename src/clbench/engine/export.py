@@ -11,7 +11,7 @@ import yaml
 
 from clbench.core.errors import SpecError
 from clbench.core.scratch import scratch
-from clbench.core.spec import Machine
+from clbench.core.spec import Machine, RunSpec
 from clbench.engine.by_weights import check_weights_alone
 from clbench.engine.inputs import Inputs
 from clbench.engine.units import open_run
@@ -80,9 +80,18 @@ def model_card(record: RunRecord, lesson: int) -> str:
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n"
         f"# {record.name} after lesson {lesson}\n\n"
         f"`{spec.model.name}` taught {', '.join(taught) or 'nothing'} one after another by `{spec.learner_label}` "
-        f"(seed {spec.seed}). Scores are in [0, 1], made by clbench; the learner and its settings:\n\n"
+        f"(seed {spec.seed}). {_base(spec)}Scores are in [0, 1], made by clbench; the learner and its settings:\n\n"
         f"```yaml\n{yaml.safe_dump(dict(spec.learner), sort_keys=False, allow_unicode=True)}```\n"
     )
+
+
+def _base(spec: RunSpec) -> str:
+    """Return how the base is to be loaded, where that is more than its name."""
+    if not spec.model.quantised:
+        return ""
+    from clbench.models.export import four_bits_of
+
+    return f"The adapter has learnt on this base in four bits: `from_pretrained(..., {four_bits_of(spec.model)})`. "
 
 
 def _results(record: RunRecord, lesson: int) -> list[dict[str, Any]]:

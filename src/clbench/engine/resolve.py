@@ -18,6 +18,7 @@ from clbench.core.strict import turned_into_number
 from clbench.core.types import Exam, Stream
 from clbench.core.value import written
 from clbench.engine.user_method import open_user_method
+from clbench.learners._shared.adapters import LoraTraining
 from clbench.metrics import check_names
 from clbench.models import source
 from clbench.models.place import is_shipped
@@ -210,7 +211,7 @@ def check_learner(spec: RunSpec, stream: Stream) -> None:
     Raises:
         SpecError: Says which.
     """
-    plugin, _ = open_learner(spec.learner)
+    plugin, config = open_learner(spec.learner)
     can = source.abilities(spec.model)
     family = "causal" if can is None or "text" in can else "encoder"
     if family not in plugin.model_families:
@@ -219,12 +220,30 @@ def check_learner(spec: RunSpec, stream: Stream) -> None:
             where="learner",
             mend=f"take a model of family {' or '.join(plugin.model_families)}",
         )
+    _check_on_four_bits(spec, plugin, config)
     if plugin.needs_task_ids and stream.task_ids != "given":
         raise SpecError(
             f"{spec.learner_name!r} must be told the task, and {stream.name!r} has `task_ids: {stream.task_ids}`",
             where="learner",
             mend="take a stream with `task_ids: given`, or a learner that needs no task",
         )
+
+
+def _check_on_four_bits(spec: RunSpec, plugin: LearnerPlugin[Any], config: Any) -> None:
+    """Refuse a learner that trains other weights than low-rank adapters on a base in four bits.
+
+    Raises:
+        SpecError: Names those that can.
+    """
+    trains_adapters = isinstance(config, LoraTraining) and plugin.method is not None
+    if not spec.model.quantised or trains_adapters or plugin.traits(config).trains == "none":
+        return
+    raise SpecError(
+        f"{spec.learner_name!r} trains other weights than low-rank adapters, and `adapter: qlora` keeps the base in "
+        "four bits",
+        where="learner",
+        mend="take lora, lora_plus, replay_lora, olora or lora_per_task; or leave `adapter: qlora` out",
+    )
 
 
 def check_shards(spec: RunSpec, machine: Machine) -> None:
@@ -235,6 +254,9 @@ def check_shards(spec: RunSpec, machine: Machine) -> None:
     """
     if not machine.shard:
         return
+    if spec.model.quantised:
+        what = "--shard leaves each process a part of every weight, and `adapter: qlora` keeps them in four bits"
+        raise SpecError(what, where="model.adapter", mend="leave --shard out: each process holds the small base whole")
     plugin, config = open_learner(spec.learner)
     if plugin.method is None and plugin.traits(config).trains == "none":
         return

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from clbench.core.errors import ModelError
+from clbench.core.spec import ModelSpec
 from clbench.models import source, template_file
 from clbench.models.adapter import CONFIG
 from clbench.models.files import identity_files
+from clbench.models.four_bits import plainly
 from clbench.models.pretrained import DTYPES, how_to_build, trust
 from clbench.models.probe import SHARE, SHARE_16, TEXT
 
@@ -46,6 +48,12 @@ def write_checkpoint(net: Model, folder: Path) -> str:
     Raises:
         ModelError: The model has parts that a plain checkpoint has no place for, or answers otherwise when reloaded.
     """
+    if net.spec.quantised:
+        raise ModelError(
+            "its base stands in four bits, to which merged weights would be rounded anew",
+            where="export",
+            mend=f"without --merge the adapter is written alone; the untouched base is {net.spec.name} itself",
+        )
     module: Any = _merged(copy.deepcopy(net.module))
     module.config.architectures = [type(module).__name__]
     if net.labels:
@@ -89,7 +97,8 @@ def write_adapter(net: Model, folder: Path) -> str:
     if source.adapter_of(net.spec) is not None:
         why = "another adapter is merged into its base"
     if why:
-        raise ModelError(f"{why}, so no PEFT folder says it", where="export", mend="export whole weights: --merge")
+        mend = "ask it in clbench's exams" if net.spec.quantised else "export whole weights: --merge"
+        raise ModelError(f"{why}, so no PEFT folder says it", where="export", mend=mend)
     ((name,),) = acting
     found = {
         key: value
@@ -106,7 +115,14 @@ def write_adapter(net: Model, folder: Path) -> str:
     config.save_pretrained(folder)
     save_file(named, str(folder / "adapter_model.safetensors"), metadata={"format": "pt"})
     _beside(net, folder)
-    return f"PEFT adapter of rank {config.r} for {_base_name(net)}, {_readapted(net, folder)}"
+    base = f"{_base_name(net)}{f', loaded with {four_bits_of(net.spec)}' if net.spec.quantised else ''}"
+    return f"PEFT adapter of rank {config.r} for {base}, {_readapted(net, folder)}"
+
+
+def four_bits_of(spec: ModelSpec) -> str:
+    """Return the setting of transformers' `from_pretrained` that loads a base in four bits as it learnt, as code."""
+    how = "load_in_4bit=True, bnb_4bit_quant_type='nf4', bnb_4bit_use_double_quant=True"
+    return f"quantization_config=BitsAndBytesConfig({how}, bnb_4bit_compute_dtype='{spec.dtype}'), dtype='{spec.dtype}'"
 
 
 def _base_name(net: Model) -> str:
@@ -183,11 +199,26 @@ def _readapted(net: Model, folder: Path) -> str:
 
     spec = net.spec
     how = how_to_build(spec) | trust(spec)
-    base: Any = AutoModelForCausalLM.from_pretrained(_base_name(net), revision=spec.revision, **how)
+    if spec.quantised:
+        how |= _in_four_bits(net)
+    base: Any = plainly(AutoModelForCausalLM.from_pretrained(_base_name(net), revision=spec.revision, **how))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft calls transformers by names that it will drop
         adapted = PeftModel.from_pretrained(base, str(folder))
     return _compared(net, adapted)
+
+
+def _in_four_bits(net: Model) -> dict[str, Any]:
+    """Return the settings with which transformers loads the same base in four bits."""
+    from transformers import BitsAndBytesConfig
+
+    how = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=DTYPES[net.spec.dtype],
+    )
+    return {"quantization_config": how, "device_map": {"": net.device}}
 
 
 def _compared(net: Model, loaded: Any) -> str:

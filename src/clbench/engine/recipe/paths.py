@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-WORDS = ("use", "ignore")  # of `adapter`, that are not paths
+from clbench.core.spec import QLORA
+
+WORDS = ("use", "ignore", QLORA)  # of `adapter`, that are not paths
 
 
 def place_paths(values: dict[str, Any], folder: Path) -> None:
