@@ -16,9 +16,13 @@ from clbench.core.keys import canonical, folder_digest
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Decode
 from clbench.data.streams.stream import lessons, open_stream
+from clbench.engine.inputs import Inputs
 from clbench.engine.resolve import check_model
+from clbench.engine.units import open_run
 from clbench.models import source, tiny
 from clbench.models.four_bits import count, layers_for, plainly
+from clbench.report.runs.load import read_runs
+from clbench.store.store import Store
 from clbench.testing.learners import _StoppedError, _stopping
 from clbench.training.loop import GradientLearner
 from clbench.training.new_method import new_method
@@ -288,6 +292,10 @@ def test_a_run_learns_and_its_adapter_answers_the_same_beside_its_base_elsewhere
     before = base(IDS).logits
     after = PeftModel.from_pretrained(base, tmp_path / "to").eval()(IDS).logits
     assert (before - after).abs().max() > 0.1
+    (record,) = read_runs([run])
+    machine = Machine(store=tmp_path / "store", device="cpu")
+    own = open_run(record.spec, Inputs(None), Store(machine.store), machine).trajectory.learner_after(3)
+    torch.testing.assert_close(after, own.net.module(IDS).logits)
     for more in (("--merge",), ("--lesson", "0")):
         code, _, err = ran(tmp_path, capsys, "export", str(run), "--to", str(tmp_path / "no"), *more)
         assert code == 2

@@ -210,7 +210,7 @@ def _readapted(net: Model, folder: Path) -> str:
 
 def _in_four_bits(net: Model) -> dict[str, Any]:
     """Return the settings with which transformers loads the same base in four bits."""
-    from transformers import BitsAndBytesConfig
+    from transformers.utils.quantization_config import BitsAndBytesConfig
 
     how = BitsAndBytesConfig(
         load_in_4bit=True,

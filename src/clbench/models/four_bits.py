@@ -10,7 +10,8 @@ Source: Dettmers et al. 2023, "QLoRA: Efficient Finetuning of Quantized LLMs", N
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -113,11 +114,10 @@ def _replace(module: nn.Module, name: str, new: nn.Module) -> None:
 
 
 def _four_bits(layer: nn.Linear, dtype: torch.dtype, device: torch.device) -> nn.Module:
-    from bitsandbytes.nn import Linear4bit, Params4bit
-
+    layers: Any = import_module("bitsandbytes.nn")  # by name: it is an extra, and says little of its types
     how: dict[str, Any] = {"compress_statistics": True, "quant_type": NF4["type"]}
-    new: Any = Linear4bit(layer.in_features, layer.out_features, False, compute_dtype=dtype, device="meta", **how)
-    new.weight = Params4bit(layer.weight.data, requires_grad=False, blocksize=BLOCK, module=new, **how)
+    new = layers.Linear4bit(layer.in_features, layer.out_features, False, compute_dtype=dtype, device="meta", **how)
+    new.weight = layers.Params4bit(layer.weight.data, requires_grad=False, blocksize=BLOCK, module=new, **how)
     new.bias = layer.bias
     return plainly(new.to(device))
 
@@ -159,7 +159,8 @@ class _Shape(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Return what a product with weights that are put together for it would be."""
         found: Any = _Product.apply(input, self.out_features, self.dtype)
-        return found if self.bias is None else found + self.bias
+        bias = cast("Tensor | None", self.bias)
+        return found if bias is None else found + bias
 
 
 class _Product(torch.autograd.Function):
