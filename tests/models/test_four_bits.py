@@ -20,7 +20,7 @@ from clbench.engine.inputs import Inputs
 from clbench.engine.resolve import check_model
 from clbench.engine.units import open_run
 from clbench.models import source, tiny
-from clbench.models.four_bits import count, layers_for, plainly
+from clbench.models.four_bits import count, layers_for, left_whole, plainly
 from clbench.report.runs.load import read_runs
 from clbench.store.store import Store
 from clbench.testing.learners import _StoppedError, _stopping
@@ -91,11 +91,11 @@ def flat(tensors):
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
-    """A random LLaMA whose matrices are no multiples of a block of weights, or of a block of scales."""
+    """A random LLaMA with one kind of layer whose rows are not whole blocks of weights."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     folder = tmp_path_factory.mktemp("random") / "m"
-    shape = {"hidden_size": 24, "intermediate_size": 36, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2}
     shutil.copytree(tiny.folder("tiny-llama"), folder)
     torch.manual_seed(0)
     LlamaForCausalLM(LlamaConfig(**shape, vocab_size=2560, num_key_value_heads=1)).save_pretrained(folder)
@@ -108,6 +108,10 @@ def test_answers_and_gradients_are_those_of_the_weights_by_hand(model, odd):
     folder = odd if model == "random" else model
     net = loaded(spec_of(folder))
     plain, untouched = dequantised(net, folder), loaded(source.settled(ModelSpec(name=str(folder))))
+    assert {name.rpartition(".")[2] for name in left_whole(net.module)} == {
+        "lm_head",
+        *(["down_proj"] * (folder == odd)),
+    }
     assert torch.allclose(net.module(IDS).logits, plain.module(IDS).logits, atol=1e-5, rtol=1e-5)
     for name in layers_for(plain.module, plain.head_name):
         old, new = (each.module.get_submodule(name).weight.detach() for each in (untouched, plain))
@@ -281,12 +285,15 @@ def test_a_run_learns_and_its_adapter_answers_the_same_beside_its_base_elsewhere
     assert code == 0
     assert "the same logits to the bit" in out
     text = (tmp_path / "to" / "README.md").read_text()
-    assert "BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type='nf4', bnb_4bit_use_double_quant=True" in text
+    assert (
+        "BASE, dtype='float32', quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type='nf4'"
+        in text
+    )
     named = json.loads((tmp_path / "to" / "adapter_config.json").read_text())["base_model_name_or_path"]
     assert Path(named) == Path(TINY).resolve()
     base = plainly(
         AutoModelForCausalLM.from_pretrained(
-            named, quantization_config=BitsAndBytesConfig(**FOUR_BITS), device_map="cpu"
+            named, quantization_config=BitsAndBytesConfig(**FOUR_BITS), dtype="float32", device_map="cpu"
         )
     )
     before = base(IDS).logits

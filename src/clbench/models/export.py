@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from clbench.core.errors import ModelError
-from clbench.core.spec import ModelSpec
 from clbench.models import source, template_file
 from clbench.models.adapter import CONFIG
 from clbench.models.files import identity_files
-from clbench.models.four_bits import plainly
+from clbench.models.four_bits import left_whole, plainly
 from clbench.models.pretrained import DTYPES, how_to_build, trust
 from clbench.models.probe import SHARE, SHARE_16, TEXT
 
@@ -115,14 +114,16 @@ def write_adapter(net: Model, folder: Path) -> str:
     config.save_pretrained(folder)
     save_file(named, str(folder / "adapter_model.safetensors"), metadata={"format": "pt"})
     _beside(net, folder)
-    base = f"{_base_name(net)}{f', loaded with {four_bits_of(net.spec)}' if net.spec.quantised else ''}"
+    base = f"{_base_name(net)}{f', loaded with {base_settings(net)}' if net.spec.quantised else ''}"
     return f"PEFT adapter of rank {config.r} for {base}, {_readapted(net, folder)}"
 
 
-def four_bits_of(spec: ModelSpec) -> str:
-    """Return the setting of transformers' `from_pretrained` that loads a base in four bits as it learnt, as code."""
-    how = "load_in_4bit=True, bnb_4bit_quant_type='nf4', bnb_4bit_use_double_quant=True"
-    return f"quantization_config=BitsAndBytesConfig({how}, bnb_4bit_compute_dtype='{spec.dtype}'), dtype='{spec.dtype}'"
+def base_settings(net: Model) -> str:
+    """Return the settings of `from_pretrained` that load the base as it learnt, as code; "" for one that is whole."""
+    if not net.spec.quantised:
+        return ""
+    how = ", ".join(f"{name}={value!r}" for name, value in _in_four_bits(net).items())
+    return f"dtype={net.spec.dtype!r}, quantization_config=BitsAndBytesConfig({how})"
 
 
 def _base_name(net: Model) -> str:
@@ -200,7 +201,9 @@ def _readapted(net: Model, folder: Path) -> str:
     spec = net.spec
     how = how_to_build(spec) | trust(spec)
     if spec.quantised:
-        how |= _in_four_bits(net)
+        from transformers.utils.quantization_config import BitsAndBytesConfig
+
+        how |= {"quantization_config": BitsAndBytesConfig(**_in_four_bits(net)), "device_map": {"": net.device}}
     base: Any = plainly(AutoModelForCausalLM.from_pretrained(_base_name(net), revision=spec.revision, **how))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft calls transformers by names that it will drop
@@ -209,16 +212,14 @@ def _readapted(net: Model, folder: Path) -> str:
 
 
 def _in_four_bits(net: Model) -> dict[str, Any]:
-    """Return the settings with which transformers loads the same base in four bits."""
-    from transformers.utils.quantization_config import BitsAndBytesConfig
-
-    how = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=DTYPES[net.spec.dtype],
-    )
-    return {"quantization_config": how, "device_map": {"": net.device}}
+    """Return the settings of transformers' `BitsAndBytesConfig` that make the same base of four bits."""
+    return {
+        "load_in_4bit": True,
+        "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_use_double_quant": True,
+        "bnb_4bit_compute_dtype": net.spec.dtype,
+        "llm_int8_skip_modules": left_whole(net.module),
+    }
 
 
 def _compared(net: Model, loaded: Any) -> str:

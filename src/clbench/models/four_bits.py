@@ -58,7 +58,8 @@ def quantise(module: nn.Module, head: str, dtype: torch.dtype, device: torch.dev
 def layers_for(module: nn.Module, head: str) -> list[str]:
     """Return the names of the layers that can be put into four bits: plain linear ones, but the output head.
 
-    What a family reads past the layer stays as it is, and so does what the library keeps in float32.
+    What a family reads past the layer stays as it is, and so does what the library keeps in float32, and a layer whose
+    rows are not whole blocks: with such rows, bitsandbytes 0.50 takes wrong scales on a processor.
 
     Raises:
         ModelError: There is none.
@@ -71,6 +72,7 @@ def layers_for(module: nn.Module, head: str) -> list[str]:
         for name, part in module.named_modules()
         if type(part) is nn.Linear
         and name != head
+        and part.in_features % BLOCK == 0
         and name.rpartition(".")[2] not in passed
         and not any(word in name.split(".") for word in kept)
     ]
@@ -81,6 +83,12 @@ def layers_for(module: nn.Module, head: str) -> list[str]:
             mend="leave `adapter: qlora` out: `learner: {name: lora}` learns on the base as it is",
         )
     return found
+
+
+def left_whole(module: nn.Module) -> list[str]:
+    """Return the names of the linear layers of a base that do not stand in four bits."""
+    parts = [name for name, part in module.named_modules() if type(part) is nn.Linear and ".lora_" not in name]
+    return [name.removesuffix(".base_layer") for name in parts]
 
 
 def in_four_bits(module: nn.Module) -> bool:
