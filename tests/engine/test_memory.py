@@ -1,5 +1,6 @@
 """Planned memory against what real lessons take, and against sums made by hand for models of billions of weights."""
 
+import importlib.util
 import json
 import shutil
 import struct
@@ -27,6 +28,9 @@ from clbench.training.step_memory import Pass, StepMemory, walk, without_content
 from tests.builders.places import ROOT
 
 pytestmark = [pytest.mark.models, pytest.mark.slow, pytest.mark.xdist_group("memory")]
+needs_four_bits = pytest.mark.skipif(
+    importlib.util.find_spec("bitsandbytes") is None, reason='needs bitsandbytes: pip install "clbench[qlora]"'
+)
 NINE = ("sft", "lora", "ewc", "lwf", "replay", "agem", "olora", "merge", "separate")
 SETTINGS = {"batch_size": 4, "epochs": 1, "lr": 1e-4, "memory": 8, "fisher_examples": 1, "examples": 1}
 
@@ -106,16 +110,18 @@ def tensors_in(value):
             yield from tensors_in(part)
 
 
-def taken(folder, name, dtype, **how):
+def taken(folder, name, dtype, adapter=None, **how):
     """Return the most bytes that stand while a second lesson is learnt."""
     plugin = plugins.load("learner", name, "PLUGIN")
     config = plugin.config(**{k: v for k, v in SETTINGS.items() if k in plugin.config.model_fields})
-    spec = ModelSpec(name=str(folder), dtype=dtype, max_tokens=256)
+    spec = ModelSpec(name=str(folder), dtype=dtype, adapter=adapter, max_tokens=256)
     learner = plugin.build(config, spec, 0, Machine(device="cpu", **how))
     learner.learn(lesson(1))
     module = learner.net.module
     standing = [*module.parameters(), *module.buffers(), *tensors_in(vars(learner.method))]
     standing += tensors_in(learner._masters.kept)
+    states = [p.quant_state for p in module.parameters() if p.dtype is torch.uint8]
+    standing += [scales for state in states for scales in (state.absmax, state.state2.absmax)]
     counted = Counted(standing)
     del standing  # what a method replaces goes
     with counted:
@@ -123,11 +129,11 @@ def taken(folder, name, dtype, **how):
     return counted.most
 
 
-def planned(monkeypatch, folder, name, dtype, **how):
+def planned(monkeypatch, folder, name, dtype, adapter=None, **how):
     monkeypatch.setattr(memory, "lessons", lambda stream: stream)
     fields = plugins.load("learner", name, "PLUGIN").config.model_fields
     learner = {"name": name, **{k: v for k, v in SETTINGS.items() if k in fields}}
-    model = ModelSpec(name=str(folder), dtype=dtype, max_tokens=256)
+    model = ModelSpec(name=str(folder), dtype=dtype, adapter=adapter, max_tokens=256)
     spec = RunSpec(name="x", model=model, learner=learner, stream="x")
     return Needs(Machine(device="cpu", **how), lambda _: ([lesson(1), lesson(2)], ()), card=False).of(spec)
 
@@ -144,6 +150,16 @@ def test_what_is_planned_is_what_a_lesson_takes(monkeypatch, middling, name, dty
     need = planned(monkeypatch, middling, name, dtype, **how)
     found = taken(middling, name, dtype, **how)
     assert need.unknown == ""
+    assert need.peak - need.process == pytest.approx(found, rel=0.1)
+
+
+@needs_four_bits
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_is_planned_on_a_base_in_four_bits_is_what_a_lesson_takes(monkeypatch, middling, dtype):
+    need = planned(monkeypatch, middling, "lora", dtype, "qlora")
+    found = taken(middling, "lora", dtype, "qlora")
+    assert need.unknown == ""
+    assert need.dtype == f"nf4, {dtype}"
     assert need.peak - need.process == pytest.approx(found, rel=0.1)
 
 
@@ -309,6 +325,25 @@ def test_exams_take_as_many_rows_as_are_read_at_a_time(monkeypatch, read, rows):
     asked = next(by_length([read] * 64, [1] * 64, 64, [held] * 64))
     assert len(asked) == rows
     assert found == rows * held
+
+
+@needs_four_bits
+def test_seven_billion_weights_in_four_bits_take_what_a_sum_by_hand_says(tmp_path, monkeypatch, capsys):
+    sparse(tmp_path / "llama", LLAMA, "tiny-llama", "bfloat16")
+    ways = ("--memory", "40GB", "--set", "model.adapter=qlora")
+    code, plan, err = plan_of(tmp_path, monkeypatch, capsys, "llama", *ways, learners=("lora",))
+    assert code == 0, err
+    need = by_learner(plan)["lora"]
+    adapter, linear = 32 * 16 * (4 * 2 * H + 3 * (H + F)), 32 * (4 * H * H + 3 * H * F)
+    assert need["parameters"] == SIZES["llama"] + adapter
+    assert need["trained"] == adapter
+    by_hand = linear * (0.5 + 1 / 64 + 4 / 16384) + 2 * (SIZES["llama"] - linear)
+    assert need["weights"] == pytest.approx(by_hand + 4 * adapter, rel=1e-3)
+    for page in ("large-models.md", "large-models.zh-CN.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        for number in (f"{linear:,}", "3.34 GB", "0.52 GB", "0.64 GB", "4.5 GB"):
+            assert number in text
+    assert round((by_hand + 16 * adapter) / 1e9, 1) == 4.5
 
 
 def test_a_card_refuses_what_cannot_fit_and_says_what_would(tmp_path, monkeypatch, capsys):

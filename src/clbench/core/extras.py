@@ -13,6 +13,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "data": ("datasets", "pyarrow", "pandas"),
     "abilities": ("lm_eval", "langdetect", "jieba", "nltk", "punkt"),
     "sentencepiece": ("sentencepiece",),
+    "qlora": ("bitsandbytes",),
     "context": ("aiohttp",),
     "energy": ("pynvml",),
     "figures": ("vl_convert",),

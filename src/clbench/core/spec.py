@@ -19,6 +19,7 @@ PROVIDER = r"^[a-z][a-z0-9_-]*$"
 OF_WEIGHTS = ("family", "revision", "dtype", "adapter", "attention", "template", "trust_code")
 FOLDERS = "folders"  # the setting of a learner that names checkpoints
 Keep = Literal["all", "last", "branch"]
+QLORA = "qlora"  # of `adapter`: the base stands in four bits, and adapters learn on it
 HEADLINE = (
     "average_performance",
     "learning_accuracy",
@@ -82,6 +83,8 @@ class ModelSpec(Value):
         dtype: Precision of the weights; part of the result's identity.
         adapter: A PEFT adapter that is merged into the weights: "use" takes the one that lies beside them, "ignore"
             leaves that aside, a path names the folder of another; None refuses base weights with an adapter beside.
+            "qlora" merges none: the linear layers of the base are rounded to four bits (nf4), and `dtype` is that of
+            all else and of the products; low-rank adapters alone learn on it.
         max_tokens: Longest input in tokens, at most the model's positions; what does not fit is cut, and counted. None
             is the model's own length, which is written here before anything is hashed.
         answer: Which part of its text is the answer, unless an exam says so. None takes what follows the reasoning
@@ -124,6 +127,11 @@ class ModelSpec(Value):
         if self.provider is not None and told:
             raise ValueError(f"{told[0]} is of weights that are here, and {self.name!r} is behind an API")
         return self
+
+    @property
+    def quantised(self) -> bool:
+        """Whether the linear layers of the base stand in four bits."""
+        return self.adapter == QLORA
 
     @property
     def longest(self) -> int:

@@ -51,24 +51,33 @@ def export(record: RunRecord, lesson: int, folder: Path, machine: Machine, *, me
     trajectory = open_run(record.spec, Inputs(machine.data), Store(machine.store), machine).trajectory
     check_weights_alone(trajectory, lesson)
     with scratch("export") as draft:
-        told = _write(trajectory, lesson, draft / "model", merge=merge)
-        (draft / "model" / CARD).write_text(model_card(record, lesson), encoding="utf-8")
+        told, base = _write(trajectory, lesson, draft / "model", merge=merge)
+        (draft / "model" / CARD).write_text(model_card(record, lesson, base), encoding="utf-8")
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(draft / "model", folder, dirs_exist_ok=True)
     return told
 
 
-def _write(trajectory: Trajectory, lesson: int, folder: Path, *, merge: bool) -> str:
-    from clbench.models.export import has_adapter, write_adapter, write_checkpoint
+def _write(trajectory: Trajectory, lesson: int, folder: Path, *, merge: bool) -> tuple[str, str]:
+    """Write it; return what was written, and the settings that its base is to be loaded with."""
+    from clbench.models.export import base_settings, has_adapter, write_adapter, write_checkpoint
 
     learner: Any = trajectory.learner_after(lesson)
     net = learner.net
-    return write_adapter(net, folder) if has_adapter(net) and not merge else write_checkpoint(net, folder)
+    told = write_adapter(net, folder) if has_adapter(net) and not merge else write_checkpoint(net, folder)
+    return told, base_settings(net)
 
 
-def model_card(record: RunRecord, lesson: int) -> str:
-    """Return a model card: what was learnt how, and its scores in the form of a `model-index`."""
+def model_card(record: RunRecord, lesson: int, settings: str = "") -> str:
+    """Return a model card: what was learnt how, and its scores in the form of a `model-index`.
+
+    Args:
+        record: The run.
+        lesson: After which it is.
+        settings: What the base of an adapter is to be loaded with, as code.
+    """
     spec, base = record.spec, Path(record.spec.model.name)
+    needs = f"The adapter has learnt on `from_pretrained(BASE, {settings})`. " if settings else ""
     head = {
         "library_name": "transformers",
         "base_model": base.name if base.exists() else spec.model.name,
@@ -80,7 +89,7 @@ def model_card(record: RunRecord, lesson: int) -> str:
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n"
         f"# {record.name} after lesson {lesson}\n\n"
         f"`{spec.model.name}` taught {', '.join(taught) or 'nothing'} one after another by `{spec.learner_label}` "
-        f"(seed {spec.seed}). Scores are in [0, 1], made by clbench; the learner and its settings:\n\n"
+        f"(seed {spec.seed}). {needs}Scores are in [0, 1], made by clbench; the learner and its settings:\n\n"
         f"```yaml\n{yaml.safe_dump(dict(spec.learner), sort_keys=False, allow_unicode=True)}```\n"
     )
 

@@ -72,7 +72,8 @@ def parts_of(model: ModelSpec) -> dict[str, str]:
     """
     folder = source.locate(model)
     config = _json(folder, model, "config.json")
-    known = {"read in": model.dtype, "longest input": str(model.max_tokens)}
+    read_in = f"nf4, {model.dtype}" if model.quantised else model.dtype
+    known = {"read in": read_in, "longest input": str(model.max_tokens)}
     if config is None:
         return known
     tokenizer = _json(folder, model, "tokenizer_config.json") or {}
@@ -102,7 +103,8 @@ def machine_of(machine: Machine, model: ModelSpec) -> dict[str, str]:
         found |= {"cpu": cpu_model(), "threads": os.environ.get("OMP_NUM_THREADS") or str(cores())}
     else:
         found |= {"accelerator": ", ".join(sorted({name.partition(": ")[2] for name in gpus()}))}
-    versions = {name: package_version(name) or "none" for name in ("torch", "transformers", "tokenizers")}
+    packages = ("torch", "transformers", "tokenizers", *(["bitsandbytes"] if model.quantised else []))
+    versions = {name: package_version(name) or "none" for name in packages}
     batch = {} if model.dtype == "float32" else {"exam batch": str(machine.exam_batch)}
     if batch and machine.processes > 1:
         batch |= {"processes": str(machine.processes)}

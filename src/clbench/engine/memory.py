@@ -175,11 +175,13 @@ class Needs:
             shard=how.shard,
             whole_in_loss=how.shard and _looks_at_weights(plugin, config),
         )
-        found = add_up(step, shape.parameters * shape.bytes_each, work)
+        found = add_up(step, shape.base_bytes, work)
+        found["peak"] = max(found["peak"], work.process + (0 if self._card else shape.loaded_bytes))
         sizes: dict[str, Any] = {k: v if k == "per_weight" else round(v) for k, v in found.items()}
         sizes |= {"parameters": round(step.parameters), "trained": round(step.trained), "unknown": unknown}
         model = source.settled(spec.model)
-        return Need(learner=spec.learner_label, model=model.name, dtype=model.dtype, **sizes)
+        dtype = f"nf4, {model.dtype}" if model.quantised else model.dtype
+        return Need(learner=spec.learner_label, model=model.name, dtype=dtype, **sizes)
 
     def _steps(
         self, spec: RunSpec, taught: Sequence[Lesson], held: Footprint, way: Way
@@ -230,7 +232,7 @@ def _nothing(shape: ModelShape) -> StepMemory:
     """Return the step of a learner that is not trained: the model alone."""
     from clbench.training.step_memory import StepMemory
 
-    return StepMemory(weights=float(shape.parameters * shape.bytes_each), parameters=float(shape.parameters))
+    return StepMemory(weights=float(shape.base_bytes), parameters=float(shape.parameters))
 
 
 def _method(plugin: LearnerPlugin[Any], config: Any) -> Callable[[], Any]:

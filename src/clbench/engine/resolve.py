@@ -20,6 +20,7 @@ from clbench.core.types import Exam, Stream
 from clbench.core.value import written
 from clbench.engine.judge import settled_judge
 from clbench.engine.user_method import open_user_method
+from clbench.learners._shared.adapters import LoraTraining
 from clbench.metrics import check_names
 from clbench.models import source
 from clbench.models.place import is_shipped
@@ -227,6 +228,7 @@ def check_learner(spec: RunSpec, stream: Stream) -> None:
             where="learner",
             mend=f"take a model of family {' or '.join(plugin.model_families)}",
         )
+    _check_on_four_bits(spec, plugin, config)
     if plugin.needs_task_ids and stream.task_ids != "given":
         raise SpecError(
             f"{spec.learner_name!r} must be told the task, and {stream.name!r} has `task_ids: {stream.task_ids}`",
@@ -241,6 +243,23 @@ def check_learner(spec: RunSpec, stream: Stream) -> None:
         )
 
 
+def _check_on_four_bits(spec: RunSpec, plugin: LearnerPlugin[Any], config: Any) -> None:
+    """Refuse a learner that trains other weights than low-rank adapters on a base in four bits.
+
+    Raises:
+        SpecError: Names those that can.
+    """
+    trains_adapters = isinstance(config, LoraTraining) and plugin.method is not None
+    if not spec.model.quantised or trains_adapters or plugin.traits(config).trains == "none":
+        return
+    raise SpecError(
+        f"{spec.learner_name!r} trains other weights than low-rank adapters, and `adapter: qlora` keeps the base in "
+        "four bits",
+        where="learner",
+        mend="take lora, lora_plus, replay_lora, olora or lora_per_task; or leave `adapter: qlora` out",
+    )
+
+
 def check_shards(spec: RunSpec, machine: Machine) -> None:
     """Refuse a learner that needs whole weights in every step where each rank is to hold a part of them.
 
@@ -249,6 +268,9 @@ def check_shards(spec: RunSpec, machine: Machine) -> None:
     """
     if not machine.shard:
         return
+    if spec.model.quantised:
+        what = "--shard leaves each process a part of every weight, and `adapter: qlora` keeps them in four bits"
+        raise SpecError(what, where="model.adapter", mend="leave --shard out: each process holds the small base whole")
     plugin, config = open_learner(spec.learner)
     if plugin.method is None and (plugin.elsewhere is not None or plugin.traits(config).trains == "none"):
         return

@@ -68,6 +68,11 @@ def check_serving(runs: Sequence[Trajectory], exams: Sequence[Exam], machine: Ma
         raise SpecError(what, where="exam_server", mend="leave it out: choices and likelihoods are our own engine's")
     for run in runs:
         check_weights_alone(run, len(run.lessons))
+        if machine.serve and run.spec.model.quantised:
+            what = (
+                "a server is started with whole weights in a folder, and `adapter: qlora` keeps the base in four bits"
+            )
+            raise SpecError(what, where="--serve", mend="name one that serves the base in four bits: --exam-server URL")
     if others := sorted({exam.name for exam in exams if not writes(exam)}):
         notice(f"clbench's own engine asks what a server does not write (choices, likelihoods): {', '.join(others)}")
     if machine.serve and machine.workers > 1:

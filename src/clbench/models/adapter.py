@@ -66,6 +66,12 @@ def check_adapter(folder: Path, spec: ModelSpec) -> None:
     if alone:
         what = f"{folder} holds a PEFT adapter alone, without its base model, and `adapter` is {spec.adapter!r}"
         raise ModelError(what, where="model.name", mend="leave `adapter` out, or name the base")
+    if spec.quantised:
+        raise ModelError(
+            f"{folder} holds base weights and a PEFT adapter ({CONFIG}), and `adapter: qlora` takes a base alone",
+            where="model.adapter",
+            mend="merge it first: " + MERGE.format(folder=folder),
+        )
     if spec.adapter is None:
         raise ModelError(
             f"{folder} holds base weights and a PEFT adapter ({CONFIG}), and it is not said whether the adapter counts",

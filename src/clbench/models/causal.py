@@ -25,11 +25,12 @@ from clbench.models.batching import padded
 from clbench.models.continuations import Scores, in_batches, score_batch
 from clbench.models.ends import left_aside
 from clbench.models.finite import check_finite
+from clbench.models.four_bits import quantise
 from clbench.models.loaded import check_vocabulary
 from clbench.models.net import Batch, Cut, Forward
 from clbench.models.packing import Packing
 from clbench.models.plain import answer_raw
-from clbench.models.pretrained import load_tokenizer, output_name, pretrained
+from clbench.models.pretrained import DTYPES, load_tokenizer, output_name, pretrained
 from clbench.models.probe import Way, cache_bytes, check_causal, check_known, known_rows, scale_border, way_of
 from clbench.models.reader import LEAST, Read, Reader
 from clbench.models.reasoning import Reasons, decoded, mark_in, opening, without_reasoning
@@ -78,6 +79,8 @@ class Causal:
             module = pretrained(AutoModelForCausalLM, spec, base, generation_config=plain)
         check_vocabulary(spec.name, tokenizer, module)
         module = with_adapter(module, source.adapter_of(spec), spec)
+        if spec.quantised:
+            quantise(module, output_name(module), DTYPES[spec.dtype], device)
         net = cls(spec, module.to(device).eval(), tokenizer, exam_batch)
         net.decode_plainly()
         check_causal(net)

@@ -16,6 +16,7 @@ from clbench.core.errors import ModelError
 from clbench.models import source, template_file
 from clbench.models.adapter import CONFIG
 from clbench.models.files import identity_files
+from clbench.models.four_bits import left_whole, plainly
 from clbench.models.pretrained import DTYPES, how_to_build, trust
 from clbench.models.probe import SHARE, SHARE_16, TEXT
 
@@ -46,6 +47,12 @@ def write_checkpoint(net: Model, folder: Path) -> str:
     Raises:
         ModelError: The model has parts that a plain checkpoint has no place for, or answers otherwise when reloaded.
     """
+    if net.spec.quantised:
+        raise ModelError(
+            "its base stands in four bits, to which merged weights would be rounded anew",
+            where="export",
+            mend=f"without --merge the adapter is written alone; the untouched base is {net.spec.name} itself",
+        )
     module: Any = _merged(copy.deepcopy(net.module))
     module.config.architectures = [type(module).__name__]
     if net.labels:
@@ -89,7 +96,8 @@ def write_adapter(net: Model, folder: Path) -> str:
     if source.adapter_of(net.spec) is not None:
         why = "another adapter is merged into its base"
     if why:
-        raise ModelError(f"{why}, so no PEFT folder says it", where="export", mend="export whole weights: --merge")
+        mend = "ask it in clbench's exams" if net.spec.quantised else "export whole weights: --merge"
+        raise ModelError(f"{why}, so no PEFT folder says it", where="export", mend=mend)
     ((name,),) = acting
     found = {
         key: value
@@ -106,7 +114,16 @@ def write_adapter(net: Model, folder: Path) -> str:
     config.save_pretrained(folder)
     save_file(named, str(folder / "adapter_model.safetensors"), metadata={"format": "pt"})
     _beside(net, folder)
-    return f"PEFT adapter of rank {config.r} for {_base_name(net)}, {_readapted(net, folder)}"
+    base = f"{_base_name(net)}{f', loaded with {base_settings(net)}' if net.spec.quantised else ''}"
+    return f"PEFT adapter of rank {config.r} for {base}, {_readapted(net, folder)}"
+
+
+def base_settings(net: Model) -> str:
+    """Return the settings of `from_pretrained` that load the base as it learnt, as code; "" for one that is whole."""
+    if not net.spec.quantised:
+        return ""
+    how = ", ".join(f"{name}={value!r}" for name, value in _in_four_bits(net).items())
+    return f"dtype={net.spec.dtype!r}, quantization_config=BitsAndBytesConfig({how})"
 
 
 def _base_name(net: Model) -> str:
@@ -183,11 +200,26 @@ def _readapted(net: Model, folder: Path) -> str:
 
     spec = net.spec
     how = how_to_build(spec) | trust(spec)
-    base: Any = AutoModelForCausalLM.from_pretrained(_base_name(net), revision=spec.revision, **how)
+    if spec.quantised:
+        from transformers.utils.quantization_config import BitsAndBytesConfig
+
+        how |= {"quantization_config": BitsAndBytesConfig(**_in_four_bits(net)), "device_map": {"": net.device}}
+    base: Any = plainly(AutoModelForCausalLM.from_pretrained(_base_name(net), revision=spec.revision, **how))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft calls transformers by names that it will drop
         adapted = PeftModel.from_pretrained(base, str(folder))
     return _compared(net, adapted)
+
+
+def _in_four_bits(net: Model) -> dict[str, Any]:
+    """Return the settings of transformers' `BitsAndBytesConfig` that make the same base of four bits."""
+    return {
+        "load_in_4bit": True,
+        "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_use_double_quant": True,
+        "bnb_4bit_compute_dtype": net.spec.dtype,
+        "llm_int8_skip_modules": left_whole(net.module),
+    }
 
 
 def _compared(net: Model, loaded: Any) -> str:

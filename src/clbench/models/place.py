@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clbench.core.errors import ModelError, did_you_mean, near_paths
-from clbench.core.spec import ModelSpec
+from clbench.core.spec import QLORA, ModelSpec
 from clbench.models import tiny
 from clbench.models.adapter import CONFIG, WEIGHTS, check_adapter, is_adapter_alone
 from clbench.models.files import check_pointer, named_as_weights, shards
@@ -77,7 +77,7 @@ def adapter_of(spec: ModelSpec) -> Path | None:
     Raises:
         ModelError: `adapter` is a path, and no adapter lies there.
     """
-    if spec.adapter == "ignore":
+    if spec.adapter in ("ignore", QLORA):
         return None
     if spec.adapter not in (None, "use"):
         folder = path_of(unpinned(spec.adapter))

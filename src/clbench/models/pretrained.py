@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -67,6 +68,8 @@ def tried(load: Any, spec: ModelSpec, folder: Path | None) -> Any:
 
     logging.disable_progress_bar()  # ours stand on stderr already
     logging.set_verbosity_error()  # we report what matters
+    # Where it is installed, peft imports it for any adapter, and it advises a kernel that is not used here.
+    getLogger("bitsandbytes").setLevel("ERROR")
     try:
         return load()
     except ModelError:

@@ -20,10 +20,11 @@ from clbench.core.types import Message
 from clbench.models import source
 from clbench.models.adapter import base_alone, check_fits
 from clbench.models.files import identity_files
-from clbench.models.loaded import check_keys, check_vocabulary, tell_keys
+from clbench.models.four_bits import layers_for
+from clbench.models.loaded import AGAIN, check_keys, check_vocabulary, tell_keys
 from clbench.models.net import seeded
 from clbench.models.pickles import of_pickle
-from clbench.models.pretrained import how_to_build, load_tokenizer, pretrained, tried
+from clbench.models.pretrained import how_to_build, load_tokenizer, output_name, pretrained, tried
 from clbench.models.probe import check_known, known_rows
 from clbench.models.reader import Reader
 from clbench.models.shape import without_weights
@@ -99,6 +100,8 @@ def _check_built(spec: ModelSpec, base: Path, tokenizer: Any, causal: bool, tell
         reader, rows = Reader(tokenizer, spec), known_rows(module)
         check_known(list(reader.ends[:1]), rows, tokenizer, spec.name)  # reads generation_config.json too
         check_known(reader.ids((ASKED,)), rows, tokenizer, spec.name)
+    if spec.quantised:
+        layers_for(module, output_name(module))
     if (adapter := source.adapter_of(spec)) is not None:
         check_fits(module, adapter)
 

@@ -23,7 +23,7 @@ from clbench.models.lengths import Length, length_of
 from clbench.models.pins import pin
 from clbench.models.place import adapter_of, locate
 from clbench.models.reasoning import mark_of
-from clbench.models.supported import check_supported, family_of_type
+from clbench.models.supported import NF4, check_four_bits, check_supported, family_of_type
 from clbench.models.template import DATE, chosen, habits, reads_clock
 from clbench.models.weight_files import weight_files
 
@@ -82,6 +82,8 @@ def _chosen_beyond(spec: ModelSpec, folder: Path | None) -> dict[str, Any]:
         found["adapter"] = content_of(adapter)
     if spec.template is not None and (own := template_file.identity(spec.template)):
         found["template"] = own
+    if spec.quantised:
+        found["quantised"] = dict(NF4)
     if spec.attention is not None:
         found["attention"] = spec.attention
     if spec.trust_code is not None and folder is not None:
@@ -347,6 +349,8 @@ def check_architecture(spec: ModelSpec) -> None:
     config, folder = configuration(spec), locate(spec)
     causal = family_of(spec, list(config.get("architectures") or []), "encoder") == "causal"
     check_supported(config, spec.name, causal=causal)
+    if spec.quantised:
+        check_four_bits(spec, causal=causal)
     if spec.template is not None and not causal:
         what = f"an encoder reads no chat template, and {spec.name!r} is one"
         raise ModelError(what, where="model.template", mend="leave `template` out")

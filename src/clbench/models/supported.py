@@ -7,9 +7,14 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from clbench.core.errors import ModelError
+from clbench.core.extras import need
+from clbench.core.spec import ModelSpec
 from clbench.models.lengths import OFFSET
 
 MOST = {"num_hidden_layers": 1000, "n_layer": 1000, "n_layers": 1000, "num_layers": 1000, "vocab_size": 1 << 24}
+# How `adapter: qlora` rounds a base: blocks of weights have a scale each, blocks of scales are rounded in turn. The
+# version is raised when the same base becomes other weights.
+NF4 = {"type": "nf4", "block": 64, "scales": 256, "version": 1}
 LAST_PLACE = frozenset({"xlnet"})
 # Read with an encoder and write with a decoder by default, so that their files need not say so.
 TWO_PARTS = frozenset("t5 mt5 umt5 longt5 switch_transformers m2m_100 nllb-moe fsmt t5gemma t5gemma2 udop".split())
@@ -54,6 +59,22 @@ def check_supported(config: Mapping[str, Any], name: str, *, causal: bool) -> No
             where="model.name",
             mend="use a causal language model, or an encoder such as BERT, RoBERTa or DeBERTa",
         )
+
+
+def check_four_bits(spec: ModelSpec, *, causal: bool) -> None:
+    """Refuse a base in four bits where it cannot be had.
+
+    Raises:
+        ModelError: The model is an encoder, whose label head learns beside adapters, or it is to be read in float16.
+        ExtraError: bitsandbytes is not installed.
+    """
+    if not causal:
+        what = f"{spec.name!r} is an encoder, whose label head learns too, and `adapter: qlora` is for adapters alone"
+        raise ModelError(what, where="model.adapter", mend="leave `adapter` out, or take a causal model")
+    if spec.dtype == "float16":
+        what = "a base in four bits computes in float32 or bfloat16, and `dtype` is float16"
+        raise ModelError(what, where="model.dtype", mend="write `dtype: bfloat16`")
+    need("qlora", "bitsandbytes", "`adapter: qlora`")
 
 
 def _check_sizes(config: Mapping[str, Any], name: str) -> None:

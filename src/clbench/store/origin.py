@@ -22,6 +22,7 @@ PACKAGES = (
     "tokenizers",
     "accelerate",
     "peft",
+    "bitsandbytes",
     "datasets",
     "safetensors",
     "numpy",

@@ -18,6 +18,7 @@ from clbench.core.events import notice, track
 from clbench.core.keys import canonical, rng, seed_of
 from clbench.core.spec import Machine
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
+from clbench.models.four_bits import count
 from clbench.models.net import Batch, Net, seeded
 from clbench.models.packing import Packing
 from clbench.store.shared import has_tensors
@@ -391,4 +392,4 @@ class GradientLearner:
 def _size(weights: Iterable[Tensor]) -> tuple[int, int]:
     """Return the number of parameters, and their bytes."""
     params = list(weights)
-    return sum(p.numel() for p in params), sum(p.numel() * p.element_size() for p in params)
+    return sum(count(p) for p in params), sum(p.numel() * p.element_size() for p in params)

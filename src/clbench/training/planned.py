@@ -20,8 +20,9 @@ from clbench.models import source
 from clbench.models.batching import like_lengths
 from clbench.models.causal import Causal
 from clbench.models.encoder import Encoder
+from clbench.models.four_bits import count, shape_in_four_bits
 from clbench.models.net import Net
-from clbench.models.pretrained import DTYPES, load_tokenizer
+from clbench.models.pretrained import DTYPES, load_tokenizer, output_name
 from clbench.models.shape import empty_model, on_processor, shortened, stack_of
 from clbench.training.method import Method
 from clbench.training.precision import Masters
@@ -69,6 +70,8 @@ class ModelShape:
         self.parameters = sum(p.numel() for p in self._whole.parameters())
         head: Any = self._whole.get_output_embeddings()  # pyright: ignore[reportCallIssue]  # of transformers' models
         self.vocabulary = 0 if head is None else int(head.weight.shape[0])
+        if self.spec.quantised:
+            shape_in_four_bits(self._whole, output_name(self._whole))
         self.reader = self._net(self._whole)
         self._known: dict[Any, StepMemory] = {}
 
@@ -112,7 +115,7 @@ class ModelShape:
         return replace(
             self._known[key],
             weights=sum(v.numel() * v.element_size() for v in values),
-            parameters=sum(p.numel() for p in module.parameters()),
+            parameters=sum(count(p) for p in module.parameters()),
             trained=sum(p.numel() for p in module.parameters() if p.requires_grad),
             own=own_bytes,
             **shares_of(module),
@@ -186,9 +189,16 @@ class ModelShape:
         return max(self.reader.length(e) for e in longest)
 
     @property
-    def bytes_each(self) -> int:
-        """Bytes of a weight of the base model."""
-        return DTYPES[self.spec.dtype].itemsize
+    def loaded_bytes(self) -> int:
+        """Bytes of the base model's weights when they are read, before any are put into four bits."""
+        return self.parameters * DTYPES[self.spec.dtype].itemsize
+
+    @property
+    def base_bytes(self) -> int:
+        """Bytes of the weights of the base model, with the scales of those in four bits."""
+        if not self.spec.quantised:
+            return self.loaded_bytes
+        return sum(v.numel() * v.element_size() for v in [*self._whole.parameters(), *self._whole.buffers()])
 
 
 @dataclass(frozen=True)

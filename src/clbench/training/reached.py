@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from clbench.core.errors import LessonError
 from clbench.core.events import notice
+from clbench.models.four_bits import in_four_bits
 from clbench.training.shards import whole
 
 ADAPTERS = (".lora_", ".osf_")  # parameters that peft puts into a layer
@@ -25,7 +26,7 @@ MOST_NAMED = 4
 
 
 def check_first_batch(module: nn.Module, params: Mapping[str, Tensor], base: Collection[str], number: int) -> None:
-    """See that every part that the method has added had a gradient.
+    """See that every part that the method has added had a gradient, and that on four bits adapters alone learn.
 
     Args:
         module: The model with the parts.
@@ -34,8 +35,15 @@ def check_first_batch(module: nn.Module, params: Mapping[str, Tensor], base: Col
         number: The lesson.
 
     Raises:
-        LessonError: One had none; names them.
+        LessonError: One had none, or learns beside adapters; names them.
     """
+    beside = [name for name in params if ".lora_" not in name] if in_four_bits(module) else []
+    if beside:
+        raise LessonError(
+            f"its base stands in four bits, and beside low-rank adapters the method trains {_listed(beside)}",
+            where=f"lesson {number}, first batch",
+            mend="set their requires_grad to False in prepare, or leave `adapter: qlora` out",
+        )
     parts = [name for name in params if name not in base and not any(mark in name for mark in ADAPTERS)]
     lost = [name for name in parts if params[name].grad is None]
     if lost and not _drops_layers(module):

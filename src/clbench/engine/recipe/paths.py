@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clbench.core.spec import FOLDERS
+from clbench.core.spec import FOLDERS, QLORA
 
-WORDS = ("use", "ignore")  # of `adapter`, that are not paths
+WORDS = ("use", "ignore", QLORA)  # of `adapter`, that are not paths
 
 
 def place_paths(values: dict[str, Any], folder: Path) -> None:

@@ -50,15 +50,6 @@ class LoraTraining(Training):
     absent_at_default: ClassVar[frozenset[str]] = frozenset({"lr_factor"})
 
 
-# Layers whose weights some families read past the layer, at least in the kernels of an accelerator: what a method adds
-# to the layer would not act. The same on every machine, so that a result does not depend on it.
-PASSED_BY = {
-    **dict.fromkeys(("mamba", "falcon_mamba"), ("x_proj", "dt_proj", "out_proj")),
-    **dict.fromkeys(("mamba2", "falcon_h1", "nemotron_h", "zamba2", "bamba", "granitemoehybrid"), ("out_proj",)),
-    "jamba": ("dt_proj",),
-}
-
-
 def lora_rate(settings: LoraTraining, name: str) -> float:
     """Return the learning rate of a parameter as a multiple of `lr`.
 
@@ -197,12 +188,15 @@ def tell_trained(net: Net, what: str, found: Targets) -> None:
     parts = [f"{len(found.layers)} layers ({', '.join(_last_names(found.layers))})"] if found.layers else []
     if found.blocks:
         parts.append(f"{len(found.blocks)} blocks of experts ({', '.join(_last_names(found.blocks))})")
+    from clbench.models.four_bits import count
+
     params = list(net.module.parameters())
-    share = sum(p.numel() for p in params if p.requires_grad) / sum(p.numel() for p in params)
+    every = sum(count(p) for p in params)
+    share = sum(p.numel() for p in params if p.requires_grad) / every
     told = f"{type(net.module).__name__}: {what} on {' and '.join(parts)}; {share:.1%} of the weights learn"
     left = {name for name in expert_blocks(net) if name not in found.blocks}
     frozen = sum(p.numel() for n, p in net.module.named_parameters() if n.replace(".base_layer", "") in left)
-    frozen_share = frozen / sum(p.numel() for p in params)
+    frozen_share = frozen / every
     _once(told + (f"; {frozen_share:.0%} stand in blocks of experts and stay frozen" if left else ""))
 
 
@@ -249,6 +243,8 @@ def targets_in(net: Net, targets: str | tuple[str, ...]) -> Targets:
 
 def _called(net: Net, layers: list[str]) -> list[str]:
     """Return the layers that a model calls, and say which it does not."""
+    from clbench.models.four_bits import PASSED_BY
+
     module: Any = net.module
     config = vars(module).get("config")  # a user's own module may have none
     passed = () if config is None else PASSED_BY.get(config.model_type, ())
