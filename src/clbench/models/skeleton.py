@@ -21,7 +21,7 @@ from clbench.models import source
 from clbench.models.adapter import base_alone, check_fits
 from clbench.models.files import identity_files
 from clbench.models.four_bits import layers_for
-from clbench.models.loaded import AGAIN, check_keys, check_vocabulary, tell_keys
+from clbench.models.loaded import check_keys, check_vocabulary, tell_keys
 from clbench.models.net import seeded
 from clbench.models.pickles import of_pickle
 from clbench.models.pretrained import how_to_build, load_tokenizer, output_name, pretrained, tried
