@@ -30,6 +30,7 @@ RUN = {"own-exam.md", "own-tuning.md", "weekly.md"}
 NOT_RUN = {  # page -> why its commands are not run here; that each exists, with its options, is tested for all pages
     "start.md": "installs the package; the demo takes minutes",
     "comparing.md": "compares runs of a store that the reader made",
+    "both-ways.md": "a stub server has to run; tests/docs/test_both_ways.py does",
     "context.md": "asks a model behind an address",
     "context-statistics.md": "grades of the reader; tests/context/test_docs.py",
     "getting-data.md": "fetches from elsewhere; tests/data/test_getting.py does so from a local server",

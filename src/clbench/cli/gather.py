@@ -61,12 +61,7 @@ def report(
     from clbench.report.runs.choose import choose_runs
     from clbench.report.runs.load import load_runs
 
-    if column and format_ not in CHOSEN:
-        mend = f"add --format {CHOSEN[0]}, {CHOSEN[1]} or {CHOSEN[2]}"
-        raise SpecError(f"--format {format_} has no columns to choose", where="--column", mend=mend)
-    if figure and format_ not in DRAWN:
-        mend = f"add --format {DRAWN[0]}, {DRAWN[1]} or {DRAWN[2]}"
-        raise SpecError(f"--format {format_} has no single figures", where="--figure", mend=mend)
+    _check_choices(column, figure, format_)
     elsewhere = to is not None or record is not None or format_ in DRAWN
     examined = on_record(paths, model, runs_only=bool(run or stream or learner or elsewhere or column))
     if examined.checkpoints:
@@ -87,6 +82,20 @@ def report(
         _draw(runs, out, format_, language(lang), figure or ["matrix", "curves", "tradeoff"])
     else:
         _write(runs, out, format_, title, language(lang), column or [])
+
+
+def _check_choices(column: list[str] | None, figure: list[str] | None, format_: str) -> None:
+    """Refuse a choice that the format does not have.
+
+    Raises:
+        SpecError: Names the option, and formats that have it.
+    """
+    if column and format_ not in CHOSEN:
+        mend = f"add --format {CHOSEN[0]}, {CHOSEN[1]} or {CHOSEN[2]}"
+        raise SpecError(f"--format {format_} has no columns to choose", where="--column", mend=mend)
+    if figure and format_ not in DRAWN:
+        mend = f"add --format {DRAWN[0]}, {DRAWN[1]} or {DRAWN[2]}"
+        raise SpecError(f"--format {format_} has no single figures", where="--figure", mend=mend)
 
 
 def _write_checkpoints(examined: OnRecord, out: Path, format_: str, title: str) -> None:

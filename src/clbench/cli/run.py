@@ -85,15 +85,9 @@ def run(
     """Run a model through a stream with one or more learners; the same command resumes."""
     from clbench.engine.executors.ranks import check_ranks
     from clbench.engine.recipe.recipe import load_recipe
-    from clbench.report.runs.record import check_record_folder
     from clbench.store.store import Store
 
-    if not place().leads:
-        notice_listener.set(lambda _: None)  # rank 0 reads the same recipe, and says it
-    check_models("a run", plan)
-    _check_planned(plan, probe)
-    if record is not None:
-        check_record_folder(record)
+    _check(plan, probe, record)
     more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
     more |= {"memory": byte_size(memory), "anyway": anyway, "exam_server": exam_server, "serve": serve}
     more |= {"keep": _kept(keep), "shard": shard, "providers": provider_addresses(provider)}
@@ -106,6 +100,18 @@ def run(
     if how.processes > place().size:  # no launcher has started them
         return _launch(context.find_root().obj, recipe, stages, how)
     return make(recipe, stages, how, out, record, told) if place().leads else _follow(recipe, stages, how)
+
+
+def _check(plan: bool, probe: bool, record: Path | None) -> None:
+    """Refuse what would do nothing, or could not be made or written after all the work."""
+    from clbench.report.runs.record import check_record_folder
+
+    if not place().leads:
+        notice_listener.set(lambda _: None)  # rank 0 reads the same recipe, and says it
+    check_models("a run", plan)
+    _check_planned(plan, probe)
+    if record is not None:
+        check_record_folder(record)
 
 
 def make(recipe: Recipe, stages: Store, how: Machine, out: Path, record: Path | None, told: Language | None) -> None:
