@@ -29,6 +29,12 @@ FIGURES_HELP = (
     "(repeatable)."
 )
 Figures = Annotated[list[str] | None, typer.Option(help=FIGURES_HELP)]
+Tracker = Annotated[
+    Literal["mlflow", "wandb", "trackio"] | None, typer.Option(help="Send the runs to this tracker instead.")
+]
+Recorded = Annotated[
+    Path | None, typer.Option(help="Write the results here instead, to be committed: JSON, items as Parquet.")
+]
 
 
 def report(
@@ -43,12 +49,8 @@ def report(
     lang: Lang = None,
     title: Annotated[str, typer.Option(help="Title of the report.")] = "clbench",
     prices: Annotated[Path | None, typer.Option(help="YAML price table: machine_hour, kilowatt_hour, ...")] = None,
-    to: Annotated[
-        Literal["mlflow", "wandb", "trackio"] | None, typer.Option(help="Send the runs to this tracker instead.")
-    ] = None,
-    record: Annotated[
-        Path | None, typer.Option(help="Write the results here instead, to be committed: JSON, items as Parquet.")
-    ] = None,
+    to: Tracker = None,
+    record: Recorded = None,
     project: Annotated[str, typer.Option(help="The tracker's project or experiment.")] = "clbench",
     column: Columns = None,
     figure: Figures = None,
