@@ -191,4 +191,6 @@ def _isolated(learners: Runs) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(("\n".join(faults(load_runs([Path(sys.argv[1])]))) or "no fault") + "\n")
+    found = list(faults(load_runs([Path(sys.argv[1])])))
+    sys.stdout.write(("\n".join(found) or "no fault") + "\n")
+    sys.exit(1 if found else 0)
