@@ -133,8 +133,8 @@ def _four_bits(layer: nn.Linear, dtype: torch.dtype, device: torch.device) -> nn
 def plainly(module: Any) -> Any:
     """Let layers in four bits compute alike on every processor, and give the module back.
 
-    On processors with 16-bit products bitsandbytes lays the weights out anew at the first question. It then rounds
-    more, and no gradient passes through such a layer any more.
+    On processors with 16-bit products bitsandbytes lays the weights out anew at the first question. Products are then
+    coarser, and no gradient passes through such a layer any more.
     """
     for part in module.modules():
         if "support_avx512bf16_for_cpu" in vars(part):

@@ -83,7 +83,7 @@ def adapter_of(spec: ModelSpec) -> Path | None:
         folder = path_of(unpinned(spec.adapter))
         if not (folder / CONFIG).is_file() or not any((folder / name).is_file() for name in WEIGHTS):
             what = f"{folder} holds no adapter ({CONFIG} and {' or '.join(WEIGHTS)})"
-            mend = f"name the folder that peft wrote, or write `use` or `ignore`; {near_paths(folder)}"
+            mend = f"name the folder that peft wrote, or write `use`, `ignore` or `qlora`; {near_paths(folder)}"
             raise ModelError(what, where="model.adapter", mend=mend)
         return folder
     if spec.name in tiny.NAMES:

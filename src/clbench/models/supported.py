@@ -12,7 +12,7 @@ from clbench.core.spec import ModelSpec
 from clbench.models.lengths import OFFSET
 
 MOST = {"num_hidden_layers": 1000, "n_layer": 1000, "n_layers": 1000, "num_layers": 1000, "vocab_size": 1 << 24}
-# How `adapter: qlora` rounds a base: blocks of weights have a scale each, blocks of scales are rounded in turn. The
+# How `adapter: qlora` writes a base: blocks of weights have a scale each, blocks of scales are rounded in turn. The
 # version is raised when the same base becomes other weights.
 NF4 = {"type": "nf4", "block": 64, "scales": 256, "version": 1}
 LAST_PLACE = frozenset({"xlnet"})

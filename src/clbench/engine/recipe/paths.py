@@ -23,6 +23,10 @@ def place_paths(values: dict[str, Any], folder: Path) -> None:
         >>> place_paths(values, Path("recipes"))
         >>> values["model"]["path"], values["axes"]["model.path"]
         ('recipes/m', ['/m', '~/m', 'recipes/n'])
+        >>> folder = {"model": {"adapter": "./qlora"}}
+        >>> place_paths(folder, Path())
+        >>> folder["model"]["adapter"]
+        './qlora'
     """
     if "model" in values:
         values["model"] = _model(values["model"], folder)
@@ -65,4 +69,7 @@ def _field(name: str, value: Any, folder: Path) -> Any:
 
 
 def _from(folder: Path, path: str) -> str:
-    return path if path.startswith("~") or Path(path).is_absolute() else str(folder / path)
+    if path.startswith("~") or Path(path).is_absolute():
+        return path
+    found = str(folder / path)
+    return f"./{found}" if found in WORDS else found  # a folder of that name, where the path says `./qlora`
