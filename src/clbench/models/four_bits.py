@@ -134,7 +134,7 @@ def plainly(module: Any) -> Any:
     """Let layers in four bits compute alike on every processor, and give the module back.
 
     On processors with 16-bit products bitsandbytes lays the weights out anew at the first question. Products are then
-    coarser, and no gradient passes through such a layer any more.
+    coarser, and the layout is meant for answers alone, where lessons follow.
     """
     for part in module.modules():
         if "support_avx512bf16_for_cpu" in vars(part):
