@@ -91,7 +91,7 @@ def test_grades_of_a_scorer_from_outside_hang_on_its_code(installed, monkeypatch
     monkeypatch.setattr(plugins, "_installed", lambda kind: {"mine": "outpack.mine"} if kind == "scorer" else {})
 
     def key():
-        return grade_key("a", ScorerSpec(name="mine"), open_scorer("mine").version, None, declined=False)
+        return grade_key("a", ScorerSpec(name="mine"), open_scorer("mine").version, declined=False)
 
     installed(mine=SCORER)
     first = key()

@@ -129,11 +129,11 @@ def test_answers_that_failed_count_as_empty_ones_in_a_corpus_score(tmp_path):
         digest="d",
     )
     asked = ExamResult(exam, 0, tuple(answers), keys=Keys("k" * 32))
-    marks = grade_exam(asked, None, Store(tmp_path))
+    marks = grade_exam(asked, Store(tmp_path))
     assert [g.score for g in marks.grades] == [1.0, 0.0, pytest.approx(2 / 3)]
     assert marks.score == pytest.approx(4 / 7)  # 2 * 2 right / (3 said + 4 gold), the failed answer said nothing
     assert (
-        grade_exam(ExamResult(exam, 0, tuple(answers), keys=Keys("k" * 32)), None, Store(tmp_path)) == marks
+        grade_exam(ExamResult(exam, 0, tuple(answers), keys=Keys("k" * 32)), Store(tmp_path)) == marks
     )  # read back, the same
     matrix = Matrix.blank(1, [exam]).with_cell(0, marks)
     assert (matrix.values[0, 0], matrix.n[0, 0], matrix.ungraded[0, 0]) == (marks.score, 2, 1)

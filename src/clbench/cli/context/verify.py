@@ -30,7 +30,10 @@ def verify(
     judge_model: Annotated[str, typer.Option(help="With --rejudge: the judge that the submission had.")] = "gpt-5.1",
     reasoning_effort: Effort = None,
     rejudged: Annotated[
-        Path | None, typer.Option(help="Grades of the sample (default: outputs/SUBMISSION_rejudged.jsonl).")
+        Path | None,
+        typer.Option(
+            help="Grades of the sample (default: _rejudged.jsonl after the name of the submission, in outputs/)."
+        ),
     ] = None,
 ) -> int:
     """Hold a submission against its data set. Exit code 0: nothing found, 2: findings, 3: it cannot be read."""

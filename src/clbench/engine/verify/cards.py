@@ -140,14 +140,19 @@ def _in_full(exam: Exam, sheet: ExamScores, items: Sequence[ExampleItem]) -> Ite
 
 def _of_card(sheet: ExamScores) -> ScorerSpec:
     """Return a recorded scorer as its card has it: a judge stands in a recipe."""
-    if not known_scorer(sheet.scorer.name).judged:
+    if not _judged(sheet.scorer):
         return sheet.scorer
     settings = {name: value for name, value in sheet.scorer.settings.items() if name != "judge"}
     return sheet.scorer.model_copy(update={"settings": settings})
 
 
 def _asks_a_model(scorer: ScorerSpec) -> bool:
-    return known_scorer(scorer.name).judged and scorer.settings.get("judge") != {"by": "exact"}
+    return _judged(scorer) and scorer.settings.get("judge") != {"by": "exact"}
+
+
+def _judged(scorer: ScorerSpec) -> bool:
+    """Return whether a scorer grades by rubrics; one that is not known here does not."""
+    return scorer.name in plugins.shipped("scorer") and known_scorer(scorer.name).judged
 
 
 def _scorer(exam: Exam) -> Scorer | None:

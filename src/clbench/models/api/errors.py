@@ -22,7 +22,7 @@ KINDS: Mapping[str, Kind] = {
 MENDS: Mapping[str, str] = {
     "key": "set OPENAI_API_KEY or --api-key (in a run PROVIDER_API_KEY) to a key of it, and check what it may do",
     "quota": "add credit or raise the limit of the account; the same command resumes where it stopped",
-    "model": "check --model (or --judge-model) and --base-url, in a run --provider: it is not served there",
+    "model": "check --model, --judge-model and --base-url (in a run --provider): it does not serve that model",
     "overflow": "the prompt is longer than the model takes: choose a model with a longer context; the row counts as 0",
     "filter": "the provider refuses this prompt, and asking again does not help; the row counts as 0",
     "request": "the provider refuses the request as it is; check --temperature, --reasoning-effort and the like",

@@ -24,7 +24,10 @@ WIDTH, OF_PLAIN, OF_NUMBERS = 120, 200, 2000  # characters of a line: of nested,
 # Fields that came after the first records. They are left out where they say nothing: a result that is recorded again
 # stays what it was, to the byte.
 LATER = frozenset(
-    {"exam_server", "attention", "template", "trust_code", "trained_by_lesson", "unreached_by_lesson", "unknown"}
+    {
+        *("exam_server", "attention", "template", "trust_code", "provider"),
+        *("trained_by_lesson", "unreached_by_lesson", "judge_tokens", "unknown"),
+    }
 )
 
 

@@ -17,8 +17,7 @@ from clbench.scoring.rubric.verdicts import read_object
 
 VERSION = "1"  # raise it when the wording changes: verdicts of different wordings are not comparable
 _TEMPLATE_TOKENS = re.compile(r"<\|[\w ]{1,40}\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>")
-_THINK = re.compile(r"<think>(.*?)</think>", flags=re.S | re.I)
-_OPEN_THINK = re.compile(r"\A\s*(?:<think>)?(.*?)</think>", flags=re.S | re.I)
+_MARK = re.compile(r"<(/?)think>", flags=re.I)
 _ABSENCE = re.compile(
     r"\b(?:not|never|no|without|avoid\w*|omit\w*|exclud\w*|refrain\w*|don't|doesn't|refus\w*|free of|only|exactly|"
     r"at most|fewer|less)\b",
@@ -139,11 +138,22 @@ def without_thoughts(text: str) -> tuple[str, str]:
         >>> without_thoughts("<think>hm</think> 42")
         ('42', 'hm')
     """
-    thoughts = _THINK.findall(text)
-    rest = _THINK.sub("", text)
-    if found := _OPEN_THINK.match(rest):  # the opening mark stood in the prompt
-        thoughts.append(found[1])
-        rest = rest[found.end() :]
+    pieces: list[str] = []
+    thoughts: list[str] = []
+    begun, kept = None, 0
+    for mark in _MARK.finditer(text):  # mark by mark: one expression for both would be quadratic on hostile answers
+        if not mark[1]:
+            begun = begun or mark
+        elif begun is not None:
+            pieces.append(text[kept : begun.start()])
+            thoughts.append(text[begun.end() : mark.start()])
+            begun, kept = None, mark.end()
+    rest = "".join(pieces) + text[kept:]
+    if end := next((mark for mark in _MARK.finditer(rest) if mark[1]), None):  # the opening mark stood in the prompt
+        thought = rest[: end.start()].lstrip()
+        opening = _MARK.match(thought)
+        thoughts.append(thought[opening.end() :] if opening else thought)
+        rest = rest[end.end() :]
     if not thoughts:
         return text, ""
     return rest.strip(), "\n".join(t.strip() for t in thoughts)
