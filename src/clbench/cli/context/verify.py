@@ -31,9 +31,7 @@ def verify(
     reasoning_effort: Effort = None,
     rejudged: Annotated[
         Path | None,
-        typer.Option(
-            help="Grades of the sample (default: _rejudged.jsonl after the name of the submission, in outputs/)."
-        ),
+        typer.Option(help="Grades of the sample (default: in outputs/, by its name)."),
     ] = None,
 ) -> int:
     """Hold a submission against its data set. Exit code 0: nothing found, 2: findings, 3: it cannot be read."""
