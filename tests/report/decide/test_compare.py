@@ -13,7 +13,7 @@ from clbench.core.item_scores import (
     ExampleItems,
     ItemScores,
     ShownAnswer,
-    pack_scores,
+    score_row,
 )
 from clbench.core.matrix import Matrix
 from clbench.core.results import Costs
@@ -221,7 +221,7 @@ def f1_run(learner, folder, skill, seed=0):
         grades.append(Grade(example_id=str(i), score=score, parts=(right, said, gold)))
     sheet = record.item_scores.exams[0]
     rows = {
-        k: r.model_copy(update={"scores": pack_scores(grades), "parts": tuple(g.parts for g in grades)})
+        k: r.model_copy(update={"scores": score_row(grades), "parts": tuple(g.parts for g in grades)})
         for k, r in sheet.rows.items()
     }
     changed = sheet.model_copy(update={"scorer": ScorerSpec(name="entity_f1"), "rows": rows})
@@ -274,7 +274,7 @@ def test_what_could_not_be_marked_stays_out_of_both_sides(tmp_path):
     changed = run("replay", cells(45), folder=tmp_path / "b")
     sheet = changed.item_scores.exams[0]
     grades = [Grade(example_id=str(i), score=s) for i, s in enumerate(lost["facts"][2])]
-    rows = {**sheet.rows, 2: sheet.rows[2].model_copy(update={"scores": pack_scores(grades)})}
+    rows = {**sheet.rows, 2: sheet.rows[2].model_copy(update={"scores": score_row(grades)})}
     sheets = ItemScores(exams=(sheet.model_copy(update={"rows": rows}), *changed.item_scores.exams[1:]))
     two = run("replay", cells(45), folder=tmp_path / "b", item_scores=sheets)
     found = compare(*groups([run("sft", cells(45), folder=tmp_path / "a"), two]))

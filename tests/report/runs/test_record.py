@@ -15,7 +15,8 @@ import pytest
 from clbench.cli.main import main
 from clbench.cli.submissions import results
 from clbench.core.errors import DataError, ExtraError, SpecError
-from clbench.core.item_scores import ExamScores, ItemScores, LessonScores
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores, ItemScores
 from clbench.core.keys import digest
 from clbench.core.types import ScorerSpec
 from clbench.report.runs.item_table import FILE, read_items
@@ -81,7 +82,7 @@ def test_a_difference_would_be_seen():
 
 
 def row(**changes):
-    return LessonScores(questions="q", answers_key="a", grades_key="g", **{"scores": "01-", **changes})
+    return GradedItems(questions="q", answers_key="a", grades_key="g", **{"scores": "01-", **changes})
 
 
 ODD = ItemScores(
