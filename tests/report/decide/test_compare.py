@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from clbench.core.errors import SpecError
+from clbench.core.graded import score_row
 from clbench.core.item_scores import (
     ExampleItem,
     ExampleItems,
     ItemScores,
     ShownAnswer,
-    score_row,
 )
 from clbench.core.matrix import Matrix
 from clbench.core.results import Costs
