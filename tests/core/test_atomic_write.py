@@ -5,6 +5,7 @@ import multiprocessing
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from clbench.core.atomic_write import write_atomically
@@ -88,8 +89,12 @@ ODD = {
     "there has been no format 0": {"format": 0},
     "with one row of scores": {"exams": (taken(rows={}),)},
     "not there once": {"exams": (taken(rows={0: ROW, 1: ROW}),)},
-    "1 scores and 0 parts for 2 items": {"exams": (taken(rows={0: ROW.model_copy(update={"scores": "1"})}),)},
-    "scores outside of 0 to 1": {"exams": (taken(rows={0: ROW.model_copy(update={"scores": (2.0, 0.0)})}),)},
+    "1 scores and 0 parts for 2 items": {
+        "exams": (taken(rows={0: ROW.model_copy(update={"scores": np.ones((1, 1))})}),)
+    },
+    "scores outside of 0 to 1": {
+        "exams": (taken(rows={0: ROW.model_copy(update={"scores": np.array([[2.0, 0.0]])})}),)
+    },
     "items are declined": {"exams": (taken(rows={0: ROW.model_copy(update={"declined": (7,)})}),)},
     "1 groups for 2 items": {"exams": (taken(groups=("a",)),)},
     "no items, or one twice": {"exams": (taken(ids=("1", "1")),)},

@@ -74,7 +74,9 @@ def test_the_very_same_answers_leave_no_doubt_and_equal_ones_do():
 def test_an_exam_that_one_run_could_not_mark_is_named(pair):
     one, two = pair
     sheet = two.item_scores.exams[1]
-    lost = sheet.model_copy(update={"rows": {**sheet.rows, 2: sheet.rows[2].model_copy(update={"scores": "-" * NUM})}})
+    lost = sheet.model_copy(
+        update={"rows": {**sheet.rows, 2: sheet.rows[2].model_copy(update={"scores": np.full((1, NUM), np.nan)})}}
+    )
     sheets = (two.item_scores.exams[0], lost, two.item_scores.exams[2])
     found = compare(*groups([one, replace(two, item_scores=ItemScores(exams=sheets))]))
     assert [e.exam for e in found.exams] == ["facts", "sums"]

@@ -285,7 +285,7 @@ def test_tasks_beside_those_with_more_choices_are_watched():
     run = grown(lambda _k, i: i == 1)
     sheet = run.item_scores.exams[0]
     lost = sheet.model_copy(
-        update={"rows": {**sheet.rows, 3: sheet.rows[3].model_copy(update={"scores": "0" * ITEMS})}}
+        update={"rows": {**sheet.rows, 3: sheet.rows[3].model_copy(update={"scores": np.zeros((1, ITEMS))})}}
     )
     (quiet,) = watch.watch_series(watch.run_series([run]), 2, 0.05)
     assert (quiet.alarm_at, quiet.never_comparable) == (None, False)

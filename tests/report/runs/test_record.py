@@ -115,7 +115,7 @@ def test_every_field_of_items_comes_back(tmp_path):
     found = read_runs([tmp_path / "new"])
     assert found[0].item_scores == ODD
     assert list(found[0].item_scores.exams[0].rows) == [2, 0]
-    assert math.copysign(1, found[0].item_scores.exams[0].rows[2].scores[2]) == -1
+    assert math.copysign(1, found[0].item_scores.exams[0].rows[2].scores[0, 2]) == -1
     assert found[1].item_scores == run.item_scores
 
 
