@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import binom
 
-from clbench.core.item_scores import ExamScores, ItemScores, LessonScores
+from clbench.core.graded import GradedItems, graded_items
+from clbench.core.item_scores import ExamScores, ItemScores
 from clbench.core.matrix import Column, Matrix
 from clbench.core.types import ScorerSpec
 from clbench.metrics import all_metrics
@@ -28,7 +29,6 @@ from clbench.report.runs.exam_items import rule_of
 from clbench.stats.bootstrap import difference_of, interval
 from clbench.stats.drift import false_alarm_rate, limit_for
 from clbench.stats.gate import judge_exams
-from clbench.stats.graded import GradedItems
 from clbench.stats.paired import drop_p, paired_difference, paired_permutation
 from clbench.stats.single import score_interval
 
@@ -115,7 +115,7 @@ def entities(rng, items: int, skill: float) -> GradedItems:
     right = rng.binomial(np.minimum(gold, said), np.clip(skill + 0.03 * (gold - 4), 0, 1))
     scores = 2 * right / np.maximum(gold + said, 1)
     parts = tuple((float(r), float(s), float(g)) for r, s, g in zip(right, said, gold, strict=True))
-    return GradedItems(scores[None], (parts,), rule_of("entity_f1"))
+    return graded_items(scores, parts, rule_of("entity_f1"))
 
 
 def own_rule(rng, runs: int, items: int) -> tuple[float, float, float]:
@@ -148,12 +148,7 @@ def record(tasks: list[np.ndarray], groups: list[tuple[str, ...]], tag: str) -> 
             scorer=ScorerSpec(name="exact"),
             ids=tuple(map(str, range(t.shape[1]))),
             groups=groups[i],
-            rows={
-                k: LessonScores.model_construct(
-                    answers_key=str(next(ASKED)), scores="".join("01"[int(v)] for v in row), parts=()
-                )
-                for k, row in enumerate(t)
-            },
+            rows={k: graded_items(row).model_copy(update={"answers_key": str(next(ASKED))}) for k, row in enumerate(t)},
         )
         for i, t in enumerate(tasks)
     )

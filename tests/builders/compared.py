@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from clbench.core.item_scores import ExamScores, ItemScores, LessonScores, pack_scores
+from clbench.core.graded import GradedItems, score_row
+from clbench.core.item_scores import ExamScores, ItemScores
 from clbench.core.keys import canonical
 from clbench.core.matrix import Column, Matrix
 from clbench.core.results import Costs
@@ -55,11 +56,11 @@ def run(learner, cells, seed=0, folder=None, **changes):
                 version=1,
                 ids=tuple(f"{name}-{i}" for i in range(NUM)),
                 rows={
-                    step: LessonScores(
+                    step: GradedItems(
                         questions=f"q {name}",
                         answers_key=f"{learner}{seed}{name}{step}",
                         grades_key="m",
-                        scores=pack_scores([Grade(example_id=str(i), score=s) for i, s in enumerate(scores)]),
+                        scores=score_row([Grade(example_id=str(i), score=s) for i, s in enumerate(scores)]),
                     )
                     for step, scores in enumerate(rows)
                 },

@@ -1,7 +1,8 @@
 """Baselines and exams made by hand, for the tests of the gate."""
 
 from clbench.core.baseline import Baseline, BaselineExam
-from clbench.core.item_scores import ExamScores, LessonScores
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores
 from clbench.core.spec import ModelSpec
 from clbench.core.types import Decode, Exam, Example, Message, ScorerSpec
 from clbench.engine.grade import open_scorer
@@ -16,9 +17,7 @@ def taken(name, right, ability="mathematics", answers=None):
         scorer=ScorerSpec(name="label"),
         version=open_scorer("label").version,
         ids=tuple(f"{name}-{i}" for i in range(NUM)),
-        rows={
-            0: LessonScores(questions="q", answers_key="a", grades_key="m", scores="1" * right + "0" * (NUM - right))
-        },
+        rows={0: GradedItems(questions="q", answers_key="a", grades_key="m", scores="1" * right + "0" * (NUM - right))},
     )
     said = answers or tuple(f"said {i}" for i in range(NUM))
     return BaselineExam(kind="general", ability=ability, guess_rate=0.0, scores=sheet, answers=said)

@@ -1,12 +1,10 @@
 """What `clbench exam` prints: intervals over groups where items belong to some."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from clbench.cli.exam import _row, _table
 from clbench.core.results import ExamResult
-from clbench.core.types import Example, Grade, Message, ScorerSpec
+from clbench.core.types import Decode, Exam, Example, Grade, Message, ScorerSpec
 
 
 def sat(groups):
@@ -14,10 +12,10 @@ def sat(groups):
         Example(id=str(i), prompt=(Message(role="user", content="?"),), targets=("a",), group=str(i // 10) * groups)
         for i in range(60)
     )
-    about = {"name": "e", "ability": "", "kind": "general", "guess_rate": 0.0, "scorer": ScorerSpec(name="exact")}
-    exam = SimpleNamespace(**about, examples=questions)
+    about = {"name": "e", "kind": "general", "scorer": ScorerSpec(name="exact"), "decode": Decode(), "digest": ""}
+    exam = Exam(**about, needs=frozenset(), examples=questions)
     grades = tuple(Grade(example_id=str(i), score=float(i < 30)) for i in range(60))
-    return ExamResult(exam, 0, (), grades, 0.5, seconds=1.0)
+    return ExamResult.asked(exam, 0, ()).graded(grades, 0.5)
 
 
 def test_whole_groups_that_fall_together_widen_the_interval():

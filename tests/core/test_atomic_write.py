@@ -5,19 +5,21 @@ import multiprocessing
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from clbench.core.atomic_write import write_atomically
 from clbench.core.baseline import Baseline, BaselineExam, read_baseline, write_baseline
 from clbench.core.errors import DataError
-from clbench.core.item_scores import ExamScores, LessonScores
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores
 from clbench.core.spec import ModelSpec
 from clbench.core.types import ScorerSpec
 from clbench.store.history import history, remember
 
 
 def taken(name="e", **changes):
-    row = LessonScores(questions="d", answers_key="a", grades_key="m", scores="10")
+    row = GradedItems(questions="d", answers_key="a", grades_key="m", scores="10")
     sheet = ExamScores(exam=name, digest="d", scorer=ScorerSpec(name="exact"), version=2, ids=("1", "2"), rows={0: row})
     return BaselineExam(
         kind="general", ability="x", guess_rate=0.0, scores=sheet.model_copy(update=changes), answers=("", "")
@@ -80,15 +82,19 @@ def test_a_store_that_cannot_be_written_will_do_where_nothing_is_new(tmp_path):
     remember(tmp_path, baseline())
 
 
-ROW = LessonScores(questions="d", answers_key="a", grades_key="m", scores="10")
+ROW = GradedItems(questions="d", answers_key="a", grades_key="m", scores="10")
 ODD = {
     "it holds no exam": {"exams": ()},
     "'e' is there twice": {"exams": (taken(), taken())},
     "there has been no format 0": {"format": 0},
     "with one row of scores": {"exams": (taken(rows={}),)},
     "not there once": {"exams": (taken(rows={0: ROW, 1: ROW}),)},
-    "1 scores and 0 parts for 2 items": {"exams": (taken(rows={0: ROW.model_copy(update={"scores": "1"})}),)},
-    "scores outside of 0 to 1": {"exams": (taken(rows={0: ROW.model_copy(update={"scores": (2.0, 0.0)})}),)},
+    "1 scores and 0 parts for 2 items": {
+        "exams": (taken(rows={0: ROW.model_copy(update={"scores": np.ones((1, 1))})}),)
+    },
+    "scores outside of 0 to 1": {
+        "exams": (taken(rows={0: ROW.model_copy(update={"scores": np.array([[2.0, 0.0]])})}),)
+    },
     "items are declined": {"exams": (taken(rows={0: ROW.model_copy(update={"declined": (7,)})}),)},
     "1 groups for 2 items": {"exams": (taken(groups=("a",)),)},
     "no items, or one twice": {"exams": (taken(ids=("1", "1")),)},

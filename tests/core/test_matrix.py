@@ -1,25 +1,24 @@
 """The matrix of scores: cells that could not be graded are counted, and never averaged."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from clbench.core.errors import SpecError
 from clbench.core.matrix import Column, Matrix
 from clbench.core.results import ExamResult
-from clbench.core.types import Grade
+from clbench.core.types import Decode, Exam, Grade, ScorerSpec
 
 
 def test_matrix_counts_ungraded_and_never_averages_them():
     blank = Matrix.of([[None, None]] * 3)
     grades = (Grade(example_id="a", score=1.0), Grade(example_id="b", score=None))
-    asked = ExamResult(None, 1, (), grades, 1.0)  # whose exam it is, a matrix need not know
-    filled = blank.with_cell(0, asked)
+    exam = Exam(name="e", examples=(), decode=Decode(), scorer=ScorerSpec(name="exact"), needs=frozenset(), digest="")
+    asked = ExamResult.asked(exam, 1, ())
+    filled = blank.with_cell(0, asked.graded(grades, 1.0))
     assert filled.values[1, 0] == 1.0
     assert (filled.n[1, 0], filled.ungraded[1, 0]) == (1, 1)
     assert np.isnan(blank.values).all()
-    nothing = blank.with_cell(0, replace(asked, grades=grades[1:], score=None))
+    nothing = blank.with_cell(0, asked.graded(grades[1:], None))
     assert np.isnan(nothing.values[1, 0])
     assert (nothing.n[1, 0], nothing.ungraded[1, 0]) == (0, 1)
     again = Matrix.from_json(filled.to_json())

@@ -63,7 +63,7 @@ def test_a_batch_that_memory_made_smaller_is_on_record(tmp_path):
         (exam,) = open_exams([], stream, items)
         room[:] = [most]
         result = ask(trajectory, 0, exam, Store(tmp_path))
-        stages.append(Store(tmp_path).stage("ask", result.keys.answers)["why"])
+        stages.append(Store(tmp_path).stage("ask", result.answers_key)["why"])
     assert [why.get("exam_batch") for why in stages] == [None, 1]
 
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from clbench.cli.main import main
+from clbench.core.graded import graded_items
 from clbench.core.spec import Machine, ModelSpec
 from clbench.data.exams.exam import open_exam
 from clbench.data.tasks.card import load_exam_card
 from clbench.engine.grade import open_scorer
 from clbench.models.load import load_net
 from clbench.report.decide.compare import comparisons, sides_of
-from clbench.stats.graded import GradedItems
 from clbench.stats.paired import paired_permutation
 
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed (extra `abilities`)")
@@ -108,7 +108,7 @@ def test_two_real_logs_have_the_p_value_of_our_own_answers(evaluated, capsys):
     (exam,) = found.exams
     assert [s.runs[0].item_scores.exams[0].rows[0].values().tolist() for s in sides] == own
     assert own[0] != own[1]
-    graded = [GradedItems(torch.tensor(scores).numpy()[None].astype("float64")) for scores in own]
+    graded = [graded_items(torch.tensor(scores).numpy().astype("float64")) for scores in own]
     assert exam.p == paired_permutation(*graded)
     assert (exam.one, exam.two) == pytest.approx(tuple(sum(s) / len(s) for s in own))
     assert sides[0].runs[0].matrix.columns[0].guess_rate == 0.25

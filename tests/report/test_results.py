@@ -264,7 +264,8 @@ def test_an_edited_result_is_rejected(results, what, capsys):
 
 
 def test_scores_that_are_no_mean_are_made_by_their_scorers_rule(tmp_path):
-    from clbench.core.item_scores import ExamScores, ItemScores, LessonScores
+    from clbench.core.graded import GradedItems
+    from clbench.core.item_scores import ExamScores, ItemScores
     from clbench.core.types import ScorerSpec
 
     parts = ((1.0, 1.0), (0.0,))  # three verdicts of two prompts: 2/3, while the mean of the prompts is 1/2
@@ -274,7 +275,7 @@ def test_scores_that_are_no_mean_are_made_by_their_scorers_rule(tmp_path):
         scorer=ScorerSpec(name="ifeval"),
         version=1,
         ids=("a", "b"),
-        rows={0: LessonScores(questions="q", answers_key="a", grades_key="m", scores="10", parts=parts)},
+        rows={0: GradedItems(questions="q", answers_key="a", grades_key="m", scores="10", parts=parts)},
     )
     column = COLUMNS[0].model_copy(update={"size": 2, "taught": None})
     matrix = Matrix(np.array([[2 / 3]]), np.array([[2]]), np.array([[0]]), (column,))

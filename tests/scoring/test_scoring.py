@@ -11,7 +11,7 @@ from nltk.tokenize import NLTKWordTokenizer
 
 from clbench.core.errors import SpecError
 from clbench.core.matrix import Matrix
-from clbench.core.results import ExamResult, Keys
+from clbench.core.results import ExamResult
 from clbench.core.types import Answer, Decode, Exam, Example, Grade, Message, ScorerSpec
 from clbench.engine.grade import combine_grades, open_scorer
 from clbench.engine.grade import grade as grade_exam
@@ -128,13 +128,11 @@ def test_answers_that_failed_count_as_empty_ones_in_a_corpus_score(tmp_path):
         needs=frozenset({"text"}),
         digest="d",
     )
-    asked = ExamResult(exam, 0, tuple(answers), keys=Keys("k" * 32))
+    asked = ExamResult.asked(exam, 0, answers, "k" * 32)
     marks = grade_exam(asked, Store(tmp_path))
     assert [g.score for g in marks.grades] == [1.0, 0.0, pytest.approx(2 / 3)]
     assert marks.score == pytest.approx(4 / 7)  # 2 * 2 right / (3 said + 4 gold), the failed answer said nothing
-    assert (
-        grade_exam(ExamResult(exam, 0, tuple(answers), keys=Keys("k" * 32)), Store(tmp_path)) == marks
-    )  # read back, the same
+    assert grade_exam(ExamResult.asked(exam, 0, answers, "k" * 32), Store(tmp_path)) == marks  # read back, the same
     matrix = Matrix.blank(1, [exam]).with_cell(0, marks)
     assert (matrix.values[0, 0], matrix.n[0, 0], matrix.ungraded[0, 0]) == (marks.score, 2, 1)
 
@@ -546,11 +544,12 @@ def test_declining_what_would_be_wrong_gains_nothing():
         declined = [Answer(example_id=str(i), text="no", finish="error") for i in range(4, 12)]
         grades = [grade_answer(scorer, e, a) for e, a in zip(examples, [*right, *declined], strict=True)]
         score = combine_grades(grades, plugin)
+        exam = Exam(name="e", examples=(), decode=Decode(), scorer=ScorerSpec(name=name), needs=frozenset(), digest="d")
         silent = [Answer(example_id=str(i), text="") for i in range(4, 12)]
         wrong = combine_grades(
             [grade_answer(scorer, e, a) for e, a in zip(examples, [*right, *silent], strict=True)], plugin
         )
         assert score == pytest.approx(wrong) and score < 1
         assert sum(g.declined for g in grades) == 8
-        matrix = Matrix.of([[None]]).with_cell(0, ExamResult(None, 0, (), tuple(grades), score))
+        matrix = Matrix.blank(1, [exam]).with_cell(0, ExamResult.asked(exam, 0, []).graded(grades, score))
         assert (int(matrix.n[0, 0]), int(matrix.ungraded[0, 0])) == (4, 8)

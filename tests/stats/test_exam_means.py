@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
+from clbench.core.graded import graded_items
 from clbench.stats.exam_means import ExamPair, mean_difference, mean_interval, mean_p
-from clbench.stats.graded import graded_items
 from clbench.stats.paired import paired_difference, paired_permutation
 
 

@@ -134,12 +134,12 @@ def _say_one(results: Sequence[ExamResult], broken: Mapping[str, UserError], kin
 
 def _row(result: ExamResult) -> dict[str, Any]:
     from clbench.core.item_scores import count_cuts, count_reasoning, groups_of
-    from clbench.report.runs.exam_items import marked_grades
+    from clbench.report.runs.exam_items import marked_rows
     from clbench.stats.single import score_interval
 
     graded = [g.score for g in result.grades if g.score is not None]
     groups = groups_of(result.exam)
-    side = marked_grades(result.grades, result.exam.scorer.name)
+    side = marked_rows([result], result.exam.scorer.name)
     low, high = (None if math.isnan(v) else v for v in score_interval(side, groups=groups or None)[1:])
     return {
         "exam": result.exam.name,

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from clbench.core.atomic_write import write_atomically
 from clbench.core.errors import DataError, near_paths
-from clbench.core.item_scores import ExamScores, LessonScores
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores
 from clbench.core.keys import canonical, digest
 from clbench.core.spec import ModelSpec
 from clbench.core.types import ExamKind
@@ -162,9 +163,9 @@ def _odd(exam: BaselineExam) -> str:
     return first or _odd_row(sheet.rows[0], num)
 
 
-def _odd_row(row: LessonScores, num: int) -> str:
-    if len(row.scores) != num or len(row.parts) not in (0, num):
-        return f"{len(row.scores)} scores and {len(row.parts)} parts for {num} items"
+def _odd_row(row: GradedItems, num: int) -> str:
+    if row.items != num or len(row.parts) not in (0, num):
+        return f"{row.items} scores and {len(row.parts)} parts for {num} items"
     if any(not 0 <= value <= 1 for value in row.values().tolist() if not math.isnan(value)):
         return "scores outside of 0 to 1"
     return "" if set(row.declined) <= set(range(num)) else "items are declined that it does not have"

@@ -8,67 +8,13 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from clbench.core.types import Answer, Exam, Grade, ScorerSpec
+from clbench.core.graded import GradedItems
+from clbench.core.types import Answer, Exam, ScorerSpec
 from clbench.core.value import Renamed, Value
 
-WRONG_RIGHT = {0.0: "0", 1.0: "1", None: "-"}
-MARKS = frozenset(WRONG_RIGHT.values())
 STATED = 1e-4  # by which the guess rate that a card states may differ from the mean of its items
-
-
-class LessonScores(Renamed):
-    """One cell of the matrix, item by item.
-
-    Attributes:
-        questions: Digest of the questions as they were asked in this row; it differs from the exam's if labels grow.
-        answers_key, grades_key: Keys of the answers and of the grades in the store.
-        scores: One character per item if every score is 0, 1 or missing ("01-"); else the scores.
-        reasoning: Tokens of reasoning before the answers, and answers that are missing because it did not end; empty
-            without reasoning.
-        parts: `Grade.parts` of the items if the exam's score is not the mean of the scores; else empty.
-        declined: Indices of the items that were not answered; their scores are 0.
-        cuts: What did not fit: (questions cut, tokens left out, examples dropped); empty if all questions fit.
-        guess_rate: Score of guessing in this row, in [0, 1], where it differs from the exam's because labels grow.
-    """
-
-    questions: str
-    answers_key: str
-    grades_key: str
-    scores: str | tuple[float | None, ...]
-    parts: tuple[tuple[float, ...], ...] = ()
-    reasoning: tuple[int, ...] = ()
-    cuts: tuple[int, ...] = ()
-    declined: tuple[int, ...] = ()
-    guess_rate: float | None = Field(default=None, ge=0, le=1)
-    absent_at_default: ClassVar[frozenset[str]] = frozenset({"parts", "reasoning", "cuts", "declined", "guess_rate"})
-    formerly: ClassVar[Mapping[str, str]] = {
-        "asked": "questions",
-        "ask": "answers_key",
-        "mark": "grades_key",
-        "thought": "reasoning",
-        "cut": "cuts",
-    }
-
-    @field_validator("scores")
-    @classmethod
-    def _are_scores(cls, scores: str | tuple[float | None, ...]) -> str | tuple[float | None, ...]:
-        fit = set(scores) <= MARKS if isinstance(scores, str) else all(s is None or math.isfinite(s) for s in scores)
-        if not fit:
-            raise ValueError("scores are one of 0, 1 and - per item, or a number or null per item")
-        return scores
-
-    def values(self) -> NDArray[np.float64]:
-        """Return the scores, shape (items,); NaN where an answer could not be graded.
-
-        Example:
-            >>> LessonScores(questions="", answers_key="", grades_key="", scores="10-").values().tolist()
-            [1.0, 0.0, nan]
-        """
-        if isinstance(self.scores, str):
-            return np.array([np.nan if c == "-" else float(c) for c in self.scores], dtype=np.float64)
-        return np.array([np.nan if s is None else s for s in self.scores], dtype=np.float64)
 
 
 class ExamScores(Value):
@@ -94,7 +40,7 @@ class ExamScores(Value):
     groups: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
     guess_rates: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    rows: Mapping[int, LessonScores] = {}
+    rows: Mapping[int, GradedItems] = {}
     absent_at_default: ClassVar[frozenset[str]] = frozenset({"groups", "guess_rates"})
 
     def array(self, num_rows: int) -> NDArray[np.float64]:
@@ -144,18 +90,6 @@ class ExampleItems(Value):
     """A few items of every exam, chosen by hash of their ids."""
 
     items: tuple[ExampleItem, ...]
-
-
-def pack_scores(grades: Sequence[Grade]) -> str | tuple[float | None, ...]:
-    """Return the scores of grades in the shortest form that loses nothing."""
-    return pack_values([g.score for g in grades])
-
-
-def pack_values(scores: Sequence[float | None]) -> str | tuple[float | None, ...]:
-    """Return scores in the shortest form that loses nothing: one character per item where all are 0, 1 or missing."""
-    if all(s in WRONG_RIGHT for s in scores):
-        return "".join(WRONG_RIGHT[s] for s in scores)
-    return tuple(scores)
 
 
 def count_reasoning(answers: Sequence[Answer]) -> tuple[int, ...]:
@@ -209,9 +143,9 @@ def are_rates_of(rates: Sequence[float], guess_rate: float) -> bool:
     return abs(math.fsum(rates) / len(rates) - guess_rate) <= STATED
 
 
-def guess_rate_at(asked: Exam, guess_rate: float) -> float | None:
-    """Return the guess rate of an exam with growing labels as it was asked; None if it is `guess_rate`."""
-    if not asked.growth or not asked.examples:
+def guess_rate_at(exam: Exam) -> float | None:
+    """Return the guess rate of an exam with growing labels as it is asked in a row; None if it is that of the exam."""
+    if not exam.growth or not exam.examples:
         return None
-    rate = 1 / len(asked.examples[0].choices)
-    return None if rate == guess_rate else rate
+    rate = 1 / len(exam.examples[0].choices)
+    return None if rate == exam.guess_rate else rate

@@ -66,10 +66,9 @@ def _plain(value: object) -> Any:
 
 def _fields(value: BaseModel) -> Iterable[tuple[str, object]]:
     """Return the fields of a value that stand in keys, by the names that they have there."""
-    parts = vars(value).items()
     if not isinstance(value, Value):
-        return parts
-    stored, absent = value.stored_as, value.absent_at_default
+        return vars(value).items()
+    parts, stored, absent = value.kept(), value.stored_as, value.absent_at_default
     if absent:
         fields = type(value).model_fields
         parts = [(n, part) for n, part in parts if n not in absent or part != fields[n].default]

@@ -121,8 +121,8 @@ class Matrix:
         lesson = result.lesson
         values, n, ungraded = self.values.copy(), self.n.copy(), self.ungraded.copy()
         values[lesson, column] = np.nan if result.score is None else result.score
-        n[lesson, column] = sum(g.score is not None and not g.declined for g in result.grades)
-        ungraded[lesson, column] = len(result.grades) - n[lesson, column]
+        n[lesson, column] = int(result.known.sum()) - int(result.known[list(result.declined)].sum())
+        ungraded[lesson, column] = result.items - n[lesson, column]
         return replace(self, values=values, n=n, ungraded=ungraded)
 
     def to_json(self) -> dict[str, Any]:

@@ -3,47 +3,71 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
-from pydantic import model_validator
+import numpy as np
+from pydantic import Field, model_validator
 
+from clbench.core.graded import GradedItems, score_row
+from clbench.core.item_scores import count_cuts, count_reasoning, guess_rate_at
 from clbench.core.types import Answer, Exam, Grade
 from clbench.core.value import Renamed, written
 
 
-class Keys(NamedTuple):
-    """Where answers and their grades lie in the store; empty where they lie in none."""
-
-    answers: str = ""
-    grades: str = ""
-
-
-NO_KEYS = Keys()
-
-
-@dataclass(frozen=True)
-class ExamResult:
-    """What one exam came to after one lesson: a cell of the matrix, with all that is behind it.
+class ExamResult(GradedItems):
+    """What one exam came to after one lesson: its graded items, and beside them what results do not keep.
 
     Attributes:
         exam: The questions, as they were asked.
         lesson: Row of the matrix: lessons learnt before it, 0..T.
         answers: One per question, in order.
-        grades: One per answer, in order; none before it is graded.
+        grades: One per answer, in order; none before it is graded, when all scores are NaN.
         score: In [0, 1], made of the grades by the scorer's rule; None where no answer could be graded.
-        keys: Of answers and grades in the store.
         seconds: Wall time of asking and grading; what the store holds already costs next to nothing.
     """
 
-    exam: Exam
-    lesson: int
-    answers: tuple[Answer, ...]
-    grades: tuple[Grade, ...] = ()
-    score: float | None = None
-    keys: Keys = NO_KEYS
-    seconds: float = 0.0
+    exam: Exam = Field(exclude=True)
+    lesson: int = Field(exclude=True)
+    answers: tuple[Answer, ...] = Field(exclude=True)
+    grades: tuple[Grade, ...] = Field(default=(), exclude=True)
+    score: float | None = Field(default=None, exclude=True)
+    seconds: float = Field(default=0.0, exclude=True)
+
+    @classmethod
+    def asked(cls, exam: Exam, lesson: int, answers: Sequence[Answer], key: str = "") -> ExamResult:
+        """Return the answers to an exam, not graded yet; `key` is theirs in the store."""
+        return cls(
+            exam=exam,
+            lesson=lesson,
+            answers=tuple(answers),
+            questions=exam.digest,
+            answers_key=key,
+            grades_key="",
+            scores=np.full(len(answers), np.nan),
+            reasoning=count_reasoning(answers),
+            cuts=count_cuts(answers),
+            guess_rate=guess_rate_at(exam),
+        )
+
+    def graded(self, grades: Sequence[Grade], score: float | None, key: str = "", *, parts: bool = False) -> ExamResult:
+        """Return a copy with its grades, one per answer, and the score that they come to.
+
+        Args:
+            grades: In the order of the answers.
+            score: By the scorer's rule.
+            key: Of the grades in the store.
+            parts: Keep the parts of the grades with the scores: the scorer's rule reads them.
+        """
+        found = {
+            "grades": tuple(grades),
+            "grades_key": key,
+            "score": score,
+            "scores": score_row(grades),
+            "parts": tuple(g.parts for g in grades) if parts else (),
+            "declined": tuple(place for place, g in enumerate(grades) if g.declined),
+        }
+        return self.model_copy(update=found)
 
 
 class Costs(Renamed):

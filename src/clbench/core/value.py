@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -26,6 +26,10 @@ class Value(BaseModel):
         """Add the newer fields of the bases."""
         named = (vars(base).get("absent_at_default", ()) for base in cls.__mro__)
         cls.absent_at_default = frozenset[str]().union(*named)
+
+    def kept(self) -> Iterable[tuple[str, object]]:
+        """Return the fields that keys and files hold, as they hold them."""
+        return vars(self).items()
 
 
 def written(value: BaseModel) -> dict[str, Any]:

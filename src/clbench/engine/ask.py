@@ -17,7 +17,7 @@ from clbench.core.keys import key
 from clbench.core.process import end_copy
 from clbench.core.protocols import Responder
 from clbench.core.resource_probes import EXAM_BATCHES
-from clbench.core.results import ExamResult, Keys
+from clbench.core.results import ExamResult
 from clbench.core.spec import ExamBudget, Machine, ModelSpec
 from clbench.core.types import Answer, Exam, Example
 from clbench.data.exams.exam import exam_at
@@ -109,8 +109,8 @@ def ask(trajectory: Trajectory, lesson: int, exam: Exam, store: Store, server: S
     }
     why["machine"] = machine_of(trajectory.machine, spec.model)
     folder = store.once("ask", key_, make, why)
-    answers = tuple(read_jsonl(folder / "answers.jsonl", Answer))
-    return ExamResult(exam, lesson, answers, keys=Keys(answers=key_))
+    answers = list(read_jsonl(folder / "answers.jsonl", Answer))
+    return ExamResult.asked(exam, lesson, answers, key_)
 
 
 def answers_of(learner: Responder, exam: Exam, documents: bool = False) -> list[Answer]:

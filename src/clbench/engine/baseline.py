@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from clbench.core.baseline import Baseline, BaselineExam
 from clbench.core.errors import DataError, ModelError, SpecError
 from clbench.core.events import notice
-from clbench.core.item_scores import LessonScores, pack_scores
+from clbench.core.graded import GradedItems, score_row
 from clbench.core.results import ExamResult
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Exam
@@ -58,7 +58,7 @@ def taken(
                 kind=exam.kind, ability=exam.ability, guess_rate=exam.guess_rate, scores=sheet, answers=answers
             )
         )
-        machines.append(_asked_on(store, result.keys.answers) or machines[0])
+        machines.append(_asked_on(store, result.answers_key) or machines[0])
     return Baseline(
         model=model,
         identity=source.identity(model),
@@ -112,12 +112,12 @@ def repeat(baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine:
     if not same:
         what = f"{model.name} is not the model of the baseline: its weights or files are others now"
         raise SpecError(what, where="--repeat", mend=mend)
-    rows: dict[str, dict[int, LessonScores]] = {t.scores.exam: dict(t.scores.rows) for t in baseline.exams}
+    rows: dict[str, dict[int, GradedItems]] = {t.scores.exam: dict(t.scores.rows) for t in baseline.exams}
     for exam, grades in ask_again(model, exams, machine, times):
         found = rows[exam.name]
         parts = tuple(g.parts for g in grades) if found[0].parts else ()
-        found[len(found)] = LessonScores(
-            questions=exam.digest, answers_key="", grades_key="", scores=pack_scores(grades), parts=parts
+        found[len(found)] = GradedItems(
+            questions=exam.digest, answers_key="", grades_key="", scores=score_row(grades), parts=parts
         )
     again = [
         t.model_copy(update={"scores": t.scores.model_copy(update={"rows": rows[t.scores.exam]})})

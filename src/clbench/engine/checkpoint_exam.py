@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from clbench.core.errors import StoreError, UserError
 from clbench.core.events import Progress, report_progress
@@ -62,5 +61,5 @@ def examine(
             trajectory.learner_after(0)  # if the model itself does not load, no exam is to blame
             broken[exam.name] = error
             continue
-        yield replace(result, seconds=time.monotonic() - started)
+        yield result.model_copy(update={"seconds": time.monotonic() - started})
     report_progress(Progress("exams", len(exams), len(exams), slot=0))

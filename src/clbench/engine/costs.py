@@ -56,7 +56,7 @@ def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Cost
         unreached_by_lesson=_where_any(
             [(c.get("unreached_parameters", 0), c.get("idle_expert_parameters", 0)) for c in counts]
         ),
-        reasoning_tokens=sum(answer.tokens_reasoning for result in results for answer in result.answers),
+        reasoning_tokens=sum(result.reasoning[0] for result in results if result.reasoning),
         joules=None if any(j is None for j in joules) else sum(j for j in joules if j is not None),
     )
     if (judged := judge_usage(results, store)).total:
@@ -87,13 +87,13 @@ def _learnt_elsewhere(measured: Costs, stated: Mapping[str, Any]) -> Costs:
 
 def judge_usage(results: Sequence[ExamResult], store: Store) -> Usage:
     """Return the tokens of the verdicts behind some results, as they were first made."""
-    stages = [store.stage("mark", result.keys.grades) for result in results]
+    stages = [store.stage("mark", result.grades_key) for result in results]
     return sum((usage_of_record(s["why"]["judge"]["usage"]) for s in stages if s and "judge" in s["why"]), Usage())
 
 
 def judged_of(judge: JudgeSpec | None, results: Sequence[ExamResult], store: Store) -> dict[str, Any]:
     """Return who judged, and what it came to, for the record; {} where nobody did."""
-    stages = [store.stage("mark", result.keys.grades) for result in results]
+    stages = [store.stage("mark", result.grades_key) for result in results]
     found = [stage["why"]["judge"] for stage in stages if stage is not None and "judge" in stage["why"]]
     if judge is None or not found:
         return {}
@@ -136,7 +136,7 @@ def _asked(results: Sequence[ExamResult], store: Store) -> list[tuple[dict[str, 
     """Return (meter, answers) of each result."""
     found: list[tuple[dict[str, float], int]] = []
     for result in results:
-        stage = store.stage("ask", result.keys.answers)
+        stage = store.stage("ask", result.answers_key)
         assert stage is not None, "every due result of a finished run has been asked"
         found.append((stage["meter"], len(result.answers)))
     return found

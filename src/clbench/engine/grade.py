@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -83,7 +82,7 @@ def grade(result: ExamResult, store: Store, judge: JudgeAll | None = None) -> Ex
     """
     exam, plugin = result.exam, open_scorer(result.exam.scorer.name)
     declined = any(answer.finish == "error" for answer in result.answers)
-    key_ = grade_key(result.keys.answers, exam.scorer, plugin.version, declined=declined)
+    key_ = grade_key(result.answers_key, exam.scorer, plugin.version, declined=declined)
 
     def make(folder: Path) -> None:
         if plugin.judged and judge is not None:
@@ -97,9 +96,9 @@ def grade(result: ExamResult, store: Store, judge: JudgeAll | None = None) -> Ex
             found = [grade_answer(scorer, example, answer) for example, answer in pairs]
         write_jsonl(folder / "grades.jsonl", found)
 
-    why: dict[str, Any] = {"exam": exam.name, "scorer": exam.scorer.name, "ask": result.keys.answers}
-    grades = tuple(read_jsonl(store.once("mark", key_, make, why) / "grades.jsonl", Grade))
-    return replace(result, grades=grades, score=combine_grades(grades, plugin), keys=result.keys._replace(grades=key_))
+    why: dict[str, Any] = {"exam": exam.name, "scorer": exam.scorer.name, "ask": result.answers_key}
+    grades = list(read_jsonl(store.once("mark", key_, make, why) / "grades.jsonl", Grade))
+    return result.graded(grades, combine_grades(grades, plugin), key_, parts=plugin.combine is not None)
 
 
 def grade_answer(scorer: Scorer, example: Example, answer: Answer) -> Grade:

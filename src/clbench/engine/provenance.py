@@ -69,7 +69,7 @@ def stages_of(trajectory: Trajectory, results: Iterable[ExamResult]) -> list[Map
     store = trajectory.store
     found: list[Mapping[str, Any]] = []
     for result in results:
-        both = (store.stage("ask", result.keys.answers), store.stage("mark", result.keys.grades))
+        both = (store.stage("ask", result.answers_key), store.stage("mark", result.grades_key))
         found += [stage for stage in both if stage is not None]
     for index in range(1, len(trajectory.lessons) + 1):
         remembered = store.stage("effective", trajectory.keys[index])

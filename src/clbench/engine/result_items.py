@@ -9,14 +9,9 @@ from clbench.core.item_scores import (
     ExampleItems,
     ExamScores,
     ItemScores,
-    LessonScores,
     ShownAnswer,
-    count_cuts,
-    count_reasoning,
     groups_of,
-    guess_rate_at,
     guess_rates_of,
-    pack_scores,
 )
 from clbench.core.keys import digest
 from clbench.core.results import ExamResult
@@ -45,31 +40,17 @@ def _columns(results: Sequence[ExamResult]) -> list[list[ExamResult]]:
 
 
 def _sheet(results: Sequence[ExamResult]) -> ExamScores:
-    first, plugin = results[0], open_scorer(results[0].exam.scorer.name)
-    rows = {
-        result.lesson: LessonScores(
-            questions=result.exam.digest,
-            answers_key=result.keys.answers,
-            grades_key=result.keys.grades,
-            scores=pack_scores(result.grades),
-            parts=tuple(g.parts for g in result.grades) if plugin.combine else (),
-            reasoning=count_reasoning(result.answers),
-            cuts=count_cuts(result.answers),
-            declined=tuple(place for place, g in enumerate(result.grades) if g.declined),
-            guess_rate=guess_rate_at(result.exam, first.exam.guess_rate),
-        )
-        for result in results
-    }
+    first = results[0]
     return ExamScores(
         exam=first.exam.name,
         digest=first.exam.digest,
         scorer=first.exam.scorer,
-        version=plugin.version,
+        version=open_scorer(first.exam.scorer.name).version,
         ids=tuple(e.id for e in first.exam.examples),
         groups=groups_of(first.exam),
         lengths=tuple(a.tokens_in + a.tokens_cut for a in first.answers),
         guess_rates=guess_rates_of(first.exam),
-        rows=rows,
+        rows={result.lesson: result for result in results},
     )
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clbench.stats.graded import GradedItems
+from clbench.core.graded import GradedItems
 from clbench.stats.paired import Difference, paired_difference, paired_permutation
 
 
@@ -38,7 +38,7 @@ def mean_difference(pairs: Sequence[ExamPair]) -> tuple[Difference, float]:
     Statistics in Medicine 27, for the interval; Fisher 1935 for the test.
 
     Example:
-        >>> from clbench.stats.graded import graded_items as items
+        >>> from clbench.core.graded import graded_items as items
         >>> pair = ExamPair(items([1, 1, 0, 0] * 25), items([1, 0, 0, 0] * 25))
         >>> found, p = mean_difference([pair, pair])
         >>> [round(v, 3) for v in found], p < 0.001

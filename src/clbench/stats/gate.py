@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.core.graded import GradedItems, graded_items
 from clbench.stats.effect import clusters
-from clbench.stats.graded import GradedItems, graded_items
 from clbench.stats.paired import Difference, Scores, drop_p, holm, paired_difference
 from clbench.stats.power import drop_seen
 from clbench.stats.quantiles import normal_quantile
@@ -165,7 +165,7 @@ def plainest(found: GradedItems) -> GradedItems:
     """
     there = found.known
     alike = not found.is_mean and there.any() and np.allclose(found.only(there).units(), found.means[there], atol=1e-9)
-    return GradedItems(found.scores) if alike else found
+    return graded_items(found.scores) if alike else found
 
 
 def _settled(old: Scores) -> GradedItems:
@@ -176,7 +176,7 @@ def _settled(old: Scores) -> GradedItems:
     known = ~np.isnan(found.scores)
     count = known.sum(axis=0)
     total = np.where(known, found.scores, 0.0).sum(axis=0)
-    return GradedItems(np.where(count > 0, total / np.maximum(count, 1), np.nan)[None])
+    return graded_items(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 
 def fall_p(old: Scores, new: Scores, *, groups: Sequence[Hashable] | None = None) -> float:

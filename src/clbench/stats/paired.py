@@ -10,6 +10,7 @@ matter.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
@@ -17,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.core.graded import GradedItems, graded_items, side_by_side
 from clbench.stats.effect import CROWD, LEAST, ClusterIds, clusters, common, design_effect, jackknifed
-from clbench.stats.graded import GradedItems, graded_items, side_by_side
 from clbench.stats.quantiles import t_quantile
 
 Floats = NDArray[np.float64]
@@ -314,14 +315,12 @@ def _swapped(
 
 def _grades_differ(one: GradedItems, two: GradedItems) -> NDArray[np.bool_]:
     """Return which items have other scores or parts on the two sides, shape (pairs of rows, items)."""
-    return np.array(
-        [
-            [x != y or (mine and mine[i] != theirs[i]) for i, (x, y) in enumerate(zip(a, b, strict=True))]
-            for a, mine in zip(one.scores, one.parts or ((),) * len(one.scores), strict=True)
-            for b, theirs in zip(two.scores, two.parts or ((),) * len(two.scores), strict=True)
-        ],
-        dtype=np.bool_,
-    )
+    found: list[NDArray[np.bool_]] = []
+    for row, other in itertools.product(range(len(one.scores)), range(len(two.scores))):
+        mine, theirs = one.parts_of(row), two.parts_of(other)
+        parts = [a != b for a, b in zip(mine, theirs, strict=True)] if mine else False
+        found.append((one.scores[row] != two.scores[other]) | parts)
+    return np.array(found)
 
 
 def _is_binary(differences: Floats) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.core.graded import graded_items
 from clbench.stats.effect import CROWD, ClusterIds, clusters, design_effect
-from clbench.stats.graded import graded_items
 from clbench.stats.intervals import wilson_at
 from clbench.stats.paired import Scores
 from clbench.stats.quantiles import normal_quantile, t_quantile

@@ -14,7 +14,7 @@ import numpy as np
 
 from clbench.core.baseline import Baseline
 from clbench.core.errors import StoreError
-from clbench.core.item_scores import LessonScores
+from clbench.core.graded import GradedItems
 from clbench.core.keys import canonical
 
 FILE = "gates.jsonl"
@@ -36,7 +36,7 @@ class Sitting:
     score: float
     items: int
     digest: str = ""
-    row: LessonScores | None = None
+    row: GradedItems | None = None
     groups: tuple[str, ...] = ()
     scorer: str = ""
 
@@ -162,11 +162,11 @@ def _passed(value: Mapping[str, Any], sizes: dict[str, int]) -> Passed:
         if more is None:
             sittings[str(name)] = Sitting(float(score), int(items))
         else:
-            row, groups = LessonScores.model_validate(more["row"]), tuple(map(str, more["groups"]))
+            row, groups = GradedItems.model_validate(more["row"]), tuple(map(str, more["groups"]))
             asked, scorer = str(more["digest"]), str(more["scorer"])
-            size = sizes.setdefault(asked, len(row.values()))
-            if not len(row.values()) == size == len(groups or row.scores):
-                raise ValueError(f"{len(row.values())} scores of {size} items")
+            size = sizes.setdefault(asked, row.items)
+            if not row.items == size == (len(groups) or size):
+                raise ValueError(f"{row.items} scores of {size} items")
             sittings[str(name)] = Sitting(float(score), int(items), asked, row, groups, scorer)
     regressed = frozenset(map(str, value.get("regressed", ())))
     return Passed(str(value["model"]), str(value["identity"]), str(value["made"]), sittings, regressed)

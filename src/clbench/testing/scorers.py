@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 
 from clbench.core.errors import SpecError
+from clbench.core.graded import by_repeating
 from clbench.core.keys import rng
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade, Message, Reply, Request
 from clbench.engine.grade import combine_grades, open_scorer
-from clbench.stats.graded import by_repeating
 from clbench.testing.outcome import Outcome
 
 PLAIN = (Specimen("?", ("red fox", "fox"), "cat"), Specimen("?", ("红色的狐狸",), "猫"))

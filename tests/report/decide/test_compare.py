@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from clbench.core.errors import SpecError
+from clbench.core.graded import score_row
 from clbench.core.item_scores import (
     ExampleItem,
     ExampleItems,
     ItemScores,
     ShownAnswer,
-    pack_scores,
 )
 from clbench.core.matrix import Matrix
 from clbench.core.results import Costs
@@ -74,7 +74,9 @@ def test_the_very_same_answers_leave_no_doubt_and_equal_ones_do():
 def test_an_exam_that_one_run_could_not_mark_is_named(pair):
     one, two = pair
     sheet = two.item_scores.exams[1]
-    lost = sheet.model_copy(update={"rows": {**sheet.rows, 2: sheet.rows[2].model_copy(update={"scores": "-" * NUM})}})
+    lost = sheet.model_copy(
+        update={"rows": {**sheet.rows, 2: sheet.rows[2].model_copy(update={"scores": np.full((1, NUM), np.nan)})}}
+    )
     sheets = (two.item_scores.exams[0], lost, two.item_scores.exams[2])
     found = compare(*groups([one, replace(two, item_scores=ItemScores(exams=sheets))]))
     assert [e.exam for e in found.exams] == ["facts", "sums"]
@@ -221,7 +223,7 @@ def f1_run(learner, folder, skill, seed=0):
         grades.append(Grade(example_id=str(i), score=score, parts=(right, said, gold)))
     sheet = record.item_scores.exams[0]
     rows = {
-        k: r.model_copy(update={"scores": pack_scores(grades), "parts": tuple(g.parts for g in grades)})
+        k: r.model_copy(update={"scores": score_row(grades), "parts": tuple(g.parts for g in grades)})
         for k, r in sheet.rows.items()
     }
     changed = sheet.model_copy(update={"scorer": ScorerSpec(name="entity_f1"), "rows": rows})
@@ -274,7 +276,7 @@ def test_what_could_not_be_marked_stays_out_of_both_sides(tmp_path):
     changed = run("replay", cells(45), folder=tmp_path / "b")
     sheet = changed.item_scores.exams[0]
     grades = [Grade(example_id=str(i), score=s) for i, s in enumerate(lost["facts"][2])]
-    rows = {**sheet.rows, 2: sheet.rows[2].model_copy(update={"scores": pack_scores(grades)})}
+    rows = {**sheet.rows, 2: sheet.rows[2].model_copy(update={"scores": score_row(grades)})}
     sheets = ItemScores(exams=(sheet.model_copy(update={"rows": rows}), *changed.item_scores.exams[1:]))
     two = run("replay", cells(45), folder=tmp_path / "b", item_scores=sheets)
     found = compare(*groups([run("sft", cells(45), folder=tmp_path / "a"), two]))

@@ -13,7 +13,8 @@ import yaml
 from scipy import optimize, stats
 
 from clbench.core.baseline import Baseline, differing, read_baseline, write_baseline
-from clbench.core.item_scores import ExamScores, LessonScores
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores
 from clbench.core.keys import canonical, digest
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import ScorerSpec
@@ -138,7 +139,7 @@ def again(rows, name="sums"):
         scorer=ScorerSpec(name="label"),
         version=1,
         ids=tuple(map(str, range(len(rows[0])))),
-        rows={k: LessonScores(questions="q", answers_key="a", grades_key="m", scores=t) for k, t in enumerate(texts)},
+        rows={k: GradedItems(questions="q", answers_key="a", grades_key="m", scores=t) for k, t in enumerate(texts)},
     )
     one = taken(name, 1).model_copy(update={"scores": sheet, "answers": ("",) * len(rows[0])})
     return Baseline(model=ModelSpec(), identity="a", names=(name,), items=None, exams=(one,))
@@ -366,7 +367,7 @@ def test_an_exam_with_a_rule_of_its_own_is_judged_by_it():
     after = [(0.0, (0.0, 1.0, 0.0))] * 50 + [(1.0, (4.0, 4.0, 4.0))] * 30
 
     def side(items, identity):
-        row = LessonScores(
+        row = GradedItems(
             questions="q",
             answers_key="a",
             grades_key="m",
@@ -390,7 +391,7 @@ def test_an_exam_with_a_rule_of_its_own_is_judged_by_it():
 
 
 def test_items_marked_at_one_time_only_are_counted():
-    rows = {0: LessonScores(questions="q", answers_key="a", grades_key="m", scores="1" * 70 + "-" * 10)}
+    rows = {0: GradedItems(questions="q", answers_key="a", grades_key="m", scores="1" * 70 + "-" * 10)}
     sheet = taken("sums", 70).scores.model_copy(update={"rows": rows})
     new = OLD.model_copy(update={"exams": (OLD.exams[0].model_copy(update={"scores": sheet}), OLD.exams[1])})
     report = gate.gate_report(OLD, new, EXAMS, 0.02, {})

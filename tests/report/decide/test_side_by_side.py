@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from clbench.core.baseline import write_baseline
 from clbench.core.errors import DataError, SpecError
-from clbench.core.item_scores import LessonScores
+from clbench.core.graded import GradedItems
 from clbench.report.decide import side_by_side_text as texts
 from clbench.report.decide.side_by_side import side_by_side
 from clbench.report.page.checkpoint_board import checkpoint_board
@@ -67,7 +67,7 @@ def test_what_was_not_asked_alike_is_shown_and_not_compared():
 
 def test_ungraded_items_count_on_neither_side():
     exam = taken("sums", 70)
-    row = LessonScores(questions="q", answers_key="b", grades_key="m", scores="-" * 10 + "1" * 50 + "0" * 20)
+    row = GradedItems(questions="q", answers_key="b", grades_key="m", scores="-" * 10 + "1" * 50 + "0" * 20)
     half = exam.model_copy(update={"scores": exam.scores.model_copy(update={"rows": {0: row}})})
     found = side_by_side(sides(OLD, baseline("half", sums=1).model_copy(update={"exams": (half,)})))
     cell = found.rows[0].cells[1]

@@ -10,7 +10,8 @@ import pytest
 
 from clbench.cli.main import main
 from clbench.core.baseline import Baseline
-from clbench.core.item_scores import ExamScores, ItemScores, LessonScores
+from clbench.core.graded import GradedItems, graded_items
+from clbench.core.item_scores import ExamScores, ItemScores
 from clbench.core.keys import canonical
 from clbench.core.matrix import Column, Matrix
 from clbench.core.results import Costs
@@ -20,7 +21,6 @@ from clbench.core.types import ScorerSpec
 from clbench.metrics.average import average_by_lesson
 from clbench.report.decide import watch, watch_text
 from clbench.report.runs.load import RunRecord
-from clbench.stats.graded import GradedItems
 from clbench.store.history import history, remember
 from tests.builders.gate import OLD, taken
 
@@ -36,7 +36,7 @@ def answers(rng, rounds, sure=0.95, level=0.8):
 def series(rows, name="maths", **more):
     values = tuple(float(r.mean()) for r in rows)
     rounds = tuple(map(str, range(1, len(rows) + 1)))
-    return watch.Series("gate", name, values, ITEMS, rounds, tuple(GradedItems(r[None]) for r in rows), **more)
+    return watch.Series("gate", name, values, ITEMS, rounds, tuple(map(graded_items, rows)), **more)
 
 
 def collapsed(rows, place, left=0.25):
@@ -118,7 +118,7 @@ def test_holes_are_no_rounds():
 
 
 def checkpoint(name, right, digest="d"):
-    row = LessonScores(questions="q", answers_key="a", grades_key="m", scores="".join("01"[int(r)] for r in right))
+    row = GradedItems(questions="q", answers_key="a", grades_key="m", scores="".join("01"[int(r)] for r in right))
     sheet = taken("sums", 1).scores.model_copy(update={"rows": {0: row}, "ids": tuple(map(str, range(len(right))))})
     one = taken("sums", 1).model_copy(update={"scores": sheet.model_copy(update={"digest": digest})})
     return Baseline(model=ModelSpec(name=name), identity=name, names=("sums",), items=None, exams=(one,))
@@ -199,7 +199,7 @@ def test_an_exam_with_a_rule_of_its_own_is_watched_by_it(tmp_path):
     high = ((0.0, (0.0, 1.0, 0.0)),) * 50 + ((1.0, (4.0, 4.0, 4.0)),) * 30
 
     def sat(name, items, score):
-        row = LessonScores(
+        row = GradedItems(
             questions="q",
             answers_key="a",
             grades_key="m",
@@ -250,7 +250,7 @@ def grown(asked):
             right = rng.random(ITEMS) < (share if asked(k, i) else 0.45)
             values[k, i] = right.mean()
             scores = "".join("01"[int(r)] for r in right)
-            rows[k] = LessonScores(
+            rows[k] = GradedItems(
                 questions=f"{max(k, i + 1)}" if asked(k, i) else "q", answers_key=f"{k}", grades_key="m", scores=scores
             )
         ids = tuple(map(str, range(ITEMS)))
@@ -285,7 +285,7 @@ def test_tasks_beside_those_with_more_choices_are_watched():
     run = grown(lambda _k, i: i == 1)
     sheet = run.item_scores.exams[0]
     lost = sheet.model_copy(
-        update={"rows": {**sheet.rows, 3: sheet.rows[3].model_copy(update={"scores": "0" * ITEMS})}}
+        update={"rows": {**sheet.rows, 3: sheet.rows[3].model_copy(update={"scores": np.zeros((1, ITEMS))})}}
     )
     (quiet,) = watch.watch_series(watch.run_series([run]), 2, 0.05)
     assert (quiet.alarm_at, quiet.never_comparable) == (None, False)

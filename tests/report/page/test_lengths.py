@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from clbench.core.item_scores import ExamScores, ItemScores, LessonScores
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores, ItemScores
 from clbench.core.matrix import Column, Matrix
 from clbench.core.types import ScorerSpec
 from clbench.report.page.lengths import length_buckets, length_rows, length_series, lengths_table
@@ -14,7 +15,7 @@ from clbench.report.runs.groups import Group
 
 def sheet(exam, lengths, *rows):
     cells = {
-        step: LessonScores(questions="q", answers_key="a", grades_key="m", scores=scores)
+        step: GradedItems(questions="q", answers_key="a", grades_key="m", scores=scores)
         for step, scores in enumerate(rows)
         if scores is not None
     }
@@ -86,7 +87,7 @@ def test_groups_of_questions_fall_together():
 
 
 def test_sheets_hold_scores_whole():
-    row = LessonScores(questions="", answers_key="", grades_key="", scores=(0.25, None))
+    row = GradedItems(questions="", answers_key="", grades_key="", scores=(0.25, None))
     np.testing.assert_equal(row.values(), [0.25, np.nan])
     made = sheet("recall", (1, 2, 3), "01-", None, "111")
     np.testing.assert_equal(made.array(3), [[0, 1, np.nan], [np.nan] * 3, [1, 1, 1]])

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from clbench.cli.exam import _cut_lines
-from clbench.core.item_scores import ExamScores, ItemScores, LessonScores, count_cuts
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores, ItemScores, count_cuts
 from clbench.core.keys import canonical, key
 from clbench.core.results import Costs
 from clbench.core.spec import Machine, ModelSpec
@@ -33,7 +34,7 @@ def group(cut_by_lesson, *rows):
         version=1,
         ids=("a", "b", "c"),
         rows={
-            i: LessonScores(questions="", answers_key="", grades_key="", scores="110", cuts=cut)
+            i: GradedItems(questions="", answers_key="", grades_key="", scores="110", cuts=cut)
             for i, cut in enumerate(rows)
         },
     )
@@ -68,7 +69,7 @@ def test_the_terminal_says_what_an_exam_cut():
 
 
 def test_rows_and_meters_without_cuts_are_written_as_before():
-    assert "cut" not in canonical(LessonScores(questions="", answers_key="", grades_key="", scores="1"))
+    assert "cut" not in canonical(GradedItems(questions="", answers_key="", grades_key="", scores="1"))
     assert "cut_by_lesson" not in canonical(Costs())
     assert "shots_cut" not in canonical(ANSWERS[1])
 

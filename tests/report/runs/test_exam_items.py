@@ -5,11 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from clbench.core.item_scores import LessonScores
+from clbench.core.graded import GradedItems, by_repeating, graded_items
 from clbench.core.types import Grade
 from clbench.engine.grade import open_scorer
-from clbench.report.runs.exam_items import marked_grades, marked_rows, rule_of
-from clbench.stats.graded import GradedItems, by_repeating, graded_items
+from clbench.report.runs.exam_items import marked_rows, rule_of
 from clbench.stats.paired import drop_p, paired_difference, paired_permutation
 from clbench.stats.single import score_interval
 
@@ -66,7 +65,7 @@ def test_weighing_items_is_repeating_them(scorer):
 
 
 def row(given):
-    return LessonScores(
+    return GradedItems(
         questions="",
         answers_key="",
         grades_key="",
@@ -144,7 +143,7 @@ def test_corpus_bleu_of_drawn_items_is_sacrebleu_s():
         )
         for i, (s, g) in enumerate(zip(said, gold, strict=True))
     ]
-    side, rng = marked_grades(marks, "bleu"), np.random.default_rng(5)
+    side, rng = marked_rows([row(marks)], "bleu"), np.random.default_rng(5)
     for weights in rng.multinomial(4, np.full(4, 1 / 4), size=10):
         order = np.repeat(np.arange(4), weights)
         expected = sacrebleu.corpus_bleu([said[i] for i in order], [[gold[i] for i in order]]).score / 100
@@ -160,7 +159,7 @@ def test_ungraded_items_and_rows_without_parts_do_not_break():
     assert paired_difference(one, two) == pytest.approx((0.0, *paired_difference(one, two)[1:3], NUM - 1))
     assert paired_permutation(one, two) == 1.0
     assert drop_p(one, two) == 1.0
-    bare = marked_rows([LessonScores(questions="", answers_key="", grades_key="", scores="0110-")], "entity_f1")
+    bare = marked_rows([GradedItems(questions="", answers_key="", grades_key="", scores="0110-")], "entity_f1")
     assert bare.value == 0.5
     nothing = graded_items([np.nan, np.nan])
     assert np.isnan(nothing.value)
@@ -180,5 +179,5 @@ def test_several_rows_are_averaged():
 
 def test_pseudo_values_of_a_mean_are_the_scores():
     scores = np.random.default_rng(8).random(30)
-    as_rule = GradedItems(scores[None], rule=lambda s, p, w: w @ s / w.sum(axis=1))
+    as_rule = graded_items(scores, rule=lambda s, p, w: w @ s / w.sum(axis=1))
     np.testing.assert_allclose(as_rule.units(), scores)

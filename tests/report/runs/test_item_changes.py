@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from clbench.core.item_scores import ExamScores, ItemScores, LessonScores, guess_rate_at, guess_rates_of
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores, ItemScores, guess_rate_at, guess_rates_of
 from clbench.core.matrix import Column, Matrix
 from clbench.core.types import Decode, Exam, Example
 from clbench.report.page.html import html_report
@@ -34,7 +35,7 @@ AT_ROW = {("m", k): "same" for k in range(4)}
 
 def exam_scores(name, scores, **more):
     rows = {
-        k: LessonScores(questions="", answers_key=AT_ROW.get((name, k), f"{name}{k}"), grades_key="", scores=row)
+        k: GradedItems(questions="", answers_key=AT_ROW.get((name, k), f"{name}{k}"), grades_key="", scores=row)
         for k, row in enumerate(scores)
     }
     ids = tuple(f"{name}{i}" for i in range(len(scores[0])))
@@ -140,9 +141,9 @@ def test_guess_rates_are_recorded_where_items_differ():
     assert guess_rates_of(questions(4, 4, rate=0.25)) == ()
     assert guess_rates_of(questions(2, 4, rate=0.6)) == (), "the card states another guess rate"
     grown = ((1, "a"), (1, "b"), (2, "c"), (2, "d"))
-    assert guess_rate_at(questions(4, 4, growth=grown), 0.5) == 0.25
-    assert guess_rate_at(questions(2, 2, growth=grown), 0.5) is None
-    assert guess_rate_at(questions(4, 4), 0.5) is None
+    assert guess_rate_at(questions(4, 4, growth=grown, rate=0.5)) == 0.25
+    assert guess_rate_at(questions(2, 2, growth=grown, rate=0.5)) is None
+    assert guess_rate_at(questions(4, 4, rate=0.5)) is None
 
 
 def test_guess_rates_come_back_from_the_table(tmp_path):

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from clbench.cli.main import main
-from clbench.core.item_scores import ExamScores, ItemScores, LessonScores
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores, ItemScores
 from clbench.core.matrix import Column
 from clbench.core.types import ScorerSpec
 from clbench.report.runs.item_histories import item_fates, item_histories
@@ -20,7 +21,7 @@ def run_with(rows, name="world_a"):
     """A run of one exam with these rows: lesson -> a score for each item."""
     num = len(next(iter(rows.values())))
     cells = {
-        lesson: LessonScores(questions="q", answers_key="a", grades_key="g", scores=scores)
+        lesson: GradedItems(questions="q", answers_key="a", grades_key="g", scores=scores)
         for lesson, scores in rows.items()
     }
     exam = ExamScores(

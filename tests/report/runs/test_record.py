@@ -15,7 +15,8 @@ import pytest
 from clbench.cli.main import main
 from clbench.cli.submissions import results
 from clbench.core.errors import DataError, ExtraError, SpecError
-from clbench.core.item_scores import ExamScores, ItemScores, LessonScores
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores, ItemScores
 from clbench.core.keys import digest
 from clbench.core.types import ScorerSpec
 from clbench.report.runs.item_table import FILE, read_items
@@ -81,7 +82,7 @@ def test_a_difference_would_be_seen():
 
 
 def row(**changes):
-    return LessonScores(questions="q", answers_key="a", grades_key="g", **{"scores": "01-", **changes})
+    return GradedItems(questions="q", answers_key="a", grades_key="g", **{"scores": "01-", **changes})
 
 
 ODD = ItemScores(
@@ -114,7 +115,7 @@ def test_every_field_of_items_comes_back(tmp_path):
     found = read_runs([tmp_path / "new"])
     assert found[0].item_scores == ODD
     assert list(found[0].item_scores.exams[0].rows) == [2, 0]
-    assert math.copysign(1, found[0].item_scores.exams[0].rows[2].scores[2]) == -1
+    assert math.copysign(1, found[0].item_scores.exams[0].rows[2].scores[0, 2]) == -1
     assert found[1].item_scores == run.item_scores
 
 

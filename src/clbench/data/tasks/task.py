@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -25,15 +27,6 @@ from clbench.data.tasks.rendering import Folds, Rendering
 def rank(seed: int, identity: str) -> str:
     """Return the sort key of a row for `take`: sha256 of (seed, id), whatever the order of rows."""
     return hashlib.sha256(f"{seed}\0{identity}".encode()).hexdigest()
-
-
-class Row(NamedTuple):
-    """A row of the data with its place, its id, and (taught answer, own choices)."""
-
-    where: str
-    identity: str
-    columns: Mapping[str, Any]
-    answer: tuple[str, tuple[str, ...]]
 
 
 class Taking:
@@ -57,16 +50,12 @@ class Taking:
 
     def take(self, split: str, num: int | None) -> list[Example]:
         """Return the `num` examples of a split whose hashes of (seed, id) are smallest, by hash; None takes all."""
+        rows = self._ranked(split)
+        best = sorted(rows, key=itemgetter(0)) if num is None else heapq.nsmallest(num, rows, key=itemgetter(0))
+        return [render() for _, render in best]
 
-        def place(row: Row) -> str:
-            return rank(self.card.take.seed, row.identity)
-
-        rows = self._rows(split)
-        best = sorted(rows, key=place) if num is None else heapq.nsmallest(num, rows, key=place)
-        return [self.shape.example(r.where, r.identity, r.columns, *r.answer) for r in best]
-
-    def _rows(self, split: str) -> Iterator[Row]:
-        """Yield the rows that can be asked and are not skipped; refuses a repeated id."""
+    def _ranked(self, split: str) -> Iterator[tuple[str, Callable[[], Example]]]:
+        """Yield (rank, how to render it) of each row that can be asked and is not skipped; refuses a repeated id."""
         # Eight bytes of a hash per row instead of the id itself: a million rows need little memory.
         first: dict[int, str] = {}
         for where, row in split_rows(self.card, self.source, split, self.data):
@@ -86,7 +75,8 @@ class Taking:
                 if identity in self.card.skip:
                     self.left_out.add(identity)
                 else:
-                    yield Row(place, identity, columns, answer)
+                    render = partial(self.shape.example, place, identity, columns, *answer)
+                    yield rank(self.card.take.seed, identity), render
 
     def _see(self, label: str, where: str) -> None:
         if self.card.labels is None or label in self.labels:

@@ -12,6 +12,7 @@ from typing import Any
 
 from clbench.core import plugins
 from clbench.core.errors import UserError
+from clbench.core.graded import pack
 from clbench.core.item_scores import ItemScores
 from clbench.core.matrix import Matrix
 from clbench.core.protocols import LearnerPlugin
@@ -101,7 +102,8 @@ def _marks(item_scores: ItemScores) -> Iterator[str]:
         for lesson, row in sheet.rows.items():
             if row.grades_key != grade_key(row.answers_key, sheet.scorer, sheet.version, declined=bool(row.declined)):
                 yield f"{sheet.exam}, row {lesson}: the key of its grades does not follow from that of its answers"
-            if scores.setdefault(row.answers_key, (row.scores, row.parts)) != (row.scores, row.parts):
+            graded = pack(row.scores), row.parts
+            if scores.setdefault(row.answers_key, graded) != graded:
                 yield f"{sheet.exam}, row {lesson}: the same answers have other grades elsewhere"
 
 

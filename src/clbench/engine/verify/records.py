@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from clbench.core import plugins
 from clbench.core.budget import due_columns
 from clbench.core.errors import UserError
-from clbench.core.item_scores import ExampleItems, ExamScores, ItemScores, LessonScores, are_rates_of
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExampleItems, ExamScores, ItemScores, are_rates_of
 from clbench.core.matrix import Matrix
 from clbench.core.protocols import ScorerPlugin
 from clbench.core.results import Costs
@@ -95,8 +96,8 @@ def _cells(matrix: Matrix, place: int, sheet: ExamScores) -> Iterator[str]:
             if matrix.n[lesson, place] or not math.isnan(matrix.values[lesson, place]):
                 yield f"{where}: a score without items"
             continue
-        if len(row.values()) != len(sheet.ids) or (row.parts and len(row.parts) != len(sheet.ids)):
-            yield f"{where}: {len(row.values())} scores for {len(sheet.ids)} items"
+        if row.items != len(sheet.ids) or (row.parts and len(row.parts) != len(sheet.ids)):
+            yield f"{where}: {row.items} scores for {len(sheet.ids)} items"
             continue
         if any(row.values()[place] > 0 for place in row.declined if place < len(sheet.ids)):
             yield f"{where}: an item that was not answered has a score"
@@ -114,7 +115,7 @@ def _cells(matrix: Matrix, place: int, sheet: ExamScores) -> Iterator[str]:
             yield f"{where}: {matrix.values[lesson, place]:.6f}, the items give {score:.6f}"
 
 
-def _again(sheet: ExamScores, row: LessonScores) -> tuple[float, int]:
+def _again(sheet: ExamScores, row: GradedItems) -> tuple[float, int]:
     """Return score and number of marked items by the scorer's rule."""
     values = row.values().tolist()
     grades = [
@@ -177,7 +178,7 @@ def _shown(item_scores: ItemScores, examples: ExampleItems) -> Iterator[str]:
         for lesson, said in item.answers.items():
             row = sheet.rows.get(lesson)
             score = math.nan if said.score is None else said.score
-            if row is None or place >= len(row.scores) or not _same(float(row.values()[place]), score):
+            if row is None or place >= row.items or not _same(float(row.values()[place]), score):
                 yield f"examples: {item.exam} {item.id}, row {lesson}: its score is not that of the items"
 
 

@@ -59,9 +59,8 @@ def asked_again(spec: RunSpec, item_scores: ItemScores, machine: Machine, num: i
     for lesson, _, exam in sorted(chosen, key=lambda cell: cell[:2]):
         result = grade(ask(run.trajectory, lesson, exam, store), store)
         recorded = item_scores.named(exam.name).rows[lesson].values()
-        found = np.array([np.nan if g.score is None else g.score for g in result.grades])
-        equal = int(np.isclose(found, recorded, rtol=0, atol=1e-9, equal_nan=True).sum())
-        yield Again(lesson, exam.name, equal, len(found))
+        equal = int(np.isclose(result.values(), recorded, rtol=0, atol=1e-9, equal_nan=True).sum())
+        yield Again(lesson, exam.name, equal, result.items)
 
 
 def _refuse_strange(spec: RunSpec) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from clbench.core.item_scores import ExamScores, LessonScores
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores
 from clbench.core.results import Costs
 from clbench.engine.provenance import one_of_all
 from clbench.engine.verify.claim import Claim
@@ -43,7 +44,7 @@ def _sheet(sheet: ExamScores) -> Iterator[str]:
             yield f"{sheet.exam}, row {lesson}: {why}"
 
 
-def _row(row: LessonScores, num: int, sheet: ExamScores) -> str:
+def _row(row: GradedItems, num: int, sheet: ExamScores) -> str:
     if list(row.declined) != sorted(set(row.declined) & set(range(num))):
         return "the items that were not answered are not places in order, each once"
     for name, counts, most in (("reasoning", row.reasoning, 2), ("cuts", row.cuts, 3)):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.graded import GradedItems
 from clbench.core.item_scores import ExamScores
 from clbench.core.types import ScorerSpec
 from clbench.metrics import all_metrics
@@ -20,7 +21,6 @@ from clbench.report.runs.groups import Group, group_runs, seed_order
 from clbench.report.runs.item_histories import texts_of
 from clbench.report.runs.load import RunRecord, load_runs
 from clbench.stats.bootstrap import Interval, difference_of, possible
-from clbench.stats.graded import GradedItems
 from clbench.stats.paired import Difference, discordant, holm, paired_difference, paired_permutation
 from clbench.stats.power import items_needed, seeds_needed
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from clbench.core.baseline import UNKNOWN, Baseline, BaselineExam, differing
 from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.graded import GradedItems
 from clbench.core.item_scores import ExamScores
 from clbench.core.types import Exam
 from clbench.report.decide.texts import TEXTS, part_name
@@ -18,7 +19,6 @@ from clbench.report.runs.exam_items import marked_rows
 from clbench.report.runs.store_texts import question_text
 from clbench.stats.effect import clusters
 from clbench.stats.gate import LEVEL, Noise, Pairs, Verdict, blind_below, judge_exams, noise, plainest, pooled
-from clbench.stats.graded import GradedItems
 from clbench.stats.paired import paired_difference
 
 # Ability that has regressed -> the generator of `rehearsal` that practises it.

@@ -10,11 +10,11 @@ import numpy as np
 
 from clbench.core.baseline import BaselineExam, differing
 from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.graded import GradedItems
 from clbench.report.decide.compare import ExamChange, Flip, unlike_scores
 from clbench.report.runs.checkpoints import Checkpoint, question_texts
 from clbench.report.runs.exam_items import marked_rows
 from clbench.stats.exam_means import ExamPair, mean_difference, mean_interval
-from clbench.stats.graded import GradedItems
 from clbench.stats.paired import Difference, discordant, holm, paired_difference, paired_permutation
 from clbench.stats.single import score_interval
 

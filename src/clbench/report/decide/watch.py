@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.core.item_scores import ItemScores, LessonScores
+from clbench.core.graded import GradedItems, graded_items
+from clbench.core.item_scores import ItemScores
 from clbench.core.matrix import Matrix
 from clbench.metrics.average import average_by_lesson
 from clbench.report.runs.abilities import LABELS, ability_curves
@@ -21,7 +22,6 @@ from clbench.report.runs.exam_items import marked_rows
 from clbench.report.runs.load import NO_SHEETS, RunRecord
 from clbench.stats.drift import Drift, cusum, limit_at
 from clbench.stats.gate import POOLED, apart_p, fall_p, plainest
-from clbench.stats.graded import GradedItems
 from clbench.stats.paired import holm
 from clbench.store.history import Passed, Sitting
 
@@ -196,13 +196,13 @@ def _rows(
         groups = [(s.exam, s.groups[k] if s.groups else k) for s in item_scores for k in range(len(s.ids))]
     wordings = np.concatenate(numbers, axis=1)
     return (
-        tuple(GradedItems(row[None]) for row in np.concatenate(arrays, axis=1)),
+        tuple(map(graded_items, np.concatenate(arrays, axis=1))),
         groups,
         tuple(wordings) if wordings.any() else (),
     )
 
 
-def _items(row: LessonScores, scorer: str) -> Floats:
+def _items(row: GradedItems, scorer: str) -> Floats:
     """Return what every item adds to the exam's score: its own score, or its pseudo-value if the exam takes no mean."""
     found = marked_rows([row], scorer)
     values = np.full(found.items, np.nan)
@@ -297,7 +297,7 @@ def _fall(series: Series, refs: Sequence[int], place: int) -> float:
     known = [row for row in before if row is not None]
     if now is not None and known:
         parts = tuple(p for row in known for p in row.parts)
-        old = replace(known[0], scores=np.concatenate([row.scores for row in known]), parts=parts)
+        old = graded_items(np.concatenate([row.scores for row in known]), parts, known[0].rule)
         return fall_p(old, now, groups=series.groups)
     return apart_p(float(np.mean([series.values[k] for k in refs])), series.values[place], series.items)
 
@@ -307,7 +307,9 @@ def _comparable(series: Series, ref: int, place: int) -> GradedItems | None:
     row = series.rows[ref] if series.rows else None
     if row is None or not series.wordings:
         return row
-    return replace(row, scores=np.where(series.wordings[ref] == series.wordings[place], row.scores, np.nan))
+    return graded_items(
+        np.where(series.wordings[ref] == series.wordings[place], row.scores, np.nan), row.parts, row.rule
+    )
 
 
 def _lacking(series: Series, refs: Sequence[int], first: int) -> int:

@@ -8,16 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from clbench.core.errors import DataError
-from clbench.core.item_scores import (
-    ExampleItem,
-    ExampleItems,
-    ExamScores,
-    ItemScores,
-    LessonScores,
-    ShownAnswer,
-    pack_values,
-)
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExampleItem, ExampleItems, ExamScores, ItemScores, ShownAnswer
 from clbench.core.keys import digest
 from clbench.core.matrix import Column, Matrix
 from clbench.core.results import Costs
@@ -147,11 +142,11 @@ def _sheet(place: int, logs: Sequence[Log]) -> ExamScores:
     first = logs[0].exams[place]
     rates = tuple(item.guess_rate for item in first.items)
     rows = {
-        row: LessonScores(
+        row: GradedItems(
             questions=exam.questions,
             answers_key="",
             grades_key="",
-            scores=pack_values([item.score for item in exam.items]),
+            scores=np.array([item.score for item in exam.items], dtype=np.float64),
         )
         for row, exam in enumerate(log.exams[place] for log in logs)
     }

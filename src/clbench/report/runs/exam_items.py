@@ -9,10 +9,8 @@ import numpy as np
 
 from clbench.core import plugins
 from clbench.core.errors import UserError
-from clbench.core.item_scores import LessonScores
+from clbench.core.graded import GradedItems, by_repeating, graded_items, mean_rule
 from clbench.core.protocols import ScorerPlugin, Weigh
-from clbench.core.types import Grade
-from clbench.stats.graded import GradedItems, by_repeating, mean_rule
 
 
 @lru_cache(maxsize=64)
@@ -27,25 +25,18 @@ def rule_of(scorer: str) -> Weigh:
     return plugin.weigh or by_repeating(plugin.combine)
 
 
-def marked_rows(rows: Iterable[LessonScores], scorer: str) -> GradedItems:
-    """Return the grades of rows that ask the same items: seeds of a method, or one checkpoint asked several times.
+def marked_rows(rows: Iterable[GradedItems], scorer: str) -> GradedItems:
+    """Return rows that ask the same items as one, by their scorer's rule: seeds of a method, or repeated asks.
 
-    Where the parts of a row are not on record, the mean of the items replaces the scorer's rule.
+    Where the parts of a row are not on record, the mean of the items replaces the rule.
 
     Args:
         rows: At least one; all of the same items.
         scorer: Name of the scorer that graded them.
     """
-    found = list(rows)
-    scores, rule = np.array([r.values() for r in found]), rule_of(scorer)
-    if rule is mean_rule or not all(len(r.parts) == scores.shape[1] for r in found):
-        return GradedItems(scores)
-    return GradedItems(scores, tuple(r.parts for r in found), rule)
-
-
-def marked_grades(grades: Iterable[Grade], scorer: str) -> GradedItems:
-    """Return one row of grades."""
-    found = tuple(grades)
-    scores = np.array([[np.nan if g.score is None else g.score for g in found]], dtype=np.float64)
-    rule = rule_of(scorer)
-    return GradedItems(scores) if rule is mean_rule else GradedItems(scores, (tuple(g.parts for g in found),), rule)
+    found = tuple(rows)
+    rule = rule_of(scorer) if all(len(row.parts) == row.items for row in found) else mean_rule
+    if len(found) == 1:
+        return found[0] if rule is mean_rule else found[0].model_copy(update={"rule": rule})
+    parts = () if rule is mean_rule else tuple(part for row in found for part in row.parts)
+    return graded_items(np.concatenate([row.scores for row in found]), parts, rule)

@@ -10,14 +10,15 @@ from typing import Any
 
 from clbench.core.errors import DataError
 from clbench.core.extras import need
-from clbench.core.item_scores import ExamScores, ItemScores, LessonScores, pack_values
+from clbench.core.graded import GradedItems
+from clbench.core.item_scores import ExamScores, ItemScores
 
 FILE = "items.parquet"
 TEXTS = ("run", "exam", "item", "group", "parts")
 NUMBERS = {"lesson": "int32", "length": "int64", "score": "float64", "declined": "bool"}
 COLUMNS = ("run", "exam", "lesson", "item", "group", "length", "score", "parts", "declined")
 OF_ITEMS = frozenset({"ids", "groups", "lengths"})  # fields of ExamScores that the table holds
-OF_CELLS = frozenset({"scores", "parts", "declined"})  # fields of LessonScores that the table holds
+OF_CELLS = frozenset({"scores", "parts", "declined"})  # fields of GradedItems that the table holds
 MOST_ROWS = 50_000_000
 MOST_BYTES = 1_000_000_000  # of all columns, unpacked
 Cells = dict[tuple[str, int | None], list[int]]
@@ -100,7 +101,7 @@ def _columns(run: str, scores: ItemScores) -> dict[str, list[Any]]:
     return {name: [row[k] for row in rows] for k, name in enumerate(COLUMNS)}
 
 
-def _scores(cell: LessonScores) -> Sequence[float | None]:
+def _scores(cell: GradedItems) -> Sequence[float | None]:
     return [None if math.isnan(value) else value for value in cell.values().tolist()]
 
 
@@ -196,7 +197,7 @@ def _exam(columns: Mapping[str, Sequence[Any]], told: Mapping[str, Any], cells: 
 def _cell(columns: Mapping[str, Sequence[Any]], place: Sequence[int]) -> dict[str, Any]:
     parts = [columns["parts"][i] for i in place]
     return {
-        "scores": pack_values([columns["score"][i] for i in place]),
+        "scores": [columns["score"][i] for i in place],
         "parts": [json.loads(text) for text in parts] if any(text is not None for text in parts) else (),
         "declined": [k for k, i in enumerate(place) if columns["declined"][i]],
     }

@@ -13,6 +13,7 @@ import numpy as np
 
 from clbench.core.errors import DataError, near_paths
 from clbench.core.events import notice
+from clbench.core.graded import mean_rule, pack
 from clbench.core.item_scores import ExampleItems, ItemScores
 from clbench.core.matrix import Matrix, number
 from clbench.core.results import Costs
@@ -23,7 +24,6 @@ from clbench.report.runs.bootstrap import MatrixSamples, figure_samples, matrix_
 from clbench.report.runs.exam_items import rule_of
 from clbench.report.runs.result_file import broken_result, find_results, name_of, read_parts, read_provenance
 from clbench.stats.bootstrap import Samples
-from clbench.stats.graded import mean_rule
 
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError, ArithmeticError, OSError)
 NO_SHEETS, NO_ITEMS = ItemScores(exams=()), ExampleItems(items=())
@@ -177,7 +177,7 @@ def _says_the_same(one: RunRecord, two: RunRecord) -> bool:
 
 def _content(run: RunRecord) -> object:
     """Return the results that are compared: every cell, and every item's score."""
-    items = [(s.exam, s.digest, {k: row.scores for k, row in s.rows.items()}) for s in run.item_scores.exams]
+    items = [(s.exam, s.digest, {k: pack(row.scores) for k, row in s.rows.items()}) for s in run.item_scores.exams]
     return run.matrix.to_json(), items
 
 
