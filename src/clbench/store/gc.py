@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Collection
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clbench.core.keys import canonical
+from clbench.store.drafts import is_alive, owner_of
 from clbench.store.shared import disk_bytes
 from clbench.store.stage import LOST, here, is_newer, read_stage
 from clbench.store.store import Store
@@ -105,16 +105,10 @@ def _leftovers(store: Store) -> list[Path]:
 
 def _alive(draft: Path) -> bool:
     """Return whether the process that makes a draft lives; for a day, one on another machine counts as alive."""
-    where, pid, _ = (["", "", *draft.name.rsplit("-", 3)])[-3:]
-    if where != here() or not pid.isdecimal():
-        try:
-            return time.time() - draft.stat().st_mtime < STALE_S
-        except FileNotFoundError:
-            return True  # its process has just finished with it
+    where, pid = owner_of(draft)
+    if where == here():
+        return is_alive(pid)
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # it lives, and belongs to another user
-    return True
+        return time.time() - draft.stat().st_mtime < STALE_S
+    except FileNotFoundError:
+        return True  # its process has just finished with it

@@ -21,12 +21,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, final
 
 from clbench.core.errors import StoreError, UserError
 from clbench.core.plain import plain
+from clbench.store.drafts import beating, drafts_of
 from clbench.store.measure import measure
 from clbench.store.stage import (
     LOST,
@@ -45,6 +46,7 @@ from clbench.store.stage import (
 RESERVED = frozenset({"drafts", "progress", "broken", "runs", "replies"})
 # Made again in no time, so a power cut may cost them: forcing hundreds of them onto the disk takes seconds.
 DERIVED = frozenset({"mark", "effective"})
+POLL_S = 0.1  # between looks whether another process has finished a stage
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 UNWRITABLE = frozenset({errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
 
@@ -101,7 +103,8 @@ class Store:
     def once(self, kind: str, key: str, make: Callable[[Path], None], why: Mapping[str, object]) -> Path:
         """Return a stage's folder; `make` writes it into an empty folder first if it is missing.
 
-        Of several processes that make the same stage, the first to finish wins and the others take its stage.
+        A stage that another process is making is waited for, so that it is made once. Two that begin within the same
+        moment may both make it: the first to finish wins and the other takes its stage.
 
         Args:
             kind: "state", "ask" or another kind of stage, as it is stored.
@@ -113,17 +116,24 @@ class Store:
             StoreError: The disk is full, or the store cannot be written. What is finished is kept.
         """
         assert kind not in RESERVED, f"{kind!r} names a folder of the store itself"
-        found = self.find(kind, key)
-        if found is not None:
-            return found
-        try:
-            self._make(kind, key, make, why)
-        except Exception:
-            # The first process to finish removes the shared checkpoints while we use them; its stage serves us too.
-            if self.find(kind, key) is None:
-                raise
-        shutil.rmtree(self.progress(kind, key), ignore_errors=True)
-        return self.place(kind, key)
+        while (found := self.find(kind, key)) is None:
+            if kind not in DERIVED and self.is_made_elsewhere(kind, key):
+                time.sleep(POLL_S)
+                continue
+            try:
+                made = self._make(kind, key, make, why)
+            except Exception:
+                # The first process to finish removes the shared checkpoints while we use them; its stage serves us too.
+                made = self.find(kind, key) is not None
+                if not made:
+                    raise
+            if made:
+                shutil.rmtree(self.progress(kind, key), ignore_errors=True)
+        return found
+
+    def is_made_elsewhere(self, kind: str, key: str) -> bool:
+        """Return whether another process, here or on another machine, is making a stage just now."""
+        return next(drafts_of(self.folder / "drafts", kind, key), None) is not None
 
     def progress(self, kind: str, key: str) -> Path:
         """Return where a long stage may keep checkpoints; they outlive a kill and go when the stage is finished."""
@@ -190,18 +200,24 @@ class Store:
 
     # --- how a stage comes into being ------------------------------------------------------------------------
 
-    def _make(self, kind: str, key: str, make: Callable[[Path], None], why: Mapping[str, object]) -> None:
+    def _make(self, kind: str, key: str, make: Callable[[Path], None], why: Mapping[str, object]) -> bool:
+        """Make a stage; return False where another process has begun in the same moment, which is then waited for."""
         target = self.place(kind, key)
         with self._draft(f"{kind}-{key}") as draft:
-            with measure() as cost:
+            if kind not in DERIVED and next(drafts_of(draft.parent, kind, key), draft) < draft:
+                return False  # of the two, the first by name makes it
+            with ExitStack() as stack:
+                stack.enter_context(beating(draft) if kind not in DERIVED else nullcontext())
+                cost = stack.enter_context(measure())
                 make(draft)
             stamps = write_stage(draft, kind, key, why, cost)
             if kind not in DERIVED:
                 sync(draft)
             while not self._publish(draft, target):
                 if self.find(kind, key) is not None:  # it sets aside what stands there if that is broken
-                    return
+                    return True
             self._verified[kind, key] = stamps
+            return True
 
     @contextmanager
     def _draft(self, name: str) -> Generator[Path]:

@@ -1,0 +1,82 @@
+"""Choose where units are made, as the machine says, and make them there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clbench.core import events
+from clbench.core.errors import SpecError, UserError, did_you_mean
+from clbench.core.spec import Machine
+from clbench.engine.executors import processes, ray, slurm
+from clbench.engine.executors.dispatch import dispatch
+from clbench.engine.executors.executor import UNWATCHED, UnitEvent, Watch
+from clbench.engine.inputs import Inputs
+from clbench.engine.units import Unit
+
+CLUSTERS = {"ray": (ray.RayWorkers, ray.OPTIONS), "slurm": (slurm.SlurmJobs, slurm.OPTIONS)}
+
+
+def execute(
+    units: Sequence[Unit], machine: Machine, inputs: Inputs | None = None, watch: Watch = UNWATCHED
+) -> dict[str, UserError]:
+    """Make units, each after the one it needs, where the machine says; see `processes.execute`."""
+    if watch.only is not None:
+        units = _hanging_on(units, watch.only)
+    if not units:
+        return {}
+    for unit in units:
+        watch.tell(UnitEvent("due", unit))
+    if machine.executor == "processes":
+        failed = processes.execute(units, machine, inputs, watch)
+    else:
+        failed = _on_cluster(units, machine, watch)
+    if failed:
+        events.notice(f"{len(failed)} of {len(units)} units could not be made; the error is that of the first of them")
+    return failed
+
+
+def _on_cluster(units: Sequence[Unit], machine: Machine, watch: Watch) -> dict[str, UserError]:
+    make, _ = CLUSTERS[machine.executor]
+    failed: dict[str, UserError] = {}
+    done = 0
+    for group in processes.apart(units).values():
+        workers = make(machine, len(group))
+        try:
+            failed |= dispatch(group, workers, watch, done, len(units))
+        finally:
+            workers.close()
+        done += len(group)
+    return failed
+
+
+def _hanging_on(units: Sequence[Unit], keys: frozenset[str]) -> list[Unit]:
+    """Return units of these keys, and what needs them."""
+    wanted = set(keys)
+    for unit in units:  # each stands behind the one it needs
+        if unit.needs in wanted:
+            wanted.add(unit.key)
+    return [unit for unit in units if unit.key in wanted]
+
+
+def where_of(text: str) -> dict[str, object]:
+    """Return the fields of a machine that `--on` names.
+
+    Raises:
+        SpecError: There is no such place, or it has no such option.
+
+    Example:
+        >>> where_of("slurm:partition=a100,max=64")
+        {'executor': 'slurm', 'cluster': {'partition': 'a100', 'max': '64'}}
+    """
+    name, _, rest = text.partition(":")
+    if name not in ("processes", *CLUSTERS):
+        raise SpecError(f"no executor {name!r}", where="--on", mend=did_you_mean(name, ["processes", *CLUSTERS]))
+    options: dict[str, str] = {}
+    known = () if name == "processes" else CLUSTERS[name][1]
+    for part in rest.split(",") if rest else ():
+        field, equals, value = part.partition("=")
+        if field not in known or not equals or not value:
+            mend = did_you_mean(field, known) if known else "it takes none: --workers says how many there are"
+            raise SpecError(f"{part!r} is not an option of {name}", where="--on", mend=mend)
+        options[field] = value
+    return {"executor": name, "cluster": options}
