@@ -188,7 +188,7 @@ def _counted(runs: Sequence[Run], units: Sequence[Unit], inputs: Inputs) -> dict
         Saving(
             "first_lesson",
             len(adopting),
-            len(lent),
+            len({of_key[key].needs for key in adopting}),
             sum(weights[k] for k in adopting) - sum(of_key[k].weight for k in lent),
         ),
         Saving("answers", exams_apart - asked_first, exams - first),
@@ -204,3 +204,8 @@ def _counted(runs: Sequence[Run], units: Sequence[Unit], inputs: Inputs) -> dict
         "exams": exams,
         "savings": tuple(saving for saving in savings if saving.apart > saving.together),
     }
+
+
+def num_shared(runs: Sequence[Run], units: Sequence[Unit]) -> int:
+    """Return how many states need not be made once more: those that runs would make each for itself, less the units."""
+    return max(sum(len(run.trajectory.keys) for run in runs) - len(units), 0)

@@ -86,6 +86,7 @@ def _attempt(recipe: Recipe, store: Store, machine: Machine, watch: Watch) -> li
     runs = open_runs(recipe.specs(broken), broken, inputs, store, machine)  # what cannot work is refused here
     runs = fitting(runs, store, inputs, machine)  # and what cannot fit
     units = plan(run for run in runs if isinstance(run, Run))  # what to learn and to ask, each once over all runs
+    watch.planned([run for run in runs if isinstance(run, Run)], units)
     missing = [unit for unit in units if not is_made(unit, store, machine)]
     failed = check_models(missing)
     missing = [unit for unit in missing if unit.key not in failed]

@@ -60,7 +60,7 @@ def collect(
     stages = {key: stage for key, folder in states.items() if (stage := _readable(folder)) is not None}
     parents = {key: stage["why"].get("parent") for key, stage in stages.items()}
     # A branch point stays one when the first states of its branches have been dropped.
-    ever = {**_parents(store), **parents}
+    ever = {**parents_of(store), **parents}
     children, ever_children = Counter(parents.values()), Counter(ever.values())
     kept = {key for key in parents if "last" in keep and not children[key]}
     kept |= {key for key in parents if "branch" in keep and ever_children[key] > 1}
@@ -82,7 +82,7 @@ def _readable(folder: Path) -> dict[str, Any] | None:
     return None if stage is None or is_newer(stage) else stage
 
 
-def _parents(store: Store) -> dict[str, str | None]:
+def parents_of(store: Store) -> dict[str, str | None]:
     """Return the parents of states that were there before; empty if they are unknown."""
     try:
         found = json.loads((store.folder / PARENTS).read_bytes())

@@ -198,6 +198,30 @@ class Store:
         with self._draft("drop") as draft:
             _move(folder, draft / folder.name)
 
+    def adopt(self, kind: str, key: str, copy: Callable[[Path], None]) -> None:
+        """Take a finished stage of another store, its stage.json with it; `copy` writes all of it into an empty folder.
+
+        Raises:
+            StoreError: The disk is full, or the store cannot be written.
+        """
+        with self._draft(f"{kind}-{key}") as draft:
+            copy(draft)
+            sync(draft)
+            self._publish(draft, self.place(kind, key))
+
+    def take(self, path: Path, name: str) -> None:
+        """Copy a file or a folder of another store to its place here, completely or not at all.
+
+        Raises:
+            StoreError: The disk is full, or the store cannot be written.
+        """
+        with self._draft("take") as draft:
+            copy = shutil.copytree if path.is_dir() else shutil.copy2
+            copy(path, draft / path.name)
+            target = self.folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (draft / path.name).rename(target)
+
     # --- how a stage comes into being ------------------------------------------------------------------------
 
     def _make(self, kind: str, key: str, make: Callable[[Path], None], why: Mapping[str, object]) -> bool:

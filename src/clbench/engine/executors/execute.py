@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clbench.core import events
-from clbench.core.errors import SpecError, UserError, did_you_mean
+from clbench.core.errors import SpecError, StoppedError, UserError, did_you_mean
 from clbench.core.spec import Machine
 from clbench.engine.executors import processes, ray, slurm
 from clbench.engine.executors.dispatch import dispatch
@@ -13,6 +13,7 @@ from clbench.engine.executors.executor import UNWATCHED, UnitEvent, Watch
 from clbench.engine.inputs import Inputs
 from clbench.engine.units import Unit
 
+RUN = "`clbench grid run` makes all that is missing"
 CLUSTERS = {"ray": (ray.RayWorkers, ray.OPTIONS), "slurm": (slurm.SlurmJobs, slurm.OPTIONS)}
 
 
@@ -20,10 +21,18 @@ def execute(
     units: Sequence[Unit], machine: Machine, inputs: Inputs | None = None, watch: Watch = UNWATCHED
 ) -> dict[str, UserError]:
     """Make units, each after the one it needs, where the machine says; see `processes.execute`."""
+    failed: dict[str, UserError] = {}
     if watch.only is not None:
-        units = _hanging_on(units, watch.only)
+        chosen = _hanging_on(units, watch.only)
+        others = {unit.key for unit in units} - {unit.key for unit in chosen}
+        failed |= {key: StoppedError("it did not fail before, so it is left", mend=RUN) for key in others}
+        units = chosen
     if not units:
-        return {}
+        return failed
+    return failed | _executed(units, machine, inputs, watch)
+
+
+def _executed(units: Sequence[Unit], machine: Machine, inputs: Inputs | None, watch: Watch) -> dict[str, UserError]:
     for unit in units:
         watch.tell(UnitEvent("due", unit))
     if machine.executor == "processes":

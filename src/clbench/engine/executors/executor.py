@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from clbench.core.errors import UserError, WorkerError
-from clbench.engine.units import Unit
+from clbench.engine.units import Run, Unit
 
 
 class Made(NamedTuple):
@@ -91,16 +91,22 @@ def _never() -> str:
     return ""
 
 
+def _unseen(runs: Sequence[Run], units: Sequence[Unit]) -> None:
+    del runs, units
+
+
 @dataclass(frozen=True)
 class Watch:
     """Who looks on while units are made, and may stop the work between two of them.
 
     Attributes:
+        planned: Receives the runs and all their units, also those that are made, before anything begins.
         tell: Receives every event.
         pause: Returns why no other unit shall begin, "" as long as one may.
         only: The keys of units to be made, with what hangs on them; None is all.
     """
 
+    planned: Callable[[Sequence[Run], Sequence[Unit]], None] = _unseen
     tell: Callable[[UnitEvent], None] = _nobody
     pause: Callable[[], str] = _never
     only: frozenset[str] | None = None
