@@ -14,7 +14,9 @@ from clbench.engine.inputs import Inputs
 from clbench.engine.units import Unit
 
 RUN = "`clbench grid run` makes all that is missing"
-CLUSTERS = {"ray": (ray.RayWorkers, ray.OPTIONS), "slurm": (slurm.SlurmJobs, slurm.OPTIONS)}
+CLUSTERS = {"ray": ray.RayWorkers, "slurm": slurm.SlurmJobs}
+OPTIONS = {"processes": (), "ray": ray.OPTIONS, "slurm": slurm.OPTIONS}
+CHECKS = {"ray": ray.check, "slurm": slurm.check}
 
 
 def execute(
@@ -45,7 +47,7 @@ def _executed(units: Sequence[Unit], machine: Machine, inputs: Inputs | None, wa
 
 
 def _on_cluster(units: Sequence[Unit], machine: Machine, watch: Watch) -> dict[str, UserError]:
-    make, _ = CLUSTERS[machine.executor]
+    make = CLUSTERS[machine.executor]
     failed: dict[str, UserError] = {}
     done = 0
     for group in processes.apart(units).values():
@@ -72,20 +74,23 @@ def where_of(text: str) -> dict[str, object]:
 
     Raises:
         SpecError: There is no such place, or it has no such option.
+        ExtraError: Its package is not installed.
 
     Example:
-        >>> where_of("slurm:partition=a100,max=64")
-        {'executor': 'slurm', 'cluster': {'partition': 'a100', 'max': '64'}}
+        >>> where_of("processes")
+        {'executor': 'processes', 'cluster': {}}
     """
     name, _, rest = text.partition(":")
-    if name not in ("processes", *CLUSTERS):
-        raise SpecError(f"no executor {name!r}", where="--on", mend=did_you_mean(name, ["processes", *CLUSTERS]))
+    if name not in OPTIONS:
+        raise SpecError(f"no executor {name!r}", where="--on", mend=did_you_mean(name, OPTIONS))
     options: dict[str, str] = {}
-    known = () if name == "processes" else CLUSTERS[name][1]
+    known = OPTIONS[name]
     for part in rest.split(",") if rest else ():
         field, equals, value = part.partition("=")
         if field not in known or not equals or not value:
             mend = did_you_mean(field, known) if known else "it takes none: --workers says how many there are"
             raise SpecError(f"{part!r} is not an option of {name}", where="--on", mend=mend)
         options[field] = value
+    if name in CHECKS:
+        CHECKS[name](options)
     return {"executor": name, "cluster": options}

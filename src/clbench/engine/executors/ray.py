@@ -19,6 +19,18 @@ from clbench.engine.units import Unit
 OPTIONS = ("address", "cpus", "gpus", "max")
 
 
+def check(options: Mapping[str, str]) -> None:
+    """Refuse options that are not such, before anything is opened.
+
+    Raises:
+        ExtraError: Ray is not installed.
+        SpecError: A value is not a number.
+    """
+    need("ray", "ray", "--on ray")
+    for name in ("cpus", "gpus", "max"):
+        _number(options, name, 1.0)
+
+
 class _Maker:
     """What runs in a worker of the cluster: an actor, which keeps its learner awake between units."""
 
@@ -40,10 +52,9 @@ class RayWorkers:
             num: How many units there are.
 
         Raises:
-            ExtraError: Ray is not installed.
             SpecError: The cluster cannot be reached, or has no room for a single worker.
         """
-        need("ray", "ray", "--on ray")
+        check(machine.cluster)
         import ray  # pyright: ignore[reportMissingImports]  # an extra
 
         self._ray: Any = ray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,23 @@ OF_SLURM = (
     "signal_delay_s",
 )
 OPTIONS = ("max", "cluster", *OF_SLURM)
+
+
+def check(options: Mapping[str, str]) -> None:
+    """Refuse options that are not such, before anything is opened.
+
+    Raises:
+        ExtraError: submitit is not installed.
+        SpecError: A value cannot be.
+    """
+    need("slurm", "submitit", "--on slurm")
+    wrong = [f"cluster={options['cluster']}"] if options.get("cluster", "slurm") not in PLACES else []
+    for name in ("max", "time"):
+        value = options.get(name, "1")
+        wrong += [] if value.isdecimal() and int(value) > 0 else [f"{name}={value}"]
+    if wrong:
+        mend = "cluster is slurm or local, max a number of jobs, time a number of minutes"
+        raise SpecError(f"{wrong[0]} cannot be", where="--on slurm", mend=mend)
 
 
 class _Chain:
@@ -69,18 +86,14 @@ class SlurmJobs:
             num: How many units there are.
 
         Raises:
-            ExtraError: submitit is not installed.
             SpecError: There is no Slurm here.
         """
-        need("slurm", "submitit", "--on slurm")
+        check(machine.cluster)
         import submitit  # pyright: ignore[reportMissingImports]  # an extra
 
         options = dict(machine.cluster)
         where = options.pop("cluster", "slurm")
         most = options.pop("max", "16")
-        if where not in PLACES or not most.isdecimal() or int(most) < 1:
-            wrong = f"cluster={where}" if where not in PLACES else f"max={most}"
-            raise SpecError(f"{wrong} cannot be", where="--on slurm", mend="cluster=slurm or local; max=16")
         self._folder = machine.store.absolute() / JOBS
         try:
             self._jobs: Any = submitit.AutoExecutor(folder=self._folder / "%j", cluster=where)
@@ -97,7 +110,7 @@ class SlurmJobs:
     def _set(self, where: str, options: dict[str, str]) -> None:
         ours = {"name": "clbench", "slurm_array_parallelism": self.slots}
         ours |= {"cpus_per_task": 1} if "cpus_per_task" not in options else {}
-        minutes = int(options.pop("time", "0") or 0)
+        minutes = int(options.pop("time", "0"))
         if not minutes and self._machine.limit_s is not None and where != "slurm":
             minutes = max(1, round(self._machine.limit_s / 60))
         ours |= {"timeout_min": minutes} if minutes else {"timeout_min": 24 * 60}
