@@ -8,8 +8,8 @@ import pytest
 
 from clbench.core.errors import ModelError
 from clbench.core.spec import ExamBudget, Machine, RunSpec
-from clbench.engine.inputs import Inputs
 from clbench.engine import make_unit as work
+from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import Workplace, make_unit
 from clbench.engine.plan import plan
 from clbench.engine.units import Unit, open_run
