@@ -98,7 +98,7 @@ def test_what_never_fits_says_what_would(heard):
 
 @pytest.mark.parametrize("workplace", [
     Small(0, error=RuntimeError("shapes do not match")),  # not of memory
-    Small(0, batch_size=0),  # a learner that is not trained
+    Small(-1, batch_size=0),  # a learner that is not trained
     Small(0, processes=2),  # ranks agree on what each of them does
 ])  # fmt: skip
 def test_other_errors_pass(workplace, heard):
