@@ -57,6 +57,11 @@ def in_workers(monkeypatch, how, limit_s=60.0):
     return local.execute([unit("a")], Machine(limit_s=limit_s))
 
 
+def error_in_workers(monkeypatch, how, limit_s=60.0):
+    (error,) = in_workers(monkeypatch, how, limit_s).values()
+    raise error
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_worker_that_ends_with_0_has_not_done_its_work(monkeypatch):
     def leaves(unit, machine):
@@ -64,7 +69,7 @@ def test_a_worker_that_ends_with_0_has_not_done_its_work(monkeypatch):
         process.leave(0)
 
     with pytest.raises(WorkerError, match="a worker ended with exit code 0 before its work was done"):
-        in_workers(monkeypatch, leaves)
+        error_in_workers(monkeypatch, leaves)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -74,7 +79,7 @@ def test_silence_is_told_and_the_limit_ends_it(monkeypatch):
     token = events.notice_listener.set(heard.append)
     try:
         with pytest.raises(WorkerError, match="Mine lesson 1: it takes longer than 2 seconds, and was ended"):
-            in_workers(monkeypatch, lambda unit, machine: time.sleep(60), limit_s=2.0)
+            error_in_workers(monkeypatch, lambda unit, machine: time.sleep(60), limit_s=2.0)
     finally:
         events.notice_listener.reset(token)
     assert [text for text in heard if text.startswith("Mine lesson 1: nothing heard for")]
@@ -83,7 +88,7 @@ def test_silence_is_told_and_the_limit_ends_it(monkeypatch):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_worker_that_ends_says_what_it_was_at(monkeypatch):
     with pytest.raises(WorkerError) as error:
-        in_workers(monkeypatch, lambda unit, machine: process.leave(3))
+        error_in_workers(monkeypatch, lambda unit, machine: process.leave(3))
     assert error.value.where == "Mine lesson 1"
 
 
@@ -91,7 +96,7 @@ def test_a_worker_that_ends_says_what_it_was_at(monkeypatch):
 def test_a_worker_that_ends_before_it_is_seen_is_told(monkeypatch):
     monkeypatch.setattr(local.multiprocessing, "active_children", list)
     with pytest.raises(WorkerError, match="Mine lesson 1: a worker ended before its work was done"):
-        in_workers(monkeypatch, lambda unit, machine: process.leave(3))
+        error_in_workers(monkeypatch, lambda unit, machine: process.leave(3))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -7,7 +7,7 @@ import pytest
 from clbench.core.plugins import find_user_file, load_user_file
 from clbench.core.process import in_its_folder
 from clbench.core.spec import Machine, ModelSpec, RunSpec
-from clbench.engine.executors.processes import _apart
+from clbench.engine.executors.processes import apart
 from clbench.engine.inputs import Inputs
 from clbench.engine.plan import plan
 from clbench.engine.resolve import resolve
@@ -55,7 +55,7 @@ def test_files_and_shipped_learners_work_in_processes_of_their_own(here):
     units = plan(open_run(spec, inputs, store, Machine()) for spec in specs)
     assert units[0].label == "untouched model"
     assert units[0].spec.learner["name"] == "frozen", "row 0 runs without the file, whose run comes first"
-    groups = _apart(units)
+    groups = apart(units)
     first, *files = groups
     assert first == ()
     assert {u.spec.learner["name"] for u in groups[()]} == {"frozen", "sft"}

@@ -37,6 +37,8 @@ PACKAGES = {
     "mlflow": ("mlflow-skinny",),
     "wandb": ("wandb",),
     "trackio": ("trackio",),
+    "ray": ("ray",),
+    "slurm": ("submitit",),
 }
 NEEDED = ("train", "data")
 PURPOSE = {
@@ -48,6 +50,8 @@ PURPOSE = {
     "mlflow": "report --to mlflow",
     "wandb": "report --to wandb",
     "trackio": "report --to trackio",
+    "ray": "grid run --on ray",
+    "slurm": "grid run --on slurm",
 }
 
 

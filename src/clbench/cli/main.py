@@ -20,6 +20,7 @@ from clbench.cli import (
     export,
     gate,
     gather,
+    grid,
     guard,
     import_,
     init,
@@ -91,6 +92,7 @@ app.command("store")(store.store)
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)
 app.command("tune")(tune.tune)
+app.add_typer(grid.app)
 app.add_typer(context_learning.app)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -90,7 +90,7 @@ def run(
     _check(plan, probe, record)
     more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
     more |= {"memory": byte_size(memory), "anyway": anyway, "exam_server": exam_server, "serve": serve}
-    more |= {"keep": _kept(keep), "shard": shard, "providers": provider_addresses(provider)}
+    more |= {"keep": kept(keep), "shard": shard, "providers": provider_addresses(provider)}
     how = shared_machine(store, data, workers, device, processes).model_copy(update=more)
     check_ranks(how)
     recipe, told = load_recipe(spec, set_ or []), None if as_json else language(lang)
@@ -120,18 +120,29 @@ def make(recipe: Recipe, stages: Store, how: Machine, out: Path, record: Path | 
 
     with progress_bars():
         outcomes = attempt(recipe, stages, how)
-    _tell_outcomes(outcomes, out, recipe.name, record, told)
+    tell_outcomes(outcomes, out, recipe.name, record, told)
 
 
-def _tell_outcomes(
-    outcomes: Sequence[Path | UserError], out: Path, name: str, record: Path | None, told: Language | None
+def tell_outcomes(
+    outcomes: Sequence[Path | UserError],
+    out: Path,
+    name: str,
+    record: Path | None,
+    told: Language | None,
+    write: Callable[[Any], None] = say_json,
 ) -> None:
+    """Write the report of the runs that were made, and say what could not be; `write` is for machines.
+
+    Raises:
+        UserError: None could be made.
+        Exit: Some could not.
+    """
     from clbench.report.results import Runs
 
     failed = [one for one in outcomes if isinstance(one, UserError)]
     if len(failed) == len(outcomes):
         raise failed[0]
-    _tell(Runs([one for one in outcomes if isinstance(one, Path)]), out, name, record, told)
+    _tell(Runs([one for one in outcomes if isinstance(one, Path)]), out, name, record, told, write)
     counts = Counter(map(str, failed))
     _end_with([f"{num} of {len(outcomes)} runs could not be made: {why}" for why, num in counts.items()])
 
@@ -198,7 +209,9 @@ def _follow(recipe: Recipe, stages: Store, how: Machine) -> int:
     return 2 if any(isinstance(one, UserError) for one in outcomes) else 0
 
 
-def _tell(results: Runs, out: Path, name: str, record: Path | None, told: Language | None) -> None:
+def _tell(
+    results: Runs, out: Path, name: str, record: Path | None, told: Language | None, write: Callable[[Any], None]
+) -> None:
     """Write the report, and say where it is: in a language, or as JSON where none is told."""
     from clbench.report.decide.texts import TEXTS
     from clbench.report.page.html import write_report
@@ -214,13 +227,13 @@ def _tell(results: Runs, out: Path, name: str, record: Path | None, told: Langua
         record_runs(read_runs(results.folders), record)
     if told is None:
         cut = cut_counts(group_runs(runs))
-        say_json({"results": [str(r) for r in results.folders], "report": str(page), "cut": cut})
+        write({"results": [str(r) for r in results.folders], "report": str(page), "cut": cut})
         return
     say(summary_text(runs, lang=told))
     say(TEXTS[told]["report_file"].format(path=page.resolve()))
 
 
-def _kept(named: str) -> Keep:
+def kept(named: str) -> Keep:
     """Return what `--keep` names.
 
     Raises:

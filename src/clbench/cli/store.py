@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -13,14 +15,15 @@ if TYPE_CHECKING:
 
 
 def store(
-    action: Annotated[Literal["ls", "gc", "verify", "rebuild"], typer.Argument(help="What to do.")] = "ls",
+    action: Annotated[Literal["ls", "gc", "verify", "rebuild", "merge"], typer.Argument(help="What to do.")] = "ls",
+    others: Annotated[list[Path] | None, typer.Argument(help="merge: stores that are taken into this one.")] = None,
     store_: Place = None,
     keep: Annotated[str, typer.Option(help="gc: states to keep: last, branch, or last,branch.")] = "last,branch",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="gc: print what would be removed, and remove nothing.")
     ] = False,
 ) -> None:
-    """List the store, remove what can be made again, verify all (exit 2 if damaged), or rebuild the index."""
+    """List the store, remove what can be made again, verify all (exit 2 if damaged), rebuild the index, or merge."""
     from clbench.core.errors import SpecError, did_you_mean, near_paths
     from clbench.store.gc import collect
     from clbench.store.index import Index
@@ -28,6 +31,11 @@ def store(
     from clbench.store.store import Store
 
     folder = store_folder(store_)
+    if others and action != "merge":
+        raise SpecError("only merge takes other stores", where=str(others[0]), mend="clbench store merge OTHER")
+    if action == "merge":
+        _merge(Store(folder), others or [])
+        return
     if store_ is not None and not folder.exists():
         raise SpecError("there is no such store", where=f"--store {folder}", mend=near_paths(folder))
     stages = Store(folder)
@@ -58,6 +66,40 @@ def store(
         say(f"{kind:<10} {num:>6} stages {size / 1e6:>10.1f} MB {seconds:>10.1f} s to make{less}")
     if not totals:
         say(f"{stages.folder} is empty")
+
+
+def _merge(stages: Store, others: Sequence[Path]) -> None:
+    """Take what other stores hold into this one, and say what came and what did not.
+
+    Raises:
+        SpecError: None is named, or one is not there.
+        Exit: Stages of another store are damaged (exit code 2).
+    """
+    from clbench.core.errors import SpecError, near_paths
+    from clbench.store.merge import merge
+    from clbench.store.store import Store
+
+    if not others:
+        mend = "clbench store merge OTHER --store HERE"
+        raise SpecError("no store is named that is taken into this one", where="merge", mend=mend)
+    for other in others:
+        if not other.is_dir():
+            raise SpecError("there is no such store", where=str(other), mend=near_paths(other))
+    broken = 0
+    for other in others:
+        done = merge(stages, Store(other))
+        broken += len(done.broken)
+        say(f"{other}: {done.taken} stages taken, {done.had} were here; {done.beside} records taken")
+        for kind, key in done.differ:
+            say(f"  {kind} {key[:12]} has other content here and there; ours stays")
+        for name in done.beside_differ:
+            say(f"  {name} differs here and there; ours stays")
+        for kind, key in done.broken:
+            say(f"  {kind} {key[:12]} is damaged there, and left")
+        for name in done.left:
+            say(f"  {name} is not merged")
+    if broken:
+        raise typer.Exit(2)
 
 
 def _verify(stages: Store) -> None:

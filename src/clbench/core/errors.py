@@ -11,6 +11,7 @@ UserError            exit 2, no traceback: what is wrong, where, how to mend it
 +-- ExtraError       a package of an extra is not installed, or does not import
 +-- WorkerError      a process that should make stages did not start, or ended
     +-- RankError    a rank of a run ended, so that the others cannot go on
++-- StoppedError     work was stopped between two stages, by a stated limit or by its user
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ class WorkerError(UserError):
 
 class RankError(WorkerError):
     """A rank of a run ended, or does not answer, so that the others cannot go on."""
+
+
+class StoppedError(UserError):
+    """Work was stopped between two stages, by a stated limit or by its user; what is finished is kept."""
 
 
 class LearnerError(UserError):

@@ -20,6 +20,8 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "mlflow": ("mlflow",),
     "wandb": ("wandb",),
     "trackio": ("trackio",),
+    "ray": ("ray",),
+    "slurm": ("submitit",),
 }
 # Needed to load a model; the others of "train" serve single methods and scorers, which ask for them.
 TO_LOAD = ("torch", "transformers", "accelerate")

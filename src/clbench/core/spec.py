@@ -306,6 +306,8 @@ class Machine(Value):
             `workers` is 1. Results differ by rounding, and in 16 bits the number is part of the key of answers.
         shard: Whether weights, gradients and moments of a lesson are shared out over the ranks (FSDP).
         providers: Provider of an API -> its address; keys of accounts stand in the environment.
+        executor: Where units are made: in "processes" of this machine, on a cluster of "ray", or by jobs of "slurm".
+        cluster: Options of that cluster, by name.
     """
 
     store: Path = Path("clbench-store")
@@ -325,3 +327,5 @@ class Machine(Value):
     processes: int = Field(default=1, ge=1)
     shard: bool = False
     providers: Mapping[str, str] = {}
+    executor: Literal["processes", "ray", "slurm"] = "processes"
+    cluster: Mapping[str, str] = {}

@@ -21,6 +21,11 @@ class Inputs:
         self._data = data
         self._known: dict[str, StreamAndExams] = {}
 
+    @property
+    def num_read(self) -> int:
+        """How many different streams with exams have been read."""
+        return len(self._known)
+
     def of(self, spec: RunSpec) -> StreamAndExams:
         """Return a run's stream and its exams: the stream's own tasks first, then the fixed ones.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from clbench.core import plugins
-from clbench.core.errors import LearnerError, UserError, said_of
-from clbench.core.events import Progress, report_progress
+from clbench.core.errors import LearnerError, ModelError, UserError, said_of
+from clbench.core.events import Progress, notice, report_progress
 from clbench.core.process import staying
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.ask import answers_key, ask
@@ -21,12 +21,18 @@ class Workplace:
     """What one process keeps between units: inputs that have been read, and the learner that was loaded last.
 
     A unit that goes on from the unit before it need not load a state.
+
+    Attributes:
+        given: The machine as it was given.
+        machine: The machine; where memory ran out, it learns from fewer examples at a time.
+        inputs: Streams and exams that have been read.
     """
 
     def __init__(self, machine: Machine, inputs: Inputs | None = None) -> None:
         """Work on `machine`; `inputs` are those that the process has read before."""
+        self.given = machine
         self.machine = machine
-        self._inputs = Inputs(machine.data) if inputs is None else inputs
+        self.inputs = Inputs(machine.data) if inputs is None else inputs
         self._last: Trajectory | None = None
 
     @cached_property
@@ -37,8 +43,13 @@ class Workplace:
     def trajectory(self, spec: RunSpec) -> Trajectory:
         """Return the trajectory of a run: the one of the unit before, if it is the same run."""
         if self._last is None or self._last.spec != spec:
-            self._last = open_run(spec, self._inputs, self.store, self.machine).trajectory
+            self._last = open_run(spec, self.inputs, self.store, self.machine).trajectory
         return self._last
+
+    def learn_from(self, micro_batch: int) -> None:
+        """Learn from so many examples at a time from here on."""
+        self._last = None
+        self.machine = self.machine.model_copy(update={"micro_batch": micro_batch})
 
 
 def make_unit(unit: Unit, workplace: Workplace) -> None:
@@ -69,12 +80,44 @@ def make_unit(unit: Unit, workplace: Workplace) -> None:
 
 
 def _learn_and_ask(unit: Unit, workplace: Workplace) -> None:
-    trajectory = workplace.trajectory(unit.spec)
-    trajectory.reach(unit.lesson)
+    trajectory = _reached(unit, workplace)
     with Serving(trajectory, unit.lesson) as server:
         for number, exam in enumerate(unit.exams):
             report_progress(Progress(f"asking {exam.name}", number, len(unit.exams)))
             ask(trajectory, unit.lesson, exam, workplace.store, server)
+
+
+def _reached(unit: Unit, workplace: Workplace) -> Trajectory:
+    """Return the trajectory of a unit, its lesson learnt.
+
+    Where memory runs out, it is begun again from fewer examples at a time: steps stay as large, so results differ by
+    rounding alone. What it came to is told, and stands in the origin of the state.
+    """
+    while True:
+        trajectory = workplace.trajectory(unit.spec)
+        try:
+            trajectory.reach(unit.lesson)
+            return trajectory
+        except (RuntimeError, MemoryError) as error:
+            size = workplace.machine.micro_batch or trajectory.config.model_dump().get("batch_size", 0)
+            if not size or workplace.machine.processes > 1 or not _ran_out(error):
+                raise
+            if size == 1:
+                what = "memory ran out while it learns from one example at a time"
+                mend = "--recompute, a smaller model.max_tokens, a 16-bit model.dtype, lora, or a larger --device"
+                raise ModelError(what, where=unit.label, mend=mend) from error
+        del trajectory  # outside of the block: the error holds on to what did not fit
+        notice(
+            f"{unit.label}: memory ran out with {size} examples at a time; {size // 2} are learnt from at a time, in "
+            "steps of the same size"
+        )
+        workplace.learn_from(size // 2)
+
+
+def _ran_out(error: BaseException) -> bool:
+    from clbench.models.backoff import ran_out
+
+    return ran_out(error)
 
 
 def answers_missing(unit: Unit, store: Store, machine: Machine) -> int | None:

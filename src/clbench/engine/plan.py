@@ -54,7 +54,9 @@ def _add(units: dict[str, Unit], trajectory: Trajectory, number: int, exams: tup
     found = trajectory.keys[index]
     if found in units:
         known = {e.digest for e in units[found].exams}
-        units[found].exams += tuple(e for e in exams if e.digest not in known)
+        if new := tuple(e for e in exams if e.digest not in known):
+            units[found].exams += new
+            units[found].askers += ((trajectory.spec, number),)
         return
     lesson = trajectory.lesson_at(number)
     needs = trajectory.keys[index - 1] if index else None
@@ -72,6 +74,8 @@ def _add(units: dict[str, Unit], trajectory: Trajectory, number: int, exams: tup
         weight=len(lesson.examples) * _passes(trajectory, lesson) if lesson else 0,
         answerer=trajectory.answerer(number),
         exams=exams,
+        adopts=index == 1 and trajectory.shared is not None,
+        askers=((trajectory.spec, number),) if exams else (),
     )
 
 

@@ -13,6 +13,7 @@ from clbench.core.spec import Machine, RunSpec
 from clbench.engine.fit import Fit, fit
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import answers_missing
+from clbench.engine.memory import Needs
 from clbench.engine.plan import plan
 from clbench.engine.resolve import check_model, model_key
 from clbench.engine.units import Run, Unit, open_runs
@@ -101,7 +102,20 @@ def tabulate(
     Raises:
         UserError: No model works; or a run asks for what its learner or its model cannot do.
     """
-    why = dict(broken or {})
+    runs, inputs, names = open_planned(specs, store, machine, broken or {})
+    lines, found = _lines(runs, inputs, store, machine, probe)
+    return Plan(len(runs), lines, machine.workers, names, found)
+
+
+def open_planned(
+    specs: Sequence[RunSpec], store: Store, machine: Machine, broken: Mapping[str, UserError]
+) -> tuple[list[Run], Inputs, tuple[tuple[str, str], ...]]:
+    """Open runs to be planned, those of models that cannot be used left out; see `tabulate`.
+
+    Returns:
+        The runs; the inputs that were read for them; models that cannot be used, as their names and why.
+    """
+    why = dict(broken)
     models = {model_key(spec.model): spec.model for spec in specs}
     for key, model in models.items():
         try:
@@ -113,21 +127,35 @@ def tabulate(
     empty = not store.folder.is_dir() or next(store.stages(), None) is None
     identity = source.unread_identity if empty else source.identity  # where nothing is stored, nothing is looked up
     runs = open_runs(specs, why, inputs, store, machine, identity)
-    opened = [run for run in runs if isinstance(run, Run)]
-    lines, found = _lines(opened, inputs, store, machine, probe)
     names = tuple((models[key].name, str(e)) for key, e in why.items())
-    return Plan(len(opened), lines, machine.workers, names, found)
+    return [run for run in runs if isinstance(run, Run)], inputs, names
+
+
+def needs_of(
+    runs: Sequence[Run], units: Sequence[Unit], made: Mapping[str, int | None], inputs: Inputs, machine: Machine
+) -> tuple[Fit | None, Needs | None]:
+    """Return what runs need beside what is there, and what makes it; None where no model can be looked at.
+
+    Args:
+        runs: The runs.
+        units: Theirs.
+        made: Key of a unit -> what `answers_missing` says of it.
+        inputs: Streams and exams that have been read.
+        machine: What they run on.
+    """
+    states = [u.spec for u in units if made[u.key] is None and u.weight and u.spec.model.provider is None]
+    here = [run.spec for run in runs if run.spec.model.provider is None]  # of others nothing is here
+    return (None, None) if absent(TO_LOAD) or not here else fit(here, states, inputs, machine)
 
 
 def _lines(
     runs: Sequence[Run], inputs: Inputs, store: Store, machine: Machine, probe: bool
 ) -> tuple[tuple[Line, ...], Fit | None]:
-    specs, units = [run.spec for run in runs], plan(runs)
+    units = plan(runs)
     made = {unit.key: answers_missing(unit, store, machine) for unit in units}
-    states = [u.spec for u in units if made[u.key] is None and u.weight and u.spec.model.provider is None]
-    here = [spec for spec in specs if spec.model.provider is None]  # of others nothing is here
-    found, needs = (None, None) if absent(TO_LOAD) or not here else fit(here, states, inputs, machine)
-    usual, probed = rates(units, store), _probed(here, machine, inputs) if probe else {}
+    here = [run.spec for run in runs if run.spec.model.provider is None]
+    found, needs = needs_of(runs, units, made, inputs, machine)
+    usual, probed = rates(units, store), probed_times(here, machine, inputs) if probe else {}
     lines: list[Line] = []
     for unit in units:
         weighed = needs if unit.spec.model.provider is None else None
@@ -136,7 +164,7 @@ def _lines(
     return tuple(lines), found
 
 
-def _probed(specs: Sequence[RunSpec], machine: Machine, inputs: Inputs) -> dict[str, tuple[float, float]]:
+def probed_times(specs: Sequence[RunSpec], machine: Machine, inputs: Inputs) -> dict[str, tuple[float, float]]:
     """Return the seconds for an example and for an exam, by model and learner."""
     from clbench.engine.probe_time import took
 

@@ -20,7 +20,8 @@ from clbench.core.value import written
 from clbench.data.streams.summary import stream_outline
 from clbench.engine.ask import ask
 from clbench.engine.costs import judged_of, measure_costs
-from clbench.engine.executors.processes import execute
+from clbench.engine.executors.execute import execute
+from clbench.engine.executors.executor import UNWATCHED, Watch
 from clbench.engine.executors.ranks import check_ranks, together
 from clbench.engine.fitting import fitting
 from clbench.engine.grade import grade
@@ -66,8 +67,8 @@ def run(recipe: Recipe, store: Store, machine: Machine) -> Runs:
     return Runs([one for one in outcomes if isinstance(one, Path)])
 
 
-def attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserError]:
-    """Make every run of a recipe as `run` does.
+def attempt(recipe: Recipe, store: Store, machine: Machine, watch: Watch = UNWATCHED) -> list[Path | UserError]:
+    """Make every run of a recipe as `run` does; `watch` looks on, and may stop the work between two units.
 
     Returns:
         For each run, in the recipe's order, its result folder, or why it could not be made.
@@ -75,23 +76,26 @@ def attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserE
     check_device(machine)
     check_ranks(machine)
     if machine.processes > 1:  # all of them come here: rank 0 makes the runs, and the others do their part
-        return together(lambda: _attempt(recipe, store, machine), machine)
-    return _attempt(recipe, store, machine)
+        return together(lambda: _attempt(recipe, store, machine, watch), machine)
+    return _attempt(recipe, store, machine, watch)
 
 
-def _attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserError]:
+def _attempt(recipe: Recipe, store: Store, machine: Machine, watch: Watch) -> list[Path | UserError]:
     inputs = Inputs(machine.data)  # cards -> tasks, streams and exams, each read once
     broken: dict[str, UserError] = {}  # models that cannot be used: they end their own runs alone
     runs = open_runs(recipe.specs(broken), broken, inputs, store, machine)  # what cannot work is refused here
     runs = fitting(runs, store, inputs, machine)  # and what cannot fit
     units = plan(run for run in runs if isinstance(run, Run))  # what to learn and to ask, each once over all runs
+    watch.planned([run for run in runs if isinstance(run, Run)], units)
     missing = [unit for unit in units if not is_made(unit, store, machine)]
     failed = check_models(missing)
     missing = [unit for unit in missing if unit.key not in failed]
     if missing:
         asked = [exam for unit in units for exam in unit.exams]
         machine = check_serving([run.trajectory for run in runs if isinstance(run, Run)], asked, machine)
-    failed |= execute(missing, machine, inputs)  # each by `make_unit`: learn what is not learnt yet, then ask its exams
+    failed |= execute(
+        missing, machine, inputs, watch
+    )  # each by `make_unit`: learn what is not learnt yet, then ask its exams
     outcomes = [run if isinstance(run, UserError) else _outcome(run, failed, store, machine) for run in runs]
     drop_states(runs, outcomes, store, machine.keep)
     _tell_foreign(Runs([one for one in outcomes if isinstance(one, Path)]))

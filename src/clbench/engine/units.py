@@ -33,6 +33,8 @@ class Unit:
         weight: Examples to be trained on, as a measure of its time.
         answerer: Digest of who answers its exams; empty where it is the net alone.
         exams: Exams to be asked.
+        adopts: Whether its lesson is taken over from the unit that it needs, which another learner has made.
+        askers: The runs that these come from, each with the row in which it asks them.
     """
 
     key: str
@@ -43,6 +45,8 @@ class Unit:
     weight: int
     answerer: str = ""
     exams: tuple[Exam, ...] = field(default=(), repr=False)
+    adopts: bool = False
+    askers: tuple[tuple[RunSpec, int], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Collection
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clbench.core.keys import canonical
+from clbench.store.drafts import is_alive, owner_of
 from clbench.store.shared import disk_bytes
 from clbench.store.stage import LOST, here, is_newer, read_stage
 from clbench.store.store import Store
@@ -60,7 +60,7 @@ def collect(
     stages = {key: stage for key, folder in states.items() if (stage := _readable(folder)) is not None}
     parents = {key: stage["why"].get("parent") for key, stage in stages.items()}
     # A branch point stays one when the first states of its branches have been dropped.
-    ever = {**_parents(store), **parents}
+    ever = {**parents_of(store), **parents}
     children, ever_children = Counter(parents.values()), Counter(ever.values())
     kept = {key for key in parents if "last" in keep and not children[key]}
     kept |= {key for key in parents if "branch" in keep and ever_children[key] > 1}
@@ -82,7 +82,7 @@ def _readable(folder: Path) -> dict[str, Any] | None:
     return None if stage is None or is_newer(stage) else stage
 
 
-def _parents(store: Store) -> dict[str, str | None]:
+def parents_of(store: Store) -> dict[str, str | None]:
     """Return the parents of states that were there before; empty if they are unknown."""
     try:
         found = json.loads((store.folder / PARENTS).read_bytes())
@@ -105,16 +105,10 @@ def _leftovers(store: Store) -> list[Path]:
 
 def _alive(draft: Path) -> bool:
     """Return whether the process that makes a draft lives; for a day, one on another machine counts as alive."""
-    where, pid, _ = (["", "", *draft.name.rsplit("-", 3)])[-3:]
-    if where != here() or not pid.isdecimal():
-        try:
-            return time.time() - draft.stat().st_mtime < STALE_S
-        except FileNotFoundError:
-            return True  # its process has just finished with it
+    where, pid = owner_of(draft)
+    if where == here():
+        return is_alive(pid)
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # it lives, and belongs to another user
-    return True
+        return time.time() - draft.stat().st_mtime < STALE_S
+    except FileNotFoundError:
+        return True  # its process has just finished with it

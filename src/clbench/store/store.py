@@ -9,6 +9,8 @@ Layout under the store's folder:
     runs/<name>-<key[:8]>/                results of runs
     replies/<key[:2]>/<key>.json          what providers and judges replied, paid for once
     parents.json                          which state was learnt from which, of states that gc has dropped
+    grids/<name>-<key[:8]>/               what processes that make a grid are at
+    jobs/                                 what jobs of a batch system write
     index.sqlite                          for listings only; made anew from the folders whenever it is missing
 """
 
@@ -21,12 +23,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, final
 
 from clbench.core.errors import StoreError, UserError
 from clbench.core.plain import plain
+from clbench.store.drafts import beating, drafts_of
 from clbench.store.measure import measure
 from clbench.store.stage import (
     LOST,
@@ -42,9 +45,10 @@ from clbench.store.stage import (
     write_stage,
 )
 
-RESERVED = frozenset({"drafts", "progress", "broken", "runs", "replies"})
+RESERVED = frozenset({"drafts", "progress", "broken", "runs", "replies", "grids", "jobs"})
 # Made again in no time, so a power cut may cost them: forcing hundreds of them onto the disk takes seconds.
 DERIVED = frozenset({"mark", "effective"})
+POLL_S = 0.1  # between looks whether another process has finished a stage
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 UNWRITABLE = frozenset({errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
 
@@ -101,7 +105,8 @@ class Store:
     def once(self, kind: str, key: str, make: Callable[[Path], None], why: Mapping[str, object]) -> Path:
         """Return a stage's folder; `make` writes it into an empty folder first if it is missing.
 
-        Of several processes that make the same stage, the first to finish wins and the others take its stage.
+        A stage that another process is making is waited for, so that it is made once. Two that begin within the same
+        moment may both make it: the first to finish wins and the other takes its stage.
 
         Args:
             kind: "state", "ask" or another kind of stage, as it is stored.
@@ -113,17 +118,24 @@ class Store:
             StoreError: The disk is full, or the store cannot be written. What is finished is kept.
         """
         assert kind not in RESERVED, f"{kind!r} names a folder of the store itself"
-        found = self.find(kind, key)
-        if found is not None:
-            return found
-        try:
-            self._make(kind, key, make, why)
-        except Exception:
-            # The first process to finish removes the shared checkpoints while we use them; its stage serves us too.
-            if self.find(kind, key) is None:
-                raise
-        shutil.rmtree(self.progress(kind, key), ignore_errors=True)
-        return self.place(kind, key)
+        while (found := self.find(kind, key)) is None:
+            if kind not in DERIVED and self.is_made_elsewhere(kind, key):
+                time.sleep(POLL_S)
+                continue
+            try:
+                made = self._make(kind, key, make, why)
+            except Exception:
+                # The first process to finish removes the shared checkpoints while we use them; its stage serves us too.
+                made = self.find(kind, key) is not None
+                if not made:
+                    raise
+            if made:
+                shutil.rmtree(self.progress(kind, key), ignore_errors=True)
+        return found
+
+    def is_made_elsewhere(self, kind: str, key: str) -> bool:
+        """Return whether another process, here or on another machine, is making a stage just now."""
+        return next(drafts_of(self.folder / "drafts", kind, key), None) is not None
 
     def progress(self, kind: str, key: str) -> Path:
         """Return where a long stage may keep checkpoints; they outlive a kill and go when the stage is finished."""
@@ -188,20 +200,50 @@ class Store:
         with self._draft("drop") as draft:
             _move(folder, draft / folder.name)
 
+    def adopt(self, kind: str, key: str, copy: Callable[[Path], None]) -> None:
+        """Take a finished stage of another store, its stage.json with it; `copy` writes all of it into an empty folder.
+
+        Raises:
+            StoreError: The disk is full, or the store cannot be written.
+        """
+        with self._draft(f"{kind}-{key}") as draft:
+            copy(draft)
+            sync(draft)
+            self._publish(draft, self.place(kind, key))
+
+    def take(self, path: Path, name: str) -> None:
+        """Copy a file or a folder of another store to its place here, completely or not at all.
+
+        Raises:
+            StoreError: The disk is full, or the store cannot be written.
+        """
+        with self._draft("take") as draft:
+            copy = shutil.copytree if path.is_dir() else shutil.copy2
+            copy(path, draft / path.name)
+            target = self.folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (draft / path.name).rename(target)
+
     # --- how a stage comes into being ------------------------------------------------------------------------
 
-    def _make(self, kind: str, key: str, make: Callable[[Path], None], why: Mapping[str, object]) -> None:
+    def _make(self, kind: str, key: str, make: Callable[[Path], None], why: Mapping[str, object]) -> bool:
+        """Make a stage; return False where another process has begun in the same moment, which is then waited for."""
         target = self.place(kind, key)
         with self._draft(f"{kind}-{key}") as draft:
-            with measure() as cost:
+            if kind not in DERIVED and next(drafts_of(draft.parent, kind, key), draft) < draft:
+                return False  # of the two, the first by name makes it
+            with ExitStack() as stack:
+                stack.enter_context(beating(draft) if kind not in DERIVED else nullcontext())
+                cost = stack.enter_context(measure())
                 make(draft)
             stamps = write_stage(draft, kind, key, why, cost)
             if kind not in DERIVED:
                 sync(draft)
             while not self._publish(draft, target):
                 if self.find(kind, key) is not None:  # it sets aside what stands there if that is broken
-                    return
+                    return True
             self._verified[kind, key] = stamps
+            return True
 
     @contextmanager
     def _draft(self, name: str) -> Generator[Path]:

@@ -52,8 +52,43 @@ def left(unit, machine):
     (left, "a worker ended with exit code 7"),
 ])  # fmt: skip
 def test_how_a_worker_ended(monkeypatch, how, said):
-    with pytest.raises(WorkerError, match=said):
-        make_with(monkeypatch, how)
+    failed = make_with(monkeypatch, how)
+    assert failed.keys() == {"k0", "k1"}
+    assert all(isinstance(error, WorkerError) and said in error.what for error in failed.values())
+    assert failed["k0"].where == "unit 0"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_a_killed_worker_was_at_is_begun_again_and_the_others_go_on(monkeypatch, tmp_path):
+    def once(unit, machine):
+        time.sleep(0.3)
+        with (tmp_path / unit.key).open("a") as f:
+            f.write("x")
+        if unit.key == "k0" and (tmp_path / unit.key).read_text() == "x":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    heard = []
+    token = events.notice_listener.set(heard.append)
+    try:
+        assert make_with(monkeypatch, once) == {}
+    finally:
+        events.notice_listener.reset(token)
+    assert {key: (tmp_path / key).read_text() for key in ("k0", "k1")} == {"k0": "xx", "k1": "x"}
+    assert any(text.startswith("unit 0: a worker was killed") and "begun again" in text for text in heard)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_one_that_ends_by_itself_is_not_tried_again(monkeypatch, tmp_path):
+    def leaves(unit, machine):
+        (tmp_path / f"{unit.key}-{os.getpid()}").touch()
+        time.sleep(0.3)
+        os._exit(7) if unit.key == "k0" else None
+
+    failed = make_with(monkeypatch, leaves)
+    assert failed.keys() == {"k0"}
+    assert len(list(tmp_path.glob("k0-*"))) == 1
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -1,6 +1,7 @@
 """Options of several ranks, and which accelerator each process takes."""
 
 import os
+from functools import partial
 
 import pytest
 
@@ -117,9 +118,12 @@ def test_every_worker_is_pinned_to_an_accelerator_of_its_own(tmp_path, monkeypat
     monkeypatch.setattr(fork, "set_forkserver_preload", lambda modules: None, raising=False)
     monkeypatch.setattr(processes, "Workers", lambda: fork)
     monkeypatch.setattr(processes, "_single_thread", lambda: None)
-    with processes._pools(3, ["cuda:0", "cuda:1", "cuda:2"]) as (pools, _):
-        for future in [pool.submit(_own_device, tmp_path) for pool in pools]:
+    pools = processes.Pools(3, ["cuda:0", "cuda:1", "cuda:2"])
+    try:
+        for future in [pools.submit(slot, partial(_own_device, tmp_path), "device") for slot in range(3)]:
             future.result()
+    finally:
+        pools.close()
     assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["cuda:0", "cuda:1", "cuda:2"]
 
 

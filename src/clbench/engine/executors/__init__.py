@@ -1,1 +1,1 @@
-"""Where units are made: in this process, or in several on this machine."""
+"""Where units are made: in this process, in several on this machine, or by workers of a cluster."""

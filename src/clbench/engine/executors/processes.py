@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from graphlib import TopologicalSorter
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -29,15 +29,16 @@ from clbench.core.extras import explained
 from clbench.core.process import end_with
 from clbench.core.spec import Machine
 from clbench.engine.executors.devices import seats
-from clbench.engine.executors.seats import assign
-from clbench.engine.executors.workers import Workers, broken_workers, end_workers, stop_workers
+from clbench.engine.executors.dispatch import dispatch, stopped
+from clbench.engine.executors.executor import UNWATCHED, Ended, Made, UnitEvent, Watch
+from clbench.engine.executors.workers import ENDS_S, FROM_OUTSIDE, Workers, broken_workers, end_workers
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import Workplace, make_unit
-from clbench.engine.plan import urgency
 from clbench.engine.units import Unit
 
 SILENCE_S = 600.0  # without a word of a worker, before its user is told
 T = TypeVar("T")
+GONE = (BrokenProcessPool, EOFError, ConnectionError)  # raised for a call whose process has ended
 PRELOAD = ["clbench.models.warm", "clbench.engine.make_unit"]
 
 
@@ -66,6 +67,7 @@ class _Heard:
         who: Process -> the label of what it does.
         since: Process -> when it began that, and when it was last heard of, in seconds of the clock.
         quiet: Processes of which it was said that nothing is heard of them.
+        too_long: Processes that were ended since they took too long -> the error that says so.
     """
 
     told: Any
@@ -74,49 +76,39 @@ class _Heard:
     who: dict[int, str] = field(default_factory=dict)
     since: dict[int, tuple[float, float]] = field(default_factory=dict)
     quiet: set[int] = field(default_factory=set)
+    too_long: dict[int, WorkerError] = field(default_factory=dict)
 
 
-def execute(units: Sequence[Unit], machine: Machine, inputs: Inputs | None = None) -> dict[str, UserError]:
+def execute(
+    units: Sequence[Unit], machine: Machine, inputs: Inputs | None = None, watch: Watch = UNWATCHED
+) -> dict[str, UserError]:
     """Make units, each after the one it needs.
 
     Args:
         units: What is missing; each stands behind the one it needs.
         machine: Where and how they are made.
         inputs: Those that this process has read; workers read their own.
+        watch: Who looks on, and may stop the work between two units.
 
     Returns:
         By unit key, why a unit could not be made; what hangs on such a unit is left out. All else is made.
     """
-    if not units:
-        return {}
-    groups = _apart(units)
+    groups = apart(units)
     if machine.processes > 1:
-        failed = _make_here([unit for group in groups.values() for unit in group], Workplace(machine, inputs))
-    elif list(groups) == [()] and machine.limit_s is None and (machine.workers == 1 or len(units) < 2):
-        failed = _make_here(units, Workplace(machine, inputs))
-    else:
-        failed = _make_in_workers(list(groups.values()), machine, len(units))
-    if failed:
-        events.notice(f"{len(failed)} of {len(units)} units could not be made; the error is that of the first of them")
-    return failed
-
-
-def _make_in_workers(groups: Sequence[Sequence[Unit]], machine: Machine, num: int) -> dict[str, UserError]:
+        return _make_here([u for group in groups.values() for u in group], Workplace(machine, inputs), watch)
+    if list(groups) == [()] and machine.limit_s is None and (machine.workers == 1 or len(units) < 2):
+        return _make_here(units, Workplace(machine, inputs), watch)
     failed: dict[str, UserError] = {}
-    before = 0
-    for group in groups:
-        num_workers = min(machine.workers, len(group))
-        with _pools(num_workers, seats(machine, num_workers)) as (pools, heard):
-            _dispatch(group, machine, pools, heard, failed, lambda made, before=before: _tell_made(before + made, num))
-        before += len(group)
+    done = 0
+    for group in groups.values():
+        workers = min(machine.workers, len(group))
+        with _opened(Pools(workers, seats(machine, workers), machine)) as pools:
+            failed |= dispatch(group, pools, watch, done, len(units))
+        done += len(group)
     return failed
 
 
-def _tell_made(made: int, num: int) -> None:
-    report_progress(Progress("units", made, num, slot=0))
-
-
-def _apart(units: Sequence[Unit]) -> dict[tuple[str, ...], list[Unit]]:
+def apart(units: Sequence[Unit]) -> dict[tuple[str, ...], list[Unit]]:
     """Share out units by the users' files that run in them, those without any first: no process sees another's file.
 
     What a file changes for its whole process (a library's defaults, a patched function) reaches no other answers.
@@ -128,56 +120,146 @@ def _apart(units: Sequence[Unit]) -> dict[tuple[str, ...], list[Unit]]:
     return dict(sorted(found.items()))
 
 
-def _make_here(units: Sequence[Unit], workplace: Workplace) -> dict[str, UserError]:
+def _make_here(units: Sequence[Unit], workplace: Workplace, watch: Watch) -> dict[str, UserError]:
     failed: dict[str, UserError] = {}
     _single_thread()
     for number, unit in enumerate(units):
         report_progress(Progress("units", number, len(units), slot=0))
-        if unit.needs in failed:
-            failed[unit.key] = failed[str(unit.needs)]
+        stop = failed.get(str(unit.needs)) or stopped(watch)
+        if stop is not None:
+            failed[unit.key] = stop
+            watch.tell(UnitEvent("left", unit, stop.what))
             continue
+        watch.tell(UnitEvent("began", unit))
         try:
             make_unit(unit, workplace)
         except RankError:
             raise  # no other unit can be made either
         except UserError as error:
             failed[unit.key] = error
+            watch.tell(UnitEvent("failed", unit, str(error)))
+        else:
+            watch.tell(UnitEvent("made", unit))
     report_progress(Progress("units", len(units), len(units), slot=0))
     return failed
 
 
-@contextmanager
-def _pools(workers: int, devices: Sequence[str] = ()) -> Generator[tuple[list[ProcessPoolExecutor], _Heard]]:
-    """Open workers, a pool for each, so that a unit can be given to one of them; however one ends, it is told.
+class Pools:
+    """Workers on this machine, a pool for each, so that a unit can be given to one of them.
 
-    Args:
-        workers: Their number.
-        devices: Of each worker, where any are named.
+    However one ends, it is told; it is replaced when its slot is used again.
     """
-    context = Workers()
-    context.set_forkserver_preload(PRELOAD)
-    heard = _Heard(context.SimpleQueue())
-    others = set(multiprocessing.active_children())
-    given = (heard.told, os.getpid(), str(Path.cwd()))
-    pools = [
-        ProcessPoolExecutor(1, mp_context=context, initializer=_open_worker, initargs=(*given, device))
-        for device in devices or [""] * workers
-    ]
-    try:
-        yield pools, heard
-    except (BrokenProcessPool, EOFError, ConnectionError) as error:
-        ended = heard.seen - others
-        stop_workers(ended)
-        _pass_on(heard)  # what they had begun
-        # A process that ended with 0 has broken the pool too: it had not done its work.
-        codes = [(p.exitcode, heard.who.get(p.pid or 0, "")) for p in ended if p.exitcode is not None]
-        gone = [(None, label) for label in heard.who.values()]  # workers that ended before they were seen
-        raise broken_workers(workers, codes or gone) from error
-    finally:
-        for pool in pools:
+
+    takes = 1
+
+    def __init__(self, workers: int, devices: Sequence[str] = (), machine: Machine | None = None) -> None:
+        """Open so many workers, on these accelerators where any are named, to make units on a machine."""
+        self.slots = workers
+        self._context = Workers()
+        self._context.set_forkserver_preload(PRELOAD)
+        self._heard = _Heard(self._context.SimpleQueue())
+        self._others = set(multiprocessing.active_children())
+        self._devices = devices or [""] * workers
+        self._pools = [self._pool(slot) for slot in range(workers)]
+        self._of_slot: dict[int, BaseProcess] = {}
+        self._running: dict[Future[Any], tuple[int, str]] = {}
+        self._machine = machine or Machine()
+
+    def _pool(self, slot: int) -> ProcessPoolExecutor:
+        given = (self._heard.told, os.getpid(), str(Path.cwd()), self._devices[slot])
+        return ProcessPoolExecutor(1, mp_context=self._context, initializer=_open_worker, initargs=given)
+
+    def submit(self, slot: int, work: Callable[[], T], label: str) -> Future[T]:
+        """Let a worker call a function; it is pickled, and so is what it returns."""
+        try:
+            future = self._pools[slot].submit(_called, work, label)
+        except BrokenProcessPool:  # it was ended while it had nothing to do
+            self._replace(slot)
+            future = self._pools[slot].submit(_called, work, label)
+        self._see(slot)
+        return future
+
+    def _see(self, slot: int) -> None:
+        new = set(multiprocessing.active_children()) - self._heard.seen - self._others
+        self._heard.seen.update(new)
+        if len(new) == 1:
+            self._of_slot[slot] = new.pop()
+
+    def _replace(self, slot: int) -> None:
+        self._pools[slot].shutdown(wait=False, cancel_futures=True)
+        self._of_slot.pop(slot, None)
+        self._pools[slot] = self._pool(slot)
+
+    def start(self, slot: int, units: Sequence[Unit]) -> None:
+        """Let a worker make a unit; see `Executor`."""
+        (unit,) = units
+        future = self.submit(slot, partial(_make, unit, self._machine), unit.label)
+        self._running[future] = (slot, unit.key)
+
+    def ended(self, within_s: float) -> list[Ended]:
+        """Return what has ended; see `Executor`."""
+        done, _ = wait(self._running, timeout=within_s, return_when=FIRST_COMPLETED)
+        self.hear(self._machine.limit_s)
+        found: list[Ended] = []
+        for future in done:
+            slot, key = self._running.pop(future)
+            error = future.exception()
+            if isinstance(error, GONE):
+                lost, again = self.how_it_ended(slot)
+                self._replace(slot)
+                found.append(Ended(slot, (), lost, again))
+            elif error is None or (isinstance(error, UserError) and not isinstance(error, WorkerError)):
+                found.append(Ended(slot, (Made(key, error),)))
+            else:
+                raise error
+        return found
+
+    def hear(self, limit_s: float | None = None) -> None:
+        """Pass on what workers told, and end what takes longer than the limit."""
+        _pass_on(self._heard)
+        _watch(self._heard, limit_s)
+
+    def how_it_ended(self, slot: int) -> tuple[WorkerError, bool]:
+        """Return why the worker of a slot ended, and whether that came from outside: what it was at may be begun again.
+
+        Raises:
+            WorkerError: It ended before it began anything, and so would another.
+        """
+        process = self._of_slot.get(slot)
+        if process is not None:
+            connection.wait([process.sentinel], timeout=ENDS_S)
+            process.join(timeout=ENDS_S)  # its exit code is known once it has been waited for
+        _pass_on(self._heard)  # what it had begun
+        known = process is not None and process.pid in self._heard.who
+        if process is not None and process.pid in self._heard.too_long:
+            return self._heard.too_long[process.pid or 0], False
+        if process is not None and process.exitcode is not None:
+            ended = [(process.exitcode, self._heard.who.get(process.pid or 0, ""))]
+            self._heard.since.pop(process.pid or 0, None)
+        else:
+            ended = [(None, label) for label in self._heard.who.values()]  # it ended before it was seen
+        error = broken_workers(self.slots, ended)
+        if not known and (process is not None or not ended):
+            raise error
+        return error, ended[0][0] in FROM_OUTSIDE
+
+    def halt(self) -> None:
+        """Do nothing: a worker is given one unit at a time."""
+
+    def close(self) -> None:
+        """End the workers, and pass on what they told last."""
+        for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
-        end_workers(heard.seen - others)
-    _pass_on(heard)  # what workers told last comes when they have ended
+        end_workers(self._heard.seen - self._others)
+        _pass_on(self._heard)
+
+
+@contextmanager
+def _opened(pools: Pools) -> Generator[Pools]:
+    try:
+        yield pools
+    finally:
+        pools.close()
 
 
 def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -> T:
@@ -186,61 +268,14 @@ def in_worker(work: Callable[[], T], label: str, limit_s: float | None = None) -
     Raises:
         WorkerError: The process ended, or took longer than the limit.
     """
-    with _pools(1) as ((pool,), heard):
-        future = pool.submit(_called, work, label)
-        heard.seen.update(multiprocessing.active_children())
+    with _opened(Pools(1)) as pools:
+        future = pools.submit(0, work, label)
         while not wait([future], timeout=0.2).done:
-            heard.seen.update(multiprocessing.active_children())
-            _pass_on(heard)
-            _watch(heard, limit_s)
+            pools.hear(limit_s)
         error = future.exception()
-        if isinstance(error, BrokenProcessPool):
-            raise error
+        if isinstance(error, GONE):
+            raise pools.how_it_ended(0)[0] from error
     return future.result()
-
-
-def _dispatch(
-    units: Sequence[Unit],
-    machine: Machine,
-    pools: Sequence[ProcessPoolExecutor],
-    heard: _Heard,
-    failed: dict[str, UserError],
-    tell: Callable[[int], None],
-) -> None:
-    here = {unit.key: unit for unit in units}
-    order = TopologicalSorter({unit.key: [unit.needs] if unit.needs in here else [] for unit in units})
-    order.prepare()
-    hangs, ready = urgency(units), list[str]()
-    held: dict[int, str | None] = dict.fromkeys(range(len(pools)))  # idle worker -> the state that it made last
-    running: dict[Future[None], tuple[int, Unit]] = {}
-    left, num_made = sum(unit.weight for unit in units), 0
-    while order.is_active():
-        ready += order.get_ready()
-        for key in [key for key in ready if here[key].needs in failed]:
-            failed[key] = failed[str(here[key].needs)]
-            ready.remove(key)
-            num_made, left = num_made + 1, left - here[key].weight
-            order.done(key)
-        for worker, key in assign(held, ready, here, hangs, left // len(pools)).items():
-            ready.remove(key)
-            del held[worker]
-            future = pools[worker].submit(_called, partial(_make, here[key], machine), here[key].label)
-            running[future] = (worker, here[key])
-            heard.seen.update(multiprocessing.active_children())
-        done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-        for future in done:
-            worker, unit = running.pop(future)
-            held[worker] = unit.key
-            num_made, left = num_made + 1, left - unit.weight
-            error = future.exception()
-            if isinstance(error, UserError) and not isinstance(error, WorkerError):
-                failed[unit.key] = error
-            elif error is not None:
-                raise error
-            order.done(unit.key)
-        _pass_on(heard)
-        _watch(heard, machine.limit_s)
-        tell(num_made)
 
 
 def _pass_on(heard: _Heard) -> None:
@@ -263,11 +298,7 @@ def _pass_on(heard: _Heard) -> None:
 
 
 def _watch(heard: _Heard, limit_s: float | None) -> None:
-    """Tell of workers that say nothing for long, and end what takes longer than the limit.
-
-    Raises:
-        WorkerError: Something did; all workers are ended, what is finished is kept.
-    """
+    """Tell of workers that say nothing for long, and end one that takes longer than the limit."""
     now = time.monotonic()
     for process, (began, last) in heard.since.items():
         label = heard.who.get(process, "a worker")
@@ -275,12 +306,13 @@ def _watch(heard: _Heard, limit_s: float | None) -> None:
             heard.quiet.add(process)
             mend = "" if limit_s else "; `--limit SECONDS` would end it"
             events.notice(f"{label}: nothing heard for {SILENCE_S / 60:.0f} minutes, and it still runs{mend}")
-        if limit_s is not None and now - began > limit_s:
-            for each in heard.seen:
-                if each.pid in heard.who:
-                    each.kill()
+        if limit_s is not None and now - began > limit_s and process not in heard.too_long:
             mend = "look for a loop without an end in its hooks, or give it a longer --limit; what is finished is kept"
-            raise WorkerError(f"it takes longer than {limit_s:g} seconds, and was ended", where=label, mend=mend)
+            what = f"it takes longer than {limit_s:g} seconds, and was ended"
+            heard.too_long[process] = WorkerError(what, where=label, mend=mend)
+            for each in heard.seen:
+                if each.pid == process:
+                    each.kill()
 
 
 @dataclass
@@ -308,7 +340,7 @@ _worker = _Worker(tell=lambda _: None)  # one in every process: a pool calls fun
 def _make(unit: Unit, machine: Machine) -> None:
     if _worker.device:
         machine = machine.model_copy(update={"device": _worker.device})
-    if _worker.workplace is None or _worker.workplace.machine != machine:
+    if _worker.workplace is None or _worker.workplace.given != machine:
         _worker.workplace = Workplace(machine)
     make_unit(unit, _worker.workplace)
 

@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from multiprocessing import connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
 from types import ModuleType
@@ -14,6 +13,7 @@ from typing import Any
 
 from clbench.core.errors import WorkerError
 
+FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP)  # exit codes of a process that others ended
 ENDS_S = 5.0  # in which workers end that are told to, or whose pool is broken
 
 
@@ -37,16 +37,6 @@ class Workers(ForkServerContext):
     """Workers that are forked from a server, with a main module of their own."""
 
     Process = OwnMain  # pyright: ignore[reportIncompatibleVariableOverride, reportAssignmentType]  # a subclass of it
-
-
-def stop_workers(workers: set[BaseProcess]) -> None:
-    """Wait for the worker that has ended, and tell the others to end: nobody will collect their work."""
-    connection.wait([process.sentinel for process in workers], timeout=ENDS_S)
-    for process in workers:
-        if process.is_alive():
-            process.terminate()
-    for process in workers:
-        process.join(timeout=ENDS_S)  # its exit code is known once it has been waited for
 
 
 def end_workers(workers: set[BaseProcess]) -> None:

@@ -19,6 +19,7 @@ from clbench.core.value import Value
 from clbench.data.tasks.card_file import read_text
 from clbench.data.tasks.card_folder import card_here, find_recipe, sort_of
 from clbench.engine.recipe.changes import apply_change
+from clbench.engine.recipe.exclude import check_exclude, is_excluded, still_there
 from clbench.engine.recipe.paths import place_paths
 from clbench.engine.resolve import check_numbers, open_learner, resolve, validated, wrong_fields
 
@@ -47,6 +48,7 @@ class Written(TypedDict, total=False):
     exam_server: str | None
     training: Mapping[str, Any]
     axes: Mapping[str, Sequence[Any]]
+    exclude: Sequence[Mapping[str, Any]]
     tuned: str | None
     about: str
 
@@ -59,6 +61,8 @@ class Recipe(Value):
         training: Settings that all trained learners share, so that methods are compared with equal budgets.
             A learner's own settings win; one that is not trained (`frozen`) has no use for them.
         axes: Field path -> values; every combination is one run. `learner` may list names or mappings.
+        exclude: Combinations that are left out, each as axis -> a value or several: `{learner: joint, seed: [1, 2]}`.
+            A learner is called by its `as`, or else its name.
         tuned: File that `clbench tune` wrote, beside the recipe: settings of learners, chosen on another stream, by
             the learner's `as` or else its name. They win over `training`; what the recipe says of a learner wins over
             them.
@@ -77,6 +81,7 @@ class Recipe(Value):
     exam_server: str | None = Field(default=None, pattern=SERVER, max_length=60)
     training: Mapping[str, Any] = {}
     axes: Mapping[str, tuple[Any, ...]] = {}
+    exclude: tuple[Mapping[str, Any], ...] = ()
     tuned: str | None = None
     about: str = ""
 
@@ -107,7 +112,7 @@ class Recipe(Value):
             found = handler(given)
         except ValidationError as error:
             raise wrong_fields(cls, error, "") from error
-        for field in ("learner", "training", "axes"):
+        for field in ("learner", "training", "axes", "exclude"):
             if (odd := not_plain(vars(found)[field], field)) is not None:
                 path, value = odd
                 mend = "write a number, a text, True, False, None, or a list or a mapping of these"
@@ -168,10 +173,16 @@ def load_recipe(path: Path | str, sets: Sequence[str] = ()) -> Recipe:
     if recipe.tuned is not None:  # it lies beside the recipe
         recipe = recipe.model_copy(update={"tuned": str(find_recipe(path).parent / recipe.tuned)})
     if sets:
+        recipe = recipe.model_copy(update={"exclude": still_there(recipe.exclude, recipe.axes, _axes_of(path))})
         chosen = _chosen(recipe)
         for change in sets:
             _check_read(change, recipe, chosen)
     return recipe
+
+
+def _axes_of(path: Path | str) -> Mapping[str, Sequence[Any]]:
+    axes: Any = read_values(path).get("axes")
+    return axes if isinstance(axes, Mapping) else {}
 
 
 def _is_written(values: Mapping[str, Any], path: str) -> bool:
@@ -284,10 +295,13 @@ def _expand(
         raise SpecError(
             f"{num:,} runs, more than {MOST_RUNS:,}", where="axes", mend="leave out values, or write several recipes"
         )
+    check_exclude(recipe.exclude, recipe.axes)
     named = {str(s) for s in recipe.axes.get("stream", (recipe.stream,))}
     streams = {name: card_here("streams", name) for name in sorted(named)}
     runs: list[RunSpec] = []
     for point in itertools.product(*recipe.axes.values()):
+        if is_excluded(dict(zip(recipe.axes, point, strict=True)), recipe.exclude):
+            continue
         values: dict[str, Any] = dict(base)
         labels = [recipe.name]
         for axis, value in zip(recipe.axes, point, strict=True):
@@ -303,6 +317,8 @@ def _expand(
         values["stream"] = streams[str(values["stream"])]
         spec = validated(RunSpec, {**values, "name": name}, "")
         runs.append(resolve(spec, broken))
+    if not runs:
+        raise SpecError("all runs are left out", where="exclude", mend="leave fewer out")
     return runs
 
 
