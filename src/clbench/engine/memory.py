@@ -157,6 +157,8 @@ class Needs:
                 raise
             except Exception as error:  # whatever a model or a method does that needs the content of tensors
                 unknown = f"what its lessons take ({said_of(error)})"
+        elif plugin.elsewhere is not None and plugin.elsewhere.lessons is None:
+            unknown = "what its lessons take (another program trains)"
         elif plugin.elsewhere is None and plugin.traits(config).trains != "none":
             unknown = "what its lessons take (it has no `method`)"
         if how.shard and not self._card:
