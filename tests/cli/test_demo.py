@@ -28,7 +28,8 @@ def test_the_table_is_that_of_the_committed_results():
     text = (PLACE / "summary.en.txt").read_text(encoding="utf-8")
     scores = {}
     for run in load_runs([ROOT / "results" / "demo"]):
-        scores.setdefault(run.name.split("-s")[0].removeprefix("demo-"), []).append(run.scores["average_performance"])
+        label = re.sub(r"^demo-(.+)-s\d-\w+$", r"\1", run.name)
+        scores.setdefault(label, []).append(run.scores["average_performance"])
     for label, values in scores.items():
         if "sft" not in label:
             assert re.search(rf"^\s+{label} +{100 * sum(values) / len(values):.1f} ", text, flags=re.M), label

@@ -292,7 +292,7 @@ def test_what_it_reads_is_pinned(base, tmp_path, monkeypatch):
     assert resolve(spec(base, learn=learn, files=["lib"])).key != first.key
     with pytest.raises(UserError, match="lib is not what it was"):
         resolve(first)
-    assert resolve(spec(base, learn=learn)).told_settings == {"learn": learn[:60]}
+    assert resolve(spec(base, learn=learn)).told_settings == {"learn": f"learn={learn[:60]}"}
 
 
 REFUSED = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,18 @@ import typer
 from clbench.cli.options import Json, say, say_json
 from clbench.core.errors import SpecError, did_you_mean
 
-FORMATS = ("lm-eval",)
+READERS = {
+    "lm-eval": "lm_eval",
+    "inspect": "inspect_ai",
+    "lighteval": "lighteval",
+    "evalscope": "evalscope",
+    "every-eval-ever": "every_eval_ever",
+}
+FORMATS = tuple(READERS)
 
 
 def import_(
-    harness: Annotated[str, typer.Argument(help="Who wrote the logs: lm-eval.")],
+    harness: Annotated[str, typer.Argument(help="lm-eval, inspect, lighteval, evalscope or every-eval-ever.")],
     paths: Annotated[list[Path], typer.Argument(help="A log for each checkpoint, oldest first: file, or its folder.")],
     to: Annotated[Path, typer.Option(help="Folder of the result; one that holds results is replaced.")],
     name: Annotated[str, typer.Option(help="Name of the result.")] = "imported",
@@ -27,7 +35,6 @@ def import_(
     from clbench.core.spec import RunSpec
     from clbench.engine.resolve import validated
     from clbench.report.logs.as_run import as_run
-    from clbench.report.logs.lm_eval import read
     from clbench.report.runs.record import check_record_folder, record_runs
 
     if harness not in FORMATS:
@@ -36,7 +43,8 @@ def import_(
     validated(RunSpec, {"name": name, "learner": {"name": harness}, "stream": "none"}, "")
     check_record_folder(to)
     wanted = dict(_wanted(each) for each in metric or ())
-    run = as_run([read(path, wanted) for path in paths], name)
+    reader = importlib.import_module(f"clbench.report.logs.{READERS[harness]}")
+    run = as_run([reader.read(path, wanted) for path in paths], name)
     record_runs([run], to)
     told = {
         "result": str(to / f"{run.name}.json"),

@@ -25,6 +25,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "no_effect": " (no effect here)",
         "gate_cut": "{name}: questions cut because they did not fit: {old} in the baseline, {new} now",
         "gate_declined": "{name}: questions not answered, which count 0: {old} in the baseline, {new} now",
+        "parts_of_results": "results do not say template, tokenizer and generation settings: where these have changed, "
+        "the change is part of the verdict",
         "parts_unknown": "template, tokenizer, generation settings and machine of the baseline are not known (format "
         "{format}): make a new baseline to have them compared",
         "other_machine": "another machine: {name}: {old}, here {new}",
@@ -167,6 +169,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "no_effect": "（此处不影响结果）",
         "gate_cut": "{name}：因超长而被截断的题目：基线 {old} 题，现在 {new} 题",
         "gate_declined": "{name}：未作答（按 0 分计）的题目：基线 {old} 题，现在 {new} 题",
+        "parts_of_results": "结果没有记录对话模板、分词器和生成设置：它们若有改动，其影响也计入判定",
         "parts_unknown": "基线未记录对话模板、分词器、生成设置和机器（格式 {format}）：重新制作基线后才能比较这些内容",
         "other_machine": "机器不同：{name}：原为 {old}，此处为 {new}",
         "widened": "允许降幅放宽了 {points} 个百分点，因为仅更换机器就可能造成这样的下降；加上 --repeat 2 可改为实测",
