@@ -63,6 +63,7 @@ def test_the_script_of_the_page_beside_plain_fine_tuning(tmp_path, monkeypatch, 
     assert own.costs.train_s > 0
     assert own.costs.peak_memory_bytes > 100_000_000
     assert {"train_tokens", "kept_bytes"} <= set(own.costs.unknown)
+    assert main(["leaderboard", "verify", str(own.folder)]) == 0, "what is not known is no fault"
     page = (tmp_path / "report" / "report.html").read_text()
     assert "Unbounded, made by commands" in page
     assert learn.split()[1] in page
