@@ -235,7 +235,6 @@ def test_a_trainer_of_trl_logs_exams_and_stops(tmp_path, capsys):
                 learning_rate=5e-3,
                 use_cpu=True,
                 bf16=False,
-                gradient_checkpointing=False,
                 max_length=64,
                 report_to=[],
                 save_strategy="no",

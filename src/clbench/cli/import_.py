@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clbench.cli.options import Json, say, say_json
-from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.errors import DataError, SpecError, did_you_mean, said_of
+
+if TYPE_CHECKING:
+    from clbench.report.logs.log import Log
 
 READERS = {
     "lm-eval": "lm_eval",
@@ -44,7 +47,7 @@ def import_(
     check_record_folder(to)
     wanted = dict(_wanted(each) for each in metric or ())
     reader = importlib.import_module(f"clbench.report.logs.{READERS[harness]}")
-    run = as_run([reader.read(path, wanted) for path in paths], name)
+    run = as_run([_read(reader, harness, path, wanted) for path in paths], name)
     record_runs([run], to)
     told = {
         "result": str(to / f"{run.name}.json"),
@@ -57,6 +60,19 @@ def import_(
     for column, value in zip(run.matrix.columns, run.matrix.values[-1], strict=True):
         say(f"{column.name}: {100 * value:.1f} % of {column.size}")
     say(f"written to {(to / f'{run.name}.json').resolve()}")
+
+
+def _read(reader: Any, harness: str, path: Path, metrics: dict[str, str]) -> Log:
+    """Return what a log says.
+
+    Raises:
+        DataError: It cannot be read, or its parts are not of the kinds that the harness writes.
+    """
+    try:
+        return reader.read(path, metrics)
+    except (AttributeError, TypeError, LookupError, ValueError) as error:
+        what = f"it is not as {harness} writes it: {said_of(error)}"
+        raise DataError(what, where=str(path), mend="bring the log again, or report its version") from error
 
 
 def _wanted(text: str) -> tuple[str, str]:

@@ -52,6 +52,7 @@ class Pages:
         self._lock = threading.RLock()
         self._stamp: object = None
         self._runs: list[RunRecord] = []
+        self._groups: list[Group] = []
         self._made: dict[str, Page] = {}
         self._wrong = ""
 
@@ -73,10 +74,11 @@ class Pages:
         stamp = [(str(f), f.stat().st_mtime_ns) for place in places for f in files_of(place) if f.is_file()]
         if stamp == self._stamp:
             return
-        self._stamp, self._made, self._runs, self._wrong = stamp, {}, [], ""
+        self._stamp, self._made, self._runs, self._groups, self._wrong = stamp, {}, [], [], ""
         if places:
             try:
                 self._runs = load_runs([self._place])
+                self._groups = group_runs(self._runs)
             except UserError as error:
                 self._wrong = str(error)
 
@@ -109,13 +111,12 @@ class Pages:
         environment = Environment(
             loader=PackageLoader("clbench.view"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        groups = group_runs(self._runs) if self._runs else []
         page = environment.get_template("index.html.jinja").render(
             lang=self._lang,
             t=self._texts,
             place=str(self._place.resolve()),
             wrong=self._wrong,
-            scenarios=_scenarios(groups),
+            scenarios=_scenarios(self._groups),
             progress=self._progress(),
             live=is_store(self._place),
         )

@@ -305,7 +305,7 @@ def test_inspect_counts_partial_answers_epochs_errors_and_parts(tmp_path, heard)
     assert any("up to 2 times" in text for text in heard)
     assert "arith: 2 of 8 items have no score" in heard
     (exam,) = inspect_ai.read(folder, {"arith": "parts.b"}).exams
-    assert {item.score for item in exam.items} == {0.0}
+    assert [item.score for item in exam.items] == [0.0] * 7 + [None], "an error has no score"
 
 
 def test_a_folder_of_inspect_is_one_model_and_the_last_log_of_a_task_counts(tmp_path, heard):
@@ -381,7 +381,9 @@ def test_what_cannot_be_read_or_compared_is_told(harness, changes, said, tmp_pat
 def test_files_that_are_none_are_told_without_a_traceback(harness, tmp_path, capsys):
     write, _, _ = WRITERS[harness]
     rubbish = tmp_path / "rubbish.json"
-    for text in ("", "[]", "{", '{"eval": 3}', '"x"', "\x00\x01"):
+    odd = {"eval": 3, "samples": [3], "config_general": 3, "results": 3, "versions": 3, "schema_version": 3}
+    odd |= {"evaluation_id": 3, "model_info": 3, "eval_library": 3, "evaluation_results": 3}
+    for text in ("", "[]", "{", '{"eval": 3}', '"x"', "\x00\x01", json.dumps(odd)):
         rubbish.write_text(text)
         assert main(["import", harness, str(rubbish), "--to", str(tmp_path / "in")]) == 2
     for place in (tmp_path / "none", tmp_path):

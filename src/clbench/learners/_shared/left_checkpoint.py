@@ -35,7 +35,8 @@ def spec_of(folder: Path, base: ModelSpec) -> ModelSpec:
 def write_base(base: ModelSpec, folder: Path, machine: Machine) -> None:
     """Write the base model as a checkpoint folder that any program loads."""
     place = locate(base)
-    if place is not None and source.adapter_of(base) is None:
+    own_template = base.template is not None and base.template.file is not None
+    if place is not None and source.adapter_of(base) is None and not own_template:
         copy_files(place, folder, answering(place))
         return
     from clbench.models.export import write_checkpoint

@@ -86,15 +86,15 @@ def write_harness_log(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     date = datetime.fromtimestamp(int(_seconds(run))).isoformat().replace(":", "-")
     columns = [c for c in run.matrix.columns if not math.isnan(_score(run, c, lesson))]
-    sizes = {c.name: {"original": c.size, "effective": c.size} for c in columns}
-    scores = {c.name: {"alias": c.name, "score,none": _score(run, c, lesson)} for c in columns}
+    names = [c.name.replace("/", "_") for c in columns]  # they name files
+    scores = {n: {"alias": n, "score,none": _score(run, c, lesson)} for n, c in zip(names, columns, strict=True)}
     about = {
         "results": scores,
-        "configs": {c.name: {"task": c.name, "output_type": "generate_until", "metadata": {}} for c in columns},
+        "configs": {name: {"task": name, "output_type": "generate_until", "metadata": {}} for name in names},
         "versions": dict.fromkeys(scores, "clbench"),
         "n-shot": dict.fromkeys(scores, 0),
         "higher_is_better": {name: {"score": True} for name in scores},
-        "n-samples": sizes,
+        "n-samples": {n: {"original": c.size, "effective": c.size} for n, c in zip(names, columns, strict=True)},
         "config": {"model": "clbench", "model_args": _about(run, lesson), "model_dtype": run.spec.model.dtype},
         "date": float(_seconds(run)),
         "model_name": run.spec.model.name,
@@ -104,7 +104,7 @@ def write_harness_log(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
     shown = _texts(run)
     for column in columns:
         sheet = run.item_scores.named(column.name)
-        files.append(folder / f"samples_{column.name}_{date}.jsonl")
+        files.append(folder / f"samples_{column.name.replace('/', '_')}_{date}.jsonl")
         lines = [_sample(sheet, place, lesson, shown) for place in range(len(sheet.ids))]
         files[-1].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines), encoding="utf-8")
     return files
