@@ -217,6 +217,7 @@ def test_a_block_leaves_modes_buffers_and_generators():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # TRL calls transformers by names that it will drop
 def test_a_trainer_of_trl_logs_exams_and_stops(tmp_path, capsys):
     trl = pytest.importorskip("trl", reason="TRL is not installed (extra `dev`)")
     from datasets import Dataset

@@ -23,6 +23,12 @@ from clbench.report.runs.load import RunRecord
 
 SCHEMA = "0.2.1"
 NO_TEXT = "not on record"
+SOURCE = {
+    "source_name": "clbench",
+    "source_type": "evaluation_run",
+    "source_organization_name": "not known",
+    "evaluator_relationship": "other",
+}
 
 
 def write_record(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
@@ -56,12 +62,7 @@ def write_record(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
         "evaluation_id": identity,
         "evaluation_timestamp": str(run.provenance.get("made") or made),
         "retrieved_timestamp": made,
-        "source_metadata": {
-            "source_name": "clbench",
-            "source_type": "evaluation_run",
-            "source_organization_name": "not known",
-            "evaluator_relationship": "other",
-        },
+        "source_metadata": SOURCE,
         "eval_library": {"name": "clbench", "version": _version(run)},
         "model_info": {"name": model, "id": model, "additional_details": _about(run, lesson)},
         "evaluation_results": [
