@@ -59,6 +59,8 @@ results: setup
 	.venv/bin/clbench run demo --set 'axes.seed=[0, 1, 2]' --record results/demo
 	.venv/bin/clbench run long --set 'budget={policy: full}' --record results/long
 	for name in $(RECIPES); do .venv/bin/clbench run $$name --data $(DATA) --record results/$$name || exit 1; done
+	$(PY) -m docs.build.replay
+	$(PY) -m docs.build.notebooks
 	$(PY) -m docs.build.pages
 
 bench: setup

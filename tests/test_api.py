@@ -253,3 +253,27 @@ def test_workers_read_nothing_of_the_script_that_starts_them(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.stdout.split() == ["began", "1"], done.stderr
+
+
+def test_runs_are_drawn(tmp_path):
+    runs = cl.load(RECORDED)
+    label = runs.groups[0].label
+    (matrix,) = runs.plot("matrix", method=label).figures
+    assert label in matrix.caption
+    assert len(runs.plot("matrix").figures) == len(runs.groups)
+    assert len(runs.plot("curves").figures) >= len(runs[0].stream.tasks)
+    drawn = runs.plot("tradeoff")
+    shown = drawn._repr_html_()
+    assert shown.count("<svg") == len(drawn.figures) == 2
+    assert "http" not in shown.replace("http://www.w3.org/2000/svg", "")
+    assert "Stability" in repr(drawn)
+    assert "<figcaption>" in runs.plot("tradeoff", lang="zh")._repr_html_()
+    files = drawn.save(tmp_path / "new" / "figures")
+    assert all(file.read_text(encoding="utf-8").startswith("<svg") for file in files)
+    for wrong, said in (
+        ({"what": "matrx"}, "did you mean 'matrix'"),
+        ({"lang": "fr"}, "fr"),
+        ({"method": "x"}, "no method"),
+    ):
+        with pytest.raises(cl.UserError, match=said):
+            runs.plot(**wrong)

@@ -214,3 +214,39 @@ def test_a_block_leaves_modes_buffers_and_generators():
     assert all(value is before[name] for name, value in module.named_buffers())
     assert random.getstate() == states[0]
     assert torch.equal(torch.get_rng_state(), states[1])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # TRL calls transformers by names that it will drop
+def test_a_trainer_of_trl_logs_exams_and_stops(tmp_path, capsys):
+    trl = pytest.importorskip("trl", reason="TRL is not installed (extra `dev`)")
+    from datasets import Dataset
+
+    turns = [{"role": "user", "content": "What is red?"}, {"role": "assistant", "content": "a colour"}]
+    rows = Dataset.from_list([{"messages": turns}] * 16)
+    kept = {}
+    for name, callback in (("bare", None), ("asked", cl.ExamCallback(EXAMS, every=2, items=3))):
+        torch.manual_seed(0)
+        trainer = trl.SFTTrainer(
+            str(tiny.folder("tiny-llama")),
+            trl.SFTConfig(
+                str(tmp_path / name),
+                max_steps=4,
+                per_device_train_batch_size=4,
+                learning_rate=5e-3,
+                use_cpu=True,
+                bf16=False,
+                max_length=64,
+                report_to=[],
+                save_strategy="no",
+                disable_tqdm=True,
+            ),
+            train_dataset=rows,
+            callbacks=[] if callback is None else [callback],
+        )
+        trainer.train()
+        kept[name] = trainer
+    assert same(weights(kept["bare"]), weights(kept["asked"]))
+    found = {entry["step"]: entry for entry in kept["asked"].state.log_history if f"exam/{EXAMS[0]}" in entry}
+    assert sorted(found) == [0, 2, 4]
+    assert all(f"forgetting/{EXAMS[0]}" in entry for entry in found.values())

@@ -257,7 +257,13 @@ def methods_page(costs: Path = COSTS) -> str:
             lines += ["", f"## {title.capitalize()}", ""]
             lines += ["| method | what it does | told | users' data | models |", "|---|---|---|---|---|"]
             lines += [_row(name, *known[name]) for name in members]
-    lines += ["", "## Learnt elsewhere", "", "No method of clbench: [what other programs trained](elsewhere.md).", ""]
+    lines += [
+        "",
+        "## Learnt elsewhere",
+        "",
+        "What other programs [trained](elsewhere.md), or [train](trainers.md).",
+        "",
+    ]
     lines += ["| method | what it does | told | users' data | models |", "|---|---|---|---|---|"]
     lines += [_row(name, *known[name]) for name, (_, plugin) in known.items() if plugin.elsewhere is not None]
     lines += ["", "## Settings of training", "", "Those that all trained methods share.", ""]

@@ -33,7 +33,7 @@ def test_every_shipped_learner_says_it():
     loaded = {name: plugins.load("learner", name, "PLUGIN") for name in plugins.shipped("learner")}
     said = {name: plugin.traits(plugin.config()).uses_boundaries for name, plugin in loaded.items()}
     elsewhere = {name for name, plugin in loaded.items() if plugin.elsewhere is not None}
-    assert {name for name, uses in said.items() if uses is None} == elsewhere == {"checkpoints"}
+    assert {name for name, uses in said.items() if uses is None} == elsewhere == {"checkpoints", "command"}
     assert {name for name, uses in said.items() if uses is False} == {*NOTHING, "combine"}
 
 

@@ -77,7 +77,7 @@ def written(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)  # what was measured lies below it
         pages.write_pages(root / "docs")
-    for name in ("tutorial-method.md", "elsewhere.md"):
+    for name in ("tutorial-method.md", "elsewhere.md", "trainers.md"):
         (root / "docs" / name).write_bytes((ROOT / "docs" / name).read_bytes())
     return root / "docs"
 

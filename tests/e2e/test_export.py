@@ -119,7 +119,9 @@ def test_an_earlier_lesson_and_the_untouched_model(tmp_path):
     assert any(not torch.equal(first[name], base[name]) for name in base)
 
 
-LEARNERS = [name for name in plugins.names("learner") if name not in ("sft", "lora", "replay", "checkpoints")]
+LEARNERS = [
+    name for name in plugins.names("learner") if name not in ("sft", "lora", "replay", "checkpoints", "command")
+]
 REFUSED = {
     "separate": "must be told the task",
     "adapters": "must be told the task",

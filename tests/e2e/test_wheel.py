@@ -71,6 +71,14 @@ def test_what_is_in_it_is_enough_to_plan_a_run_in_an_empty_folder(wheel, tmp_pat
         assert done.returncode == 0, (line, done.stderr)
         assert done.stdout.startswith(str(tmp_path / "unpacked"))
     assert list((tmp_path / "empty").iterdir()) == []
+    replay = ["demo", "--replay", "--lang", "en"]
+    done = ran([sys.executable, "-c", ALONE, barred, *replay], tmp_path / "empty", env)
+    assert done.returncode == 0, done.stderr
+    assert 'to make it yourself: pip install "clbench[train]"' in done.stdout
+    assert (tmp_path / "empty" / "clbench-report" / "demo.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
+    done = ran([sys.executable, "-c", ALONE, barred, "demo"], tmp_path / "empty", env)
+    assert done.returncode == 2
+    assert "or show what it gave: clbench demo --replay" in done.stderr
 
 
 @pytest.mark.slow
@@ -117,6 +125,7 @@ def test_without_extras_in_a_fresh_environment(wheel, tmp_path):
         ["clbench", "--help"],
         ["clbench", "list", "learners"],
         ["clbench", "run", "demo", "--plan"],
+        ["clbench", "demo", "--replay", "--out", str(tmp_path / "report")],
         ["clbench", "report", str(tmp_path / "results"), "--out", str(tmp_path / "report")],
         ["python", "-c", "import clbench, sys; assert 'torch' not in sys.modules; print(clbench.Recipe)"],
     )

@@ -117,6 +117,11 @@ def test_tasks_that_were_told_count_where_they_are_not_known():
     assert traits_of({"name": "my.py:Mine"}).stores_text is None
 
 
+def test_what_nothing_bounds_is_out():
+    found = advice.advise(group_runs([run(name, cells(30)) for name in ("sft", "command")]), advice.Limits())
+    assert reasons(found) == {"command": "another program trains it, with a memory that nothing bounds"}
+
+
 def test_what_the_model_cannot_use_is_out():
     groups = group_runs([run(name, cells(30)) for name in ("sft", "generative_replay", "lora")])
     found = advice.advise(groups, advice.Limits(family="encoder"))

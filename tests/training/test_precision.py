@@ -111,7 +111,7 @@ def test_small_steps_add_up_over_lessons(tmp_path):
 
 NAMES = sorted(
     {*plugins.names("learner")}
-    - {"checkpoints", "frozen", "in_context", "retrieval", "notebook", "joint", "right_document"}
+    - {"checkpoints", "command", "frozen", "in_context", "retrieval", "notebook", "joint", "right_document"}
 )
 BERT = ["sft", "ewc", "lora", "merge", "osf", "progressive", "progressive_prompts", "separate"]
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clbench.cli.options import Data, Device, Json, Place, machine, progress_bars, say, say_json
-from clbench.core.errors import SpecError
+from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.extras import need_models
+
+if TYPE_CHECKING:
+    from clbench.report.runs.load import RunRecord
+
+FORMS = ("every-eval-ever", "lm-eval", "model-card")
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A result: a folder of the store's runs, or a recorded file.")],
+    run: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[FORM] RUN",
+            help="A result: a folder of the store's runs, or a recorded file. Before it, what to write in place of the "
+            "model: every-eval-ever or lm-eval (scores, item by item), model-card.",
+        ),
+    ],
     to: Annotated[Path, typer.Option(help="A new folder.")],
     lesson: Annotated[int | None, typer.Option(help="After which lesson (default: the last).", min=0)] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Merge a low-rank adapter into the weights.")] = False,
@@ -22,17 +34,18 @@ def export(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Write what a run learnt as a checkpoint for plain transformers or as a PEFT adapter, with a model card."""
+    """Write what a run learnt as a checkpoint for plain transformers or as a PEFT adapter, or its scores for others."""
     from clbench.engine.export import export as write
-    from clbench.report.runs.load import read_runs
 
-    need_models("an export")
-    found = read_runs([run])
-    if len(found) != 1:
-        names = ", ".join(record.name for record in found[:5])
-        raise SpecError(f"{run} holds {len(found)} results ({names})", where="RUN", mend="name one of them")
-    (record,) = found
+    form, place = _named(run)
+    if form is None:
+        need_models("an export")
+    record = _record(place)
     after = record.matrix.num_lessons if lesson is None else lesson
+    if form is not None:
+        _refuse(form, {"--merge": merge, "--store": store, "--data": data, "--device": device != "auto"})
+        _write_scores(form, record, after, to, as_json)
+        return
     with progress_bars():
         told = write(record, after, to, machine(store, data, 1, device), merge=merge)
     if as_json:
@@ -40,3 +53,57 @@ def export(
         return
     say(f"{record.name} after lesson {after}: {told}")
     say(f"written to {to.resolve()}")
+
+
+def _named(words: list[str]) -> tuple[str | None, Path]:
+    """Return the form that is to be written, None for the model itself, and where the run is.
+
+    Raises:
+        SpecError: There are other words.
+    """
+    if len(words) == 1 and (words[0] not in FORMS or Path(words[0]).exists()):
+        return None, Path(words[0])
+    if len(words) == 2 and words[0] in FORMS:
+        return words[0], Path(words[1])
+    if len(words) == 2:
+        raise SpecError(f"{words[0]!r} is not a form", where="FORM", mend=did_you_mean(words[0], FORMS))
+    mend = f"clbench export RUN --to FOLDER, or with one of {', '.join(FORMS)} before RUN"
+    raise SpecError("one run is wanted", where="RUN", mend=mend)
+
+
+def _record(place: Path) -> RunRecord:
+    from clbench.report.runs.load import read_runs
+
+    found = read_runs([place])
+    if len(found) != 1:
+        names = ", ".join(record.name for record in found[:5])
+        raise SpecError(f"{place} holds {len(found)} results ({names})", where="RUN", mend="name one of them")
+    return found[0]
+
+
+def _refuse(form: str, given: dict[str, object]) -> None:
+    if named := next((name for name, value in given.items() if value), None):
+        raise SpecError(f"this has no effect on {form}", where=named, mend="leave it out")
+
+
+def _write_scores(form: str, record: RunRecord, lesson: int, to: Path, as_json: bool) -> None:
+    """Write scores, or the model card, into a folder that is new or empty.
+
+    Raises:
+        SpecError: There is no such lesson, or something is in the folder.
+    """
+    from clbench.engine.export import CARD, check_place, model_card
+    from clbench.report.logs.export import write_harness_log, write_record
+
+    check_place(record, lesson, to)
+    if form == "model-card":
+        to.mkdir(parents=True, exist_ok=True)
+        (to / CARD).write_text(model_card(record, lesson), encoding="utf-8")
+        files = [to / CARD]
+    else:
+        files = (write_record if form == "every-eval-ever" else write_harness_log)(record, lesson, to)
+    if as_json:
+        say_json({"run": record.name, "lesson": lesson, "files": [str(file) for file in files]})
+        return
+    for file in files:
+        say(f"written to {file.resolve()}")

@@ -221,7 +221,8 @@ def _of_results(model: str, baseline: Path, margin: float, margins: Mapping[str,
     before, after = one.runs[0], others[0].runs[0]
     old = as_baseline(before)
     check_margins(old, margins)
-    return gate_report(old, as_baseline(after), exams_of(before), margin, margins, level)
+    found = gate_report(old, as_baseline(after), exams_of(before), margin, margins, level)
+    return replace(found, of_results=True)
 
 
 def _tell(report: GateReport, lang: Language, as_json: bool, junit: Path | None, markdown: Path | None) -> None:

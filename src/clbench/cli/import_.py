@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clbench.cli.options import Json, say, say_json
-from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.errors import DataError, SpecError, did_you_mean, said_of
 
-FORMATS = ("lm-eval",)
+if TYPE_CHECKING:
+    from clbench.report.logs.log import Log
+
+READERS = {
+    "lm-eval": "lm_eval",
+    "inspect": "inspect_ai",
+    "lighteval": "lighteval",
+    "evalscope": "evalscope",
+    "every-eval-ever": "every_eval_ever",
+}
+FORMATS = tuple(READERS)
 
 
 def import_(
-    harness: Annotated[str, typer.Argument(help="Who wrote the logs: lm-eval.")],
+    harness: Annotated[str, typer.Argument(help="lm-eval, inspect, lighteval, evalscope or every-eval-ever.")],
     paths: Annotated[list[Path], typer.Argument(help="A log for each checkpoint, oldest first: file, or its folder.")],
     to: Annotated[Path, typer.Option(help="Folder of the result; one that holds results is replaced.")],
     name: Annotated[str, typer.Option(help="Name of the result.")] = "imported",
@@ -27,7 +38,6 @@ def import_(
     from clbench.core.spec import RunSpec
     from clbench.engine.resolve import validated
     from clbench.report.logs.as_run import as_run
-    from clbench.report.logs.lm_eval import read
     from clbench.report.runs.record import check_record_folder, record_runs
 
     if harness not in FORMATS:
@@ -36,7 +46,8 @@ def import_(
     validated(RunSpec, {"name": name, "learner": {"name": harness}, "stream": "none"}, "")
     check_record_folder(to)
     wanted = dict(_wanted(each) for each in metric or ())
-    run = as_run([read(path, wanted) for path in paths], name)
+    reader = importlib.import_module(f"clbench.report.logs.{READERS[harness]}")
+    run = as_run([_read(reader, harness, path, wanted) for path in paths], name)
     record_runs([run], to)
     told = {
         "result": str(to / f"{run.name}.json"),
@@ -49,6 +60,19 @@ def import_(
     for column, value in zip(run.matrix.columns, run.matrix.values[-1], strict=True):
         say(f"{column.name}: {100 * value:.1f} % of {column.size}")
     say(f"written to {(to / f'{run.name}.json').resolve()}")
+
+
+def _read(reader: Any, harness: str, path: Path, metrics: dict[str, str]) -> Log:
+    """Return what a log says.
+
+    Raises:
+        DataError: It cannot be read, or its parts are not of the kinds that the harness writes.
+    """
+    try:
+        return reader.read(path, metrics)
+    except (AttributeError, TypeError, LookupError, ValueError) as error:
+        what = f"it is not as {harness} writes it: {said_of(error)}"
+        raise DataError(what, where=str(path), mend="bring the log again, or report its version") from error
 
 
 def _wanted(text: str) -> tuple[str, str]:

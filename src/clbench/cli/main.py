@@ -15,6 +15,7 @@ from clbench.cli import (
     check,
     compare,
     data,
+    demo,
     doctor,
     exam,
     export,
@@ -32,6 +33,7 @@ from clbench.cli import (
     store,
     terminal,
     tune,
+    view,
     watch,
 )
 from clbench.cli.context import app as context_learning
@@ -71,12 +73,14 @@ def top(
         say(context.get_help())
 
 
+app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("matrix")(matrix.matrix)
 app.command("exam")(exam.exam)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("report")(gather.report)
+app.command("view")(view.view)
 app.command("compare")(compare.compare)
 app.command("baseline")(gate.baseline)
 app.command("gate")(gate.gate)

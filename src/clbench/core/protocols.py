@@ -79,18 +79,21 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, kw_only=True)
 class Elsewhere(Generic[C]):
-    """How a learner takes over lessons that another program has learnt.
+    """How a learner takes over what another program learns, or has learnt.
 
     Attributes:
-        lessons: Settings -> how many lessons it can take over.
+        lessons: Settings -> how many lessons it can take over; None where the program is run for each.
         settle: (settings, base model) -> settings with files pinned to their content; it tells what differs from the
             base model, and raises `UserError` for what cannot be used.
-        costs: Settings -> fields of `Costs` that the user states; those of learning that are not there are not known.
+        costs: Settings -> fields of `Costs` that the user states.
+        unknown: Fields of `Costs` that are not known where neither the user nor the counts of a state give them; None
+            means all of learning.
     """
 
-    lessons: Callable[[C], int]
     settle: Callable[[C, ModelSpec], C]
     costs: Callable[[C], Mapping[str, Any]]
+    lessons: Callable[[C], int] | None = None
+    unknown: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +101,8 @@ class LearnerPlugin(Generic[C]):
     """How the engine knows a learner.
 
     The traits come last: `family`, `stores`, `needs_task_ids`, `uses_task_ids`, `uses_boundaries`, `sees_documents`,
-    `model_families`, `trains`, `paper` and `about` are described in `clbench.core.traits.Traits`. They are written into
-    the record of every run. Those that depend on settings may be functions of them; None says nothing.
+    `unbounded`, `model_families`, `trains`, `paper` and `about` are described in `clbench.core.traits.Traits`. They are
+    written into the record of every run. Those that depend on settings may be functions of them; None says nothing.
 
     Attributes:
         config: Its settings: a frozen pydantic model that refuses unknown fields.
@@ -117,7 +120,8 @@ class LearnerPlugin(Generic[C]):
             that changes nothing of how the net answers, else "own".
         footprint: What its method holds beside plain fine-tuning, or a function of the settings; None where it does
             not say, and a plan then says so.
-        elsewhere: How it takes over what another program has learnt; None learns here.
+        elsewhere: How it takes over what another program learns or has learnt; None learns here.
+        from_state: It learns on from the files of its last state, so it is loaded from them before each lesson.
     """
 
     config: type[C]
@@ -132,6 +136,7 @@ class LearnerPlugin(Generic[C]):
     answers: Literal["net", "own"] | None = None
     footprint: Held | Callable[[C], Held | None] | None = None
     elsewhere: Elsewhere[C] | None = None
+    from_state: bool = False
 
     family: Family | None = None
     stores: Stores | Callable[[C], Stores | None] | None = None
@@ -139,6 +144,7 @@ class LearnerPlugin(Generic[C]):
     uses_task_ids: bool | Callable[[C], bool | None] | None = None
     uses_boundaries: bool | Callable[[C], bool | None] | None = None
     sees_documents: bool = False
+    unbounded: bool = False
     model_families: tuple[ModelFamily, ...] = ("causal", "encoder")
     trains: Trains | Callable[[C], Trains | None] | None = None
     paper: str = ""
@@ -189,6 +195,7 @@ class LearnerPlugin(Generic[C]):
             uses_task_ids=True if self.needs_task_ids else found["uses_task_ids"],
             uses_boundaries=found["uses_boundaries"],
             sees_documents=self.sees_documents,
+            unbounded=self.unbounded,
             model_families=tuple(self.model_families),
             trains=found["trains"],
             paper=self.paper,

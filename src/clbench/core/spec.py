@@ -18,6 +18,8 @@ SERVER = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"  # of the name of an engine
 PROVIDER = r"^[a-z][a-z0-9_-]*$"
 OF_WEIGHTS = ("family", "revision", "dtype", "adapter", "attention", "template", "trust_code")
 FOLDERS = "folders"  # the setting of a learner that names checkpoints
+COMMAND, LEARN = "command", "learn"  # the learner that starts another program, and its setting that says how
+MOST_COMMAND = 60  # characters of a command in a label
 Keep = Literal["all", "last", "branch"]
 QLORA = "qlora"  # of `adapter`: the base stands in four bits, and adapters learn on it
 HEADLINE = (
@@ -267,10 +269,12 @@ class RunSpec(Value):
 
     @property
     def told_settings(self) -> dict[str, str]:
-        """Settings of the learner as a label writes them; checkpoints, whose paths are long, by the run's name."""
+        """Settings of the learner as a label writes them; paths of checkpoints by the run's name."""
         settings = {k: v for k, v in self.learner.items() if k not in ("name", "version")}
         if FOLDERS in settings:
             return {FOLDERS: self.name}
+        if self.learner_name == COMMAND:  # the files behind it are named by digests, and the line may be long
+            settings = {LEARN: settings[LEARN][:MOST_COMMAND]} if LEARN in settings else {}
         return {k: f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in settings.items()}
 
     @property

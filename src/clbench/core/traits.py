@@ -31,6 +31,7 @@ class Traits:
         uses_task_ids: It answers differently where it is told the task of a question.
         uses_boundaries: It uses where a lesson begins or ends. Records made before this trait do not say.
         sees_documents: It is shown what answers a question (`Example.document`), as no learner may be: a bound.
+        unbounded: Another program trains, and nothing bounds what it keeps: it is ranked apart.
         model_families: Kinds of models on which it is defined.
         trains: Which weights it trains: "all" those of the base model; "part", some of them or few directions, or
             parameters that it adds; "none".
@@ -44,6 +45,7 @@ class Traits:
     uses_task_ids: bool | None = None
     uses_boundaries: bool | None = None
     sees_documents: bool = False
+    unbounded: bool = False
     model_families: tuple[ModelFamily, ...] = ()
     trains: Trains | None = None
     paper: str = ""
@@ -55,16 +57,17 @@ class Traits:
         return None if self.stores is None else self.stores in ("may_quote", "examples")
 
     def record(self) -> dict[str, Any]:
-        """Return all traits as a JSON value; that it sees documents is said of those that do, as in older records.
+        """Return all traits as a JSON value; those of `RARE` are said where they hold, as in older records.
 
         Example:
             >>> Traits(family="replay", stores="examples").record()["stores"]
             'examples'
         """
         found = asdict(self) | {"model_families": list(self.model_families)}
-        return found if self.sees_documents else {k: v for k, v in found.items() if k != "sees_documents"}
+        return {name: value for name, value in found.items() if value or name not in RARE}
 
 
+RARE = ("sees_documents", "unbounded")
 FLAG, TEXT = "True or False", "a text"
 ALLOWED: dict[str, tuple[Any, ...] | str] = {  # of what a plug-in declares: its values, or what kind of value it is
     "teaches": ("in_turn", "at_once"),
@@ -76,6 +79,7 @@ ALLOWED: dict[str, tuple[Any, ...] | str] = {  # of what a plug-in declares: its
     "uses_boundaries": (True, False, None),
     "needs_task_ids": FLAG,
     "sees_documents": FLAG,
+    "unbounded": FLAG,
     "starts_as_base": FLAG,
     "paper": TEXT,
     "about": TEXT,
@@ -122,7 +126,7 @@ def read_traits(record: Mapping[str, Any]) -> Traits:
     Example:
         >>> read_traits({"family": "replay", "stores": "a novelty"})
         Traits(family='replay', stores=None, needs_task_ids=None, uses_task_ids=None, \
-uses_boundaries=None, sees_documents=False, model_families=(), trains=None, \
+uses_boundaries=None, sees_documents=False, unbounded=False, model_families=(), trains=None, \
 paper='', about='')
     """
     listed = record.get("model_families")
@@ -134,6 +138,7 @@ paper='', about='')
         uses_task_ids=_flag(record.get("uses_task_ids")),
         uses_boundaries=_flag(record.get("uses_boundaries")),
         sees_documents=record.get("sees_documents") is True,
+        unbounded=record.get("unbounded") is True,
         model_families=tuple(kinds),
         trains=_one_of(record.get("trains"), TRAINS),
         paper=_line(record.get("paper")),

@@ -62,8 +62,12 @@ def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Cost
     if (judged := judge_usage(results, store)).total:
         end["judge_tokens"] = (judged.prompt, judged.cached, judged.completion)
     found = found.model_copy(update=end)
-    plugin = trajectory.plugin
-    return found if plugin.elsewhere is None else _learnt_elsewhere(found, plugin.elsewhere.costs(trajectory.config))
+    elsewhere = trajectory.plugin.elsewhere
+    if elsewhere is None:
+        return found
+    counted = {name for known in counts for name in known}
+    unknown = OF_LEARNING if elsewhere.unknown is None else [n for n in elsewhere.unknown if n not in counted]
+    return _learnt_elsewhere(found, elsewhere.costs(trajectory.config), unknown)
 
 
 OF_LEARNING = (
@@ -75,9 +79,9 @@ OF_LEARNING = (
 PEAKS = ("peak_memory_bytes", "device_memory_bytes")
 
 
-def _learnt_elsewhere(measured: Costs, stated: Mapping[str, Any]) -> Costs:
-    """Return the costs of a run whose lessons another program learnt: those of exams, and what the user states."""
-    unknown = tuple(name for name in OF_LEARNING if name not in stated)
+def _learnt_elsewhere(measured: Costs, stated: Mapping[str, Any], unknown: Sequence[str]) -> Costs:
+    """Return the costs of a run whose lessons another program learnt: what was measured, and what the user states."""
+    unknown = tuple(name for name in unknown if name not in stated)
     blank = {name: Costs.model_fields[name].default for name in unknown}
     found = {name: max(value, vars(measured)[name]) if name in PEAKS else value for name, value in stated.items()}
     if "joules" in found:

@@ -43,11 +43,7 @@ def export(record: RunRecord, lesson: int, folder: Path, machine: Machine, *, me
         LearnerError: The learner's answers are more than weights; says what is needed to serve it.
         ModelError: What was written would answer otherwise when transformers loads it.
     """
-    if not 0 <= lesson <= record.matrix.num_lessons:
-        what = f"the run has lessons 1 to {record.matrix.num_lessons}, and no lesson {lesson}"
-        raise SpecError(what, where="--lesson", mend="name one of them; without --lesson it is the last")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SpecError(f"there is something in {folder}", where="--to", mend="name a new folder")
+    check_place(record, lesson, folder)
     trajectory = open_run(record.spec, Inputs(machine.data), Store(machine.store), machine).trajectory
     check_weights_alone(trajectory, lesson)
     with scratch("export") as draft:
@@ -56,6 +52,19 @@ def export(record: RunRecord, lesson: int, folder: Path, machine: Machine, *, me
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(draft / "model", folder, dirs_exist_ok=True)
     return told
+
+
+def check_place(record: RunRecord, lesson: int, folder: Path) -> None:
+    """Refuse a lesson that the run does not have, and a folder that is not new or empty.
+
+    Raises:
+        SpecError: Says which.
+    """
+    if not 0 <= lesson <= record.matrix.num_lessons:
+        what = f"the run has lessons 1 to {record.matrix.num_lessons}, and no lesson {lesson}"
+        raise SpecError(what, where="--lesson", mend="name one of them; without --lesson it is the last")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SpecError(f"there is something in {folder}", where="--to", mend="name a new folder")
 
 
 def _write(trajectory: Trajectory, lesson: int, folder: Path, *, merge: bool) -> tuple[str, str]:

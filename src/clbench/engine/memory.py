@@ -157,6 +157,8 @@ class Needs:
                 raise
             except Exception as error:  # whatever a model or a method does that needs the content of tensors
                 unknown = f"what its lessons take ({said_of(error)})"
+        elif plugin.elsewhere is not None and plugin.elsewhere.lessons is None:
+            unknown = "what its lessons take (another program trains)"
         elif plugin.elsewhere is None and plugin.traits(config).trains != "none":
             unknown = "what its lessons take (it has no `method`)"
         if how.shard and not self._card:
@@ -176,6 +178,8 @@ class Needs:
             whole_in_loss=how.shard and _looks_at_weights(plugin, config),
         )
         found = add_up(step, shape.base_bytes, work)
+        if plugin.from_state:  # a whole checkpoint; while a lesson is learnt, that before it and that after it
+            found |= {"state": shape.base_bytes, "adds": shape.base_bytes, "checkpoint": 2.0 * shape.base_bytes}
         found["peak"] = max(found["peak"], work.process + (0 if self._card else shape.loaded_bytes))
         sizes: dict[str, Any] = {k: v if k == "per_weight" else round(v) for k, v in found.items()}
         sizes |= {"parameters": round(step.parameters), "trained": round(step.trained), "unknown": unknown}

@@ -235,7 +235,8 @@ def check_learner(spec: RunSpec, stream: Stream) -> None:
             where="learner",
             mend="take a stream with `task_ids: given`, or a learner that needs no task",
         )
-    if plugin.elsewhere is not None and (num := plugin.elsewhere.lessons(config)) != len(stream):
+    taken = plugin.elsewhere.lessons if plugin.elsewhere is not None else None
+    if taken is not None and (num := taken(config)) != len(stream):
         raise SpecError(
             f"{spec.learner_name!r} has what {num} lessons left, and {stream.name!r} has {len(stream)} lessons",
             where="learner",

@@ -240,7 +240,7 @@ class Trajectory:
         end_copy()
         if saves_tensor_files(learner):
             share(folder, self._earlier(index))
-        self._live = (index, learner)
+        self._live = None if self.plugin.from_state else (index, learner)
 
     def _earlier(self, index: int) -> list[Path]:
         """Return the folders of states that state `index` may have much in common with, as far as they are there."""

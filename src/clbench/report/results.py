@@ -14,7 +14,9 @@ from clbench.core.extras import need
 from clbench.core.system_errors import as_user_errors, user_path
 from clbench.report.decide.compare import Comparison, compare
 from clbench.report.decide.compare_text import comparison_text
+from clbench.report.drawings.paper import PaperFigure
 from clbench.report.page.html import write_report
+from clbench.report.page.single_figures import FIGURES, single_figures
 from clbench.report.runs.groups import Group, group_runs, interval_of, samples_in
 from clbench.report.runs.item_changes import item_changes
 from clbench.report.runs.load import RunRecord, load_runs
@@ -41,6 +43,40 @@ class PrintedComparison:
         return comparison_text(self.comparison, 2)
 
     __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Drawings of finished runs, which a notebook shows one below the other.
+
+    Attributes:
+        figures: Each with its caption, and as SVG text by `svg()`.
+    """
+
+    figures: tuple[PaperFigure, ...]
+
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write each as an SVG file into a folder, which is made if it is missing; return the files.
+
+        Raises:
+            SpecError: `folder` is not a path.
+        """
+        place = user_path(folder, "folder", "name a folder")
+        with as_user_errors():
+            place.mkdir(parents=True, exist_ok=True)
+            files = [place / f"{figure.name}.svg" for figure in self.figures]
+            for file, figure in zip(files, self.figures, strict=True):
+                file.write_text(figure.svg(), encoding="utf-8")
+        return files
+
+    def __repr__(self) -> str:
+        """Return the captions."""
+        return "\n".join(figure.caption for figure in self.figures) or "nothing to draw"
+
+    def _repr_html_(self) -> str:
+        """Return the drawings for a notebook: inline SVG, which asks for nothing elsewhere."""
+        shown = [f"<figure>{f.svg('')}<figcaption>{html.escape(f.caption)}</figcaption></figure>" for f in self.figures]
+        return "".join(shown) or "nothing to draw"
 
 
 class Runs(Sequence[RunRecord]):
@@ -156,6 +192,26 @@ class Runs(Sequence[RunRecord]):
         matrix = named[0].matrix if named else self._group(method).mean
         lessons = pandas.RangeIndex(matrix.num_lessons + 1, name="lesson")
         return pandas.DataFrame(matrix.values, index=lessons, columns=list(matrix.exams))
+
+    def plot(self, what: str = "tradeoff", method: str | None = None, lang: str = "en") -> Drawings:
+        """Draw these runs as the report does: inline SVG in a notebook, files by `.save(folder)`.
+
+        Args:
+            what: "matrix", "curves", "tradeoff", or another figure of `clbench report --figure`.
+            method: The label of one method; None draws all.
+            lang: "en" or "zh".
+
+        Raises:
+            SpecError: There are no runs, or no such drawing, method or language.
+        """
+        if not isinstance(what, str) or what not in FIGURES:  # pyright: ignore[reportUnnecessaryIsInstance]  # of a user
+            raise SpecError(f"there is no drawing {what!r:.80}", where="what", mend=did_you_mean(str(what), FIGURES))
+        if not isinstance(lang, str) or lang not in TRANSLATIONS:  # pyright: ignore[reportUnnecessaryIsInstance]  # same
+            raise SpecError(f"there are no texts in {lang!r}", where="lang", mend=did_you_mean(str(lang), TRANSLATIONS))
+        if not self.records:
+            raise SpecError("there are no runs to draw", mend="load some: cl.load(FOLDER)")
+        groups = self.groups if method is None else (self._group(method),)
+        return Drawings(tuple(single_figures(groups, what, TRANSLATIONS[lang])))
 
     def compare(self, one: str, two: str) -> PrintedComparison:
         """Compare two methods item by item: differences with intervals and p-values, and the items that flipped.

@@ -34,14 +34,28 @@ def measure() -> Generator[dict[str, float]]:
     try:
         yield cost
     finally:
-        cost["wall_s"] = round(time.perf_counter() - wall, 6)
-        cost["cpu_s"] = round(time.process_time() - cpu, 6)
+        cost["wall_s"] = round(time.perf_counter() - wall + cost.get("wall_s", 0.0), 6)
+        cost["cpu_s"] = round(time.process_time() - cpu + cost.get("cpu_s", 0.0), 6)
         for name, probe in RESOURCE_PROBES.items():
             # A probe that was registered meanwhile, with the model, measures from 0.
             if (value := probe.read(started.get(name, 0.0))) is not None:
                 cost[name] = round(value, 6)
         _fold()
         _open.remove(cost)
+
+
+def count_program(*, wall_s: float = 0.0, cpu_s: float = 0.0, peak_memory_bytes: int = 0) -> None:
+    """Add what a program that was started took to all measurements that run.
+
+    Args:
+        wall_s: Seconds before the measurement began: of a program whose result is taken over after a kill.
+        cpu_s: Its processor seconds.
+        peak_memory_bytes: Its largest memory; the larger of this and this process's own counts.
+    """
+    for cost in _open:
+        cost["wall_s"] = cost.get("wall_s", 0.0) + wall_s
+        cost["cpu_s"] = cost.get("cpu_s", 0.0) + cpu_s
+        cost["peak_memory_bytes"] = max(peak_memory_bytes, cost.get("peak_memory_bytes", 0))
 
 
 def _fold() -> None:

@@ -205,7 +205,7 @@ def test_logs_of_other_questions_are_not_compared(tmp_path, capsys, changes, sam
 
 
 WRONG = {
-    "another harness": (["inspect", "x", "--to", "y"], "lm-eval"),
+    "another harness": (["other", "x", "--to", "y"], "lm-eval"),
     "no such folder": (["lm-eval", "nowhere", "--to", "y"], "there is no such log"),
     "a metric without a name": (["lm-eval", "x", "--to", "y", "--metric", "even"], "arc_easy=acc_norm"),
     "a name that is no folder's": (["lm-eval", "x", "--to", "y", "--name", "a/b"], "name"),

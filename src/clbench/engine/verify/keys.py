@@ -49,7 +49,7 @@ def _learner(claim: Claim) -> tuple[list[str], list[str]]:
         plugin, config = open_learner(claim.spec.learner)
     except UserError as error:
         return [f"learner: {error.what}"], []
-    if plugin.elsewhere is not None:
+    if plugin.elsewhere is not None and plugin.elsewhere.lessons is not None:
         what = (
             f"{claim.spec.learner_name} learnt elsewhere: that it learnt these lessons, and nothing else, is not shown"
         )

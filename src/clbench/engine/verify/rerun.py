@@ -17,6 +17,7 @@ from clbench.data.tasks.card import list_cards
 from clbench.engine.ask import ask
 from clbench.engine.grade import grade
 from clbench.engine.inputs import Inputs
+from clbench.engine.resolve import open_learner
 from clbench.engine.units import open_run
 from clbench.models.place import is_shipped
 from clbench.store.store import Store
@@ -66,7 +67,7 @@ def asked_again(spec: RunSpec, item_scores: ItemScores, machine: Machine, num: i
 def _refuse_strange(spec: RunSpec) -> None:
     strange = {
         "model": not is_shipped(spec.model),
-        "learner": not plugins.all_known(spec.learner),
+        "learner": not plugins.all_known(spec.learner) or open_learner(spec.learner)[0].elsewhere is not None,
         "stream": spec.stream not in list_cards("streams"),
         "exam_server": spec.exam_server is not None,
         "judge": spec.judge is not None and spec.judge.by != "exact",

@@ -56,7 +56,7 @@ def _row(row: GradedItems, num: int, sheet: ExamScores) -> str:
 
 
 def _finite(costs: Costs) -> Iterator[str]:
-    for name, value in costs.model_dump().items():
+    for name, value in costs.model_dump(exclude={"unknown", *costs.unknown}).items():
         numbers = _numbers(value)
         if not all(number < MOST for number in numbers):  # NaN is less than nothing
             yield f"costs: {name} is not a number that was measured"
@@ -79,7 +79,7 @@ def _by_lesson(costs: Costs) -> Iterator[str]:
     told = costs.model_dump()
     lessons = len(costs.train_s_by_lesson)
     for name in (*BY_LESSON, *LATER_BY_LESSON):
-        if len(told[name]) != lessons and (told[name] or name in BY_LESSON):
+        if name not in costs.unknown and len(told[name]) != lessons and (told[name] or name in BY_LESSON):
             yield f"costs: {name} has {len(told[name])} values for {lessons} lessons"
     if costs.buffer_bytes_by_lesson and costs.buffer_bytes_by_lesson[-1] != costs.buffer_bytes:
         yield f"costs: buffer_bytes is {costs.buffer_bytes}, after the last lesson {costs.buffer_bytes_by_lesson[-1]}"

@@ -13,29 +13,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from clbench.core.errors import ModelError, SpecError
+from clbench.core.guard import ENDS_S, GUARD
 from clbench.core.scratch import new_scratch
 
 NEEDED = ("{folder}", "{port}")
-ENDS_S = 20.0  # that a server is given to end
 LAST_WORDS = 400  # characters of what it said last that are passed on
-# Runs the command in its own group and waits for the end of its input: that comes when we close it, or die.
-GUARD = f"""
-import os, signal, subprocess, sys, threading, time
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-def reset():
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-try:
-    child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=reset)
-except OSError as error:
-    sys.exit(f"{{sys.argv[1]}}: {{error.strerror}}")
-threading.Thread(target=lambda: os._exit(child.wait() % 256), daemon=True).start()
-sys.stdin.buffer.read()
-os.killpg(0, signal.SIGTERM)
-time.sleep({ENDS_S})
-os.killpg(0, signal.SIGKILL)
-"""
 
 
 def check_command(command: str) -> None:
@@ -82,7 +64,7 @@ class Launched:
             arguments = [one.replace(f"{{{name}}}", value) for one in arguments]
         with self._said.open("wb") as said:
             self._guard = subprocess.Popen(
-                [sys.executable, "-c", GUARD, *arguments],
+                [sys.executable, "-c", GUARD, os.devnull, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=said,
                 stderr=subprocess.STDOUT,

@@ -105,6 +105,8 @@ def _why_not(group: Group, limits: Limits) -> Reason | None:
         return Reason("why_unknown")
     if known.family == "bounds" and group.runs[0].spec.learner_name != "sft":
         return Reason("why_bound")
+    if known.unbounded:
+        return Reason("why_unbounded")
     if limits.family is not None and known.model_families and limits.family not in known.model_families:
         return Reason(f"why_not_{limits.family}")
     return _data(group, known, limits) or _sizes(group, limits)

@@ -67,6 +67,7 @@ class GateReport:
         widened: How much margins are widened because the machine differs and its noise was not measured.
         noise: Exam -> how far repeated answers of one model disagree; empty where that was not measured.
         strict: Whether verdicts that are not shown fail as well.
+        of_results: Whether two results are judged, of which nothing is asked again.
     """
 
     old: Baseline
@@ -80,6 +81,7 @@ class GateReport:
     widened: float = 0.0
     noise: Mapping[str, Noise] = field(default_factory=dict[str, Noise])
     strict: bool = False
+    of_results: bool = False
 
     @property
     def asked_differently(self) -> list[str]:

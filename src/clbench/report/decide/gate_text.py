@@ -62,7 +62,8 @@ def _before(report: GateReport, texts: Texts) -> list[str]:
     for key, counts in (("gate_cut", cuts(report)), ("gate_declined", declined(report))):
         lines += [texts[key].format(name=name, old=old, new=new) for name, (old, new) in counts.items() if old or new]
     if not report.old.parts:
-        lines.append(texts["parts_unknown"].format(format=report.old.format))
+        unknown = "parts_of_results" if report.of_results else "parts_unknown"
+        lines.append(texts[unknown].format(format=report.old.format))
     lines += [texts["other_machine"].format(name=name, old=old, new=new) for name, old, new in report.machine]
     if report.widened:
         lines.append(texts["widened"].format(points=f"{100 * report.widened:g}"))

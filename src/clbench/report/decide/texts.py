@@ -25,6 +25,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "no_effect": " (no effect here)",
         "gate_cut": "{name}: questions cut because they did not fit: {old} in the baseline, {new} now",
         "gate_declined": "{name}: questions not answered, which count 0: {old} in the baseline, {new} now",
+        "parts_of_results": "results do not say template, tokenizer and generation settings: where these have changed, "
+        "the change is part of the verdict",
         "parts_unknown": "template, tokenizer, generation settings and machine of the baseline are not known (format "
         "{format}): make a new baseline to have them compared",
         "other_machine": "another machine: {name}: {old}, here {new}",
@@ -134,6 +136,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "why_bound": "a bound to compare with, not a method for a stream",
         "why_not_causal": "it cannot be used with a causal model",
         "why_not_encoder": "it cannot be used with an encoder",
+        "why_unbounded": "another program trains it, with a memory that nothing bounds",
         "why_stores_unknown": "it is not known whether it stores users' examples",
         "why_stores_may_quote": "it keeps text that may quote users' examples",
         "why_stores_examples": "it keeps users' examples",
@@ -167,6 +170,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "no_effect": "（此处不影响结果）",
         "gate_cut": "{name}：因超长而被截断的题目：基线 {old} 题，现在 {new} 题",
         "gate_declined": "{name}：未作答（按 0 分计）的题目：基线 {old} 题，现在 {new} 题",
+        "parts_of_results": "结果没有记录对话模板、分词器和生成设置：它们若有改动，其影响也计入判定",
         "parts_unknown": "基线未记录对话模板、分词器、生成设置和机器（格式 {format}）：重新制作基线后才能比较这些内容",
         "other_machine": "机器不同：{name}：原为 {old}，此处为 {new}",
         "widened": "允许降幅放宽了 {points} 个百分点，因为仅更换机器就可能造成这样的下降；加上 --repeat 2 可改为实测",
@@ -268,6 +272,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "why_bound": "是参照界限，不是可用于任务流的方法",
         "why_not_causal": "不能用于因果语言模型",
         "why_not_encoder": "不能用于编码器模型",
+        "why_unbounded": "由外部程序训练，其记忆不受限制",
         "why_stores_unknown": "不清楚是否保存用户样本",
         "why_stores_may_quote": "保存可能含有用户样本原文的文本",
         "why_stores_examples": "保存用户样本",

@@ -27,6 +27,7 @@ from clbench.report.page.header import header_rows
 from clbench.report.page.html import html_report
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import RunRecord
+from clbench.report.runs.orders import told_of
 from clbench.report.runs.record import copy_result
 from clbench.report.runs.result_file import files_of
 from clbench.report.runs.traits import STORED_WORDS, traits_of
@@ -114,8 +115,10 @@ def _ap(entry: Entry) -> float:
 
 
 def _scenario(group: Group) -> tuple[str, str]:
+    """Return the stream and the model that a row is ranked under; what is unbounded is ranked apart."""
     spec = group.runs[0].spec
-    return spec.stream, spec.model.name
+    apart = " (unbounded, made by commands)" if told_of(group) == "unbounded" else ""
+    return f"{spec.stream}{apart}", spec.model.name
 
 
 def _asked(run: RunRecord) -> str:
@@ -280,7 +283,7 @@ def _texts(row: Entry, folders: Sequence[str]) -> dict[str, Any]:
         "id": row.id,
         "rank": row.rank,
         "label": plain(group.label),
-        "scenario": plain(first.spec.stream + (f" (other questions: {row.asked})" if row.asked else "")),
+        "scenario": plain(_scenario(group)[0] + (f" (other questions: {row.asked})" if row.asked else "")),
         "model": plain(first.spec.model.name),
         "kind": plain(_kind(first)),
         "size": _size(first.costs.parameters_by_lesson),

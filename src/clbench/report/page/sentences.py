@@ -11,6 +11,7 @@ from clbench.report.page.overview import value_with_interval
 from clbench.report.runs.abilities import ability_curves, first_lost
 from clbench.report.runs.groups import Group
 from clbench.report.runs.leaders import is_bound
+from clbench.report.runs.orders import told_of
 from clbench.report.runs.vouched import out_of_rankings
 from clbench.report.tables.table import printed, seeds_a_row
 from clbench.stats.bootstrap import difference_of
@@ -23,7 +24,7 @@ def summary_sentences(groups: Sequence[Group], texts: dict[str, str]) -> list[st
     """Return the sentences, most important first."""
     sentences: list[str] = []
     known = [g for g in groups if not math.isnan(g.score(AP))]
-    ranked = [g for g in known if not is_bound(g)]
+    ranked = [g for g in known if not is_bound(g) and told_of(g) != "unbounded"]
     if ranked:
         sentences.append(texts["best"].format(label=ranked[0].label, value=value_with_interval(ranked[0], AP)))
     if bounds := [f"{g.label} {value_with_interval(g, AP)}" for g in known if is_bound(g)]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from clbench.metrics import all_metrics
 from clbench.report.runs.groups import Group
-from clbench.report.runs.orders import Method
+from clbench.report.runs.orders import Method, told_of
 from clbench.stats.bootstrap import difference_of
 
 
@@ -19,17 +19,18 @@ def is_bound(group: Group) -> bool:
 def leaders(groups: Sequence[Group], name: str) -> frozenset[str]:
     """Return the labels of the groups that lead in a figure.
 
-    Groups of one stream and model are compared with the best of them; one whose difference from it is not significant
-    at 5 % leads with it. No label is returned where nothing is told apart, where neither other seeds nor other items
-    are known, and for a figure of which neither end is better.
+    Groups of one stream and model are compared with the best of them, unbounded ones among themselves; one whose
+    difference from it is not significant at 5 % leads with it. No label is returned where nothing is told apart, where
+    neither other seeds nor other items are known, and for a figure of which neither end is better.
     """
     if all_metrics()[name].better == "neither":
         return frozenset()
-    scenarios: dict[tuple[str, str], list[Group]] = {}
+    scenarios: dict[tuple[str, str, str], list[Group]] = {}
     for group in groups:
         if not math.isnan(group.score(name)) and not is_bound(group):
             spec = group.runs[0].spec
-            scenarios.setdefault((spec.stream, spec.model.name), []).append(group)
+            apart = str(told_of(group) == "unbounded")
+            scenarios.setdefault((spec.stream, spec.model.name, apart), []).append(group)
     return frozenset(label for members in scenarios.values() for label in _leaders(members, name))
 
 

@@ -18,7 +18,7 @@ from clbench.stats.intervals import shares_of
 
 PLAIN = "sft"
 Block = tuple[tuple[str, ...], int]  # order of the tasks, and seed
-Told = Literal["nothing", "boundaries", "task"]
+Told = Literal["nothing", "boundaries", "task", "unbounded"]
 TOLD: tuple[Told, ...] = get_args(Told)
 
 
@@ -161,10 +161,14 @@ def methods_of(groups: Sequence[Group]) -> list[Method]:
 def told_of(group: Group) -> Told:
     """Return what a method was told and uses; one that does not say counts as told nothing.
 
+    What another program learnt, with a memory that nothing bounds, stands apart from all of them.
+
     A method that uses the task of a question uses it only where the stream tells it; so with boundaries.
     """
     first = group.runs[0]
     known, task_ids = traits_of(first.spec.learner, first.provenance), first.stream.task_ids
+    if known.unbounded:
+        return "unbounded"
     if known.uses_task_ids and task_ids == "given":
         return "task"
     return "boundaries" if known.uses_boundaries and task_ids != "hidden" else "nothing"

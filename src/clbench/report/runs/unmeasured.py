@@ -1,13 +1,18 @@
-"""Sentences on costs that nobody has measured here, since the learning was done elsewhere."""
+"""Sentences on what nobody has measured or bounded here, since another program learnt."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clbench.core.spec import LEARN
 from clbench.report.runs.groups import Group
+from clbench.report.runs.orders import told_of
 
 
 def unmeasured_sentences(groups: Sequence[Group], texts: dict[str, str]) -> list[str]:
-    """Return a sentence that names the learners of which it is not known what learning cost; none without one."""
-    labels = [group.label for group in groups if any(run.costs.unknown for run in group.runs)]
-    return [texts["costs_unknown"].format(labels=", ".join(labels))] if labels else []
+    """Return a sentence for each learner that is unbounded, and one on those of which no cost is known."""
+    apart = [group for group in groups if told_of(group) == "unbounded"]
+    said = [texts["unbounded"].format(label=g.label, command=g.runs[0].spec.learner.get(LEARN, "?")) for g in apart]
+    others = [group for group in groups if group not in apart]
+    labels = [group.label for group in others if any(run.costs.unknown for run in group.runs)]
+    return said + ([texts["costs_unknown"].format(labels=", ".join(labels))] if labels else [])

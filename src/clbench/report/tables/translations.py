@@ -16,6 +16,8 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "ungraded_exams": "Without a grade: {exams}. What was not answered counts 0.",
         "ungraded_exam": "{exam}, {num} of {of} items ({declined} not answered)",
         "cut_exams": "Cut, because they did not fit into the model's input (max_tokens): {exams}.",
+        "unbounded": "{label}: unbounded, made by `{command}`. What another program keeps, and how many tokens it "
+        "reads, is limited by nothing and known only as far as it says, so it is ranked apart.",
         "costs_unknown": "Learnt elsewhere, so what learning cost is not known but for what the user stated: {labels}.",
         "cut_exam": "{exam}, {questions} of {of} questions ({tokens} tokens, {examples} examples left out whole)",
         "cut_lessons": "Cut in training: {lessons}.",
@@ -77,6 +79,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "told_nothing": "Told nothing",
         "told_boundaries": "Told where lessons end",
         "told_task": "Told the task",
+        "told_unbounded": "Unbounded, made by commands",
         "rank_diagram": "Mean ranks; a bar joins methods that are not told apart",
         "less_plain": "AP less plain fine-tuning (95 %)",
         "reference": "Reference: {label}, the best by AP of {num} settings of plain fine-tuning.",
@@ -196,6 +199,8 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "ungraded_exams": "未评分：{exams}。未作答按 0 分计。",
         "ungraded_exam": "{exam} {of} 题中 {num} 题（其中 {declined} 题未作答）",
         "cut_exams": "超出模型输入长度（max_tokens）而被截断：{exams}。",
+        "unbounded": "{label}：由命令 `{command}` 训练，不受预算限制。外部程序保存多少数据、读入多少词元没有上限，"
+        "且只有它自己报告的部分已知，因此单独排名。",
         "costs_unknown": "{labels} 在别处训练：除用户提供的数字外，学习的开销未知。",
         "cut_exam": "{exam} {of} 题中 {questions} 题（{tokens} 个词元，整个略去 {examples} 个示例）",
         "cut_lessons": "训练时被截断：{lessons}。",
@@ -255,6 +260,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "told_nothing": "未被告知任何信息",
         "told_boundaries": "被告知每轮在何处结束",
         "told_task": "被告知任务",
+        "told_unbounded": "由外部命令训练，不受预算限制",
         "rank_diagram": "平均名次；粗线连接不能区分的方法",
         "less_plain": "AP 减普通微调（95 %）",
         "reference": "参照：{label}，普通微调的 {num} 种设置中 AP 最高的一种。",

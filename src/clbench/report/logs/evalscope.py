@@ -1,0 +1,139 @@
+"""Logs of EvalScope 1: `reviews/MODEL/DATASET_SUBSET.jsonl` with `reports/MODEL/DATASET.json` and `configs/` beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clbench.core.errors import DataError, near_paths
+from clbench.core.keys import digest
+from clbench.report.logs.log import Log, LoggedExam, LoggedItem
+from clbench.report.logs.reading import (
+    NOT_KNOWN,
+    as_text,
+    bare_turns,
+    check_found,
+    chosen_metric,
+    comparable,
+    json_lines,
+    json_object,
+    merged,
+    number,
+)
+
+NAME = "evalscope"
+ROUNDED = 5e-5  # reports keep four digits
+
+
+def read(path: Path, metrics: Mapping[str, str]) -> Log:
+    """Return what a log says, one exam for each subset.
+
+    Args:
+        path: The folder of one run: that of `reviews` and `reports`.
+        metrics: DATASET_SUBSET -> metric; else the log's first, with a notice.
+
+    Raises:
+        DataError: There is no log, it is of several models or an older form, or nothing is comparable.
+    """
+    folder = _folder(path)
+    files = sorted((folder / "reviews").glob("*/*.jsonl"))
+    models = sorted({file.parent.name for file in files})
+    if len(models) != 1:
+        what = f"there are reviews of several models: {', '.join(models)}" if models else "it holds no reviews"
+        raise DataError(what, where=str(folder), mend="name the folder of one model's run")
+    config = _config(folder)
+    exams = [exam for file in files if (exam := _exam(file, folder, config, metrics)) is not None]
+    return Log(
+        place=folder,
+        harness=NAME,
+        version="",
+        model=str(config.get("model") or models[0]),
+        exams=check_found(exams, metrics, folder),
+    )
+
+
+def _folder(path: Path) -> Path:
+    if (path / "reviews").is_dir():
+        return path
+    found = sorted(p.parent for p in path.glob("*/reviews")) if path.is_dir() else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        what = f"there are logs of {len(found)} runs: {', '.join(p.name for p in found[:4])}"
+        raise DataError(what, where=str(path), mend="name one of them")
+    mend = "name the folder that holds `reviews`" if path.is_dir() else near_paths(path)
+    raise DataError("there is no log of EvalScope here", where=str(path), mend=mend)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """Return the settings of a run; {} where they are not there or cannot be read."""
+    for file in sorted((folder / "configs").glob("*.y*ml")):
+        try:
+            found: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _exam(file: Path, folder: Path, config: Mapping[str, Any], metrics: Mapping[str, str]) -> LoggedExam | None:
+    name = file.stem
+    rows = list(json_lines(file, ("index", "input", "sample_score"), "EvalScope 1"))
+    if not rows:
+        raise DataError("it holds no item", where=str(file), mend="bring the file again")
+    values = [_values(row) for row in rows]
+    metric = chosen_metric(name, list(dict.fromkeys(m for each in values for m in each)), metrics.get(name, ""))
+    items = [_item(row, each.get(metric)) for row, each in zip(rows, values, strict=True)]
+    report = _report(folder, file)
+    dataset = str((report or {}).get("dataset_name") or name)
+    stated = (config.get("dataset_args") or {}).get(dataset) or {}
+    settings = {
+        "metric": metric,
+        "examples": stated.get("few_shot_num", NOT_KNOWN) if isinstance(stated, Mapping) else NOT_KNOWN,
+        "generation": as_text(config.get("generation_config") or NOT_KNOWN),
+    }
+    subset = name.removeprefix(f"{dataset}_")
+    return comparable(LoggedExam(name, settings, merged(name, items)), _whole(report, metric, subset), ROUNDED)
+
+
+def _values(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    score: Any = (row["sample_score"] or {}).get("score")
+    value = score.get("value") if isinstance(score, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def _item(row: Mapping[str, Any], value: Any) -> LoggedItem:
+    score: Any = (row["sample_score"] or {}).get("score") or {}
+    return LoggedItem(
+        id=str(row["index"]),
+        asked=digest([bare_turns(row["input"]), row.get("target")]),
+        score=number(value),
+        question=as_text(row["input"]),
+        expected=as_text(row.get("target")),
+        answer=as_text(score.get("extracted_prediction") or score.get("prediction")),
+    )
+
+
+def _report(folder: Path, file: Path) -> dict[str, Any] | None:
+    """Return the report of the dataset that a file of reviews belongs to; None where there is none."""
+    found = [p for p in (folder / "reports" / file.parent.name).glob("*.json") if file.stem.startswith(f"{p.stem}_")]
+    if not found:
+        return None
+    report = json_object(max(found, key=lambda p: len(p.stem)), ("metrics",), "EvalScope")
+    return report if isinstance(report["metrics"], list) else None
+
+
+def _whole(report: Mapping[str, Any] | None, metric: str, subset: str) -> Any:
+    """Return the score of a subset as the report states it; None where it does not, or not of this metric."""
+    for each in (report or {}).get("metrics") or []:
+        if str(each.get("name", "")) not in (metric, f"mean_{metric}"):
+            continue
+        for category in each.get("categories") or []:
+            for part in category.get("subsets") or []:
+                if part.get("name") == subset:
+                    return part.get("score")
+    return None

@@ -1,0 +1,1 @@
+"""Results in a browser: a server on this machine that only reads."""
