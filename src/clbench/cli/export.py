@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from clbench.cli.options import Data, Device, Json, Place, machine, progress_bars, say, say_json
+from clbench.cli.options import Data, Device, Json, Lang, Place, machine, progress_bars, say, say_json
 from clbench.core.errors import SpecError
 from clbench.core.extras import need_models
+from clbench.core.wording import tr
 
 
 def export(
@@ -20,6 +21,7 @@ def export(
     store: Place = None,
     data: Data = None,
     device: Device = "auto",
+    lang: Lang = None,
     as_json: Json = False,
 ) -> None:
     """Write what a run learnt as a checkpoint for plain transformers or as a PEFT adapter, with a model card."""
@@ -38,5 +40,5 @@ def export(
     if as_json:
         say_json({"run": record.name, "lesson": after, "folder": str(to), "written": told})
         return
-    say(f"{record.name} after lesson {after}: {told}")
-    say(f"written to {to.resolve()}")
+    say(tr("{run} after lesson {number}: {what}", run=record.name, number=after, what=tr(told)))
+    say(tr("written to {path}", path=to.resolve()))
