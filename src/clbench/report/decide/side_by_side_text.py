@@ -23,9 +23,9 @@ from clbench.report.tables.table import as_text, printed
 HEADS = ("exam", "checkpoint", "score", "95 %", "items", "change", "95 %", "p", "p, Holm", "gained", "lost")
 LEFT = ("exam", "checkpoint")
 READING = (
-    "Percent. Changes are against {first}, over the same items. *: significant at 5 % after Holm's correction over "
-    "all p of the table. Permutation test that swaps the two sides item by item, or group by group (McNemar's for right and "
-    "wrong); intervals as in docs/comparing.md."
+    "Percent. Changes are against {first}, over the same items. *: significant at 5 % after Holm's correction over all "
+    "p of the table. Permutation test that swaps the two sides item by item, or group by group (McNemar's for right "
+    "and wrong); intervals as in docs/comparing.md."
 )
 READABLE = 60  # characters of both sides of a difference that is printed in full; JSON has all of them
 
