@@ -26,7 +26,9 @@ TABLED = (
     "docs/long-streams.md",
     "docs/long-streams.zh-CN.md",
     "docs/ranking.md",
+    "docs/ranking.zh-CN.md",
     "docs/abilities.md",
+    "docs/abilities.zh-CN.md",
     "docs/long-context.md",
     "docs/long-context.zh-CN.md",
 )
