@@ -226,7 +226,7 @@ def stopped_text() -> str:
         return tr("stopped; the same command resumes here")
     last = _reached[0]
     text = "stopped; {done} of {total} {what} are kept, and the same command resumes here"
-    return tr(text, done=last.done, total=last.total, what=tr(last.what))
+    return tr(text, done=last.done, total=last.total, what=translated(last.what))
 
 
 @contextmanager
@@ -248,7 +248,7 @@ def _bars() -> Generator[None]:
 
     def tell(progress: Progress) -> None:
         _note(progress)
-        name = "all" if progress.slot == 0 else progress.what
+        name = tr("all") if progress.slot == 0 else translated(progress.what)
         if progress.slot not in slots or slots[progress.slot][0] != name:
             if progress.slot in slots:
                 bars.remove_task(slots[progress.slot][1])  # pyright: ignore[reportArgumentType]  # rich's TaskID is an int
@@ -284,7 +284,7 @@ def _lines() -> Generator[None]:
             if progress.done:
                 text = "{what}: {done} of {total} after {spent} s, about {left} s left"
             left = f"{spent / (progress.done or 1) * (progress.total - progress.done):.0f}"
-            how_far = {"what": tr(progress.what), "done": progress.done, "total": progress.total}
+            how_far = {"what": translated(progress.what), "done": progress.done, "total": progress.total}
             sys.stderr.write(tr(text, **how_far, spent=f"{spent:.0f}", left=left) + "\n")
             sys.stderr.flush()
 
