@@ -22,10 +22,15 @@ TABLED = (
     "README.md",
     "README.zh-CN.md",
     "docs/results.md",
+    "docs/results.zh-CN.md",
     "docs/long-streams.md",
+    "docs/long-streams.zh-CN.md",
     "docs/ranking.md",
+    "docs/ranking.zh-CN.md",
     "docs/abilities.md",
+    "docs/abilities.zh-CN.md",
     "docs/long-context.md",
+    "docs/long-context.zh-CN.md",
 )
 FORMS = {
     **EXPORTS,

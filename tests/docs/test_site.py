@@ -21,6 +21,7 @@ from tests.builders.places import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = sorted(p.name for p in DOCS.glob("*.md"))
+ENDS = (".md", ".zh-CN.md")  # of a page in English, and in Chinese
 VERBS = typer.main.get_command(app).commands
 ELSEWHERE = {  # page -> the test that runs its commands
     "tutorial-method.md": "tests/docs/test_tutorial.py",
@@ -104,6 +105,41 @@ def test_every_chinese_page_has_an_english_one_and_the_same_commands():
         there, here = (p.read_text(encoding="utf-8") for p in (english, DOCS / name))
         assert commands(here) == commands(there), name
         assert blocks(here, "python") == blocks(there, "python"), name
+
+
+def test_every_chinese_page_has_all_parts_of_the_english_one():
+    """Headings, code blocks and tables: a part that is added to one is added to the other."""
+
+    def parts(path):
+        text = path.read_text(encoding="utf-8")
+        plain = site.FENCED.sub("", text)
+        rules = re.findall(r"^ *\|(?:[-: ]+\|)+ *$", plain, flags=re.M)  # the line below a table's heads
+        return {
+            "headings": [len(mark) for mark in re.findall(r"^(#{1,6}) ", plain, flags=re.M)],
+            "blocks": re.findall(r"^ *```(\w+)\n", text, flags=re.M),
+            "tables": len(rules),
+        }
+
+    for path in DOCS.glob("*.zh-CN.md"):
+        assert parts(path) == parts(DOCS / path.name.replace(".zh-CN", "")), path.name
+
+
+def test_chinese_pages_beside_made_ones_have_their_figures():
+    """`make docs` writes the English pages from the code; what it changes there is missed here."""
+    heads = [re.findall(r"^### .*", (DOCS / f"metrics{end}").read_text(encoding="utf-8"), flags=re.M) for end in ENDS]
+    assert heads[0] == heads[1]
+    rows = [
+        [re.findall(r"\[`(\w+)`\].*?((?: \d[^|]* [xB](?:|[kMG]B) \|)+)", line) for line in text.splitlines()]
+        for text in ((DOCS / f"methods{end}").read_text(encoding="utf-8") for end in ENDS)
+    ]
+    costs = [[line for line in found if line] for found in rows]
+    assert len(costs[0]) > 20
+    assert costs[0] == costs[1]
+    settings = [
+        re.findall(r"^\| `(\w+)` \| (`\S+`)", (DOCS / f"methods{end}").read_text(encoding="utf-8"), flags=re.M)
+        for end in ENDS
+    ]
+    assert settings[0] == settings[1]
 
 
 def test_the_chinese_readme_says_what_the_english_one_says():

@@ -15,7 +15,7 @@ from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.tables.exports import to_csv, to_json, to_latex, to_markdown, to_rows
 from clbench.report.tables.summary import summary_text
 from clbench.report.tables.table import printed
-from clbench.report.tables.translations import TRANSLATIONS
+from clbench.report.tables.translations import TRANSLATIONS, word
 from tests.builders.reported import COLUMNS, OUTLINE, ROWS, RUNS, folder_of, record
 
 
@@ -73,6 +73,19 @@ def test_both_languages_are_whole():
     fields = {k: set(re.findall(r"{(\w+)}", v)) for k, v in TRANSLATIONS["en"].items()}
     assert fields == {k: set(re.findall(r"{(\w+)}", v)) for k, v in TRANSLATIONS["zh"].items()}
     assert "遗忘" in html_report(RUNS, "t", "zh")
+
+
+def test_words_of_cards_are_in_the_language_of_the_page():
+    zh, en = TRANSLATIONS["zh"], TRANSLATIONS["en"]
+    assert (word("long context", zh), word("long context", en), word("mine", zh)) == (
+        "长上下文",
+        "long context",
+        "mine",
+    )
+    page = html_report(RUNS, "t", "zh")
+    assert "<td>code</td>" not in page
+    assert "代码" in page
+    assert not re.search(r"\d to \d", re.sub(r"<script.*?</script>|<pre.*?</pre>", "", page, flags=re.S))
 
 
 def test_cells_that_were_not_due_are_hatched_and_never_zero():

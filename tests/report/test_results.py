@@ -26,7 +26,7 @@ from clbench.report.drawings.plots import Axis, Point, front, parallel, scatter,
 from clbench.report.escape import csv_cell, latex, markdown, plain
 from clbench.report.page.browser import browser
 from clbench.report.page.html import html_report
-from clbench.report.page.leaderboard import entries
+from clbench.report.page.leaderboard import build_site, entries
 from clbench.report.runs.groups import group_runs
 from clbench.report.runs.load import load_runs
 from clbench.report.runs.prices import add_prices, read_prices
@@ -358,6 +358,36 @@ def test_rows_are_ranked_and_what_cannot_be_trusted_is_not(tmp_path):
     assert "not known" in found["l2"].why_not[0]
 
 
+def test_bounds_stand_apart_and_are_never_ranked(tmp_path):
+    learners = {"sft": 20, "joint": 90, "replay": 50, "frozen": 1, "separate": 80, "right_document": 95}
+    runs = [run(name, cells(n), folder=tmp_path / name, provenance=CLEAN) for name, n in learners.items()]
+    found = [(e.group.runs[0].spec.learner_name, e.rank, e.is_bound) for e in entries(runs, {})]
+    assert found == [
+        ("replay", 1, False),
+        ("sft", 2, False),
+        ("right_document", None, True),
+        ("joint", None, True),
+        ("separate", None, True),
+        ("frozen", None, True),
+    ]
+    index = build_site(entries(runs, {}), tmp_path / "site", "t").read_text(encoding="utf-8")
+    assert len(re.findall(r'<tr class="out bound"', index)) == 4
+    listed = json.loads((tmp_path / "site" / "leaderboard.json").read_text(encoding="utf-8"))
+    assert [(row["rank"], row["bound"]) for row in listed] == [(rank, bound) for _, rank, bound in found]
+
+
+def test_the_site_is_in_chinese(results, tmp_path, capsys):
+    command = ["leaderboard", "build", str(results[0].parent), "-o", str(tmp_path / "site"), "--lang", "zh"]
+    assert main(command) == 0
+    assert "2 次运行合为 2 行，其中 2 行有名次" in capsys.readouterr().out
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert 'lang="zh-CN"' in index
+    for word in ("名次", "怎样阅读", "只看有名次的", "由记录推出", "不是检验"):
+        assert word in index, word
+    for word in (">rank<", "How to read", "ranked only", "is no test"):
+        assert word not in index, word
+
+
 def test_the_site_links_spec_command_and_matrix(results, tmp_path, capsys):
     assert main(["leaderboard", "build", str(results[0].parent), "-o", str(tmp_path / "site")]) == 0
     assert "2 rows of 2 runs, 2 ranked" in capsys.readouterr().out
@@ -624,7 +654,6 @@ def test_every_output_is_safe_with_hostile_names_and_answers():
 
 
 def test_the_leaderboard_is_safe_too(tmp_path):
-    from clbench.report.page.leaderboard import build_site
 
     (made,) = evil_runs()
     folder = written(tmp_path / "r" / "x", made)

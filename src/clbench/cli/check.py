@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Data, say
+from clbench.cli.options import Data, Lang, say
+from clbench.core.wording import tr, translated
 
 if TYPE_CHECKING:
     from clbench.testing import Outcome
@@ -22,6 +23,7 @@ def check(
     lock: Annotated[
         bool, typer.Option("--lock", help="For a card: write its lock after a check without failures.")
     ] = False,
+    lang: Lang = None,
 ) -> None:
     """Check a card, learner, scorer or metric against its contract; exit 2 if a check fails."""
     from clbench import testing
@@ -41,14 +43,14 @@ def check(
     for outcome in outcomes:
         status = "skip" if outcome.skipped else "FAIL" if outcome.problem else "ok"
         why = outcome.problem or outcome.skipped
-        say(f"{status:<4}  {outcome.check}{': ' if why else ''}{why}")
+        say(f"{status:<4}  {tr(outcome.check)}{tr(': ') if why else ''}{translated(why)}")
     failures = [o for o in outcomes if o.problem]
     if failures:
         raise typer.Exit(2)
     if kind == "card" and lock:
         from clbench.data.tasks.lock import write_lock
 
-        say(f"locked: {write_lock(name, data_root(data))}")
+        say(tr("locked: {path}", path=write_lock(name, data_root(data))))
 
 
 def _learner(name: str) -> list[Outcome]:

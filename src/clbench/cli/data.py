@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from clbench.cli.data_get import Getting, get_data
-from clbench.cli.options import Json, MaxTokens, complain, model_spec, progress_bars, say, say_json
+from clbench.cli.options import Json, Lang, MaxTokens, complain, model_spec, progress_bars, say, say_json
 from clbench.cli.terminal import console
 from clbench.core.errors import SpecError
+from clbench.core.wording import tr, translated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +70,7 @@ def data(
     to: To = None,
     from_: From = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show sizes and licences alone.", rich_help_panel=GET)] = False,
+    lang: Lang = None,
 ) -> None:
     """Check data files row by row, add them as a task, or get those of cards; exit 2 if rows cannot be used."""
     if action == "get":
@@ -169,26 +171,26 @@ def _show_rich(result: Audit) -> None:
     from rich.text import Text
 
     from clbench.data.intake.findings import KINDS
-    from clbench.data.intake.report import reading_of, tables, verdict
+    from clbench.data.intake.report import reading_of, tables, told_finding, verdict
 
     out = console()
-    out.print(Text(f"read as {reading_of(result)}"))
+    out.print(Text(tr("read as {what}", what=reading_of(result))))
     if result.shape is not None:
-        out.print(Text(f"task: {result.shape.kind}, {result.shape.why}"))
+        out.print(Text(tr("task: {kind}, {why}", kind=tr(result.shape.kind), why=translated(result.shape.why))))
     for table in tables(result):
         grid = Table(*table.headers)
         for row in table.rows:
             grid.add_row(*map(Text, row))
         out.print(grid)
-    findings = Table("severity", "what", "rows", "where")
+    findings = Table(*map(tr, ("severity", "what", "rows", "where")))
     for kind, num in sorted(result.findings.counts.items(), key=lambda x: KINDS[x[0]].severity):
-        lines = [f"{f.where}: {f.what}" + (f"; {f.mend}" if f.mend else "") for f in result.findings.first[kind]]
-        more = [f"and {num - len(lines):,} more"] if num > len(lines) else []
-        mend = [f"to mend: {KINDS[kind].mend}"] if KINDS[kind].mend else []
+        lines = [told_finding(f) for f in result.findings.first[kind]]
+        more = [tr("and {num} more", num=f"{num - len(lines):,}")] if num > len(lines) else []
+        mend = [tr("to mend: ") + tr(KINDS[kind].mend)] if KINDS[kind].mend else []
         colour = {"error": "red", "warning": "yellow"}.get(KINDS[kind].severity, "cyan")
         findings.add_row(
-            Text(KINDS[kind].severity, style=colour),
-            Text(KINDS[kind].title),
+            Text(tr(KINDS[kind].severity), style=colour),
+            Text(tr(KINDS[kind].title)),
             f"{num:,}",
             Text("\n".join([*lines, *more, *mend]), overflow="fold"),
         )
@@ -222,11 +224,13 @@ def _add(result: Audit, wish: Wish, out: Path, as_json: bool) -> None:
         say_json({"card": str(path), "rows": counts, "check": as_values(result)})
         return
     written = ", ".join(f"{split} {num:,}" for split, num in counts.items())
-    say(f"\nwrote {path} and {path.with_suffix('')}{'/'}: {written} rows; checked and locked")
-    say(f"next: clbench show {path} 3")
+    rest = {"path": path, "folder": path.with_suffix(""), "rows": written}
+    say("\n" + tr("wrote {path} and {folder}/: {rows} rows; checked and locked", **rest))
+    say(tr("next: clbench show {path} 3", path=path))
     if "train" not in counts:
-        say(f"it is an exam: clbench exam MODEL --exam {path}; or in a run, `exams: [{path}]`")
+        say(tr("it is an exam: clbench exam MODEL --exam {path}; or in a run, `exams: [{path}]`", path=path))
         return
-    say(f"a stream is a card too: write {out / 'my-stream.yaml'}:")
+    say(tr("a stream is a card too: write {path}:", path=out / "my-stream.yaml"))
     say(f"  name: my-stream\n  tasks: [{wish.name}, world_facts_en]")
-    say(f"and name it in a run: `stream: {out / 'my-stream.yaml'}` (clbench init my-run writes one)")
+    text = "and name it in a run: `stream: {path}` (clbench init my-run writes one)"
+    say(tr(text, path=out / "my-stream.yaml"))

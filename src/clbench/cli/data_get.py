@@ -13,12 +13,18 @@ import typer
 from clbench.cli.options import complain, progress_bars, say, say_json
 from clbench.core.errors import SpecError, UserError
 from clbench.core.events import Progress, report_progress
+from clbench.core.wording import tr
 
 if TYPE_CHECKING:
     from clbench.data.getting import Wanted
 
 ROOT, DEFAULT = "CLBENCH_DATA", "clbench-data"
 PAGE = "docs/getting-data.md"
+COUNTS = "{num} cards below {root}/: {fine} need nothing, {lacking} lack {size}"
+COUNTS_UNKNOWN = (
+    "{num} cards below {root}/: {fine} need nothing, {lacking} lack {size}, and {unknown} of a size that is not known"
+)
+UNVOUCHED = "{card}: there; nothing vouches for its rows: the card has no lock, and its files no digest"
 
 
 @dataclass
@@ -98,19 +104,20 @@ def _table(plan: Sequence[Wanted], root: Path) -> str:
 
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("card", "size", "state", "licence", "from"):
-        table.add_column(head, justify="right" if head == "size" else "left", no_wrap=head in ("card", "size", "state"))
+        table.add_column(
+            tr(head), justify="right" if head == "size" else "left", no_wrap=head in ("card", "size", "state")
+        )
     for each in plan:
         size = "–" if each.bytes is None else printed(each.bytes, "bytes")
-        state = each.state + (", unverified" if _unverified(each) else "")
+        state = tr(each.state) + (tr(", unverified") if _unverified(each) else "")
         source = each.source or each.origin or "–"
         table.add_row(*map(plain, (each.card.name, size, state, each.licence, source)))
     lacking = [w for w in plan if w.state in ("to get", "not to be got here")]
     files = {(w.folder, name): file.bytes or 0 for w in lacking for name, file in w.files}
     size, unknown = printed(sum(files.values()), "bytes"), sum(w.bytes is None for w in lacking)
-    more = f", and {unknown} of a size that is not known" if unknown else ""
-    fine = len(plan) - len(lacking)
-    line = f"{len(plan)} cards below {plain(str(root))}/: {fine} need nothing, {len(lacking)} lack {size}"
-    return f"{line}{more}\n{as_text(table)}"
+    text = COUNTS_UNKNOWN if unknown else COUNTS
+    counts = {"num": len(plan), "fine": len(plan) - len(lacking), "lacking": len(lacking), "unknown": unknown}
+    return f"{tr(text, root=plain(str(root)), size=size, **counts)}\n{as_text(table)}"
 
 
 def _unverified(wanted: Wanted) -> bool:
@@ -126,10 +133,11 @@ def _tell(found: Sequence[Got], how: Getting) -> None:
     there = [got for got in found if got.wanted.state == "there"]
     if not how.as_json:
         for got in there:
-            by = got.verified_by or "nothing vouches for its rows: the card has no lock, and its files no digest"
-            say(f"{got.wanted.card.name}: there; {'verified by ' if got.verified_by else ''}{by}")
+            text = "{card}: there; verified by {what}" if got.verified_by else UNVOUCHED
+            say(tr(text, card=got.wanted.card.name, what=tr(got.verified_by)))
         if there and not _is_set(how.root):
-            say(f"next: export {ROOT}={how.root.resolve()}, or --data {how.root}")
+            text = "next: export {name}={path}, or --data {root}"
+            say(tr(text, name=ROOT, path=how.root.resolve(), root=how.root))
     for got in found:
         if got.error is not None:
             complain(f"{got.wanted.card.name}: {got.error}")

@@ -12,8 +12,9 @@ from typing import Annotated
 
 import typer
 
-from clbench.cli.options import Data, Json, Place, say, say_json, store_folder
+from clbench.cli.options import Data, Json, Lang, Place, say, say_json, store_folder
 from clbench.core.extras import install
+from clbench.core.wording import speak, tr
 
 ALWAYS = ("clbench", "numpy", "scipy", "pydantic")
 # Extra -> the packages that it installs.
@@ -58,16 +59,20 @@ PURPOSE = {
 def doctor(
     data: Data = None,
     store: Place = None,
+    lang: Lang = None,
     as_json: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 2 if something is missing.")] = False,
 ) -> None:
     """Print what clbench finds on this machine, and what is missing."""
+    if as_json:
+        speak("en")
     rows = [*_packages(), *_machine(data, store_folder(store))]
     if as_json:
         say_json({row.name: asdict(row) for row in rows})
     else:
         for row in rows:
-            say(f"{'ok' if row.ok else '--':<3} {row.name:<14} {row.found}{f'; {row.mend}' if row.mend else ''}")
+            mend = f"{tr('; ')}{row.mend}" if row.mend else ""
+            say(f"{'ok' if row.ok else '--':<3} {row.name:<14} {row.found}{mend}")
     if strict and not all(row.ok for row in rows if row.needed):
         raise typer.Exit(2)
 
@@ -100,9 +105,9 @@ def _packages() -> list[Finding]:
         for name in names:
             version = package_version(name)
             needed = extra in NEEDED
-            purpose = "" if needed else f", for {PURPOSE[extra]}"
+            purpose = "" if needed else tr(", for {what}", what=tr(PURPOSE[extra]))
             mend = "" if version else f"{install(extra)}{purpose}"
-            rows.append(Finding(name, version is not None, needed, version or "not installed", mend))
+            rows.append(Finding(name, version is not None, needed, version or tr("not installed"), mend))
     return rows
 
 
@@ -114,17 +119,19 @@ def _machine(data: Path | None, store: Path) -> list[Finding]:
     writable = os.access(folder, os.W_OK)
     root = data or (Path(os.environ["CLBENCH_DATA"]) if os.environ.get("CLBENCH_DATA") else None)
     there = root is not None and root.is_dir()
-    missing = "no local data sets" if root is None else f"{root} is not a folder"
+    missing = tr("no local data sets") if root is None else tr("{path} is not a folder", path=root)
     return [
-        Finding("cpu", True, True, f"{cpu_model()}, {cores()} cores"),
-        Finding("gpu", bool(gpus()), False, ", ".join(gpus()) or "none: runs on the CPU"),
-        Finding("disk", free > 1, True, f"{free:.0f} GB free at the store"),
-        Finding("store", writable, True, f"{store} ({'writable' if writable else 'not writable'})"),
+        Finding("cpu", True, True, tr("{cpu}, {num} cores", cpu=cpu_model(), num=cores())),
+        Finding("gpu", bool(gpus()), False, ", ".join(gpus()) or tr("none: runs on the CPU")),
+        Finding("disk", free > 1, True, tr("{size} GB free at the store", size=f"{free:.0f}")),
+        Finding(
+            "store", writable, True, tr("{store} (writable)" if writable else "{store} (not writable)", store=store)
+        ),
         Finding(
             "data",
             there,
             True,
             str(root) if there else missing,
-            "" if there else "set CLBENCH_DATA or --data; generated worlds need none",
+            "" if there else tr("set CLBENCH_DATA or --data; generated worlds need none"),
         ),
     ]

@@ -16,6 +16,7 @@ from clbench.cli.options import (
     Dtype,
     ExamBatch,
     Json,
+    Lang,
     MaxTokens,
     Memory,
     ModelField,
@@ -32,12 +33,17 @@ from clbench.cli.options import (
 from clbench.cli.side_by_side import Asked, Outcome, ask_all, say_side_by_side, write_side_by_side
 from clbench.core.errors import SpecError, UserError, did_you_mean
 from clbench.core.events import notice
+from clbench.core.wording import spoken, tr
 
 if TYPE_CHECKING:
     from clbench.core.results import ExamResult
     from clbench.core.types import Answer
 
 LIST = "clbench list exams"
+THOUGHT = "{exam}: {num} tokens of reasoning, not graded"
+THOUGHT_LOST = (
+    "{exam}: {num} tokens of reasoning, not graded; {lost} questions have no answer, because reasoning did not end"
+)
 Names = Annotated[
     list[str] | None,
     typer.Option("--suite", "--exam", help="Exam, suite, card file or harness:TASK (repeatable) (default: abilities)."),
@@ -72,6 +78,7 @@ def exam(
     exam_batch: ExamBatch = 64,
     memory: Memory = None,
     anyway: Anyway = False,
+    lang: Lang = None,
     as_json: Json = False,
 ) -> None:
     """Examine checkpoints: scores with intervals, and paired differences; exit 2 if one is broken, after the others."""
@@ -89,7 +96,8 @@ def exam(
         say_side_by_side(found.checkpoints, found.known(against), kind)
     if page is not None and found.checkpoints:
         write_side_by_side(found.checkpoints, found.known(against), page, "clbench exam")
-        say(f"page: {page.resolve()}") if kind == "table" else notice(f"page: {page.resolve()}")
+        where = tr("page: {path}", path=page.resolve())
+        say(where) if kind == "table" else notice(where)
     for text in [*(f"exam {name!r} is left out: {error}" for name, error in broken.items()), *found.left_out]:
         complain(text)
     if broken or found.left_out:
@@ -174,11 +182,16 @@ def _notes(results: Sequence[ExamResult]) -> list[str]:
     lines = _cut_lines([(r.exam.name, len(r.exam.examples), r.answers) for r in results])
     for each in results:
         if thought := count_reasoning(each.answers):
-            unended = f"; {thought[1]} questions have no answer, because reasoning did not end" if thought[1] else ""
-            lines.append(f"{each.exam.name}: {thought[0]} tokens of reasoning, not graded{unended}")
+            text = THOUGHT_LOST if thought[1] else THOUGHT
+            lines.append(tr(text, exam=each.exam.name, num=thought[0], lost=thought[1]))
         if why := _why_ungraded(each):
-            reasons = "; ".join(f"{num} of {len(each.exam.examples)}: {note}" for note, num in why.items())
-            lines.append(f"{each.exam.name}: not graded are {reasons} (not answered counts 0)")
+            of = len(each.exam.examples)
+            reasons = tr("; ").join(
+                tr("{num} of {of}: {why}", num=num, of=of, why=tr(note)) for note, num in why.items()
+            )
+            lines.append(
+                tr("{exam}: not graded are {reasons} (not answered counts 0)", exam=each.exam.name, reasons=reasons)
+            )
     return lines
 
 
@@ -187,13 +200,14 @@ def _cut_lines(asked: Sequence[tuple[str, int, Sequence[Answer]]]) -> list[str]:
     from clbench.core.item_scores import count_cuts
     from clbench.report.tables.translations import TRANSLATIONS
 
+    texts = TRANSLATIONS[spoken()]
     found = [(name, num, count_cuts(answers)) for name, num, answers in asked]
     parts = [
-        TRANSLATIONS["en"]["cut_exam"].format(exam=name, of=num, questions=cut[0], tokens=cut[1], examples=cut[2])
+        texts["cut_exam"].format(exam=name, of=num, questions=cut[0], tokens=cut[1], examples=cut[2])
         for name, num, cut in found
         if cut
     ]
-    return [TRANSLATIONS["en"]["cut_exams"].format(exams="; ".join(parts))] if parts else []
+    return [texts["cut_exams"].format(exams=tr("; ").join(parts))] if parts else []
 
 
 def _by_length(results: Sequence[ExamResult]) -> str:
@@ -214,14 +228,13 @@ def _by_length(results: Sequence[ExamResult]) -> str:
                     bucket.append((grade.score, (each.exam.name, example.group or example.id)))
     if len(found) < 2:
         return ""
-    table = Table(
-        box=box.SIMPLE_HEAD, caption="Long context by length, in the model's own tokens.", caption_justify="left"
-    )
+    caption = tr("Long context by length, in the model's own tokens.")
+    table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
     for head in ("up to tokens", "score", "95 %", "questions"):
-        table.add_column(head, justify="right")
+        table.add_column(tr(head), justify="right")
     for most in sorted(found):
         score, low, high = score_interval([s for s, _ in found[most]], groups=[g for _, g in found[most]])
-        ends = f"{100 * low:.1f} to {100 * high:.1f}"
+        ends = tr("{low} to {high}", low=f"{100 * low:.1f}", high=f"{100 * high:.1f}")
         table.add_row(named_bucket(most), f"{100 * score:.1f}", ends, str(len(found[most])))
     return as_text(table)
 
@@ -232,13 +245,15 @@ def _table(results: Sequence[ExamResult]) -> str:
 
     from clbench.report.tables.table import as_text
 
-    caption = "Percent; 95 % intervals over items (over groups of items, where an exam has them)."
+    caption = tr("Percent; 95 % intervals over items (over groups of items, where an exam has them).")
     table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
     for head in ("exam", "ability", "score", "95 %", "guess rate", "items", "ungraded", "time"):
-        table.add_column(head, justify="left" if head in ("exam", "ability") else "right", no_wrap=True)
+        table.add_column(tr(head), justify="left" if head in ("exam", "ability") else "right", no_wrap=True)
     for row in map(_row, results):
         score = "–" if row["score"] is None else f"{100 * row['score']:.1f}"
-        interval = "–" if row["low"] is None else f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
-        cells = [row["exam"], row["ability"], score, interval, f"{100 * row['guess_rate']:.1f}", str(row["items"])]
+        low, high = row["low"], row["high"]
+        ends = {} if low is None else {"low": f"{100 * low:.1f}", "high": f"{100 * high:.1f}"}
+        interval = tr("{low} to {high}", **ends) if ends else "–"
+        cells = [row["exam"], tr(row["ability"]), score, interval, f"{100 * row['guess_rate']:.1f}", str(row["items"])]
         table.add_row(*cells, str(row["ungraded"]), f"{row['seconds']:.1f} s")
     return as_text(table)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clbench.cli.options import Data, Device, Json, Place, machine, progress_bars, say, say_json
+from clbench.cli.options import Data, Device, Json, Lang, Place, machine, progress_bars, say, say_json
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.extras import need_models
+from clbench.core.wording import tr
 
 if TYPE_CHECKING:
     from clbench.report.runs.load import RunRecord
@@ -32,6 +33,7 @@ def export(
     store: Place = None,
     data: Data = None,
     device: Device = "auto",
+    lang: Lang = None,
     as_json: Json = False,
 ) -> None:
     """Write what a run learnt as a checkpoint for plain transformers or as a PEFT adapter, or its scores for others."""
@@ -51,8 +53,8 @@ def export(
     if as_json:
         say_json({"run": record.name, "lesson": after, "folder": str(to), "written": told})
         return
-    say(f"{record.name} after lesson {after}: {told}")
-    say(f"written to {to.resolve()}")
+    say(tr("{run} after lesson {number}: {what}", run=record.name, number=after, what=tr(told)))
+    say(tr("written to {path}", path=to.resolve()))
 
 
 def _named(words: list[str]) -> tuple[str | None, Path]:
@@ -106,4 +108,4 @@ def _write_scores(form: str, record: RunRecord, lesson: int, to: Path, as_json: 
         say_json({"run": record.name, "lesson": lesson, "files": [str(file) for file in files]})
         return
     for file in files:
-        say(f"written to {file.resolve()}")
+        say(tr("written to {path}", path=file.resolve()))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clbench.cli.options import Json, say, say_json
+from clbench.cli.options import Json, Lang, say, say_json
 from clbench.core.errors import DataError, SpecError, did_you_mean, said_of
+from clbench.core.wording import tr
 
 if TYPE_CHECKING:
     from clbench.report.logs.log import Log
@@ -32,6 +33,7 @@ def import_(
     metric: Annotated[
         list[str] | None, typer.Option(help="TASK=METRIC or TASK=METRIC,FILTER (default: the log's first; repeatable).")
     ] = None,
+    lang: Lang = None,
     as_json: Json = False,
 ) -> None:
     """Read logs item by item, so that compare, gate, watch and report work on them; nothing is asked again."""
@@ -58,8 +60,8 @@ def import_(
         say_json(told)
         return
     for column, value in zip(run.matrix.columns, run.matrix.values[-1], strict=True):
-        say(f"{column.name}: {100 * value:.1f} % of {column.size}")
-    say(f"written to {(to / f'{run.name}.json').resolve()}")
+        say(tr("{exam}: {score} % of {num}", exam=column.name, score=f"{100 * value:.1f}", num=column.size))
+    say(tr("written to {path}", path=(to / f"{run.name}.json").resolve()))
 
 
 def _read(reader: Any, harness: str, path: Path, metrics: dict[str, str]) -> Log:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from clbench.cli.choosing import Learners, Models, RunNames, Streams, choice_of
-from clbench.cli.options import Data, Place, machine, say
+from clbench.cli.options import Data, Lang, Place, machine, say
 from clbench.cli.side_by_side import on_record
 from clbench.cli.submissions import contained, results, unpacked
 from clbench.core.errors import DataError, UserError
 from clbench.core.events import notice
+from clbench.core.wording import tr, translated
 
 if TYPE_CHECKING:
     from clbench.core.spec import Machine, RunSpec
@@ -33,7 +34,7 @@ def leaderboard(
     what: Annotated[Literal["build", "verify"], typer.Argument(help="Build a site, or verify results.")],
     paths: Annotated[list[Path], typer.Argument(help="Folders of results; verify also takes a .zip of results.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the site.")] = Path("site"),
-    title: Annotated[str, typer.Option(help="Title of the site.")] = "clbench leaderboard",
+    title: Annotated[str | None, typer.Option(help="Title of the site (default: clbench leaderboard).")] = None,
     rerun: Annotated[int, typer.Option(min=0, help="verify: ask this many cells of each result again.")] = 0,
     dataset: Annotated[
         Path | None, typer.Option(help="build: the data set that context-learning results are held against.")
@@ -44,11 +45,12 @@ def leaderboard(
     stream: Streams = None,
     model: Models = None,
     learner: Learners = None,
+    lang: Lang = None,
 ) -> None:
     """Build a static leaderboard, or verify submitted results by computing every figure again; exit 2 on a mismatch."""
     where = machine(store, data, workers=None)
     if what == "build":
-        _build(paths, out, title, where, dataset, choice_of(run, stream, model, learner))
+        _build(paths, out, title or tr("clbench leaderboard"), where, dataset, choice_of(run, stream, model, learner))
         return
     mismatches = 0
     for path in paths:
@@ -57,8 +59,8 @@ def leaderboard(
                 mismatches += _verify(folder, rerun, where)
         except (UserError, OSError) as error:
             mismatches += 1
-            say(f"{path.name or path}: CANNOT BE READ\n  {error.what if isinstance(error, UserError) else error}")
-    say(NOT_VERIFIED)
+            say(_unread(path.name or str(path), error.what if isinstance(error, UserError) else str(error)))
+    say(tr(NOT_VERIFIED))
     if mismatches:
         raise typer.Exit(FAILED)
 
@@ -92,11 +94,19 @@ def _build(paths: Sequence[Path], out: Path, title: str, where: Machine, dataset
     rows = entries(runs, wrong)
     ranked = sum(row.rank is not None for row in rows)
     page = build_site(rows, out, title, boards)
-    say(f"{len(rows)} rows of {len(runs)} runs, {ranked} ranked")
+    bounds = sum(row.is_bound for row in rows)
+    say(tr("{rows} rows of {runs} runs, {ranked} ranked", rows=len(rows), runs=len(runs), ranked=ranked))
+    if bounds:
+        say(tr("{num} of them are bounds, which stand apart and are never ranked", num=bounds))
     for board in boards:
-        what = "context-learning systems" if board is context else "examined checkpoints"
-        say(f"{len(board.rows)} {what}, {sum(not row.why_not for row in board.rows)} ranked")
-    say(f"site: {page.resolve()}")
+        of_systems = "{rows} context-learning systems, {ranked} ranked"
+        text = of_systems if board is context else "{rows} examined checkpoints, {ranked} ranked"
+        say(tr(text, rows=len(board.rows), ranked=sum(not row.why_not for row in board.rows)))
+    say(tr("site: {path}", path=page.resolve()))
+
+
+def _unread(name: str, why: str) -> str:
+    return tr("{name}: CANNOT BE READ", name=name) + f"\n  {translated(why)}"
 
 
 def _verify(folder: Path, rerun: int, where: Machine) -> int:
@@ -109,18 +119,19 @@ def _verify(folder: Path, rerun: int, where: Machine) -> int:
     for place, run in found:
         if isinstance(run, str):
             bad += 1
-            say(f"{name_of(place)}: CANNOT BE READ\n  {run}")
+            say(_unread(name_of(place), run))
             continue
         problems, unverified = _problems(run, where)
         problems += [*_same_run(run, runs), *_copies(run, runs)]
         again = _again(run, rerun, where) if rerun and not problems else []
         problems += [text for same, text in again if not same]
         bad += bool(problems)
-        say(f"{name_of(place)}: {'EDITED' if problems else 'every figure follows from its records'}")
+        text = "{name}: EDITED" if problems else "{name}: every figure follows from its records"
+        say(tr(text, name=name_of(place)))
         for text in [
             *problems,
             *(text for same, text in again if same),
-            *(f"not verified: {text}" for text in unverified),
+            *(tr("not verified: {what}", what=text) for text in unverified),
         ]:
             say(f"  {text}")
     return bad

@@ -37,11 +37,12 @@ from clbench.cli import (
     watch,
 )
 from clbench.cli.context import app as context_learning
-from clbench.cli.options import complain, say, stopped_text
+from clbench.cli.options import complain, language, say, stopped_text
 from clbench.core.errors import UserError
 from clbench.core.events import quiet_libraries
 from clbench.core.process import leave, staying
 from clbench.core.system_errors import as_user_error
+from clbench.core.wording import speak
 
 JUDGES = (("gate",), ("watch",), ("context", "verify"))
 STOPPED, CUT_OFF = 130, 141  # by Ctrl-C; by a reader that closes the pipe, such as `| head`
@@ -107,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     mend = _mend_code(given)
+    speak(language(None))  # until a verb is told otherwise
     try:
         with staying():
             result = app(args=given, standalone_mode=False, obj=given)

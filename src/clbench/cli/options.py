@@ -9,7 +9,7 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from clbench.core.errors import SpecError
 from clbench.core.events import Progress, progress_listener
 from clbench.core.plain import plain, plain_json
 from clbench.core.ranks import place
+from clbench.core.wording import Language, speak, tr, translated
 
 if TYPE_CHECKING:
     from clbench.core.spec import Machine, ModelSpec
@@ -38,9 +39,18 @@ ExamBatch = Annotated[int, typer.Option(min=1, help="Most questions that are ask
 Memory = Annotated[str | None, typer.Option(help="Memory that the device has for this, say 40GB (default: all of it).")]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Also make what is planned not to fit into memory or disk.")]
 KEPT = ("units", "exams", "answers", "grades")  # work whose finished parts are on the disk
-Language = Literal["en", "zh"]
+
+
+def _speak(given: Language | None) -> Language | None:
+    speak(language(given))
+    return given
+
+
 Lang = Annotated[
-    Language | None, typer.Option("--lang", help="Language: en or zh (default: $CLBENCH_LANG, or the locale's).")
+    Language | None,
+    typer.Option(
+        "--lang", callback=_speak, is_eager=True, help="Language: en or zh (default: $CLBENCH_LANG, or the locale's)."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
 
@@ -212,11 +222,11 @@ def _note(progress: Progress) -> None:
 
 def stopped_text() -> str:
     """Return the message of a stopped command: how much of the work is kept, if that was reported."""
-    again = "the same command resumes here"
     if not _reached or _reached[0].what not in KEPT:
-        return f"stopped; {again}"
+        return tr("stopped; the same command resumes here")
     last = _reached[0]
-    return f"stopped; {last.done} of {last.total} {last.what} are kept, and {again}"
+    text = "stopped; {done} of {total} {what} are kept, and the same command resumes here"
+    return tr(text, done=last.done, total=last.total, what=translated(last.what))
 
 
 @contextmanager
@@ -238,7 +248,7 @@ def _bars() -> Generator[None]:
 
     def tell(progress: Progress) -> None:
         _note(progress)
-        name = "all" if progress.slot == 0 else progress.what
+        name = tr("all") if progress.slot == 0 else translated(progress.what)
         if progress.slot not in slots or slots[progress.slot][0] != name:
             if progress.slot in slots:
                 bars.remove_task(slots[progress.slot][1])  # pyright: ignore[reportArgumentType]  # rich's TaskID is an int
@@ -246,7 +256,7 @@ def _bars() -> Generator[None]:
         bars.update(slots[progress.slot][1], completed=progress.done, total=progress.total)  # pyright: ignore[reportArgumentType]  # same
 
     def above(text: str) -> None:
-        bars.console.print(f"notice: {text}", markup=False, highlight=False, soft_wrap=True)
+        bars.console.print(f"{tr('notice: ')}{translated(text)}", markup=False, highlight=False, soft_wrap=True)
 
     token, heard = progress_listener.set(tell), events.notice_listener.set(above)
     try:
@@ -270,12 +280,12 @@ def _lines() -> Generator[None]:
         if progress.slot == 0 and (now - last[0] > 10 or progress.done == progress.total):
             last[0] = now
             spent = now - started
-            left = (
-                f", about {spent / progress.done * (progress.total - progress.done):.0f} s left"
-                if progress.done
-                else ""
-            )
-            sys.stderr.write(f"{progress.what}: {progress.done} of {progress.total} after {spent:.0f} s{left}\n")
+            text = "{what}: {done} of {total} after {spent} s"
+            if progress.done:
+                text = "{what}: {done} of {total} after {spent} s, about {left} s left"
+            left = f"{spent / (progress.done or 1) * (progress.total - progress.done):.0f}"
+            how_far = {"what": translated(progress.what), "done": progress.done, "total": progress.total}
+            sys.stderr.write(tr(text, **how_far, spent=f"{spent:.0f}", left=left) + "\n")
             sys.stderr.flush()
 
     token = progress_listener.set(tell)
@@ -298,4 +308,4 @@ def say_json(value: Any) -> None:
 def complain(text: str) -> None:
     """Write an error on stderr, with control characters escaped."""
     rank = os.environ.get("RANK", "0") if os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1") else "0"
-    sys.stderr.write(f"clbench: {'' if rank == '0' else f'rank {plain(rank)}: '}{plain(text)}\n")
+    sys.stderr.write(f"clbench: {'' if rank == '0' else f'rank {plain(rank)}: '}{plain(translated(text))}\n")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clbench.cli.options import progress_bars, say
+from clbench.cli.options import Lang, progress_bars, say
+from clbench.core.wording import tr
 
 if TYPE_CHECKING:
     from clbench.core.types import Example
@@ -20,6 +21,7 @@ def pretrain(
     recipe: Annotated[Path, typer.Argument(help="The recipe (YAML): `models`, each with its settings.")],
     only: Annotated[str | None, typer.Option(help="Train only this model.")] = None,
     out: Annotated[Path, typer.Option(help="Folder under which checkpoints are written.")] = Path("pretrained"),
+    lang: Lang = None,
 ) -> None:
     """Train the shipped tiny models on generated data; what was interrupted in the same folder goes on."""
     from clbench.core.errors import SpecError, did_you_mean
@@ -50,7 +52,8 @@ def pretrain(
             with progress_bars():
                 record = make(each, _material(each), out / each.name, lambda p: report_progress(replace(p, slot=0)))
             scores = ", ".join(f"{name} {values['score']:.2f}" for name, values in record["scores"].items())
-            say(f"{each.name}: {record['parameters']:,} parameters in {record['wall_s']:.0f} s; {scores}")
+            sizes = {"num": f"{record['parameters']:,}", "seconds": f"{record['wall_s']:.0f}"}
+            say(tr("{name}: {num} parameters in {seconds} s; {scores}", name=each.name, scores=scores, **sizes))
 
 
 def _material(recipe: Recipe) -> Material:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Data, Json, say, say_json
+from clbench.cli.options import Data, Json, Lang, say, say_json
 from clbench.cli.terminal import console
+from clbench.core.wording import spoken, tr
 
 if TYPE_CHECKING:
     from clbench.models.net import Net
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 What = Literal["learners", "tasks", "streams", "exams", "models", "metrics", "scorers"]
 
 
-def list_(what: Annotated[What, typer.Argument(help="What to list.")], as_json: Json = False) -> None:
+def list_(
+    what: Annotated[What, typer.Argument(help="What to list.")], lang: Lang = None, as_json: Json = False
+) -> None:
     """List learners, tasks, streams, exams, models, metrics or scorers."""
     from clbench.cli.listing import LISTERS, line_of
 
@@ -43,6 +46,7 @@ def show(
     ] = False,
     never: Annotated[bool, typer.Option("--never", help="Of a result: items wrong from their lesson on.")] = False,
     exam: Annotated[list[str] | None, typer.Option(help="Of a result: this exam alone (repeatable).")] = None,
+    lang: Lang = None,
     as_json: Json = False,
 ) -> None:
     """Show a stream, a learner, examples of a task or exam as the model sees them, or single items of a result."""
@@ -69,10 +73,10 @@ def show(
                 say(f"[{message.role}] {message.content}")
         else:
             say(net.render(example.prompt))
-            say(f"({net.length(example)} tokens with the target)")
-        say(f"[target] {' | '.join(example.targets)}")
+            say(tr("({num} tokens with the target)", num=net.length(example)))
+        say(f"[{tr('target')}] {' | '.join(example.targets)}")
         if example.choices:
-            say(f"[choices] {', '.join(example.choices[:20])}{' ...' if len(example.choices) > 20 else ''}")
+            say(f"[{tr('choices')}] {', '.join(example.choices[:20])}{' ...' if len(example.choices) > 20 else ''}")
 
 
 def _of_result(
@@ -107,7 +111,7 @@ def _show_learner(name: str) -> None:
     for trait, value in row.items():
         said = ", ".join(map(str, value)) if isinstance(value, list) else value
         if trait != "settings" and said not in (None, ""):
-            say(f"{trait}: {said}")
+            say(f"{tr(trait)}{tr(': ')}{said}")
 
 
 def _show_stream(name: str, root: Path | None) -> None:
@@ -118,8 +122,8 @@ def _show_stream(name: str, root: Path | None) -> None:
 
     summary = stream_outline(open_stream(name, root))
     out = console()
-    out.print(lessons_table(summary, TRANSLATIONS["en"]))
-    alike = similarity_table(summary, TRANSLATIONS["en"])
+    out.print(lessons_table(summary, TRANSLATIONS[spoken()]))
+    alike = similarity_table(summary, TRANSLATIONS[spoken()])
     if alike is not None:
         out.print(alike)
 

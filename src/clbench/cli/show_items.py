@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from clbench.cli.options import say, say_json
 from clbench.core.errors import DataError, did_you_mean
+from clbench.core.wording import tr
 
 if TYPE_CHECKING:
     from clbench.report.runs.item_histories import Fate, ItemHistory
@@ -36,7 +37,7 @@ def show_items(path: Path, fate: Fate, exams: list[str], num: int, *, as_json: b
     if as_json:
         say_json({run.spec.name: [asdict(item) for item in items] for run, items in found})
         return
-    say(f"{fate}: {WHAT[fate]}")
+    say(f"{tr(fate)}{tr(': ')}{tr(WHAT[fate])}")
     for run, items in found:
         _say_run(run, items, exams, num)
 
@@ -56,20 +57,21 @@ def _say_run(run: RunRecord, items: list[ItemHistory], exams: list[str], num: in
         if exams and exam.exam not in exams:
             continue
         own = [item for item in items if item.exam == exam.exam]
-        say(f"{exam.exam}: {len(own)} of {len(exam.ids)}")
+        say(tr("{exam}: {num} of {of}", exam=exam.exam, num=len(own), of=len(exam.ids)))
         for item in own[:num]:
             _say_item(item)
         if len(own) > num:
-            say(f"  ... {len(own) - num} more: give a larger NUM, or --json for all")
+            say(tr("  ... {num} more: give a larger NUM, or --json for all", num=len(own) - num))
 
 
 def _say_item(item: ItemHistory) -> None:
     say(f"--- {item.id}")
-    say(item.question or "(the question is not at hand: the store is not here)")
-    say(f"[expected] {' | '.join(item.expected) or '–'}")
+    say(item.question or tr("(the question is not at hand: the store is not here)"))
+    say(f"[{tr('expected')}] {' | '.join(item.expected) or '–'}")
     for lesson, score in item.scores.items():
         said = item.said.get(lesson)
-        mark = "right" if score == 1 else "wrong" if score == 0 else f"{100 * score:.0f} %"
-        place = f"lesson {lesson}" if lesson else "untouched"
-        text = "(not at hand)" if said is None else said.replace("\n", " ⏎ ")
-        say(f"[{place}{', its own' if lesson and lesson == item.since else ''}] {mark}: {text}")
+        mark = tr("right") if score == 1 else tr("wrong") if score == 0 else f"{100 * score:.0f} %"
+        place = tr("lesson {number}", number=lesson) if lesson else tr("untouched")
+        text = tr("(not at hand)") if said is None else said.replace("\n", " ⏎ ")
+        own = tr(", its own") if lesson and lesson == item.since else ""
+        say(f"[{place}{own}] {mark}{tr(': ')}{text}")

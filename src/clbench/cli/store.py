@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Place, say, store_folder
+from clbench.cli.options import Lang, Place, say, store_folder
+from clbench.core.wording import tr
 
 if TYPE_CHECKING:
     from clbench.store.store import Store
+
+CHANGED = "{path} is not what it was when its digest was taken, and its times do not show it; it is read anew"
 
 
 def store(
@@ -22,6 +25,7 @@ def store(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="gc: print what would be removed, and remove nothing.")
     ] = False,
+    lang: Lang = None,
 ) -> None:
     """List the store, remove what can be made again, verify all (exit 2 if damaged), rebuild the index, or merge."""
     from clbench.core.errors import SpecError, did_you_mean, near_paths
@@ -40,7 +44,7 @@ def store(
         raise SpecError("there is no such store", where=f"--store {folder}", mend=near_paths(folder))
     stages = Store(folder)
     if action == "rebuild":
-        say(f"{Index(stages).rebuild()} stages")
+        say(tr("{num} stages", num=Index(stages).rebuild()))
         return
     if action == "verify":
         _verify(stages)
@@ -53,8 +57,10 @@ def store(
             )
         chosen: list[Literal["last", "branch"]] = [k for k in ("last", "branch") if k in kinds]
         done = collect(stages, chosen, dry_run=dry_run)
-        verb = "would free" if dry_run else "freed"
-        say(f"{verb} {done.bytes / 1e6:.1f} MB in {len(done.dropped)} folders; {done.kept_states} states kept")
+        text = "freed {size} MB in {num} folders; {kept} states kept"
+        if dry_run:
+            text = "would free {size} MB in {num} folders; {kept} states kept"
+        say(tr(text, size=f"{done.bytes / 1e6:.1f}", num=len(done.dropped), kept=done.kept_states))
         return
     totals: dict[str, tuple[int, int, float]] = {}
     for row in Index(stages).rows():
@@ -62,10 +68,13 @@ def store(
         totals[row.kind] = (num + 1, size + row.bytes, seconds + row.wall_s)
     for kind, (num, size, seconds) in totals.items():
         taken = disk_bytes([stages.folder / kind]) if kind == "state" else size
-        less = f", {taken / 1e6:.1f} MB on the disk, since they share files" if taken < 0.9 * size else ""
-        say(f"{kind:<10} {num:>6} stages {size / 1e6:>10.1f} MB {seconds:>10.1f} s to make{less}")
+        text = "{kind} {num} stages {size} MB {seconds} s to make"
+        if taken < 0.9 * size:
+            text = "{kind} {num} stages {size} MB {seconds} s to make, {taken} MB on the disk, since they share files"
+        sizes = {"size": f"{size / 1e6:>10.1f}", "seconds": f"{seconds:>10.1f}", "taken": f"{taken / 1e6:.1f}"}
+        say(tr(text, kind=f"{kind:<10}", num=f"{num:>6}", **sizes))
     if not totals:
-        say(f"{stages.folder} is empty")
+        say(tr("{folder} is empty", folder=stages.folder))
 
 
 def _merge(stages: Store, others: Sequence[Path]) -> None:
@@ -115,7 +124,8 @@ def _verify(stages: Store) -> None:
     files = list(wrong_digests())
     wrong = [path for path, is_wrong in files if is_wrong]
     for path in wrong:
-        say(f"{path} is not what it was when its digest was taken, and its times do not show it; it is read anew")
-    say(f"{len(found)} stages and {len(files)} checkpoint files read; {damaged + len(wrong)} damaged")
+        say(tr(CHANGED, path=path))
+    text = "{stages} stages and {files} checkpoint files read; {damaged} damaged"
+    say(tr(text, stages=len(found), files=len(files), damaged=damaged + len(wrong)))
     if damaged or wrong:
         raise typer.Exit(2)

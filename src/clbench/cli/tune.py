@@ -7,9 +7,22 @@ from typing import Annotated
 
 import typer
 
-from clbench.cli.options import Anyway, Data, Json, Memory, Place, byte_size, machine, progress_bars, say, say_json
+from clbench.cli.options import (
+    Anyway,
+    Data,
+    Json,
+    Lang,
+    Memory,
+    Place,
+    byte_size,
+    machine,
+    progress_bars,
+    say,
+    say_json,
+)
 from clbench.cli.run import check_models
 from clbench.cli.run_options import Change, Limit
+from clbench.core.wording import tr
 
 
 def tune(
@@ -31,6 +44,7 @@ def tune(
         typer.Option(help="File for the chosen settings (default: tuned.yaml beside the recipe), with .json and .md."),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
+    lang: Lang = None,
     as_json: Json = False,
 ) -> None:
     """Try a grid of the same size for every learner on a tuning stream, and write the best settings to a file."""
@@ -61,4 +75,4 @@ def tune(
         write_tuned(record, place, recipe)
     say_json(record) if as_json else say(table_of(record))
     if place is not None and not as_json:
-        say(f"written: {place}, and its record beside it as .json and .md")
+        say(tr("written: {path}, and its record beside it as .json and .md", path=place))

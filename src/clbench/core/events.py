@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TextIO, TypeVar
 
 from clbench.core.plain import plain
+from clbench.core.wording import tr, translated
 
 # What libraries would print: their bars would stand beside ours, and their important warnings become notices.
 # A value that the user sets is kept.
@@ -32,7 +33,7 @@ FOR_AUTHORS = (DeprecationWarning, FutureWarning, PendingDeprecationWarning, Imp
 
 
 def _on_stderr(text: str) -> None:
-    sys.stderr.write(f"notice: {text}\n")
+    sys.stderr.write(f"{tr('notice: ')}{translated(text)}\n")
 
 
 notice_listener: ContextVar[Callable[[str], None]] = ContextVar("listener", default=_on_stderr)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from clbench.core.atomic_write import write_atomically
-from clbench.core.errors import DataError
+from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import file_digest
-from clbench.data.exams.exam import named
+from clbench.data.exams.exam import HARNESS, named, shipped_exams
 from clbench.data.readers import BY_SUFFIX, hub
 from clbench.data.streams.card import load_stream_card
 from clbench.data.tasks.card import Card, ExamCard, OnDisk, TaskSource, list_cards, load_task_card
@@ -85,12 +85,23 @@ def _cards_of(name: str) -> Iterator[Card | ExamCard]:
         return
     if known and name not in list_cards("exams"):
         return
+    if not is_path(name) and not Path(f"{name}.yaml").is_file() and not name.startswith(HARNESS):
+        _check_known(name)
     for exam in named(name):
         source = exam.source
         if isinstance(source, TaskSource):
             yield load_task_card(source.task, exam.path)
         elif isinstance(source, HarnessSource):
             yield exam
+
+
+def _check_known(name: str) -> None:
+    """Refuse what is neither a task nor a stream, an exam or a suite, and name what is like it."""
+    known = {*list_cards("tasks"), *list_cards("streams"), *shipped_exams()}
+    if name not in known:
+        near = did_you_mean(name, known)
+        mend = near if near.startswith("did you mean") else "names: clbench list tasks|streams|exams"
+        raise DataError(f"there is no task, stream, exam or suite {name!r}", where="NAME", mend=mend)
 
 
 def plan_of(card: Card | ExamCard, root: Path, address: str = "") -> Wanted:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clbench.core.errors import SpecError, UserError
 from clbench.core.events import notice
 from clbench.core.spec import Machine, RunSpec
+from clbench.core.wording import cells, padded, tr
 from clbench.engine.inputs import Inputs, StreamAndExams
 from clbench.engine.memory import Need, Needs
 from clbench.engine.resolve import check_shards, open_learner, resolve
@@ -57,17 +58,22 @@ class Fit:
     def as_text(self) -> str:
         """Return the needs as a table, in GB of 10^9 bytes, and what is there."""
         names = [name_of(need) for need in self.needs]
-        width = max(map(len, [*names, "memory in GB"]))
-        rows = [f"{'memory in GB':<{width}}  {'B/weight':>8}" + "".join(f"  {c:>11}" for c in COLUMNS)]
+        head = tr("memory in GB")
+        width = max(map(cells, [*names, head]))
+        columns = "".join(f"  {padded(tr(c), 11, right=True)}" for c in COLUMNS)
+        rows = [f"{padded(head, width)}  {padded(tr('B/weight'), 8, right=True)}{columns}"]
         for name, need in zip(names, self.needs, strict=True):
             values = "".join(f"  {vars(need)[c] / GB:>11.3f}" for c in COLUMNS)
             rows.append(f"{name:<{width}}  {need.per_weight:>8.2f}{values}")
-        room = "of unknown size" if self.room is None else _size(self.room)
-        rows.append(f"device: {self.device}, {room}; side by side on it: {_size(self.together)}")
+        room = tr("of unknown size") if self.room is None else _size(self.room)
+        text = "device: {device}, {room}; side by side on it: {size}"
+        rows.append(tr(text, device=self.device, room=room, size=_size(self.together)))
         if self.processes > 1:
-            rows.append(f"{self.processes} processes work together: memory is that of each of them")
-        rows.append(f"disk: {self.disk / GB:.2f} GB to write, {self.free / GB:.1f} GB free")
-        rows += [f"not counted for {name_of(need)}: {need.unknown}" for need in self.needs if need.unknown]
+            rows.append(tr("{num} processes work together: memory is that of each of them", num=self.processes))
+        sizes = {"size": f"{self.disk / GB:.2f}", "free": f"{self.free / GB:.1f}"}
+        rows.append(tr("disk: {size} GB to write, {free} GB free", **sizes))
+        text = "not counted for {name}: {what}"
+        rows += [tr(text, name=name_of(need), what=need.unknown) for need in self.needs if need.unknown]
         return "\n".join(rows)
 
     def too_large(self) -> SpecError | None:

@@ -10,6 +10,7 @@ from clbench.core.errors import UserError
 from clbench.core.extras import TO_LOAD, absent
 from clbench.core.keys import canonical
 from clbench.core.spec import Machine, RunSpec
+from clbench.core.wording import padded, tr
 from clbench.engine.fit import Fit, fit
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import answers_missing
@@ -67,18 +68,24 @@ class Plan:
     def as_text(self) -> str:
         """Return the plan as a table and a sum."""
         width = max(len(line.unit) for line in self.lines)
-        rows = [f"{'unit':<{width}}  state  exams have/need  est. s   est. MB"]
+        rows = [tr("{unit}  state  exams have/need  est. s   est. MB", unit=padded(tr("unit"), width))]
         for line in self.lines:
             seconds = "?" if line.seconds is None else f"{line.seconds:.1f}"
             asks = f"{line.asks_have}/{line.asks_need}"
             rows.append(f"{line.unit:<{width}}  {line.state:<5}  {asks:>15}  {seconds:>6}  {line.bytes / 1e6:>8.1f}")
         need = [line for line in self.lines if line.state == "need" or line.asks_need]
         known = [line.seconds for line in need if line.seconds is not None]
-        time = f"about {sum(known) / self.workers:.0f} s with {self.workers} workers" if known else "time unknown"
+        seconds = f"{sum(known) / self.workers:.0f}"
+        time = tr(
+            "about {seconds} s with {workers} workers" if known else "time unknown",
+            seconds=seconds,
+            workers=self.workers,
+        )
         if len(known) < len(need):
-            time += f" ({len(need) - len(known)} units of unknown time)"
-        disk = sum(line.bytes for line in need) / 1e6
-        rows.append(f"{self.runs} runs, {len(self.lines)} units, {len(need)} to be made: {time}, {disk:.0f} MB")
+            time += tr(" ({num} units of unknown time)", num=len(need) - len(known))
+        counts = {"runs": self.runs, "units": len(self.lines), "need": len(need)}
+        text = "{runs} runs, {units} units, {need} to be made: {time}, {size} MB"
+        rows.append(tr(text, time=time, size=f"{sum(line.bytes for line in need) / 1e6:.0f}", **counts))
         return "\n".join(rows if self.fit is None else [*rows, "", self.fit.as_text()])
 
 

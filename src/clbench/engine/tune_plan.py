@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clbench.core.spec import Machine
+from clbench.core.wording import tr
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import is_made
 from clbench.engine.plan import plan
@@ -15,6 +16,10 @@ from clbench.engine.tune_recipe import Grid, Tuning
 from clbench.engine.tune_rule import num_kept
 from clbench.engine.units import open_run
 from clbench.store.store import Store
+
+TRIED = "{num} runs: {tries} combinations of each learner on seed {seed}; defaults come first"
+KEPT = "{num} runs: the best {kept} of each on seeds {seeds}"
+WIDENED = "{num} runs at most: {widen} widenings of each, where the winner is at the edge of its grid"
 
 
 @dataclass(frozen=True)
@@ -54,14 +59,16 @@ class TunePlan:
         rows = [f"{name:<{width}}  {_values(grid)}" for name, grid in self.grids.items()]
         first, others, widened = self.runs
         rows += [
-            f"{first:>6} runs: {self.tries} combinations of each learner on seed {self.seeds[0]}; defaults come first",
-            f"{others:>6} runs: the best {self.kept} of each on seeds {', '.join(map(str, self.seeds[1:]))}",
-            f"{widened:>6} runs at most: {self.widen} widenings of each, where the winner is at the edge of its grid",
+            tr(TRIED, num=f"{first:>6}", tries=self.tries, seed=self.seeds[0]),
+            tr(KEPT, num=f"{others:>6}", kept=self.kept, seeds=", ".join(map(str, self.seeds[1:]))),
+            tr(WIDENED, num=f"{widened:>6}", widen=self.widen),
         ]
-        time = "time unknown"
+        time = tr("time unknown")
         if self.seconds is not None:
-            time = f"about {self.seconds / self.workers:.0f} s at most with {self.workers} workers"
-        return "\n".join([*rows, f"{self.runs_at_most} runs at most of {len(self.grids)} learners: {time}"])
+            seconds = f"{self.seconds / self.workers:.0f}"
+            time = tr("about {seconds} s at most with {workers} workers", seconds=seconds, workers=self.workers)
+        text = "{runs} runs at most of {num} learners: {time}"
+        return "\n".join([*rows, tr(text, runs=self.runs_at_most, num=len(self.grids), time=time)])
 
 
 def num_runs(tuning: Tuning) -> tuple[int, int, int]:

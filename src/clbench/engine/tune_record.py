@@ -13,6 +13,7 @@ import yaml
 from clbench.core.atomic_write import write_atomically
 from clbench.core.errors import SpecError
 from clbench.core.types import Stream
+from clbench.core.wording import in_english, tr, translated
 from clbench.engine.recipe.recipe import read_values
 from clbench.engine.tune_recipe import Tuning
 from clbench.engine.tune_rule import RULE, Search, Tried, best_of, is_ordered, num_kept
@@ -20,6 +21,8 @@ from clbench.models import source
 
 CONTROL = "sft-tenth"  # plain fine-tuning at a tenth of its tuned rate, which stands in every table
 MADE_BY = "Made by: clbench tune"
+READING = "Stream {stream}; seeds {seeds}. Scores in percent: mean ± standard error over the seeds."
+AT_EDGE = "{learner}: {setting} {value} is left at the edge of its grid: {why}"
 
 
 def record_of(
@@ -86,27 +89,27 @@ def _rounded(value: float) -> float | None:
 def table_of(record: Mapping[str, Any]) -> str:
     """Return a record as Markdown: what was chosen, then what is left at an edge, in percent."""
     seeds = ", ".join(map(str, record["seeds"]))
-    head = ("learner", "chosen", "AP", "FM", "why", "inside", "tries", "widened", "runs")
+    head = tuple(map(tr, ("learner", "chosen", "AP", "FM", "why", "inside", "tries", "widened", "runs")))
     rows = [_row(name, entry) for name, entry in record["learners"].items()]
     if CONTROL in record["settings"]:
-        rows.append((CONTROL, _settings(record["settings"][CONTROL]), "–", "–", "control", "–", "–", "–", "–"))
+        rows.append((CONTROL, _settings(record["settings"][CONTROL]), "–", "–", tr("control"), "–", "–", "–", "–"))
     told = [
-        f"{name}: {setting} {entry['chosen'][setting]} is left at the edge of its grid: {why}"
+        tr(AT_EDGE, learner=name, setting=setting, value=entry["chosen"][setting], why=translated(why))
         for name, entry in record["learners"].items()
         for setting, why in entry["edges"].items()
     ]
     two = [f"{name} ({', '.join(e['of_two_values'])})" for name, e in record["learners"].items() if e["of_two_values"]]
-    told += [f"Two values have no inside, so they are not widened: {', '.join(two)}."] if two else []
-    made = f"Stream {record['stream']}; seeds {seeds}. Scores in percent: mean ± standard error over the seeds."
+    told += [tr("Two values have no inside, so they are not widened: {names}.", names=", ".join(two))] if two else []
+    made = tr(READING, stream=record["stream"], seeds=seeds)
     return "\n".join([*_markdown(head, rows), "", made, *(f"- {line}" for line in told)])
 
 
 def _row(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
     one = next(one for one in entry["tried"] if one["settings"] == entry["chosen"])
-    why = "highest AP" if entry["chosen"] == entry["best"] else "default, tied"
+    why = tr("highest AP" if entry["chosen"] == entry["best"] else "default, tied")
     num = len(entry["tried"]) - entry["widenings"]
     counts = (str(num), str(entry["widenings"]), str(entry["runs"]))
-    inside = "yes" if entry["inside"] else f"no: {', '.join(entry['edges'])}"
+    inside = tr("yes") if entry["inside"] else tr("no: {names}", names=", ".join(entry["edges"]))
     return (name, _settings(entry["chosen"]), _mean(one), _percent(one["FM"]), why, inside, *counts)
 
 
@@ -164,9 +167,9 @@ def write_tuned(record: Mapping[str, Any], place: Path, recipe: Path) -> None:
     chosen = {part: record[part] for part in ("rule", "stream", "settings")} | {"record": as_json.name}
     text = yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True, width=120)
     write_atomically(as_json, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    write_atomically(
-        as_markdown, f"<!-- {made_by} -->\n\n{record['rule']}.\n\n{table_of(record)}\n\n{_tries_of(record)}\n"
-    )
+    with in_english():
+        table = table_of(record)
+    write_atomically(as_markdown, f"<!-- {made_by} -->\n\n{record['rule']}.\n\n{table}\n\n{_tries_of(record)}\n")
     write_atomically(place, f"# {made_by}\n{text}")
 
 

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from clbench.core.wording import cells, in_english, padded, tr, translated
 from clbench.data.intake.audit import Audit
-from clbench.data.intake.findings import KINDS
+from clbench.data.intake.findings import KINDS, Finding
 from clbench.data.intake.text import printable
 from clbench.data.tasks.template import Template
 
 MOST_SHOWN = 12  # labels in the table
+OPEN_LENGTH = (
+    "lengths are in words; --model NAME counts tokens, and says how many fit; how long a row may be is not known here"
+)
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,12 @@ def reading_of(audit: Audit) -> str:
     """Return a sentence on how rows are read."""
     form = audit.form
     if form is None:
-        return "unknown"
-    accepted = f", accepted besides: {', '.join(form.accept)}" if form.accept else ""
+        return tr("unknown")
+    accepted = tr(", accepted besides: {columns}", columns=", ".join(form.accept)) if form.accept else ""
     if form.turns:
-        return f"{form.turns}: the last assistant turn is the answer{accepted}"
-    return f"{form.name}: prompt {written(form.prompt)!r}, target {written(form.target)!r}{accepted}"
+        return tr("{column}: the last assistant turn is the answer", column=form.turns) + accepted
+    templates = {"prompt": repr(written(form.prompt)), "target": repr(written(form.target))}
+    return tr("{form}: prompt {prompt}, target {target}", form=form.name, **templates) + accepted
 
 
 def tables(audit: Audit) -> list[Table]:
@@ -60,16 +65,22 @@ def tables(audit: Audit) -> list[Table]:
         (part.name, ", ".join(s.path.name for s in part.sources), f"{part.seen:,}", f"{len(part):,}")
         for part in audit.parts.values()
     ]
-    found = [Table(("split", "file", "rows", "usable"), tuple(splits))]
-    lengths = [(f"{name} {what}", unit, *(f"{n:,}" for n in numbers)) for name, what, unit, numbers in _lengths(audit)]
+    found = [Table(_heads("split", "file", "rows", "usable"), tuple(splits))]
+    lengths = [
+        (f"{name} {tr(what)}", tr(unit), *(f"{n:,}" for n in numbers)) for name, what, unit, numbers in _lengths(audit)
+    ]
     if lengths:
-        found.append(Table(("length of", "in", "p50", "p95", "max"), tuple(lengths)))
+        found.append(Table(_heads("length of", "in", "p50", "p95", "max"), tuple(lengths)))
     if audit.shape is not None and audit.shape.labels:
         rows = [(printable(label), f"{n:,}") for label, n in audit.shape.labels.items()]
         if len(rows) > MOST_SHOWN:
-            rows = [*rows[: MOST_SHOWN - 3], (f"... {len(rows) - MOST_SHOWN + 1} more", ""), *rows[-2:]]
-        found.append(Table((f"label ({audit.main.name})", "rows"), tuple(rows)))
+            rows = [*rows[: MOST_SHOWN - 3], (tr("... {num} more", num=len(rows) - MOST_SHOWN + 1), ""), *rows[-2:]]
+        found.append(Table((tr("label ({split})", split=audit.main.name), tr("rows")), tuple(rows)))
     return found
+
+
+def _heads(*names: str) -> tuple[str, ...]:
+    return tuple(tr(name) for name in names)
 
 
 def _lengths(audit: Audit) -> list[tuple[str, str, str, tuple[int, int, int]]]:
@@ -87,30 +98,34 @@ def verdict(audit: Audit) -> str:
     findings = audit.findings
     errors, warnings = findings.number("error"), findings.number("warning")
     rows = sum(part.seen for part in audit.parts.values())
-    return f"{_count(errors, 'error')}, {_count(warnings, 'warning')} in {_count(rows, 'row')}"
+    return tr(
+        "{errors}, {warnings} in {rows}",
+        errors=_count(errors, "{num} error", "{num} errors"),
+        warnings=_count(warnings, "{num} warning", "{num} warnings"),
+        rows=_count(rows, "{num} row", "{num} rows"),
+    )
 
 
-def _count(num: int, what: str) -> str:
-    return f"{num:,} {what}{'' if num == 1 else 's'}"
+def _count(num: int, one: str, many: str) -> str:
+    return tr(one if num == 1 else many, num=f"{num:,}")
 
 
 def plain(audit: Audit) -> str:
     """Return the whole report as plain text: tables, then warnings, then errors, then the verdict."""
-    lines = [f"read as {reading_of(audit)}"]
+    lines = [tr("read as {what}", what=reading_of(audit))]
     if audit.shape is not None:
-        lines.append(f"task    {audit.shape.kind}: {audit.shape.why}")
+        lines.append(tr("task    {kind}: {why}", kind=tr(audit.shape.kind), why=translated(audit.shape.why)))
     for table in tables(audit):
         lines += ["", *_aligned(table)]
     for severity in ("note", "warning", "error"):
         for kind, num in audit.findings.counts.items():
             if KINDS[kind].severity == severity:
-                lines += ["", f"{severity}: {KINDS[kind].title} ({num:,})", *_finding_lines(audit, kind)]
+                head = f"{tr(severity)}{tr(': ')}{tr(KINDS[kind].title)} ({num:,})"
+                lines += ["", head, *_finding_lines(audit, kind)]
     if not audit.measure.exact:
         most = audit.measure.most
-        fits = (
-            "and says how many fit; how long a row may be is not known here" if most is None else f"of which {most} fit"
-        )
-        lines += ["", f"lengths are in words; --model NAME counts tokens, {fits}"]
+        text = "lengths are in words; --model NAME counts tokens, of which {most} fit"
+        lines += ["", tr(OPEN_LENGTH if most is None else text, most=most)]
     return "\n".join([*lines, "", verdict(audit)])
 
 
@@ -118,22 +133,26 @@ def _finding_lines(audit: Audit, kind: str) -> list[str]:
     kept = audit.findings.first.get(kind, [])
     lines: list[str] = []
     for finding in kept:
-        lines.append(f"  {finding.where}: {finding.what}" + (f"; {finding.mend}" if finding.mend else ""))
+        lines.append(f"  {told_finding(finding)}")
     if (more := audit.findings.counts[kind] - len(kept)) > 0:
-        lines.append(f"  and {more:,} more")
+        lines.append("  " + tr("and {num} more", num=f"{more:,}"))
     if KINDS[kind].mend:
-        lines.append(f"  to mend: {KINDS[kind].mend}")
+        lines.append(f"  {tr('to mend: ')}{tr(KINDS[kind].mend)}")
     return lines
+
+
+def told_finding(finding: Finding) -> str:
+    """Return a finding in one line: where, what, and how to mend it."""
+    mend = tr("; ") + translated(finding.mend) if finding.mend else ""
+    return f"{finding.where}{tr(': ')}{translated(finding.what)}{mend}"
 
 
 def _aligned(table: Table) -> list[str]:
     rows = [table.headers, *table.rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(table.headers))]
+    widths = [max(cells(row[i]) for row in rows) for i in range(len(table.headers))]
     return [
-        "  ".join(
-            cell.rjust(w) if _is_number(table, i) else cell.ljust(w) for i, (cell, w) in enumerate(cells)
-        ).rstrip()
-        for cells in (tuple(zip(row, widths, strict=True)) for row in rows)
+        "  ".join(padded(cell, w, right=_is_number(table, i)) for i, (cell, w) in enumerate(row)).rstrip()
+        for row in (tuple(zip(row, widths, strict=True)) for row in rows)
     ]
 
 
@@ -144,8 +163,10 @@ def _is_number(table: Table, column: int) -> bool:
 def as_values(audit: Audit) -> dict[str, Any]:
     """Return the report as values for JSON."""
     shape, findings = audit.shape, audit.findings
+    with in_english():
+        read_as = reading_of(audit)
     return {
-        "read_as": reading_of(audit),
+        "read_as": read_as,
         "task": None if shape is None else {"kind": shape.kind, "why": shape.why, "labels": shape.labels},
         "splits": {
             part.name: {

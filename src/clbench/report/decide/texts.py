@@ -203,13 +203,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "各自能排除的最小下降为：{exams}。",
         "blind_exam": "{exam}（{num} 题：{points}）",
         "blind_groups": "{exam}（{groups} 组共 {num} 题：{points}）",
-        "blind_mend": "  {needed}才够：请增加题目（--items、--exams），或放宽 --max-drop；否则门禁会给出“无法判定”。",
+        "blind_mend": "  {needed}才够：请增加题目（--items、--exams），或放宽 --max-drop；否则质量门会给出“无法判定”。",
         "blind_items": "{num} 题",
         "blind_never": "再多的题目也不",
         "blind_as_groups": "（题目成组时，组数也须这么多）",
         # watch
         "watch_heads": "来源 | 内容 | 检查点 | 趋势 | 最初 | 最近 | 下降 | 累积和 | 界限 | 缓慢下降",
-        "source_gate": "门禁",
+        "source_gate": "质量门",
         "alarms": "{of} 条序列中有 {alarms} 条报警。",
         "idle": "{num} 条完全未监测：{more}。",
         "never": "{num} 条未监测：每个检查点的询问方式都不同。",
@@ -228,11 +228,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "watch_note": "数值为百分数。下降：某个检查点低于最初的几个（对相同题目做配对检验，"
         "并对所有检查点和序列做 Holm 校正）。"
         "缓慢下降：得分低于最初检查点的累积和（CUSUM，以标准差为单位）超过模拟得到的界限。两者各占误报率的一半。"
-        "在门禁或此处失败的检查点不计入最初的几个。标签增多时，选项变多的题目不参与比较。",
+        "在质量门或此处失败的检查点不计入最初的几个。标签增多时，选项变多的题目不参与比较。",
         "watch_page_note": "纵轴为百分数，横轴为检查点；竖线标出报警处。",
         "watch_limits": "设置：与最初 {first} 个检查点比较，误报率 {rate} %。",
         "checkpoints": "检查点",
-        "failed_in_gate": "未通过门禁：{exams}",
+        "failed_in_gate": "未通过质量门：{exams}",
         "page": "页面：{path}",
         "report_file": "报告：{path}",
         # compare
@@ -240,14 +240,14 @@ TEXTS: dict[str, dict[str, str]] = {
         "compare_runs": "前者 {two} 次运行，后者 {one} 次",
         "one_run_each": "各一次运行：换种子结果可能不同",
         "figure_heads": "指标 | {one} | {two} | 变化 | 95 % | p | p（Holm）",
-        "exam_heads": "评测（最后一轮之后） | {one} | {two} | 变化 | 95 % | p | p（Holm） | 由错变对 | 由对变错",
+        "exam_heads": "评测（最后一课之后） | {one} | {two} | 变化 | 95 % | p | p（Holm） | 由错变对 | 由对变错",
         "compare_note": "数值为百分数。题目与种子成对比较。*：在本表有 p 的各行上做 Holm 校正后，在 5 % 水平上显著；"
         "成本不做检验，因而没有 p。指标：对自助样本和种子做 t 检验。评测：逐题（或逐组）交换两方的置换检验"
         "（只有对错时即 McNemar 检验）。",
         "gained_by": "{exam}：{two} 由错变对，例如",
         "lost_by": "{exam}：{two} 由对变错，例如",
         "no_question": "（没有题目原文）",
-        "not_compared": "未比较（最后一轮之后并非每次运行都有评分）：{names}。",
+        "not_compared": "未比较（最后一课之后并非每次运行都有评分）：{names}。",
         "separating": "要以 80 % 的功效发现这样大的 AP 差异：{items}，或 {seeds}。",
         "separating_items": "每个任务的评测需 {num} 题",
         "separating_never": "题目再多也不够",
@@ -269,7 +269,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "（none 无、derived 导出的数值、may_quote 可能含原文的文本、examples 样本；? 未知）。"
         "只对这条任务流和这个模型成立；换模型需要重新测量。",
         "why_unknown": "平均性能未知",
-        "why_bound": "是参照界限，不是可用于任务流的方法",
+        "why_bound": "是上下界，不是可用于任务流的方法",
         "why_not_causal": "不能用于因果语言模型",
         "why_not_encoder": "不能用于编码器模型",
         "why_unbounded": "由外部程序训练，其记忆不受限制",

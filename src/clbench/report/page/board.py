@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clbench.core.wording import translated
 from clbench.report.escape import plain
 
 
@@ -66,7 +67,7 @@ def write_rows(board: Board, site: Path) -> list[dict[str, Any]]:
             {
                 "id": row.id,
                 "cells": [(plain(text), "" if value is None else repr(value)) for text, value in row.cells],
-                "why_not": [plain(text) for text in row.why_not],
+                "why_not": [plain(translated(text)) for text in row.why_not],
                 "details": [plain(text) for text in row.details],
                 "files": sorted(row.files),
             }

@@ -40,7 +40,7 @@ from clbench.report.runs.unlearnt import unlearnt_sentences
 from clbench.report.tables.exports import EXPORTS
 from clbench.report.tables.figure_names import figure_name, key_to_symbols
 from clbench.report.tables.table import cell, defined, heading
-from clbench.report.tables.translations import TRANSLATIONS
+from clbench.report.tables.translations import TRANSLATIONS, word
 
 FAMILIES = ("performance", "stability", "efficiency", "cost")
 SUFFIX = {
@@ -92,7 +92,7 @@ def html_report(runs: Sequence[RunRecord], title: str, lang: str = "en", compari
         maps=[(g.label, len(g.runs), Markup(heat_map(g.mean, f"R {g.label}", texts))) for g in groups],
         streams=_streams(groups, texts),
         tasks=_curves(groups, taught=True),
-        abilities=_ability_curves(groups),
+        abilities=_ability_curves(groups, texts),
         ability_exams=_curves(groups, taught=False),
         lengths=_lengths(groups, texts),
         abilities_left=_abilities_left(groups, texts),
@@ -131,7 +131,7 @@ def _streams(groups: Sequence[Group], texts: dict[str, str]) -> list[dict[str, A
         {
             "name": name,
             "columns": columns(texts),
-            "rows": [lesson_cells(each) for each in summary.lessons],
+            "rows": [lesson_cells(each, texts) for each in summary.lessons],
             "note": stream_note(summary, texts),
             "map": Markup(similarity_map(summary, f"{texts['similar']} {name}")),
         }
@@ -143,22 +143,28 @@ def _yaml(value: Any) -> str:
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
 
 
+def _to(texts: dict[str, str]) -> str:
+    """Return how the ends of an interval are written."""
+    return TEXTS["zh" if texts is TRANSLATIONS["zh"] else "en"]["to"]
+
+
 def _abilities_left(groups: Sequence[Group], texts: dict[str, str]) -> dict[str, Any] | None:
     """Return the table of abilities over lessons, or None where none was examined."""
     last = max(g.mean.num_lessons for g in groups)
-    rows = [row for group in groups for row in ability_rows(group, last)]
+    found = [row for group in groups for row in ability_rows(group, last, _to(texts))]
+    rows = [[label, word(ability, texts), *cells] for label, ability, *cells in found]
     heads = [texts["learner"], texts["ability"], *map(str, range(last + 1)), texts["lost_in"], texts["left"]]
     return {"columns": heads, "rows": rows} if rows and last <= 20 else None
 
 
-def _ability_curves(groups: Sequence[Group]) -> list[tuple[str, Markup]]:
+def _ability_curves(groups: Sequence[Group], texts: dict[str, str]) -> list[tuple[str, Markup]]:
     """Draw every ability, the mean of its exams, over lessons."""
     found = {g.label: {c.ability: c.scores for c in ability_curves(g.mean)} for g in groups}
     names = dict.fromkeys(name for curves_of in found.values() for name in curves_of)
     drawn: list[tuple[str, Markup]] = []
     for name in names:
         series = {label: list(curves_of.get(name, [math.nan])) for label, curves_of in found.items()}
-        drawn.append((name, Markup(curves(series, name))))
+        drawn.append((word(name, texts), Markup(curves(series, word(name, texts)))))
     return drawn
 
 
@@ -174,7 +180,7 @@ def _lengths(groups: Sequence[Group], texts: dict[str, str]) -> dict[str, Any] |
         "drawing": Markup(curves(ordered, texts["lengths"], ticks=ticks)),
         "labels": [(label, Markup(key_line(i))) for i, label in enumerate(ordered)],
         "columns": heads,
-        "rows": [row for group in groups for row in length_rows(group)],
+        "rows": [row for group in groups for row in length_rows(group, _to(texts))],
     }
 
 

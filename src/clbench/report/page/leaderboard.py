@@ -19,6 +19,7 @@ from clbench.core.budget import due_columns
 from clbench.core.errors import DataError
 from clbench.core.events import notice
 from clbench.core.keys import digest
+from clbench.core.wording import spoken, tr, translated
 from clbench.metrics import all_metrics
 from clbench.models.place import is_shipped
 from clbench.report.escape import plain
@@ -26,12 +27,14 @@ from clbench.report.page.board import Board, values_of, write_rows
 from clbench.report.page.header import header_rows
 from clbench.report.page.html import html_report
 from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.leaders import is_bound
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.orders import told_of
 from clbench.report.runs.record import copy_result
 from clbench.report.runs.result_file import files_of
 from clbench.report.runs.traits import STORED_WORDS, traits_of
 from clbench.report.runs.vouched import doubts
+from clbench.report.tables.figure_names import figure_name
 from clbench.report.tables.table import TABLE, printed
 from clbench.report.tables.translations import TRANSLATIONS
 from clbench.stats.bootstrap import UNKNOWN
@@ -51,7 +54,7 @@ class Entry:
         group: Its runs.
         why_not: Why it is not ranked; empty if it is.
         missing: (cells that are due and missing, cells that are due).
-        rank: By AP, among rows of its scenario and model that were asked the same questions; None if not ranked.
+        rank: By AP, among methods of its scenario and model that were asked the same questions; None if not ranked.
         asked: Digest of the tasks' questions and of the model, where other rows of its scenario and model differ.
     """
 
@@ -62,9 +65,19 @@ class Entry:
     rank: int | None = None
     asked: str = ""
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is a reference point that methods lie between, such as joint; those are never ranked."""
+        return is_bound(self.group)
+
+    @property
+    def can_be_ranked(self) -> bool:
+        """Whether it is a method, and nothing speaks against ranking it."""
+        return not self.why_not and not self.is_bound
+
 
 def entries(runs: Sequence[RunRecord], wrong: Mapping[Path, Sequence[str]]) -> list[Entry]:
-    """Return the rows, ranked within stream and model; rows that are not ranked come last.
+    """Return the rows, ranked within stream and model; bounds stand behind the ranked rows, the others come last.
 
     Args:
         runs: All results.
@@ -80,7 +93,7 @@ def entries(runs: Sequence[RunRecord], wrong: Mapping[Path, Sequence[str]]) -> l
     found = _with_own_pages([*found, *(entry for run in edited for entry in _alone(run, wrong))])
     ranked: dict[tuple[str, str], dict[str, list[Entry]]] = {}
     for entry in found:
-        if not entry.why_not:
+        if entry.can_be_ranked:
             ranked.setdefault(_scenario(entry.group), {}).setdefault(_asked(entry.group.runs[0]), []).append(entry)
     ranks: dict[str, tuple[int, str]] = {}
     for alike in ranked.values():
@@ -88,7 +101,14 @@ def entries(runs: Sequence[RunRecord], wrong: Mapping[Path, Sequence[str]]) -> l
             label = asked if len(alike) > 1 else ""
             ranks |= {e.id: (rank, label) for rank, e in enumerate(sorted(members, key=_ap), start=1)}
     rows = [replace(e, rank=ranks[e.id][0], asked=ranks[e.id][1]) if e.id in ranks else e for e in found]
-    return sorted(rows, key=lambda e: (_scenario(e.group), e.rank is None, e.asked, e.rank or 0, e.group.label))
+    return sorted(rows, key=_place)
+
+
+def _place(entry: Entry) -> tuple[Any, ...]:
+    """Return what rows are sorted by: ranked ones, bounds by their AP, what is left out of the ranking."""
+    out = bool(entry.why_not)
+    by_ap = _ap(entry) if entry.is_bound and not out else entry.rank or 0
+    return (*_scenario(entry.group), out, entry.is_bound, entry.asked, by_ap, entry.group.label)
 
 
 def _alone(run: RunRecord, wrong: Mapping[Path, Sequence[str]]) -> list[Entry]:
@@ -117,7 +137,7 @@ def _ap(entry: Entry) -> float:
 def _scenario(group: Group) -> tuple[str, str]:
     """Return the stream and the model that a row is ranked under; what is unbounded is ranked apart."""
     spec = group.runs[0].spec
-    apart = " (unbounded, made by commands)" if told_of(group) == "unbounded" else ""
+    apart = tr(" (unbounded, made by commands)") if told_of(group) == "unbounded" else ""
     return f"{spec.stream}{apart}", spec.model.name
 
 
@@ -203,6 +223,8 @@ def build_site(rows: Sequence[Entry], site: Path, title: str, boards: Sequence[B
     )
     page = environment.get_template("leaderboard.html.jinja").render(
         title=title,
+        tr=tr,
+        lang=spoken(),
         heads=_heads(),
         rows=len(texts),
         tabs=_tabs(texts),
@@ -217,7 +239,7 @@ def build_site(rows: Sequence[Entry], site: Path, title: str, boards: Sequence[B
 def _write_row(row: Entry, site: Path, folders: set[str]) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Write a row's page and files, and return the row as texts and as values; None where it cannot be drawn."""
     try:
-        html = html_report(row.group.runs, f"{row.group.label} · {_scenario(row.group)[0]}")
+        html = html_report(row.group.runs, f"{row.group.label} · {_scenario(row.group)[0]}", spoken())
         names = [_folder_name(run, folders) for run in row.group.runs]
         found = _texts(row, names), _values(row, names)
     except Exception as error:
@@ -246,12 +268,12 @@ def _heads() -> list[tuple[str, str, str]]:
     arrows = {"high": " ↑", "low": " ↓"}
     texts = ("model family", "parameters", "method family", "task ids", "stored data", "files")
     return [
-        ("rank", "by AP, in this table", ""),
-        ("method", "a page of its own", "text"),
+        (tr("rank"), tr("by AP, in this table"), ""),
+        (tr("method"), tr("a page of its own"), "text"),
         *((plugin.symbol + arrows.get(plugin.better, ""), about, plugin.unit) for plugin, about in figures),
-        ("seeds", "runs that differ in their seed alone", ""),
-        ("missing", "cells of the matrix that are due and missing", ""),
-        *((name, "", "text") for name in texts),
+        (tr("seeds"), tr("runs that differ in their seed alone"), ""),
+        (tr("missing"), tr("cells of the matrix that are due and missing"), ""),
+        *((tr(name), "", "text") for name in texts),
     ]
 
 
@@ -264,6 +286,8 @@ def _tabs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _about(name: str) -> str:
+    if spoken() == "zh":
+        return figure_name(name, "zh")
     return " ".join((all_metrics()[name].compute.__doc__ or "").split())
 
 
@@ -272,6 +296,7 @@ def _texts(row: Entry, folders: Sequence[str]) -> dict[str, Any]:
     group, known = row.group, traits_of(row.group.runs[0].spec.learner, row.group.runs[0].provenance)
     first = group.runs[0]
     task_ids = {True: "needed", None: "not known", False: "not needed"}[known.needs_task_ids]
+    others = tr(" (other questions: {digest})", digest=row.asked) if row.asked else ""
     cells: list[tuple[str, str]] = []
     for name in FIGURES:
         value, unit = group.scores.get(name, math.nan), all_metrics()[name].unit
@@ -282,21 +307,22 @@ def _texts(row: Entry, folders: Sequence[str]) -> dict[str, Any]:
     return {
         "id": row.id,
         "rank": row.rank,
+        "is_bound": row.is_bound,
         "label": plain(group.label),
-        "scenario": plain(_scenario(group)[0] + (f" (other questions: {row.asked})" if row.asked else "")),
+        "scenario": plain(_scenario(group)[0] + others),
         "model": plain(first.spec.model.name),
         "kind": plain(_kind(first)),
         "size": _size(first.costs.parameters_by_lesson),
-        "family": known.family or "user's",
-        "task_ids": "given" if first.stream.task_ids == "given" else task_ids,
-        "stores": STORED_WORDS[known.stores],
+        "family": tr(known.family or "user's"),
+        "task_ids": tr("given" if first.stream.task_ids == "given" else task_ids),
+        "stores": tr(STORED_WORDS[known.stores]),
         "seeds": len(group.runs),
         "cells": cells,
         "bar": _bar(group),
         "system": _system(group),
         "search": plain(" ".join(map(str, (group.label, first.spec.learner_name, known.family or "", _kind(first))))),
-        "missing": f"{row.missing[0]} of {row.missing[1]}" if row.missing[0] else "",
-        "why_not": [plain(text) for text in row.why_not],
+        "missing": tr("{num} of {of}", num=row.missing[0], of=row.missing[1]) if row.missing[0] else "",
+        "why_not": [plain(translated(text)) for text in row.why_not],
         "runs": [
             (
                 plain(r.spec.name),
@@ -322,7 +348,7 @@ def _system(group: Group) -> list[tuple[str, str]]:
     """Return what a row is made of: model, stream, runs, machine, version, and the method's settings."""
     learner = group.runs[0].spec.learner
     settings = ", ".join(f"{name}={value}" for name, value in learner.items() if name != "name")
-    rows = [*header_rows([group], TRANSLATIONS["en"]), ("Settings", settings)]
+    rows = [*header_rows([group], TRANSLATIONS[spoken()]), (tr("Settings"), settings)]
     return [(name, plain(text)) for name, text in rows if text]
 
 
@@ -355,6 +381,7 @@ def _values(row: Entry, folders: Sequence[str]) -> dict[str, Any]:
     return {
         "id": row.id,
         "rank": row.rank,
+        "bound": row.is_bound,
         "learner": dict(spec.learner),
         "stream": spec.stream,
         "asked": row.asked,

@@ -134,14 +134,18 @@ def length_series(groups: Sequence[Group], untouched: str) -> tuple[list[str], d
     return [names[m] for m in places], {untouched: start, **series}
 
 
-def length_rows(group: Group) -> list[list[str]]:
-    """Return one row of texts per bucket: label, bucket, items, first score, last score, what is left."""
+def length_rows(group: Group, ends: str = "{low} to {high}") -> list[list[str]]:
+    """Return one row of texts per bucket: label, bucket, items, first score, last score, what is left (from `ends`)."""
     rows: list[list[str]] = []
     for bucket in length_buckets(group):
         left, low, high = bucket.retention
-        kept = "–" if math.isnan(left) else f"{100 * left:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
-        ends = [_percent(bucket.scores[0]), _percent(bucket.scores[-1])]
-        rows.append([group.label, bucket.name, str(bucket.items[-1]), *ends, kept])
+        kept = (
+            "–"
+            if math.isnan(left)
+            else f"{100 * left:.0f} % ({ends.format(low=f'{100 * low:.0f}', high=f'{100 * high:.0f}')})"
+        )
+        scores = [_percent(bucket.scores[0]), _percent(bucket.scores[-1])]
+        rows.append([group.label, bucket.name, str(bucket.items[-1]), *scores, kept])
     return rows
 
 

@@ -14,6 +14,7 @@ from clbench.report.runs.leaders import is_bound
 from clbench.report.runs.orders import told_of
 from clbench.report.runs.vouched import out_of_rankings
 from clbench.report.tables.table import printed, seeds_a_row
+from clbench.report.tables.translations import TRANSLATIONS, word
 from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 
@@ -76,9 +77,10 @@ def _lost(plain: Group, texts: dict[str, str]) -> list[str]:
         worst = min(lost, key=lambda name: lost[name])
         if lost[worst] < 0:
             value = printed(-lost[worst], "score")
-            sentences.append(texts["lost"].format(label=plain.label, exam=worst, value=value))
+            sentences.append(texts["lost"].format(label=plain.label, exam=word(worst, texts), value=value))
     curves = ability_curves(plain.mean, plain.runs)
     if names := first_lost(curves):
         lesson = min(c.lost for c in curves if c.lost is not None)
-        sentences.append(texts["first_lost"].format(label=plain.label, abilities=", ".join(names), lesson=lesson))
+        listed = ("、" if texts is TRANSLATIONS["zh"] else ", ").join(word(name, texts) for name in names)
+        sentences.append(texts["first_lost"].format(label=plain.label, abilities=listed, lesson=lesson))
     return sentences

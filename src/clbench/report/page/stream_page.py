@@ -10,24 +10,25 @@ from rich.table import Table
 
 from clbench.core.stream_summary import LessonSummary, StreamSummary
 from clbench.report.drawings.figures import ramp
+from clbench.report.tables.translations import word
 
 CELL, LEFT, TOP = 26, 150, 110
 MOST_SHOWN = 30  # tasks in a map; more could not be read
 
 
-def lesson_cells(each: LessonSummary) -> tuple[str, ...]:
+def lesson_cells(each: LessonSummary, texts: Mapping[str, str]) -> tuple[str, ...]:
     """Return a lesson as texts: number, tasks, what changed, examples, labels, kinds, languages, domains."""
     ahead = f" ({each.ahead} ahead)" if each.ahead else ""
     labels = f"+{each.new_labels} = {each.labels}" if each.labels else "–"
     return (
         str(each.lesson),
         ", ".join(each.teaches),
-        ", ".join(each.moved) or "–",
+        ", ".join(word(one, texts) for one in each.moved) or "–",
         f"{each.examples:,}{ahead}",
         labels,
-        ", ".join(each.kinds),
+        ", ".join(word(one, texts) for one in each.kinds),
         ", ".join(each.languages),
-        ", ".join(each.domains),
+        ", ".join(word(one, texts) for one in each.domains),
     )
 
 
@@ -37,7 +38,7 @@ def lessons_table(summary: StreamSummary, texts: Mapping[str, str]) -> Table:
     for name in columns(texts):
         table.add_column(name, justify="right" if name == texts["lesson"] else "left", overflow="fold")
     for each in summary.lessons:
-        table.add_row(*lesson_cells(each))
+        table.add_row(*lesson_cells(each, texts))
     return table
 
 

@@ -114,13 +114,17 @@ def abilities_table(runs: Sequence[RunRecord]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def ability_rows(group: Group, last: int) -> list[list[str]]:
-    """Return the cells of a group's rows; lessons beyond its last are empty."""
+def ability_rows(group: Group, last: int, ends: str = "{low} to {high}") -> list[list[str]]:
+    """Return the cells of a group's rows, with the ends of intervals as `ends`; lessons beyond its last are empty."""
     rows: list[list[str]] = []
     for curve in ability_curves(group.mean, group.runs):
         cells = [_percent(s) for s in curve.scores] + [""] * (last + 1 - len(curve.scores))
         left, low, high = curve.retention
-        kept = "–" if math.isnan(left) else f"{100 * left:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+        kept = (
+            "–"
+            if math.isnan(left)
+            else f"{100 * left:.0f} % ({ends.format(low=f'{100 * low:.0f}', high=f'{100 * high:.0f}')})"
+        )
         label = group.label
         rows.append([label, curve.ability, *cells, str(curve.lost or "–"), kept])
     return rows

@@ -79,14 +79,14 @@
     var words = form.querySelector("[type=search]").value.toLowerCase().split(/\s+/).filter(Boolean);
     rows.forEach(function (row) {
       var text = row.getAttribute("data-text").toLowerCase();
-      var fits = (!only || row.className === "in") && words.every(function (word) { return text.indexOf(word) >= 0; });
+      var fits = (!only || row.classList.contains("in")) && words.every(function (word) { return text.indexOf(word) >= 0; });
       all("select", form).forEach(function (s) {
         fits = fits && (!s.value || row.getAttribute("data-" + s.getAttribute("data-field")) === s.value);
       });
       row.hidden = !fits;
       shown += fits;
     });
-    document.getElementById("count").textContent = shown + " of " + rows.length + " rows";
+    document.getElementById("count").textContent = shown + " / " + rows.length;
     panels.forEach(function (panel, k) {
       var mine = all("table.learners tbody tr", panel);
       var left = mine.filter(function (row) { return !row.hidden; }).length;
@@ -115,9 +115,9 @@
     panel.textContent = "";
     panel.hidden = !chosen.length;
     if (!chosen.length) { return; }
-    var top = make("p", chosen.length < 2 ? side(chosen[0]) + ": choose a second row to compare it with." : null);
-    if (chosen.length === 2) { top.textContent = side(chosen[0]) + " and " + side(chosen[1]); }
-    var clear = make("button", "clear", { type: "button" });
+    var top = make("p", chosen.length < 2 ? side(chosen[0]) + {{ tr(": choose a second row to compare it with.")|tojson }} : null);
+    if (chosen.length === 2) { top.textContent = side(chosen[0]) + {{ tr(" and ")|tojson }} + side(chosen[1]); }
+    var clear = make("button", {{ tr("clear")|tojson }}, { type: "button" });
     clear.addEventListener("click", function () { chosen.slice().forEach(function (row) { drop(row); }); compared(); });
     top.appendChild(document.createTextNode(" "));
     top.appendChild(clear);
@@ -125,10 +125,10 @@
     if (chosen.length < 2) { return; }
     var alike = chosen[0].closest("section") === chosen[1].closest("section");
     panel.appendChild(make("p", alike
-      ? "A difference of two figures is no test; clbench compare tests it, item by item."
-      : "These rows are of different scenarios or models, so their scores cannot be compared.", { "class": "note" }));
+      ? {{ tr("A difference of two figures is no test; clbench compare tests it, item by item.")|tojson }}
+      : {{ tr("These rows are of different scenarios or models, so their scores cannot be compared.")|tojson }}, { "class": "note" }));
     var table = make("table"), head = table.createTHead().insertRow(), body = table.createTBody();
-    ["", side(chosen[0]), side(chosen[1]), "difference"].forEach(function (text) {
+    ["", side(chosen[0]), side(chosen[1]), {{ tr("difference")|tojson }}].forEach(function (text) {
       head.appendChild(make("th", text, { scope: "col" }));
     });
     all("thead th[data-figure]", chosen[0].closest("table")).forEach(function (th) {
