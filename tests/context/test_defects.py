@@ -6,7 +6,7 @@ import json
 import pytest
 
 from clbench.context import public
-from clbench.context.cost import Budget, Prices
+from clbench.context.cost import Budget
 from clbench.context.evaluate import EvalPlan, run_eval
 from clbench.context.figures import figures_of
 from clbench.context.grade import grade, seen_of
@@ -18,6 +18,7 @@ from clbench.context.public_prompts import public_list, public_prompt
 from clbench.context.rows import read_index, require_sound, rubrics_of
 from clbench.core.chat import Reply, Usage
 from clbench.core.errors import StoreError
+from clbench.core.prices import Prices
 from clbench.models.api.client import Address
 from clbench.models.api.errors import failure_of
 from clbench.models.api.limits import limits_of

@@ -18,9 +18,9 @@ from clbench.context.log import EventLog, LogReader, Record
 from clbench.context.manifest import Manifest, check_same, new_manifest, now, recorded_manifest
 from clbench.context.order import by_context
 from clbench.context.rows import Entry, Index, Raw, Reader, dumped, write_lines
-from clbench.context.work import BudgetError, Stop, run_groups
+from clbench.context.work import Stop, run_groups
 from clbench.core.chat import Ask, Reply, Usage
-from clbench.core.errors import DataError
+from clbench.core.errors import BudgetError, DataError
 from clbench.core.events import notice
 from clbench.core.replies import ReplyCache, key_of
 from clbench.models.api.client import Address, Asks, Client, guessed_tokens

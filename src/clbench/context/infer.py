@@ -16,9 +16,10 @@ from clbench.context.manifest import Manifest, check_same, new_manifest, now, re
 from clbench.context.order import by_context
 from clbench.context.policies import Policy, note_request, parts_of, shown
 from clbench.context.rows import Entry, Index, Raw, Reader, dumped, messages_of, metadata_of, write_lines
-from clbench.context.work import BudgetError, Stop, run_groups
+from clbench.context.work import Stop, run_groups
 from clbench.core.atomic_write import write_atomically
 from clbench.core.chat import Reply, Usage
+from clbench.core.errors import BudgetError
 from clbench.core.keys import canonical, digest
 from clbench.core.replies import ReplyCache, key_of
 from clbench.models.api.client import Address, Asks, Client, guessed_tokens

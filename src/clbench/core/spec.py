@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from clbench.core.keys import key
+from clbench.core.prices import Prices
 from clbench.core.types import AnswerRule
 from clbench.core.value import Value
 
@@ -279,6 +280,30 @@ class RunSpec(Value):
         return key("run", spec=self)
 
 
+class Spending(Value):
+    """How much may be spent on replies of models behind APIs. It changes no result.
+
+    Attributes:
+        name: Of the recipe: all commands that run it over one store share one account.
+        session: Of this command; its processes share it.
+        usd, tokens: Most that may be spent, by all commands together; None for no limit.
+        prices: Model -> its prices; needed for a limit in USD.
+        dry: Whether nobody is asked, and replies of the longest length stand for all: so a plan is reckoned.
+    """
+
+    name: str
+    session: str = ""
+    usd: float | None = Field(default=None, ge=0.0)
+    tokens: int | None = Field(default=None, ge=0)
+    prices: Mapping[str, Prices] = {}
+    dry: bool = False
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit."""
+        return self.usd is not None or self.tokens is not None
+
+
 class Machine(Value):
     """How a run is made. It does not change results, so it is recorded and not hashed (except `exam_batch`).
 
@@ -306,6 +331,7 @@ class Machine(Value):
             `workers` is 1. Results differ by rounding, and in 16 bits the number is part of the key of answers.
         shard: Whether weights, gradients and moments of a lesson are shared out over the ranks (FSDP).
         providers: Provider of an API -> its address; keys of accounts stand in the environment.
+        spending: What may be spent on replies, and in which account it is written down; None keeps none.
     """
 
     store: Path = Path("clbench-store")
@@ -325,3 +351,4 @@ class Machine(Value):
     processes: int = Field(default=1, ge=1)
     shard: bool = False
     providers: Mapping[str, str] = {}
+    spending: Spending | None = None

@@ -6,27 +6,26 @@ which a judge gives no verdict has no grade; one whose request may succeed later
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from clbench.core.chat import Ask, Reply, Usage, usage_of_record
-from clbench.core.errors import ModelError, SpecError, UserError
-from clbench.core.events import Progress, notice, report_progress
+from clbench.core.errors import ModelError, SpecError
+from clbench.core.events import notice
 from clbench.core.replies import ReplyCache, key_of
 from clbench.core.spec import JudgeSpec, Machine, ModelSpec, RunSpec
 from clbench.core.types import Answer, Exam, Example, Grade, ScorerSpec
 from clbench.core.value import written
 from clbench.engine.grade import open_scorer
 from clbench.models import source
-from clbench.models.api.client import Asks, Client
+from clbench.models.api.client import Asks
 from clbench.models.api.form import chat_in_form
-from clbench.models.api.limits import limits_of
-from clbench.models.api.loop import finished
+from clbench.models.api.loop import each_of, finished
+from clbench.models.api.paid import client_for
 from clbench.models.api.providers import address_of
 from clbench.scoring.judged import checks_of, parts_of, state_of, unmet
 from clbench.scoring.rubric import judge as rubric
@@ -125,7 +124,6 @@ class Judge:
     spec: JudgeSpec
     machine: Machine
     store: Store
-    _stop: list[UserError] = field(default_factory=list[UserError], init=False)
 
     @cached_property
     def settings(self) -> rubric.JudgeSettings:
@@ -162,8 +160,7 @@ class Judge:
     def _client(self) -> Asks:
         if self.model.provider is None:
             return self._here
-        address = address_of(self.model.provider, self.machine.providers)
-        return Client(address, limits_of(self.machine.exam_batch))
+        return client_for(address_of(self.model.provider, self.machine.providers), self.machine, "verdicts")
 
     def grades(self, exam: Exam, answers: Sequence[Answer]) -> tuple[list[Grade], dict[str, Any]]:
         """Return one grade per answer, in order, and a record of what was judged and what it took.
@@ -171,10 +168,7 @@ class Judge:
         Raises:
             ModelError: Answers are without a verdict, and asking again may give one; or the provider refuses the run.
         """
-        self._stop.clear()
         found = finished(lambda: self._all(exam, answers))
-        if self._stop:
-            raise self._stop[0]
         records = [record for record in found if record is not None]
         failed = [str(record["grading_rationale"]) for record in records if record.get("again")]
         if failed:
@@ -197,26 +191,16 @@ class Judge:
 
     async def _all(self, exam: Exam, answers: Sequence[Answer]) -> list[dict[str, Any] | None]:
         refuses: list[bool] = []
-        done = 0
         async with self._client() as client:
 
             async def ask(body: dict[str, Any]) -> Reply:
                 return await chat_in_form(client, body, refuses)
 
-            async def one(example: Example, answer: Answer) -> dict[str, Any] | None:
-                nonlocal done
-                if self._stop or answer.finish == "error":
-                    return None
-                try:
-                    return await self._one(example, answer, ask)
-                except UserError as error:  # nothing new is asked; what is in flight comes to its end
-                    self._stop.append(error)
-                    return None
-                finally:
-                    done += 1
-                    report_progress(Progress(f"judging {exam.name}", done, len(answers)))
+            async def one(pair: tuple[Example, Answer]) -> dict[str, Any] | None:
+                example, answer = pair
+                return None if answer.finish == "error" else await self._one(example, answer, ask)
 
-            return await asyncio.gather(*map(one, exam.examples, answers))
+            return await each_of(list(zip(exam.examples, answers, strict=True)), one, f"judging {exam.name}")
 
     async def _one(self, example: Example, answer: Answer, ask: Ask) -> dict[str, Any]:
         seen = seen_of(example, answer, self.spec)

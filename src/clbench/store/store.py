@@ -8,6 +8,7 @@ Layout under the store's folder:
     broken/                               stages whose files no longer match their digests, kept for inspection
     runs/<name>-<key[:8]>/                results of runs
     replies/<key[:2]>/<key>.json          what providers and judges replied, paid for once
+    spent/<recipe>.jsonl                  what replies for a recipe have cost, in tokens
     parents.json                          which state was learnt from which, of states that gc has dropped
     index.sqlite                          for listings only; made anew from the folders whenever it is missing
 """
@@ -42,7 +43,7 @@ from clbench.store.stage import (
     write_stage,
 )
 
-RESERVED = frozenset({"drafts", "progress", "broken", "runs", "replies"})
+RESERVED = frozenset({"drafts", "progress", "broken", "runs", "replies", "spent"})
 # Made again in no time, so a power cut may cost them: forcing hundreds of them onto the disk takes seconds.
 DERIVED = frozenset({"mark", "effective"})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
