@@ -264,6 +264,7 @@ def _record(reply: Reply, used: Usage) -> Record:
         "usage": used.plain(),
         "latency_s": round(reply.seconds, 3),
         "attempts": reply.attempts,
+        **({"usage_guessed": True} if reply.guessed else {}),
     }
 
 
@@ -339,7 +340,7 @@ def _public_row(job: Entry, row: Raw, record: Record) -> Raw:
 def _row(job: Entry, row: Raw, record: Record, plan: InferPlan) -> Raw:
     found = _public_row(job, row, record)
     names = ("finish_reason", "served_model", "usage", "latency_s", "attempts", "error", "cached", "adopted")
-    names = (*names, "memory_usage")
+    names = (*names, "memory_usage", "usage_guessed")
     extra = {name: record[name] for name in names if name in record}
     if plan.policy.name != "full":
         extra["context_policy"] = str(plan.policy)

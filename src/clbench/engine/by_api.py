@@ -6,6 +6,7 @@ from clbench.core import plugins
 from clbench.core.errors import SpecError
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.resolve import open_learner
+from clbench.engine.spending import check_price
 from clbench.models.api.providers import address_of
 
 
@@ -23,6 +24,7 @@ def check_provider(spec: RunSpec, machine: Machine) -> None:
         what = f"{spec.model.name!r} is behind an API, which nothing here can stand for"
         raise SpecError(what, where=where, mend="leave it out; --exam-batch N asks N questions at a time")
     address_of(spec.model.provider, machine.providers)
+    check_price(spec.model, machine)
     if not plugins.runs_user_file(spec.learner):  # it says itself what it needs of a model; building it asks nothing
         plugin, config = open_learner(spec.learner)
         plugin.build(config, spec.model, spec.seed, machine)

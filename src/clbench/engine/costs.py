@@ -61,9 +61,21 @@ def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Cost
     )
     if (judged := judge_usage(results, store)).total:
         end["judge_tokens"] = (judged.prompt, judged.cached, judged.completion)
+    if trajectory.spec.model.provider is not None:
+        end["api_tokens"] = _api_tokens(results, counts[-1] if counts else {})
     found = found.model_copy(update=end)
     plugin = trajectory.plugin
     return found if plugin.elsewhere is None else _learnt_elsewhere(found, plugin.elsewhere.costs(trajectory.config))
+
+
+def _api_tokens(results: Sequence[ExamResult], counts: Mapping[str, int]) -> tuple[int, int, int]:
+    """Return (prompt, cached, completion) tokens of answers, and of what the model wrote until the last lesson."""
+    answers = [answer for result in results for answer in result.answers]
+    return (
+        sum(a.tokens_in for a in answers) + counts.get("api_prompt", 0),
+        sum(a.tokens_cached for a in answers) + counts.get("api_cached", 0),
+        sum(a.tokens_out for a in answers) + counts.get("api_completion", 0),
+    )
 
 
 OF_LEARNING = (

@@ -21,6 +21,7 @@ from clbench.core.spec import JudgeSpec, Machine, ModelSpec, RunSpec
 from clbench.core.types import Answer, Exam, Example, Grade, ScorerSpec
 from clbench.core.value import written
 from clbench.engine.grade import open_scorer
+from clbench.engine.spending import check_price
 from clbench.models import source
 from clbench.models.api.client import Asks
 from clbench.models.api.form import chat_in_form
@@ -99,6 +100,7 @@ def check_judge(spec: RunSpec, exams: Sequence[Exam], machine: Machine) -> None:
         raise SpecError(what, where="judge", mend="leave it out, or ask exams whose scorer is `judged`")
     if judge.model is not None and judge.model.provider is not None:
         address_of(judge.model.provider, machine.providers)
+        check_price(judge.model, machine)
 
 
 def _check_items(exam: Exam, *, exact: bool) -> None:

@@ -6,16 +6,17 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import yaml
 
-from clbench.core.errors import ModelError, UserError
+from clbench.core.errors import BudgetError, ModelError, UserError
 from clbench.core.events import notice
 from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
 from clbench.core.results import Costs, ExamResult
-from clbench.core.spec import Machine
+from clbench.core.spec import Machine, Spending
 from clbench.core.value import written
 from clbench.data.streams.summary import stream_outline
 from clbench.engine.ask import ask
@@ -35,6 +36,7 @@ from clbench.engine.recipe.recipe import Recipe
 from clbench.engine.resolve import check_device
 from clbench.engine.result_items import example_items, item_scores
 from clbench.engine.serving import check_serving
+from clbench.engine.spending import told_spending
 from clbench.engine.units import Run, check_models, open_runs
 from clbench.metrics import compute
 from clbench.report.results import Runs
@@ -74,6 +76,8 @@ def attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | UserE
     """
     check_device(machine)
     check_ranks(machine)
+    if machine.spending is None:
+        machine = machine.model_copy(update={"spending": Spending(name=recipe.name, session=token_hex(8))})
     if machine.processes > 1:  # all of them come here: rank 0 makes the runs, and the others do their part
         return together(lambda: _attempt(recipe, store, machine), machine)
     return _attempt(recipe, store, machine)
@@ -93,6 +97,7 @@ def _attempt(recipe: Recipe, store: Store, machine: Machine) -> list[Path | User
         machine = check_serving([run.trajectory for run in runs if isinstance(run, Run)], asked, machine)
     failed |= execute(missing, machine, inputs)  # each by `make_unit`: learn what is not learnt yet, then ask its exams
     outcomes = [run if isinstance(run, UserError) else _outcome(run, failed, store, machine) for run in runs]
+    outcomes = told_spending(outcomes, machine)
     drop_states(runs, outcomes, store, machine.keep)
     _tell_foreign(Runs([one for one in outcomes if isinstance(one, Path)]))
     return outcomes
@@ -104,7 +109,7 @@ def _outcome(run: Run, failed: Mapping[str, UserError], store: Store, machine: M
         return why
     try:
         return record(run, store, machine)
-    except ModelError as error:  # of a judge that does not answer: the other runs are recorded
+    except (BudgetError, ModelError) as error:  # of a judge that does not answer: the other runs are recorded
         return error
 
 

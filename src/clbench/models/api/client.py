@@ -7,10 +7,11 @@ import json
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from clbench.core.chat import Reply
+from clbench.core.chat import Reply, Usage
+from clbench.core.events import notice
 from clbench.core.extras import need
 from clbench.models.api.errors import ApiError, Failure, failure_of, stopped
 from clbench.models.api.limits import Limits
@@ -90,6 +91,7 @@ class Client:
         self.limits = limits
         self._on_failure = on_failure
         self._session: aiohttp.ClientSession | None = None
+        self._told = False
 
     async def __aenter__(self) -> Client:
         import aiohttp
@@ -122,7 +124,18 @@ class Client:
             ApiError: The request failed for good.
             ModelError: So many requests were refused for a reason that stops all of them that the run ends.
         """
-        return await self._ask("/chat/completions", body, reply_of)
+        reply = await self._ask("/chat/completions", body, reply_of)
+        return reply if reply.usage.total else self._guessed(reply, body)
+
+    def _guessed(self, reply: Reply, body: dict[str, Any]) -> Reply:
+        """Return a reply of whose tokens the provider says nothing with a guess of them: money must not look free."""
+        if not self._told:
+            self._told = True
+            where = self.address.base_url
+            notice(f"{where} does not say how many tokens a reply took: they are guessed, four characters a token")
+        written = len(reply.text or "") + len(reply.reasoning) + len(reply.refusal)
+        usage = Usage(prompt=int(guessed_tokens(body)), completion=written // CHARS_PER_TOKEN + 1)
+        return replace(reply, usage=usage, guessed=True)
 
     async def complete(self, body: dict[str, Any]) -> Completion:
         """Let the model go on with a prompt; arguments and errors are those of `chat`."""
