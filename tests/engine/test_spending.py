@@ -8,6 +8,7 @@ import pytest
 from clbench.core.errors import BudgetError, SpecError
 from clbench.core.prices import Prices
 from clbench.core.spec import Machine, Spending
+from clbench.engine.plan_table import tabulate
 from clbench.engine.recipe.recipe import load_recipe
 from clbench.engine.run import attempt
 from clbench.store.store import Store
@@ -110,11 +111,33 @@ def test_costs_are_what_the_provider_served(folder, stub):
     assert both == [stub.usage[name] for name in ("prompt", "cached", "completion")]
 
 
+def test_a_plan_says_before_what_comes(folder, stub):
+    spending = Spending(name="paid", session="a", prices=PRICES)
+    how = Machine(
+        store=folder / "store", data=folder, device="cpu", providers={"stub": stub.url}, spending=spending, exam_batch=4
+    )
+    specs, store = load_recipe("paid.yaml").specs(), Store(how.store)
+    before = tabulate(specs, store, how)
+    assert stub.num_requests == 0
+    answers, verdicts = before.asked
+    assert (answers.model, answers.requests) == ("stub-model", 14)
+    assert (verdicts.model, verdicts.requests) == ("stub-judge", 12)
+    assert f"answers of stub-model: 14 requests, at most about {answers.prompt} prompt tokens" in before.as_text()
+    (result,) = attempt(load_recipe("paid.yaml"), store, how)
+    costs = json.loads((result / "costs.json").read_text())
+    assert costs["api_tokens"][0] <= answers.prompt <= costs["api_tokens"][0] + 6 * 2 * 50  # notes of the longest length
+    assert costs["api_tokens"][2] <= answers.completion == 12 * 16 + 2 * 48
+    assert costs["judge_tokens"][0] <= 2 * verdicts.prompt
+    after = tabulate(specs, store, how)
+    assert after.asked == ()
+    assert " USD" in after.spent
+
+
 def test_money_stops_too_and_says_it(folder, stub):
     (one,) = tried(folder, stub, "a", usd=0.02)
     assert isinstance(one, BudgetError)
     spent = stub.usage
-    assert 0 < spent["prompt"] * 1e-6 * 20 + spent["completion"] * 200e-6
+    assert spent["prompt"] * 1e-6 * 20 + spent["completion"] * 200e-6 > 0
     assert "the budget of 0.02 USD allows no further request; spent so far:" in str(one)
     assert " USD" in str(one).partition("spent so far")[2]
 

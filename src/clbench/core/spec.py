@@ -189,6 +189,11 @@ class JudgeSpec(Value):
         return self
 
     @property
+    def batch(self) -> int:
+        """Rubrics in one request; 0 is all."""
+        return {"all": 0, "per-rubric": 1}.get(self.mode) or int(self.mode.partition(":")[2] or 0)
+
+    @property
     def label(self) -> str:
         """What reports call it."""
         if self.model is None:

@@ -131,11 +131,10 @@ class Judge:
     def settings(self) -> rubric.JudgeSettings:
         """How it is asked, in the words of the context track."""
         spec, model = self.spec, self.model
-        batch = {"all": 0, "per-rubric": 1}.get(spec.mode) if ":" not in spec.mode else int(spec.mode.partition(":")[2])
         return rubric.JudgeSettings(
             model=model.name,
             effort=spec.effort,
-            batch=batch or 0,
+            batch=spec.batch,
             sees=spec.sees,
             na=spec.na,
             votes=spec.votes,

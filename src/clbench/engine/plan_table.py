@@ -14,6 +14,7 @@ from clbench.engine.fit import Fit, fit
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import answers_missing
 from clbench.engine.plan import plan
+from clbench.engine.plan_spending import Expected, expected, spent_before
 from clbench.engine.resolve import check_model, model_key
 from clbench.engine.units import Run, Unit, open_runs
 from clbench.models import source
@@ -48,6 +49,8 @@ class Plan:
     Attributes:
         broken: Models that cannot be used, as their names and why; their runs have no lines.
         fit: What the runs need beside what is there; None where no model can be looked at.
+        asked: What models behind APIs are expected to take.
+        spent: What commands before have spent on them, in words.
     """
 
     runs: int
@@ -55,13 +58,16 @@ class Plan:
     workers: int
     broken: tuple[tuple[str, str], ...] = ()
     fit: Fit | None = None
+    asked: tuple[Expected, ...] = ()
+    spent: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
         memory = None if self.fit is None else self.fit.as_dict()
         lines = [asdict(line) for line in self.lines]
         rest = {"workers": self.workers, "broken": self.broken, "memory": memory}
-        return {"runs": self.runs, "lines": lines, **rest}
+        asked = {"replies": [asdict(one) for one in self.asked], "spent": self.spent} if self.asked else {}
+        return {"runs": self.runs, "lines": lines, **rest, **asked}
 
     def as_text(self) -> str:
         """Return the plan as a table and a sum."""
@@ -78,7 +84,11 @@ class Plan:
             time += f" ({len(need) - len(known)} units of unknown time)"
         disk = sum(line.bytes for line in need) / 1e6
         rows.append(f"{self.runs} runs, {len(self.lines)} units, {len(need)} to be made: {time}, {disk:.0f} MB")
-        return "\n".join(rows if self.fit is None else [*rows, "", self.fit.as_text()])
+        rows += [] if self.fit is None else ["", self.fit.as_text()]
+        rows += [""] * bool(self.asked) + [one.text for one in self.asked]
+        if self.asked and any(one.usd is None for one in self.asked):
+            rows.append("no prices of all of them: name a file with --prices for money")
+        return "\n".join([*rows, *([f"spent so far: {self.spent}"] if self.spent else [])])
 
 
 def tabulate(
@@ -116,7 +126,8 @@ def tabulate(
     opened = [run for run in runs if isinstance(run, Run)]
     lines, found = _lines(opened, inputs, store, machine, probe)
     names = tuple((models[key].name, str(e)) for key, e in why.items())
-    return Plan(len(opened), lines, machine.workers, names, found)
+    asked = tuple(expected(opened, plan(opened), store, machine))
+    return Plan(len(opened), lines, machine.workers, names, found, asked, spent_before(machine))
 
 
 def _lines(

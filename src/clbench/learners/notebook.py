@@ -92,6 +92,7 @@ class NotebookLearner:
         self.number = 0
         self.notes: list[Note] = []
         self.paid = Usage()  # of a model behind an API, for all notes so far
+        self.requests = 0  # of them
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -134,6 +135,7 @@ class NotebookLearner:
         (answer,) = self.net.respond([Example(id="note", prompt=prompt)], decode)
         if self.net.spec.provider is not None:
             self.paid = self.paid + Usage(answer.tokens_in, answer.tokens_cached, answer.tokens_out)
+            self.requests += 1
         return " ".join(answer.text.split())
 
     def _fitting(self, notes: Sequence[Note]) -> list[Note]:
@@ -177,7 +179,7 @@ class NotebookLearner:
         shown.save_shown(folder, self.number, "notes", self.notes)
         if self.number and self.paid.total:
             paid = {f"api_{name}": num for name, num in self.paid.plain().items() if name != "reasoning"}
-            write_counts(folder, {**read_counts(folder), **paid})
+            write_counts(folder, {**read_counts(folder), **paid, "api_requests": self.requests})
 
     def load(self, folder: Path) -> None:
         """Take over the notes."""
@@ -185,6 +187,7 @@ class NotebookLearner:
         self.notes = [Note.model_validate(v) for v in values]
         counts = read_counts(folder)
         self.paid = Usage(*(counts.get(f"api_{name}", 0) for name in ("prompt", "cached", "completion")))
+        self.requests = counts.get("api_requests", 0)
 
 
 def as_pair(example: Example) -> str:

@@ -13,10 +13,11 @@ from typing import Any
 from clbench.core.chat import Reply, usage_of_record
 from clbench.core.errors import ModelError
 from clbench.core.events import notice
+from clbench.core.keys import digest
 from clbench.core.replies import ReplyCache, key_of
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
-from clbench.models.api.client import Asks
+from clbench.models.api.client import Asks, guessed_tokens
 from clbench.models.api.errors import ApiError, stopped
 from clbench.models.api.loop import each_of, finished
 from clbench.models.api.paid import client_for
@@ -82,6 +83,8 @@ class ApiModel:
         if decode.kind != "text":
             mend = "ask exams whose answers are written (decode.kind: text)"
             raise ModelError(f"a model behind an API gives no {decode.kind}", where=self.spec.name, mend=mend)
+        if self.machine.spending is not None and self.machine.spending.dry:
+            return [_unasked(self.spec, example, decode) for example in examples]
         return _Asking(self, decode).answers(examples)
 
     async def reply(self, body: dict[str, Any], client: Asks) -> Reply:
@@ -165,6 +168,17 @@ class _Asking:
             return Answer(example_id=example.id, text=str(error), finish="error")
         self.again.append(str(error))
         return None
+
+
+def _unasked(spec: ModelSpec, example: Example, decode: Decode) -> Answer:
+    """Return what stands for an answer in a plan: of the longest length, another one to each prompt."""
+    size, mark = decode.max_tokens * BYTES_PER_TOKEN, digest([m.content for m in example.prompt])
+    return Answer(
+        example_id=example.id,
+        text=f"{mark}{'x' * size}"[:size],
+        tokens_in=int(guessed_tokens(request_of(spec, example.prompt, decode))),
+        tokens_out=decode.max_tokens,
+    )
 
 
 def request_of(spec: ModelSpec, prompt: Prompt, decode: Decode) -> dict[str, Any]:
