@@ -17,10 +17,10 @@ from clbench.core.chat import Ask, Reply, Usage, usage_of_record
 from clbench.core.errors import ModelError, SpecError
 from clbench.core.events import notice
 from clbench.core.replies import ReplyCache, key_of
-from clbench.core.spec import JudgeSpec, Machine, ModelSpec, RunSpec
+from clbench.core.spec import JudgeSpec, Machine, ModelSpec
 from clbench.core.types import Answer, Exam, Example, Grade, ScorerSpec
 from clbench.core.value import written
-from clbench.engine.grade import open_scorer
+from clbench.engine.grade import JudgeAll, open_scorer
 from clbench.engine.spending import check_price
 from clbench.models import source
 from clbench.models.api.client import Asks
@@ -80,34 +80,52 @@ def _is_judged(exam: Exam) -> bool:
     return open_scorer(exam.scorer.name).judged
 
 
-def check_judge(spec: RunSpec, exams: Sequence[Exam], machine: Machine) -> None:
+def judge_all(judge: JudgeSpec | None, machine: Machine, store: Store) -> JudgeAll | None:
+    """Return what asks a judge for grades; None where no model judges."""
+    return None if judge is None or judge.model is None else Judge(judge, machine, store).grades
+
+
+def check_judge(judge: JudgeSpec | None, exams: Sequence[Exam], machine: Machine, *, items: bool = True) -> None:
     """Refuse a judge that cannot work, before anything is spent.
+
+    Args:
+        judge: Who grades exams whose items carry rubrics; None where nobody is named.
+        exams: What is asked.
+        machine: Where providers are.
+        items: Whether the items of the exams are looked at, too; see `check_items`.
 
     Raises:
         SpecError: No exam is graded by rubrics; items have none, or none with exact checks where those are to grade; or
             the judge's provider cannot be asked.
     """
-    judge = spec.judge
     judged = [exam for exam in exams if _is_judged(exam)]
-    for exam in judged:
-        _check_items(exam, exact=judge is not None and judge.by == "exact")
+    for exam in judged if items else ():
+        check_items(exam, judge)
     if judge is None:
         if chosen := [exam.name for exam in judged if exam.scorer.settings.get("judge")]:
             raise SpecError("a card names its judge", where=f"exam {chosen[0]}", mend="name it in the recipe: `judge:`")
         return
     if not judged:
-        what = "no exam of this run is graded by rubrics, so this would change nothing but the run's key"
+        what = "no exam of this run is graded by rubrics, so that it has nothing to do"
         raise SpecError(what, where="judge", mend="leave it out, or ask exams whose scorer is `judged`")
     if judge.model is not None and judge.model.provider is not None:
         address_of(judge.model.provider, machine.providers)
         check_price(judge.model, machine)
 
 
-def _check_items(exam: Exam, *, exact: bool) -> None:
+def check_items(exam: Exam, judge: JudgeSpec | None) -> None:
+    """Refuse an exam that is graded by rubrics and has items without, or without exact checks where those grade.
+
+    Raises:
+        SpecError: Names the exam and the first such item.
+    """
+    if not _is_judged(exam):
+        return
     bare = [e.id for e in exam.examples if not e.rubric]
     if bare:
         what = f"{len(bare)} of {len(exam.examples)} items have no rubrics, such as {bare[0]!r}"
         raise SpecError(what, where=f"exam {exam.name}", mend='name the column in its card: rubric: "{rubrics}"')
+    exact = judge is not None and judge.by == "exact"
     if exact and (bare := [e.id for e in exam.examples if len(checks_of(e)) != len(e.rubric)]):
         what = f"rubrics of {len(bare)} of {len(exam.examples)} items carry no exact checks, such as {bare[0]!r}"
         raise SpecError(what, where=f"exam {exam.name}", mend="name a model: `judge: {model: ...}`")

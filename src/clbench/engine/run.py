@@ -26,7 +26,7 @@ from clbench.engine.executors.ranks import check_ranks, together
 from clbench.engine.fitting import fitting
 from clbench.engine.grade import grade
 from clbench.engine.inputs import Inputs
-from clbench.engine.judge import Judge
+from clbench.engine.judge import judge_all
 from clbench.engine.keep import drop_states
 from clbench.engine.make_unit import is_made
 from clbench.engine.memory import beside_measured
@@ -121,8 +121,7 @@ def record(run: Run, store: Store, machine: Machine) -> Path:
         provenance.json.
     """
     matrix, results = Matrix.blank(len(run.stream) + 1, run.exams), list[ExamResult]()
-    by = run.spec.judge
-    judge = Judge(by, machine, store).grades if by is not None and by.model is not None else None
+    judge = judge_all(run.spec.judge, machine, store)
     for lesson, column, exam in run.due_cells:  # row 0: before any lesson; on long streams not every cell is due
         asked = ask(run.trajectory, lesson, exam, store)  # a unit has asked it: the store holds the answers
         result = grade(asked, store, judge)
