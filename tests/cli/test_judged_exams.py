@@ -1,4 +1,4 @@
-"""`clbench exam`, `baseline` and `gate` on exams that are graded by rubrics: who judges, what it costs, what differs."""
+"""`clbench exam`, `baseline` and `gate` on exams graded by rubrics: who judges, what that costs, what differs."""
 
 import json
 

@@ -125,7 +125,7 @@ def test_a_plan_says_before_what_comes(folder, stub):
     assert f"answers of stub-model: 14 requests, at most about {answers.prompt} prompt tokens" in before.as_text()
     (result,) = attempt(load_recipe("paid.yaml"), store, how)
     costs = json.loads((result / "costs.json").read_text())
-    assert costs["api_tokens"][0] <= answers.prompt <= costs["api_tokens"][0] + 6 * 2 * 50  # notes of the longest length
+    assert costs["api_tokens"][0] <= answers.prompt <= costs["api_tokens"][0] + 6 * 2 * 50  # notes are long
     assert costs["api_tokens"][2] <= answers.completion == 12 * 16 + 2 * 48
     assert costs["judge_tokens"][0] <= 2 * verdicts.prompt
     after = tabulate(specs, store, how)

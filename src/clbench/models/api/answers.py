@@ -220,5 +220,6 @@ def open_api(spec: ModelSpec, machine: Machine) -> ApiModel:
         ExtraError: aiohttp is not installed.
         SpecError: Its provider cannot be asked.
     """
-    address_of(str(spec.provider), machine.providers)
+    if machine.spending is None or not machine.spending.dry:  # then nobody is asked
+        address_of(str(spec.provider), machine.providers)
     return ApiModel(spec, machine)
