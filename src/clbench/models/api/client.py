@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from clbench.core.chat import Reply, Usage
+from clbench.core.chat import Reply
 from clbench.core.events import notice
 from clbench.core.extras import need
-from clbench.models.api.errors import ApiError, Failure, failure_of, stopped
+from clbench.models.api.errors import ApiError, Failure, failure_in, failure_of, stopped
 from clbench.models.api.limits import Limits
-from clbench.models.api.reply import Completion, completion_of, reply_of
+from clbench.models.api.reply import Completion, body_of_stream, completion_of, reply_of
 
 if TYPE_CHECKING:
     import aiohttp
@@ -125,17 +125,23 @@ class Client:
             ModelError: So many requests were refused for a reason that stops all of them that the run ends.
         """
         reply = await self._ask("/chat/completions", body, reply_of)
-        return reply if reply.usage.total else self._guessed(reply, body)
+        used, written = reply.usage, len(reply.text or "") + len(reply.reasoning) + len(reply.refusal)
+        if used.prompt and (used.completion or not written):
+            return reply
+        usage = replace(
+            used,
+            prompt=used.prompt or int(guessed_tokens(body)),
+            completion=used.completion or written // CHARS_PER_TOKEN + 1,
+        )
+        self._tell_guess()
+        return replace(reply, usage=usage, guessed=True)
 
-    def _guessed(self, reply: Reply, body: dict[str, Any]) -> Reply:
-        """Return a reply of whose tokens the provider says nothing with a guess of them: money must not look free."""
+    def _tell_guess(self) -> None:
+        """Say once that the provider does not say what a reply took: money must not look free."""
         if not self._told:
             self._told = True
             where = self.address.base_url
             notice(f"{where} does not say how many tokens a reply took: they are guessed, four characters a token")
-        written = len(reply.text or "") + len(reply.reasoning) + len(reply.refusal)
-        usage = Usage(prompt=int(guessed_tokens(body)), completion=written // CHARS_PER_TOKEN + 1)
-        return replace(reply, usage=usage, guessed=True)
 
     async def complete(self, body: dict[str, Any]) -> Completion:
         """Let the model go on with a prompt; arguments and errors are those of `chat`."""
@@ -184,6 +190,10 @@ class Client:
         if found.code in ("rate", "server", "timeout"):
             limits.concurrency.overloaded()
         if found.retry_after is not None and found.kind == "retry":
+            if found.retry_after > LONGEST_PAUSE:
+                notice(
+                    f"{self.address.base_url} asks to wait {found.retry_after:.0f} s, and that is done: {found.said}"
+                )
             limits.pause(found.retry_after)
         if found.kind == "run":
             limits.breaker.failed(found)
@@ -194,9 +204,11 @@ class Client:
         found = await self._send(path, body)
         if isinstance(found, Failure):
             return found
-        if isinstance(found.body, str):
-            return Failure("body", "the reply is not JSON", found.status)
-        return read(found.body, time.monotonic() - started, attempt) or failure_of(500, found.body)
+        body = body_of_stream(found.body) or found.body if isinstance(found.body, str) else found.body
+        if isinstance(body, str):
+            said = " ".join(body.split())[:100] or "nothing"
+            return Failure("body", f"the reply is not JSON: {said}", found.status)
+        return read(body, time.monotonic() - started, attempt) or failure_in(found.status, body)
 
     async def _send(self, path: str, body: dict[str, Any] | None) -> _Came | Failure:
         import aiohttp
@@ -215,8 +227,8 @@ class Client:
         except (aiohttp.ClientError, OSError) as error:
             return Failure("connection", str(error)[:200] or type(error).__name__)
         try:
-            found = json.loads(text)
-        except ValueError:
+            found = json.loads(text.removeprefix("\ufeff"))
+        except (ValueError, RecursionError):
             found = text
         return failure_of(status, found, wait) if status >= 400 else _Came(status, found)
 
