@@ -253,7 +253,7 @@ class _Grading:
             await run_groups(grouped, lambda job: self._note(job, by_model), limits.concurrency.most, "grades", stop)
 
     def _failed(self, attempt: int, failure: dict[str, Any]) -> None:
-        self.log.append({"event": "failure", "attempt": attempt, **failure})
+        self.log.write({"event": "failure", "attempt": attempt, **failure})
 
     async def _note(self, job: Entry, how: Offline) -> None:
         row = self.rows.answer(job)
@@ -268,7 +268,7 @@ class _Grading:
         if kept is None and record["state"] != "judge_error":
             self.plan.cache.put(key, record)
         place = {"event": "grade", "task_id": job.task_id, "trial": job.trial, "answer": answer}
-        self.grades[job.key] = self.log.append({**place, **record})
+        self.grades[job.key] = await self.log.keep({**place, **record})
 
 
 def asking_within(client: Asks, budget: Budget) -> Ask:
