@@ -315,3 +315,9 @@ def test_a_grown_file_of_answers_is_graded_further(tmp_path):
         corrected, _ = evaluated(stub, answers, tmp_path / "g.jsonl")
     assert stub.num_requests == 4, "an answer that changed is graded again"
     assert len(corrected) == 3
+
+
+def test_categories_that_are_no_text_are_counted_in_the_public_form():
+    rows = [{"score": 1, "metadata": {"context_category": name}} for name in (3, "A", None, ["B"])]
+    lines = public.statistics(rows)
+    assert [line.split(":")[0].strip() for line in lines if "total=1" in line] == ["3", "A", "None", "['B']"]
