@@ -47,10 +47,11 @@ def main(num: int = ROWS, rpm: float = 3000, kills: int = 30) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = folder / "rows.jsonl"
-        make_rows(rows, CONTEXTS if num == ROWS else num)
+        make_rows(rows, *((CONTEXTS, ROWS) if num == ROWS else (num,)))
         lines = rows.read_text(encoding="utf-8").splitlines(keepends=True)[:num]
         rows.write_text("".join(lines), encoding="utf-8")
-        print(f"{len(lines)} rows, {sum(map(len, lines)) / len(lines):.0f} characters on average")
+        sizes = [len(line) for line in lines]
+        print(f"{len(lines)} rows, {sum(sizes) / len(sizes):.0f} characters on average, at most {max(sizes)}")
         held = [*whole_run(folder, rows, rpm, len(lines)), *killed_run(folder, rows, rpm, (len(lines), kills))]
     return 0 if all(held) else 1
 

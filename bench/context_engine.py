@@ -63,15 +63,24 @@ def main(num_contexts: int, rpm: float) -> None:
         print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
-def make_rows(path: Path, num_contexts: int) -> int:
+def num_tasks(num_contexts: int, num_rows: int | None) -> list[int]:
+    """Return the tasks of each context; those of the first ones are more or fewer, until there are so many rows."""
+    rng = random.Random(1)
+    tasks = [rng.choice((1, 2, 3, 4, 4, 5, 7)) for _ in range(num_contexts)]
+    for c in range(0 if num_rows is None else abs(num_rows - sum(tasks))):
+        tasks[c % num_contexts] += 1 if num_rows > sum(tasks) else -1
+    return tasks
+
+
+def make_rows(path: Path, num_contexts: int, num_rows: int | None = None) -> int:
     """Write rows with the shape of the public data set; return their number."""
-    rng, num = random.Random(0), 0
+    words_of, size_of, num = random.Random(0), random.Random(341), 0
     with path.open("w", encoding="utf-8") as f:
-        for c in range(num_contexts):
-            size = min(320_000, int(rng.lognormvariate(10.3, 0.75)))
-            words = " ".join(f"w{rng.randrange(10**6)}" for _ in range(size // 8))
+        for c, tasks in enumerate(num_tasks(num_contexts, num_rows)):
+            size = min(320_000, int(size_of.lognormvariate(10.3, 0.75)))
+            words = " ".join(f"w{words_of.randrange(10**6)}" for _ in range(size // 8))
             messages = [{"role": "system", "content": f"Context {c}."}, {"role": "user", "content": words + " Task 0?"}]
-            for n in range(rng.choice((1, 2, 3, 4, 4, 5, 7))):
+            for n in range(tasks):
                 if n:
                     messages = [*messages, {"role": "assistant", "content": f"Answer {n}. " * 40}]
                     messages += [{"role": "user", "content": f"Task {n} of {c}?"}]

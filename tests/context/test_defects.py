@@ -6,7 +6,7 @@ import json
 import pytest
 
 from clbench.context import public
-from clbench.context.cost import Budget, Prices
+from clbench.context.cost import Budget
 from clbench.context.evaluate import EvalPlan, run_eval
 from clbench.context.figures import figures_of
 from clbench.context.grade import grade, seen_of
@@ -18,6 +18,7 @@ from clbench.context.public_prompts import public_list, public_prompt
 from clbench.context.rows import read_index, require_sound, rubrics_of
 from clbench.core.chat import Reply, Usage
 from clbench.core.errors import StoreError
+from clbench.core.prices import Prices
 from clbench.models.api.client import Address
 from clbench.models.api.errors import failure_of
 from clbench.models.api.limits import limits_of
@@ -314,3 +315,9 @@ def test_a_grown_file_of_answers_is_graded_further(tmp_path):
         corrected, _ = evaluated(stub, answers, tmp_path / "g.jsonl")
     assert stub.num_requests == 4, "an answer that changed is graded again"
     assert len(corrected) == 3
+
+
+def test_categories_that_are_no_text_are_counted_in_the_public_form():
+    rows = [{"score": 1, "metadata": {"context_category": name}} for name in (3, "A", None, ["B"])]
+    lines = public.statistics(rows)
+    assert [line.split(":")[0].strip() for line in lines if "total=1" in line] == ["3", "A", "None", "['B']"]

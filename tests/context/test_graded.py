@@ -147,9 +147,11 @@ def test_slim_rows_take_their_tasks_from_the_data_set(tmp_path):
         read_graded(write(tmp_path / "a.jsonl", [slim | {"idx": "t2"}]), known)
 
 
-def test_a_data_set_names_each_task_once(tmp_path):
-    with pytest.raises(DataError, match="there twice"):
-        read_tasks(write(tmp_path / "data.jsonl", [ROW, ROW]))
+def test_rows_of_a_data_set_that_repeat_a_task_count_once_and_are_told(tmp_path, capsys):
+    found = read_tasks(write(tmp_path / "data.jsonl", [ROW, {**ROW, "rubrics": ["another"]}]))
+    (task,) = found.tasks.values()
+    assert task.rubrics == read_tasks(write(tmp_path / "one.jsonl", [ROW])).tasks[task.id].rubrics, "the first of them"
+    assert "1 rows repeat a task; each task counts once" in capsys.readouterr().err
 
 
 def test_two_rows_of_one_task_and_trial_are_refused(tmp_path):

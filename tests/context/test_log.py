@@ -1,3 +1,4 @@
+import asyncio
 import json
 import os
 import random
@@ -83,3 +84,29 @@ def test_kill_9_loses_no_record_that_was_written(tmp_path):
             found = [record["n"] for _, record in log.records()]
         assert found == list(range(len(found)))
         assert found[-1] >= (acknowledged[-1] if acknowledged else 0)
+
+
+def test_records_of_many_tasks_are_forced_together_and_each_is_there_when_it_returns(tmp_path, monkeypatch):
+    forced = []
+
+    def slowly(number):
+        forced.append((tmp_path / "o.log.jsonl").stat().st_size)
+        time.sleep(0.02)
+
+    monkeypatch.setattr("clbench.context.log.os.fsync", slowly)
+
+    async def one(log, number):
+        begun = len(forced)
+        offset = await log.keep({"event": "answer", "number": number})
+        assert len(forced) > begun, "a write to the disk that began after the record was there"
+        assert forced[-1] > offset
+        return offset
+
+    async def all_of(log):
+        return await asyncio.gather(*(one(log, number) for number in range(50)))
+
+    with EventLog(tmp_path / "o.log.jsonl") as log:
+        offsets = asyncio.run(all_of(log))
+    assert len(forced) <= 3
+    assert [found["number"] for _, found in records(tmp_path / "o.log.jsonl")] == list(range(50))
+    assert sorted(offsets) == offsets

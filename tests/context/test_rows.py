@@ -169,7 +169,30 @@ def test_a_slim_row_of_another_data_set_is_refused(tmp_path):
             export_public(slim, source, tmp_path / "full.jsonl", 95)
 
 
-@pytest.mark.parametrize("messages", [None, "text", ["text"], [1]])
+@pytest.mark.parametrize("messages", [None, []])
 def test_a_row_without_messages_is_told_where_it_stands(tmp_path, messages):
     index = read_index(write(tmp_path / "d.jsonl", [{**task("a", 0), "messages": messages}]))
     assert index.entries[0].problem == "the row has no messages"
+
+
+@pytest.mark.parametrize(("field", "value", "said"), [
+    ("messages", "hi", "messages is not a list but str"),
+    ("messages", {"role": "user"}, "messages is not a list but dict"),
+    ("messages", [["user", "hi"]], "messages holds something that is not an object"),
+    ("rubrics", "one", "rubrics is not a list but str"),
+])  # fmt: skip
+def test_what_figures_could_not_read_is_refused_before_it_is_paid_for(tmp_path, field, value, said):
+    path = write(tmp_path / "d.jsonl", [task("a", 0), {**task("a", 1), field: value}])
+    with pytest.raises(DataError, match=said) as error:
+        require_sound(read_index(path))
+    assert error.value.where.endswith(":2")
+    require_sound(read_index(write(tmp_path / "d.jsonl", [{**task("a", 0), "rubrics": None}])))
+
+
+@pytest.mark.parametrize("odd", [b"\xed\xa0\x80", b"\xe4", b"\xff\xfe"])
+def test_bytes_that_are_not_utf_8_are_refused_with_their_line(tmp_path, odd):
+    path = tmp_path / "d.jsonl"
+    path.write_bytes(dumped(task("a", 0)) + dumped(task("a", 1)).replace(b"Task 0", b"Task" + odd))
+    with pytest.raises(DataError, match="is not JSON") as error:
+        require_sound(read_index(path))
+    assert error.value.where.endswith(":2")

@@ -68,3 +68,7 @@ def test_a_class_with_newer_fields_of_its_own_has_those_of_its_bases_too():
     assert keys.canonical(Newer(newer=1, newest=2)) == '{"first":0,"newer":1,"newest":2}'
     assert written(Newer(newest=2)) == {"first": 0, "newest": 2}
     assert keys.canonical(Older(newer=1)) == '{"first":0,"newer":1}'
+
+
+def test_halves_of_characters_have_digests_of_their_own():
+    assert len({keys.digest(text) for text in ("\ud800", "\udc00", "\\ud800", "\ufffd", "?")}) == 5

@@ -30,6 +30,8 @@ from clbench.cli.options import (
     say,
     say_json,
 )
+from clbench.cli.paying import Judging
+from clbench.cli.shared import with_shared
 from clbench.cli.side_by_side import Asked, Outcome, ask_all, say_side_by_side, write_side_by_side
 from clbench.core.errors import SpecError, UserError, did_you_mean
 from clbench.core.events import notice
@@ -54,6 +56,7 @@ AnswerAfter = Annotated[
 ]
 
 
+@with_shared("judging", Judging)
 def exam(
     models: Annotated[
         list[str],
@@ -80,6 +83,8 @@ def exam(
     anyway: Anyway = False,
     lang: Lang = None,
     as_json: Json = False,
+    *,
+    judging: Judging,
 ) -> None:
     """Examine checkpoints: scores with intervals, and paired differences; exit 2 if one is broken, after the others."""
     names = list(dict.fromkeys(models))
@@ -87,11 +92,12 @@ def exam(
     rule = {} if answer_after is None else {"answer": {"after": answer_after}}
     fields = {"max_tokens": max_tokens, "dtype": dtype, **rule, **model_fields(set_)}
     more = {"exam_batch": exam_batch, "memory": byte_size(memory), "anyway": anyway}
-    how = machine(store, data, 1, device).model_copy(update=more)
-    found, broken = _ask(names, fields, Asked(tuple(suite or ["abilities"]), items, how))
+    how = judging.on(machine(store, data, 1, device).model_copy(update=more), "exam")
+    asked = Asked(tuple(suite or ["abilities"]), items, how, judging.named())
+    found, broken = _ask(names, fields, asked)
     kind = "json" if as_json else format_
     if len(names) == 1 and kind in ("table", "json"):
-        _say_one(found.results, broken | found.broken, kind)
+        _say_one(found.results, broken | found.broken, kind, asked)
     elif found.checkpoints:
         say_side_by_side(found.checkpoints, found.known(against), kind)
     if page is not None and found.checkpoints:
@@ -107,6 +113,7 @@ def exam(
 def _ask(names: Sequence[str], fields: Mapping[str, Any], asked: Asked) -> tuple[Outcome, dict[str, UserError]]:
     """Return what came of asking, and the exams that cannot be opened, name -> why."""
     from clbench.data.exams.exam import open_named
+    from clbench.engine.spending import told_spending
 
     broken: dict[str, UserError] = {}
     if len(names) == 1:
@@ -115,7 +122,9 @@ def _ask(names: Sequence[str], fields: Mapping[str, Any], asked: Asked) -> tuple
     if not exams and len(broken) < 2:
         raise next(iter(broken.values()), SpecError("there is no exam to ask", where="--suite", mend=LIST))
     with progress_bars():
-        return ask_all(names, fields, exams, asked), broken
+        found = ask_all(names, fields, exams, asked)
+    told_spending([], asked.machine)
+    return found, broken
 
 
 def _check(names: Sequence[str], against: str | None, out: Path | None) -> Path | None:
@@ -130,14 +139,38 @@ def _check(names: Sequence[str], against: str | None, out: Path | None) -> Path 
     return None if out is None else page_at(out, "checkpoints.html")
 
 
-def _say_one(results: Sequence[ExamResult], broken: Mapping[str, UserError], kind: str) -> None:
+def _say_one(results: Sequence[ExamResult], broken: Mapping[str, UserError], kind: str, asked: Asked) -> None:
     """Print the results of one checkpoint; where its only exam is broken, that is the error."""
     if not results and len(broken) < 2:
         raise next(iter(broken.values()), SpecError("there is no exam to ask", where="--suite", mend=LIST))
     if kind == "json":
-        say_json([_row(r) for r in results])
+        say_json([{**_row(r), **({"judge": judged} if (judged := _judged(r, asked)) else {})} for r in results])
     elif results:
-        say("\n".join(filter(None, (_table(results), *_notes(results), _by_length(results)))))
+        by_judge = [_judge_line(r, asked) for r in results]
+        say("\n".join(filter(None, (_table(results), *_notes(results), *by_judge, _by_length(results)))))
+
+
+def _judged(result: ExamResult, asked: Asked) -> dict[str, Any]:
+    """Return who judged an exam and what that took, as it was first done; {} where no model judged it."""
+    from clbench.engine.costs import judged_of
+    from clbench.store.store import Store
+
+    return judged_of(asked.judge, [result], Store(asked.machine.store))
+
+
+def _judge_line(result: ExamResult, asked: Asked) -> str:
+    from clbench.core.account import said_of_usage
+    from clbench.core.chat import usage_of_record
+    from clbench.report.runs.judged import judge_label
+
+    if not (found := _judged(result, asked)):
+        who = judge_label(result.exam.scorer.settings)
+        return f"{result.exam.name}: graded by {who}" if who else ""
+    usage, model = usage_of_record(found["tokens"]), asked.judge.model if asked.judge is not None else None
+    spending = asked.machine.spending
+    price = spending.prices.get(model.name) if spending is not None and model is not None else None
+    cost = said_of_usage(usage, None if price is None else price.usd(usage))
+    return f"{result.exam.name}: graded by {judge_label({'judge': found})}, {found['requests']} requests, {cost}"
 
 
 def _row(result: ExamResult) -> dict[str, Any]:

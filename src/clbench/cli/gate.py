@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,13 +31,16 @@ from clbench.cli.options import (
     say,
     say_json,
 )
+from clbench.cli.paying import Judging
+from clbench.cli.shared import with_shared
 from clbench.core.errors import DataError, SpecError
 from clbench.core.events import notice
 from clbench.core.scratch import scratch
 
 if TYPE_CHECKING:
     from clbench.core.baseline import Baseline
-    from clbench.core.spec import ModelSpec
+    from clbench.core.spec import JudgeSpec, Machine, ModelSpec
+    from clbench.core.types import Exam
     from clbench.report.decide.gate import GateReport
 
 REGRESSED = 2
@@ -47,6 +50,7 @@ Exams = Annotated[
 ]
 
 
+@with_shared("judging", Judging)
 def baseline(
     model: Model,
     exams: Exams = None,
@@ -65,15 +69,15 @@ def baseline(
     lang: Lang = None,
     memory: Memory = None,
     anyway: Anyway = False,
+    *,
+    judging: Judging,
 ) -> None:
     """Examine a checkpoint and keep its grades, item by item, for `clbench gate`."""
     from clbench.core.baseline import write_baseline
     from clbench.data.exams.exam import open_named
-    from clbench.engine.baseline import take
     from clbench.report.decide.gate import blindness, scores_of
     from clbench.report.decide.texts import TEXTS
     from clbench.store.history import remember
-    from clbench.store.store import Store
 
     margin = points(max_drop, "--max-drop")
     if output.exists() and not force:
@@ -81,10 +85,9 @@ def baseline(
         raise SpecError("the file already exists", where=str(output), mend=mend)
     spec = model_spec(model, **{"max_tokens": max_tokens, "dtype": dtype, **model_fields(set_)})
     how = machine(store, data, 1, device).model_copy(update={"memory": byte_size(memory), "anyway": anyway})
-    names = exams or ["abilities"]
+    how, names = judging.on(how, "exam"), exams or ["abilities"]
     questions = open_named(names, items, how.data)
-    with progress_bars():
-        result = take(spec, questions, names, items, Store(how.store), how)
+    result = _taken(spec, questions, (names, items), how, judging.named())
     write_baseline(output, result)
     scores = scores_of(result)
     remember(how.store, result, (), scores)
@@ -93,6 +96,49 @@ def baseline(
         say(line)
     say(texts["baseline_file"].format(path=output.resolve()))
     say(texts["seal"].format(seal=result.seal))
+
+
+def _both(
+    old: Baseline,
+    spec: ModelSpec,
+    exams: Sequence[Exam],
+    how: Machine,
+    judge: JudgeSpec | None,
+    repeat: tuple[int, ModelSpec | None],
+) -> tuple[Baseline, Baseline]:
+    """Return a baseline, with its unchanged model asked again so often as wanted, and the checkpoint under test."""
+    from clbench.engine import baseline as baselines
+
+    times, same = repeat
+    with scratch("gate") as folder:
+        if same is not None:
+            with progress_bars():
+                old = baselines.repeat(old, same, exams, how, times, judge)
+        # New answers are compared with new answers: those in the store may be from another day or machine.
+        return old, _taken(spec, exams, (old.names, old.items), how, judge, folder if same is not None else None)
+
+
+def _taken(
+    spec: ModelSpec,
+    exams: Sequence[Exam],
+    named: tuple[Sequence[str], int | None],
+    how: Machine,
+    judge: JudgeSpec | None,
+    store: Path | None = None,
+) -> Baseline:
+    """Let a checkpoint sit exams, and return what came of it; what the store holds is not asked again."""
+    from clbench.engine.baseline import taken
+    from clbench.engine.checkpoint_exam import examine
+    from clbench.engine.spending import told_spending
+    from clbench.store.store import Store
+
+    kept = Store(how.store if store is None else store)
+    try:
+        with progress_bars():
+            results = list(examine(spec, exams, kept, how, judge=judge))
+    finally:
+        told_spending([], how)
+    return taken(spec, results, *named, kept, how)
 
 
 def _scores(result: Baseline, scores: Mapping[str, float], texts: dict[str, str]) -> list[str]:
@@ -106,6 +152,7 @@ def _scores(result: Baseline, scores: Mapping[str, float], texts: dict[str, str]
     return lines
 
 
+@with_shared("judging", Judging)
 def gate(
     model: Model,
     baseline: Annotated[Path, typer.Option(help="File of `clbench baseline`, or a result (import).")],
@@ -127,13 +174,15 @@ def gate(
     memory: Memory = None,
     anyway: Anyway = False,
     as_json: Json = False,
+    *,
+    judging: Judging,
 ) -> None:
     """Test a checkpoint against a baseline: exit 0 pass, 2 regression, 3 usage or configuration, 1 error."""
     from clbench.core.baseline import read_baseline
     from clbench.data.exams.exam import open_named
     from clbench.engine import baseline as baselines
+    from clbench.engine.judge import with_judge
     from clbench.report.decide.gate import check_margins, gate_report
-    from clbench.store.store import Store
 
     margin, by_exam = points(max_drop, "--max-drop"), _margins(margins)
     if _is_result(baseline):
@@ -145,15 +194,14 @@ def gate(
         raise SpecError("has no effect without --repeat", where="--unchanged", mend="add --repeat 2, or leave it out")
     spec = model_spec(model, **_alike(old.model, model_fields(set_)))
     how = machine(store, data, 1, device).model_copy(update={"memory": byte_size(memory), "anyway": anyway})
+    how, judge = judging.on(how, "exam"), judging.named() or baselines.judge_of(old)
     exams = [e for e in open_named(old.names, old.items, how.data) if e.name in {t.scores.exam for t in old.exams}]
-    baselines.check_exams(old, exams)
+    baselines.check_exams(old, with_judge(exams, judge))
     check_margins(old, by_exam)
-    with progress_bars(), scratch("gate") as folder:
-        if repeat:
-            same = old.model if unchanged is None else model_spec(unchanged, **old.model.model_dump())
-            old = baselines.repeat(old, same, exams, how, repeat)
-        # New answers are compared with new answers: those in the store may be from another day or machine.
-        new = baselines.take(spec, exams, old.names, old.items, Store(folder if repeat else how.store), how)
+    same = None
+    if repeat:
+        same = old.model if unchanged is None else model_spec(unchanged, **old.model.model_dump())
+    old, new = _both(old, spec, exams, how, judge, (repeat, same))
     report = replace(gate_report(old, new, exams, margin, by_exam, level), strict=strict)
     return _end(report, how.store, language(lang), as_json, junit, markdown)
 

@@ -75,9 +75,9 @@ def report(
         _record(runs, record)
         return
     if prices is not None:
-        from clbench.report.runs.prices import add_prices, read_prices
+        from clbench.report.runs.prices import add_prices, read_prices, read_token_prices
 
-        runs = add_prices(runs, read_prices(prices))
+        runs = add_prices(runs, read_prices(prices), read_token_prices(prices))
     if to is not None:
         _send(runs, to, project)
     elif format_ in DRAWN:

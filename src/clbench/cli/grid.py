@@ -23,12 +23,13 @@ from clbench.cli.options import (
     complain,
     language,
     machine,
-    provider_addresses,
     say,
     say_json,
 )
+from clbench.cli.paying import Paying
 from clbench.cli.run import check_models, kept, tell_outcomes
-from clbench.cli.run_options import Change, Kept, Limit, MicroBatch, Out, Providers, Recompute, Recorded, Workers
+from clbench.cli.run_options import Change, Kept, Limit, MicroBatch, Out, Recompute, Recorded, Workers
+from clbench.cli.shared import with_shared
 from clbench.core.errors import SpecError
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def plan(
 
 
 @app.command("run")
+@with_shared("paying", Paying)
 def run(
     spec: Spec,
     set_: Change = None,
@@ -121,20 +123,21 @@ def run(
     exam_batch: ExamBatch = 64,
     memory: Memory = None,
     anyway: Anyway = False,
-    provider: Providers = None,
     keep: Kept = "all",
     lang: Lang = None,
     as_json: Json = False,
+    *,
+    paying: Paying,
 ) -> None:
     """Make all that is missing; the same command resumes, also elsewhere or on another executor."""
     more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
     more |= {"memory": byte_size(memory), "anyway": anyway, "keep": kept(keep)}
-    more |= {"providers": provider_addresses(provider)}
     how = _place(store, data, workers, device, on).model_copy(update=more)
-    _make(spec, set_, how, max_hours, _Shown(out, record, language(lang), as_json))
+    _make(spec, set_, how, max_hours, _Shown(out, record, language(lang), as_json), paying)
 
 
 @app.command("retry")
+@with_shared("paying", Paying)
 def retry(
     spec: Spec,
     set_: Change = None,
@@ -151,15 +154,16 @@ def retry(
     exam_batch: ExamBatch = 64,
     memory: Memory = None,
     anyway: Anyway = False,
-    provider: Providers = None,
     lang: Lang = None,
     as_json: Json = False,
+    *,
+    paying: Paying,
 ) -> None:
     """Make what could not be made before, and what hangs on it: with a longer --limit, or a smaller --micro-batch."""
     more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
-    more |= {"memory": byte_size(memory), "anyway": anyway, "providers": provider_addresses(provider)}
+    more |= {"memory": byte_size(memory), "anyway": anyway}
     how = _place(store, data, workers, device, on).model_copy(update=more)
-    _make(spec, set_, how, max_hours, _Shown(out, None, language(lang), as_json), failed=True)
+    _make(spec, set_, how, max_hours, _Shown(out, None, language(lang), as_json), paying, failed=True)
 
 
 @app.command("status")
@@ -228,7 +232,14 @@ def _unfit(fit: Fit | None) -> SpecError | None:
 
 
 def _make(
-    spec: Path, sets: list[str] | None, how: Machine, max_hours: float | None, shown: _Shown, *, failed: bool = False
+    spec: Path,
+    sets: list[str] | None,
+    how: Machine,
+    max_hours: float | None,
+    shown: _Shown,
+    paying: Paying,
+    *,
+    failed: bool = False,
 ) -> None:
     from clbench.engine.grid_record import GridRecord, failed_before, grid_folder
     from clbench.engine.run import attempt
@@ -238,6 +249,7 @@ def _make(
     if shown.record is not None:
         check_record_folder(shown.record)
     recipe, stages = _opened(spec, sets, how)
+    how = paying.on(how, recipe.name)
     folder = grid_folder(stages.folder, recipe.name, recipe.specs({}))
     before = failed_before(folder)
     if failed and not before:
@@ -252,7 +264,7 @@ def _make(
         raise
     record.end(stopped=watch.pause())
     told = None if shown.as_json else shown.lang
-    tell_outcomes(outcomes, shown.out, recipe.name, shown.record, told, _say_end)
+    tell_outcomes(outcomes, how, shown.out, recipe.name, shown.record, told, _say_end)
 
 
 def _say_end(value: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -22,11 +22,11 @@ from clbench.cli.options import (
     complain,
     language,
     progress_bars,
-    provider_addresses,
     say,
     say_json,
     shared_machine,
 )
+from clbench.cli.paying import Paying
 from clbench.cli.run_options import (
     Change,
     ExamServer,
@@ -36,25 +36,27 @@ from clbench.cli.run_options import (
     Out,
     Probe,
     Processes,
-    Providers,
     Recompute,
     Recorded,
     Serve,
     Shard,
     Workers,
 )
+from clbench.cli.shared import with_shared
 from clbench.core.errors import ExtraError, RankError, SpecError, UserError, did_you_mean
 from clbench.core.events import notice, notice_listener
 from clbench.core.extras import need_models
 from clbench.core.ranks import place
 
 if TYPE_CHECKING:
+    from clbench.core.prices import Prices
     from clbench.core.spec import Keep, Machine
     from clbench.engine.recipe.recipe import Recipe
     from clbench.report.results import Runs
     from clbench.store.store import Store
 
 
+@with_shared("paying", Paying)
 def run(
     context: typer.Context,
     spec: Annotated[Path, typer.Argument(help="A recipe (YAML), or the name of a shipped one: demo.")],
@@ -76,11 +78,12 @@ def run(
     exam_batch: ExamBatch = 64,
     exam_server: ExamServer = None,
     serve: Serve = None,
-    provider: Providers = None,
     keep: Kept = "all",
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and run nothing.")] = False,
     lang: Lang = None,
     as_json: Json = False,
+    *,
+    paying: Paying,
 ) -> int | None:
     """Run a model through a stream with one or more learners; the same command resumes."""
     from clbench.engine.executors.ranks import check_ranks
@@ -90,10 +93,11 @@ def run(
     _check(plan, probe, record)
     more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
     more |= {"memory": byte_size(memory), "anyway": anyway, "exam_server": exam_server, "serve": serve}
-    more |= {"keep": kept(keep), "shard": shard, "providers": provider_addresses(provider)}
+    more |= {"keep": kept(keep), "shard": shard}
     how = shared_machine(store, data, workers, device, processes).model_copy(update=more)
     check_ranks(how)
     recipe, told = load_recipe(spec, set_ or []), None if as_json else language(lang)
+    how = paying.on(how, recipe.name)
     stages = Store(how.store)
     if plan:
         return show_plan(recipe, stages, how, as_json, probe)
@@ -120,11 +124,12 @@ def make(recipe: Recipe, stages: Store, how: Machine, out: Path, record: Path | 
 
     with progress_bars():
         outcomes = attempt(recipe, stages, how)
-    tell_outcomes(outcomes, out, recipe.name, record, told)
+    tell_outcomes(outcomes, how, out, recipe.name, record, told)
 
 
 def tell_outcomes(
     outcomes: Sequence[Path | UserError],
+    how: Machine,
     out: Path,
     name: str,
     record: Path | None,
@@ -142,7 +147,8 @@ def tell_outcomes(
     failed = [one for one in outcomes if isinstance(one, UserError)]
     if len(failed) == len(outcomes):
         raise failed[0]
-    _tell(Runs([one for one in outcomes if isinstance(one, Path)]), out, name, record, told, write)
+    prices = how.spending.prices if how.spending is not None else {}
+    _tell(Runs([one for one in outcomes if isinstance(one, Path)]), prices, out, name, record, told, write)
     counts = Counter(map(str, failed))
     _end_with([f"{num} of {len(outcomes)} runs could not be made: {why}" for why, num in counts.items()])
 
@@ -210,7 +216,13 @@ def _follow(recipe: Recipe, stages: Store, how: Machine) -> int:
 
 
 def _tell(
-    results: Runs, out: Path, name: str, record: Path | None, told: Language | None, write: Callable[[Any], None]
+    results: Runs,
+    prices: Mapping[str, Prices],
+    out: Path,
+    name: str,
+    record: Path | None,
+    told: Language | None,
+    write: Callable[[Any], None],
 ) -> None:
     """Write the report, and say where it is: in a language, or as JSON where none is told."""
     from clbench.report.decide.texts import TEXTS
@@ -218,10 +230,11 @@ def _tell(
     from clbench.report.runs.cuts import cut_counts
     from clbench.report.runs.groups import group_runs
     from clbench.report.runs.load import read_runs
+    from clbench.report.runs.prices import add_prices
     from clbench.report.runs.record import record_runs
     from clbench.report.tables.summary import summary_text
 
-    runs = results.records
+    runs = add_prices(results.records, {}, prices) if prices else results.records
     page = write_report(runs, out, name, told or "en")
     if record is not None:
         record_runs(read_runs(results.folders), record)

@@ -13,18 +13,19 @@ from clbench.core.events import notice
 
 if TYPE_CHECKING:
     from clbench.core.results import ExamResult
-    from clbench.core.spec import Machine
+    from clbench.core.spec import JudgeSpec, Machine
     from clbench.core.types import Exam
     from clbench.report.runs.checkpoints import Checkpoint
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked, and where: names of exams and suites, most questions per exam, and the machine."""
+    """What is asked, and where: names of exams and suites, most questions per exam, the machine, and who judges."""
 
     names: tuple[str, ...]
     items: int | None
     machine: Machine
+    judge: JudgeSpec | None = None
 
 
 @dataclass
@@ -93,7 +94,7 @@ def _ask_one(
 
     spec, store = model_spec(name, **fields), Store(asked.machine.store)
     found.broken = {}
-    found.results = list(examine(spec, exams, store, asked.machine, found.broken))
+    found.results = list(examine(spec, exams, store, asked.machine, found.broken, asked.judge))
     of = f"{name}: " if several else ""
     found.left_out += [f"{of}exam {exam!r} is left out: {error}" for exam, error in found.broken.items()]
     if found.results:

@@ -28,8 +28,7 @@ def store(
     lang: Lang = None,
 ) -> None:
     """List the store, remove what can be made again, verify all (exit 2 if damaged), rebuild the index, or merge."""
-    from clbench.core.errors import SpecError, did_you_mean, near_paths
-    from clbench.store.gc import collect
+    from clbench.core.errors import SpecError, near_paths
     from clbench.store.index import Index
     from clbench.store.shared import disk_bytes
     from clbench.store.store import Store
@@ -50,17 +49,7 @@ def store(
         _verify(stages)
         return
     if action == "gc":
-        kinds = {k.strip() for k in keep.split(",") if k.strip()}
-        for kind in sorted(kinds - {"last", "branch"}):
-            raise SpecError(
-                f"there is no kind of state {kind!r}", where="--keep", mend=did_you_mean(kind, ["last", "branch"])
-            )
-        chosen: list[Literal["last", "branch"]] = [k for k in ("last", "branch") if k in kinds]
-        done = collect(stages, chosen, dry_run=dry_run)
-        text = "freed {size} MB in {num} folders; {kept} states kept"
-        if dry_run:
-            text = "would free {size} MB in {num} folders; {kept} states kept"
-        say(tr(text, size=f"{done.bytes / 1e6:.1f}", num=len(done.dropped), kept=done.kept_states))
+        _collect(stages, keep, dry_run)
         return
     totals: dict[str, tuple[int, int, float]] = {}
     for row in Index(stages).rows():
@@ -129,3 +118,20 @@ def _verify(stages: Store) -> None:
     say(tr(text, stages=len(found), files=len(files), damaged=damaged + len(wrong)))
     if damaged or wrong:
         raise typer.Exit(2)
+
+
+def _collect(stages: Store, keep: str, dry_run: bool) -> None:
+    from clbench.core.errors import SpecError, did_you_mean
+    from clbench.store.gc import collect
+
+    kinds = {k.strip() for k in keep.split(",") if k.strip()}
+    for kind in sorted(kinds - {"last", "branch"}):
+        raise SpecError(
+            f"there is no kind of state {kind!r}", where="--keep", mend=did_you_mean(kind, ["last", "branch"])
+        )
+    chosen: list[Literal["last", "branch"]] = [k for k in ("last", "branch") if k in kinds]
+    done = collect(stages, chosen, dry_run=dry_run)
+    text = "freed {size} MB in {num} folders; {kept} states kept"
+    if dry_run:
+        text = "would free {size} MB in {num} folders; {kept} states kept"
+    say(tr(text, size=f"{done.bytes / 1e6:.1f}", num=len(done.dropped), kept=done.kept_states))

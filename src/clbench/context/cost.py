@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from clbench.core.chat import Usage
 from clbench.core.errors import SpecError
-
-MILLION = 1_000_000
-FORM = (
-    '{"dated": "2026-01-31", "models": {"gpt-5.1": {"input": 1.25, "cached": 0.125, "output": 10}}}, '
-    "in USD for a million tokens"
-)
-
-
-@dataclass(frozen=True)
-class Prices:
-    """Prices of a model in USD for a million tokens, and from when they are."""
-
-    input: float
-    cached: float
-    output: float
-    dated: str = ""
-
-    def usd(self, usage: Usage) -> float:
-        """Return what tokens cost.
-
-        Example:
-            >>> Prices(1.25, 0.125, 10).usd(Usage(prompt=1_000_000, cached=500_000, completion=100_000))
-            1.6875
-        """
-        fresh = usage.prompt - usage.cached
-        return (fresh * self.input + usage.cached * self.cached + usage.completion * self.output) / MILLION
+from clbench.core.prices import FORM, Prices, read_model_prices
 
 
 def prices_of(path: Path | None, model: str) -> Prices | None:
@@ -45,16 +19,10 @@ def prices_of(path: Path | None, model: str) -> Prices | None:
     """
     if path is None:
         return None
-    try:
-        given = cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
-        models = cast(dict[str, dict[str, float]], given["models"])
-        if model not in models:
-            raise SpecError(f"has no prices of {model}", where=str(path), mend=f"add them: {FORM}")
-        one = models[model]
-        cached = float(one.get("cached", one["input"]))
-        return Prices(float(one["input"]), cached, float(one["output"]), str(given.get("dated", "")))
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise SpecError(f"is not a file of prices: {error!r}", where=str(path), mend=f"write {FORM}") from error
+    found = read_model_prices(path)
+    if model not in found:
+        raise SpecError(f"has no prices of {model}", where=str(path), mend=f"add them: {FORM}")
+    return found[model]
 
 
 @dataclass

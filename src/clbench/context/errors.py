@@ -195,7 +195,7 @@ class _Classifying:
             error = str(failure)
         classes, why = read or ((), error)
         place = {"event": "classes", "task_id": job.task.id, "trial": job.trial, "answer": _digest(row)}
-        offset = self.log.append({**place, "classes": list(classes), "why": why, "usage": used.plain()})
+        offset = await self.log.keep({**place, "classes": list(classes), "why": why, "usage": used.plain()})
         if classes:
             self.found[_key(job)] = offset
 

@@ -10,10 +10,7 @@ from clbench.context.order import by_context
 from clbench.context.rows import Index
 from clbench.core.chat import Usage
 from clbench.models.api.client import CHARS_PER_TOKEN
-
-JUDGE_PROMPT = 400  # tokens of the instructions to a judge
-RUBRIC = 50  # tokens of a rubric with its id: 179 characters on average
-VERDICT = 40  # tokens of a verdict with its quote
+from clbench.scoring.rubric.expected import INSTRUCTIONS, RUBRIC, VERDICT
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def estimated(
     shared = sum(group[0].num_chars * (len(group) * trials - 1) for group in by_context(index.entries))
     rubrics = sum(e.num_rubrics for e in index.entries) * trials
     answers = Usage(prompt, min(prompt, shared // CHARS_PER_TOKEN), rows * output_tokens)
-    verdicts = Usage(rows * (JUDGE_PROMPT + output_tokens) + rubrics * RUBRIC, 0, rubrics * VERDICT)
+    verdicts = Usage(rows * (INSTRUCTIONS + output_tokens) + rubrics * RUBRIC, 0, rubrics * VERDICT)
     found: list[Estimate] = []
     for what, usage, model in (("answers", answers, models[0]), ("verdicts", verdicts, models[1])):
         price = prices_of(prices, model)

@@ -18,9 +18,9 @@ from clbench.context.log import EventLog, LogReader, Record
 from clbench.context.manifest import Manifest, check_same, new_manifest, now, recorded_manifest
 from clbench.context.order import by_context
 from clbench.context.rows import Entry, Index, Raw, Reader, dumped, write_lines
-from clbench.context.work import BudgetError, Stop, run_groups
+from clbench.context.work import Stop, run_groups
 from clbench.core.chat import Ask, Reply, Usage
-from clbench.core.errors import DataError
+from clbench.core.errors import BudgetError, DataError
 from clbench.core.events import notice
 from clbench.core.replies import ReplyCache, key_of
 from clbench.models.api.client import Address, Asks, Client, guessed_tokens
@@ -253,7 +253,7 @@ class _Grading:
             await run_groups(grouped, lambda job: self._note(job, by_model), limits.concurrency.most, "grades", stop)
 
     def _failed(self, attempt: int, failure: dict[str, Any]) -> None:
-        self.log.append({"event": "failure", "attempt": attempt, **failure})
+        self.log.write({"event": "failure", "attempt": attempt, **failure})
 
     async def _note(self, job: Entry, how: Offline) -> None:
         row = self.rows.answer(job)
@@ -268,7 +268,7 @@ class _Grading:
         if kept is None and record["state"] != "judge_error":
             self.plan.cache.put(key, record)
         place = {"event": "grade", "task_id": job.task_id, "trial": job.trial, "answer": answer}
-        self.grades[job.key] = self.log.append({**place, **record})
+        self.grades[job.key] = await self.log.keep({**place, **record})
 
 
 def asking_within(client: Asks, budget: Budget) -> Ask:

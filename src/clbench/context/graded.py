@@ -333,17 +333,17 @@ def read_tasks(path: Path) -> TaskSet:
     """Read a data set.
 
     Raises:
-        DataError: A row is wrong, two rows have the same id and messages, or there is none.
+        DataError: A row is wrong, or there is none.
     """
     read = [(facts_of(row, f"{path}:{line}"), line) for line, row in rows(path)]
     if not read:
         raise DataError("holds no rows", where=str(path), mend="name the data set, one JSON object per line")
     named = of_the_old_shape([facts for facts, _ in read], numbered=True)
     tasks: dict[str, TaskFacts] = {}
-    for facts, (_, line) in zip(named, read, strict=True):
-        if facts.id in tasks:
-            raise DataError(f"task {facts.id} is there twice", where=f"{path}:{line}", mend="delete one of the rows")
-        tasks[facts.id] = facts
+    for facts in named:
+        tasks.setdefault(facts.id, facts)
+    if num := len(named) - len(tasks):  # answers and verdicts are asked for the first of them, too
+        notice(f"{path}: {num} rows repeat a task; each task counts once")
     return TaskSet(path, tasks, {facts.prompt: facts for facts in tasks.values() if facts.prompt})
 
 

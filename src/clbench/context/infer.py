@@ -16,9 +16,10 @@ from clbench.context.manifest import Manifest, check_same, new_manifest, now, re
 from clbench.context.order import by_context
 from clbench.context.policies import Policy, note_request, parts_of, shown
 from clbench.context.rows import Entry, Index, Raw, Reader, dumped, messages_of, metadata_of, write_lines
-from clbench.context.work import BudgetError, Stop, run_groups
+from clbench.context.work import Stop, run_groups
 from clbench.core.atomic_write import write_atomically
 from clbench.core.chat import Reply, Usage
+from clbench.core.errors import BudgetError
 from clbench.core.keys import canonical, digest
 from clbench.core.replies import ReplyCache, key_of
 from clbench.models.api.client import Address, Asks, Client, guessed_tokens
@@ -163,7 +164,7 @@ class _Asking:
 
     async def run(self, jobs: list[Entry], address: Address, limits: Limits, stop: Stop) -> None:
         def failed(failure: Failure, attempt: int) -> None:
-            self.log.append({"event": "failure", "attempt": attempt, **vars(failure)})
+            self.log.write({"event": "failure", "attempt": attempt, **vars(failure)})
 
         with Reader(self.plan.index.path) as reader:
             async with self.plan.here or Client(address, limits, failed) as client:
@@ -175,18 +176,18 @@ class _Asking:
 
     async def _answer(self, job: Entry, row: Raw, client: Asks) -> None:
         if job.problem:
-            self._note(job, {"state": "infra_error", "error": job.problem})
+            await self._note(job, {"state": "infra_error", "error": job.problem})
             return
         messages, notes = messages_of(row), None
         if self.plan.policy.name == "notes":
             notes = await self._notes_on(parts_of(messages).document, job, client)
             if notes["state"] != "ok":
                 why = f"its notes are {notes['state']}: {notes.get('error') or 'no text'}"
-                self._note(job, {**notes, "text": None, "error": why})
+                await self._note(job, {**notes, "text": None, "error": why})
                 return
         asked = shown(self.plan.policy, messages, "" if notes is None else str(notes["text"]))
         paid = {} if notes is None else {"memory_usage": notes["usage"]}
-        self._note(job, {**await self._reply(self._body(job, asked), job, client), **paid})
+        await self._note(job, {**await self._reply(self._body(job, asked), job, client), **paid})
 
     async def _reply(self, body: dict[str, Any], job: Entry, client: Asks) -> Record:
         """Return the record of a reply: from the cache, or asked and kept there."""
@@ -209,8 +210,8 @@ class _Asking:
                 return {**self.notes[name], "usage": Usage().plain()}
             found = await self._reply(self._body(job, note_request(document)), job, client)
             if found["state"] == "ok":
+                await self.log.keep({"event": "notes", "name": name, **found})
                 self.notes[name] = found
-                self.log.append({"event": "notes", "name": name, **found})
             return found
 
     def _body(self, job: Entry, messages: list[Raw]) -> dict[str, Any]:
@@ -236,9 +237,9 @@ class _Asking:
         finally:
             self.plan.budget.settle(guess, used)
 
-    def _note(self, job: Entry, found: Record) -> None:
+    async def _note(self, job: Entry, found: Record) -> None:
         record = {"event": "answer", "task_id": job.task_id, "trial": job.trial, **found}
-        self.answers[job.key] = self.log.append(record)
+        self.answers[job.key] = await self.log.keep(record)
         if found["state"] in AGAIN:
             self.tell(f"   ❌ Sample {job.task_id} failed: {found['error']}")
 
@@ -263,6 +264,7 @@ def _record(reply: Reply, used: Usage) -> Record:
         "usage": used.plain(),
         "latency_s": round(reply.seconds, 3),
         "attempts": reply.attempts,
+        **({"usage_guessed": True} if reply.guessed else {}),
     }
 
 
@@ -338,7 +340,7 @@ def _public_row(job: Entry, row: Raw, record: Record) -> Raw:
 def _row(job: Entry, row: Raw, record: Record, plan: InferPlan) -> Raw:
     found = _public_row(job, row, record)
     names = ("finish_reason", "served_model", "usage", "latency_s", "attempts", "error", "cached", "adopted")
-    names = (*names, "memory_usage")
+    names = (*names, "memory_usage", "usage_guessed")
     extra = {name: record[name] for name in names if name in record}
     if plan.policy.name != "full":
         extra["context_policy"] = str(plan.policy)

@@ -6,6 +6,7 @@ so that at most what was in flight is lost. Final files are rebuilt from the log
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -32,6 +33,8 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._forced = 0  # bytes that are known to be on the disk
+        self._forcing: asyncio.Future[None] | None = None
         self._lock = _locked(path)
         try:
             move_torn_tail(path)
@@ -51,13 +54,42 @@ class EventLog:
         self._file.close()
         self._lock.close()
 
-    def append(self, record: Record) -> int:
-        """Write a record and force it onto the disk; return the offset at which it stands."""
+    def write(self, record: Record) -> int:
+        """Write a record, which outlives this process; return the offset at which it stands.
+
+        It is on the disk once a later record is forced there, or the system gets to it.
+        """
         offset = self._file.tell()
         self._file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
         self._file.flush()
+        return offset
+
+    def append(self, record: Record) -> int:
+        """Write a record and force it onto the disk; return the offset at which it stands."""
+        offset = self.write(record)
         os.fsync(self._file.fileno())
         return offset
+
+    async def keep(self, record: Record) -> int:
+        """Write a record, and return its offset once it is on the disk.
+
+        A disk may take longer than a reply: others go on meanwhile, and what they write is forced together.
+        """
+        offset = self.write(record)
+        end = self._file.tell()
+        while self._forced < end:
+            if self._forcing is None:
+                self._forcing = asyncio.ensure_future(self._force())
+            await asyncio.shield(self._forcing)
+        return offset
+
+    async def _force(self) -> None:
+        end = self._file.tell()
+        try:
+            await asyncio.to_thread(os.fsync, self._file.fileno())
+            self._forced = end
+        finally:
+            self._forcing = None
 
     def records(self) -> Iterator[tuple[int, Record]]:
         """Yield the records and their offsets."""

@@ -81,7 +81,8 @@ def statistics(rows: Iterable[Raw]) -> list[str]:
         score = row.get("score")
         total, num_zero, num_one = total + 1, num_zero + (score == 0), num_one + (score == 1)
         metadata = row.get("metadata", {})
-        name = cast(str, metadata.get("context_category", UNKNOWN) if isinstance(metadata, dict) else UNKNOWN)
+        given: Any = metadata.get("context_category", UNKNOWN) if isinstance(metadata, dict) else UNKNOWN
+        name = str(given)
         counts = categories.setdefault(name, {"total": 0, "score_0": 0, "score_1": 0})
         counts["total"] += 1
         counts["score_1" if score == 1 else "score_0"] += 1
@@ -100,7 +101,7 @@ def category_lines(categories: dict[str, dict[str, int]]) -> list[str]:
     if not categories:
         return []
     lines = ["\n📂 Scores by context_category:"]
-    for name in sorted(categories):
+    for name in sorted(categories, key=str):
         c = categories[name]
         rate = c["score_1"] / c["total"] if c["total"] else 0
         lines.append(f"   {name}: total={c['total']}, score_1={c['score_1']}, score_0={c['score_0']}, rate={rate:.4f}")

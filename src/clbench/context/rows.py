@@ -205,6 +205,9 @@ def read_index(path: Path) -> Index:
         if not text.strip():
             continue
         row, why = parsed(text)
+        if row is not None and (wrong := misshapen(row)):
+            bad.append(BadLine(number, wrong))
+            continue
         if row is None:
             torn = not line.endswith(b"\n")
             bad += [] if torn else [BadLine(number, why)]
@@ -247,10 +250,25 @@ def require_sound(index: Index) -> Index:
 def parsed(text: bytes) -> tuple[Raw | None, str]:
     """Return the object of a line, or None and what is wrong with the line."""
     try:
-        found = json.loads(text)
+        found = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         return None, f"is not JSON: {error}"
     return (cast(Raw, found), "") if isinstance(found, dict) else (None, "is not a JSON object")
+
+
+def misshapen(row: Raw) -> str:
+    """Return what of a row has another shape than figures can read, so that it is not paid for; empty if nothing has.
+
+    Example:
+        >>> misshapen({"messages": [{}], "rubrics": "one"})
+        'rubrics is not a list but str'
+    """
+    for field in ("messages", "rubrics"):
+        found = row.get(field)
+        if found is not None and not isinstance(found, list):
+            return f"{field} is not a list but {type(found).__name__}"
+    messages = cast(list[Any], row.get("messages") or [])
+    return "" if all(isinstance(m, dict) for m in messages) else "messages holds something that is not an object"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:

@@ -14,10 +14,6 @@ from clbench.core.events import Progress, report_progress
 J = TypeVar("J")
 
 
-class BudgetError(UserError):
-    """The budget does not allow another request; what is done is kept, and a larger budget goes on."""
-
-
 @dataclass
 class Stop:
     """Whether a run is to end early, and why."""

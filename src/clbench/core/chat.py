@@ -47,6 +47,7 @@ class Reply:
         usage: Tokens.
         seconds: From the request to the last byte, of the attempt that succeeded.
         attempts: How many requests it took.
+        guessed: Whether the provider did not say the tokens, and they are a guess by length.
     """
 
     text: str | None
@@ -57,6 +58,7 @@ class Reply:
     usage: Usage = Usage()
     seconds: float = 0.0
     attempts: int = 1
+    guessed: bool = False
 
 
 def usage_of_record(found: dict[str, Any]) -> Usage:
@@ -72,7 +74,9 @@ def usage_of_record(found: dict[str, Any]) -> Usage:
 def count_of(found: Any, name: str) -> int:
     """Return a number of tokens from a mapping; 0 where it says none."""
     value = cast(dict[str, Any], found).get(name) if isinstance(found, dict) else None
-    return value if isinstance(value, int) else 0
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 class AskError(Exception):

@@ -8,6 +8,7 @@ UserError            exit 2, no traceback: what is wrong, where, how to mend it
 +-- StoreError       a store that cannot be read or written
 +-- LearnerError     a learner that does not do what its contract says
 +-- LessonError      training cannot go on (non-finite loss); names lesson, optimiser step, checkpoint
++-- BudgetError      what may be spent does not allow another request
 +-- ExtraError       a package of an extra is not installed, or does not import
 +-- WorkerError      a process that should make stages did not start, or ended
     +-- RankError    a rank of a run ended, so that the others cannot go on
@@ -60,6 +61,10 @@ class ModelError(UserError):
 
 class StoreError(UserError):
     """The store cannot be read or written."""
+
+
+class BudgetError(UserError):
+    """The budget does not allow another request; what is done is kept, and a larger budget goes on."""
 
 
 class LessonError(UserError):

@@ -100,7 +100,10 @@ class Costs(Renamed):
         unreached_by_lesson: Of them in each lesson (those that no gradient reached, those of experts that no token
             with a loss chose); empty where all were reached.
         judge_tokens: Of the judge that graded answers: (prompt, cached among them, completion); empty where none did.
+        api_tokens: Of a model behind an API, in answers and in what it wrote in lessons: (prompt, cached among them,
+            completion), as its provider counts them; empty where none was asked.
         prices: What the user pays, for `money`: "machine_hour", "kilowatt_hour", "labelled_example"; empty: not known.
+            "answers" and "verdicts" are what all tokens of a model behind an API, and of a judge, came to.
         unknown: Names of the fields above that nobody has measured, since the learning was done elsewhere. What they
             hold means nothing, and is not written down.
     """
@@ -132,12 +135,14 @@ class Costs(Renamed):
     trained_by_lesson: tuple[int, ...] = ()
     unreached_by_lesson: tuple[tuple[int, int], ...] = ()
     judge_tokens: tuple[int, ...] = ()
+    api_tokens: tuple[int, ...] = ()
     unknown: tuple[str, ...] = ()
     absent_at_default: ClassVar[frozenset[str]] = frozenset(
         {
             *("joules", "prices", "forward_tokens", "buffer_bytes", "state_bytes", "added_bytes"),
             *("buffer_bytes_by_lesson", "buffer_examples_by_lesson", "reasoning_tokens", "cut_by_lesson"),
-            *("trained_by_lesson", "unreached_by_lesson", "judge_tokens", "unknown"),
+            *("trained_by_lesson", "unreached_by_lesson", "judge_tokens", "api_tokens"),
+            "unknown",
         }
     )
     formerly: ClassVar[Mapping[str, str]] = {

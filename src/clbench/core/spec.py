@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from clbench.core.keys import key
+from clbench.core.prices import Prices
 from clbench.core.types import AnswerRule
 from clbench.core.value import Value
 
@@ -190,6 +191,11 @@ class JudgeSpec(Value):
         return self
 
     @property
+    def batch(self) -> int:
+        """Rubrics in one request; 0 is all."""
+        return {"all": 0, "per-rubric": 1}.get(self.mode) or int(self.mode.partition(":")[2] or 0)
+
+    @property
     def label(self) -> str:
         """What reports call it."""
         if self.model is None:
@@ -283,6 +289,30 @@ class RunSpec(Value):
         return key("run", spec=self)
 
 
+class Spending(Value):
+    """How much may be spent on replies of models behind APIs. It changes no result.
+
+    Attributes:
+        name: Of the recipe: all commands that run it over one store share one account.
+        session: Of this command; its processes share it.
+        usd, tokens: Most that may be spent, by all commands together; None for no limit.
+        prices: Model -> its prices; needed for a limit in USD.
+        dry: Whether nobody is asked, and replies of the longest length stand for all: so a plan is reckoned.
+    """
+
+    name: str
+    session: str = ""
+    usd: float | None = Field(default=None, ge=0.0)
+    tokens: int | None = Field(default=None, ge=0)
+    prices: Mapping[str, Prices] = {}
+    dry: bool = False
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit."""
+        return self.usd is not None or self.tokens is not None
+
+
 class Machine(Value):
     """How a run is made. It does not change results, so it is recorded and not hashed (except `exam_batch`).
 
@@ -312,6 +342,7 @@ class Machine(Value):
         providers: Provider of an API -> its address; keys of accounts stand in the environment.
         executor: Where units are made: in "processes" of this machine, on a cluster of "ray", or by jobs of "slurm".
         cluster: Options of that cluster, by name.
+        spending: What may be spent on replies, and in which account it is written down; None keeps none.
     """
 
     store: Path = Path("clbench-store")
@@ -333,3 +364,4 @@ class Machine(Value):
     providers: Mapping[str, str] = {}
     executor: Literal["processes", "ray", "slurm"] = "processes"
     cluster: Mapping[str, str] = {}
+    spending: Spending | None = None

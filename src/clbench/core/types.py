@@ -304,6 +304,7 @@ class Answer(Value):
     Attributes:
         finish: "stop" ended by itself, "length" was cut at `max_tokens`, "error" could not be answered (see `text`).
         tokens_in, tokens_out: Tokens read and written, padding not counted.
+        tokens_cached: Of those read, what a provider had in its cache.
         tokens_cut: Tokens of the prompt that were left out because it did not fit.
         shots_cut: Examples (earlier exchanges) that were dropped.
         replies: To the plain questions of the example, in their order.
@@ -322,8 +323,9 @@ class Answer(Value):
     replies: tuple[Reply, ...] = ()
     reasoning: str = ""
     tokens_reasoning: int = 0
+    tokens_cached: int = 0
     absent_at_default: ClassVar[frozenset[str]] = frozenset(
-        {"tokens_cut", "shots_cut", "replies", "reasoning", "tokens_reasoning"}
+        {"tokens_cut", "shots_cut", "replies", "reasoning", "tokens_reasoning", "tokens_cached"}
     )
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from clbench.core.baseline import Baseline, BaselineExam
+from clbench.core.differences import differences
 from clbench.core.errors import DataError, ModelError, SpecError
 from clbench.core.events import notice
 from clbench.core.graded import GradedItems, score_row
 from clbench.core.results import ExamResult
-from clbench.core.spec import Machine, ModelSpec
+from clbench.core.spec import JudgeSpec, Machine, ModelSpec
 from clbench.core.types import Exam
 from clbench.engine.again import ask_again
-from clbench.engine.checkpoint_exam import examine
 from clbench.engine.fingerprint import machine_of, parts_of
 from clbench.engine.grade import open_scorer
 from clbench.engine.result_items import item_scores
@@ -24,20 +25,6 @@ from clbench.store.store import Store
 LONGEST = 300  # characters of an answer that a baseline keeps
 
 
-def take(
-    model: ModelSpec, exams: Sequence[Exam], names: Sequence[str], items: int | None, store: Store, machine: Machine
-) -> Baseline:
-    """Let a checkpoint sit exams; give what came of them, sealed. What the store holds is not asked again.
-
-    Answers that the store holds from another machine are told of, and the baseline says of both machines.
-
-    Raises:
-        ModelError: It cannot sit one of them.
-    """
-    model = source.settled(model)
-    return taken(model, list(examine(model, exams, store, machine)), names, items, store, machine)
-
-
 def taken(
     model: ModelSpec,
     results: Sequence[ExamResult],
@@ -46,7 +33,10 @@ def taken(
     store: Store,
     machine: Machine,
 ) -> Baseline:
-    """Return the results of a checkpoint's exams as a baseline, sealed; see `take`."""
+    """Return what came of a checkpoint's exams as a baseline, sealed; the model is settled (`source.settled`).
+
+    Answers that the store holds from another machine are told of, and the baseline says of both machines.
+    """
     found: list[BaselineExam] = []
     machines = [machine_of(machine, model)]
     for result in results:
@@ -88,7 +78,14 @@ def _together(machines: Sequence[Mapping[str, str]]) -> dict[str, str]:
     return found
 
 
-def repeat(baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine: Machine, times: int) -> Baseline:
+def repeat(
+    baseline: Baseline,
+    model: ModelSpec,
+    exams: Sequence[Exam],
+    machine: Machine,
+    times: int,
+    judge: JudgeSpec | None = None,
+) -> Baseline:
     """Ask the unchanged model of a baseline again, here and now; give the baseline with rows 1, 2, ... of new scores.
 
     Args:
@@ -97,6 +94,7 @@ def repeat(baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine:
         exams: Those of the baseline.
         machine: Where to ask.
         times: How often, >= 1.
+        judge: Who grades exams whose items carry rubrics.
 
     Raises:
         SpecError: There is another model now.
@@ -113,7 +111,7 @@ def repeat(baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine:
         what = f"{model.name} is not the model of the baseline: its weights or files are others now"
         raise SpecError(what, where="--repeat", mend=mend)
     rows: dict[str, dict[int, GradedItems]] = {t.scores.exam: dict(t.scores.rows) for t in baseline.exams}
-    for exam, grades in ask_again(model, exams, machine, times):
+    for exam, grades in ask_again(model, exams, machine, times, judge):
         found = rows[exam.name]
         parts = tuple(g.parts for g in grades) if found[0].parts else ()
         found[len(found)] = GradedItems(
@@ -124,6 +122,23 @@ def repeat(baseline: Baseline, model: ModelSpec, exams: Sequence[Exam], machine:
         for t in baseline.exams
     ]
     return baseline.model_copy(update={"exams": tuple(again)})
+
+
+def judge_of(baseline: Baseline) -> JudgeSpec | None:
+    """Return who graded the exams of a baseline by rubrics; None where nobody did.
+
+    Raises:
+        DataError: It was a judge that this version does not know.
+    """
+    named = [t.scores.scorer.settings.get("judge") for t in baseline.exams]
+    found: Any = next((judge for judge in named if judge), None)
+    if found is None:
+        return None
+    try:
+        return JudgeSpec.model_validate({k: v for k, v in found.items() if k in JudgeSpec.model_fields})
+    except (ValueError, AttributeError) as error:
+        mend = "name it with --judge, or make the baseline anew"
+        raise DataError(f"its judge cannot be read: {found!r:.100}", where="--baseline", mend=mend) from error
 
 
 def check_exams(baseline: Baseline, exams: Sequence[Exam]) -> None:
@@ -146,6 +161,12 @@ def check_exams(baseline: Baseline, exams: Sequence[Exam]) -> None:
             digests = f"{exam.digest[:12]}, not {sheet.digest[:12]}"
             what = f"exam {sheet.exam!r} asks other questions than the baseline's ({digests})"
             raise DataError(what, where="--baseline", mend=mend)
+        if exam.scorer.name == sheet.scorer.name and exam.scorer != sheet.scorer:
+            told = [f"{path} {b}, not {a}" for path, a, b in differences(sheet.scorer.settings, exam.scorer.settings)]
+            what = f"exam {sheet.exam!r} is graded otherwise than in the baseline: {', '.join(told)}"
+            alike = "grade both alike: the judge of a baseline is taken where --judge names none, or make it anew"
+            judged = exam.scorer.settings.get("judge") != sheet.scorer.settings.get("judge")
+            raise DataError(what, where="--judge" if judged else "--baseline", mend=alike if judged else mend)
         if (exam.scorer, version) != (sheet.scorer, sheet.version):
             what = (
                 f"exam {sheet.exam!r} is marked otherwise than in the baseline: scorer {exam.scorer.name} version "

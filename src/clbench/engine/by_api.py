@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from clbench.core import plugins
 from clbench.core.errors import SpecError
 from clbench.core.spec import Machine, RunSpec
-from clbench.engine.resolve import open_learner
+from clbench.engine.spending import check_price
 from clbench.models.api.providers import address_of
 
 
@@ -13,8 +12,8 @@ def check_provider(spec: RunSpec, machine: Machine) -> None:
     """Refuse a run over a model behind an API that cannot be asked there.
 
     Raises:
-        SpecError: Several processes or a server of weights are to answer for it; its provider cannot be asked; or the
-            learner needs more of a model.
+        SpecError: Several processes or a server of weights are to answer for it; its provider cannot be asked; or its
+            price is not known where money is limited.
     """
     if spec.model.provider is None:
         return
@@ -23,6 +22,4 @@ def check_provider(spec: RunSpec, machine: Machine) -> None:
         what = f"{spec.model.name!r} is behind an API, which nothing here can stand for"
         raise SpecError(what, where=where, mend="leave it out; --exam-batch N asks N questions at a time")
     address_of(spec.model.provider, machine.providers)
-    if not plugins.runs_user_file(spec.learner):  # it says itself what it needs of a model; building it asks nothing
-        plugin, config = open_learner(spec.learner)
-        plugin.build(config, spec.model, spec.seed, machine)
+    check_price(spec.model, machine)

@@ -61,6 +61,8 @@ def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Cost
     )
     if (judged := judge_usage(results, store)).total:
         end["judge_tokens"] = (judged.prompt, judged.cached, judged.completion)
+    if trajectory.spec.model.provider is not None:
+        end["api_tokens"] = _api_tokens(results, counts[-1] if counts else {})
     found = found.model_copy(update=end)
     elsewhere = trajectory.plugin.elsewhere
     if elsewhere is None:
@@ -68,6 +70,16 @@ def measure_costs(trajectory: Trajectory, results: Sequence[ExamResult]) -> Cost
     counted = {name for known in counts for name in known}
     unknown = OF_LEARNING if elsewhere.unknown is None else [n for n in elsewhere.unknown if n not in counted]
     return _learnt_elsewhere(found, elsewhere.costs(trajectory.config), unknown)
+
+
+def _api_tokens(results: Sequence[ExamResult], counts: Mapping[str, int]) -> tuple[int, int, int]:
+    """Return (prompt, cached, completion) tokens of answers, and of what the model wrote until the last lesson."""
+    answers = [answer for result in results for answer in result.answers]
+    return (
+        sum(a.tokens_in for a in answers) + counts.get("api_prompt", 0),
+        sum(a.tokens_cached for a in answers) + counts.get("api_cached", 0),
+        sum(a.tokens_out for a in answers) + counts.get("api_completion", 0),
+    )
 
 
 OF_LEARNING = (

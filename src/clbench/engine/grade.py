@@ -54,7 +54,7 @@ def check_scorers(exams: Iterable[Exam]) -> None:
     for exam in exams:
         _check_scorer(exam.scorer.name, canonical(exam.scorer.settings))
         if open_scorer(exam.scorer.name).judged and not exam.scorer.settings.get("judge"):
-            mend = "name one in a recipe, `judge: exact` or `judge: {model: ...}`, and use `clbench run`"
+            mend = "name one: in a recipe `judge: exact` or `judge: {model: ...}`, else --judge"
             raise SpecError(f"exam {exam.name!r} is graded by rubrics, and no judge is named", where="judge", mend=mend)
 
 
@@ -85,20 +85,33 @@ def grade(result: ExamResult, store: Store, judge: JudgeAll | None = None) -> Ex
     key_ = grade_key(result.answers_key, exam.scorer, plugin.version, declined=declined)
 
     def make(folder: Path) -> None:
-        if plugin.judged and judge is not None:
-            found, why["judge"] = judge(exam, result.answers)
-        elif plugin.judged and exam.scorer.settings.get("judge") != {"by": "exact"}:
-            mend = "use `clbench run` with the recipe that names it"
-            raise SpecError("its judge is a model, which is not asked here", where=f"exam {exam.name}", mend=mend)
-        else:
-            scorer = plugin.build(exam.scorer.settings)
-            pairs = zip(exam.examples, result.answers, strict=True)
-            found = [grade_answer(scorer, example, answer) for example, answer in pairs]
+        found, record = grades_of(exam, result.answers, judge)
+        if record is not None:
+            why["judge"] = record
         write_jsonl(folder / "grades.jsonl", found)
 
     why: dict[str, Any] = {"exam": exam.name, "scorer": exam.scorer.name, "ask": result.answers_key}
     grades = list(read_jsonl(store.once("mark", key_, make, why) / "grades.jsonl", Grade))
     return result.graded(grades, combine_grades(grades, plugin), key_, parts=plugin.combine is not None)
+
+
+def grades_of(
+    exam: Exam, answers: Sequence[Answer], judge: JudgeAll | None = None
+) -> tuple[list[Grade], dict[str, Any] | None]:
+    """Return a grade for each answer, in order; and where a model judged them, a record of what that took.
+
+    Raises:
+        SpecError: A model is to judge them, and is not asked here.
+        ModelError: The judge does not answer; what it has judged is kept.
+    """
+    plugin = open_scorer(exam.scorer.name)
+    if plugin.judged and judge is not None:
+        return judge(exam, answers)
+    if plugin.judged and exam.scorer.settings.get("judge") != {"by": "exact"}:
+        mend = "use `clbench run` with the recipe that names it"
+        raise SpecError("its judge is a model, which is not asked here", where=f"exam {exam.name}", mend=mend)
+    scorer = plugin.build(exam.scorer.settings)
+    return [grade_answer(scorer, *pair) for pair in zip(exam.examples, answers, strict=True)], None
 
 
 def grade_answer(scorer: Scorer, example: Example, answer: Answer) -> Grade:

@@ -6,27 +6,27 @@ which a judge gives no verdict has no grade; one whose request may succeed later
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from clbench.core.chat import Ask, Reply, Usage, usage_of_record
-from clbench.core.errors import ModelError, SpecError, UserError
-from clbench.core.events import Progress, notice, report_progress
+from clbench.core.errors import ModelError, SpecError
+from clbench.core.events import notice
 from clbench.core.replies import ReplyCache, key_of
-from clbench.core.spec import JudgeSpec, Machine, ModelSpec, RunSpec
+from clbench.core.spec import JudgeSpec, Machine, ModelSpec
 from clbench.core.types import Answer, Exam, Example, Grade, ScorerSpec
 from clbench.core.value import written
-from clbench.engine.grade import open_scorer
+from clbench.engine.grade import JudgeAll, open_scorer
+from clbench.engine.spending import check_price
 from clbench.models import source
-from clbench.models.api.client import Asks, Client
+from clbench.models.api.client import Asks
 from clbench.models.api.form import chat_in_form
-from clbench.models.api.limits import limits_of
-from clbench.models.api.loop import finished
+from clbench.models.api.loop import each_of, finished
+from clbench.models.api.paid import client_for
 from clbench.models.api.providers import address_of
 from clbench.scoring.judged import checks_of, parts_of, state_of, unmet
 from clbench.scoring.rubric import judge as rubric
@@ -80,33 +80,52 @@ def _is_judged(exam: Exam) -> bool:
     return open_scorer(exam.scorer.name).judged
 
 
-def check_judge(spec: RunSpec, exams: Sequence[Exam], machine: Machine) -> None:
+def judge_all(judge: JudgeSpec | None, machine: Machine, store: Store) -> JudgeAll | None:
+    """Return what asks a judge for grades; None where no model judges."""
+    return None if judge is None or judge.model is None else Judge(judge, machine, store).grades
+
+
+def check_judge(judge: JudgeSpec | None, exams: Sequence[Exam], machine: Machine, *, items: bool = True) -> None:
     """Refuse a judge that cannot work, before anything is spent.
+
+    Args:
+        judge: Who grades exams whose items carry rubrics; None where nobody is named.
+        exams: What is asked.
+        machine: Where providers are.
+        items: Whether the items of the exams are looked at, too; see `check_items`.
 
     Raises:
         SpecError: No exam is graded by rubrics; items have none, or none with exact checks where those are to grade; or
             the judge's provider cannot be asked.
     """
-    judge = spec.judge
     judged = [exam for exam in exams if _is_judged(exam)]
-    for exam in judged:
-        _check_items(exam, exact=judge is not None and judge.by == "exact")
+    for exam in judged if items else ():
+        check_items(exam, judge)
     if judge is None:
         if chosen := [exam.name for exam in judged if exam.scorer.settings.get("judge")]:
             raise SpecError("a card names its judge", where=f"exam {chosen[0]}", mend="name it in the recipe: `judge:`")
         return
     if not judged:
-        what = "no exam of this run is graded by rubrics, so this would change nothing but the run's key"
+        what = "no exam of this run is graded by rubrics, so that it has nothing to do"
         raise SpecError(what, where="judge", mend="leave it out, or ask exams whose scorer is `judged`")
     if judge.model is not None and judge.model.provider is not None:
         address_of(judge.model.provider, machine.providers)
+        check_price(judge.model, machine)
 
 
-def _check_items(exam: Exam, *, exact: bool) -> None:
+def check_items(exam: Exam, judge: JudgeSpec | None) -> None:
+    """Refuse an exam that is graded by rubrics and has items without, or without exact checks where those grade.
+
+    Raises:
+        SpecError: Names the exam and the first such item.
+    """
+    if not _is_judged(exam):
+        return
     bare = [e.id for e in exam.examples if not e.rubric]
     if bare:
         what = f"{len(bare)} of {len(exam.examples)} items have no rubrics, such as {bare[0]!r}"
         raise SpecError(what, where=f"exam {exam.name}", mend='name the column in its card: rubric: "{rubrics}"')
+    exact = judge is not None and judge.by == "exact"
     if exact and (bare := [e.id for e in exam.examples if len(checks_of(e)) != len(e.rubric)]):
         what = f"rubrics of {len(bare)} of {len(exam.examples)} items carry no exact checks, such as {bare[0]!r}"
         raise SpecError(what, where=f"exam {exam.name}", mend="name a model: `judge: {model: ...}`")
@@ -125,17 +144,15 @@ class Judge:
     spec: JudgeSpec
     machine: Machine
     store: Store
-    _stop: list[UserError] = field(default_factory=list[UserError], init=False)
 
     @cached_property
     def settings(self) -> rubric.JudgeSettings:
         """How it is asked, in the words of the context track."""
         spec, model = self.spec, self.model
-        batch = {"all": 0, "per-rubric": 1}.get(spec.mode) if ":" not in spec.mode else int(spec.mode.partition(":")[2])
         return rubric.JudgeSettings(
             model=model.name,
             effort=spec.effort,
-            batch=batch or 0,
+            batch=spec.batch,
             sees=spec.sees,
             na=spec.na,
             votes=spec.votes,
@@ -162,8 +179,7 @@ class Judge:
     def _client(self) -> Asks:
         if self.model.provider is None:
             return self._here
-        address = address_of(self.model.provider, self.machine.providers)
-        return Client(address, limits_of(self.machine.exam_batch))
+        return client_for(address_of(self.model.provider, self.machine.providers), self.machine, "verdicts")
 
     def grades(self, exam: Exam, answers: Sequence[Answer]) -> tuple[list[Grade], dict[str, Any]]:
         """Return one grade per answer, in order, and a record of what was judged and what it took.
@@ -171,10 +187,7 @@ class Judge:
         Raises:
             ModelError: Answers are without a verdict, and asking again may give one; or the provider refuses the run.
         """
-        self._stop.clear()
         found = finished(lambda: self._all(exam, answers))
-        if self._stop:
-            raise self._stop[0]
         records = [record for record in found if record is not None]
         failed = [str(record["grading_rationale"]) for record in records if record.get("again")]
         if failed:
@@ -197,26 +210,16 @@ class Judge:
 
     async def _all(self, exam: Exam, answers: Sequence[Answer]) -> list[dict[str, Any] | None]:
         refuses: list[bool] = []
-        done = 0
         async with self._client() as client:
 
             async def ask(body: dict[str, Any]) -> Reply:
                 return await chat_in_form(client, body, refuses)
 
-            async def one(example: Example, answer: Answer) -> dict[str, Any] | None:
-                nonlocal done
-                if self._stop or answer.finish == "error":
-                    return None
-                try:
-                    return await self._one(example, answer, ask)
-                except UserError as error:  # nothing new is asked; what is in flight comes to its end
-                    self._stop.append(error)
-                    return None
-                finally:
-                    done += 1
-                    report_progress(Progress(f"judging {exam.name}", done, len(answers)))
+            async def one(pair: tuple[Example, Answer]) -> dict[str, Any] | None:
+                example, answer = pair
+                return None if answer.finish == "error" else await self._one(example, answer, ask)
 
-            return await asyncio.gather(*map(one, exam.examples, answers))
+            return await each_of(list(zip(exam.examples, answers, strict=True)), one, f"judging {exam.name}")
 
     async def _one(self, example: Example, answer: Answer, ask: Ask) -> dict[str, Any]:
         seen = seen_of(example, answer, self.spec)

@@ -9,6 +9,7 @@ from clbench.core.errors import LearnerError, ModelError, UserError, said_of
 from clbench.core.events import Progress, notice, report_progress
 from clbench.core.process import staying
 from clbench.core.spec import Machine, RunSpec
+from clbench.core.types import Exam
 from clbench.engine.ask import answers_key, ask
 from clbench.engine.inputs import Inputs
 from clbench.engine.serving import Serving
@@ -120,16 +121,25 @@ def _ran_out(error: BaseException) -> bool:
     return ran_out(error)
 
 
-def answers_missing(unit: Unit, store: Store, machine: Machine) -> int | None:
-    """Return how many exams of a unit have no answers in the store; None where its state is not known there."""
+def exams_missing(unit: Unit, store: Store, machine: Machine) -> tuple[Exam, ...] | None:
+    """Return the exams of a unit that have no answers in the store; None where its state is not known there."""
     record = load_record(store, unit.key)
     if record is None:
         return None
     fingerprint = answer_fingerprint(record, unit.answerer)
-    keys = [answers_key(fingerprint, exam, unit.spec.model, machine, unit.spec.exam_server) for exam in unit.exams]
-    return sum(store.find("ask", key) is None for key in keys)
+
+    def key_of(exam: Exam) -> str:
+        return answers_key(fingerprint, exam, unit.spec.model, machine, unit.spec.exam_server)
+
+    return tuple(exam for exam in unit.exams if store.find("ask", key_of(exam)) is None)
+
+
+def answers_missing(unit: Unit, store: Store, machine: Machine) -> int | None:
+    """Return how many exams of a unit have no answers in the store; None where its state is not known there."""
+    found = exams_missing(unit, store, machine)
+    return None if found is None else len(found)
 
 
 def is_made(unit: Unit, store: Store, machine: Machine) -> bool:
     """Tell from the store alone whether nothing of a unit is missing."""
-    return answers_missing(unit, store, machine) == 0
+    return exams_missing(unit, store, machine) == ()

@@ -16,6 +16,7 @@ from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import answers_missing
 from clbench.engine.memory import Needs
 from clbench.engine.plan import plan
+from clbench.engine.plan_spending import Expected, expected, spent_before
 from clbench.engine.resolve import check_model, model_key
 from clbench.engine.units import Run, Unit, open_runs
 from clbench.models import source
@@ -50,6 +51,8 @@ class Plan:
     Attributes:
         broken: Models that cannot be used, as their names and why; their runs have no lines.
         fit: What the runs need beside what is there; None where no model can be looked at.
+        asked: What models behind APIs are expected to take.
+        spent: What commands before have spent on them, in words.
     """
 
     runs: int
@@ -57,13 +60,16 @@ class Plan:
     workers: int
     broken: tuple[tuple[str, str], ...] = ()
     fit: Fit | None = None
+    asked: tuple[Expected, ...] = ()
+    spent: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
         memory = None if self.fit is None else self.fit.as_dict()
         lines = [asdict(line) for line in self.lines]
         rest = {"workers": self.workers, "broken": self.broken, "memory": memory}
-        return {"runs": self.runs, "lines": lines, **rest}
+        asked = {"replies": [asdict(one) for one in self.asked], "spent": self.spent} if self.asked else {}
+        return {"runs": self.runs, "lines": lines, **rest, **asked}
 
     def as_text(self) -> str:
         """Return the plan as a table and a sum."""
@@ -86,7 +92,11 @@ class Plan:
         counts = {"runs": self.runs, "units": len(self.lines), "need": len(need)}
         text = "{runs} runs, {units} units, {need} to be made: {time}, {size} MB"
         rows.append(tr(text, time=time, size=f"{sum(line.bytes for line in need) / 1e6:.0f}", **counts))
-        return "\n".join(rows if self.fit is None else [*rows, "", self.fit.as_text()])
+        rows += [] if self.fit is None else ["", self.fit.as_text()]
+        rows += [""] * bool(self.asked) + [one.text for one in self.asked]
+        if self.asked and any(one.usd is None for one in self.asked):
+            rows.append(tr("no prices of all of them: name a file with --prices for money"))
+        return "\n".join([*rows, *([tr("spent so far: {what}", what=self.spent)] if self.spent else [])])
 
 
 def tabulate(
@@ -111,7 +121,8 @@ def tabulate(
     """
     runs, inputs, names = open_planned(specs, store, machine, broken or {})
     lines, found = _lines(runs, inputs, store, machine, probe)
-    return Plan(len(runs), lines, machine.workers, names, found)
+    asked = tuple(expected(runs, plan(runs), store, machine))
+    return Plan(len(runs), lines, machine.workers, names, found, asked, spent_before(machine))
 
 
 def open_planned(

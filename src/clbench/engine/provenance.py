@@ -25,6 +25,7 @@ PLACES = (
     "serve",
     "providers",
     "cluster",
+    "spending",
 )  # they say more of the machine's owner
 # The start of an absolute path or of one in a home, at the beginning of an argument or of a value in it.
 _PRIVATE_PATH = re.compile(r"(?<![^\s=,:\[{'\"])~?/(?!/)[^=,:\]}'\"]*")

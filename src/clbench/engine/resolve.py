@@ -14,7 +14,7 @@ from clbench.core.errors import ModelError, SpecError, UserError, did_you_mean, 
 from clbench.core.extras import TO_LOAD, absent
 from clbench.core.keys import canonical
 from clbench.core.protocols import LearnerPlugin
-from clbench.core.spec import Machine, ModelSpec, RunSpec
+from clbench.core.spec import Machine, ModelSpec, RunSpec, Spending
 from clbench.core.strict import turned_into_number
 from clbench.core.types import Exam, Stream
 from clbench.core.value import written
@@ -208,27 +208,36 @@ def check_device(machine: Machine) -> None:
         device_of(machine)
 
 
+def inapplicable(spec: RunSpec) -> SpecError | None:
+    """Return why a learner is not defined on the model of a run; None where it is."""
+    plugin, config = open_learner(spec.learner)
+    if spec.model.provider is not None and plugin.traits(config).trains != "none":
+        what = f"{spec.learner_name!r} trains weights, and those of {spec.model.name!r} are behind an API"
+        mend = "take in_context, retrieval, notebook or frozen; or a model of weights"
+        return SpecError(what, where="learner", mend=mend)
+    can = source.abilities(spec.model)
+    family = "causal" if can is None or "text" in can else "encoder"
+    if family not in plugin.model_families:
+        mend = f"take a model of family {' or '.join(plugin.model_families)}"
+        return SpecError(f"{spec.learner_name!r} is not defined on {family} models", where="learner", mend=mend)
+    try:
+        _check_on_four_bits(spec, plugin, config)
+        if spec.model.provider is not None and not plugins.runs_user_file(spec.learner):  # it says itself what it needs
+            plugin.build(config, spec.model, spec.seed, Machine(spending=Spending(name=spec.name, dry=True)))
+    except SpecError as error:
+        return error
+    return None
+
+
 def check_learner(spec: RunSpec, stream: Stream) -> None:
     """Refuse a learner that is not defined on the model, must be told what the stream hides, or has other lessons.
 
     Raises:
         SpecError: Says which.
     """
+    if (why := inapplicable(spec)) is not None:
+        raise why
     plugin, config = open_learner(spec.learner)
-    if spec.model.provider is not None and plugin.traits(config).trains != "none":
-        what = f"{spec.learner_name!r} trains weights, and those of {spec.model.name!r} are behind an API"
-        raise SpecError(
-            what, where="learner", mend="take in_context, retrieval, notebook or frozen; or a model of weights"
-        )
-    can = source.abilities(spec.model)
-    family = "causal" if can is None or "text" in can else "encoder"
-    if family not in plugin.model_families:
-        raise SpecError(
-            f"{spec.learner_name!r} is not defined on {family} models",
-            where="learner",
-            mend=f"take a model of family {' or '.join(plugin.model_families)}",
-        )
-    _check_on_four_bits(spec, plugin, config)
     if plugin.needs_task_ids and stream.task_ids != "given":
         raise SpecError(
             f"{spec.learner_name!r} must be told the task, and {stream.name!r} has `task_ids: {stream.task_ids}`",

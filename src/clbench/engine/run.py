@@ -6,16 +6,17 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import yaml
 
-from clbench.core.errors import ModelError, UserError
+from clbench.core.errors import BudgetError, ModelError, UserError
 from clbench.core.events import notice
 from clbench.core.keys import canonical
 from clbench.core.matrix import Matrix
 from clbench.core.results import Costs, ExamResult
-from clbench.core.spec import Machine
+from clbench.core.spec import Machine, Spending
 from clbench.core.value import written
 from clbench.data.streams.summary import stream_outline
 from clbench.engine.ask import ask
@@ -26,7 +27,7 @@ from clbench.engine.executors.ranks import check_ranks, together
 from clbench.engine.fitting import fitting
 from clbench.engine.grade import grade
 from clbench.engine.inputs import Inputs
-from clbench.engine.judge import Judge
+from clbench.engine.judge import judge_all
 from clbench.engine.keep import drop_states
 from clbench.engine.make_unit import is_made
 from clbench.engine.memory import beside_measured
@@ -36,6 +37,7 @@ from clbench.engine.recipe.recipe import Recipe
 from clbench.engine.resolve import check_device
 from clbench.engine.result_items import example_items, item_scores
 from clbench.engine.serving import check_serving
+from clbench.engine.spending import told_spending
 from clbench.engine.units import Run, check_models, open_runs
 from clbench.metrics import compute
 from clbench.report.results import Runs
@@ -75,6 +77,8 @@ def attempt(recipe: Recipe, store: Store, machine: Machine, watch: Watch = UNWAT
     """
     check_device(machine)
     check_ranks(machine)
+    if machine.spending is None:
+        machine = machine.model_copy(update={"spending": Spending(name=recipe.name, session=token_hex(8))})
     if machine.processes > 1:  # all of them come here: rank 0 makes the runs, and the others do their part
         return together(lambda: _attempt(recipe, store, machine, watch), machine)
     return _attempt(recipe, store, machine, watch)
@@ -97,6 +101,7 @@ def _attempt(recipe: Recipe, store: Store, machine: Machine, watch: Watch) -> li
         missing, machine, inputs, watch
     )  # each by `make_unit`: learn what is not learnt yet, then ask its exams
     outcomes = [run if isinstance(run, UserError) else _outcome(run, failed, store, machine) for run in runs]
+    outcomes = told_spending(outcomes, machine)
     drop_states(runs, outcomes, store, machine.keep)
     _tell_foreign(Runs([one for one in outcomes if isinstance(one, Path)]))
     return outcomes
@@ -108,7 +113,7 @@ def _outcome(run: Run, failed: Mapping[str, UserError], store: Store, machine: M
         return why
     try:
         return record(run, store, machine)
-    except ModelError as error:  # of a judge that does not answer: the other runs are recorded
+    except (BudgetError, ModelError) as error:  # of a judge that does not answer: the other runs are recorded
         return error
 
 
@@ -120,8 +125,7 @@ def record(run: Run, store: Store, machine: Machine) -> Path:
         provenance.json.
     """
     matrix, results = Matrix.blank(len(run.stream) + 1, run.exams), list[ExamResult]()
-    by = run.spec.judge
-    judge = Judge(by, machine, store).grades if by is not None and by.model is not None else None
+    judge = judge_all(run.spec.judge, machine, store)
     for lesson, column, exam in run.due_cells:  # row 0: before any lesson; on long streams not every cell is due
         asked = ask(run.trajectory, lesson, exam, store)  # a unit has asked it: the store holds the answers
         result = grade(asked, store, judge)

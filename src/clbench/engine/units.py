@@ -132,7 +132,7 @@ def open_run(
         identity: The digest of a base model; a plan over an empty store need not read its weights.
     """
     stream, exams = inputs.of(spec)
-    check_judge(spec, exams, machine)
+    check_judge(spec.judge, exams, machine)
     exams = with_judge(exams, spec.judge)
     check_learner(spec, stream)
     check_provider(spec, machine)

@@ -30,6 +30,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from clbench.core.chat import Usage
+from clbench.core.counts import read_counts, write_counts
 from clbench.core.events import track
 from clbench.core.keys import digest
 from clbench.core.protocols import Learner, LearnerPlugin
@@ -89,6 +91,8 @@ class NotebookLearner:
         self.seed = seed
         self.number = 0
         self.notes: list[Note] = []
+        self.paid = Usage()  # of a model behind an API, for all notes so far
+        self.requests = 0  # of them
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -129,6 +133,9 @@ class NotebookLearner:
         if prompt == asking(0):
             return ""
         (answer,) = self.net.respond([Example(id="note", prompt=prompt)], decode)
+        if self.net.spec.provider is not None:
+            self.paid = self.paid + Usage(answer.tokens_in, answer.tokens_cached, answer.tokens_out)
+            self.requests += 1
         return " ".join(answer.text.split())
 
     def _fitting(self, notes: Sequence[Note]) -> list[Note]:
@@ -170,11 +177,17 @@ class NotebookLearner:
     def save(self, folder: Path) -> None:
         """Write the notes."""
         shown.save_shown(folder, self.number, "notes", self.notes)
+        if self.number and self.paid.total:
+            paid = {f"api_{name}": num for name, num in self.paid.plain().items() if name != "reasoning"}
+            write_counts(folder, {**read_counts(folder), **paid, "api_requests": self.requests})
 
     def load(self, folder: Path) -> None:
         """Take over the notes."""
         self.number, values = shown.load_shown(folder, "notes")
         self.notes = [Note.model_validate(v) for v in values]
+        counts = read_counts(folder)
+        self.paid = Usage(*(counts.get(f"api_{name}", 0) for name in ("prompt", "cached", "completion")))
+        self.requests = counts.get("api_requests", 0)
 
 
 def as_pair(example: Example) -> str:

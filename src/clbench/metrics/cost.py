@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 from clbench.core.protocols import MetricPlugin
@@ -49,11 +50,33 @@ def joules(costs: Costs) -> float:
     return math.nan if costs.joules is None else costs.known("joules")
 
 
+def api_tokens(costs: Costs) -> float:
+    """Tokens of a model behind an API, prompts and replies, in exams and in what it wrote in lessons.
+
+    At least 0, lower is better; NaN where no such model was asked. Source: counted by its provider.
+    """
+    return _total(costs.api_tokens)
+
+
+def judge_tokens(costs: Costs) -> float:
+    """Tokens of the judge that graded answers by rubrics, prompts and verdicts.
+
+    At least 0, lower is better; NaN where none was asked. Source: counted by its provider, or its tokenizer.
+    """
+    return _total(costs.judge_tokens)
+
+
+def _total(tokens: Sequence[int]) -> float:
+    """Return the prompt's and the reply's tokens of (prompt, cached, completion); NaN where there are none."""
+    return float(tokens[0] + tokens[-1]) if tokens else math.nan
+
+
 def money(costs: Costs) -> float:
     """What the run cost by the user's price table (`--prices`), in the currency of that table.
 
-    (train_s + exam_s) / 3600 * machine_hour + joules / 3.6e6 * kilowatt_hour + examples * labelled_example. At least 0,
-    lower is better; NaN without a table, or where it prices energy that was not measured. Source: measured.
+    (train_s + exam_s) / 3600 * machine_hour + joules / 3.6e6 * kilowatt_hour + examples * labelled_example + tokens of
+    a model behind an API and of a judge at their prices. At least 0, lower is better; NaN without a table, or where it
+    prices energy that was not measured, or lacks a model. Source: measured.
     """
     if not costs.prices:
         return math.nan
@@ -62,7 +85,9 @@ def money(costs: Costs) -> float:
     power = joules(costs) / 3.6e6 * energy if energy else 0.0
     label = costs.prices.get("labelled_example", 0.0)
     labels = costs.known("examples_used") * label if label else 0.0
-    return hours * costs.prices.get("machine_hour", 0.0) + power + labels
+    answers = costs.prices.get("answers", math.nan) if costs.api_tokens else 0.0
+    verdicts = costs.prices.get("verdicts", math.nan) if costs.judge_tokens else 0.0
+    return hours * costs.prices.get("machine_hour", 0.0) + power + labels + answers + verdicts
 
 
 _figure = partial(MetricPlugin, needs="costs", better="low", low=0, high=math.inf, group="cost")
@@ -71,5 +96,7 @@ PLUGINS = (
     _figure(name="train_tokens", symbol="tokens", compute=train_tokens, unit="count"),
     _figure(name="train_flops", symbol="FLOPs", compute=train_flops, unit="flops"),
     _figure(name="joules", symbol="energy", compute=joules, unit="joules"),
+    _figure(name="api_tokens", symbol="API tokens", compute=api_tokens, unit="count"),
+    _figure(name="judge_tokens", symbol="judge tokens", compute=judge_tokens, unit="count"),
     _figure(name="money", symbol="money", compute=money, unit="money"),
 )

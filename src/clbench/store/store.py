@@ -8,6 +8,7 @@ Layout under the store's folder:
     broken/                               stages whose files no longer match their digests, kept for inspection
     runs/<name>-<key[:8]>/                results of runs
     replies/<key[:2]>/<key>.json          what providers and judges replied, paid for once
+    spent/<recipe>.jsonl                  what replies for a recipe have cost, in tokens
     parents.json                          which state was learnt from which, of states that gc has dropped
     grids/<name>-<key[:8]>/               what processes that make a grid are at
     jobs/                                 what jobs of a batch system write
@@ -45,7 +46,7 @@ from clbench.store.stage import (
     write_stage,
 )
 
-RESERVED = frozenset({"drafts", "progress", "broken", "runs", "replies", "grids", "jobs"})
+RESERVED = frozenset({"drafts", "progress", "broken", "runs", "replies", "spent", "grids", "jobs"})
 # Made again in no time, so a power cut may cost them: forcing hundreds of them onto the disk takes seconds.
 DERIVED = frozenset({"mark", "effective"})
 POLL_S = 0.1  # between looks whether another process has finished a stage

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clbench.cli.options import Device, complain, machine, model_spec, say
+from clbench.cli.shared import with_shared
 from clbench.core.errors import SpecError, UserError
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ Manifest = Annotated[Path | None, typer.Option(help="Where the manifest is writt
 MaxFailRate = Annotated[
     float, typer.Option(min=0, max=1, help="Exit 3 if a larger share of rows has no answer or verdict.")
 ]
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -116,26 +115,7 @@ class Asking:
         return open_here(spec, machine(None, None, 1, self.device))
 
 
-def with_asking(verb: Callable[..., R]) -> Callable[..., R]:
-    """Return a verb that has the options of `Asking` in the place of its parameter `asking`."""
-    own = inspect.signature(verb).parameters
-    hints = get_type_hints(verb, include_extras=True)
-    shared = get_type_hints(Asking, include_extras=True)
-    names = [f.name for f in fields(Asking)]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    parameters = [p.replace(annotation=hints[n], kind=keyword) for n, p in own.items() if n != "asking"]
-    parameters += [
-        inspect.Parameter(f.name, keyword, default=f.default, annotation=shared[f.name]) for f in fields(Asking)
-    ]
-
-    def called(**given: Any) -> R:
-        asked = {name: given.pop(name) for name in names if name in given}
-        return verb(**given, asking=Asking(**asked))
-
-    called.__name__, called.__doc__, called.__module__ = verb.__name__, verb.__doc__, verb.__module__
-    called.__annotations__ = {p.name: p.annotation for p in parameters}
-    vars(called)["__signature__"] = inspect.Signature(parameters)
-    return called
+with_asking = with_shared("asking", Asking)
 
 
 def what_is_left(asking: Asking, budget: Budget) -> Asking:

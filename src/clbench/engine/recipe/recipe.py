@@ -20,8 +20,15 @@ from clbench.data.tasks.card_file import read_text
 from clbench.data.tasks.card_folder import card_here, find_recipe, sort_of
 from clbench.engine.recipe.changes import apply_change
 from clbench.engine.recipe.exclude import check_exclude, is_excluded, still_there
+from clbench.engine.recipe.left_out import not_of_both, tell_left_out
 from clbench.engine.recipe.paths import place_paths
-from clbench.engine.resolve import check_numbers, open_learner, resolve, validated, wrong_fields
+from clbench.engine.resolve import (
+    check_numbers,
+    open_learner,
+    resolve,
+    validated,
+    wrong_fields,
+)
 
 MOST_RUNS = 10_000
 IN_A_RUN = "`clbench init my-run` writes a recipe: name it there under "
@@ -299,6 +306,7 @@ def _expand(
     named = {str(s) for s in recipe.axes.get("stream", (recipe.stream,))}
     streams = {name: card_here("streams", name) for name in sorted(named)}
     runs: list[RunSpec] = []
+    left_out: dict[str, dict[str, SpecError]] = {}
     for point in itertools.product(*recipe.axes.values()):
         if is_excluded(dict(zip(recipe.axes, point, strict=True)), recipe.exclude):
             continue
@@ -315,8 +323,12 @@ def _expand(
         values["model"] = {"name": values["model"]} if isinstance(values["model"], str) else values["model"]
         values["learner"] = _learner(values.get("learner"), recipe, chosen)
         values["stream"] = streams[str(values["stream"])]
-        spec = validated(RunSpec, {**values, "name": name}, "")
-        runs.append(resolve(spec, broken))
+        spec = resolve(validated(RunSpec, {**values, "name": name}, ""), broken)
+        if (why := not_of_both(spec, recipe.axes, broken or {})) is None:
+            runs.append(spec)
+        else:
+            left_out.setdefault(spec.model.name, {}).setdefault(spec.learner_label, why)
+    tell_left_out(left_out, runs)
     if not runs:
         raise SpecError("all runs are left out", where="exclude", mend="leave fewer out")
     return runs

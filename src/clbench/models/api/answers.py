@@ -6,21 +6,21 @@ the provider, the model and the whole request, so that a run that was stopped pa
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from clbench.core.chat import Reply, usage_of_record
-from clbench.core.errors import ModelError, UserError
-from clbench.core.events import Progress, notice, report_progress
+from clbench.core.errors import ModelError
+from clbench.core.events import notice
+from clbench.core.keys import digest
 from clbench.core.replies import ReplyCache, key_of
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Prompt
-from clbench.models.api.client import Asks, Client
+from clbench.models.api.client import Asks, guessed_tokens
 from clbench.models.api.errors import ApiError, stopped
-from clbench.models.api.limits import limits_of
-from clbench.models.api.loop import finished
+from clbench.models.api.loop import each_of, finished
+from clbench.models.api.paid import client_for
 from clbench.models.api.providers import address_of
 from clbench.models.reasoning import parted
 from clbench.models.stops import before_stop
@@ -83,6 +83,8 @@ class ApiModel:
         if decode.kind != "text":
             mend = "ask exams whose answers are written (decode.kind: text)"
             raise ModelError(f"a model behind an API gives no {decode.kind}", where=self.spec.name, mend=mend)
+        if self.machine.spending is not None and self.machine.spending.dry:
+            return [_unasked(self.spec, example, decode) for example in examples]
         return _Asking(self, decode).answers(examples)
 
     async def reply(self, body: dict[str, Any], client: Asks) -> Reply:
@@ -121,19 +123,15 @@ class _Asking:
     Attributes:
         model: Who is asked.
         decode: How.
-        stop: Why nothing more is asked, if so.
         again: Failures after which asking again may help.
     """
 
     model: ApiModel
     decode: Decode
-    stop: list[UserError] = field(default_factory=list[UserError])
     again: list[str] = field(default_factory=list[str])
 
     def answers(self, examples: Sequence[Example]) -> list[Answer]:
         found = finished(lambda: self._all(examples))
-        if self.stop:
-            raise self.stop[0]
         if self.again:
             what = f"{len(self.again)} of {len(examples)} questions have no answer; the first: {self.again[0]}"
             mend = "run the same command again: answers that are there are kept and not paid for again"
@@ -142,25 +140,11 @@ class _Asking:
 
     async def _all(self, examples: Sequence[Example]) -> list[Answer | None]:
         spec, machine = self.model.spec, self.model.machine
-        address, done = address_of(str(spec.provider), machine.providers), 0
-        async with Client(address, limits_of(machine.exam_batch)) as client:
+        address = address_of(str(spec.provider), machine.providers)
+        async with client_for(address, machine, "answers") as client:
+            return await each_of(examples, lambda e: self._answer(e, client), f"answers of {spec.name}")
 
-            async def one(example: Example) -> Answer | None:
-                nonlocal done
-                if self.stop:
-                    return None
-                try:
-                    return await self._answer(example, client)
-                except UserError as error:  # nothing new is asked; what is in flight comes to its end
-                    self.stop.append(error)
-                    return None
-                finally:
-                    done += 1
-                    report_progress(Progress(f"answers of {spec.name}", done, len(examples)))
-
-            return await asyncio.gather(*map(one, examples))
-
-    async def _answer(self, example: Example, client: Client) -> Answer | None:
+    async def _answer(self, example: Example, client: Asks) -> Answer | None:
         body = request_of(self.model.spec, example.prompt, self.decode)
         cache = ReplyCache(self.model.machine.store / "replies")
         key = key_of(provider=self.model.spec.provider, body=body)
@@ -184,6 +168,17 @@ class _Asking:
             return Answer(example_id=example.id, text=str(error), finish="error")
         self.again.append(str(error))
         return None
+
+
+def _unasked(spec: ModelSpec, example: Example, decode: Decode) -> Answer:
+    """Return what stands for an answer in a plan: of the longest length, another one to each prompt."""
+    size, mark = decode.max_tokens * BYTES_PER_TOKEN, digest([m.content for m in example.prompt])
+    return Answer(
+        example_id=example.id,
+        text=f"{mark}{'x' * size}"[:size],
+        tokens_in=int(guessed_tokens(request_of(spec, example.prompt, decode))),
+        tokens_out=decode.max_tokens,
+    )
 
 
 def request_of(spec: ModelSpec, prompt: Prompt, decode: Decode) -> dict[str, Any]:
@@ -211,6 +206,7 @@ def answer_of(example: Example, reply: Reply, decode: Decode, spec: ModelSpec) -
         text=before_stop(said, decode.stop).strip(),
         finish="length" if at_limit else "stop",
         tokens_in=reply.usage.prompt,
+        tokens_cached=reply.usage.cached,
         tokens_out=reply.usage.completion,
         reasoning="\n".join(filter(None, (reply.reasoning, thought))),
         tokens_reasoning=reply.usage.reasoning,
@@ -224,5 +220,6 @@ def open_api(spec: ModelSpec, machine: Machine) -> ApiModel:
         ExtraError: aiohttp is not installed.
         SpecError: Its provider cannot be asked.
     """
-    address_of(str(spec.provider), machine.providers)
+    if machine.spending is None or not machine.spending.dry:  # then nobody is asked
+        address_of(str(spec.provider), machine.providers)
     return ApiModel(spec, machine)

@@ -7,14 +7,15 @@ import json
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from clbench.core.chat import Reply
+from clbench.core.events import notice
 from clbench.core.extras import need
-from clbench.models.api.errors import ApiError, Failure, failure_of, stopped
+from clbench.models.api.errors import ApiError, Failure, failure_in, failure_of, stopped
 from clbench.models.api.limits import Limits
-from clbench.models.api.reply import Completion, completion_of, reply_of
+from clbench.models.api.reply import Completion, body_of_stream, completion_of, reply_of
 
 if TYPE_CHECKING:
     import aiohttp
@@ -90,6 +91,7 @@ class Client:
         self.limits = limits
         self._on_failure = on_failure
         self._session: aiohttp.ClientSession | None = None
+        self._told = False
 
     async def __aenter__(self) -> Client:
         import aiohttp
@@ -122,7 +124,24 @@ class Client:
             ApiError: The request failed for good.
             ModelError: So many requests were refused for a reason that stops all of them that the run ends.
         """
-        return await self._ask("/chat/completions", body, reply_of)
+        reply = await self._ask("/chat/completions", body, reply_of)
+        used, written = reply.usage, len(reply.text or "") + len(reply.reasoning) + len(reply.refusal)
+        if used.prompt and (used.completion or not written):
+            return reply
+        usage = replace(
+            used,
+            prompt=used.prompt or int(guessed_tokens(body)),
+            completion=used.completion or written // CHARS_PER_TOKEN + 1,
+        )
+        self._tell_guess()
+        return replace(reply, usage=usage, guessed=True)
+
+    def _tell_guess(self) -> None:
+        """Say once that the provider does not say what a reply took: money must not look free."""
+        if not self._told:
+            self._told = True
+            where = self.address.base_url
+            notice(f"{where} does not say how many tokens a reply took: they are guessed, four characters a token")
 
     async def complete(self, body: dict[str, Any]) -> Completion:
         """Let the model go on with a prompt; arguments and errors are those of `chat`."""
@@ -171,6 +190,10 @@ class Client:
         if found.code in ("rate", "server", "timeout"):
             limits.concurrency.overloaded()
         if found.retry_after is not None and found.kind == "retry":
+            if found.retry_after > LONGEST_PAUSE:
+                notice(
+                    f"{self.address.base_url} asks to wait {found.retry_after:.0f} s, and that is done: {found.said}"
+                )
             limits.pause(found.retry_after)
         if found.kind == "run":
             limits.breaker.failed(found)
@@ -181,9 +204,11 @@ class Client:
         found = await self._send(path, body)
         if isinstance(found, Failure):
             return found
-        if isinstance(found.body, str):
-            return Failure("body", "the reply is not JSON", found.status)
-        return read(found.body, time.monotonic() - started, attempt) or failure_of(500, found.body)
+        body = body_of_stream(found.body) or found.body if isinstance(found.body, str) else found.body
+        if isinstance(body, str):
+            said = " ".join(body.split())[:100] or "nothing"
+            return Failure("body", f"the reply is not JSON: {said}", found.status)
+        return read(body, time.monotonic() - started, attempt) or failure_in(found.status, body)
 
     async def _send(self, path: str, body: dict[str, Any] | None) -> _Came | Failure:
         import aiohttp
@@ -202,8 +227,8 @@ class Client:
         except (aiohttp.ClientError, OSError) as error:
             return Failure("connection", str(error)[:200] or type(error).__name__)
         try:
-            found = json.loads(text)
-        except ValueError:
+            found = json.loads(text.removeprefix("\ufeff"))
+        except (ValueError, RecursionError):
             found = text
         return failure_of(status, found, wait) if status >= 400 else _Came(status, found)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,7 +32,7 @@ MENDS: Mapping[str, str] = {
     "server": "wait and run the same command again; finished rows are kept",
     "timeout": "raise --timeout; finished rows are kept",
     "connection": "check --base-url and the network; finished rows are kept",
-    "body": "the provider's reply was cut short or is not JSON; run the same command again",
+    "body": "the provider's reply was cut short or is none; run the same command again",
 }
 SAID = 200  # characters of a provider's own text that are passed on
 
@@ -98,6 +100,35 @@ def failure_of(status: int, body: Any, retry_after: str | None = None) -> Failur
     )
 
 
+def failure_in(status: int, body: Any) -> Failure:
+    """Return what a reply means that came without an error status and holds no answer.
+
+    Some providers send an error in the body alone, with its status as a number there; in the first choice, too.
+
+    Example:
+        >>> failure_in(200, {"error": {"code": 429, "message": "slow down"}}).code
+        'rate'
+        >>> failure_in(200, {"choices": []}).said
+        'it holds no answer: {"choices": []}'
+    """
+    held = _error_in(body)
+    code = held.get("code") if isinstance(held, dict) else None
+    number = int(code) if str(code).isdecimal() else 0
+    if held is not None:
+        return failure_of(number if 400 <= number < 600 else 500, {"error": held})
+    said = body if isinstance(body, str) else json.dumps(body)
+    return Failure("body", f"it holds no answer: {' '.join(said.split())[:SAID] or 'it is empty'}", status)
+
+
+def _error_in(body: Any) -> Any:
+    """Return the error that a body holds, None if it holds none."""
+    if not isinstance(body, dict):
+        return None
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    return body.get("error") or first.get("error") or body.get("detail")
+
+
 def _meaning(status: int, words: str) -> Code:
     if "insufficient_quota" in words or status == 402:
         return "quota"
@@ -118,11 +149,12 @@ def _code_and_text(body: Any) -> tuple[str, str]:
     if not isinstance(found, dict):
         return "", " ".join(str(found or "").split())
     code = f"{found.get('code') or ''} {found.get('type') or ''}"
-    return code, " ".join(str(found.get("message") or "").split())
+    return code, " ".join(str(found.get("message") or found.get("detail") or found.get("msg") or "").split())
 
 
 def _seconds(header: str | None) -> float | None:
     try:
-        return max(0.0, float(header)) if header else None
+        found = float(header or "nan")
     except ValueError:  # a date: the ordinary pause does
         return None
+    return max(0.0, found) if math.isfinite(found) else None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clbench.core.differences import differences
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.graded import GradedItems
 from clbench.core.item_scores import ExamScores
@@ -212,10 +213,8 @@ def unlike_scores(one: ExamScores, two: ExamScores) -> Iterator[str]:
 def _unlike_scorers(one: ScorerSpec, two: ScorerSpec) -> str:
     if one.name != two.name:
         return f"scorer {one.name} {dict(one.settings)} and {two.name} {dict(two.settings)}"
-    both = [name for name in {**one.settings, **two.settings} if one.settings.get(name) != two.settings.get(name)]
-    return ", ".join(
-        f"{n} {one.settings.get(n, '–')} and {two.settings.get(n, '–')} of scorer {one.name}" for n in both
-    )
+    parts = [f"{path} {a} and {b}" for path, a, b in differences(one.settings, two.settings)]
+    return f"{', '.join(parts)} of scorer {one.name}"
 
 
 def _settings(one: RunRecord, two: RunRecord) -> Iterator[tuple[str, str, str]]:

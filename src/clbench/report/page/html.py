@@ -39,6 +39,7 @@ from clbench.report.runs.remarks import remarks
 from clbench.report.runs.unlearnt import unlearnt_sentences
 from clbench.report.tables.exports import EXPORTS
 from clbench.report.tables.figure_names import figure_name, key_to_symbols
+from clbench.report.tables.figure_tables import ways_by_label
 from clbench.report.tables.table import cell, defined, heading
 from clbench.report.tables.translations import TRANSLATIONS, word
 
@@ -190,17 +191,18 @@ def _families(groups: Sequence[Group], texts: dict[str, str], lang: str) -> list
     A row is (label, whether it is a bound, cells), a cell (text, whether its value leads).
     """
     families: list[dict[str, Any]] = []
-    scenarios = by_scenario(groups)
+    scenarios, ways = by_scenario(groups), ways_by_label(groups, texts)
     for family in FAMILIES:
         names = defined(groups, [n for n in _ordered() if all_metrics()[n].group == family])
         if not names:
             continue
         lead = {n: leaders(groups, n) for n in names}
         parts = [
-            (_title(members) if len(scenarios) > 1 else "", [_line(g, names, lead) for g in members])
+            (_title(members) if len(scenarios) > 1 else "", [_line(g, names, lead, ways) for g in members])
             for members in scenarios
         ]
-        columns = [(heading(all_metrics()[n]), _about(n)) for n in names]
+        columns = [(texts["way"], "")] if ways else []
+        columns += [(heading(all_metrics()[n]), _about(n)) for n in names]
         families.append(
             {"title": texts[family], "columns": columns, "parts": parts, "key": key_to_symbols(names, lang)}
         )
@@ -213,9 +215,10 @@ def _title(groups: Sequence[Group]) -> str:
 
 
 def _line(
-    group: Group, names: Sequence[str], lead: Mapping[str, frozenset[str]]
+    group: Group, names: Sequence[str], lead: Mapping[str, frozenset[str]], ways: Mapping[str, str]
 ) -> tuple[str, bool, list[tuple[str, bool]]]:
-    return group.label, is_bound(group), [(cell(group, n), group.label in lead[n]) for n in names]
+    way = [(ways[group.label], False)] if ways else []
+    return group.label, is_bound(group), [*way, *((cell(group, n), group.label in lead[n]) for n in names)]
 
 
 def _ordered() -> list[str]:

@@ -26,7 +26,8 @@ WIDTH, OF_PLAIN, OF_NUMBERS = 120, 200, 2000  # characters of a line: of nested,
 LATER = frozenset(
     {
         *("exam_server", "attention", "template", "trust_code", "provider"),
-        *("trained_by_lesson", "unreached_by_lesson", "judge_tokens", "unknown"),
+        *("trained_by_lesson", "unreached_by_lesson", "judge_tokens", "api_tokens"),
+        "unknown",
     }
 )
 

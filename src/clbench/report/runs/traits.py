@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -56,3 +56,17 @@ def _of_plugin(learner: Mapping[str, Any]) -> Traits:
         return plugin.traits(plugin.config.model_validate(settings))
     except (UserError, ValueError, ImportError):  # settings of an older version
         return plugin.traits(None)
+
+
+def way_of(learner: Mapping[str, Any], provenance: Mapping[str, Any] | None = None) -> str:
+    """Return where a learner puts what it is taught: "weights", "prompt", or "" where that is neither, or not known."""
+    known = traits_of(learner, provenance)
+    if known.trains in ("all", "part"):
+        return "weights"
+    return "prompt" if known.family == "in-context" else ""
+
+
+def ways_of(members: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
+    """Return the way of each (learner, provenance); empty where not both ways are among them."""
+    ways = [way_of(*member) for member in members]
+    return ways if {"weights", "prompt"} <= set(ways) else []

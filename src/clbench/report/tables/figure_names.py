@@ -21,6 +21,8 @@ NAMES: dict[str, tuple[str, str]] = {
     "train_tokens": ("tokens trained on", "训练词元数"),
     "train_flops": ("operations of training, estimated", "训练运算量（估计）"),
     "joules": ("energy", "能耗"),
+    "api_tokens": ("tokens of the model behind an API", "API 模型的词元数"),
+    "judge_tokens": ("tokens of the judge", "评委的词元数"),
     "money": ("cost by the price table", "按价格表计算的费用"),
     "train_seconds": ("seconds of learning", "学习耗时"),
     "exam_seconds": ("seconds of exams", "评测耗时"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from clbench.core.errors import SpecError, did_you_mean
@@ -13,6 +13,7 @@ from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.leaders import leaders
 from clbench.report.runs.load import RunRecord
 from clbench.report.runs.orders import by_scenario
+from clbench.report.runs.traits import ways_of
 from clbench.report.tables.table import PLAIN, PREFIXED, SIZES, TABLE, cell, defined, heading, seeds_note
 from clbench.report.tables.translations import TRANSLATIONS
 from clbench.stats.bootstrap import UNKNOWN
@@ -29,6 +30,8 @@ class FigureTable:
         header, rows: Its texts.
         note: On seeds and signs.
         first: Head of the column of labels.
+        way: Head of the column that says where each learner puts what it is taught.
+        ways: Label -> what it says; empty where there is no such column, since all do alike.
     """
 
     title: str
@@ -36,16 +39,22 @@ class FigureTable:
     names: Sequence[str]
     note: str
     first: str = "learner"
+    way: str = "learns in"
+    ways: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def header(self) -> list[str]:
         """Its heads as text."""
-        return [self.first, *(heading(all_metrics()[n]) for n in self.names)]
+        way = [self.way] if self.ways else []
+        return [self.first, *way, *(heading(all_metrics()[n]) for n in self.names)]
 
     @property
     def rows(self) -> list[list[str]]:
         """Its rows as text, the label first."""
-        return [[g.label, *(cell(g, n) for n in self.names)] for g in self.groups]
+        return [
+            [g.label, *([self.ways[g.label]] if self.ways else []), *(cell(g, n) for n in self.names)]
+            for g in self.groups
+        ]
 
     @property
     def leaders(self) -> Mapping[str, frozenset[str]]:
@@ -64,14 +73,21 @@ def figure_tables(runs: Sequence[RunRecord], columns: Sequence[str] = (), lang: 
     Raises:
         SpecError: There is no such figure.
     """
-    scenarios = by_scenario(group_runs(runs))
+    all_groups, texts = group_runs(runs), TRANSLATIONS[lang]
+    scenarios, ways = by_scenario(all_groups), ways_by_label(all_groups, texts)
     tables: list[FigureTable] = []
     for groups in scenarios:
         streams = ", ".join(dict.fromkeys(run.spec.stream for group in groups for run in group.runs))
         title = f"{streams} · {groups[0].runs[0].spec.model.name}" if len(scenarios) > 1 else ""
-        note, first = seeds_note(groups, TRANSLATIONS[lang]), TRANSLATIONS[lang]["learner"]
-        tables.append(FigureTable(title, groups, defined(groups, _names(columns)), note, first))
+        note, first, way = seeds_note(groups, texts), texts["learner"], texts["way"]
+        tables.append(FigureTable(title, groups, defined(groups, _names(columns)), note, first, way, ways))
     return tables
+
+
+def ways_by_label(groups: Sequence[Group], texts: Mapping[str, str]) -> dict[str, str]:
+    """Return label -> where its learner puts what it is taught; empty where not both ways are among the groups."""
+    ways = ways_of([(g.runs[0].spec.learner, g.runs[0].provenance) for g in groups])
+    return {g.label: texts[f"way_{way}"] if way else "–" for g, way in zip(groups, ways, strict=False)}
 
 
 def _names(columns: Sequence[str]) -> list[str]:

@@ -31,6 +31,9 @@ TABLE = (
     "train_seconds",
     "peak_memory_bytes",
     "kept_bytes",
+    "api_tokens",
+    "judge_tokens",
+    "money",
 )
 
 

@@ -35,6 +35,7 @@ class Behaviour:
         torn: The body is cut in the middle and the connection closed.
         verdicts: Statuses for the requirements of a judge's request, in their order, the last one for all that follow;
             they take the place of `content`, in whatever form is asked for.
+        body: What is sent in place of a reply, as it is: JSON, or a text as a web page; None sends a reply.
     """
 
     content: str | None = ""
@@ -45,6 +46,7 @@ class Behaviour:
     retry_after: float | None = None
     torn: bool = False
     verdicts: tuple[str, ...] = ()
+    body: Any = None
 
 
 @dataclass

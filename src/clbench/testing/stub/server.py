@@ -76,6 +76,8 @@ class Stub:
         done = self.script.behaviour(body)
         cached = self.cache.cached_chars(body["messages"])  # what is cached when the request comes
         await asyncio.sleep(done.delay + self.latency * random.uniform(0.5, 1.5))
+        if done.body is not None:
+            return _as_it_is(done)
         if done.status >= 400:
             return _refused(done)
         return await _sent(request, self._completion(body, done, cached), torn=done.torn)
@@ -149,6 +151,14 @@ async def _sent(request: web.Request, body: dict[str, Any], *, torn: bool = Fals
     if request.transport is not None:
         request.transport.close()
     return response
+
+
+def _as_it_is(done: Behaviour) -> web.Response:
+    from aiohttp import web
+
+    if isinstance(done.body, str):
+        return web.Response(text=done.body, status=done.status, content_type="text/html")
+    return web.json_response(done.body, status=done.status)
 
 
 def _refused(done: Behaviour) -> web.Response:
