@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from clbench.core.errors import AbsentError, DataError, UserError, did_you_mean
 from clbench.core.events import notice
-from clbench.core.kept import code_digest, kept_digests
+from clbench.core.kept import Form, code_digest, kept, kept_digests
 from clbench.core.keys import digest
 from clbench.core.scorers import adapt_to_language
 from clbench.core.types import Ability, Decode, Exam, Example, ScorerSpec, Stream, Task
@@ -125,6 +126,10 @@ def _tell_missing(suite: str, missing: Mapping[str, UserError]) -> None:
 
 
 WORTH = 500  # questions from which on digesting them takes longer than reading what is kept
+_EXAMPLES = TypeAdapter(tuple[Example, ...])
+ABILITIES = Form[tuple[Example, ...]](
+    "abilities", partial(_EXAMPLES.dump_json, exclude_defaults=True), _EXAMPLES.validate_json
+)
 FULL = "-full"  # SUITE-full: the same exams with all their questions
 HARNESS = "harness:"  # harness:TASK, harness:TASK@fewshot=5: an lm_eval task without a card
 
@@ -330,6 +335,11 @@ def _scorer(card: ExamCard, task: Task) -> ScorerSpec:
 
 @lru_cache(maxsize=128)
 def _ability(settings: str) -> tuple[Example, ...]:
+    about = {"ability": settings, "code": code_digest("core", "data"), "python": platform.python_version()}
+    return kept(ABILITIES, about, lambda: _generated(settings))
+
+
+def _generated(settings: str) -> tuple[Example, ...]:
     from clbench.data.worlds.abilities import generate
     from clbench.data.worlds.ability_scenes import Cell
 

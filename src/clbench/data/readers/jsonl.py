@@ -121,12 +121,11 @@ def lines(path: Path, raw: IO[bytes] | None = None) -> Iterator[tuple[int, bytes
 def _decoded(text: str) -> Any:
     """Return the value of a text as the decoder does, without its search for blanks: it takes a third of the time."""
     bare = text.strip(" \t\r\n")
-    value, end = None, -1
     try:
         value, end = DECODER.raw_decode(bare)
-    except (ValueError, RecursionError):  # the decoder below meets it again
-        pass
-    return value if end == len(bare) else DECODER.decode(text)  # says what is wrong, and where in the whole text
+    except (ValueError, RecursionError):
+        return DECODER.decode(text)  # says what is wrong, and where in the whole text
+    return value if end == len(bare) else DECODER.decode(text)
 
 
 def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

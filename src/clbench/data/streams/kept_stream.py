@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from clbench.core.kept import Form, code_digest, kept
-from clbench.core.types import Example, LessonPlan, Stream, Task
+from clbench.core.types import Example, Stream, Task
 from clbench.data.streams.card import StreamCard
 
 SPLITS = ("lesson", "exam", "dev")
@@ -79,9 +79,9 @@ def _read(payload: bytes, pool: Sequence[Example]) -> Stream:
     def at(runs: Runs) -> tuple[Example, ...]:
         return tuple(example for start, end in runs for example in examples[start:end])
 
-    stream, splits = said["stream"], said["tasks"]
-    tasks = [
-        Task(**t, **{s: at(r) for s, r in parts.items()}) for t, parts in zip(stream["tasks"], splits, strict=True)
-    ]
-    plans = [LessonPlan(**p, examples=at(r)) for p, r in zip(stream["plans"], said["plans"], strict=True)]
-    return Stream(**{**stream, "tasks": tuple(tasks), "plans": tuple(plans)})
+    stream: dict[str, Any] = said["stream"]
+    for task, splits in zip(stream["tasks"], said["tasks"], strict=True):
+        task |= {split: at(runs) for split, runs in splits.items()}
+    for plan, runs in zip(stream["plans"], said["plans"], strict=True):
+        plan["examples"] = at(runs)
+    return Stream.model_validate(stream)

@@ -18,7 +18,7 @@ from clbench.data.tasks.card import Card
 from clbench.data.tasks.fetch import split_files
 from clbench.data.tasks.source import RowSource
 
-WORTH = 100_000  # bytes of files from which on opening them takes longer than reading what is kept
+WORTH = 20_000  # bytes of files from which on opening them takes longer than reading what is kept
 
 
 class ChosenRows(Value):
