@@ -15,10 +15,12 @@ from clbench.cli.side_by_side import on_record
 from clbench.cli.submissions import contained, results, unpacked
 from clbench.core.errors import DataError, UserError
 from clbench.core.events import notice
+from clbench.core.keys import canonical
 from clbench.core.wording import tr, translated
 
 if TYPE_CHECKING:
-    from clbench.core.spec import Machine, RunSpec
+    from clbench.core.spec import Machine
+    from clbench.engine.verify.cards import Cards
     from clbench.report.runs.choose import Choice
     from clbench.report.runs.load import RunRecord
 
@@ -48,15 +50,17 @@ def leaderboard(
     lang: Lang = None,
 ) -> None:
     """Build a static leaderboard, or verify submitted results by computing every figure again; exit 2 on a mismatch."""
+    from clbench.engine.verify.cards import Cards
+
     where = machine(store, data, workers=None)
     if what == "build":
         _build(paths, out, title or tr("clbench leaderboard"), where, dataset, choice_of(run, stream, model, learner))
         return
-    mismatches = 0
+    mismatches, cards = 0, Cards(where.data)
     for path in paths:
         try:
             with unpacked(path) as folder:
-                mismatches += _verify(folder, rerun, where)
+                mismatches += _verify(folder, rerun, where, cards)
         except (UserError, OSError) as error:
             mismatches += 1
             say(_unread(path.name or str(path), error.what if isinstance(error, UserError) else str(error)))
@@ -67,6 +71,7 @@ def leaderboard(
 
 def _build(paths: Sequence[Path], out: Path, title: str, where: Machine, dataset: Path | None, choice: Choice) -> None:
     from clbench.context.board import context_board, context_files
+    from clbench.engine.verify.cards import Cards
     from clbench.report.page.checkpoint_board import checkpoint_board
     from clbench.report.page.leaderboard import build_site, entries
     from clbench.report.runs.checkpoints import checkpoint_files
@@ -89,7 +94,9 @@ def _build(paths: Sequence[Path], out: Path, title: str, where: Machine, dataset
     if not records and not boards:
         raise DataError("there is no result to show", where=" ".join(map(str, paths)), mend="see the notices above")
     records = choose_runs(records, choice) if records else []
-    wrong = {run.folder: found for run in records if (found := [*_problems(run, where)[0], *_copies(run, records)])}
+    cards, copies = Cards(where.data), _copies(records)
+    problems = ((run.folder, [*_problems(run, cards)[0], *copies.get(run.folder, ())]) for run in records)
+    wrong = {folder: found for folder, found in problems if found}
     runs = distinct(records, wrong)
     rows = entries(runs, wrong)
     ranked = sum(row.rank is not None for row in rows)
@@ -109,20 +116,21 @@ def _unread(name: str, why: str) -> str:
     return tr("{name}: CANNOT BE READ", name=name) + f"\n  {translated(why)}"
 
 
-def _verify(folder: Path, rerun: int, where: Machine) -> int:
+def _verify(folder: Path, rerun: int, where: Machine, cards: Cards) -> int:
     """Verify all results of a submission and return how many of them are inconsistent or cannot be read."""
     from clbench.report.runs.result_file import name_of
 
     bad = 0
     found = list(results(folder))
     runs = [run for _, run in found if not isinstance(run, str)]
+    copies = _copies(runs)
     for place, run in found:
         if isinstance(run, str):
             bad += 1
             say(_unread(name_of(place), run))
             continue
-        problems, unverified = _problems(run, where)
-        problems += [*_same_run(run, runs), *_copies(run, runs)]
+        problems, unverified = _problems(run, cards)
+        problems += [*_same_run(run, runs), *copies.get(run.folder, ())]
         again = _again(run, rerun, where) if rerun and not problems else []
         problems += [text for same, text in again if not same]
         bad += bool(problems)
@@ -137,13 +145,13 @@ def _verify(folder: Path, rerun: int, where: Machine) -> int:
     return bad
 
 
-def _problems(run: RunRecord, where: Machine) -> tuple[list[str], list[str]]:
+def _problems(run: RunRecord, cards: Cards) -> tuple[list[str], list[str]]:
     """Return what is inconsistent, and what could not be verified."""
-    found = contained(lambda: _compare(run, where))
+    found = contained(lambda: _compare(run, cards))
     return ([f"cannot be verified: {found}"], []) if isinstance(found, str) else found
 
 
-def _compare(run: RunRecord, where: Machine) -> tuple[list[str], list[str]]:
+def _compare(run: RunRecord, cards: Cards) -> tuple[list[str], list[str]]:
     from clbench.engine.verify.cards import compared_with_cards
     from clbench.engine.verify.claim import Claim
     from clbench.engine.verify.keys import compare_keys
@@ -154,11 +162,11 @@ def _compare(run: RunRecord, where: Machine) -> tuple[list[str], list[str]]:
     claim = Claim(run.spec, run.matrix, run.item_scores, run.stream, run.example_items, run.costs, run.provenance)
     found = problems(run.spec, run.matrix, run.item_scores, scores, run.costs)
     found += [*strays(run.matrix, run.item_scores, run.stream, run.example_items), *untold(claim)]
-    near, cards = compare_keys(claim), compared_with_cards(claim, where.data)
+    near, far = compare_keys(claim), compared_with_cards(claim, cards)
     # The name holds the key of the spec, so an edited spec does not fit its name.
     if not run.name.endswith(run.spec.key[:8]):
         found.insert(0, f"spec: the result's name does not hold its key {run.spec.key[:8]}: one of them was edited")
-    return [*found, *near.problems, *cards.problems], [*near.unseen, *cards.unseen]
+    return [*found, *near.problems, *far.problems], [*near.unseen, *far.unseen]
 
 
 def _same_run(run: RunRecord, runs: Sequence[RunRecord]) -> list[str]:
@@ -172,16 +180,20 @@ def _same_run(run: RunRecord, runs: Sequence[RunRecord]) -> list[str]:
     return [f"the same run as {', '.join(sorted(others))}: one seed under several names"] if others else []
 
 
-def _copies(run: RunRecord, runs: Sequence[RunRecord]) -> list[str]:
-    """Return where trained weights gave the same answers under two seeds: one run was submitted as several."""
-    mine = _trained_answers(run)
-    like = [r for r in runs if r.spec.seed != run.spec.seed and _but_seed(r) == _but_seed(run)]
-    copies = [r for r in like if mine & _trained_answers(r)]
-    return [f"seed {run.spec.seed} has answers of seed {r.spec.seed} ({r.name})" for r in copies[:3]]
-
-
-def _but_seed(run: RunRecord) -> RunSpec:
-    return run.spec.model_copy(update={"name": "x", "seed": 0})
+def _copies(runs: Sequence[RunRecord]) -> dict[Path, list[str]]:
+    """Return by folder where trained weights gave the same answers under two seeds: one run submitted as several."""
+    alike: dict[str, list[tuple[RunRecord, set[str]]]] = {}
+    for run in runs:
+        but_seed = canonical(run.spec.model_copy(update={"name": "x", "seed": 0}))
+        alike.setdefault(but_seed, []).append((run, _trained_answers(run)))
+    found: dict[Path, list[str]] = {}
+    for members in alike.values():
+        for run, mine in members:
+            copies = [r for r, theirs in members if r.spec.seed != run.spec.seed and mine & theirs]
+            told = [f"seed {run.spec.seed} has answers of seed {r.spec.seed} ({r.name})" for r in copies[:3]]
+            if told:
+                found[run.folder] = told
+    return found
 
 
 def _trained_answers(run: RunRecord) -> set[str]:

@@ -8,6 +8,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,21 +42,23 @@ def canonical(value: object) -> str:
         >>> canonical({"b": (1, 2.5), "a": None})
         '{"a":null,"b":[1,2.5]}'
     """
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(_plain(value))
 
 
-_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})  # most of what is digested
 
 
 def _plain(value: object) -> Any:
-    if type(value) in _AS_THEY_ARE:  # most of what is digested; asked first, since the other questions are slow
+    # Asked here and again of every part, since a call or another question of each takes as long as writing it.
+    if type(value) in _AS_THEY_ARE:
         return value
     if isinstance(value, BaseModel):
-        return {name: _plain(part) for name, part in _fields(value)}
+        return {name: v if type(v) in _AS_THEY_ARE else _plain(v) for name, v in _fields(value)}
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # a bare Mapping has no item types
+        return {str(k): v if type(v) in _AS_THEY_ARE else _plain(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # a bare Mapping has no item types
     if isinstance(value, (set, frozenset, list, tuple)):
-        parts = [_plain(v) for v in value]  # pyright: ignore[reportUnknownVariableType]  # same
+        parts = [v if type(v) in _AS_THEY_ARE else _plain(v) for v in value]  # pyright: ignore[reportUnknownVariableType]  # same
         return sorted(parts) if isinstance(value, (set, frozenset)) else parts
     if isinstance(value, Path):
         return value.as_posix()
@@ -68,11 +71,17 @@ def _fields(value: BaseModel) -> Iterable[tuple[str, object]]:
     """Return the fields of a value that stand in keys, by the names that they have there."""
     if not isinstance(value, Value):
         return vars(value).items()
-    parts, stored, absent = value.kept(), value.stored_as, value.absent_at_default
-    if absent:
-        fields = type(value).model_fields
-        parts = [(n, part) for n, part in parts if n not in absent or part != fields[n].default]
+    parts, (stored, newer) = value.kept(), _layout(type(value))
+    if newer:
+        parts = [(n, part) for n, part in parts if n not in newer or part != newer[n]]
     return [(stored.get(n, n), part) for n, part in parts] if stored else parts
+
+
+@cache
+def _layout(model: type[Value]) -> tuple[Mapping[str, str], Mapping[str, object]]:
+    """Return the stored names of a class's fields, and the defaults of those newer than the first keys."""
+    fields = model.model_fields
+    return model.stored_as, {name: fields[name].default for name in model.absent_at_default if name in fields}
 
 
 def digest(value: object) -> str:

@@ -17,8 +17,10 @@ def is_eval_only(row: Mapping[str, Any]) -> bool:
         >>> is_eval_only({"messages": [], "rubrics": [], "metadata": {"context_id": "c"}}), is_eval_only({"text": "a"})
         (True, False)
     """
+    if "rubrics" not in row or "messages" not in row:
+        return False
     metadata = row.get("metadata")
-    return "messages" in row and "rubrics" in row and isinstance(metadata, Mapping) and any(n in metadata for n in IDS)
+    return isinstance(metadata, Mapping) and any(n in metadata for n in IDS)
 
 
 def refuse_eval_only_row(row: Mapping[str, Any], where: str) -> None:

@@ -6,8 +6,10 @@ Sizes come from the model's shape, the lessons as they will be scheduled, and wh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clbench.core.errors import UserError, said_of
@@ -21,6 +23,7 @@ from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam, Lesson
 from clbench.data.streams.stream import lessons, merge_lessons
 from clbench.engine.inputs import StreamAndExams
+from clbench.engine.kept_need import kept_need
 from clbench.engine.memory_sums import Work, add_up
 from clbench.engine.resolve import open_learner
 from clbench.engine.units import Run
@@ -136,14 +139,21 @@ class Needs:
         passes = [how.micro_batch, how.recompute, how.exam_batch, how.processes, how.shard]
         about = canonical([spec.model, spec.learner, spec.stream, *passes])
         if about not in self._found:
-            self._found[about] = self._made(spec, machine)
+            self._found[about] = self._known(spec, machine)
         return self._found[about]
 
-    def _made(self, spec: RunSpec, machine: Machine | None) -> Need:
+    def _known(self, spec: RunSpec, machine: Machine | None) -> Need:
+        """Return what a run takes, as far as it was found out before and kept."""
+        stream, exams = self._read(spec)
+        taught, used = lessons(stream), machine or self.machine
+        how = {name: getattr(used, name) for name in ("micro_batch", "recompute", "exam_batch", "processes", "shard")}
+        how |= {"card": self._card, "process": self._process}
+        make, read = partial(self._made, spec, machine, taught, exams), _need_of
+        return kept_need(spec, how, (taught, exams), make, read)
+
+    def _made(self, spec: RunSpec, machine: Machine | None, taught: Sequence[Lesson], exams: Sequence[Exam]) -> Need:
         plugin, config = open_learner(spec.learner)
         shape, way = self.shape(spec.model), self.way(machine)
-        stream, exams = self._read(spec)
-        taught = lessons(stream)
         taught = (merge_lessons(taught),) if plugin.teaches == "at_once" else taught
         held = plugin.holds(config)
         unknown = "" if held is not None else "what its method holds"
@@ -224,6 +234,10 @@ class Needs:
             rows = min(machine.exam_batch, len(exam.examples), MOST_TOKENS // read, MOST_CACHE // max(held, 1))
             most = max(most, max(rows, 1) * held)  # one goes even if it takes more
         return float(most)
+
+
+def _need_of(written: bytes) -> Need:
+    return Need(**json.loads(written))
 
 
 def _scaled(step: StepMemory, by: float) -> StepMemory:

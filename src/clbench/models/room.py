@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
-import torch
-
 from clbench.core.spec import Machine
-from clbench.models.load import device_of
 
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
@@ -41,12 +39,27 @@ def room_of(machine: Machine) -> Room:
     if machine.memory is not None:
         card = machine.device != "cpu"
         return Room("an accelerator" if card else "a processor", machine.memory, card, machine.workers if card else 1)
+    if machine.device == "cpu" or (machine.device == "auto" and _for_processors()):
+        return Room("cpu", _of_system(), False)
+    import torch
+
+    from clbench.models.load import device_of
+
     device = device_of(machine)
     if device.type == "cuda":
         found = torch.cuda.get_device_properties(device)
         count = 1 if machine.device.startswith("cuda:") else torch.cuda.device_count()
         return Room(found.name, found.total_memory, True, count)
     return Room(str(device), _of_system(), device.type != "cpu")
+
+
+def _for_processors() -> bool:
+    """Return whether the installed torch knows no accelerator, as its version says; it need not be imported for that.
+
+    Raises:
+        PackageNotFoundError: It is not installed.
+    """
+    return "+cpu" in metadata.version("torch")
 
 
 def _of_system() -> int | None:

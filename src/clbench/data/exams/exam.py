@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from clbench.core.errors import AbsentError, DataError, UserError, did_you_mean
 from clbench.core.events import notice
+from clbench.core.kept import Form, code_digest, kept, kept_digests
 from clbench.core.keys import digest
 from clbench.core.scorers import adapt_to_language
 from clbench.core.types import Ability, Decode, Exam, Example, ScorerSpec, Stream, Task
@@ -42,7 +44,7 @@ def open_exams(names: Sequence[str], stream: Stream, items: int | None, data: Pa
     Raises:
         DataError: There is no such exam or suite, or two columns have one name.
     """
-    exams = [_own(task, stream, items) for task in stream.tasks]
+    exams = _of_tasks(stream, items)
     for exam in open_named(names, items, data):
         if any(e.name == exam.name for e in exams):
             raise DataError(f"exam {exam.name!r} bears the name of another column", where="exams", mend="rename one")
@@ -123,6 +125,11 @@ def _tell_missing(suite: str, missing: Mapping[str, UserError]) -> None:
             notice(f"suite {suite!r} goes on without exam {name!r}: {why}")
 
 
+WORTH = 500  # questions from which on digesting them takes longer than reading what is kept
+_EXAMPLES = TypeAdapter(tuple[Example, ...])
+ABILITIES = Form[tuple[Example, ...]](
+    "abilities", partial(_EXAMPLES.dump_json, exclude_defaults=True), _EXAMPLES.validate_json
+)
 FULL = "-full"  # SUITE-full: the same exams with all their questions
 HARNESS = "harness:"  # harness:TASK, harness:TASK@fewshot=5: an lm_eval task without a card
 
@@ -203,8 +210,33 @@ def _lm_eval_card(text: str) -> ExamCard:
         raise DataError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}", where=where, mend=mend) from None
 
 
-def _own(task: Task, stream: Stream, items: int | None) -> Exam:
-    exam = Exam(
+def _of_tasks(stream: Stream, items: int | None) -> list[Exam]:
+    """Return the exams of a stream's tasks."""
+    drafts = [_draft(task, stream) for task in stream.tasks]
+    asked = [_asked_alone(draft, items) for draft in drafts]
+
+    def make() -> list[str]:
+        return [_digest_of(exam, exam.examples) for exam in asked]
+
+    about = {
+        "exams": [[task.digest, exam.decode, exam.needs] for task, exam in zip(stream.tasks, drafts, strict=True)],
+        "items": items,
+        "code": code_digest("core", "data"),
+    }
+    few = sum(len(exam.examples) for exam in asked) < WORTH
+    digests = make() if few else kept_digests(about, make)
+    found: list[Exam] = []
+    for draft, exam, sealed in zip(drafts, asked, digests, strict=True):
+        whole = exam.model_copy(update={"digest": sealed})
+        if whole.growth:
+            whole = exam_at(whole, 0).model_copy(update={"guess_rate": 1 / len(_choices(draft, 0))})
+        found.append(whole)
+    return found
+
+
+def _draft(task: Task, stream: Stream) -> Exam:
+    """Return the exam of a task with all its questions, not yet sealed."""
+    return Exam(
         name=task.name,
         kind="task",
         examples=task.exam,
@@ -216,10 +248,6 @@ def _own(task: Task, stream: Stream, items: int | None) -> Exam:
         growth=_growth(task, stream),
         digest="",
     )
-    sealed = _sealed(exam, items)
-    if not exam.growth:
-        return sealed
-    return exam_at(sealed, 0).model_copy(update={"guess_rate": 1 / len(_choices(exam, 0))})
 
 
 def needs_of(decode: Decode, examples: Sequence[Example]) -> frozenset[Ability]:
@@ -307,6 +335,11 @@ def _scorer(card: ExamCard, task: Task) -> ScorerSpec:
 
 @lru_cache(maxsize=128)
 def _ability(settings: str) -> tuple[Example, ...]:
+    about = {"ability": settings, "code": code_digest("core", "data"), "python": platform.python_version()}
+    return kept(ABILITIES, about, lambda: _generated(settings))
+
+
+def _generated(settings: str) -> tuple[Example, ...]:
     from clbench.data.worlds.abilities import generate
     from clbench.data.worlds.ability_scenes import Cell
 
@@ -317,10 +350,19 @@ def _ability(settings: str) -> tuple[Example, ...]:
 
 def _sealed(exam: Exam, items: int | None) -> Exam:
     """Return an exam with its chosen items, which may never be learnt, and its digest."""
+    asked = _asked_alone(exam, items)
+    return _digested(asked, asked.examples)
+
+
+def _asked_alone(exam: Exam, items: int | None) -> Exam:
+    """Return an exam with its chosen items, which may never be learnt."""
     chosen = exam.examples if items is None else smallest(exam.examples, items, 0)
-    return _digested(exam, tuple(e.model_copy(update={"eval_only": True}) for e in chosen))
+    return exam.model_copy(update={"examples": tuple(e.model_copy(update={"eval_only": True}) for e in chosen)})
 
 
 def _digested(exam: Exam, examples: tuple[Example, ...]) -> Exam:
-    sealed = digest({"examples": examples, "decode": exam.decode, "needs": exam.needs})
-    return exam.model_copy(update={"examples": examples, "digest": sealed})
+    return exam.model_copy(update={"examples": examples, "digest": _digest_of(exam, examples)})
+
+
+def _digest_of(exam: Exam, examples: tuple[Example, ...]) -> str:
+    return digest({"examples": examples, "decode": exam.decode, "needs": exam.needs})

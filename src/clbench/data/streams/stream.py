@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clbench.core.errors import AbsentError, DataError, did_you_mean
+from clbench.core.kept import code_digest, kept_digests
 from clbench.core.keys import digest, normal_text
 from clbench.core.types import Example, Lesson, Stream, Task
 from clbench.data.streams.card import Named, StreamCard, load_stream_card
 from clbench.data.streams.increments import changed, limit_classes, limit_increment, parts
+from clbench.data.streams.kept_stream import WORTH, kept_stream
 from clbench.data.streams.lesson_plans import blurred, grouped, kinds_of, lesson_plans, lesson_shares, recurring, unique
 from clbench.data.streams.order import named_order, ordered
 from clbench.data.tasks.card import Card
@@ -45,7 +47,8 @@ def open_stream(name_or_path: str, data: Path | None) -> Stream:
             missing.append(name)
     if missing and not tasks:
         raise DataError("none of its tasks is here", where=str(card.path), mend=f"get one of {', '.join(missing)}")
-    return build(card, [tasks[name] for name in names if name in tasks], missing)
+    taught = [tasks[name] for name in names if name in tasks]
+    return kept_stream(card, taught, missing, lambda: build(card, taught, missing))
 
 
 def build(card: StreamCard, tasks: Sequence[Task], missing: Sequence[str] = ()) -> Stream:
@@ -179,11 +182,22 @@ def merge_lessons(lessons: Sequence[Lesson]) -> Lesson:
     examples = unique([(str(lesson.number), e) for lesson in lessons for e in lesson.examples])
     first = lessons[0]
     kinds = kinds_of([(each.number, kind) for each in lessons for kind in each.kinds or (0,) * len(each.examples)])
+    (whole,) = _merged_digest(lessons, examples)
     return Lesson(
         number=1,
         examples=examples,
         budget=first.budget,
         passes=first.passes,
-        digest=digest(examples),
+        digest=whole,
         kinds=kinds,
     )
+
+
+def _merged_digest(lessons: Sequence[Lesson], examples: Sequence[Example]) -> list[str]:
+    """Return the digest of the examples of all lessons, which the lessons' own determine, in a list."""
+
+    def make() -> list[str]:
+        return [digest(examples)]
+
+    about = {"merged": [[lesson.number, lesson.digest] for lesson in lessons], "code": code_digest("core", "data")}
+    return make() if len(examples) < WORTH else kept_digests(about, make)

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clbench.core.cache import cache_folder
+from clbench.core.cache import cache_folder, remembered_digest
 from clbench.core.errors import AbsentError, DataError, did_you_mean, near_paths
 from clbench.core.events import Progress, notice, report_progress
-from clbench.core.keys import file_digest
 from clbench.data.readers import BY_SUFFIX, hub, open_rows, remarks, saved, stem_of, suffix_of
 from clbench.data.tasks.card import Card, OnDisk
 from clbench.data.tasks.source import HubSource, PathSource, RowSource, UrlSource
@@ -102,17 +101,38 @@ def split_rows(card: OnDisk, source: RowSource, split: str, data: Path | None) -
         return hub.rows(source.repo, source.config, pinned(card, source), split)
     if isinstance(source, UrlSource):
         return open_rows(_download(source, split, str(card.path)))
-    folder = _folder(card, source, data_root(data))
+    place = _place(card, source, split, data)
+    return _with_remarks(place, saved.rows(place) if place.is_dir() else open_rows(place))
+
+
+def _place(card: OnDisk, source: PathSource, split: str, data: Path | None) -> Path:
+    """Return the file of a split, or its folder that `save_to_disk` wrote; refuses what is not the pinned one."""
+    root = data_root(data)
+    folder = _folder(card, source, root)
     if saved.is_saved(folder):
         if not (folder / split).is_dir():
             raise DataError(f"there is no split {split!r}", where=str(folder), mend=did_you_mean(split, _names(folder)))
-        return _with_remarks(folder / split, saved.rows(folder / split))
+        return folder / split
     path = _split_file(folder, split)
-    root = data_root(data)
     own = card.path.parent
     _refuse_leading_out(path, own if root is None or folder.is_relative_to(own) else root)
     _verify(path, split, source.sha256)
-    return _with_remarks(path, open_rows(path))
+    return path
+
+
+def split_files(card: OnDisk, source: RowSource, split: str, data: Path | None) -> list[Path]:
+    """Return the files that the rows of a split are read from; none for a source that its address pins.
+
+    Raises:
+        DataError: The data is missing, or is not the pinned data.
+    """
+    if isinstance(source, HubSource):
+        pinned(card, source)
+        return []
+    if isinstance(source, UrlSource):
+        return [_download(source, split, str(card.path))]
+    place = _place(card, source, split, data)
+    return sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
 
 
 def _with_remarks(path: Path, rows: Rows) -> Rows:
@@ -184,7 +204,7 @@ def _split_file(folder: Path, split: str) -> Path:
 
 
 def _verify(path: Path, split: str, sha256: Mapping[str, str]) -> None:
-    if split in sha256 and (have := file_digest(path)) != sha256[split]:
+    if split in sha256 and (have := remembered_digest(path)) != sha256[split]:
         raise DataError(
             f"the file is not the pinned one: sha256 {have}, card says {sha256[split]}",
             where=str(path),

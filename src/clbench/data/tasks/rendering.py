@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ from clbench.data.tasks.columns import as_text
 from clbench.data.tasks.rubrics import rubrics_of
 
 _LONE = re.compile(r"[\ud800-\udfff]")
+_ONE_TEXT = frozenset({str, int, bool, type(None)})  # equal values of one of these types are shown alike
+MOST = 10_000  # answers that are remembered while rows are read
 
 
 @dataclass
@@ -94,24 +96,27 @@ class Rendering:
             *(f for f in (self.accept, self.listed, self.rubric) if f is not None),
         } - card.columns.keys()
         self.needed = {*read, *named, *card.each, *([card.id] if card.id else [])}
+        # The column that alone makes an answer of a closed set, and the answers by what it holds.
+        alone = card.labels is not None and not card.columns and len(self.of_answers) == 1
+        self.label = self.of_answers[0] if alone else None
+        self._answers: dict[tuple[type, Any], tuple[str, tuple[str, ...]]] = {}
 
-    def parts(self, where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-        """Yield (where, columns, id) of the questions of a row; one without id yet unless the card says `each`.
+    def parts(self, where: str, row: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], str]]:
+        """Return (where, columns, id) of the questions of a row; one without id yet unless the card says `each`.
 
         Raises:
             DataError: A column is missing, or lists of `each` do not fit together.
         """
         self._all_there(row, where)
         if not self.card.each:
-            yield where, row, ""
-            return
+            return [(where, row, "")]
         first, identity = self.card.each[0], self.identity(row, where)
-        for n, part in enumerate(_split(row, self.card.each, where), start=1):
-            yield f"{where} ({first} {n})", part, f"{identity}-{n}"
+        parts = enumerate(_split(row, self.card.each, where), start=1)
+        return [(f"{where} ({first} {n})", part, f"{identity}-{n}") for n, part in parts]
 
     def _all_there(self, row: Mapping[str, Any], where: str) -> None:
-        if missing := self.needed - row.keys():
-            name = sorted(missing)[0]
+        if not row.keys() >= self.needed:
+            name = sorted(self.needed - row.keys())[0]
             raise DataError(f"there is no column {name!r}", where=where, mend=did_you_mean(name, row))
 
     def answer(self, where: str, row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | None:
@@ -119,6 +124,16 @@ class Rendering:
 
         Where answers are a closed set this is read for every row, so that each member is known and each stranger told.
         """
+        if self.label is None or (kind := type(said := row[self.label])) not in _ONE_TEXT:
+            return self._answer(where, row)
+        if (known := self._answers.get((kind, said))) is None:
+            before = self.folds.num
+            known = self._answer(where, row)
+            if known is not None and before == self.folds.num and len(self._answers) < MOST:
+                self._answers[kind, said] = known  # what is folded or left out is counted row by row
+        return known
+
+    def _answer(self, where: str, row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | None:
         columns = {**row, **self._new_columns(row, where)}
         values = {f: self._text(f, columns[f], where) for f in self.of_answers}
         try:

@@ -21,7 +21,9 @@ from clbench.core.types import Decode, Example, ScorerSpec, Task
 from clbench.data.eval_only import refuse_eval_only_row
 from clbench.data.tasks.card import Card, Lock, WorldSource, load_task_card
 from clbench.data.tasks.fetch import choose, split_rows
+from clbench.data.tasks.kept_rows import ChosenRows, kept_rows
 from clbench.data.tasks.rendering import Folds, Rendering
+from clbench.data.tasks.source import RowSource
 
 
 def rank(seed: int, identity: str) -> str:
@@ -39,9 +41,9 @@ class Taking:
         left_out: Ids that the card's `skip` named and that were there.
     """
 
-    def __init__(self, card: Card, data: Path | None, folds: Folds) -> None:
+    def __init__(self, card: Card, source: RowSource, data: Path | None, folds: Folds) -> None:
         listed = tuple(map(plain_label, card.labels)) if isinstance(card.labels, tuple) else None
-        self.card, self.data, self.source = card, data, choose(card, data)
+        self.card, self.data, self.source = card, data, source
         self.shape = Rendering(card, folds)
         self.labels: set[str] = set(listed or ())
         self.closed = listed is not None
@@ -56,27 +58,29 @@ class Taking:
 
     def _ranked(self, split: str) -> Iterator[tuple[str, Callable[[], Example]]]:
         """Yield (rank, how to render it) of each row that can be asked and is not skipped; refuses a repeated id."""
-        # Eight bytes of a hash per row instead of the id itself: a million rows need little memory.
+        card, shape = self.card, self.shape
+        taught, skip = card.splits.lesson is not None, frozenset(card.skip)
+        # The hash of each id instead of the id itself: a million rows need little memory.
         first: dict[int, str] = {}
-        for where, row in split_rows(self.card, self.source, split, self.data):
-            if self.card.splits.lesson is not None:
+        for where, row in split_rows(card, self.source, split, self.data):
+            if taught:
                 refuse_eval_only_row(row, where)
-            for place, columns, named in self.shape.parts(where, row):
-                answer = self.shape.answer(place, columns)
+            for place, columns, named in shape.parts(where, row):
+                answer = shape.answer(place, columns)
                 if answer is None:
                     continue
-                identity = named or self.shape.identity(columns, place)
-                hash64 = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8])
+                identity = named or shape.identity(columns, place)
+                hash64 = hash(identity)
                 if hash64 in first:
-                    kind = "the id is" if self.card.id else "the whole row is"
+                    kind = "the id is" if card.id else "the whole row is"
                     raise DataError(f"duplicate id {identity!r}: {kind} also at {first[hash64]}", where=where)
                 first[hash64] = where.rpartition(":")[2]
                 self._see(answer[0], place)
-                if identity in self.card.skip:
+                if identity in skip:
                     self.left_out.add(identity)
                 else:
-                    render = partial(self.shape.example, place, identity, columns, *answer)
-                    yield rank(self.card.take.seed, identity), render
+                    render = partial(shape.example, place, identity, columns, *answer)
+                    yield rank(card.take.seed, identity), render
 
     def _see(self, label: str, where: str) -> None:
         if self.card.labels is None or label in self.labels:
@@ -86,8 +90,8 @@ class Taking:
         self.labels.add(label)
 
 
-def _from_rows(card: Card, data: Path | None, folds: Folds) -> Task:
-    taking = Taking(card, data, folds)
+def _chosen(card: Card, source: RowSource, data: Path | None, folds: Folds) -> ChosenRows:
+    taking = Taking(card, source, data, folds)
     take = taking.take
     lesson = [] if card.splits.lesson is None else take(card.splits.lesson, card.take.lesson)
     if card.rubric is not None and (card.check or card.labels is not None or card.choices is not None):
@@ -106,8 +110,9 @@ def _from_rows(card: Card, data: Path | None, folds: Folds) -> Task:
     if unknown := sorted(set(card.skip) - taking.left_out):
         raise DataError(f"skip names {unknown[0]!r}, and no row that was read bears that id", where=str(card.path))
     choices = tuple(sorted(taking.labels)) if taking.choices is None else taking.choices
-    parts = [tuple(_offered(example, choices) for example in part) for part in (lesson, exam, dev)]
-    return _task(card, parts, choices, None)
+    parts = {"lesson": lesson, "exam": exam, "dev": dev}
+    offered = {name: tuple(_offered(example, choices) for example in part) for name, part in parts.items()}
+    return ChosenRows(**offered, labels=choices, digest=digest({**offered, "labels": choices}))
 
 
 def _offered(example: Example, labels: tuple[str, ...]) -> Example:
@@ -135,7 +140,10 @@ def _from_world(card: Card, settings: Mapping[str, Any]) -> Task:
             (world.dev, card.take.dev),
         )
     ]
-    return _task(card, parts, tuple(world.labels), world.guess_rate)
+    lesson, exam, dev = parts
+    labels = tuple(world.labels)
+    whole = digest({"lesson": lesson, "exam": exam, "dev": dev, "labels": labels})
+    return _task(card, ChosenRows(lesson=lesson, exam=exam, dev=dev, labels=labels, digest=whole), world.guess_rate)
 
 
 def smallest(examples: Sequence[Example], num: int, seed: int) -> tuple[Example, ...]:
@@ -153,8 +161,8 @@ def decode_of(decode: Decode | None, labels: Sequence[str]) -> Decode:
     return (decode or Decode()).model_copy(update={"kind": "label" if labels else "text"})
 
 
-def _task(card: Card, parts: Sequence[tuple[Example, ...]], labels: tuple[str, ...], guess_rate: float | None) -> Task:
-    lesson, exam, dev = parts
+def _task(card: Card, rows: ChosenRows, guess_rate: float | None) -> Task:
+    lesson, exam, labels = rows.lesson, rows.exam, rows.labels
     for name, split in (("lesson", lesson), ("exam", exam)):
         if not split and (name == "exam" or card.splits.lesson is not None):
             raise DataError(f"the {name} split of task {card.name!r} is empty", where=str(card.path))
@@ -165,13 +173,13 @@ def _task(card: Card, parts: Sequence[tuple[Example, ...]], labels: tuple[str, .
         name=card.name,
         lesson=lesson,
         exam=exam,
-        dev=dev,
+        dev=rows.dev,
         labels=labels,
         decode=decode_of(card.decode, offered),
         scorer=adapt_to_language(card.scorer or ScorerSpec(name=_scorer_of(card, offered)), card.about, str(card.path)),
         guess_rate=stated_guess_rate(card.about, guess_rate, str(card.path)),
         about=card.about,
-        digest=digest({"lesson": lesson, "exam": exam, "dev": dev, "labels": labels}),
+        digest=rows.digest,
     )
 
 
@@ -208,11 +216,19 @@ def read_task(card: Card, data: Path | None, folds: Folds | None = None) -> Task
     """
     if isinstance(card.source, WorldSource):
         return _from_world(card, card.source.world)
-    found = Folds() if folds is None else folds
-    task = _from_rows(card, data, found)
-    for text in found.notices(card.name) if folds is None else ():
+    source = choose(card, data)
+    if folds is not None:
+        return _task(card, _chosen(card, source, data, folds), None)
+    return _task(card, kept_rows(card, source, data, lambda: _told(card, source, data)), None)
+
+
+def _told(card: Card, source: RowSource, data: Path | None) -> ChosenRows:
+    """Choose and render the rows of a card, and say what reading them changes and leaves out."""
+    folds = Folds()
+    rows = _chosen(card, source, data, folds)
+    for text in folds.notices(card.name):
         notice(text)
-    return task
+    return rows
 
 
 def lock_of(task: Task) -> Lock:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from clbench.core.item_scores import ExampleItem, ExamScores, ShownAnswer, group
 from clbench.core.keys import canonical, digest
 from clbench.core.matrix import Matrix
 from clbench.core.protocols import Scorer
-from clbench.core.spec import Machine
+from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Answer, Exam, ScorerSpec, Stream
 from clbench.data.exams.exam import exam_at, open_exams, shipped_exams
 from clbench.data.streams.stream import lessons, merge_lessons, open_stream
@@ -33,7 +35,66 @@ CLOSE = 1e-3  # similarities are rounded to four digits
 PROGRAMS = "code"  # the scorer that runs what was answered: a stranger's program is not run to verify a result
 
 
-def compared_with_cards(claim: Claim, data: Path | None) -> Compared:
+@dataclass(frozen=True)
+class Opened:
+    """What a spec names, as its cards have it, and what was said while they were opened."""
+
+    stream: Stream
+    exams: tuple[Exam, ...]
+    said: tuple[str, ...]
+
+    @cached_property
+    def outline(self) -> dict[str, Any]:
+        """The summary of the stream, as a record has it."""
+        return stream_outline(self.stream).model_dump()
+
+    @cached_property
+    def bytes_by_lesson(self) -> tuple[int, ...]:
+        """The size of each lesson as canonical JSON."""
+        return tuple(len(canonical(lesson.examples).encode()) for lesson in lessons(self.stream))
+
+    @cached_property
+    def bytes_at_once(self) -> int:
+        """The size of all lessons as one."""
+        return len(canonical(merge_lessons(lessons(self.stream)).examples).encode())
+
+
+class Cards:
+    """Shipped streams and exams that have been opened, each once over all results that are held against them."""
+
+    def __init__(self, data: Path | None) -> None:
+        """Read local data sets from below the folder `data`."""
+        self._data = data
+        self._known: dict[str, Opened | UserError] = {}
+
+    def of(self, spec: RunSpec) -> Opened:
+        """Return what a spec names; its names must be those of shipped cards.
+
+        Raises:
+            UserError: A card, its data or a row is wrong, or not at hand.
+        """
+        about = canonical([spec.stream, spec.exams, spec.budget.items])
+        if about not in self._known:
+            self._known[about] = self._open(spec)
+        found = self._known[about]
+        if isinstance(found, UserError):
+            raise found
+        return found
+
+    def _open(self, spec: RunSpec) -> Opened | UserError:
+        said: list[str] = []
+        token = notice_listener.set(said.append)
+        try:
+            stream = open_stream(spec.stream, self._data)
+            exams = open_exams(tuple(dict.fromkeys(spec.exams)), stream, spec.budget.items, self._data)
+        except UserError as error:
+            return error
+        finally:
+            notice_listener.reset(token)
+        return Opened(stream, exams, tuple(said))
+
+
+def compared_with_cards(claim: Claim, cards: Cards) -> Compared:
     """Compare columns, questions, scorers, guess rates and items in full with the shipped cards that the spec names.
 
     A name that is not that of a shipped card is never opened: a stranger's spec must not choose which files are read.
@@ -43,18 +104,14 @@ def compared_with_cards(claim: Claim, data: Path | None) -> Compared:
         return Compared((), (f"stream {spec.stream!r} is not a shipped card: its questions are its author's own",))
     if strange := sorted(set(spec.exams) - shipped_exams()):
         return Compared((), (f"exams {', '.join(strange[:5])} are not shipped cards",))
-    said: list[str] = []
-    token = notice_listener.set(said.append)
     try:
-        stream = open_stream(spec.stream, data)
-        exams = open_exams(tuple(dict.fromkeys(spec.exams)), stream, spec.budget.items, data)
+        opened = cards.of(spec)
     except UserError as error:
         return Compared((), (f"the questions of {spec.stream!r} are not at hand ({error.what}): give --data",))
-    finally:
-        notice_listener.reset(token)
+    stream, exams, said = opened.stream, opened.exams, [*opened.said]
     if absent := _absent(claim, stream, exams, said):
         return Compared((), (f"{absent} of {spec.stream!r} and its exams are not at hand: give --data", *said))
-    problems = [*_against(claim, stream, exams), *_bytes(claim, stream), *_kept(claim, stream)]
+    problems = [*_against(claim, opened), *_bytes(claim, opened), *_kept(claim, stream)]
     if not is_shipped(spec.model):
         said.append(f"model {spec.model.name!r} is not a shipped one: whether row 0 is its own is not seen")
     elif spec.model.dtype == "float32":
@@ -72,8 +129,9 @@ def _absent(claim: Claim, stream: Stream, exams: Sequence[Exam], said: Sequence[
     return ", ".join(gone)
 
 
-def _against(claim: Claim, stream: Stream, exams: Sequence[Exam]) -> Iterator[str]:
-    mine, theirs = stream_outline(stream).model_dump(), claim.stream.model_dump()
+def _against(claim: Claim, opened: Opened) -> Iterator[str]:
+    stream, exams = opened.stream, opened.exams
+    mine, theirs = opened.outline, claim.stream.model_dump()
     for field in ("name", "tasks", "questions", "lessons", "task_ids", "dropped", "missing"):
         if theirs[field] != mine[field]:
             yield f"stream: its {field} are not those of the card {stream.name!r}"
@@ -175,14 +233,13 @@ def _scores(scorer: Scorer, exam: Exam, place: int, said: ShownAnswer) -> bool:
     return math.isclose(score, said.score, rel_tol=0, abs_tol=1e-9)
 
 
-def _bytes(claim: Claim, stream: Stream) -> Iterator[str]:
+def _bytes(claim: Claim, opened: Opened) -> Iterator[str]:
     """Compare the size of what was taught, against which kept bytes are told."""
     if not plugins.all_known(claim.spec.learner):
         return
     plugin, _ = open_learner({"name": claim.spec.learner_name})
-    taught = lessons(stream)
-    given = (merge_lessons(taught),) if plugin.teaches == "at_once" else taught
-    due = sum(len(canonical(lesson.examples).encode()) for lesson in given)
+    given = (opened.bytes_at_once,) if plugin.teaches == "at_once" else opened.bytes_by_lesson
+    due = sum(given)
     if claim.costs.stream_bytes != due:
         yield f"costs: {claim.costs.stream_bytes} bytes of the stream, the card's have {due}"
     if len(claim.costs.train_s_by_lesson) != len(given):
