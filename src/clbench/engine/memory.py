@@ -168,7 +168,7 @@ class Needs:
             vocabulary=4.0 * shape.vocabulary * targets,
             second=second,
             halves=spec.model.dtype != "float32" and step.trained > 0,
-            stored=_stored(held, taught),
+            stored=_stored(held, taught) + _scores(held, taught, shape),
             exams=self._exams(shape, exams, how),
             process=0.0 if self._card else resident() if self._process is None else self._process,
             ranks=how.processes,
@@ -255,6 +255,15 @@ def _stored(held: Footprint, taught: Sequence[Lesson]) -> float:
         return 0.0
     looked = every[:: max(len(every) // 100, 1)]
     return min(held.examples, len(every)) * sum(map(example_bytes, looked)) / len(looked)
+
+
+def _scores(held: Footprint, taught: Sequence[Lesson], shape: ModelShape) -> float:
+    """Return the bytes of what is kept for each token of the answers of stored examples."""
+    each = held.per_place + held.per_word * shape.vocabulary
+    if not held.examples or not each:
+        return 0.0
+    sizes = [answer for lesson in shape.sizes(taught) for _, answer in lesson]
+    return each * min(held.examples, len(sizes)) * sum(sizes) / max(len(sizes), 1)
 
 
 def resident() -> float:

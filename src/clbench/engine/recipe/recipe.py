@@ -287,6 +287,7 @@ def _expand(
     named = {str(s) for s in recipe.axes.get("stream", (recipe.stream,))}
     streams = {name: card_here("streams", name) for name in sorted(named)}
     runs: list[RunSpec] = []
+    known: dict[str, ModelSpec] = {}
     for point in itertools.product(*recipe.axes.values()):
         values: dict[str, Any] = dict(base)
         labels = [recipe.name]
@@ -302,7 +303,7 @@ def _expand(
         values["learner"] = _learner(values.get("learner"), recipe, chosen)
         values["stream"] = streams[str(values["stream"])]
         spec = validated(RunSpec, {**values, "name": name}, "")
-        runs.append(resolve(spec, broken))
+        runs.append(resolve(spec, broken, known))
     return runs
 
 
