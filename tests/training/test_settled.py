@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from clbench.core import plugins
+from clbench.core.counts import read_counts
 from clbench.core.keys import folder_digest
-from clbench.core.spec import ExamBudget, Machine, ModelSpec, RunSpec
-from clbench.engine.inputs import Inputs
-from clbench.engine.units import open_run
+from clbench.core.spec import Machine, ModelSpec
+from clbench.data.streams.stream import lessons, open_stream
 from clbench.learners.sft import PLUGIN as SFT
-from clbench.store.store import Store
+from clbench.store.shared import share, whole_digest
 from clbench.training.method import Method
 from clbench.training.plugin import trained
 from clbench.training.settled import LIST, Settled, packed, unpacked
@@ -21,32 +22,28 @@ from clbench.training.state_files import load_state, load_tensors, save_state, s
 pytestmark = pytest.mark.models
 CPU = torch.device("cpu")
 QUICK = {"lr": 1e-3, "epochs": 1, "batch_size": 8}
-STREAM = """\
-name: few
-worlds: [{num: 5, kinds: [facts], languages: [en], seed: 7, items: 4, classes: 2, wordings: 1, exam_items: 4}]
-task_ids: given
-about: {license: Apache-2.0, text: small lessons}
-"""
 GROWING = (
-    {"name": "lora_per_task", "rank": 4},
-    {"name": "olora", "rank": 4},
-    {"name": "adapters", "bottleneck": 8},
-    {"name": "separate"},
-    {"name": "merge", "how": "ties"},
-    {"name": "ewc", "per_task": True, "fisher_examples": 1},
+    ("lora_per_task", {"rank": 4}),
+    ("olora", {"rank": 4}),
+    ("adapters", {"bottleneck": 8}),
+    ("separate", {}),
+    ("merge", {"how": "ties"}),
+    ("ewc", {"per_task": True, "fisher_examples": 1}),
 )
+LESSONS = [
+    each.model_copy(update={"examples": each.examples[:4]})
+    for each in lessons(open_stream("worlds-tiny", None).model_copy(update={"task_ids": "given"}))
+]
 
 
-def trajectory(folder, learner, store="store"):
-    folder.mkdir(exist_ok=True)
-    (folder / "few.yaml").write_text(STREAM)
-    spec = RunSpec(name="a", learner=learner, stream=str(folder / "few.yaml"), budget=ExamBudget(policy="seen"))
-    machine = Machine(store=folder / store, device="cpu")
-    return open_run(spec, Inputs(None), Store(machine.store), machine).trajectory
+def built(name, settings, dtype="float32"):
+    plugin = plugins.load("learner", name, "PLUGIN")
+    model = ModelSpec(name="tiny-llama", dtype=dtype)
+    return plugin.build(plugin.config(**QUICK, **settings), model, 0, Machine(device="cpu"))
 
 
-def new_bytes(states):
-    """Give the bytes that each state added to the disk."""
+def added(states):
+    """Give the bytes of tensor files that each state added to the disk."""
     seen, found = set(), []
     for state in states:
         files = {(p.stat().st_dev, p.stat().st_ino): p.stat().st_size for p in state.rglob("*") if p.is_file()}
@@ -55,20 +52,31 @@ def new_bytes(states):
     return found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("learner", GROWING, ids=lambda learner: learner["name"])
-def test_a_late_state_costs_what_an_early_one_does_and_is_the_same_after_a_sleep(tmp_path, learner):
-    """Chains that never slept, and that slept after each lesson, have the same fingerprints, counts and files."""
-    awake = trajectory(tmp_path, {**learner, **QUICK})
-    known = [dict(awake.reach(lesson)) for lesson in range(1, 6)]
-    sizes = new_bytes([awake.folder(lesson) for lesson in range(1, 6)])
-    assert sizes[4] < 1.3 * sizes[2]
-    for lesson in range(1, 6):
-        sleeping = trajectory(tmp_path, {**learner, **QUICK}, "other")
-        assert dict(sleeping.reach(lesson)) == known[lesson - 1]
-        one, other = awake.folder(lesson), sleeping.folder(lesson)
-        parts = [sorted(p.name for p in folder.glob("parts/*")) for folder in (one, other)]
-        assert parts[0] == parts[1]
+@pytest.mark.parametrize(
+    ("name", "settings", "dtype"),
+    [*((name, settings, "float32") for name, settings in GROWING), ("lora_per_task", {"rank": 4}, "bfloat16")],
+)
+def test_a_state_is_the_same_whenever_it_was_written_or_read(tmp_path, name, settings, dtype):
+    """Never saved, saved after each lesson, and asleep after each: equal to the byte, and only what is new is added."""
+    awake, saved, states = built(name, settings, dtype), built(name, settings, dtype), []
+    for number, lesson in enumerate(LESSONS[:3], 1):
+        awake.learn(lesson)
+        saved.learn(lesson)
+        states.append(tmp_path / str(number))
+        saved.save(states[-1], states[-2:-1])
+        share(states[-1], states[-2:-1])
+        asleep = built(name, settings, dtype)
+        if number > 1:
+            asleep.load(tmp_path / f"asleep-{number - 1}")
+        asleep.learn(lesson)
+        asleep.save(tmp_path / f"asleep-{number}")
+    awake.save(tmp_path / "awake")
+    wholes = {whole_digest(folder) for folder in (tmp_path / "awake", tmp_path / "3", tmp_path / "asleep-3")}
+    assert len(wholes) == 1
+    assert read_counts(tmp_path / "awake") == read_counts(tmp_path / "3")
+    assert [p.name for p in sorted((tmp_path / "3" / "parts").iterdir()) if p.stat().st_nlink > 1]
+    sizes = added(states)
+    assert sizes[2] < 1.3 * sizes[1]
 
 
 class Moving(Method):
@@ -91,6 +99,8 @@ def test_what_a_method_from_outside_writes_to_is_written_again(tmp_path):
     for number in (1, 2, 3):
         learner.number = number
         learner._prepare(number)
+        _, changed, learning = learner._weights()
+        learner._settled.close(changed, learning)
         learner.save(tmp_path / str(number), [tmp_path / str(number - 1)])
     woken = learner_of(Moving())
     woken.load(tmp_path / "3")
@@ -116,15 +126,20 @@ def test_of_a_method_that_ships_what_torch_has_seen_is_written_again(tmp_path):
 def test_weights_that_come_back_into_training_or_change_are_loose(tmp_path):
     known = Settled(Method(), save_tensors, load_tensors)
     weights = {name: torch.full((4,), float(i)) for i, name in enumerate("abc")}
-    assert known.split({"a": weights["a"]}, {"a"}, tmp_path / "1", []).keys() == {"a"}
+
+    def put(held, learning, number):
+        known.close(held, learning)
+        return known.split(held, tmp_path / str(number), [tmp_path / str(number - 1)]).keys()
+
+    assert put({"a": weights["a"]}, {"a"}, 1) == {"a"}
     assert not (tmp_path / "1" / LIST).exists()
     two = {n: weights[n] for n in "ab"}
-    assert known.split(two, {"b"}, tmp_path / "2", [tmp_path / "1"]).keys() == {"b"}
-    assert known.split(weights, {"c"}, tmp_path / "3", [tmp_path / "2"]).keys() == {"c"}
+    assert put(two, {"b"}, 2) == {"b"}
+    assert put(weights, {"c"}, 3) == {"c"}
     assert [group.names for group in known.groups] == [("a",), ("b",)]
     weights["a"].add_(1)
-    assert known.split(weights, {"c"}, tmp_path / "4", [tmp_path / "3"]).keys() == {"a", "c"}
-    assert known.split(weights, {"b", "c"}, tmp_path / "5", [tmp_path / "4"]).keys() == {"a", "b", "c"}
+    assert put(weights, {"c"}, 4) == {"a", "c"}
+    assert put(weights, {"b", "c"}, 5) == {"a", "b", "c"}
     found = Settled(Method(), save_tensors, load_tensors).read(tmp_path / "3", CPU)
     assert found["a"].tolist() == [0.0] * 4 and found["b"].tolist() == [1.0] * 4
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 WORTH = 100_000_000  # bytes of a checkpoint from which on a record says what was planned: the process takes more
 PROCESS = 450_000_000  # bytes of a process on Linux that has loaded a model and learnt a lesson, without its tensors
-HOLES = "what layers that come and go leave behind in the heap of a processor"  # of `--shard`; no tensor stands there
+BEYOND = "what sharing weights out takes on a processor beside its tensors"  # measured, and of unknown cause
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Needs:
         elif plugin.elsewhere is None and plugin.traits(config).trains != "none":
             unknown = "what its lessons take (it has no `method`)"
         if how.shard and not self._card:
-            unknown = "; ".join(filter(None, [unknown, HOLES]))
+            unknown = "; ".join(filter(None, [unknown, BEYOND]))
         work = Work(
             held=held,
             lessons=len(taught),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,13 +14,14 @@ from torch import Tensor
 from clbench.core.counts import read_counts, write_counts
 from clbench.core.errors import ModelError
 from clbench.core.events import notice, track
-from clbench.core.keys import canonical, rng, seed_of
+from clbench.core.keys import rng, seed_of
 from clbench.core.spec import Machine
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
 from clbench.models.net import Batch, Net, seeded
 from clbench.models.packing import Packing
 from clbench.store.shared import has_tensors
 from clbench.training import checkpoint as _checkpoint
+from clbench.training import state_files as _files
 from clbench.training.aside import Aside
 from clbench.training.hooks import Hooks
 from clbench.training.kept import examples_in, kept_counts
@@ -35,7 +35,6 @@ from clbench.training.schedule import by_rate, kinds_in, pieces, rate, refuse_ev
 from clbench.training.settings import Training
 from clbench.training.settled import Settled
 from clbench.training.shards import global_norm, sharded
-from clbench.training.state_files import check_same_parts, load_state, load_tensors, save_state, save_tensors, size_of
 from clbench.training.team import team_of
 from clbench.training.watch import not_finite, watched
 
@@ -62,7 +61,7 @@ class GradientLearner:
         self.machine = machine
         self._team = team_of(machine)
         self.number = 0
-        self._base_parameters, self._base_bytes = size_of(net.module.parameters())
+        self._base_parameters, self._base_bytes = _files.size_of(net.module.parameters())
         self._changed: set[str] = set()
         self._masters = Masters(net.module)
         self._passes = Passes(self._device, self._masters.compute(training.precision))
@@ -71,7 +70,7 @@ class GradientLearner:
         self._packing = Packing()
         self._aside = Aside()
         self._rhythm = _checkpoint.Rhythm(self._aside)
-        self._settled = Settled(method, save_tensors, load_tensors)
+        self._settled = Settled(method, _files.save_tensors, _files.load_tensors)
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -148,6 +147,8 @@ class GradientLearner:
         if self._team is not None:
             self._team.equalise(self._trainable().values())
         self._masters.round(self.net.module)
+        _, changed, learning = self._weights()
+        self._settled.close(changed, learning)
 
     def _packs(self) -> bool:
         """Return whether examples may share rows."""
@@ -305,23 +306,17 @@ class GradientLearner:
     def save(self, folder: Path, earlier: Sequence[Path] = ()) -> None:
         """Write weights, labels, the method's state and counts; what has settled is linked from `earlier` states."""
         folder.mkdir(parents=True, exist_ok=True)
-        in_net = dict(self.net.module.named_parameters())
-        params = {**in_net, **self._parked()}
-        if self.number:
-            changed = {n: params[n] for n in self._changed if n in params}  # what was added may be gone again
-            learning = {name for name, param in in_net.items() if param.requires_grad}
-            changed = self._settled.split(changed, learning, folder, earlier)
-            if changed:
-                save_tensors(folder / "answers" / "weights.safetensors", changed)
-            if self.net.labels:
-                (folder / "answers" / "labels.json").write_text(canonical(self.net.labels), encoding="utf-8")
+        params, changed, _ = self._weights()
+        if self.number and (own := self._settled.split(changed, folder, earlier)):
+            _files.save_tensors(folder / "answers" / "weights.safetensors", own)
+        _files.save_labels(folder, self.net.labels if self.number else ())
         state, guide = self._hooks.states()
         keep = partial(self._settled.keep, state=folder, earlier=earlier)
-        kept = save_state(folder / "keeps", state, keep) + save_state(folder / "answers", guide, keep)
+        kept = _files.save_state(folder / "keeps", state, keep) + _files.save_state(folder / "answers", guide, keep)
         if self._masters.kept:
-            save_tensors(folder / MASTERS, self._masters.kept)
+            _files.save_tensors(folder / MASTERS, self._masters.kept)
             kept += (folder / MASTERS).stat().st_size
-        parameters, num_bytes = size_of(params.values())
+        parameters, num_bytes = _files.size_of(params.values())
         counts = {
             "lessons": self.number,
             "train_tokens": self._passes.tokens,
@@ -337,10 +332,8 @@ class GradientLearner:
     def load(self, folder: Path) -> None:
         """Take over the state that `save` wrote."""
         counts = read_counts(folder)
-        labels = folder / "answers" / "labels.json"
-        if labels.is_file():
-            for label in json.loads(labels.read_text(encoding="utf-8")):  # one by one: the order of rows matters
-                self.net.grow([label])
+        for label in _files.load_labels(folder):  # one by one: the order of rows matters
+            self.net.grow([label])
         if counts["lessons"]:
             self._reshape(counts["lessons"])
         self._masters.round(self.net.module)
@@ -351,7 +344,7 @@ class GradientLearner:
         self._passes.start_from(counts["train_tokens"], counts["forward_tokens"])
         self._counted = {name: counts.get(name, 0) for name in OF_LESSON}
         self._packing.start_from(counts)
-        kept = [load_state(folder / part, self._device, self._settled.note) for part in ("keeps", "answers")]
+        kept = [_files.load_state(folder / part, self._device, self._settled.note) for part in ("keeps", "answers")]
         self._hooks.restore(kept[0] | kept[1])
         self.net.module.eval()
 
@@ -368,22 +361,29 @@ class GradientLearner:
         self._changed |= set(self._trainable())
 
     def _stored_masters(self, folder: Path) -> dict[str, Tensor]:
-        return load_tensors(folder / MASTERS, self._device) if has_tensors(folder / MASTERS) else {}
+        return _files.load_tensors(folder / MASTERS, self._device) if has_tensors(folder / MASTERS) else {}
 
     def _take_weights(self, folder: Path) -> None:
         weights = folder / "answers" / "weights.safetensors"
-        own = load_tensors(weights, self._device) if has_tensors(weights) else {}
+        own = _files.load_tensors(weights, self._device) if has_tensors(weights) else {}
         found = own | self._settled.read(folder, self._device)
         if not found:
             return
         params = dict(self.net.module.named_parameters())
         self._hooks.park({name: value for name, value in found.items() if name not in params})
-        check_same_parts(params.keys() | self._hooks.parked().keys(), found, self._changed, weights)
+        _files.check_same_parts(params.keys() | self._hooks.parked().keys(), found, self._changed, weights)
         with torch.no_grad():
             for name in found.keys() & params.keys():
                 params[name].copy_(found[name])
         self._changed |= found.keys()
         self._settled.note_weights({**params, **self._hooks.parked()}, own.keys() - self._trainable().keys())
+
+    def _weights(self) -> tuple[dict[str, Tensor], dict[str, Tensor], set[str]]:
+        """Return all weights, in the net and parked; those that differ from the base; and the names of what learns."""
+        params = dict(self.net.module.named_parameters())
+        learning = {name for name, param in params.items() if param.requires_grad}
+        params |= self._parked()
+        return params, {n: params[n] for n in self._changed if n in params}, learning  # what was added may be gone
 
     def _parked(self) -> Mapping[str, Tensor]:
         """Return the weights that stand outside the net, in the model's own type, as they stand after loading too."""

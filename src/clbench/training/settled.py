@@ -14,6 +14,7 @@ A method from outside may write past that (`weight.data`), so there contents are
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from clbench.core.keys import canonical, file_digest
@@ -95,34 +97,52 @@ class Settled:
 
     # --- weights --------------------------------------------------------------------------------------------
 
-    def split(
-        self, weights: Mapping[str, Tensor], learning: Collection[str], state: Path, earlier: Sequence[Path]
-    ) -> dict[str, Tensor]:
-        """Put the weights that are settled into a state, with their list; return the others, which belong in one file.
+    def close(self, weights: Mapping[str, Tensor], learning: Collection[str]) -> None:
+        """End a lesson: what learnt before and not in it settles, and what has changed all the same comes loose.
+
+        So what is settled depends on the lessons, and not on when a state is written or read.
 
         Args:
             weights: All that differ from the base.
-            learning: Names of what learnt in the last lesson.
-            state: See `keep`.
-            earlier: See `keep`.
+            learning: Names of what learnt in the lesson.
         """
         still: list[Group] = []
         for group in self.groups:
             own = {name: weights[name] for name in group.names if name in weights and name not in learning}
-            if len(own) == len(group.names) and self.keep(_label(group.names), own, state, earlier) == group.file:
+            if len(own) == len(group.names) and self._as_it_was(group, own):
                 still.append(group)
             else:
                 self.loose |= set(group.names)
         settled = {name for group in still for name in group.names}
-        names = tuple(sorted(weights.keys() - settled - self.loose - set(learning)))
-        if names:
-            file = self.keep(_label(names), {name: weights[name] for name in names}, state, earlier)
-            still.append(Group(names, file))
-            settled |= set(names)
+        if names := tuple(sorted(weights.keys() - settled - self.loose - set(learning))):
+            own = {name: weights[name] for name in names}
+            still.append(Group(names, _file_of(own)))
+            self.note(_label(names), own, still[-1].file)
         self.groups = still
-        if still:
+
+    def _as_it_was(self, group: Group, own: Mapping[str, Tensor]) -> bool:
+        known = self._known[_label(group.names)]
+        if self._trusted and _same(own, known[1]):
+            return True
+        if _file_of(own) != group.file:
+            return False
+        self.note(_label(group.names), own, group.file)
+        return True
+
+    def split(self, weights: Mapping[str, Tensor], state: Path, earlier: Sequence[Path]) -> dict[str, Tensor]:
+        """Put the weights that are settled into a state, with their list; return the others, which belong in one file.
+
+        Args:
+            weights: All that differ from the base.
+            state: See `keep`.
+            earlier: See `keep`.
+        """
+        owned = [{name: weights[name] for name in group.names} for group in self.groups]
+        files = [self.keep(_label(tuple(sorted(own))), own, state, earlier) for own in owned]
+        if files:
             (state / LIST).parent.mkdir(parents=True, exist_ok=True)
-            (state / LIST).write_text(canonical([group.file for group in still]), encoding="utf-8")
+            (state / LIST).write_text(canonical(files), encoding="utf-8")
+        settled = {name for group in self.groups for name in group.names}
         return {name: weight for name, weight in weights.items() if name not in settled}
 
     def read(self, state: Path, device: torch.device) -> dict[str, Tensor]:
@@ -145,6 +165,12 @@ def of_a_lesson(name: str, value: object) -> bool:
     """Return whether a part of a method's state belongs to one lesson: a mapping of tensors under a numbered name."""
     tensors = isinstance(value, Mapping) and bool(value) and all(isinstance(v, Tensor) for v in value.values())
     return tensors and OF_A_LESSON.fullmatch(name) is not None
+
+
+def _file_of(tensors: Mapping[str, Tensor]) -> str:
+    """Return the name of the file that `Settled.keep` would write: its sha256."""
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(packed(tensors).items())}
+    return hashlib.sha256(save(flat)).hexdigest()
 
 
 def _label(names: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from clbench.models.four_bits import count
 from clbench.store.shared import PARTS, has_tensors, layout_of
 from clbench.training.settled import of_a_lesson, unpacked
 
+LABELS = Path("answers") / "labels.json"
 PLAIN = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 TYPES = PLAIN | {torch.float64: "F64", torch.int64: "I64", torch.int32: "I32", torch.bool: "BOOL", torch.uint8: "U8"}
 Keeper = Callable[[str, Mapping[str, Tensor]], str]
@@ -163,6 +164,18 @@ def load_state(folder: Path, device: torch.device, note: Noter | None = None) ->
         else:
             state[name] = value["value"]
     return {**state, **tensors}
+
+
+def save_labels(state: Path, labels: Sequence[str]) -> None:
+    """Write the labels of an encoder's head into a state, in the order of their rows; nothing for none."""
+    if labels:
+        (state / LABELS).parent.mkdir(parents=True, exist_ok=True)
+        (state / LABELS).write_text(canonical(labels), encoding="utf-8")
+
+
+def load_labels(state: Path) -> list[str]:
+    """Return what `save_labels` wrote; empty if it wrote nothing."""
+    return json.loads((state / LABELS).read_text(encoding="utf-8")) if (state / LABELS).is_file() else []
 
 
 def check_same_parts(params: Collection[str], found: Collection[str], changed: Collection[str], where: Path) -> None:
