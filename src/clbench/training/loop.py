@@ -380,7 +380,7 @@ class GradientLearner:
 
     def _weights(self) -> tuple[dict[str, Tensor], dict[str, Tensor], set[str]]:
         """Return all weights, in the net and parked; those that differ from the base; and the names of what learns."""
-        params = dict(self.net.module.named_parameters())
+        params: dict[str, Tensor] = dict(self.net.module.named_parameters())
         learning = {name for name, param in params.items() if param.requires_grad}
         params |= self._parked()
         return params, {n: params[n] for n in self._changed if n in params}, learning  # what was added may be gone
