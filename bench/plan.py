@@ -1,6 +1,6 @@
 """Planned memory beside what a process takes: `python bench/plan.py [--processes 2 [--shard]] [LEARNER ...]`.
 
-A LLaMA of random weights (12 layers of 768, 110 million weights, float32) learns two lessons of a few short texts, one
+A LLaMA of random weights (12 layers of 768, 110 million weights, float32) learns two lessons of two steps, one
 process for each learner (Linux alone: the kernel is asked for the most memory that was in RAM). The process with its
 libraries is kept apart, as the plan takes it. "load" is the most while the model is loaded,
 "learn" while the lessons are learnt; the plan is to be within 15 % of the larger of them (exit code 1 otherwise). Of
@@ -25,10 +25,14 @@ from clbench.core.keys import digest
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Example, Lesson, LessonPlan, Message, Stream
 
-LEARNERS = ("sft", "lora", "ewc")
+LEARNERS: dict[str, dict[str, Any]] = {
+    **{name: {} for name in ("sft", "lora", "ewc", "mas", "l2", "lwf", "agem", "derpp", "merge", "osf", "olora")},
+    "ties": {"name": "merge", "how": "ties"},
+}
 SHAPE = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 12}
 SHAPE |= {"num_key_value_heads": 12, "head_dim": 64, "vocab_size": 32000, "tie_word_embeddings": True}
-SETTINGS: dict[str, Any] = {"batch_size": 2, "epochs": 1, "lr": 1e-5, "fisher_examples": 1}
+# Two steps in a lesson: the moments of AdamW come with the first one, and no earlier pass stands beside them.
+SETTINGS: dict[str, Any] = {"batch_size": 2, "epochs": 2, "lr": 1e-5, "fisher_examples": 1}
 MOST = 0.15  # of what is measured by which a plan may be off
 RESET = Path("/proc/self/clear_refs")
 
@@ -76,8 +80,10 @@ def taken(name: str, model: ModelSpec, machine: Machine) -> dict[str, float]:
     assert warm.LOADED, peft.__version__
     before = resident()  # at least what a process takes that has learnt
     most_mb()
+    own = {"name": name, **LEARNERS.get(name, {})}
+    name = own.pop("name")
     plugin = plugins.load("learner", name, "PLUGIN")
-    settings = {k: v for k, v in SETTINGS.items() if k in plugin.config.model_fields}
+    settings = {k: v for k, v in (SETTINGS | own).items() if k in plugin.config.model_fields}
     learner: Any = plugin.build(plugin.config(**settings), model, 0, machine)
     load, loaded, lessons = most_mb(), resident() / 1e6, [lesson(1), lesson(2)]
     for each in lessons:

@@ -43,6 +43,9 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "lora_per_task": {"name": "lora_per_task"},
     "osf": {"name": "osf"},
     "separate": {"name": "separate"},
+    "adapters": {"name": "adapters"},
+    "progressive": {"name": "progressive"},
+    "progressive_prompts": {"name": "progressive_prompts", "length": 2},
 }
 
 

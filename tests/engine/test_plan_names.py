@@ -32,3 +32,11 @@ def test_units_that_stand_alone_bear_the_plain_name(tmp_path):
         "sft lesson 2",
         "sft lesson 3",
     ]
+
+
+def test_units_on_one_model_taken_in_two_ways_say_how(tmp_path):
+    found = labels(tmp_path, learner="frozen", axes={"model.dtype": ["float32", "bfloat16"], "model.max_tokens": [64]})
+    assert {"untouched model dtype=float32", "untouched model dtype=bfloat16"} <= set(found)
+    found = labels(tmp_path, learner="frozen", axes={"model.attention": ["eager", None]})
+    assert {"untouched model attention=eager", "frozen lesson 3 attention=null"} <= set(found)
+    assert len(set(found)) == len(found)

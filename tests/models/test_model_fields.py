@@ -73,6 +73,36 @@ def adapter(base, tmp_path):
     return tmp_path / "adapter"
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens", "lm_head"]},
+        {"target_modules": ["q_proj", "embed_tokens"]},
+        {"target_modules": ["q_proj", "lm_head"]},
+    ],
+)
+def test_an_adapter_of_a_base_with_more_words_is_told_with_both_numbers(base, tmp_path, settings):
+    """And the way that is named works: the larger base takes the adapter."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base)
+    before = model.get_input_embeddings().weight.shape[0]
+    model.resize_token_embeddings(before + 3, mean_resizing=False)
+    config = LoraConfig(r=2, task_type="CAUSAL_LM", init_lora_weights=False, **settings)
+    folder = tmp_path / "adapter"
+    get_peft_model(model, config).save_pretrained(folder, save_embedding_layers=False)
+    spec = ModelSpec(name=str(base), adapter=str(folder))
+    told = said(check_model, spec)
+    assert f"belongs to a base of {before + 3:,} words, and this one has {before:,}" in told
+    assert "resize_token_embeddings" in told and said(loaded, source.settled(spec)) == told
+    shutil.copytree(base, tmp_path / "larger", ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+    larger = AutoModelForCausalLM.from_pretrained(base)
+    larger.resize_token_embeddings(before + 3, mean_resizing=False)
+    larger.save_pretrained(tmp_path / "larger")
+    assert said(check_model, ModelSpec(name=str(tmp_path / "larger"), adapter=str(folder))) == ""
+
+
 def test_an_adapter_elsewhere_is_merged_and_its_content_counts(base, adapter, heard):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM

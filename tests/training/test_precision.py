@@ -6,15 +6,18 @@ import pytest
 import torch
 
 from clbench.core import plugins
+from clbench.core.errors import ModelError, SpecError
 from clbench.core.keys import folder_digest
-from clbench.core.spec import Machine, ModelSpec
+from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Decode
 from clbench.data.streams.stream import lessons, open_stream
+from clbench.engine.resolve import check_learner
 from clbench.testing.learners import _StoppedError, _stopping
 from clbench.training.precision import Masters
 
 pytestmark = pytest.mark.xdist_group("models")
-LESSONS = lessons(open_stream("worlds-tiny", None))
+STREAM = open_stream("worlds-tiny", None)
+LESSONS = lessons(STREAM)
 USUAL = 2e-5
 
 
@@ -51,18 +54,16 @@ def flat(moved):
     return torch.cat([moved[n].flatten() for n in sorted(moved)])
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_at_the_usual_rate_as_many_weights_move_as_in_float32(dtype):
-    whole, half = (flat(taught(d, lr=USUAL)[0]) for d in ("float32", dtype))
+def test_at_the_usual_rate_as_many_weights_move_as_in_float32():
+    whole, half = (flat(taught(d, lr=USUAL)[0]) for d in ("float32", "bfloat16"))
     share, own = (float((m != 0).float().mean()) for m in (whole, half))
     assert share > 0.97
     assert abs(share - own) < 0.02
     assert float(torch.cosine_similarity(whole, half, dim=0)) > 0.8
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_the_loss_follows_that_of_float32(dtype):
-    (whole, before), (half, after) = taught("float32", epochs=3), taught(dtype, epochs=3)
+def test_the_loss_follows_that_of_float32():
+    (whole, before), (half, after) = taught("float32", epochs=3), taught("bfloat16", epochs=3)
     assert after[0] == pytest.approx(before[0], rel=0.02)
     assert after[1] < 0.8 * after[0]
     assert abs(after[1] - before[1]) < 0.05 * (before[0] - before[1])
@@ -70,16 +71,20 @@ def test_the_loss_follows_that_of_float32(dtype):
     assert apart < 0.5
 
 
-@pytest.mark.parametrize("name", ["lora", "osf", "adapters", "progressive_prompts", "lwf"])
-def test_float16_learns_in_float32_whatever_is_frozen(name):
-    """osf met weights of 16 bits beside its own of 32; lora sent gradients through float16, where small ones are 0."""
-    said = []
-    for dtype in ("float32", "float16"):
-        learner = made(name, dtype, lr=1e-3)
-        learner.learn(LESSONS[0])
-        said.append(loss(learner, learner.net.batch(LESSONS[0].examples)))
-        assert {p.dtype for p in learner.net.module.parameters()} == {getattr(torch, dtype)}
-    assert said[1] == pytest.approx(said[0], rel=0.02)
+@pytest.mark.parametrize("name", ["sft", "lora", "olora", "adapters", "joint", "osf"])
+def test_what_trains_in_float16_is_refused_with_what_to_take(name):
+    spec = RunSpec(name="a", model=ModelSpec(dtype="float16"), learner={"name": name}, stream="worlds-tiny")
+    with pytest.raises(SpecError, match=f"{name!r} trains weights") as refused:
+        check_learner(spec, STREAM)
+    assert refused.value.where == "model.dtype" and "bfloat16" in refused.value.mend
+    check_learner(spec.model_copy(update={"model": ModelSpec(dtype="bfloat16")}), STREAM)
+    with pytest.raises(ModelError, match="trains weights"):
+        made("sft", "float16").learn(LESSONS[0])
+
+
+@pytest.mark.parametrize("name", ["frozen", "in_context", "retrieval", "notebook"])
+def test_what_only_answers_may_do_so_in_float16(name):
+    check_learner(RunSpec(name="a", model=ModelSpec(dtype="float16"), learner={"name": name}, stream="w"), STREAM)
 
 
 def test_it_answers_with_the_rounded_masters_and_keeps_them_for_later_lessons(tmp_path):

@@ -27,6 +27,8 @@ class Footprint:
         keeps: Copies written with a state.
         keeps_each: Further copies written with it for every earlier lesson.
         examples: Most examples kept.
+        per_place: Bytes kept beside them for each token of their answers.
+        per_word: Bytes kept beside them for each token of their answers and each word of the vocabulary (`derpp`).
     """
 
     base: float = 0.0
@@ -41,6 +43,8 @@ class Footprint:
     keeps: float = 0.0
     keeps_each: float = 0.0
     examples: float = 0.0
+    per_place: float = 0.0
+    per_word: float = 0.0
 
     def __add__(self, other: Footprint) -> Footprint:
         """Return what two methods hold that act together.

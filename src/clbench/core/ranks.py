@@ -10,6 +10,12 @@ from typing import NamedTuple
 
 from clbench.core.errors import SpecError
 
+# What accelerate's launcher is asked to set up in a program's place; each wish is a variable.
+SHARING = {
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_FSDP": "accelerate's own FSDP",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+}
 TOLD = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -30,6 +36,18 @@ class Place(NamedTuple):
     def leads(self) -> bool:
         """Whether it is the rank that writes and reports."""
         return self.rank == 0
+
+
+def sharing_asked() -> str:
+    """Return who is to share weights out by the wish of `accelerate launch`, or of its configuration; "" for nobody."""
+    asked = (name for variable, name in SHARING.items() if os.environ.get(variable, "").lower() in ("true", "1", "yes"))
+    return next(asked, "")
+
+
+def precision_asked() -> str:
+    """Return the mixed precision that `accelerate launch` is to set up, such as "bf16"; "" for none."""
+    asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "").lower()
+    return "" if asked in ("no", "none", "false") else asked
 
 
 def place() -> Place:

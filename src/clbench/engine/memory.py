@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 WORTH = 100_000_000  # bytes of a checkpoint from which on a record says what was planned: the process takes more
 PROCESS = 450_000_000  # bytes of a process on Linux that has loaded a model and learnt a lesson, without its tensors
-HOLES = "what layers that come and go leave behind in the heap of a processor"  # of `--shard`; no tensor stands there
+BEYOND = "what sharing weights out takes on a processor beside its tensors"  # measured, and of unknown cause
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Needs:
         elif plugin.elsewhere is None and plugin.traits(config).trains != "none":
             unknown = "what its lessons take (it has no `method`)"
         if how.shard and not self._card:
-            unknown = "; ".join(filter(None, [unknown, HOLES]))
+            unknown = "; ".join(filter(None, [unknown, BEYOND]))
         work = Work(
             held=held,
             lessons=len(taught),
@@ -180,7 +180,7 @@ class Needs:
             vocabulary=4.0 * shape.vocabulary * targets,
             second=second,
             halves=spec.model.dtype != "float32" and step.trained > 0,
-            stored=_stored(held, taught),
+            stored=_stored(held, taught) + _scores(held, taught, shape),
             exams=self._exams(shape, exams, how),
             process=0.0 if self._card else resident() if self._process is None else self._process,
             ranks=how.processes,
@@ -273,6 +273,15 @@ def _stored(held: Footprint, taught: Sequence[Lesson]) -> float:
         return 0.0
     looked = every[:: max(len(every) // 100, 1)]
     return min(held.examples, len(every)) * sum(map(example_bytes, looked)) / len(looked)
+
+
+def _scores(held: Footprint, taught: Sequence[Lesson], shape: ModelShape) -> float:
+    """Return the bytes of what is kept for each token of the answers of stored examples."""
+    each = held.per_place + held.per_word * shape.vocabulary
+    if not held.examples or not each:
+        return 0.0
+    sizes = [answer for lesson in shape.sizes(taught) for _, answer in lesson]
+    return each * min(held.examples, len(sizes)) * sum(sizes) / max(len(sizes), 1)
 
 
 def resident() -> float:

@@ -31,7 +31,7 @@ class Work:
         vocabulary: Bytes of one set of predictions, of four bytes a word.
         second: The step of old examples whose own gradient is made (`Footprint.reference`); None without one.
         halves: Whether the model is of 16 bits, so that states hold master copies.
-        stored: Bytes of stored examples.
+        stored: Bytes of stored examples, and of what is kept beside them.
         exams: Bytes of keys and values.
         process: Bytes of the process.
         ranks: Processes that work together.

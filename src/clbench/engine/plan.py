@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from clbench.core import plugins
+from clbench.core.keys import canonical
 from clbench.core.spec import RunSpec
 from clbench.core.types import Exam, Lesson
 from clbench.engine.trajectory import Trajectory
@@ -40,13 +41,19 @@ def _tell_apart(units: Sequence[Unit]) -> None:
 
 def _told(spec: RunSpec) -> dict[str, str]:
     """Return what a label may add to the learner's name and the lesson: field -> how it is written."""
+    model = spec.model.model_dump(mode="json", exclude={"name"})
     return {
         "model": spec.model.name,
+        **{f"model.{name}": f"{name}={_written(value)}" for name, value in model.items()},
         "stream": spec.stream,
         "learner": spec.learner_name,
         **{f"learner.{name}": text for name, text in spec.told_settings.items()},
         "seed": f"seed {spec.seed}",
     }
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else canonical(value)
 
 
 def _add(units: dict[str, Unit], trajectory: Trajectory, number: int, exams: tuple[Exam, ...]) -> None:

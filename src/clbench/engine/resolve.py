@@ -25,6 +25,7 @@ from clbench.metrics import check_names
 from clbench.models import source
 from clbench.models.place import is_shipped
 from clbench.training.new_method import new_method
+from clbench.training.settings import INSTEAD, NO_FLOAT16
 
 
 def open_learner(learner: Mapping[str, Any]) -> tuple[LearnerPlugin[Any], Any]:
@@ -143,7 +144,9 @@ def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     return list(model.model_fields)
 
 
-def resolve(spec: RunSpec, broken: dict[str, UserError] | None = None) -> RunSpec:
+def resolve(
+    spec: RunSpec, broken: dict[str, UserError] | None = None, known: dict[str, ModelSpec] | None = None
+) -> RunSpec:
     """Fill in every default of the learner and the model's own length; refuse unknown names before anything is spent.
 
     The name of a user's own file is pinned to its content: a run of a changed file is another run.
@@ -151,7 +154,9 @@ def resolve(spec: RunSpec, broken: dict[str, UserError] | None = None) -> RunSpe
     Args:
         spec: The run.
         broken: Where given, a model that cannot be used is put in here, by its key, and left as it is.
+        known: Where given, models that have been settled, by their keys: what is to be said of one is said once.
     """
+    known = {} if known is None else known
     plugin, config = open_learner(spec.learner)
     plugin.traits(config)  # a trait that breaks is told before anything is spent
     owned = plugins.find_user_file(spec.learner_name)
@@ -159,7 +164,9 @@ def resolve(spec: RunSpec, broken: dict[str, UserError] | None = None) -> RunSpe
     check_names(spec.metrics)
     model = spec.model
     try:
-        model = source.settled(model)
+        if (named := model_key(model)) not in known:
+            known[named] = source.settled(model)
+        model = known[named]
     except ModelError as error:
         if broken is None:
             raise
@@ -220,6 +227,8 @@ def inapplicable(spec: RunSpec) -> SpecError | None:
     if family not in plugin.model_families:
         mend = f"take a model of family {' or '.join(plugin.model_families)}"
         return SpecError(f"{spec.learner_name!r} is not defined on {family} models", where="learner", mend=mend)
+    if spec.model.dtype == "float16" and plugin.elsewhere is None and plugin.traits(config).trains != "none":
+        return SpecError(NO_FLOAT16.format(what=repr(spec.learner_name)), where="model.dtype", mend=INSTEAD)
     try:
         _check_on_four_bits(spec, plugin, config)
         if spec.model.provider is not None and not plugins.runs_user_file(spec.learner):  # it says itself what it needs

@@ -236,10 +236,13 @@ class Trajectory:
             learner = self._fresh() if index == 1 and self.plugin.starts_as_base else self.learner_after(index - 1)
             self._live = None  # until the lesson is learnt, it is neither the old state nor the new one
             learner.learn(lesson, self.store.progress("state", self.keys[index]))
-        learner.save(folder)
-        end_copy()
         if saves_tensor_files(learner):
+            learner.save(folder, self._earlier(index))
+            end_copy()
             share(folder, self._earlier(index))
+        else:
+            learner.save(folder)
+            end_copy()
         self._live = None if self.plugin.from_state else (index, learner)
 
     def _earlier(self, index: int) -> list[Path]:

@@ -168,9 +168,11 @@ def _listed(tensors: dict[str, Tensor]) -> list[Tensor]:
 
 
 def footprint_of(config: Config) -> Footprint:
-    """Return the old examples of every step, if either of its terms looks at them."""
-    used = config.alpha > 0 or config.beta > 0
-    return Footprint(rows=config.share, examples=config.memory) if used else PLAIN
+    """Return the old examples of every step, and their scores in 16 bits, if either of its terms looks at them."""
+    if config.share == 0 or config.alpha == config.beta == 0:
+        return PLAIN
+    scores = {"per_word": 2} if config.top is None else {"per_place": 6 * config.top}  # which words: 4 bytes more
+    return Footprint(rows=config.share, examples=config.memory, **scores)
 
 
 PLUGIN = plugin(

@@ -20,7 +20,8 @@ fixed share in place of 1 / t. A row of an encoder's label head that a lesson di
 
 Defaults: average, for it has no settings, and apart; density 0.2 is that of TIES (DARE drops as much or more); scale 1.
 Keeps: the sum of changes ("average"), or one per lesson ("ties", "dare"), each as large as the model, and nothing where
-it is sequential; while it lives it also holds the base weights.
+it is sequential; while it lives it also holds the base weights. Of a change "ties" needs what it does not trim alone:
+the rest is set to 0, and is not written. What is kept is still counted as one number for each weight.
 Told: where a lesson ends.
 Not for: lessons that build on each other, where they are learnt apart; streams of many unlike lessons, in which each
 one's share of the mean fades.
@@ -79,6 +80,7 @@ class Merge(Method):
         self.start: dict[str, Tensor] = {}
         self.changes: list[dict[str, Tensor]] = []
         self.num = 0
+        self.woken = False  # changes have been read, perhaps whole ones of an earlier clbench
 
     def prepare(self, net: Net, number: int) -> None:
         """Go back to the base, or stay at the merge; rows that a label head has gained since are part of the base."""
@@ -125,10 +127,20 @@ class Merge(Method):
             past = self.changes.pop()
             change = {name: value + with_zero_rows(past[name], value) for name, value in change.items()}
         self.changes.append(change)
+        if self.config.how == "ties":
+            self._trim(net)
         with torch.no_grad():
             for name, param in params.items():
                 changes = [with_zero_rows(change[name], param) for change in self.changes]
-                param.copy_(self.base[name] + self.config.scale * merged(changes, self.config, self.num))
+                made = merged(changes, self.config, self.num, trims=_grows(net, name))
+                param.copy_(self.base[name] + self.config.scale * made)
+
+    def _trim(self, net: Net) -> None:
+        for i, change in enumerate(self.changes):
+            if self.woken or i == len(self.changes) - 1:
+                kept = {n: v if _grows(net, n) else trimmed(v, self.config.density) for n, v in change.items()}
+                self.changes[i] = kept
+        self.woken = False
 
     def state(self) -> dict[str, Any]:
         """Return the changes."""
@@ -138,6 +150,25 @@ class Merge(Method):
         """Take over the changes."""
         self.num = state.get("num", 0)
         self.changes = [state[f"change{i}"] for i in range(max(len(state) - 1, 0))]
+        self.woken = True
+
+
+def _grows(net: Net, name: str) -> bool:
+    """Return whether a parameter is of a label head: what it keeps of a change depends on rows that come later."""
+    return bool(net.labels) and name.startswith(f"{net.head_name}.")
+
+
+def trimmed(change: Tensor, density: float) -> Tensor:
+    """Return a change with its largest values alone, as "ties" trims it: the rest is 0, and not -0.
+
+    Example:
+        >>> import torch
+        >>> trimmed(torch.tensor([0.5, -3.0, 2.0, -0.1]), 0.5)
+        tensor([ 0., -3.,  2.,  0.])
+    """
+    from peft.utils import merge_utils
+
+    return merge_utils.prune(change, density, method="magnitude") + 0.0
 
 
 def merged_two(past: Tensor, new: Tensor, config: Config, num: int) -> Tensor:
@@ -156,13 +187,14 @@ def merged_two(past: Tensor, new: Tensor, config: Config, num: int) -> Tensor:
     return merge_utils.dare_linear([past, new], shares, config.density)
 
 
-def merged(changes: Sequence[Tensor], config: Config, num: int) -> Tensor:
+def merged(changes: Sequence[Tensor], config: Config, num: int, *, trims: bool = True) -> Tensor:
     """Merge the changes of one parameter.
 
     Args:
         changes: One per lesson, all of one shape; for "average" their sum alone will do.
         config: How; "dare" draws from torch's generator, which the caller seeds.
         num: Number of lessons.
+        trims: Whether "ties" is given whole changes; else they are `trimmed`.
     """
     import torch
     from peft.utils import merge_utils
@@ -171,7 +203,8 @@ def merged(changes: Sequence[Tensor], config: Config, num: int) -> Tensor:
     if config.how == "average":
         return merge_utils.task_arithmetic(list(changes), equal)
     if config.how == "ties":  # its mean is over the lessons that agree in sign, so each counts once
-        return merge_utils.ties(list(changes), torch.ones_like(equal), config.density)
+        left = torch.stack([trimmed(change, config.density) if trims else change for change in changes])
+        return merge_utils.disjoint_merge(left, merge_utils.calculate_majority_sign_mask(left))
     return merge_utils.dare_linear(list(changes), equal, config.density)
 
 

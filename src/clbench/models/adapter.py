@@ -25,6 +25,17 @@ FILES = frozenset({CONFIG, *WEIGHTS})
 # First values of an adapter that are taken from the base's own, and taken out of these: nothing to see without values.
 DECOMPOSED = ("pissa", "olora", "mica", "loftq")
 MOVED, MOVED_16 = 1e-3, 0.5  # by which merging may move logits, as a share of their size: in 32 bits, in 16
+# As torch says it, of a matrix with a side for the words: a table, an output layer, or an adapter on one of them.
+OTHER_SHAPE = re.compile(
+    r"size mismatch for (?P<name>\S+): copying a param with shape torch\.Size\(\[(?P<own>[\d, ]+)\]\) from checkpoint, "
+    r"the shape in current model is torch\.Size\(\[(?P<base>[\d, ]+)\]\)"
+)
+WORDS = re.compile(r"embed|lm_head|\bwte\b|output_layer")
+RESIZE = (
+    'python -c "from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; '
+    "m = M.from_pretrained('BASE'); m.resize_token_embeddings({words}, mean_resizing=False); "
+    "m.save_pretrained('larger'); T.from_pretrained('{folder}').save_pretrained('larger')\""
+)
 IGNORE = "or write `adapter: ignore`"
 MERGE = (
     'python -c "from peft import AutoPeftModelForCausalLM as M; '
@@ -234,7 +245,29 @@ def _check_kind(kind: Any) -> None:
         raise ValueError("layer_replication makes layers that share their weights, and changes each in another way")
 
 
+def _other_words(folder: Path, error: Exception) -> ModelError | None:
+    """Return the error that names both numbers of words, where an adapter's table has another than its base's."""
+    found = OTHER_SHAPE.search(str(error))
+    if found is None or not WORDS.search(found["name"]):
+        return None
+    own, base = ([int(n) for n in found[part].split(", ")] for part in ("own", "base"))
+    apart = [(a, b) for a, b in zip(own, base, strict=False) if a != b]
+    if len(own) != len(base) or len(apart) != 1:
+        return None
+    words, there = apart[0]
+    how = "words were added to" if words > there else "words were taken from"
+    return ModelError(
+        f"the adapter in {folder} belongs to a base of {words:,} words, and this one has {there:,}: {how} it before "
+        "the adapter was trained",
+        where="model.adapter",
+        mend="name the base of that training, or make it, with the rows that the adapter brings: "
+        + RESIZE.format(words=words, folder=folder),
+    )
+
+
 def _unmergeable(folder: Path, error: Exception) -> ModelError:
+    if (of_words := _other_words(folder, error)) is not None:
+        return of_words
     lines = str(error).strip().splitlines() or [type(error).__name__]
     first = f"{lines[0]} {lines[1].strip()}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
     if isinstance(error, KeyError):

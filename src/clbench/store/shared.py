@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -181,16 +181,21 @@ def share(state: Path, earlier: Sequence[Path]) -> None:
     """Let a state that is being written share with earlier ones what is equal to the byte.
 
     Args:
-        state: A folder with `answers/` and `keeps/`, whole, that nobody reads yet.
+        state: A folder with `answers/` and `keeps/`, whole, that nobody reads yet; perhaps with `parts/` that its
+            learner put there under their sha256.
         earlier: Folders of finished states. What is damaged in them is equal to nothing.
     """
     with ExitStack() as opened:
-        known = [file for folder in earlier for file in _opened(folder, opened)]
-        for path in sorted(p for p in state.glob(f"*/*{TENSORS}") if p.stat().st_size >= WORTH):
+        placed = sorted(state.glob(f"{PARTS}/*"))
+        known = [file for folder in earlier for file in _opened(folder, {p.name for p in placed}, opened)]
+        own_files = [p for p in placed if not is_linked(p)] + sorted(state.glob(f"*/*{TENSORS}"))
+        for path in (p for p in own_files if p.stat().st_size >= WORTH):
             own = _open(path, opened)
-            twin = next((file for file in known if file.path.suffix == TENSORS and own.equals(file)), None)
+            twin = next((file for file in known if own.equals(file)), None)
             if twin is not None:
                 _link(twin.path, path)
+            elif path.parent.name == PARTS:
+                known.append(own)
             elif (found := _worth_sharing(own, known)) and (new := _take_apart(state, own, found)) is not None:
                 known += [_open(new, opened)] if new.exists() else []
             else:
@@ -203,10 +208,14 @@ def _open(path: Path, opened: ExitStack) -> _TensorFile:
     return file
 
 
-def _opened(folder: Path, opened: ExitStack) -> list[_TensorFile]:
-    """Open the tensor files of a state; what cannot be read is left out, since there is nothing to share in it."""
+def _opened(folder: Path, placed: Collection[str], opened: ExitStack) -> list[_TensorFile]:
+    """Open the tensor files of a state, but for parts that the new one has (`placed`).
+
+    What cannot be read is left out, since there is nothing to share in it.
+    """
     files: list[_TensorFile] = []
-    for path in sorted([*folder.glob(f"*/*{TENSORS}"), *folder.glob(f"{PARTS}/*")]):
+    parts = (p for p in folder.glob(f"{PARTS}/*") if p.name not in placed)
+    for path in sorted([*folder.glob(f"*/*{TENSORS}"), *parts]):
         try:
             files.append(_open(path, opened))
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):

@@ -18,9 +18,9 @@ from clbench.core.keys import canonical, digest, file_digest
 from clbench.store.origin import origin
 from clbench.store.shared import is_linked, stated_digest
 
-FORMAT = 3
+FORMAT = 4
 # What the check of each format covers; None is everything but the check itself.
-CHECKED: dict[int, tuple[str, ...] | None] = {1: ("format", "kind", "key", "files"), 2: None, 3: None}
+CHECKED: dict[int, tuple[str, ...] | None] = {1: ("format", "kind", "key", "files"), 2: None, 3: None, 4: None}
 LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})  # a file that should exist does not
 STAGE = "stage.json"
 

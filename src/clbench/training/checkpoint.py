@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch.distributed.tensor import DTensor
 
 from clbench.core.errors import StoreError
 from clbench.core.keys import canonical, digest, folder_digest
+from clbench.training.aside import Aside
 from clbench.training.shards import like, whole
 from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
 
@@ -27,10 +29,12 @@ SHARE = 0.05  # of a lesson's time that its checkpoints may take
 class Rhythm:
     """When a checkpoint inside a lesson is due, so that writing them takes at most `SHARE` of the time.
 
-    The interval follows the time that the last one took. That of the first is not known, so it comes after the least.
+    The interval follows the time that the last one kept the steps waiting. That of the first is not known, so it comes
+    after the least. While one is still written, none is due.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, aside: Aside) -> None:
+        self._aside = aside
         self._least_s = self._write_s = 0.0
         self._since = time.monotonic()
 
@@ -41,6 +45,8 @@ class Rhythm:
 
     def due(self) -> bool:
         """Return whether it is time for the next one."""
+        if self._aside.busy:
+            return False
         wait = max(self._least_s, self._write_s / SHARE) if self._least_s else 0.0
         return time.monotonic() - self._since >= wait
 
@@ -71,25 +77,48 @@ class Point:
 
 
 def write(
-    progress: Path,
+    progress: Path | None,
     point: Point,
     params: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
-    *,
-    writes: bool = True,
+    aside: Aside | None = None,
 ) -> None:
     """Keep what the next optimiser step depends on; older checkpoints go once the new one is whole.
 
     What is shared out over ranks is put together, so that any number of them can go on; all of them must call this,
-    and one of them `writes`.
+    and one of them names a folder. With `aside` all is copied to the CPU here, and written there while steps go on.
     """
     moments = {
         f"{i}.{name}": value for i, values in optimizer.state_dict()["state"].items() for name, value in values.items()
     }
-    params, moments = (_gathered(tensors, writes) for tensors in (params, moments))
-    if not writes:
+    params, moments = (_gathered(tensors, progress is not None) for tensors in (params, moments))
+    if progress is None:
         return
+    if aside is None:
+        _put(progress, point, params, moments, state)
+        return
+    aside.wait()  # before the copies are made: there is room for one
+    params, moments, state = (_copied(part) for part in (params, moments, state))
+    aside.run(partial(_put, progress, point, params, moments, state))
+
+
+def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state that further steps do not change: tensors as copies on the CPU, collections one level deep."""
+    return {name: _copy_of(value) for name, value in state.items()}
+
+
+def _copy_of(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {name: _copy_of(part) for name, part in value.items()}  # pyright: ignore[reportUnknownVariableType]  # as above
+    return list(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]  # examples are values
+
+
+def _put(
+    progress: Path, point: Point, params: dict[str, Tensor], moments: dict[str, Tensor], state: dict[str, Any]
+) -> None:
     draft = progress / f"draft-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,14 +14,15 @@ from torch import Tensor
 from clbench.core.counts import read_counts, write_counts
 from clbench.core.errors import ModelError
 from clbench.core.events import notice, track
-from clbench.core.keys import canonical, rng, seed_of
+from clbench.core.keys import rng, seed_of
 from clbench.core.spec import Machine
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
-from clbench.models.four_bits import count
 from clbench.models.net import Batch, Net, seeded
 from clbench.models.packing import Packing
 from clbench.store.shared import has_tensors
 from clbench.training import checkpoint as _checkpoint
+from clbench.training import state_files as _files
+from clbench.training.aside import Aside
 from clbench.training.hooks import Hooks
 from clbench.training.kept import examples_in, kept_counts
 from clbench.training.method import Method
@@ -33,8 +33,8 @@ from clbench.training.reached import check_first_batch, count_unreached
 from clbench.training.recompute import recomputed
 from clbench.training.schedule import by_rate, kinds_in, pieces, rate, refuse_eval_only, schedule, without_documents
 from clbench.training.settings import Training
+from clbench.training.settled import Settled
 from clbench.training.shards import global_norm, sharded
-from clbench.training.state_files import check_same_parts, load_state, load_tensors, save_state, save_tensors
 from clbench.training.team import team_of
 from clbench.training.watch import not_finite, watched
 
@@ -61,14 +61,16 @@ class GradientLearner:
         self.machine = machine
         self._team = team_of(machine)
         self.number = 0
-        self._base_parameters, self._base_bytes = _size(net.module.parameters())
+        self._base_parameters, self._base_bytes = _files.size_of(net.module.parameters())
         self._changed: set[str] = set()
         self._masters = Masters(net.module)
         self._passes = Passes(self._device, self._masters.compute(training.precision))
         self._base = frozenset(name for name, _ in net.module.named_parameters())
         self._counted = dict.fromkeys(OF_LESSON, 0)
         self._packing = Packing()
-        self._rhythm = _checkpoint.Rhythm()
+        self._aside = Aside()
+        self._rhythm = _checkpoint.Rhythm(self._aside)
+        self._settled = Settled(method, _files.save_tensors, _files.load_tensors)
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -137,13 +139,16 @@ class GradientLearner:
         self._changed |= set(self._trainable())
 
     def _close(self, lesson: Lesson) -> None:
-        self.net.module.eval()
+        if self.net.module.training:
+            self.net.module.eval()
         self._finish(self.number)
         with seeded(seed_of(self.seed, self.number, "settle"), self._device):
             self._hooks.consolidate(self.net, lesson, rng(self.seed, self.number, "settle"))
         if self._team is not None:
             self._team.equalise(self._trainable().values())
         self._masters.round(self.net.module)
+        _, changed, learning = self._weights()
+        self._settled.close(changed, learning)
 
     def _packs(self) -> bool:
         """Return whether examples may share rows."""
@@ -171,7 +176,7 @@ class GradientLearner:
         done = self._resume(progress, params, optimizer)
         self.net.module.train()
         self._rhythm.begin(self.machine.checkpoint_s)
-        with watched(self._device, partial(not_finite, len(batches), lesson, progress)) as watch:
+        with self._aside, watched(self._device, partial(not_finite, len(batches), lesson, progress)) as watch:
             for index in track(range(done, len(batches)), f"lesson {lesson.number}", total=len(batches), done=done):
                 for group in optimizer.param_groups:
                     group["lr"] = group["speed"] * rate(index, len(batches), self.training)
@@ -209,10 +214,11 @@ class GradientLearner:
     def _write_checkpoint(
         self, progress: Path, steps: int, params: dict[str, Tensor], optimizer: torch.optim.Optimizer
     ) -> None:
-        writes = self._team is None or self._team.place.leads
+        place = progress if self._team is None or self._team.place.leads else None
+        aside = self._aside if self._device.type != "cpu" else None  # there a copy would take as much memory again
         with self._rhythm.writing():
             point = _checkpoint.Point(steps, self._passes.tokens, self._passes.forward_tokens, self._packing.counts())
-            _checkpoint.write(progress, point, params, optimizer, self._hooks.whole_state(), writes=writes)
+            _checkpoint.write(place, point, params, optimizer, self._hooks.whole_state(), aside)
 
     def _descend(self, chosen: list[Example], index: int, lesson: int, wish: bool) -> tuple[Tensor, bool]:
         """Compose a batch and run it forward and backward.
@@ -297,22 +303,20 @@ class GradientLearner:
 
     # --- sleeping and waking --------------------------------------------------------------------------------
 
-    def save(self, folder: Path) -> None:
-        """Write `answers/` (weights and labels), `keeps/` (the method's state) and `counts.json`."""
+    def save(self, folder: Path, earlier: Sequence[Path] = ()) -> None:
+        """Write weights, labels, the method's state and counts; what has settled is linked from `earlier` states."""
         folder.mkdir(parents=True, exist_ok=True)
-        if self.number:
-            params = {**dict(self.net.module.named_parameters()), **self._parked()}
-            changed = {n: params[n] for n in self._changed if n in params}  # what was added may be gone again
-            if changed:
-                save_tensors(folder / "answers" / "weights.safetensors", changed)
-            if self.net.labels:
-                (folder / "answers" / "labels.json").write_text(canonical(self.net.labels), encoding="utf-8")
+        params, changed, _ = self._weights()
+        if self.number and (own := self._settled.split(changed, folder, earlier)):
+            _files.save_tensors(folder / "answers" / "weights.safetensors", own)
+        _files.save_labels(folder, self.net.labels if self.number else ())
         state, guide = self._hooks.states()
-        kept = save_state(folder / "keeps", state) + save_state(folder / "answers", guide)
+        keep = partial(self._settled.keep, state=folder, earlier=earlier)
+        kept = _files.save_state(folder / "keeps", state, keep) + _files.save_state(folder / "answers", guide, keep)
         if self._masters.kept:
-            save_tensors(folder / MASTERS, self._masters.kept)
+            _files.save_tensors(folder / MASTERS, self._masters.kept)
             kept += (folder / MASTERS).stat().st_size
-        parameters, num_bytes = _size([*self.net.module.parameters(), *self._parked().values()])
+        parameters, num_bytes = _files.size_of(params.values())
         counts = {
             "lessons": self.number,
             "train_tokens": self._passes.tokens,
@@ -328,10 +332,8 @@ class GradientLearner:
     def load(self, folder: Path) -> None:
         """Take over the state that `save` wrote."""
         counts = read_counts(folder)
-        labels = folder / "answers" / "labels.json"
-        if labels.is_file():
-            for label in json.loads(labels.read_text(encoding="utf-8")):  # one by one: the order of rows matters
-                self.net.grow([label])
+        for label in _files.load_labels(folder):  # one by one: the order of rows matters
+            self.net.grow([label])
         if counts["lessons"]:
             self._reshape(counts["lessons"])
         self._masters.round(self.net.module)
@@ -342,7 +344,8 @@ class GradientLearner:
         self._passes.start_from(counts["train_tokens"], counts["forward_tokens"])
         self._counted = {name: counts.get(name, 0) for name in OF_LESSON}
         self._packing.start_from(counts)
-        self._recall(folder)
+        kept = [_files.load_state(folder / part, self._device, self._settled.note) for part in ("keeps", "answers")]
+        self._hooks.restore(kept[0] | kept[1])
         self.net.module.eval()
 
     def _reshape(self, number: int) -> None:
@@ -357,29 +360,37 @@ class GradientLearner:
             self._hooks.wake(self.net, number)
         self._changed |= set(self._trainable())
 
-    def _recall(self, folder: Path) -> None:
-        self._hooks.restore(load_state(folder / "keeps", self._device) | load_state(folder / "answers", self._device))
-
     def _stored_masters(self, folder: Path) -> dict[str, Tensor]:
-        return load_tensors(folder / MASTERS, self._device) if has_tensors(folder / MASTERS) else {}
+        return _files.load_tensors(folder / MASTERS, self._device) if has_tensors(folder / MASTERS) else {}
 
     def _take_weights(self, folder: Path) -> None:
         weights = folder / "answers" / "weights.safetensors"
-        if not has_tensors(weights):
+        own = _files.load_tensors(weights, self._device) if has_tensors(weights) else {}
+        found = own | self._settled.read(folder, self._device)
+        if not found:
             return
         params = dict(self.net.module.named_parameters())
-        found = load_tensors(weights, self._device)
         self._hooks.park({name: value for name, value in found.items() if name not in params})
-        check_same_parts(params.keys() | self._hooks.parked().keys(), found, self._changed, weights)
+        _files.check_same_parts(params.keys() | self._hooks.parked().keys(), found, self._changed, weights)
         with torch.no_grad():
             for name in found.keys() & params.keys():
                 params[name].copy_(found[name])
         self._changed |= found.keys()
+        self._settled.note_weights({**params, **self._hooks.parked()}, own.keys() - self._trainable().keys())
 
-    def _parked(self) -> dict[str, Tensor]:
-        """Return the weights that stand outside the net, in the model's own type."""
-        half = self._masters.half
-        return {name: value if half is None else value.to(half) for name, value in self._hooks.parked().items()}
+    def _weights(self) -> tuple[dict[str, Tensor], dict[str, Tensor], set[str]]:
+        """Return all weights, in the net and parked; those that differ from the base; and the names of what learns."""
+        params: dict[str, Tensor] = dict(self.net.module.named_parameters())
+        learning = {name for name, param in params.items() if param.requires_grad}
+        params |= self._parked()
+        return params, {n: params[n] for n in self._changed if n in params}, learning  # what was added may be gone
+
+    def _parked(self) -> Mapping[str, Tensor]:
+        """Return the weights that stand outside the net, in the model's own type, as they stand after loading too."""
+        found, half = self._hooks.parked(), self._masters.half
+        if half is not None and any(value.dtype != half for value in found.values()):
+            self._hooks.park({name: value.to(half) for name, value in found.items()})
+        return self._hooks.parked()
 
     @property
     def _device(self) -> torch.device:
@@ -387,9 +398,3 @@ class GradientLearner:
 
     def _trainable(self) -> dict[str, Tensor]:
         return {n: p for n, p in self.net.module.named_parameters() if p.requires_grad}
-
-
-def _size(weights: Iterable[Tensor]) -> tuple[int, int]:
-    """Return the number of parameters, and their bytes."""
-    params = list(weights)
-    return sum(count(p) for p in params), sum(p.numel() * p.element_size() for p in params)

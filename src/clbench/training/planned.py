@@ -131,7 +131,7 @@ class ModelShape:
             way: How a batch is cut.
             rows: Old examples per example of a batch; the longest seen is taken for each.
         """
-        sizes = self._sizes(lessons)
+        sizes = self.sizes(lessons)
         longest = max(size for of in sizes for size in of)
         most: Passes | None = None
         for lesson, lengths in zip(lessons, sizes, strict=True):
@@ -163,7 +163,7 @@ class ModelShape:
         targets = sum(answer for _, answer in sizes)
         return Pass(len(sizes), math.ceil(tokens / len(sizes)), max(math.ceil(places / len(sizes)), 1), targets, padded)
 
-    def _sizes(self, lessons: Sequence[Lesson]) -> list[list[tuple[int, int]]]:
+    def sizes(self, lessons: Sequence[Lesson]) -> list[list[tuple[int, int]]]:
         """Return (tokens of the prompt, of the answer) of every example; beyond `READ` by their letters."""
         every = [e for lesson in lessons for e in without_documents(lesson).examples]
         read = {id(e): self._tokens(e) for e in sorted(every, key=_letters, reverse=True)[:READ]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeGuard, TypeVar, Unpack, cast
 
 from clbench.core.errors import SpecError
 from clbench.core.footprint import Held
@@ -17,6 +17,7 @@ from clbench.training.new_method import new_method
 from clbench.training.settings import Training
 
 if TYPE_CHECKING:
+    from clbench.training.loop import GradientLearner
     from clbench.training.method import Method
 
 C = TypeVar("C")
@@ -30,8 +31,8 @@ def trained(training: Training, method: Method, model: ModelSpec, seed: int, mac
     return GradientLearner(training, method, load_net(model, machine), seed, machine)
 
 
-def saves_tensor_files(learner: Learner) -> bool:
-    """Return whether a learner writes its states, and reads them, by `training.state_files` alone."""
+def saves_tensor_files(learner: Learner) -> TypeGuard[GradientLearner]:
+    """Return whether a learner is that of the training loop: its states are tensor files, which can share parts."""
     return type(learner).__module__ == f"{__package__}.loop"  # by name: a learner without torch must not import it
 
 

@@ -6,8 +6,8 @@ was forgotten". So what learns is float32 from the beginning of a lesson to its 
 model computes in its own type all the same (autocast). After the lesson it answers with weights rounded to its type,
 and the master copies stay, as part of the state, for the next lesson: rounding does not add up over lessons.
 
-float16 cannot show the small gradients of training without scaling them. Such models compute in float32 while they
-learn: slower, and right.
+float16 cannot show the small gradients of training without scaling them: such models answer, and do not learn
+(`engine.resolve.check_learner`).
 Source: Micikevicius et al. 2018, "Mixed Precision Training", ICLR, arXiv:1710.03740, section 3.1.
 """
 
@@ -18,25 +18,26 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-HALF = (torch.bfloat16, torch.float16)
+from clbench.core.errors import ModelError
+from clbench.training.settings import INSTEAD, NO_FLOAT16
 
 
 class Masters:
     """Master copies of a model's weights; it has nothing to do where the model is float32.
 
     Attributes:
-        half: The model's own type of 16 bits; None for float32.
+        half: bfloat16 where the model has weights of it; else None.
         kept: Between lessons, name -> master copy of what learnt in the last one.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self._own = {name: param.dtype for name, param in module.named_parameters()}
-        self.half = next((dtype for dtype in self._own.values() if dtype in HALF), None)
+        self.half = torch.bfloat16 if torch.bfloat16 in self._own.values() else None
         self.kept: dict[str, Tensor] = {}
 
     def compute(self, precision: Literal["no", "bf16"]) -> torch.dtype | None:
         """Return the type of a lesson's matrix products (see `Passes`)."""
-        return torch.bfloat16 if precision == "bf16" or self.half is torch.bfloat16 else None
+        return torch.bfloat16 if precision == "bf16" or self.half is not None else None
 
     def take(self, module: nn.Module, kept: dict[str, Tensor]) -> None:
         """Put master copies into the place of the weights of these names."""
@@ -46,11 +47,16 @@ class Masters:
         self.kept = {}
 
     def widen(self, module: nn.Module) -> None:
-        """Make all that learns float32; of a float16 model what is frozen too, for nothing else computes in float32."""
-        if self.half is not None:
-            for param in module.parameters():
-                if (param.requires_grad or self.half is torch.float16) and param.dtype in HALF:
-                    param.data = param.data.float()
+        """Make all that learns float32.
+
+        Raises:
+            ModelError: Some of it is float16.
+        """
+        for param in module.parameters() if self.half is not None or torch.float16 in self._own.values() else ():
+            if param.requires_grad and param.dtype == torch.float16:
+                raise ModelError(NO_FLOAT16.format(what="it"), where="model.dtype", mend=INSTEAD)
+            if param.requires_grad and param.dtype == self.half:
+                param.data = param.data.float()
 
     def round(self, module: nn.Module) -> None:
         """Return every weight its own type again, and keep the master copies of what learns."""

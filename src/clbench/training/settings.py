@@ -12,7 +12,12 @@ from pydantic import Field
 from clbench.core.value import Value
 
 LOOP = 3  # version of the training loop: part of the keys of learners that are not the package's own
-FLOAT16 = 2  # of how lessons of a float16 model are computed: part of the keys of their states
+NO_FLOAT16 = "{what} trains weights, and gradients of `dtype: float16` are lost without loss scaling"
+INSTEAD = (
+    "write `dtype: bfloat16` (it learns on float32 master copies) or `dtype: float32` (with `precision: bf16` products "
+    "are bfloat16): both read a float16 checkpoint, which float16 itself can only be asked"
+)
+FLOAT16 = 2  # part of the keys of states on float16 models: none is trained, and those that read or note keep theirs
 
 
 class Training(Value):
@@ -26,8 +31,8 @@ class Training(Value):
         decay: After warm-up the rate falls linearly to 0 ("linear") or stays ("constant").
         weight_decay: Decoupled weight decay of AdamW, >= 0.
         clip: Largest global gradient norm, > 0.
-        precision: "no" computes in the model's dtype, "bf16" in bfloat16 (autocast). Weights of 16 bits have float32
-            master copies while they learn; float16 models compute in float32 meanwhile.
+        precision: "no" computes in the model's dtype, "bf16" in bfloat16 (autocast). Weights in bfloat16 have
+            float32 master copies while they learn; float16 models do not learn.
         bucket: Batches are cut from runs of `bucket * batch_size` shuffled examples sorted by length, so that
             little is padded; 1 switches it off.
         packing: Whether several examples share a row, each blind to the others, so that less is padded. What is learnt

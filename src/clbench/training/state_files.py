@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,15 @@ from torch import Tensor
 from clbench.core.errors import StoreError
 from clbench.core.keys import canonical
 from clbench.core.types import Example
-from clbench.store.shared import has_tensors, layout_of
+from clbench.models.four_bits import count
+from clbench.store.shared import PARTS, has_tensors, layout_of
+from clbench.training.settled import of_a_lesson, unpacked
 
+LABELS = Path("answers") / "labels.json"
 PLAIN = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
+TYPES = PLAIN | {torch.float64: "F64", torch.int64: "I64", torch.int32: "I32", torch.bool: "BOOL", torch.uint8: "U8"}
+Keeper = Callable[[str, Mapping[str, Tensor]], str]
+Noter = Callable[[str, Mapping[str, Tensor], str], None]
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -75,16 +81,31 @@ def _gathered(places: Mapping[str, tuple[Path, str]], device: torch.device) -> d
     return {name: found[name] for name in places}
 
 
-def save_state(folder: Path, state: Mapping[str, Any]) -> int:
-    """Write a method's state and give its size in bytes: tensors, examples, JSON values, one level deep."""
+def save_state(folder: Path, state: Mapping[str, Any], keep: Keeper | None = None) -> int:
+    """Write a method's state: tensors, examples, JSON values, one level deep.
+
+    Args:
+        folder: `keeps/` or `answers/` of a state.
+        state: What the method keeps.
+        keep: Writes what belongs to one lesson into a file of its own (`training.settled`) and returns that file's
+            name; None writes it with the rest.
+
+    Returns:
+        The bytes that all of it takes in one tensor file and one JSON file, wherever it has been put.
+    """
     tensors: dict[str, Tensor] = {}
+    apart: dict[str, Tensor] = {}
     plain: dict[str, Any] = {}
+    files: dict[str, str] = {}
     for name, value in state.items():
         if isinstance(value, Tensor):
             tensors[name] = value
         elif isinstance(value, Mapping) and value and all(isinstance(v, Tensor) for v in value.values()):
-            tensors.update({f"{name}/{k}": v for k, v in value.items()})
             plain[name] = {"tensors": sorted(value)}
+            of_lesson = keep is not None and of_a_lesson(name, value)
+            (apart if of_lesson else tensors).update({f"{name}/{k}": v for k, v in value.items()})
+            if keep is not None and of_lesson:
+                files[name] = keep(name, value)
         elif isinstance(value, (list, tuple)) and value and all(isinstance(v, Example) for v in value):
             plain[name] = {"examples": list(value)}
         else:
@@ -94,12 +115,36 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     if tensors:
         save_tensors(folder / "method.safetensors", tensors)
-    (folder / "method.json").write_text(canonical(plain), encoding="utf-8")
+    text = canonical(plain)
+    described = {name: {**value, "file": files[name]} if name in files else value for name, value in plain.items()}
+    (folder / "method.json").write_text(canonical(described) if files else text, encoding="utf-8")
+    if apart:
+        return whole_bytes({**tensors, **apart}) + len(text.encode())
     return sum(p.stat().st_size for p in folder.iterdir() if p.name.startswith("method."))
 
 
-def load_state(folder: Path, device: torch.device) -> dict[str, Any]:
-    """Read what `save_state` wrote; empty if it wrote nothing."""
+def whole_bytes(tensors: Mapping[str, Tensor]) -> int:
+    """Return the bytes of the file that `save_tensors` would make, to within a few where types are mixed."""
+    end, header = 0, 1
+    for name in sorted(tensors):
+        one = tensors[name]
+        start, end = end, end + one.numel() * one.element_size()
+        shape = ",".join(map(str, one.shape))
+        kind = TYPES.get(one.dtype, "F32")
+        said = f':{{"dtype":"{kind}","shape":[{shape}],"data_offsets":[{start},{end}]}},'
+        header += len(json.dumps(name, ensure_ascii=False).encode()) + len(said)
+    header += not tensors
+    return 8 + header + -header % 8 + end
+
+
+def size_of(weights: Iterable[Tensor]) -> tuple[int, int]:
+    """Return the number of parameters, and their bytes."""
+    params = list(weights)
+    return sum(count(p) for p in params), sum(p.numel() * p.element_size() for p in params)
+
+
+def load_state(folder: Path, device: torch.device, note: Noter | None = None) -> dict[str, Any]:
+    """Read what `save_state` wrote; empty if it wrote nothing. `note` is told of files of their own."""
     described = folder / "method.json"
     if not described.is_file():
         return {}
@@ -108,13 +153,29 @@ def load_state(folder: Path, device: torch.device) -> dict[str, Any]:
     tensors = load_tensors(path, device) if has_tensors(path) else {}
     state: dict[str, Any] = {}
     for name, value in plain.items():
-        if "tensors" in value:
+        if "file" in value:
+            state[name] = unpacked(load_tensors(folder.parent / PARTS / value["file"], device))
+            if note is not None:
+                note(name, state[name], value["file"])
+        elif "tensors" in value:
             state[name] = {k: tensors.pop(f"{name}/{k}") for k in value["tensors"]}
         elif "examples" in value:
             state[name] = [Example.model_validate(e) for e in value["examples"]]
         else:
             state[name] = value["value"]
     return {**state, **tensors}
+
+
+def save_labels(state: Path, labels: Sequence[str]) -> None:
+    """Write the labels of an encoder's head into a state, in the order of their rows; nothing for none."""
+    if labels:
+        (state / LABELS).parent.mkdir(parents=True, exist_ok=True)
+        (state / LABELS).write_text(canonical(labels), encoding="utf-8")
+
+
+def load_labels(state: Path) -> list[str]:
+    """Return what `save_labels` wrote; empty if it wrote nothing."""
+    return json.loads((state / LABELS).read_text(encoding="utf-8")) if (state / LABELS).is_file() else []
 
 
 def check_same_parts(params: Collection[str], found: Collection[str], changed: Collection[str], where: Path) -> None:

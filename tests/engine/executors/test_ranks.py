@@ -7,6 +7,7 @@ import pytest
 
 from clbench.core import plugins
 from clbench.core.errors import SpecError
+from clbench.core.events import notice_listener
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.engine.ask import answers_key
 from clbench.engine.executors import devices, processes
@@ -24,6 +25,27 @@ def test_options_that_do_not_go_together(options, said):
     with pytest.raises(SpecError) as told:
         check_ranks(Machine(**options))
     assert said in str(told.value)
+
+
+@pytest.mark.parametrize("wish", ["DEEPSPEED", "FSDP", "MEGATRON_LM"])
+def test_another_way_to_share_weights_out_is_refused_or_told(monkeypatch, wish):
+    """What `accelerate launch --use_deepspeed` sets must not be dropped in silence: the run would not fit."""
+    monkeypatch.setenv(f"ACCELERATE_USE_{wish}", "true")
+    for options in ({}, {"processes": 2}):
+        with pytest.raises(SpecError, match="give `clbench run` --shard") as told:
+            check_ranks(Machine(**options))
+        assert "accelerate launch: accelerate asks for" in str(told.value)
+    heard = []
+    token = notice_listener.set(heard.append)
+    check_ranks(Machine(processes=2, shard=True))
+    monkeypatch.setenv(f"ACCELERATE_USE_{wish}", "false")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    check_ranks(Machine(processes=2))
+    assert len(heard) == 1 and "--shard does" in heard[0]
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    check_ranks(Machine(processes=2))
+    notice_listener.reset(token)
+    assert heard[1:] == [text for text in heard if text.startswith("--mixed_precision fp16 of accelerate is not read")]
 
 
 def test_options_that_do():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from clbench.core.errors import RankError, SpecError, StoreError, UserError, WorkerError, said_of
 from clbench.core.events import notice
 from clbench.core.process import end_with
+from clbench.core.ranks import precision_asked, sharing_asked
 from clbench.core.spec import Machine
 from clbench.engine.shared_learner import End, follow
 from clbench.store.origin import packages
@@ -60,8 +61,9 @@ def check_ranks(machine: Machine) -> None:
     """Refuse options that do not go together with several ranks, or with one alone.
 
     Raises:
-        SpecError: Names them.
+        SpecError: Names them; or says that who is to share weights out by a launcher's wish does not.
     """
+    _check_wishes(machine)
     if machine.processes == 1:
         if machine.shard:
             what = "one process has nobody to share weights with"
@@ -76,6 +78,25 @@ def check_ranks(machine: Machine) -> None:
     if machine.limit_s is not None:
         mend = "leave it out; a rank that ends takes the others with it"
         raise SpecError("a unit of several processes cannot be cut short", where="--limit", mend=mend)
+
+
+def _check_wishes(machine: Machine) -> None:
+    """Refuse, or tell of, what a launcher was asked to set up and clbench does itself.
+
+    Raises:
+        SpecError: Weights are to be shared out by something else, and `--shard` is not given.
+    """
+    if sharing := sharing_asked():
+        what = f"accelerate asks for {sharing}, and clbench shares weights and moments out by torch's FSDP alone"
+        if not machine.shard:
+            mend = "launch it without, for example with --multi_gpu, and give `clbench run` --shard"
+            raise SpecError(what, where="accelerate launch", mend=mend)
+        notice(f"{what}: --shard does, and the configuration of {sharing} is not read")
+    if precision := precision_asked():
+        notice(
+            f"--mixed_precision {precision} of accelerate is not read: `precision` and `model.dtype` of the recipe "
+            "decide, so that a run is the same under every launcher"
+        )
 
 
 def _check_store(team: Team, folder: Path) -> None:

@@ -307,6 +307,7 @@ def _expand(
     streams = {name: card_here("streams", name) for name in sorted(named)}
     runs: list[RunSpec] = []
     left_out: dict[str, dict[str, SpecError]] = {}
+    known: dict[str, ModelSpec] = {}
     for point in itertools.product(*recipe.axes.values()):
         if is_excluded(dict(zip(recipe.axes, point, strict=True)), recipe.exclude):
             continue
@@ -323,7 +324,7 @@ def _expand(
         values["model"] = {"name": values["model"]} if isinstance(values["model"], str) else values["model"]
         values["learner"] = _learner(values.get("learner"), recipe, chosen)
         values["stream"] = streams[str(values["stream"])]
-        spec = resolve(validated(RunSpec, {**values, "name": name}, ""), broken)
+        spec = resolve(validated(RunSpec, {**values, "name": name}, ""), broken, known)
         if (why := not_of_both(spec, recipe.axes, broken or {})) is None:
             runs.append(spec)
         else:
