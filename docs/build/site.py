@@ -37,7 +37,7 @@ METHOD = re.compile(r"src/clbench/learners/(\w+)\.py")
 ENGLISH_HERE = '!!! note "本页暂无中文版"\n\n    以下为英文原文。\n'
 OFF_SITE = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]*>""")
 # Of the theme: code that is wider than the screen is reached by keyboard, and the page's own link can be read.
-CODE = re.compile(r"(<pre><span></span><code)(?=>)")
+CODE = re.compile(r"(<pre[^>]*>(?:<span></span>)?<code)(?=>)")
 STYLE = "<style>[data-md-color-scheme=default]{--md-accent-fg-color:#2f3c9e}</style></head>"
 ALTERNATE = re.compile(r"""(<a href=)"[^"]*"( hreflang="?(en|zh)\b)""")
 

@@ -28,7 +28,6 @@ def store(
     from clbench.core.errors import SpecError, did_you_mean, near_paths
     from clbench.store.gc import collect
     from clbench.store.index import Index
-    from clbench.store.shared import disk_bytes
     from clbench.store.store import Store
 
     folder = store_folder(store_)
@@ -54,6 +53,14 @@ def store(
             text = "would free {size} MB in {num} folders; {kept} states kept"
         say(tr(text, size=f"{done.bytes / 1e6:.1f}", num=len(done.dropped), kept=done.kept_states))
         return
+    _list(stages)
+
+
+def _list(stages: Store) -> None:
+    """Print how many stages of each kind there are, their size, and the time that they took."""
+    from clbench.store.index import Index
+    from clbench.store.shared import disk_bytes
+
     totals: dict[str, tuple[int, int, float]] = {}
     for row in Index(stages).rows():
         num, size, seconds = totals.get(row.kind, (0, 0, 0.0))
