@@ -44,6 +44,7 @@ for (const [number, path] of given.entries()) {
     const page = await browser.newPage();
     await page.setViewport({ width, height: 900 });
     page.on("console", (message) => message.type() === "error" && wrong(where, `console: ${message.text()}`));
+    page.on("requestfailed", (request) => wrong(where, `not found: ${request.url()}`));
     page.on("pageerror", (error) => wrong(where, `error: ${error.message}`));
     page.on("request", (request) => /^(file|data|blob):/.test(request.url()) || wrong(where, `request: ${request.url()}`));
     await page.goto(pathToFileURL(resolve(path)).href, { waitUntil: "load", timeout: 300_000 });

@@ -36,6 +36,9 @@ ITEM = re.compile(r"(?:[-*]|\d+\.) ")
 METHOD = re.compile(r"src/clbench/learners/(\w+)\.py")
 ENGLISH_HERE = '!!! note "本页暂无中文版"\n\n    以下为英文原文。\n'
 OFF_SITE = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]*>""")
+# Of the theme: code that is wider than the screen is reached by keyboard, and the page's own link can be read.
+CODE = re.compile(r"(<pre[^>]*>(?:<span></span>)?<code)(?=>)")
+STYLE = "<style>[data-md-color-scheme=default]{--md-accent-fg-color:#2f3c9e}</style></head>"
 ALTERNATE = re.compile(r"""(<a href=)"[^"]*"( hreflang="?(en|zh)\b)""")
 
 
@@ -303,7 +306,10 @@ def _settings(root: Path, lang: str) -> str:
 
 
 def polish(site: Path) -> list[str]:
-    """Let the choice of languages lead to the same page, and return what a page would fetch from elsewhere."""
+    """Mend what the theme leaves open, and return what a page would fetch from elsewhere.
+
+    The choice of languages leads to the same page, code can be scrolled by keyboard, the page's own link can be read.
+    """
     problems: list[str] = []
     for path in sorted(site.rglob("*.html")):
         text = path.read_text(encoding="utf-8")
@@ -312,6 +318,7 @@ def polish(site: Path) -> list[str]:
         here = path.relative_to(site)
         plain = here.relative_to("zh") if here.parts[0] == "zh" else here
         to = {lang: os.path.relpath(site / folder / plain, path.parent) for lang, folder in (("en", ""), ("zh", "zh"))}
+        text = CODE.sub(r'\1 tabindex="0"', text).replace("</head>", STYLE, 1)
         path.write_text(ALTERNATE.sub(lambda m, t=to: f'{m[1]}"{t[m[3]]}"{m[2]}', text), encoding="utf-8")
     return problems
 

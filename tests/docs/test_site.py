@@ -213,6 +213,15 @@ def test_a_link_to_a_file_that_is_not_a_page_names_the_file(tmp_path):
     assert laid.pages["index.md"].endswith("`x.py` this (`x.py`) [B](b.md)\n")
 
 
+def test_code_is_reached_by_keyboard_and_the_page_s_own_link_can_be_read(tmp_path):
+    page = tmp_path / "a.html"
+    page.write_text("<head></head><code>x</code><pre><span></span><code>y</code></pre>", encoding="utf-8")
+    assert site.polish(tmp_path) == []
+    assert page.read_text(encoding="utf-8") == (
+        f'<head>{site.STYLE}<code>x</code><pre><span></span><code tabindex="0">y</code></pre>'
+    )
+
+
 def test_lists_are_told_from_paragraphs():
     assert site._spaced("Two:\n- a\n  b\n- c\n\n```\nx\n- y\n```\n").split("\n") == [
         *("Two:", "", "- a", "  b", "- c", "", "```", "x", "- y", "```", "")

@@ -84,7 +84,6 @@ def test_words_of_cards_are_in_the_language_of_the_page():
     )
     page = html_report(RUNS, "t", "zh")
     assert "<td>code</td>" not in page
-    assert "代码" in page
     assert not re.search(r"\d to \d", re.sub(r"<script.*?</script>|<pre.*?</pre>", "", page, flags=re.S))
 
 

@@ -30,7 +30,6 @@ def store(
     """List the store, remove what can be made again, verify all (exit 2 if damaged), rebuild the index, or merge."""
     from clbench.core.errors import SpecError, near_paths
     from clbench.store.index import Index
-    from clbench.store.shared import disk_bytes
     from clbench.store.store import Store
 
     folder = store_folder(store_)
@@ -51,6 +50,14 @@ def store(
     if action == "gc":
         _collect(stages, keep, dry_run)
         return
+    _list(stages)
+
+
+def _list(stages: Store) -> None:
+    """Print how many stages of each kind there are, their size, and the time that they took."""
+    from clbench.store.index import Index
+    from clbench.store.shared import disk_bytes
+
     totals: dict[str, tuple[int, int, float]] = {}
     for row in Index(stages).rows():
         num, size, seconds = totals.get(row.kind, (0, 0, 0.0))

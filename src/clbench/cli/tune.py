@@ -73,6 +73,10 @@ def tune(
         record = tune_grids(tuning, Store(how.store), how)
     if place is not None:
         write_tuned(record, place, recipe)
-    say_json(record) if as_json else say(table_of(record))
-    if place is not None and not as_json:
+    say_json(record) if as_json else _tell(table_of(record), place)
+
+
+def _tell(table: str, place: Path | None) -> None:
+    say(table)
+    if place is not None:
         say(tr("written: {path}, and its record beside it as .json and .md", path=place))
