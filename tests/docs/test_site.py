@@ -36,7 +36,6 @@ NOT_RUN = {  # page -> why its commands are not run here; that each exists, with
     "context-statistics.md": "grades of the reader; tests/context/test_docs.py",
     "getting-data.md": "fetches from elsewhere; tests/data/test_getting.py does so from a local server",
     "elsewhere.md": "checkpoints and logs of the reader; tests/e2e/test_matrix.py, tests/lm_eval/test_logs.py",
-    "trainers.md": "a trainer of the reader; tests/e2e/test_command.py runs the script and TRL",
     "gate.md": "a checkpoint of the reader; weekly.md runs the same verbs on a shipped model",
     "grids.md": "takes an hour; tests/cli/test_grid.py does the same on a small grid",
     "large-models.md": "a checkpoint and cards of the reader",

@@ -1,6 +1,5 @@
 """Other people's trainers as learners: whole runs, from a recipe to the report, killed and gone on with."""
 
-import json
 import os
 import re
 import shlex
@@ -137,6 +136,4 @@ def test_trl_as_a_learner(tmp_path):
     assert ran(tmp_path, [{"name": "command", "learn": learn}], "trl") == 0
     (run,) = load_runs([tmp_path / "store"])
     assert not (run.matrix.values[1:] == run.matrix.values[0]).all(), "it has learnt something"
-    assert run.costs.train_tokens > 1000, "TRL counts them"
-    assert "train_tokens" not in run.costs.unknown
-    assert json.loads(next((tmp_path / "store").glob("state/*/*/counts.json")).read_text())["train_tokens"] > 0
+    assert "train_tokens" in run.costs.unknown, "without a trainer_state.json nobody counts them"

@@ -75,9 +75,8 @@ def test_what_is_in_it_is_enough_to_plan_a_run_in_an_empty_folder(wheel, tmp_pat
     done = ran([sys.executable, "-c", ALONE, barred, *replay], tmp_path / "empty", env)
     assert done.returncode == 0, done.stderr
     assert 'to make it yourself: pip install "clbench[train]"' in done.stdout
-    assert (
-        (tmp_path / "empty" / "clbench-report" / "demo.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
-    )
+    page = (tmp_path / "empty" / "clbench-report" / "demo.html").read_text(encoding="utf-8")
+    assert page.rstrip().endswith("</html>")
     done = ran([sys.executable, "-c", ALONE, barred, "demo"], tmp_path / "empty", env)
     assert done.returncode == 2
     assert "or show what it gave: clbench demo --replay" in done.stderr

@@ -290,6 +290,22 @@ def test_inspect_as_a_zip_and_as_text_are_the_same(tmp_path):
     assert inspect_ai.read(tmp_path / "log.eval", {}).exams == inspect_ai.read(folder, {}).exams
 
 
+def test_a_zip_that_python_does_not_unpack_names_what_does(tmp_path):
+    place = tmp_path / "log.eval"
+    with zipfile.ZipFile(place, "w") as packed:
+        packed.writestr("header.json", "{}")
+    data = bytearray(place.read_bytes())
+    for start in (8, data.index(b"PK\x01\x02") + 10):
+        data[start : start + 2] = (93).to_bytes(2, "little")  # Zstandard
+    place.write_bytes(data)
+    with pytest.raises(DataError) as told:
+        inspect_ai.read(place, {})
+    assert "inspect log convert" in told.value.mend or "cannot be read" in told.value.what
+    place.write_bytes(b"PK\x03\x04 and nothing more")
+    with pytest.raises(DataError, match="cannot be read"):
+        inspect_ai.read(place, {})
+
+
 def test_inspect_counts_partial_answers_epochs_errors_and_parts(tmp_path, heard):
     def change(log):
         log["results"] = {}

@@ -106,10 +106,10 @@ def _unpacked(file: Path) -> dict[str, Any]:
                 json.loads(packed.read(n)) for n in sorted(names) if n.startswith("samples/") and n.endswith(".json")
             ]
         return {**header, "samples": samples}
-    except NotImplementedError:  # a way of packing that this Python does not know
-        return _by_the_library(file)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, RecursionError) as error:
         raise DataError(f"it cannot be read: {error}", where=str(file), mend="bring the file again") from None
+    except RuntimeError:  # packed in a way that this Python does not know
+        return _by_the_library(file)
 
 
 def _by_the_library(file: Path) -> dict[str, Any]:
