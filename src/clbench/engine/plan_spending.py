@@ -107,7 +107,7 @@ def _answers(
 
 
 def _alone(unit: Unit, runs: Sequence[Run]) -> Trajectory:
-    """Return the trajectory of a unit that is no run's own, such as the untouched model where all learn by files."""
+    """Return the trajectory of a unit that no single run owns, such as the untouched model."""
     first = runs[0].trajectory
     return Trajectory(unit.spec, first.stream, first.store, first.machine)
 

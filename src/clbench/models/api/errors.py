@@ -32,7 +32,7 @@ MENDS: Mapping[str, str] = {
     "server": "wait and run the same command again; finished rows are kept",
     "timeout": "raise --timeout; finished rows are kept",
     "connection": "check --base-url and the network; finished rows are kept",
-    "body": "the provider's reply was cut short or is none; run the same command again",
+    "body": "the provider's reply was cut short or cannot be read; run the same command again",
 }
 SAID = 200  # characters of a provider's own text that are passed on
 
