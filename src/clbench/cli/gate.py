@@ -104,18 +104,19 @@ def _both(
     exams: Sequence[Exam],
     how: Machine,
     judge: JudgeSpec | None,
-    repeat: tuple[int, ModelSpec | None],
+    repeat: tuple[int, str | None],
 ) -> tuple[Baseline, Baseline]:
     """Return a baseline, with its unchanged model asked again so often as wanted, and the checkpoint under test."""
     from clbench.engine import baseline as baselines
 
-    times, same = repeat
+    times, unchanged = repeat
     with scratch("gate") as folder:
-        if same is not None:
+        if times:
+            same = old.model if unchanged is None else model_spec(unchanged, **old.model.model_dump())
             with progress_bars():
                 old = baselines.repeat(old, same, exams, how, times, judge)
         # New answers are compared with new answers: those in the store may be from another day or machine.
-        return old, _taken(spec, exams, (old.names, old.items), how, judge, folder if same is not None else None)
+        return old, _taken(spec, exams, (old.names, old.items), how, judge, folder if times else None)
 
 
 def _taken(
@@ -198,10 +199,7 @@ def gate(
     exams = [e for e in open_named(old.names, old.items, how.data) if e.name in {t.scores.exam for t in old.exams}]
     baselines.check_exams(old, with_judge(exams, judge))
     check_margins(old, by_exam)
-    same = None
-    if repeat:
-        same = old.model if unchanged is None else model_spec(unchanged, **old.model.model_dump())
-    old, new = _both(old, spec, exams, how, judge, (repeat, same))
+    old, new = _both(old, spec, exams, how, judge, (repeat, unchanged))
     report = replace(gate_report(old, new, exams, margin, by_exam, level), strict=strict)
     return _end(report, how.store, language(lang), as_json, junit, markdown)
 

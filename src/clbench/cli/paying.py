@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,11 +14,9 @@ from clbench.cli.options import provider_addresses
 from clbench.cli.run_options import Providers
 from clbench.core.errors import SpecError
 from clbench.core.prices import FORM, Prices
-from clbench.core.spec import JudgeSpec, Spending
-from clbench.core.value import Value
 
 if TYPE_CHECKING:
-    from clbench.core.spec import Machine
+    from clbench.core.spec import JudgeSpec, Machine
 
 BudgetUsd = Annotated[float | None, typer.Option(min=0, help="Stop before more is spent; needs --prices.")]
 BudgetTokens = Annotated[int | None, typer.Option(min=0, help="Stop before more tokens are used.")]
@@ -56,10 +54,17 @@ class Paying:
         Raises:
             SpecError: A provider is not named as it should be, or a limit in USD has no prices.
         """
+        from clbench.core.spec import Spending
+
         if self.budget_usd is not None and self.prices is None:
             raise SpecError("needs prices", where="--budget-usd", mend=f"name a file with --prices: {FORM}")
-        limits = {"usd": self.budget_usd, "tokens": self.budget_tokens, "prices": self.token_prices()}
-        spending = Spending(name=name, session=secrets.token_hex(8), **limits)
+        spending = Spending(
+            name=name,
+            session=secrets.token_hex(8),
+            usd=self.budget_usd,
+            tokens=self.budget_tokens,
+            prices=self.token_prices(),
+        )
         return machine.model_copy(update={"providers": provider_addresses(self.provider), "spending": spending})
 
 
@@ -75,29 +80,8 @@ class Judging(Paying):
         Raises:
             SpecError: It is not a judge.
         """
-        return None if self.judge is None else read_judge(self.judge)
+        if self.judge is None:
+            return None
+        from clbench.engine.judge_file import read_judge
 
-
-def read_judge(text: str) -> JudgeSpec:
-    """Return the judge that is named on the command line: `exact`, a model of this process, or a file that says it.
-
-    Raises:
-        SpecError: There is no such file, or what it says is not a judge.
-    """
-    from clbench.core.errors import DataError
-    from clbench.data.tasks.card_file import read_text
-    from clbench.engine.resolve import settled_judge, validated
-
-    given: Any = text
-    if Path(text).suffix in (".yaml", ".yml", ".json") or Path(text).is_file():
-        try:
-            found = dict(read_text(Path(text)).values)
-        except DataError as error:
-            mend = "write what a recipe has below `judge:`, such as `model: {provider: openai, name: gpt-5.1}`"
-            raise SpecError(error.what, where=f"--judge {text}", mend=mend) from None
-        given = found["judge"] if set(found) == {"judge"} else found
-    return settled_judge(validated(_Judged, {"judge": given}, "").judge)
-
-
-class _Judged(Value):
-    judge: JudgeSpec
+        return read_judge(self.judge)

@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import IO, Any, Literal, cast
 
 from clbench.core.chat import Usage, usage_of_record
@@ -50,7 +51,6 @@ class Account:
     num_paid: int = 0  # by this session
     _open: dict[str, tuple[str, Usage]] = field(default_factory=dict[str, tuple[str, Usage]], init=False)
     _offset: int = field(default=0, init=False)
-    _num: int = field(default=0, init=False)
 
     def reserve(self, model: str, guess: Usage) -> str | None:
         """Reserve a guess and return its number; None if it does not fit any more."""
@@ -60,8 +60,7 @@ class Account:
             self._read(file)
             if not self._fits(model, guess):
                 return None
-            self._num += 1
-            name = f"{os.getpid()}-{self._num}"
+            name = token_hex(6)
             self._write(file, {"session": self.spending.session, "id": name, "model": model, "guess": guess.plain()})
         return name
 

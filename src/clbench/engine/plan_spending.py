@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from clbench.core import plugins
-from clbench.core.account import account_of
+from clbench.core.account import For, account_of
 from clbench.core.chat import Usage
 from clbench.core.counts import read_counts
 from clbench.core.keys import canonical
@@ -41,7 +40,7 @@ class Expected:
         unknown: Learners of users' own files, which a plan does not run.
     """
 
-    what: Literal["answers", "verdicts"]
+    what: For
     model: str
     requests: int
     prompt: int
@@ -64,16 +63,19 @@ def expected(runs: Sequence[Run], units: Sequence[Unit], store: Store, machine: 
     """Return what the answers and verdicts that a store lacks will take, by who is asked."""
     spending = machine.spending or Spending(name="plan")
     dry = machine.model_copy(update={"spending": spending.model_copy(update={"dry": True})})
-    found: dict[tuple[Literal["answers", "verdicts"], str], tuple[int, Usage]] = {}
+    found: dict[tuple[For, str], tuple[int, Usage]] = {}
     unknown: dict[str, list[str]] = {}
     for unit in units:
         if unit.spec.model.provider is not None and plugins.runs_user_file(unit.spec.learner):
             unknown.setdefault(unit.spec.model.name, []).append(unit.spec.learner_label)
-    parts = [("answers", *part) for part in _answers(units, runs, store, dry)]
-    parts += [("verdicts", *part) for part in _verdicts(runs, store, machine)]
-    for what, model, requests, usage in parts:
-        before = found.get((what, model), (0, Usage()))
-        found[what, model] = (before[0] + requests, before[1] + usage)
+    both: tuple[tuple[For, Iterator[tuple[str, int, Usage]]], ...] = (
+        ("answers", _answers(units, runs, store, dry)),
+        ("verdicts", _verdicts(runs, store, machine)),
+    )
+    for what, parts in both:
+        for model, requests, usage in parts:
+            before = found.get((what, model), (0, Usage()))
+            found[what, model] = (before[0] + requests, before[1] + usage)
     lines: list[Expected] = []
     for (what, model), (requests, usage) in found.items():
         price = spending.prices.get(model)
@@ -105,7 +107,7 @@ def _answers(
 
 
 def _alone(unit: Unit, runs: Sequence[Run]) -> Trajectory:
-    """Return the trajectory of a unit that is no run's own, such as the untouched model where all learn by files."""
+    """Return the trajectory of a unit that no single run owns, such as the untouched model."""
     first = runs[0].trajectory
     return Trajectory(unit.spec, first.stream, first.store, first.machine)
 

@@ -1,4 +1,4 @@
-"""Pairs of a model and a learner that a recipe's axes name, and that are no runs: one is not defined on the other."""
+"""Pairs of a model and a learner that a recipe names by its axes, and that are left out: they do not go together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clbench.engine.resolve import inapplicable, model_key
 
 
 def not_of_both(spec: RunSpec, axes: Iterable[str], broken: Mapping[str, UserError]) -> SpecError | None:
-    """Return why a learner is not defined on a model, where both are varied: such a pair is no run of the recipe.
+    """Return why a learner is not defined on a model, where both are varied: such a pair is left out.
 
     Args:
         spec: What would be run.

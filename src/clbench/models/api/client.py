@@ -204,11 +204,11 @@ class Client:
         found = await self._send(path, body)
         if isinstance(found, Failure):
             return found
-        body = body_of_stream(found.body) or found.body if isinstance(found.body, str) else found.body
-        if isinstance(body, str):
-            said = " ".join(body.split())[:100] or "nothing"
+        came = body_of_stream(found.body) or found.body if isinstance(found.body, str) else found.body
+        if isinstance(came, str):
+            said = " ".join(came.split())[:100] or "nothing"
             return Failure("body", f"the reply is not JSON: {said}", found.status)
-        return read(body, time.monotonic() - started, attempt) or failure_in(found.status, body)
+        return read(came, time.monotonic() - started, attempt) or failure_in(found.status, came)
 
     async def _send(self, path: str, body: dict[str, Any] | None) -> _Came | Failure:
         import aiohttp

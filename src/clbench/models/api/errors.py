@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from clbench.core.chat import AskError
 from clbench.core.errors import ModelError
@@ -32,7 +32,7 @@ MENDS: Mapping[str, str] = {
     "server": "wait and run the same command again; finished rows are kept",
     "timeout": "raise --timeout; finished rows are kept",
     "connection": "check --base-url and the network; finished rows are kept",
-    "body": "the provider's reply was cut short or is none; run the same command again",
+    "body": "the provider's reply was cut short or cannot be read; run the same command again",
 }
 SAID = 200  # characters of a provider's own text that are passed on
 
@@ -112,8 +112,8 @@ def failure_in(status: int, body: Any) -> Failure:
         'it holds no answer: {"choices": []}'
     """
     held = _error_in(body)
-    code = held.get("code") if isinstance(held, dict) else None
-    number = int(code) if str(code).isdecimal() else 0
+    code = str(cast(dict[str, Any], held).get("code")) if isinstance(held, dict) else ""
+    number = int(code) if code.isdecimal() and len(code) == 3 else 0
     if held is not None:
         return failure_of(number if 400 <= number < 600 else 500, {"error": held})
     said = body if isinstance(body, str) else json.dumps(body)

@@ -55,7 +55,7 @@ def _whole(text: str) -> str:
 
 
 def body_of_stream(text: str) -> dict[str, Any] | None:
-    """Return the body that the chunks of a stream come to; None if it is no stream, or was cut short.
+    """Return the body that the chunks of a stream come to; None if it is not a stream, or was cut short.
 
     Some servers stream whether or not they are asked to. Chunks without choices hold usage, or nothing.
 
