@@ -146,7 +146,7 @@ class Needs:
         """Return what a run takes, as far as it was found out before and kept."""
         stream, exams = self._read(spec)
         taught, used = lessons(stream), machine or self.machine
-        how = {name: getattr(used, name) for name in ("micro_batch", "recompute", "exam_batch", "processes", "shard")}
+        how = {name: vars(used)[name] for name in ("micro_batch", "recompute", "exam_batch", "processes", "shard")}
         how |= {"card": self._card, "process": self._process}
         make, read = partial(self._made, spec, machine, taught, exams), _need_of
         return kept_need(spec, how, (taught, exams), make, read)

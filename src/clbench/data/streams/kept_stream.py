@@ -28,7 +28,7 @@ def kept_stream(card: StreamCard, tasks: Sequence[Task], missing: Sequence[str],
         missing: Names of tasks that were skipped.
         make: Builds it.
     """
-    pool = [example for task in tasks for split in SPLITS for example in getattr(task, split)]
+    pool = [example for task in tasks for split in SPLITS for example in vars(task)[split]]
     form = Form[Stream]("streams", lambda stream: _write(stream, pool), lambda payload: _read(payload, pool))
     bare: dict[str, Any] = dict.fromkeys(SPLITS, ())
     about = {
@@ -59,7 +59,7 @@ def _write(stream: Stream, pool: Sequence[Example]) -> bytes | None:
                 found.append((place, place + 1))
         return found
 
-    tasks = [{split: runs(getattr(task, split)) for split in SPLITS} for task in stream.tasks]
+    tasks = [{split: runs(vars(task)[split]) for split in SPLITS} for task in stream.tasks]
     plans = [runs(plan.examples) for plan in stream.plans]
     if len(places) < WORTH:
         return None
