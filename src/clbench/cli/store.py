@@ -27,7 +27,6 @@ def store(
     from clbench.core.errors import SpecError, did_you_mean, near_paths
     from clbench.store.gc import collect
     from clbench.store.index import Index
-    from clbench.store.shared import disk_bytes
     from clbench.store.store import Store
 
     folder = store_folder(store_)
@@ -56,6 +55,14 @@ def store(
         verb = "would free" if dry_run else "freed"
         say(f"{verb} {done.bytes / 1e6:.1f} MB in {len(done.dropped)} folders; {done.kept_states} states kept")
         return
+    _list(stages)
+
+
+def _list(stages: Store) -> None:
+    """Print what a store holds, by kind."""
+    from clbench.store.index import Index
+    from clbench.store.shared import disk_bytes
+
     totals: dict[str, tuple[int, int, float]] = {}
     for row in Index(stages).rows():
         num, size, seconds = totals.get(row.kind, (0, 0, 0.0))
