@@ -43,10 +43,10 @@ name: {name}
 # 或 Hub 上的模型加 `revision: <40 位十六进制提交号>`。
 model: {{name: tiny-llama}}
 
-# 逐课学习的任务流（clbench list streams）。
+# 逐轮学习的任务流（clbench list streams）。
 stream: worlds
 
-# 每一课之后都评测、但从不训练的内容：评测或评测套件（clbench list exams）。
+# 每一轮之后都评测、但从不训练的内容：评测或评测套件（clbench list exams）。
 exams: [abilities]
 
 # 所有方法共用的训练设置，使各方法的预算相同。

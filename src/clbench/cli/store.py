@@ -54,7 +54,7 @@ def store(
 
 
 def _list(stages: Store) -> None:
-    """Print how many stages of each kind there are, their size, and the time that they took."""
+    """Print what a store holds, by kind."""
     from clbench.store.index import Index
     from clbench.store.shared import disk_bytes
 

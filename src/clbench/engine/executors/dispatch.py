@@ -1,4 +1,4 @@
-"""Give units to an executor in an order in which each finds what it needs, and begin again what a dead worker left."""
+"""Hand units to an executor in an order in which each finds what it needs, and begin again what a dead worker left."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class _Work:
             self._next.setdefault(unit.needs, []).append(unit.key)
 
     def begin(self) -> None:
-        """Give idle slots what can be made; where the work shall stop, give up what has not begun."""
+        """Start on idle slots what can be made; where the work shall stop, give up what has not begun."""
         self.ready += self.order.get_ready() if self.order.is_active() else ()
         stop = stopped(self.watch)
         if stop is not None and not self._halted:

@@ -240,14 +240,14 @@ TEXTS: dict[str, dict[str, str]] = {
         "compare_runs": "前者 {two} 次运行，后者 {one} 次",
         "one_run_each": "各一次运行：换种子结果可能不同",
         "figure_heads": "指标 | {one} | {two} | 变化 | 95 % | p | p（Holm）",
-        "exam_heads": "评测（最后一课之后） | {one} | {two} | 变化 | 95 % | p | p（Holm） | 由错变对 | 由对变错",
+        "exam_heads": "评测（最后一轮之后） | {one} | {two} | 变化 | 95 % | p | p（Holm） | 由错变对 | 由对变错",
         "compare_note": "数值为百分数。题目与种子成对比较。*：在本表有 p 的各行上做 Holm 校正后，在 5 % 水平上显著；"
         "成本不做检验，因而没有 p。指标：对自助样本和种子做 t 检验。评测：逐题（或逐组）交换两方的置换检验"
         "（只有对错时即 McNemar 检验）。",
         "gained_by": "{exam}：{two} 由错变对，例如",
         "lost_by": "{exam}：{two} 由对变错，例如",
         "no_question": "（没有题目原文）",
-        "not_compared": "未比较（最后一课之后并非每次运行都有评分）：{names}。",
+        "not_compared": "未比较（最后一轮之后并非每次运行都有评分）：{names}。",
         "separating": "要以 80 % 的功效发现这样大的 AP 差异：{items}，或 {seeds}。",
         "separating_items": "每个任务的评测需 {num} 题",
         "separating_never": "题目再多也不够",

@@ -10,7 +10,7 @@ NAMES: dict[str, tuple[str, str]] = {
     "general_ability_delta": ("change of general abilities", "通用能力变化"),
     "instruction_delta": ("change of instruction following", "指令遵循变化"),
     "long_context_delta": ("change of long context", "长上下文变化"),
-    "average_performance": ("average performance after the last lesson", "最后一课之后的平均性能"),
+    "average_performance": ("average performance after the last lesson", "最后一轮之后的平均性能"),
     "average_performance_pooled": ("average performance, pooled over questions", "按题目汇总的平均性能"),
     "average_performance_centred": ("average performance above guessing", "扣除猜测后的平均性能"),
     "average_incremental": ("average incremental accuracy", "平均增量准确率"),

@@ -209,14 +209,14 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "costs_unknown": "{labels} 在别处训练：除用户提供的数字外，学习的开销未知。",
         "cut_exam": "{exam} {of} 题中 {questions} 题（{tokens} 个词元，整个略去 {examples} 个示例）",
         "cut_lessons": "训练时被截断：{lessons}。",
-        "cut_lesson": "第 {lesson} 课 {of} 个样本中 {prompts} 个问题、{answers} 个答案",
+        "cut_lesson": "第 {lesson} 轮 {of} 个样本中 {prompts} 个问题、{answers} 个答案",
         "learnt_nothing": "没有学会任何任务：刚学完时，任何方法在 {tasks} 上都不高于随机猜测。此处的遗忘没有意义；"
         "请增加训练遍数（epochs）或更换学习率。",
         "learnt_not": "没有一种方法学会（刚学完时不高于随机猜测）：{tasks}。对它的遗忘没有意义；"
         "请增加训练遍数（epochs）或更换学习率。",
         "head_model": "模型",
         "head_stream": "任务流",
-        "head_stream_text": "{name}（{lessons} 课，{tasks} 个任务，{examples} 个样本）",
+        "head_stream_text": "{name}（{lessons} 轮，{tasks} 个任务，{examples} 个样本）",
         "head_runs": "运行",
         "head_runs_text": "{runs} 次（{methods} 行；种子：{seeds}）",
         "head_made": "日期",
@@ -225,7 +225,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "head_version": "版本",
         "head_command": "命令",
         "found": "结论",
-        "best": "最后一课之后平均性能最高（百分数）：{label}，{value}。",
+        "best": "最后一轮之后平均性能最高（百分数）：{label}，{value}。",
         "forgot": "对已学任务遗忘最多（百分点）：{label}，{value}。",
         "surely_better": "平均性能优于普通微调（百分点）：{labels}。",
         "surely_worse": "平均性能差于普通微调（百分点）：{labels}。",
@@ -252,9 +252,9 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "± 为题目、种子与顺序合在一起的 95 % 区间的一半。FM 为正 = 遗忘；GAD、IFD、LCD 为负 = 丢失。",
         "num_orders": "顺序数",
         "order_deviation": "顺序间标准差",
-        "retained": "若干课之后的保留率",
-        "retained_note": "d 课之后的得分除以刚学完该任务时的得分，对各任务取平均（百分数）。"
-        "半衰期由拟合得到，以课为单位（95 % 区间：对任务做刀切法）。",
+        "retained": "若干轮之后的保留率",
+        "retained_note": "d 轮之后的得分除以刚学完该任务时的得分，对各任务取平均（百分数）。"
+        "半衰期由拟合得到，以轮为单位（95 % 区间：对任务做刀切法）。",
         "half_life": "半衰期",
         "mean_rank": "平均名次（95 %）",
         "ranked_blocks": "在 {num} 个区组（种子 {seeds}、顺序 {orders}、任务 {tasks}）内各按最后得分排名；1 为最好。",
@@ -263,7 +263,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "too_few_ranked": "可排名的方法不足两个。",
         "bounds_above": "以上为上下界，不参与排名",
         "told_nothing": "未被告知任何信息",
-        "told_boundaries": "被告知每课在何处结束",
+        "told_boundaries": "被告知每轮在何处结束",
         "told_task": "被告知任务",
         "told_unbounded": "由外部命令训练，不受预算限制",
         "rank_diagram": "平均名次；粗线连接不能区分的方法",
@@ -273,14 +273,14 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "compared": "比较",
         "compared_note": "题目与种子成对比较。* 表示经 Holm 校正（对同一张表的各行）后在 5 % 水平上差别显著。",
         "figure": "指标",
-        "exam": "评测（最后一课之后）",
+        "exam": "评测（最后一轮之后）",
         "change": "变化",
         "gained": "由错变对",
         "lost_items": "由对变错",
         "flips": "对错发生变化的题目",
         "setting": "设置",
         "browser": "题目与作答",
-        "browser_note": "每个评测的几道题（按编号的哈希选取）；每个方法取第一次运行。各列为各课。"
+        "browser_note": "每个评测的几道题（按编号的哈希选取）；每个方法取第一次运行。各列为各轮。"
         "绿色：对；红色：错；橙色：部分正确；灰色：未评分。",
         "question": "问题",
         "expected": "标准答案",
@@ -300,27 +300,27 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "way_weights": "权重",
         "way_prompt": "提示词",
         "matrix": "矩阵 R",
-        "matrices": "矩阵 R：每一课（行）之后各评测（列）的得分",
+        "matrices": "矩阵 R：每一轮（行）之后各评测（列）的得分",
         "guessing": "随机猜测",
         "matrices_note": "百分数。第一行是随机猜测的得分，第二行是原始模型。有边框：刚学完该任务。"
-        "斜线：本课不评测。*：有答案未评分。",
+        "斜线：本轮不评测。*：有答案未评分。",
         "untouched": "原始模型",
-        "tasks": "各任务随课的变化",
+        "tasks": "各任务随轮的变化",
         "abilities": "课程未涉及的通用能力",
-        "curves_note": "每一课之后的百分数（0 是原始模型）。竖线是学习该任务的课，点状线为随机猜测水平。",
-        "abilities_note": "每一课之后的百分数（0 是原始模型），对同一能力的各评测取平均。",
+        "curves_note": "每一轮之后的百分数（0 是原始模型）。竖线是学习该任务的轮，点状线为随机猜测水平。",
+        "abilities_note": "每一轮之后的百分数（0 是原始模型），对同一能力的各评测取平均。",
         "spec": "完整配置",
         "provenance": "来源",
         "definitions": "定义",
         "glossary": "术语表",
-        "glossary_rows": "课（lesson） | 两次评测之间所教的内容，从 1 到 T；第 0 课是原始模型（未经本次学习）\n"
-        "任务（task） | 一课所学的内容，有自己的评测\n"
-        "任务流（stream） | 按顺序排列的各课\n"
-        "评测（exam） | 每一课之后都问的一组固定题目\n"
-        "矩阵 R | 每一课（行）之后各评测（列）的得分\n"
+        "glossary_rows": "轮（lesson） | 两次评测之间所教的内容，从 1 到 T；第 0 轮是原始模型（未经本次学习）\n"
+        "任务（task） | 一轮所学的内容，有自己的评测\n"
+        "任务流（stream） | 按顺序排列的各轮\n"
+        "评测（exam） | 每一轮之后都问的一组固定题目\n"
+        "矩阵 R | 每一轮（行）之后各评测（列）的得分\n"
         "随机猜测 | 随机作答的期望得分\n"
         "上下界（bound） | 标出各方法所处范围两端的参照，例如 joint（一次学全部数据）与 frozen（不学习）\n"
-        "普通微调 | sft：逐课学习，不采取任何抗遗忘措施\n"
+        "普通微调 | sft：逐轮学习，不采取任何抗遗忘措施\n"
         "种子（seed） | 决定数据顺序与初始化的数；换种子可看出结果的波动\n"
         "95 % 区间 | 换一批题目和种子时，均值在 100 次中有 95 次落入的范围",
         "signs": "得分为百分数。FM 为正 = 遗忘；BWT、GAD、IFD、LCD 为负 = 损失；– 表示无定义。"
@@ -328,9 +328,9 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "粗体：各方法中最好的值，以及与它不能区分（5 %）的值；都不能区分时不用粗体。上下界用斜体，从不加粗。",
         "seeds_of": "个种子",
         "stream": "任务流",
-        "stream_note": "每一课学什么，以及与上一课相比变了什么。",
-        "lesson": "课",
-        "lessons": "课",
+        "stream_note": "每一轮学什么，以及与上一轮相比变了什么。",
+        "lesson": "轮",
+        "lessons": "轮",
         "tasks_taught": "任务",
         "moved": "变化",
         "examples": "样本",
@@ -342,23 +342,23 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "dropped": "因为有评测问同样的问题而去掉的样本：{counts}。",
         "similar": "任务的相似度",
         "ability": "能力",
-        "lost_in": "从第几课起显著下降",
+        "lost_in": "从第几轮起显著下降",
         "left": "最后剩余（95 %）",
         "retention": "各项能力还剩多少",
-        "retention_note": "每一课之后的百分数（0 是原始模型）。下降：得分显著低于原始模型的第一课"
+        "retention_note": "每一轮之后的百分数（0 是原始模型）。下降：得分显著低于原始模型的第一轮"
         "（差值对题目、题组和种子的 95 % 区间）。剩余：最后得分除以原始模型的得分。",
-        "first_lost": "{label} 最先下降的能力：{abilities}（第 {lesson} 课）。",
+        "first_lost": "{label} 最先下降的能力：{abilities}（第 {lesson} 轮）。",
         "each_exam": "逐项评测",
         "lengths": "按长度看长上下文",
-        "lengths_note": "最后一课之后的百分数；横轴是问题的长度（用模型自己的分词器计算，不超过所示词元数）。"
+        "lengths_note": "最后一轮之后的百分数；横轴是问题的长度（用模型自己的分词器计算，不超过所示词元数）。"
         "放不下的问题，其中间部分被截去。",
         "up_to": "不超过词元数",
         "answers": "答案数",
-        "after_last": "最后一课之后",
-        "similar_note": "各课提示词的 TF-IDF 向量的余弦，乘以 100。",
+        "after_last": "最后一轮之后",
+        "similar_note": "各轮提示词的 TF-IDF 向量的余弦，乘以 100。",
         "item_changes": "遗忘与新掌握的题目",
         "item_changes_note": "到任务流结束时，原来掌握而现在不掌握（遗忘）或原来不掌握而现在掌握（新掌握）"
-        "的题目所占百分比（95 % 区间）：任务从教授它的那一课算起，能力从原始模型算起。"
+        "的题目所占百分比（95 % 区间）：任务从教授它的那一轮算起，能力从原始模型算起。"
         "已校正猜测：一道题要么掌握、要么猜，前后两次猜测相互独立。直接计数：对变错、错变对。",
         "item_changes_mean": "全部任务（平均）",
         "item_changes_each": "每个任务",
@@ -367,7 +367,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "as_counted": "直接计数",
         "exam_or_ability": "任务或能力",
         "items_head": "题数",
-        "since": "自第几课",
+        "since": "自第几轮",
         "graded_between": "无定义（答案的得分介于对错之间）：{exams}。",
     },
 }
