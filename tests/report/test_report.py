@@ -15,7 +15,8 @@ from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.tables.exports import to_csv, to_json, to_latex, to_markdown, to_rows
 from clbench.report.tables.summary import summary_text
 from clbench.report.tables.table import printed
-from clbench.report.tables.translations import TRANSLATIONS, word
+from clbench.report.tables.translations import TRANSLATIONS
+from clbench.report.tables.words import word
 from tests.builders.reported import COLUMNS, OUTLINE, ROWS, RUNS, folder_of, record
 
 

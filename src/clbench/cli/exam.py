@@ -104,9 +104,13 @@ def exam(
         write_side_by_side(found.checkpoints, found.known(against), page, "clbench exam")
         where = tr("page: {path}", path=page.resolve())
         say(where) if kind == "table" else notice(where)
-    for text in [*(f"exam {name!r} is left out: {error}" for name, error in broken.items()), *found.left_out]:
+    _end_with([*(f"exam {name!r} is left out: {error}" for name, error in broken.items()), *found.left_out])
+
+
+def _end_with(left_out: Sequence[str]) -> None:
+    for text in left_out:
         complain(text)
-    if broken or found.left_out:
+    if left_out:
         raise typer.Exit(2)
 
 

@@ -13,9 +13,9 @@ import typer
 from clbench.cli.options import provider_addresses
 from clbench.cli.run_options import Providers
 from clbench.core.errors import SpecError
-from clbench.core.prices import FORM, Prices
 
 if TYPE_CHECKING:
+    from clbench.core.prices import Prices
     from clbench.core.spec import JudgeSpec, Machine
 
 BudgetUsd = Annotated[float | None, typer.Option(min=0, help="Stop before more is spent; needs --prices.")]
@@ -54,6 +54,7 @@ class Paying:
         Raises:
             SpecError: A provider is not named as it should be, or a limit in USD has no prices.
         """
+        from clbench.core.prices import FORM
         from clbench.core.spec import Spending
 
         if self.budget_usd is not None and self.prices is None:

@@ -29,7 +29,7 @@ def view(
         address = f"http://{HOST}:{server.server_port}/"
         say(address)
         if not no_open:
-            with suppress(Exception):  # no browser is no reason not to serve
+            with suppress(Exception):  # without a browser it serves all the same
                 webbrowser.open(address)
         with suppress(KeyboardInterrupt):
             server.serve_forever()

@@ -253,7 +253,7 @@ def _left_of(limit: float | None) -> float | None:
 
 
 def _give_back_memory() -> None:
-    """Give the memory of an accelerator back that a model took which is gone: the command wants it."""
+    """Free the memory of an accelerator that a model took which is gone: the command wants it."""
     import gc
     import sys
 

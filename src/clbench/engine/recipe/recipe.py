@@ -22,13 +22,7 @@ from clbench.engine.recipe.changes import apply_change
 from clbench.engine.recipe.exclude import check_exclude, is_excluded, still_there
 from clbench.engine.recipe.left_out import not_of_both, tell_left_out
 from clbench.engine.recipe.paths import place_paths
-from clbench.engine.resolve import (
-    check_numbers,
-    open_learner,
-    resolve,
-    validated,
-    wrong_fields,
-)
+from clbench.engine.resolve import check_numbers, open_learner, resolve, validated, wrong_fields
 
 MOST_RUNS = 10_000
 IN_A_RUN = "`clbench init my-run` writes a recipe: name it there under "

@@ -132,7 +132,7 @@ def check_found(exams: Sequence[LoggedExam], metrics: Mapping[str, str], where: 
     """Return the exams of a log, by name.
 
     Raises:
-        DataError: There is none, one is there twice, or a metric was wanted of one that is not there.
+        DataError: None is there, one is there twice, or a metric was wanted of one that is not there.
     """
     names = [exam.name for exam in exams]
     if unknown := sorted(metrics.keys() - set(names)):

@@ -41,7 +41,8 @@ from clbench.report.tables.exports import EXPORTS
 from clbench.report.tables.figure_names import figure_name, key_to_symbols
 from clbench.report.tables.figure_tables import ways_by_label
 from clbench.report.tables.table import cell, defined, heading
-from clbench.report.tables.translations import TRANSLATIONS, word
+from clbench.report.tables.translations import TRANSLATIONS
+from clbench.report.tables.words import word
 
 FAMILIES = ("performance", "stability", "efficiency", "cost")
 SUFFIX = {

@@ -14,7 +14,8 @@ from clbench.report.runs.leaders import is_bound
 from clbench.report.runs.orders import told_of
 from clbench.report.runs.vouched import out_of_rankings
 from clbench.report.tables.table import printed, seeds_a_row
-from clbench.report.tables.translations import TRANSLATIONS, word
+from clbench.report.tables.translations import TRANSLATIONS
+from clbench.report.tables.words import word
 from clbench.stats.bootstrap import difference_of
 from clbench.stats.paired import holm
 

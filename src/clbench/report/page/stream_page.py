@@ -10,7 +10,7 @@ from rich.table import Table
 
 from clbench.core.stream_summary import LessonSummary, StreamSummary
 from clbench.report.drawings.figures import ramp
-from clbench.report.tables.translations import word
+from clbench.report.tables.words import word
 
 CELL, LEFT, TOP = 26, 150, 110
 MOST_SHOWN = 30  # tasks in a map; more could not be read
