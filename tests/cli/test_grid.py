@@ -52,7 +52,7 @@ def told(capsys, *arguments, code=0):
 def test_a_plan_says_what_is_shared_and_refuses_what_is_too_much(grid, capsys):
     said = told(capsys, "plan", "g.yaml", "--store", "store", "--workers", "2").out
     assert said.startswith("4 runs\nlessons learnt: 11 instead of 12;")
-    assert "first lessons taken over from another method: 1 from 1" in said
+    assert "first lessons taken over from another method: 1, for which 0 more are learnt (24 examples fewer)" in said
     assert "exams of the untouched model: 3 instead of 12" in said
     assert "in the store: 0 of 13 units" in said
     assert "time: unknown; --probe" in said

@@ -48,7 +48,7 @@ app = typer.Typer(
 )
 Spec = Annotated[Path, typer.Argument(help="A recipe with axes (YAML), or the name of a shipped one: grid-200.")]
 On = Annotated[
-    str, typer.Option("--on", help="processes, ray, ray:address=HOST:6379,max=8, or slurm:partition=P,max=64.")
+    str, typer.Option("--on", help="Where units are made: processes, ray or slurm, with options (slurm:max=64).")
 ]
 Hours = Annotated[float | None, typer.Option("--max-hours", help="Most hours of the clock.", min=0.0)]
 GO_ON = "`clbench grid run` makes all that is missing"

@@ -15,7 +15,6 @@ from clbench.cli.side_by_side import on_record
 from clbench.cli.submissions import contained, results, unpacked
 from clbench.core.errors import DataError, UserError
 from clbench.core.events import notice
-from clbench.core.keys import canonical
 from clbench.core.wording import tr, translated
 
 if TYPE_CHECKING:
@@ -182,6 +181,8 @@ def _same_run(run: RunRecord, runs: Sequence[RunRecord]) -> list[str]:
 
 def _copies(runs: Sequence[RunRecord]) -> dict[Path, list[str]]:
     """Return by folder where trained weights gave the same answers under two seeds: one run submitted as several."""
+    from clbench.core.keys import canonical
+
     alike: dict[str, list[tuple[RunRecord, set[str]]]] = {}
     for run in runs:
         but_seed = canonical(run.spec.model_copy(update={"name": "x", "seed": 0}))

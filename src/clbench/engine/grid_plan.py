@@ -24,7 +24,8 @@ class Saving:
 
     Attributes:
         what: "untouched": exams of the untouched model; "prefix": lessons that runs begin with alike (other methods
-            of the same name, orders, horizons, exams); "first_lesson": lessons taken over from another learner;
+            of the same name, orders, horizons, exams); "first_lesson": lessons taken over from another learner,
+            beside those that are learnt for that alone;
             "answers": exams of equal states; "loads": models and states that are not loaded once more for each exam;
             "streams": streams and exams that are read once.
         apart: What the runs would do if each did it for itself.
@@ -188,7 +189,7 @@ def _counted(runs: Sequence[Run], units: Sequence[Unit], inputs: Inputs) -> dict
         Saving(
             "first_lesson",
             len(adopting),
-            len({of_key[key].needs for key in adopting}),
+            len(lent),
             sum(weights[k] for k in adopting) - sum(of_key[k].weight for k in lent),
         ),
         Saving("answers", exams_apart - asked_first, exams - first),

@@ -14,8 +14,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "shared": "shared, counted once:",
         "untouched": "exams of the untouched model: {together:,} instead of {apart:,}",
         "prefix": "lessons that runs begin with alike: {together:,} instead of {apart:,} ({examples:,} examples)",
-        "first_lesson": "first lessons taken over from another method: {apart:,} from {together:,} ({examples:,} "
-        "examples)",
+        "first_lesson": "first lessons taken over from another method: {apart:,}, for which {together:,} more are "
+        "learnt ({examples:,} examples fewer)",
         "answers": "exams of equal states after a lesson: {together:,} instead of {apart:,}",
         "loads": "states loaded for their exams: {together:,} instead of {apart:,}",
         "streams": "streams with exams that are read: {together:,} instead of {apart:,}",
@@ -67,7 +67,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "shared": "共享、只做一次的部分：",
         "untouched": "原始模型的评测：{together:,}（各自进行需 {apart:,}）",
         "prefix": "多次运行共同的开头轮次：{together:,}（各自进行需 {apart:,}，省去 {examples:,} 个样例）",
-        "first_lesson": "第一轮取自其他方法：{apart:,} 个取自 {together:,} 个（省去 {examples:,} 个样例）",
+        "first_lesson": "第一轮取自其他方法：{apart:,} 个，为此另学 {together:,} 个（省去 {examples:,} 个样本）",
         "answers": "轮次之后相同状态的评测：{together:,}（各自进行需 {apart:,}）",
         "loads": "为评测加载的状态：{together:,}（逐项评测需 {apart:,}）",
         "streams": "读取的任务流及评测：{together:,}（各自进行需 {apart:,}）",

@@ -37,7 +37,7 @@ def json_lines(file: Path, needed: Sequence[str], whose: str) -> Iterator[dict[s
     """Yield the JSON objects of a file, one a line.
 
     Raises:
-        DataError: Names the line that is none, or lacks a field.
+        DataError: Names the line that is not one, or lacks a field.
     """
     try:
         lines = file.open(encoding="utf-8")
