@@ -10,7 +10,7 @@ setup: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,qlora,data,abilities,context,figures,ray,slurm,dev]"
+	.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,qlora,data,abilities,context,figures,slurm,dev]"
 	touch .venv/ready
 
 demo: setup

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 
 import pytest
 
@@ -35,7 +36,8 @@ def test_it_opens_the_browser_unless_told_not_to(monkeypatch, capsys, more):
 def test_a_process_that_serves_until_it_is_interrupted():
     line = [sys.executable, "-m", "clbench", "view", str(RECORDED), "--no-open", "--lang", "en"]
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=env) as ours:
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # tests that run in the background ignore it
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=env, preexec_fn=heeds) as ours:
         address = ours.stdout.readline().strip()
         with urllib.request.urlopen(address, timeout=60) as answer:
             assert b"clbench: results" in answer.read()

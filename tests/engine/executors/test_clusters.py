@@ -164,14 +164,21 @@ def drive(folder, store, how, stop_after=0):
     (folder / "small.yaml").write_text(RECIPE)
     (folder / "drive.py").write_text(DRIVE)
     command = [sys.executable, "drive.py", "small.yaml", store, json.dumps(how), str(stop_after)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1500)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.models
 @pytest.mark.slow
-@pytest.mark.parametrize(("module", "how"), [("submitit", LOCAL_JOBS), ("ray", {"executor": "ray"})])
+@pytest.mark.parametrize(
+    ("module", "how"),
+    [
+        ("submitit", LOCAL_JOBS),
+        # Its daemons give up where they do not start within 30 s, as on a machine with much else to do.
+        pytest.param("ray", {"executor": "ray"}, marks=pytest.mark.attack),
+    ],
+)
 def test_a_grid_that_begins_on_a_cluster_and_ends_here_is_the_same(tmp_path, module, how):
     if absent([module]):
         pytest.skip(f"{module} is not installed")

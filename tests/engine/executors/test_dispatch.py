@@ -26,8 +26,8 @@ def chains(num, length):
 class Fake:
     """An executor that checks what it is given, and ends things in a random order; some of its workers die."""
 
-    def __init__(self, slots, takes=1, seed=0, dies=lambda unit, tries: None, breaks=()):
-        self.slots, self.takes = slots, takes
+    def __init__(self, slots, takes=1, seed=0, dies=lambda unit, tries: None, breaks=(), stops=False):
+        self.slots, self.takes, self.stops = slots, takes, stops
         self.running, self.made, self.tries, self.halted = {}, [], {}, 0
         self.random, self.dies, self.breaks = random.Random(seed), dies, breaks
 
@@ -46,6 +46,8 @@ class Fake:
         slot = self.random.choice(sorted(self.running))
         made = []
         for one in self.running.pop(slot):
+            if self.halted and self.stops:
+                break
             self.tries[one.key] = self.tries.get(one.key, 0) + 1
             again = self.dies(one, self.tries[one.key])
             if again is not None:
@@ -129,3 +131,13 @@ def test_what_runs_is_finished_when_the_work_is_stopped():
     again.made = list(fake.made)
     assert made_by(again, rest) == {}
     assert sorted(again.made) == sorted(one.key for one in units)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_jobs_that_are_told_to_stop_before_their_first_unit_end_the_work(seed, after):
+    units = chains(4, 3)
+    fake = Fake(3, takes=100, seed=seed, stops=True)
+    failed = made_by(fake, units, Watch(pause=lambda: "enough" if len(fake.made) >= after else ""))
+    assert sorted([*fake.made, *failed]) == sorted(unit.key for unit in units)
+    assert all(isinstance(error, StoppedError) for error in failed.values())

@@ -104,9 +104,12 @@ class _Work:
             self._settle(self.units[made.key], made.error)
         tried = {made.key for made in end.made}
         rest = [unit for unit in chain if unit.key not in tried]
-        if not rest or end.lost is None:
+        if not rest:
             return
         first = rest[0]
+        if end.lost is None:  # the work was halted before it
+            self.ready += [first.key] if first.key not in self.ready else []
+            return
         self._tries[first.key] += 1
         if not end.again or self._tries[first.key] >= TRIES:
             self._settle(first, end.lost)
