@@ -22,10 +22,10 @@ from scipy.stats import binom
 from clbench.core.graded import GradedItems, graded_items
 from clbench.core.item_scores import ExamScores, ItemScores
 from clbench.core.matrix import Column, Matrix
+from clbench.core.scorers import rule_of
 from clbench.core.types import ScorerSpec
 from clbench.metrics import all_metrics
 from clbench.report.runs.bootstrap import figure_samples, matrix_samples
-from clbench.report.runs.exam_items import rule_of
 from clbench.stats.bootstrap import difference_of, interval
 from clbench.stats.drift import false_alarm_rate, limit_for
 from clbench.stats.gate import judge_exams

@@ -153,10 +153,9 @@ class ExamCallback(TrainerCallback):
         check_answers(answers, exam, "ExamCallback")
         plugin = open_scorer(exam.scorer.name)
         scorer = plugin.build(exam.scorer.settings)
-        return combine_grades(
-            [grade_answer(scorer, example, answer) for example, answer in zip(exam.examples, answers, strict=True)],
-            plugin,
-        )
+        where = f"exam {exam.name}, scorer {exam.scorer.name}"
+        grades = [grade_answer(scorer, *pair, where) for pair in zip(exam.examples, answers, strict=True)]
+        return combine_grades(grades, plugin, where)
 
 
 def _interval(every: Any) -> Any:

@@ -1,16 +1,20 @@
 """Graded items: one object from the grades of a run to a file, and from a file to figures."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from clbench.core.graded import GradedItems, graded_items, pack, side_by_side
+from clbench.core.graded import KEPT, GradedItems, graded_items, pack, side_by_side
 from clbench.core.item_scores import ExamScores, ItemScores
 from clbench.core.keys import canonical
 from clbench.core.results import ExamResult
+from clbench.core.scorers import rule_of
 from clbench.core.types import Answer, Decode, Exam, Example, Grade, Message, ScorerSpec
+from clbench.engine.grade import open_scorer
 
 NO_FILE = {"questions": "q", "answers_key": "a", "grades_key": "g"}
 
@@ -123,3 +127,60 @@ def test_parts_follow_their_items_over_rows():
     both = side_by_side(one, some)  # the side with one row is repeated
     assert both.scores.tolist() == [[0.9, 0.8, 0.0, 2 / 6], [0.9, 0.8, 3 / 6, 5 / 6]]
     assert both.parts == ((8.0,), (9.0,), (0.0,), (2.0,), (8.0,), (9.0,), (3.0,), (5.0,))
+
+
+def own_rule():
+    """Make the result of an exam whose score is not the mean of its items."""
+    rule = rule_of("entity_f1")
+    asked = result().model_copy(
+        update={"exam": result().exam.model_copy(update={"scorer": ScorerSpec(name="entity_f1")})}
+    )
+    parts = ((1.0, 1.0, 1.0), (0.0, 3.0, 1.0), (1.0, 1.0, 2.0))
+    grades = [
+        Grade(example_id=str(k), score=s, parts=p) for k, (s, p) in enumerate(zip((1.0, 0.0, 0.5), parts, strict=True))
+    ]
+    return asked.graded(grades, open_scorer("entity_f1").combine(grades), "g", rule)
+
+
+@pytest.mark.parametrize("made", [result(), own_rule()], ids=["mean", "own rule"])
+@pytest.mark.parametrize(
+    "there_and_back",
+    [
+        lambda made: ExamResult.model_validate_json(made.model_dump_json()),
+        lambda made: ExamResult.model_validate(made.model_dump()),
+        lambda made: pickle.loads(pickle.dumps(made)),  # its own bytes
+        copy.deepcopy,
+    ],
+    ids=["json", "dict", "pickle", "deepcopy"],
+)
+def test_a_result_goes_there_and_back_whole(made, there_and_back):
+    back = there_and_back(made)
+    assert back == made
+    assert {back, made} == {made}
+    assert (back.answers, back.grades, back.score, back.exam) == (made.answers, made.grades, made.score, made.exam)
+    assert back.is_mean == made.is_mean
+    assert back.value == made.value
+
+
+def test_the_items_of_a_result_come_to_its_score():
+    made = own_rule()
+    assert not made.is_mean
+    assert made.value == pytest.approx(made.score)
+    assert made.value != pytest.approx(float(made.means.mean()))
+    lambdas = made.model_copy(update={"rule": lambda scores, parts, weights: scores})
+    assert pickle.loads(pickle.dumps(lambdas)) == made, "a rule that cannot be pickled is found again by name"
+
+
+@pytest.mark.parametrize("field", ["lesson", "answers", "grades", "score"])
+def test_results_that_differ_beside_their_items_are_not_equal(field):
+    one = result()
+    other = {"lesson": 2, "answers": (), "grades": (), "score": 0.25}[field]
+    two = one.model_copy(update={field: other})
+    assert one != two
+    assert graded_items(one.scores).model_copy(update={n: getattr(one, n) for n in KEPT}) == two, "its items are"
+
+
+@pytest.mark.parametrize("scores", [np.zeros((2, 2, 2)), np.zeros((0, 3))])
+def test_scores_that_are_not_rows_of_items_are_refused(scores):
+    with pytest.raises(ValidationError, match="rows of items"):
+        graded_items(scores)

@@ -117,9 +117,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         "did you mean 'replay'?"
         >>> did_you_mean("x", ["replay", "sft"])
         'known: replay, sft'
+        >>> did_you_mean("sft", ["osf", "sft lr=0.001", "sft lr=0.01"])
+        "did you mean 'sft lr=0.001' or 'sft lr=0.01'?"
     """
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    longer = [known for known in names if name and known.startswith(f"{name} ")]
+    near = longer[:3] or difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if near:
         return "did you mean " + " or ".join(repr(n) for n in near) + "?"
     listing = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")

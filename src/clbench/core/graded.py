@@ -48,6 +48,8 @@ def _unpack(scores: object) -> Floats:
             raise ValueError("scores are one of 0, 1 and - per item, or a number or null per item") from None
         scores = np.array([OF_MARKS[mark] for mark in row] if isinstance(row, str) else row, dtype=np.float64)
     found = np.atleast_2d(np.asarray(scores, dtype=np.float64)).view()
+    if found.ndim > 2 or not len(found):
+        raise ValueError(f"scores are rows of items, and these have the shape {found.shape}")
     if np.isinf(found).any():
         raise ValueError("a score is infinite")
     found.flags.writeable = False
@@ -132,6 +134,10 @@ class GradedItems(Renamed):
             return NotImplemented
         same = all(vars(self)[name] == vars(other)[name] for name in KEPT if name != "scores")
         return same and np.array_equal(self.scores, other.scores, equal_nan=True)
+
+    def __hash__(self) -> int:
+        """Return a hash; equal items have equal keys."""
+        return hash((self.questions, self.answers_key, self.grades_key))
 
     @property
     def is_mean(self) -> bool:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from clbench.core.graded import GradedItems, score_row
+from clbench.core.graded import GradedItems, mean_rule, score_row
 from clbench.core.item_scores import count_cuts, count_reasoning, guess_rate_at
+from clbench.core.protocols import Weigh
+from clbench.core.scorers import rule_of
 from clbench.core.types import Answer, Exam, Grade
 from clbench.core.value import Renamed, written
 
@@ -27,12 +29,31 @@ class ExamResult(GradedItems):
         seconds: Wall time of asking and grading; what the store holds already costs next to nothing.
     """
 
-    exam: Exam = Field(exclude=True)
-    lesson: int = Field(exclude=True)
-    answers: tuple[Answer, ...] = Field(exclude=True)
-    grades: tuple[Grade, ...] = Field(default=(), exclude=True)
-    score: float | None = Field(default=None, exclude=True)
-    seconds: float = Field(default=0.0, exclude=True)
+    exam: Exam
+    lesson: int
+    answers: tuple[Answer, ...]
+    grades: tuple[Grade, ...] = ()
+    score: float | None = None
+    seconds: float = 0.0
+
+    @model_validator(mode="after")
+    def _by_rule(self) -> ExamResult:
+        if self.parts and self.is_mean:  # read from JSON or a pickle, which do not hold the rule
+            vars(self)["rule"] = rule_of(self.exam.scorer.name)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all is the same; beside graded items of another kind, whether the items are."""
+        own = ExamResult.model_fields.keys() - GradedItems.model_fields.keys()
+        same = not isinstance(other, ExamResult) or all(vars(self)[name] == vars(other)[name] for name in own)
+        return same and super().__eq__(other)
+
+    __hash__ = GradedItems.__hash__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is pickled: without its rule, which may be a function that cannot be."""
+        fields = {name: value for name, value in vars(self).items() if name != "rule"}
+        return type(self).model_validate, (fields,)
 
     @classmethod
     def asked(cls, exam: Exam, lesson: int, answers: Sequence[Answer], key: str = "") -> ExamResult:
@@ -50,22 +71,25 @@ class ExamResult(GradedItems):
             guess_rate=guess_rate_at(exam),
         )
 
-    def graded(self, grades: Sequence[Grade], score: float | None, key: str = "", *, parts: bool = False) -> ExamResult:
+    def graded(
+        self, grades: Sequence[Grade], score: float | None, key: str = "", rule: Weigh = mean_rule
+    ) -> ExamResult:
         """Return a copy with its grades, one per answer, and the score that they come to.
 
         Args:
             grades: In the order of the answers.
             score: By the scorer's rule.
             key: Of the grades in the store.
-            parts: Keep the parts of the grades with the scores: the scorer's rule reads them.
+            rule: The scorer's; if it is not the mean, the parts of the grades are kept with the scores.
         """
         found = {
             "grades": tuple(grades),
             "grades_key": key,
             "score": score,
             "scores": score_row(grades),
-            "parts": tuple(g.parts for g in grades) if parts else (),
+            "parts": () if rule is mean_rule else tuple(g.parts for g in grades),
             "declined": tuple(place for place, g in enumerate(grades) if g.declined),
+            "rule": rule,
         }
         return self.model_copy(update=found)
 

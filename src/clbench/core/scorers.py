@@ -1,15 +1,18 @@
-"""A task's scorer in the task's language: settings that its card leaves open, and a notice if they do not fit."""
+"""A scorer by name: the settings that a task's language decides, doubts about them, and the rule of an exam."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from clbench.core import plugins
+from clbench.core.errors import UserError
 from clbench.core.events import notice
+from clbench.core.graded import by_repeating, mean_rule
 from clbench.core.language import codes
-from clbench.core.protocols import ScorerPlugin
+from clbench.core.protocols import ScorerPlugin, Weigh
 from clbench.core.types import Example, ScorerSpec
 
 LOOKED_AT = 2000  # targets
@@ -51,6 +54,21 @@ def notice_doubts(scorer: ScorerSpec, examples: Iterable[Example], name: str, wh
         return
     if what := plugin.doubts(scorer.settings, targets):
         notice(f"task {name!r}, scorer {scorer.name}: {what}")
+
+
+@lru_cache(maxsize=64)
+def rule_of(scorer: str) -> Weigh:
+    """Return how a scorer computes the score of an exam; the mean for a scorer that is not installed here."""
+    try:
+        plugin = plugins.load_known("scorer", scorer, "PLUGIN", where="scorer.name")
+    except UserError:
+        return mean_rule
+    return rule_by(plugin) if isinstance(plugin, ScorerPlugin) else mean_rule
+
+
+def rule_by(plugin: ScorerPlugin) -> Weigh:
+    """Return how a scorer computes the score of an exam; the mean if it has no rule of its own."""
+    return mean_rule if plugin.combine is None else plugin.weigh or by_repeating(plugin.combine)
 
 
 def _plugin(scorer: ScorerSpec, where: str) -> ScorerPlugin | None:

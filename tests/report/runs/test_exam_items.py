@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from clbench.core.graded import GradedItems, by_repeating, graded_items
+from clbench.core.scorers import rule_of
 from clbench.core.types import Grade
 from clbench.engine.grade import open_scorer
-from clbench.report.runs.exam_items import marked_rows, rule_of
+from clbench.report.runs.exam_items import marked_rows
 from clbench.stats.paired import drop_p, paired_difference, paired_permutation
 from clbench.stats.single import score_interval
 

@@ -1,28 +1,13 @@
-"""The graded items of an exam, with the rule that computes the exam's score from them."""
+"""Rows of one exam's graded items as one, with the rule that computes the exam's score from them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 import numpy as np
 
-from clbench.core import plugins
-from clbench.core.errors import UserError
-from clbench.core.graded import GradedItems, by_repeating, graded_items, mean_rule
-from clbench.core.protocols import ScorerPlugin, Weigh
-
-
-@lru_cache(maxsize=64)
-def rule_of(scorer: str) -> Weigh:
-    """Return how a scorer computes the score of an exam; the mean for a scorer that is not installed here."""
-    try:
-        plugin = plugins.load_known("scorer", scorer, "PLUGIN", where="scorer.name")
-    except UserError:
-        return mean_rule
-    if not isinstance(plugin, ScorerPlugin) or plugin.combine is None:
-        return mean_rule
-    return plugin.weigh or by_repeating(plugin.combine)
+from clbench.core.graded import GradedItems, graded_items, mean_rule
+from clbench.core.scorers import rule_of
 
 
 def marked_rows(rows: Iterable[GradedItems], scorer: str) -> GradedItems:

@@ -10,7 +10,7 @@ from typing import Any
 
 from clbench.core.errors import DataError
 from clbench.core.extras import need
-from clbench.core.graded import GradedItems
+from clbench.core.graded import KEPT, GradedItems
 from clbench.core.item_scores import ExamScores, ItemScores
 
 FILE = "items.parquet"
@@ -31,7 +31,7 @@ def heads(scores: ItemScores) -> list[dict[str, Any]]:
         alike = set[str]() if exam.guess_rates else {"guess_rates"}
         told = exam.model_dump(mode="json", exclude=set(OF_ITEMS | {"rows"} | alike))
         cells = {
-            str(k): r.model_dump(mode="json", exclude=set(OF_CELLS), exclude_defaults=True)
+            str(k): r.model_dump(mode="json", include=set(KEPT) - OF_CELLS, exclude_defaults=True)
             for k, r in exam.rows.items()
         }
         found.append({**told, "rows": cells})

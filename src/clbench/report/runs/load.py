@@ -17,11 +17,11 @@ from clbench.core.graded import mean_rule, pack
 from clbench.core.item_scores import ExampleItems, ItemScores
 from clbench.core.matrix import Matrix, number
 from clbench.core.results import Costs
+from clbench.core.scorers import rule_of
 from clbench.core.spec import RunSpec
 from clbench.core.stream_summary import StreamSummary
 from clbench.metrics import all_metrics, compute
 from clbench.report.runs.bootstrap import MatrixSamples, figure_samples, matrix_samples
-from clbench.report.runs.exam_items import rule_of
 from clbench.report.runs.result_file import broken_result, find_results, name_of, read_parts, read_provenance
 from clbench.stats.bootstrap import Samples
 
