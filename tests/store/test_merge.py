@@ -129,7 +129,9 @@ def test_a_budget_counts_what_both_stores_paid_once(two):
         file.write('{"cut sh')
     assert merge(ours, theirs).paid == 2, "a reservation and what was used; the copied lines stand here already"
     assert merge(ours, theirs).paid == 0
-    account = account_of(ours.folder, Spending(name="r", prices={"m": Prices(input=1.0, cached=1.0, output=1.0)})).refresh()
+    account = account_of(
+        ours.folder, Spending(name="r", prices={"m": Prices(input=1.0, cached=1.0, output=1.0)})
+    ).refresh()
     assert account.usage() == Usage(220, 0, 3)
 
 

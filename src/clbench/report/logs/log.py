@@ -92,9 +92,7 @@ def writable(log: Log) -> Log:
 
 
 def _writable(value: Any, num: list[int]) -> Any:
-    if isinstance(value, str):
-        if _is_text(value):
-            return value
+    if isinstance(value, str) and not _is_text(value):
         num[0] += 1
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, float) and not math.isfinite(value):
