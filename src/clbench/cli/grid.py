@@ -31,7 +31,7 @@ from clbench.cli.paying import Paying
 from clbench.cli.run import check_models, kept, tell_outcomes
 from clbench.cli.run_options import Change, Kept, Limit, MicroBatch, Out, Providers, Recompute, Recorded, Workers
 from clbench.cli.shared import with_shared
-from clbench.core.errors import SpecError
+from clbench.core.errors import SpecError, UserError
 
 if TYPE_CHECKING:
     from clbench.core.spec import Machine
@@ -268,9 +268,15 @@ def _make(
     except BaseException as error:
         record.end(stopped=type(error).__name__)
         raise
-    record.end(stopped=watch.pause())
+    record.end(stopped=_why_stopped(outcomes, watch, record))
     told = None if shown.as_json else shown.lang
     tell_outcomes(outcomes, how, shown.out, recipe.name, shown.record, told, _say_end)
+
+
+def _why_stopped(outcomes: Sequence[Path | UserError], watch: Watch, record: GridRecord) -> str:
+    """Return why something is missing although no unit failed, such as a budget that ended within the judging."""
+    errors = [str(one).partition("\n")[0] for one in outcomes if isinstance(one, UserError)]
+    return (watch.pause() or ("" if record.driver.failed else errors[0])) if errors else ""
 
 
 def _say_end(value: Any) -> None:

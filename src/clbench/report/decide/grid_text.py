@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clbench.core.wording import translated
+
 OPTIONS = {"hours": "--max-hours", "disk": "--max-disk", "money": "--budget-usd"}  # that limit what a grid takes
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
@@ -214,10 +216,10 @@ def state_text(state: Mapping[str, Any], lang: str) -> str:
     words = TEXTS[lang]
     if state["at_work"]:
         now = words["state_runs"].format(num=state["at_work"])
-    elif not state["queued"] and not state["failed"]:
+    elif not state["queued"] and not state["failed"] and not state["stopped"]:
         now = words["state_done"]
     else:
-        why = state["stopped"]
+        why = translated(state["stopped"])
         now = words["state_stopped"].format(why=why) if why else words["state_idle"]
     cells = [(words[name], f"{state[name]:,}") for name in ("done", "running", "queued", "failed")]
     cells.append((words["shared_units"], f"{state['shared']:,}"))
