@@ -138,7 +138,7 @@ def test_chinese_takes_two_columns():
 
 
 RETRY = "`clbench grid run` makes all that is missing"
-ENDED = "lesson 1, python t.py: it was ended by signal 9: no"
+ENDED = "lesson 1, python t.py: it was ended by signal 9, as when memory runs out: no"
 GO_ON = "what is finished is kept, and the same command goes on with this lesson"
 LEFT = "let it save the model there: the folder is {out}, and $CLBENCH_OUT in its environment"
 
@@ -147,7 +147,7 @@ LEFT = "let it save the model there: the folder is {out}, and $CLBENCH_OUT in it
     ("message", "chinese"),
     [
         (RETRY, "`clbench grid run` 会补齐所有缺少的部分"),
-        (ENDED, "lesson 1, python t.py：它被信号 9 结束：no"),
+        (ENDED, "lesson 1, python t.py：它被信号 9（内存不足时会这样） 结束：no"),
         (f"give it a longer --limit; {GO_ON}", "请给更长的 --limit；已完成的部分会保留，同一条命令从这一轮继续"),
         (LEFT, "请让它把模型保存在那里：该文件夹即 {out}，在环境变量中为 $CLBENCH_OUT"),
         ("lesson 2", "第 2 轮"),

@@ -55,7 +55,7 @@ def merge(store: Store, other: Store) -> MergeReport:
     Files that states of the other store share are shared here too.
 
     Raises:
-        StoreError: The two are one folder, or one lies in the other; the other is no store; a newer clbench wrote a
+        StoreError: The two are one folder, or one lies in the other; the other is not a store; a newer clbench wrote a
             stage; the disk is full.
     """
     mine, theirs = store.folder.resolve(), other.folder.resolve()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class Log:
 
 
 def writable(log: Log) -> Log:
-    """Return a log without what no file of ours can hold: halves of characters, and numbers that are none.
+    """Return a log without what no file of ours can hold: halves of characters, and values such as NaN.
 
     Half a character (a lone surrogate), which JSON can name and no text can hold, becomes U+FFFD, with a notice.
     """
@@ -102,7 +102,7 @@ def _writable(value: Any, num: list[int]) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_writable(each, num) for each in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # as above
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _writable(getattr(value, f.name), num) for f in fields(value)})
+        return replace(value, **{name: _writable(each, num) for name, each in vars(value).items()})
     return value
 
 
