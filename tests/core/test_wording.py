@@ -151,6 +151,10 @@ LEFT = "let it save the model there: the folder is {out}, and $CLBENCH_OUT in it
         (f"give it a longer --limit; {GO_ON}", "请给更长的 --limit；已完成的部分会保留，同一条命令从这一轮继续"),
         (LEFT, "请让它把模型保存在那里：该文件夹即 {out}，在环境变量中为 $CLBENCH_OUT"),
         ("lesson 2", "第 2 轮"),
+        (
+            "a: spent on replies so far, in this store: 12 prompt tokens (0 cached), 3 completion tokens, 0.5000 USD",
+            "a：本存储至此用于回复的花费：12 个提示词元（缓存 0 个）、3 个回答词元, 0.5000 USD",
+        ),
     ],
 )
 def test_messages_of_several_parts_are_not_taken_for_one_of_a_word(message, chinese):
