@@ -135,3 +135,28 @@ def test_chinese_takes_two_columns():
     assert cells("评测 x") == 6
     assert padded("评测", 6) == "评测  "
     assert padded("评测", 6, right=True) == "  评测"
+
+
+RETRY = "`clbench grid run` makes all that is missing"
+ENDED = "lesson 1, python t.py: it was ended by signal 9, as when memory runs out: no"
+GO_ON = "what is finished is kept, and the same command goes on with this lesson"
+LEFT = "let it save the model there: the folder is {out}, and $CLBENCH_OUT in its environment"
+
+
+@pytest.mark.parametrize(
+    ("message", "chinese"),
+    [
+        (RETRY, "`clbench grid run` 会补齐所有缺少的部分"),
+        (ENDED, "lesson 1, python t.py：它被信号 9（内存不足时会这样） 结束：no"),
+        (f"give it a longer --limit; {GO_ON}", "请给更长的 --limit；已完成的部分会保留，同一条命令从这一轮继续"),
+        (LEFT, "请让它把模型保存在那里：该文件夹即 {out}，在环境变量中为 $CLBENCH_OUT"),
+        ("lesson 2", "第 2 轮"),
+        (
+            "a: spent on replies so far, in this store: 12 prompt tokens (0 cached), 3 completion tokens, 0.5000 USD",
+            "a：本存储至此用于回复的花费：12 个提示词元（缓存 0 个）、3 个回答词元, 0.5000 USD",
+        ),
+    ],
+)
+def test_messages_of_several_parts_are_not_taken_for_one_of_a_word(message, chinese):
+    speak("zh")
+    assert translated(message) == chinese

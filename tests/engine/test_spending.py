@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from clbench.cli.main import main
 from clbench.core.errors import BudgetError, SpecError
 from clbench.core.prices import Prices
 from clbench.core.spec import Machine, Spending
@@ -133,6 +134,10 @@ def test_a_plan_says_before_what_comes(folder, stub):
     assert " USD" in after.spent
 
 
+def vars_of(prices):
+    return {"input": prices.input, "cached": prices.cached, "output": prices.output}
+
+
 def test_money_stops_too_and_says_it(folder, stub):
     (one,) = tried(folder, stub, "a", usd=0.02)
     assert isinstance(one, BudgetError)
@@ -140,6 +145,28 @@ def test_money_stops_too_and_says_it(folder, stub):
     assert spent["prompt"] * 1e-6 * 20 + spent["completion"] * 200e-6 > 0
     assert "the budget of 0.02 USD allows no further request; spent so far:" in str(one)
     assert " USD" in str(one).partition("spent so far")[2]
+
+
+def test_a_grid_that_money_stopped_is_not_complete_and_its_plan_knows_the_money(folder, stub, capsys):
+    (folder / "prices.json").write_text(
+        json.dumps({"dated": "2026-01-31", "models": {n: vars_of(p) for n, p in PRICES.items()}})
+    )
+    more = ["--store", "s", "--data", str(folder), "--provider", f"stub={stub.url}"]
+    paid = [*more, "--workers", "1", "--prices", "prices.json", "--lang", "en"]
+    assert main(["grid", "plan", "paid.yaml", *paid, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["asks_api"] and plan["money"] > 0.02 and stub.num_requests == 0
+    assert main(["grid", "plan", "paid.yaml", *paid, "--budget-usd", "0.02"]) == 2
+    said = capsys.readouterr()
+    assert "--budget-usd: it costs up to about" in said.err and "money: at most about" in said.out
+    served = 0
+    for budget, code in (("0.02", 2), ("5", 0)):
+        assert main(["grid", "run", "paid.yaml", *paid, "--budget-usd", budget]) == code
+        assert stub.num_requests > served
+        served = stub.num_requests
+        capsys.readouterr()
+        assert main(["grid", "status", "paid.yaml", *more, "--lang", "en"]) == 0
+        assert ("complete" in capsys.readouterr().out) == (code == 0)
 
 
 def test_a_model_without_a_price_is_refused_where_money_is_limited(folder, stub):

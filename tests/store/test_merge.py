@@ -6,8 +6,12 @@ import shutil
 import pytest
 
 from clbench.cli.main import main
+from clbench.core.account import account_of
+from clbench.core.chat import Usage
 from clbench.core.errors import StoreError
 from clbench.core.keys import key
+from clbench.core.prices import Prices
+from clbench.core.spec import Spending
 from clbench.store.gc import PARENTS
 from clbench.store.merge import merge
 from clbench.store.shared import share
@@ -107,6 +111,36 @@ def test_damage_is_not_taken_and_the_other_store_is_not_touched(two, damage, cap
     if damage != "no stage.json":  # without it, it is a leftover of a kind that no store reads
         assert code == 2
         assert "is damaged there" in said
+
+
+def paid(store, session, prompt):
+    account = account_of(store.folder, Spending(name="r", session=session, tokens=1000))
+    account.settle(account.reserve("m", Usage(prompt, 0, 1)), "answers", "m", Usage(prompt, 0, 1))
+
+
+def test_a_budget_counts_what_both_stores_paid_once(two):
+    ours, theirs = two
+    paid(ours, "one", 10)
+    (theirs.folder / "spent").mkdir()
+    shutil.copy2(ours.folder / "spent" / "r.jsonl", theirs.folder / "spent" / "r.jsonl")
+    paid(ours, "two", 10)
+    paid(theirs, "three", 200)
+    with (theirs.folder / "spent" / "r.jsonl").open("a") as file:
+        file.write('{"cut sh')
+    assert merge(ours, theirs).paid == 2, "a reservation and what was used; the copied lines stand here already"
+    assert merge(ours, theirs).paid == 0
+    account = account_of(
+        ours.folder, Spending(name="r", prices={"m": Prices(input=1.0, cached=1.0, output=1.0)})
+    ).refresh()
+    assert account.usage() == Usage(220, 0, 3)
+
+
+def test_a_folder_that_is_no_store_is_refused(two, tmp_path, capsys):
+    (tmp_path / "other").mkdir()
+    assert main(["store", "merge", str(tmp_path / "other"), "--store", str(two[0].folder)]) == 2
+    said = capsys.readouterr()
+    assert "holds nothing of a store" in said.err
+    assert said.out == ""
 
 
 def test_parents_of_dropped_states_are_kept(two):

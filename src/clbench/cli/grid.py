@@ -23,14 +23,15 @@ from clbench.cli.options import (
     complain,
     language,
     machine,
+    provider_addresses,
     say,
     say_json,
 )
 from clbench.cli.paying import Paying
 from clbench.cli.run import check_models, kept, tell_outcomes
-from clbench.cli.run_options import Change, Kept, Limit, MicroBatch, Out, Recompute, Recorded, Workers
+from clbench.cli.run_options import Change, Kept, Limit, MicroBatch, Out, Providers, Recompute, Recorded, Workers
 from clbench.cli.shared import with_shared
-from clbench.core.errors import SpecError
+from clbench.core.errors import SpecError, UserError
 
 if TYPE_CHECKING:
     from clbench.core.spec import Machine
@@ -64,6 +65,7 @@ class _Shown(NamedTuple):
 
 
 @app.command("plan")
+@with_shared("paying", Paying)
 def plan(
     spec: Spec,
     set_: Change = None,
@@ -79,21 +81,24 @@ def plan(
     max_disk: Annotated[str | None, typer.Option("--max-disk", help="Most disk that is written, say 40GB.")] = None,
     lang: Lang = None,
     as_json: Json = False,
+    *,
+    paying: Paying,
 ) -> None:
-    """Print runs, lessons, what is shared, what is there, time, disk and memory; exit 2 if that is too much."""
+    """Print runs, lessons, what is shared, what is there, time, disk, memory, money; exit 2 if that is too much."""
     from clbench.engine.grid_plan import Budget, beyond_budget, plan_grid
-    from clbench.report.decide.grid_text import TEXTS, over_text, plan_text
+    from clbench.report.decide.grid_text import OPTIONS, TEXTS, over_text, plan_text
 
     check_models("a grid", plan=True)
     how = machine(store, data, workers, device).model_copy(update={"memory": byte_size(memory)})
     recipe, stages = _opened(spec, set_, how)
+    how = paying.on(how, recipe.name)
     broken: dict[str, Any] = {}
     found = plan_grid(recipe.specs(broken), stages, how, broken, probe=probe)
     told = language(lang)
     say_json(found.as_dict()) if as_json else say(plan_text(found.as_dict(), told))
-    over = beyond_budget(found, Budget(hours=max_hours, disk=byte_size(max_disk)))
+    over = beyond_budget(found, Budget(hours=max_hours, disk=byte_size(max_disk), money=paying.budget_usd))
     if over:
-        where = ", ".join(f"--max-{name}" for name, _, _ in over)
+        where = ", ".join(OPTIONS[name] for name, _, _ in over)
         complain(str(SpecError(over_text(over, told), where=where, mend=TEXTS[told]["over_mend"])))
     for name, why in found.broken:
         complain(f"{name} cannot be used: {why}")
@@ -173,13 +178,14 @@ def status(
     data: Data = None,
     store: Place = None,
     watch: Annotated[bool, typer.Option("--watch", help="Say it again when it changes, until it is done.")] = False,
+    provider: Providers = None,
     lang: Lang = None,
     as_json: Json = False,
 ) -> None:
     """Print how many units are done, running, queued, failed and shared, and the time that is left."""
     from clbench.report.decide.grid_text import state_text
 
-    how = machine(store, data, 1)
+    how = machine(store, data, 1).model_copy(update={"providers": provider_addresses(provider)})
     recipe, stages = _opened(spec, set_, how)
     told = language(lang)
     look = _look(recipe, stages, how)
@@ -262,9 +268,15 @@ def _make(
     except BaseException as error:
         record.end(stopped=type(error).__name__)
         raise
-    record.end(stopped=watch.pause())
+    record.end(stopped=_why_stopped(outcomes, watch, record))
     told = None if shown.as_json else shown.lang
     tell_outcomes(outcomes, how, shown.out, recipe.name, shown.record, told, _say_end)
+
+
+def _why_stopped(outcomes: Sequence[Path | UserError], watch: Watch, record: GridRecord) -> str:
+    """Return why something is missing although no unit failed, such as a budget that ended within the judging."""
+    errors = [str(one).partition("\n")[0] for one in outcomes if isinstance(one, UserError)]
+    return (watch.pause() or ("" if record.driver.failed else errors[0])) if errors else ""
 
 
 def _say_end(value: Any) -> None:

@@ -70,9 +70,11 @@ def _read(reader: Any, harness: str, path: Path, metrics: dict[str, str]) -> Log
     Raises:
         DataError: It cannot be read, or its parts are not of the kinds that the harness writes.
     """
+    from clbench.report.logs.log import writable
+
     try:
-        return reader.read(path, metrics)
-    except (AttributeError, TypeError, LookupError, ValueError) as error:
+        return writable(reader.read(path, metrics))
+    except (AttributeError, TypeError, LookupError, ValueError, ArithmeticError, RecursionError) as error:
         what = f"it is not as {harness} writes it: {said_of(error)}"
         raise DataError(what, where=str(path), mend="bring the log again, or report its version") from error
 

@@ -12,6 +12,7 @@ from clbench.cli.options import Lang, Place, say, store_folder
 from clbench.core.wording import tr
 
 if TYPE_CHECKING:
+    from clbench.store.merge import MergeReport
     from clbench.store.store import Store
 
 CHANGED = "{path} is not what it was when its digest was taken, and its times do not show it; it is read anew"
@@ -94,17 +95,22 @@ def _merge(stages: Store, others: Sequence[Path]) -> None:
     for other in others:
         done = merge(stages, Store(other))
         broken += len(done.broken)
-        say(f"{other}: {done.taken} stages taken, {done.had} were here; {done.beside} records taken")
-        for kind, key in done.differ:
-            say(f"  {kind} {key[:12]} has other content here and there; ours stays")
-        for name in done.beside_differ:
-            say(f"  {name} differs here and there; ours stays")
-        for kind, key in done.broken:
-            say(f"  {kind} {key[:12]} is damaged there, and left")
-        for name in done.left:
-            say(f"  {name} is not merged")
+        _say_merged(other, done)
     if broken:
         raise typer.Exit(2)
+
+
+def _say_merged(other: Path, done: MergeReport) -> None:
+    text = "{other}: {taken} stages taken, {had} were here; {beside} records taken, {paid} lines of what was paid"
+    say(tr(text, other=other, taken=done.taken, had=done.had, beside=done.beside, paid=done.paid))
+    for kind, key in done.differ:
+        say(tr("  {name} has other content here and there; ours stays", name=f"{kind} {key[:12]}"))
+    for name in done.beside_differ:
+        say(tr("  {name} has other content here and there; ours stays", name=name))
+    for kind, key in done.broken:
+        say(tr("  {name} is damaged there, and left", name=f"{kind} {key[:12]}"))
+    for name in done.left:
+        say(tr("  {name} is not merged", name=name))
 
 
 def _verify(stages: Store) -> None:

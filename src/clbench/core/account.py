@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -78,6 +78,22 @@ class Account:
                 self._read(file)
         return self
 
+    def take(self, other: Path) -> int:
+        """Take the lines of another account that this one has not, a copy of it or not; return how many those were."""
+        theirs = other.read_bytes().splitlines()
+        new = list[dict[str, Any]]()
+        with self._locked() as file:
+            file.seek(0)
+            mine = Counter(file.read().splitlines())
+            for line in theirs:
+                if mine[line]:
+                    mine[line] -= 1
+                elif (record := _record(line)) is not None:
+                    new.append(record)
+            for record in new:
+                self._write(file, record)
+        return len(new)
+
     def usd(self, kind: For | None = None) -> float | None:
         """Return the money spent, on one kind or on all; None where a model has no price."""
         total = 0.0
@@ -144,11 +160,8 @@ class Account:
         file.flush()
 
     def _take(self, line: bytes) -> None:
-        try:
-            found: Any = json.loads(line)
-        except ValueError:  # cut short
+        if (record := _record(line)) is None:
             return
-        record = cast(dict[str, Any], found) if isinstance(found, dict) else {}
         name, model, mine = str(record.get("id")), str(record.get("model")), record.get("session")
         if isinstance(used := record.get("used"), dict):
             self._open.pop(name, None)
@@ -158,6 +171,15 @@ class Account:
             self.num_paid += mine == self.spending.session and usage.total > 0
         elif isinstance(guess := record.get("guess"), dict) and mine == self.spending.session:
             self._open[name] = (model, usage_of_record(cast(dict[str, Any], guess)))
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """Return what a line says; None where it was cut short."""
+    try:
+        found: Any = json.loads(line)
+    except ValueError:
+        return None
+    return cast(dict[str, Any], found) if isinstance(found, dict) else None
 
 
 def _usd(prices: Mapping[str, Prices], model: str, usage: Usage) -> float:

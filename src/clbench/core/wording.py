@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice
@@ -94,9 +94,15 @@ def _whole(text: str, deep: int) -> str | None:
     if text in exact:
         return exact[text]
     for form, chinese in forms if deep else ():
-        if (found := form.fullmatch(text)) is not None:
+        if (found := form.fullmatch(text)) is not None and not _is_by_chance(form, found.groups()):
             return chinese.format(*(_worded(value, deep - 1) for value in found.groups()))
     return None
+
+
+def _is_by_chance(form: re.Pattern[str], values: Sequence[str]) -> bool:
+    """Return whether a form of one word, such as "lesson {}", has taken a message of several parts for its value."""
+    words = form.pattern.replace("(.*?)", "").replace("\\", "").split()
+    return len(words) < 2 and any(mark in value for value in values for mark in (": ", "; "))
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from clbench.engine.fit import Fit
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import answers_missing
 from clbench.engine.plan import plan
+from clbench.engine.plan_spending import Expected, expected
 from clbench.engine.plan_table import needs_of, open_planned, probed_times
 from clbench.engine.units import Run, Unit
 from clbench.store.store import Store
@@ -147,6 +149,8 @@ def plan_grid(
     all_unknown = bool(missing) and unknown == len(missing)
     longest, chain = critical_path(missing, seconds)
     counts = _counted(runs, units, inputs)
+    paid = any(run.spec.model.provider is not None or run.spec.judge is not None for run in runs)
+    asked = expected(runs, units, store, machine) if paid else []
     return GridPlan(
         runs=len(runs),
         broken=why,
@@ -162,8 +166,15 @@ def plan_grid(
         workers=machine.workers,
         source="probe" if known.probed and not known.learn else "records" if known.learn or known.ask else "",
         fit=found,
-        asks_api=len(here) < len(runs),
+        money=_money(asked),
+        asks_api=bool(asked),
     )
+
+
+def _money(asked: Sequence[Expected]) -> float | None:
+    """Return the money that answers and verdicts cost at most; None where a part of it is not known."""
+    known = [one.usd for one in asked if one.usd is not None and not one.unknown]
+    return math.fsum(known) if len(known) == len(asked) else None
 
 
 def _counted(runs: Sequence[Run], units: Sequence[Unit], inputs: Inputs) -> dict[str, Any]:

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clbench.core.account import FOLDER as SPENT
+from clbench.core.account import Account
 from clbench.core.errors import StoreError
 from clbench.core.keys import canonical
+from clbench.core.spec import Spending
 from clbench.store.gc import PARENTS, parents_of
 from clbench.store.stage import is_newer, read_stage, verify
 from clbench.store.store import Store
 
 BESIDE = ("runs/*", "checkpoints/*.json", "replies/??/*.json")  # what stands beside stages, each taken as one thing
 LEFT = ("gates.jsonl",)  # what has an order of its own in each store
+KNOWN = ("state", "effective", "exam", "ask", "mark", "drafts", "runs", "checkpoints", "replies", SPENT)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class MergeReport:
         broken: Stages of the other store that are damaged; they are left there, untouched.
         beside: Number of records of runs, results of checkpoints and replies that were taken.
         beside_differ: Names of those that both have with other content; ours stays.
+        paid: Lines of its accounts, of what was paid for replies, that were taken.
         left: Files of the other store that are not merged.
     """
 
@@ -40,6 +45,7 @@ class MergeReport:
     broken: tuple[tuple[str, str], ...]
     beside: int
     beside_differ: tuple[str, ...]
+    paid: int
     left: tuple[str, ...]
 
 
@@ -49,12 +55,16 @@ def merge(store: Store, other: Store) -> MergeReport:
     Files that states of the other store share are shared here too.
 
     Raises:
-        StoreError: The two are one folder, or one lies in the other; a newer clbench wrote a stage; the disk is full.
+        StoreError: The two are one folder, or one lies in the other; the other is not a store; a newer clbench wrote a
+            stage; the disk is full.
     """
     mine, theirs = store.folder.resolve(), other.folder.resolve()
     if mine == theirs or mine in theirs.parents or theirs in mine.parents:
         mend = "name another store to be taken into this one"
         raise StoreError("the two stores are one folder, or one lies in the other", where=str(other.folder), mend=mend)
+    if not any((theirs / name).exists() for name in KNOWN):
+        mend = "name a store's own folder, such as clbench-store"
+        raise StoreError("this folder holds nothing of a store", where=str(other.folder), mend=mend)
     taken, had, differ, broken = 0, 0, list[tuple[str, str]](), list[tuple[str, str]]()
     copied: dict[int, Path] = {}  # file in the other store -> its copy here
     for kind, key, folder in other.stages():
@@ -72,12 +82,22 @@ def merge(store: Store, other: Store) -> MergeReport:
             taken += 1
     _merge_parents(store, other)
     beside = list(_beside(store, other))
-    left = tuple(name for name in LEFT if (other.folder / name).exists())
-    return MergeReport(taken, had, tuple(differ), tuple(broken), sum(new for _, new in beside), _not_new(beside), left)
+    return MergeReport(
+        taken=taken,
+        had=had,
+        differ=tuple(differ),
+        broken=tuple(broken),
+        beside=sum(new for _, new in beside),
+        beside_differ=tuple(name for name, new in beside if not new),
+        paid=_merge_accounts(store, other),
+        left=tuple(name for name in LEFT if (other.folder / name).exists()),
+    )
 
 
-def _not_new(beside: list[tuple[str, bool]]) -> tuple[str, ...]:
-    return tuple(name for name, new in beside if not new)
+def _merge_accounts(store: Store, other: Store) -> int:
+    """Take what was paid for replies, so that a budget counts it here too; return the number of new lines."""
+    accounts = sorted((other.folder / SPENT).glob("*.jsonl"))
+    return sum(Account(store.folder / SPENT / path.name, Spending(name=path.stem)).take(path) for path in accounts)
 
 
 def _files(folder: Path) -> Any:

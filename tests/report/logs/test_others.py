@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from contextlib import suppress
 
 import pytest
 import yaml
@@ -409,6 +410,50 @@ def test_files_that_are_none_are_told_without_a_traceback(harness, tmp_path, cap
     said = capsys.readouterr().err
     assert "Traceback" not in said
     assert "there is no score of a task 'other'" in said
+
+
+def test_what_no_file_can_hold_is_replaced_and_told(tmp_path, capsys):
+    def change(log):
+        log["eval"] |= {"task": "ari\ud800th", "task_version": float("nan")}
+        log["samples"][0]["output"]["completion"] = "half \udc00"
+
+    folder = inspect_log(tmp_path / "log", ONE, change=change)
+    assert main(["import", "inspect", str(folder), "--to", str(tmp_path / "in"), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["exams"] == {"ari\ufffdth": 8}
+    assert "2 texts hold half a character" in said.err
+    (result,) = (tmp_path / "in").glob("*.json")
+    assert '"task version": "nan"' in result.read_text(encoding="utf-8")
+
+
+def test_numbers_and_names_without_measure_are_told_without_a_traceback(tmp_path, capsys):
+    huge = inspect_log(tmp_path / "huge", ONE)
+    text = (huge / "log.json").read_text().replace('"value": 0.625', '"value": 1' + "0" * 400)
+    (huge / "log.json").write_text(text)
+    long = record_log(
+        tmp_path / "long", ONE, change=lambda log: log["detailed_evaluation_results"].update(file_path="1" * 400)
+    )
+    assert main(["import", "inspect", str(huge), "--to", str(tmp_path / "in")]) == 2
+    assert main(["import", "every-eval-ever", str(long), "--to", str(tmp_path / "in")]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "int too large" in said
+    assert "there are no items beside it" in said
+
+
+def test_every_flipped_byte_of_a_packed_log_is_told_or_does_not_matter(tmp_path):
+    folder = inspect_log(tmp_path / "one", ONE[:2])
+    log = json.loads((folder / "log.json").read_text())
+    place = tmp_path / "log.eval"
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("header.json", json.dumps({k: v for k, v in log.items() if k != "samples"}))
+        for sample in log["samples"]:
+            packed.writestr(f"samples/{sample['id']}_epoch_1.json", json.dumps(sample))
+    whole = place.read_bytes()
+    for at in range(0, len(whole), 11):
+        place.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        with suppress(DataError):
+            inspect_ai.read(place, {})
 
 
 def test_a_record_names_no_file_outside_its_folder(tmp_path):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clbench.core.wording import translated
+
+OPTIONS = {"hours": "--max-hours", "disk": "--max-disk", "money": "--budget-usd"}  # that limit what a grid takes
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "runs": "{runs} runs",
@@ -31,12 +34,12 @@ TEXTS: dict[str, dict[str, str]] = {
         "memory": "memory: {together} of {room} side by side on {device}",
         "unknown_room": "unknown size",
         "no_fit": "memory and disk: no model can be looked at here",
-        "money": "money: {money}",
-        "money_unknown": "money: not known; answers are asked behind an API",
+        "money": "money: at most about {money:.2f} USD",
+        "money_unknown": "money: not known; a model behind an API is asked, and --prices names no price of it",
         "nothing": "all of it is in the store: nothing to make",
         "over_hours": "it takes about {planned}, and {allowed} hours are allowed",
         "over_disk": "it writes about {planned}, and {allowed} are allowed",
-        "over_money": "it costs about {planned}, and {allowed} are allowed",
+        "over_money": "it costs up to about {planned} USD, and {allowed} USD are allowed",
         "over_unknown": "how much it takes is not known, so it cannot be held against the limit",
         "over_mend": "leave runs out (axes, exclude), raise the limit, or let `clbench grid run --max-hours` stop and "
         "go on later",
@@ -83,12 +86,12 @@ TEXTS: dict[str, dict[str, str]] = {
         "memory": "内存：{device} 上同时占用 {together}，共 {room}",
         "unknown_room": "未知大小",
         "no_fit": "内存与磁盘：此处无法查看任何模型",
-        "money": "费用：{money}",
-        "money_unknown": "费用：未知；部分答案来自 API",
+        "money": "费用：最多约 {money:.2f} USD",
+        "money_unknown": "费用：未知；要向 API 后的模型提问，而 --prices 没有给出它的价格",
         "nothing": "存储中已全部具备：无需再做",
         "over_hours": "约需 {planned}，只允许 {allowed} 小时",
         "over_disk": "约写入 {planned}，只允许 {allowed}",
-        "over_money": "约需费用 {planned}，只允许 {allowed}",
+        "over_money": "费用最多约 {planned} USD，只允许 {allowed} USD",
         "over_unknown": "所需的量未知，无法与上限比较",
         "over_mend": "去掉一些运行（axes、exclude）、提高上限，或用 `clbench grid run --max-hours` 先停下、以后继续",
         "hours": "{number:.1f} 小时",
@@ -195,7 +198,7 @@ def over_text(over: Sequence[tuple[str, float | None, float]], lang: str) -> str
     parts: list[str] = []
     for name, planned, allowed in over:
         if planned is None:
-            parts.append(f"--max-{name}: {words['over_unknown']}")
+            parts.append(f"{OPTIONS[name]}: {words['over_unknown']}")
             continue
         shown = duration(planned, lang) if name == "hours" else size(planned) if name == "disk" else f"{planned:g}"
         limit = size(allowed) if name == "disk" else f"{allowed:g}"
@@ -213,10 +216,10 @@ def state_text(state: Mapping[str, Any], lang: str) -> str:
     words = TEXTS[lang]
     if state["at_work"]:
         now = words["state_runs"].format(num=state["at_work"])
-    elif not state["queued"] and not state["failed"]:
+    elif not state["queued"] and not state["failed"] and not state["stopped"]:
         now = words["state_done"]
     else:
-        why = state["stopped"]
+        why = translated(state["stopped"])
         now = words["state_stopped"].format(why=why) if why else words["state_idle"]
     cells = [(words[name], f"{state[name]:,}") for name in ("done", "running", "queued", "failed")]
     cells.append((words["shared_units"], f"{state['shared']:,}"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def _unpacked(file: Path) -> dict[str, Any]:
                 json.loads(packed.read(n)) for n in sorted(names) if n.startswith("samples/") and n.endswith(".json")
             ]
         return {**header, "samples": samples}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, RecursionError) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, RecursionError) as error:
         raise DataError(f"it cannot be read: {error}", where=str(file), mend="bring the file again") from None
     except RuntimeError:  # packed in a way that this Python does not know
         return _by_the_library(file)

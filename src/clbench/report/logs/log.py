@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from clbench.core.events import notice
 from clbench.core.keys import digest
 
 
@@ -75,3 +77,38 @@ class Log:
     made: str = ""
     machine: Mapping[str, str] = field(default_factory=dict[str, str])
     packages: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def writable(log: Log) -> Log:
+    """Return a log without what no file of ours can hold: halves of characters, and values such as NaN.
+
+    Half a character (a lone surrogate), which JSON can name and no text can hold, becomes U+FFFD, with a notice.
+    """
+    num = [0]
+    found = _writable(log, num)
+    if num[0]:
+        notice(f"{log.place}: {num[0]} texts hold half a character, which is replaced by \N{REPLACEMENT CHARACTER}")
+    return found
+
+
+def _writable(value: Any, num: list[int]) -> Any:
+    if isinstance(value, str) and not _is_text(value):
+        num[0] += 1
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {_writable(name, num): _writable(each, num) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType]  # what a log says
+    if isinstance(value, (list, tuple)):
+        return type(value)(_writable(each, num) for each in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # as above
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{name: _writable(each, num) for name, each in vars(value).items()})
+    return value
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
