@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import types
-from pathlib import Path
 
 import pytest
 
@@ -187,7 +186,7 @@ def test_a_grid_that_begins_on_a_cluster_and_ends_here_is_the_same(tmp_path, mod
     ended, results = drive(tmp_path, "shared", HERE)
     assert ended and not set(begun) & set(ended), "nothing is made twice"
     drive(tmp_path, "whole", HERE)
-    for result in map(Path, results):
+    for result in (tmp_path / result for result in results):
         whole = tmp_path / "whole" / "runs" / result.name / "matrix.json"
         assert whole.read_bytes() == (result / "matrix.json").read_bytes()
     shared, whole = Store(tmp_path / "shared"), Store(tmp_path / "whole")
