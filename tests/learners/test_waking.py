@@ -133,6 +133,8 @@ def test_an_adapter_beside_the_net_answers_and_is_saved_as_if_it_stood_in_it(tmp
     assert [n for n in dict(learner.net.module.named_parameters()) if ".default." in n or ".lesson2." in n] == []
     learner.save(tmp_path)
     saved = load_file(tmp_path / "answers" / "weights.safetensors")
+    for settled in (tmp_path / "parts").iterdir():
+        saved |= load_file(settled)
     assert {w.dtype for w in saved.values()} == {torch.bfloat16}
     whole = built("lora_per_task", settings, "tiny-llama", "bfloat16")
     add_all(whole.net, whole.method.config, 3)

@@ -253,7 +253,7 @@ class Disk:
 
         monkeypatch.setattr(loop, "global_norm", stepping)
 
-    def write(self, progress, point, *_, writes):
+    def write(self, progress, point, *_):
         self.written.append((point.index, self.now))
         self.now += self.write_s
         self.spent += self.write_s

@@ -50,7 +50,8 @@ def test_answers_come_in_order_without_what_is_refused(tmp_path):
     ]
     assert (found[1].finish, "overflow" in found[1].text) == ("error", True)
     assert again == found[:1]
-    assert len(told) == 2
+    assert len(told) == 3
+    assert "tokens a reply took" in told[2]
     assert "max_completion_tokens is sent in its place" in told[0]
 
 
