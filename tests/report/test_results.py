@@ -360,7 +360,10 @@ def test_rows_are_ranked_and_what_cannot_be_trusted_is_not(tmp_path):
 
 def test_bounds_stand_apart_and_are_never_ranked(tmp_path):
     learners = {"sft": 10, "joint": 45, "replay": 20, "frozen": 1, "separate": 40, "right_document": 50}
-    runs = [run(name, cells(n), folder=tmp_path / name, provenance=CLEAN) for name, n in learners.items()]
+    for name, num in learners.items():
+        made = run(name, cells(num), provenance=CLEAN)
+        written(tmp_path / "r" / made.spec.name, made)
+    runs = load_runs([tmp_path / "r"])
     found = [(e.group.runs[0].spec.learner_name, e.rank, e.is_bound) for e in entries(runs, {})]
     assert found == [
         ("replay", 1, False),
