@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 # Folders and files whose tests need torch, if only to import what they test.
 NEED_MODELS = {
     *("attack", "contract", "e2e", "learners", "lm_eval", "models", "testing", "training"),
-    *("outside", "test_cuts.py", "exam_callback.py", "test_exam_callback.py"),
+    *("outside", "test_cuts.py", "exam_callback.py", "test_exam_callback.py", "checkpoints.py", "served.py"),
+    *("test_memory.py", "test_provenance.py", "test_serving.py", "test_shared_learner.py", "test_kept_need.py"),
 }
 _connect = socket.socket.connect
 

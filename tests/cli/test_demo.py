@@ -38,6 +38,7 @@ def test_the_table_is_that_of_the_committed_results():
     assert sum(len(file.read_bytes()) for file in PLACE.iterdir()) < 200_000
 
 
+@pytest.mark.models
 def test_without_replay_it_runs_the_recipe(tmp_path, monkeypatch):
     called = []
     monkeypatch.setattr("clbench.cli.run.make", lambda recipe, *rest: called.append(recipe.name))

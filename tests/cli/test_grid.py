@@ -49,6 +49,7 @@ def told(capsys, *arguments, code=0):
     return capsys.readouterr()
 
 
+@pytest.mark.models
 def test_a_plan_says_what_is_shared_and_refuses_what_is_too_much(grid, capsys):
     said = told(capsys, "plan", "g.yaml", "--store", "store", "--workers", "2").out
     assert said.startswith("4 runs\nlessons learnt: 11 instead of 12;")

@@ -63,7 +63,8 @@ def test_the_shell_completes_verbs_and_options(capsys, monkeypatch, typed, offer
     assert capsys.readouterr().out.strip() == offered
 
 
-def test_the_completion_of_a_shell_is_shown(capsys):
+def test_the_completion_of_a_shell_is_shown(capsys, monkeypatch):
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
     assert main(["--show-completion"]) == 0
     said = capsys.readouterr()
     assert "complet" in said.out

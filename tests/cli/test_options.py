@@ -32,7 +32,7 @@ def test_every_verb_takes_a_language():
         (["check", "card", "nosuch"], 2, "解决办法："),
         (["leaderboard", "build", "."], 2, "没有可显示的结果"),
         (["init", "a/b"], 2, "不是有效的名称"),
-        (["tune", "nosuch"], 2, "没有配方"),
+        pytest.param(["tune", "nosuch"], 2, "没有配方", marks=pytest.mark.models),
     ],
 )
 def test_what_is_wrong_is_said_in_chinese(words, code, says, capsys, tmp_path, monkeypatch):

@@ -94,6 +94,7 @@ def test_nothing_is_known_of_the_time_of_an_empty_store(grid, tmp_path):
     assert beyond_budget(found, Budget(hours=5)) == [("hours", None, 5)], "a limit that nothing is held against is none"
 
 
+@pytest.mark.models
 @pytest.mark.parametrize(("budget", "over"), [
     (Budget(), []),
     (Budget(disk=1), ["disk"]),
