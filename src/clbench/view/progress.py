@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from clbench.store.drafts import is_alive
 from clbench.store.stage import here
 
 KINDS = ("state", "ask", "mark")  # lessons learnt, exams asked, exams graded
@@ -56,20 +56,10 @@ def _draft(folder: Path, now: float) -> dict[str, Any] | None:
     if named is None or named["kind"] not in KINDS:
         return None
     ours = named["where"] == here()
-    if ours and not _lives(int(named["process"])):
+    if ours and not is_alive(int(named["process"])):
         return None
     try:
         since = round(max(now - folder.stat().st_ctime, 0.0), 1)
     except OSError:
         return None
     return {"kind": named["kind"], "seconds": since, "process": int(named["process"]) if ours else None}
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
