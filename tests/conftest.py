@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.leaks import nothing_left
+
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 os.environ.setdefault("CLBENCH_CACHE", tempfile.mkdtemp(prefix="clbench-test-cache-"))
 ROOT = Path(__file__).parents[1]
@@ -62,7 +64,13 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def _no_network(monkeypatch):
+def _nothing_left():
+    with nothing_left():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_network(_nothing_left, monkeypatch):  # in this order: what is patched is put back before it is looked
     monkeypatch.setattr(socket.socket, "connect", _refuse)
 
 

@@ -1,9 +1,7 @@
 """What a Python user calls: the public names, finished runs as tables, a run of a recipe, an exam."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 
 import clbench as cl
+from tests.builders.child import run_child, run_python
 from tests.builders.places import RECORDED, ROOT
 
 DEMO = RECORDED
@@ -34,7 +33,7 @@ def test_public_names_are_few_lazy_and_there():
     assert cl.__all__ == sorted(cl.__all__)
     assert set(dir(cl)) == set(cl.__all__)
     code = "import sys, clbench; print([m for m in ('torch', 'pydantic', 'numpy', 'pandas') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    assert run_python(code).stdout.strip() == "[]"
     with pytest.raises(AttributeError, match="no public name 'Trainer'"):
         cl.Trainer  # noqa: B018  # looking it up is the test
 
@@ -42,7 +41,7 @@ def test_public_names_are_few_lazy_and_there():
 @pytest.mark.slow
 def test_every_public_name_can_be_imported():
     code = "import clbench\nfor name in clbench.__all__: vars(clbench).get(name) or clbench.__getattr__(name)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    run_python(code)
 
 
 def test_figures_are_tidy_and_those_on_record(demo):
@@ -114,10 +113,8 @@ def test_exams_of_a_checkpoint(tmp_path):
 
 
 def test_a_shipped_recipe_is_found_from_any_folder(tmp_path):
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     code = "from clbench.engine.recipe.recipe import load_recipe; print(load_recipe('demo').name)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.stdout.strip() == "demo", done.stderr
+    assert run_python(code, cwd=tmp_path).stdout.strip() == "demo"
 
 
 RECIPE = {"name": "a", "stream": "worlds-tiny", "learner": "frozen"}
@@ -250,9 +247,7 @@ def test_workers_read_nothing_of_the_script_that_starts_them(tmp_path):
     script = tmp_path / "mine.py"
     recipe = {**RECIPE, "budget": {"items": 2}}
     script.write_text(f"import clbench as cl\nprint('began')\nprint(len(cl.run(cl.Recipe(**{recipe}), workers=2)))\n")
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.stdout.split() == ["began", "1"], done.stderr
+    assert run_child([sys.executable, script], cwd=tmp_path).stdout.split() == ["began", "1"]
 
 
 def test_runs_are_drawn(tmp_path):

@@ -5,12 +5,15 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
+import typer
 
+from clbench.cli.grid import app
 from clbench.cli.grid_view import table_of
 from clbench.cli.main import main
-from clbench.core.errors import WorkerError
+from clbench.core.errors import BudgetError, ModelError, WorkerError
 from clbench.core.spec import Machine
 from clbench.engine.executors import processes
 from clbench.engine.executors.executor import UnitEvent
@@ -76,7 +79,7 @@ def test_a_grid_from_its_plan_to_its_end(grid, capsys):
     assert (state["done"], state["queued"], state["failed"], state["at_work"]) == (0, 13, 0, 0)
     assert state["stopped"] == "the 0 hours of --max-hours are over"
     nothing = told(capsys, "retry", "g.yaml", "--store", "store", code=2)
-    assert "nothing failed" in nothing.err
+    assert "it was stopped: the 0 hours of --max-hours are over" in nothing.err
     with pytest.MonkeyPatch.context() as patch:
         make = processes.make_unit
 
@@ -105,6 +108,65 @@ def test_a_grid_from_its_plan_to_its_end(grid, capsys):
     assert "nothing to make" in plan
     more = told(capsys, "plan", "g.yaml", "--store", "store", "--set", "axes.seed=[0, 1, 2]", "--lang", "zh")
     assert "依据本存储的记录" in more.out and "最长的链" in more.out
+
+
+# --- how it ends --------------------------------------------------------------------------------------------
+
+
+def attempted(monkeypatch, *outcomes, reported=()):
+    """Let these be the outcomes of a grid's runs."""
+    monkeypatch.setattr("clbench.cli.grid.check_models", lambda *_, **__: None)
+    monkeypatch.setattr("clbench.engine.run.attempt", lambda *_: list(outcomes))
+
+    def tell(results, prices, out, name, record, lang, write):
+        if lang is None:
+            write({"results": [*map(str, reported)]})
+
+    monkeypatch.setattr("clbench.cli.run._tell", tell)
+
+
+BROKEN = "m: it breaks\n  to mend: another m"
+
+
+@pytest.mark.parametrize(("outcomes", "runs"), [
+    ([ModelError("it breaks", where="m", mend="another m")] * 2, 2),
+    ([Path("r"), ModelError("it breaks", where="m", mend="another m")], 1),
+])  # fmt: skip
+def test_the_last_event_says_what_could_not_be_made_also_where_nothing_was(grid, capsys, monkeypatch, outcomes, runs):
+    attempted(monkeypatch, *outcomes, reported=[one for one in outcomes if isinstance(one, Path)])
+    said = told(capsys, "run", "g.yaml", "--store", "store", "--json", code=2)
+    (end,) = map(json.loads, said.out.splitlines())
+    assert (end["event"], end["failed"]) == ("end", [{"runs": runs, "why": BROKEN}])
+    assert end["results"] == ["r"] * (2 - runs)
+    assert "m: it breaks" in said.err
+    assert "{" not in told(capsys, "run", "g.yaml", "--store", "store", code=2).out, "JSON is for machines"
+
+
+BUDGET = BudgetError("the budget of 1 USD allows no further request; spent so far: 0.9 USD", where="g", mend="raise it")
+
+
+def test_a_second_try_after_a_stop_says_what_stopped_it(grid, capsys, monkeypatch):
+    attempted(monkeypatch, BUDGET)
+    said = told(capsys, "run", "g.yaml", "--store", "store", "--json", code=2)
+    assert json.loads(said.out)["stopped"] == f"g: {BUDGET.what}"
+    again = told(capsys, "retry", "g.yaml", "--store", "store", code=2)
+    assert f"it was stopped: g: {BUDGET.what}" in again.err
+    assert "`clbench grid run` goes on where it stopped" in again.err
+    again = told(capsys, "retry", "g.yaml", "--store", "store", "--lang", "zh", code=2)
+    assert "上次制作这个网格时没有失败，而是被停下：" in again.err and "请提高它" in again.err
+
+
+def test_a_second_try_of_what_was_never_made_says_so(grid, capsys, monkeypatch):
+    attempted(monkeypatch)
+    again = told(capsys, "retry", "g.yaml", "--store", "store", code=2)
+    assert "nothing failed when this grid was last made\n" in again.err
+    assert "makes all that is missing" in again.err
+
+
+def test_run_and_retry_take_the_same_options():
+    verbs = typer.main.get_command(app).commands
+    run, retry = ([(p.name, p.opts, p.default) for p in verbs[name].params] for name in ("run", "retry"))
+    assert run == retry
 
 
 # --- the record ---------------------------------------------------------------------------------------------

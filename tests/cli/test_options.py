@@ -1,12 +1,15 @@
 """The language of every verb: an option of each, heard before errors, and forgotten after the command."""
 
 import re
+import shlex
+import sys
 
 import pytest
 import typer
 
 from clbench.cli.main import app, main
 from clbench.core.wording import spoken
+from tests.builders.child import run_child
 
 VERBS = typer.main.get_command(app).commands
 HAN = re.compile(r"[\u3400-\u9fff]")
@@ -80,3 +83,11 @@ def test_tables_of_data_are_in_chinese(capsys, tmp_path, monkeypatch):
     assert "编号唯一" in capsys.readouterr().out
     assert main(["show", "q.yaml", "1", "--lang", "zh"]) == 0
     assert "[答案]" in capsys.readouterr().out
+
+
+def test_texts_and_notices_of_one_pipe_stand_in_their_order_each_on_a_line():
+    code = "from clbench.cli.options import complain, say, say_json; from clbench.core.events import notice\n"
+    code += "say('a plan'); notice('of it'); say_json(1); complain('at the end'); say('last')"
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} 2>&1 | cat"
+    said = run_child(["bash", "-c", command], CLBENCH_LANG="en").stdout
+    assert said == "a plan\nnotice: of it\n1\nclbench: at the end\nlast\n"

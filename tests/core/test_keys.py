@@ -1,9 +1,6 @@
 """Keys: one value gives one text and one key, in every process."""
 
 import math
-import os
-import subprocess
-import sys
 from typing import ClassVar
 
 import pytest
@@ -11,6 +8,7 @@ import pytest
 from clbench.core import keys
 from clbench.core.spec import RunSpec
 from clbench.core.value import Value, written
+from tests.builders.child import run_python
 
 
 def test_canonical_ignores_order_and_kind_of_sequence():
@@ -21,14 +19,9 @@ def test_canonical_ignores_order_and_kind_of_sequence():
 
 def test_keys_do_not_depend_on_the_hash_seed():
     code = "from clbench.core.keys import key; print(key('k', a={'x','y','z'}, b={'q': 1.5}))"
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": s}, capture_output=True
-        ).stdout
-        for s in ("0", "1", "2")
-    }
+    said = {run_python(code, PYTHONHASHSEED=s).stdout for s in ("0", "1", "2")}
     assert len(said) == 1
-    assert said != {b""}
+    assert said != {""}
 
 
 def test_every_field_of_a_spec_is_in_its_key():

@@ -25,6 +25,7 @@ from clbench.engine.units import Unit
 from clbench.training.hooks import Hooks
 from clbench.training.method import Method
 from clbench.training.new_method import new_method
+from tests.builders.forked import fork_workers
 
 HOSTILE = "a\x1b[31m\x1b]8;;http://e\x07b\u202ec\x9b[bold]\x7f"
 SEEN = "a\\x1b[31m\\x1b]8;;http://e\\x07b\\u202ec\\x9b[bold]\\x7f"
@@ -46,14 +47,9 @@ def test_a_learner_that_exits_is_an_error(monkeypatch, way):
 
 
 def in_workers(monkeypatch, how, limit_s=60.0):
-    """Run the real pool, forked here so that workers see the stand-in."""
-    import multiprocessing
-
-    fork = multiprocessing.get_context("fork")
-    monkeypatch.setattr(fork, "set_forkserver_preload", lambda modules: None, raising=False)
-    monkeypatch.setattr(local, "Workers", lambda: fork)
+    """Run the real pool on a stand-in for the work."""
+    fork_workers(monkeypatch)
     monkeypatch.setattr(local, "make_unit", how)
-    monkeypatch.setattr(local, "_single_thread", lambda: None)
     return local.execute([unit("a")], Machine(limit_s=limit_s))
 
 
@@ -65,7 +61,6 @@ def error_in_workers(monkeypatch, how, limit_s=60.0):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_worker_that_ends_with_0_has_not_done_its_work(monkeypatch):
     def leaves(unit, machine):
-        time.sleep(0.5)  # the pool has seen its worker by then
         process.leave(0)
 
     with pytest.raises(WorkerError, match="a worker ended with exit code 0 before its work was done"):
@@ -90,13 +85,6 @@ def test_a_worker_that_ends_says_what_it_was_at(monkeypatch):
     with pytest.raises(WorkerError) as error:
         error_in_workers(monkeypatch, lambda unit, machine: process.leave(3))
     assert error.value.where == "Mine lesson 1"
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_worker_that_ends_before_it_is_seen_is_told(monkeypatch):
-    monkeypatch.setattr(local.multiprocessing, "active_children", list)
-    with pytest.raises(WorkerError, match="Mine lesson 1: a worker ended before its work was done"):
-        error_in_workers(monkeypatch, lambda unit, machine: process.leave(3))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

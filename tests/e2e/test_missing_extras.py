@@ -1,14 +1,13 @@
 """The package alone, without an extra: every verb works or names the extra, before anything is opened or planned."""
 
 import json
-import os
-import subprocess
 import sys
 
 import pytest
 
 from clbench.core.errors import ExtraError
 from clbench.core.extras import MODULES, explained, need_models
+from tests.builders.child import run_python
 
 # It bars modules as if they were not installed, then runs lines of the command line one after another.
 BARRED = """
@@ -31,9 +30,7 @@ for line in lines:
 
 def outcomes(folder, extras, lines):
     barred = [module for extra in extras for module in MODULES[extra]]
-    command = [sys.executable, "-c", BARRED, json.dumps(barred), json.dumps(lines)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ})
-    assert done.returncode == 0, done.stderr
+    done = run_python(BARRED, json.dumps(barred), json.dumps(lines), cwd=folder)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

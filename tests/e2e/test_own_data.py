@@ -5,7 +5,6 @@ import json
 import lzma
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from clbench.cli.main import main
 from clbench.data.tasks.task import open_task
 from clbench.testing import check_card
+from tests.builders.child import run_child, run_python
 from tests.builders.places import FIXTURES, ROOT
 
 FOLDER = FIXTURES / "broken"
@@ -343,8 +343,7 @@ sys.exit(main(["data", "add", "rows.jsonl", "--task", "mine", "--out", "new"]))
 def test_a_full_disk_is_told_and_leaves_nothing(here):
     rows = [{"prompt": f"What comes after {i}?", "answer": str(i + 1)} for i in range(3000)]
     (here / "rows.jsonl").write_text(lines(rows))
-    done = subprocess.run([sys.executable, "-c", FULL], cwd=here, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
+    done = run_python(FULL, cwd=here, ends=2)
     assert "new: the task cannot be written: File too large" in done.stderr
     assert "--out" in done.stderr
     assert "Traceback" not in done.stderr
@@ -382,7 +381,7 @@ def test_a_million_rows_in_bounded_memory(here, capsys):
         for i in range(num):
             file.write(f'{{"prompt": "What is the number after {i} in the list?", "answer": "It is {i + 1}."}}\n')
         file.write('{"prompt": "What is the number after 7 in the list?", "answer": "It is 8."}\n{"prompt": 1}\n')
-    done = subprocess.run([sys.executable, "-c", MILLION], cwd=here, capture_output=True, text=True)
+    done = run_python(MILLION, cwd=here)
     code, peak, spent = done.stderr.splitlines()[-1].split()
     with capsys.disabled():
         sys.stdout.write(f"\n1,000,002 rows: peak {int(peak) / 1024:.0f} MiB, {spent} s\n")
@@ -400,14 +399,7 @@ def test_the_page_s_commands_run(here):
     commands = re.findall(r"```bash\n(.*?)```", page, flags=re.S)
     assert len(commands) >= 3
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-e", "-c", "\n".join(commands)],
-        cwd=here,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": path},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_child(["bash", "-e", "-c", "\n".join(commands)], cwd=here, PATH=path)
     printed = re.search(r"```yaml\n(.*?)```", page, flags=re.S)
     card = (here / "questions.yaml").read_text(encoding="utf-8")
     assert printed.group(1) == card, "the page shows another card than the commands write"

@@ -4,13 +4,10 @@ A driver without torch or threads imports the store once and forks the processes
 """
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
-from tests.builders.places import ROOT
+from tests.builders.child import run_python
 
 DRIVER = r"""
 import json, os, random, signal, sys, time
@@ -164,15 +161,7 @@ else:
 
 
 def drive(folder, mode, seed=0, preamble=""):
-    done = subprocess.run(
-        [sys.executable, "-c", preamble + DRIVER, str(folder), str(seed), mode],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = run_python(preamble + DRIVER, folder, seed, mode, timeout=120, OPENBLAS_NUM_THREADS="1")
     return json.loads(done.stdout)
 
 

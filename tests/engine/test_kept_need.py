@@ -1,14 +1,12 @@
 """What a shipped model's learner takes is found out once over all commands; of other models and learners each time."""
 
-import subprocess
-import sys
-
 import pytest
 
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.engine import kept_need
 from clbench.engine.inputs import Inputs
 from clbench.engine.memory import Needs
+from tests.builders.child import run_python
 
 MADE: list[str] = []
 
@@ -77,4 +75,4 @@ def test_the_memory_of_a_processor_is_known_without_torch():
         "import sys; from clbench.core.spec import Machine; from clbench.models.room import room_of; "
         "room = room_of(Machine(device='cpu')); assert room.bytes and not room.card; assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_python(code)

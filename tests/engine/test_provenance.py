@@ -15,7 +15,7 @@ from clbench.models.load import load_net
 from clbench.store import origin as room
 from clbench.store.origin import git_revision, gpus, origin, package_version, same_code
 from clbench.store.store import Store
-from tests.builders.places import ROOT
+from tests.builders.child import run_python
 
 CODE = {"code": {"commit": "a" * 40, "dirty": False}, "packages": {"clbench": "1", "numpy": "2"}, "python": "3.11"}
 STAGE = {"made": "2026-01-02T03:04:05+00:00", "origin": {**CODE, "device": "cpu"}}
@@ -148,8 +148,7 @@ def test_torch_is_not_imported():
         "from clbench.core.spec import Machine, ModelSpec; "
         "provenance(Machine(), ModelSpec(), []); sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", check=False)
-    assert done.returncode == 0
+    run_python(code)
 
 
 def test_a_result_is_what_its_stages_were_made_by_not_who_looked_last():

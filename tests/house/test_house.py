@@ -3,12 +3,12 @@
 import ast
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.builders.child import run_python
 from tests.builders.places import ROOT
 
 SRC = ROOT / "src" / "clbench"
@@ -137,7 +137,7 @@ def test_run_is_the_architecture_on_one_screen():
 
 def heavy_modules(code, names=("torch", "transformers", "datasets", "peft")):
     seen = f"{code}\nimport sys\nprint([m for m in {names} if m in sys.modules])"
-    return subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True).stdout.strip().splitlines()[-1]
+    return run_python(seen).stdout.strip().splitlines()[-1]
 
 
 @pytest.mark.slow

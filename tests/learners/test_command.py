@@ -1,7 +1,6 @@
 """A command as a learner: what it is handed, what is taken of it, and what becomes of each thing that it does wrong."""
 
 import json
-import os
 import shlex
 import shutil
 import signal
@@ -25,6 +24,7 @@ from clbench.models import source
 from clbench.store.measure import measure
 from clbench.testing.learners import CHECKS, QUICK, check_learner
 from tests.builders.checkpoints import write_base
+from tests.builders.child import environment
 
 pytestmark = pytest.mark.xdist_group("command")
 LESSONS = lessons(open_stream("worlds-tiny", None))
@@ -248,7 +248,7 @@ def test_it_ends_with_us(tmp_path):
     sleeps = f"echo $$ > {tmp_path}/pid; sleep 987"
     code = "from pathlib import Path\nfrom clbench.learners._shared.program import run_program\n"
     code += f"run_program(['bash', '-c', {sleeps!r}], {{}}, Path({str(tmp_path / 'said')!r}), None, 'x')"
-    ours = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": "src"})
+    ours = subprocess.Popen([sys.executable, "-c", code], env=environment())
     for _ in range(600):
         if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip():
             break

@@ -1,8 +1,6 @@
 """The loss of a large vocabulary is made piece by piece, and is the same."""
 
 import copy
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -13,6 +11,7 @@ from clbench.core.types import Example, Message
 from clbench.models import taught
 from clbench.models.load import load_net
 from clbench.training.passes import Passes
+from tests.builders.child import run_python
 
 pytestmark = pytest.mark.xdist_group("models")
 EXAMPLES = [
@@ -117,8 +116,5 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 @pytest.mark.slow
 def test_the_loss_of_a_large_vocabulary_takes_a_fraction_of_the_memory():
     """1,024 positions of 100,000 words, in processes of their own; each has the gradient of the weights, 26 MB."""
-    whole, pieces = (
-        float(subprocess.run([sys.executable, "-c", PEAK, how], capture_output=True, text=True, check=True).stdout)
-        for how in ("whole", "pieces")
-    )
+    whole, pieces = (float(run_python(PEAK, how).stdout) for how in ("whole", "pieces"))
     assert pieces < 0.4 * whole

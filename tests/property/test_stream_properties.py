@@ -1,8 +1,5 @@
 """Whatever a card asks for: splits stay apart, nothing is lost or shown twice, ids and digests are stable."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -14,6 +11,7 @@ from clbench.core.types import Example
 from clbench.data.exams.exam import exam_at, open_exams
 from clbench.data.streams.card import StreamCard
 from clbench.data.streams.stream import asked, build, lessons
+from tests.builders.child import run_python
 from tests.builders.pool import EVERYTHING, POOL, SIZES
 
 CLOSED = [name for name, (num, _) in SIZES.items() if num > 1]
@@ -179,9 +177,7 @@ for fields in EVERYTHING:
 
 def test_every_process_gives_the_same_digests():
     def printed(hash_seed):
-        env = {**os.environ, "PYTHONHASHSEED": hash_seed}
-        found = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=env, check=True)
-        return found.stdout
+        return run_python(SCRIPT, PYTHONHASHSEED=hash_seed).stdout
 
     first = printed("1")
     assert first == printed("4242")

@@ -13,7 +13,7 @@ from clbench.store.gc import collect
 from clbench.store.index import Index
 from clbench.store.stage import STAGE, here
 from clbench.store.store import Store
-from tests.builders.places import ROOT
+from tests.builders.child import environment
 
 
 def make(store, kind, name, **why):
@@ -114,13 +114,12 @@ def test_several_readers_at_once(store):
         "import sys; from pathlib import Path; from clbench.store.index import Index; "
         "from clbench.store.store import Store; print(len(Index(Store(Path(sys.argv[1]))).rows()))"
     )
-    source = str(ROOT / "src")
     readers = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(store.folder)],
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": source},
+            env=environment(),
         )
         for _ in range(4)
     ]

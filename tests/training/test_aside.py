@@ -1,8 +1,6 @@
 """Checkpoints that are written beside the steps: what they hold, what goes wrong, and a kill in the middle."""
 
 import signal
-import subprocess
-import sys
 import textwrap
 import threading
 
@@ -16,6 +14,7 @@ from clbench.data.streams.stream import lessons, open_stream
 from clbench.testing.learners import _StoppedError, _stopping
 from clbench.training import checkpoint
 from clbench.training.aside import Aside
+from tests.builders.child import run_python
 
 pytestmark = pytest.mark.models
 
@@ -93,8 +92,7 @@ def test_a_kill_while_one_is_written_leaves_the_one_before(tmp_path):
         checkpoint.write(Path(place), checkpoint.Point(2, 2, 0), {{"w": param}}, optimizer, {{}}, aside)
         aside.wait()
     """
-    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
-    assert ended.returncode == -signal.SIGKILL
+    run_python(textwrap.dedent(code), ends=-signal.SIGKILL)
     assert len(list(tmp_path.glob("draft-*"))) == 1
     found = checkpoint.latest(tmp_path)
     assert found is not None and found[0].index == 1

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clbench.cli.grid_view import live, say_event, say_line, watch_until_done
+from clbench.cli.making import Hours, Making
 from clbench.cli.options import (
-    Anyway,
     Data,
     Device,
-    ExamBatch,
     Json,
     Lang,
-    Language,
     Memory,
     Place,
     byte_size,
@@ -28,8 +28,8 @@ from clbench.cli.options import (
     say_json,
 )
 from clbench.cli.paying import Paying
-from clbench.cli.run import check_models, kept, tell_outcomes
-from clbench.cli.run_options import Change, Kept, Limit, MicroBatch, Out, Providers, Recompute, Recorded, Workers
+from clbench.cli.run import check_models, tell_outcomes
+from clbench.cli.run_options import Change, Providers, Workers
 from clbench.cli.shared import with_shared
 from clbench.core.errors import SpecError, UserError
 
@@ -48,20 +48,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 Spec = Annotated[Path, typer.Argument(help="A recipe with axes (YAML), or the name of a shipped one: grid-200.")]
-On = Annotated[
-    str, typer.Option("--on", help="Where units are made: processes, ray or slurm, with options (slurm:max=64).")
-]
-Hours = Annotated[float | None, typer.Option("--max-hours", help="Most hours of the clock.", min=0.0)]
 GO_ON = "`clbench grid run` makes all that is missing"
-
-
-class _Shown(NamedTuple):
-    """What comes out and how: the report, a folder of records, the language, or JSON."""
-
-    out: Path
-    record: Path | None
-    lang: Language
-    as_json: bool
 
 
 @app.command("plan")
@@ -111,64 +98,18 @@ def plan(
 
 @app.command("run")
 @with_shared("paying", Paying)
-def run(
-    spec: Spec,
-    set_: Change = None,
-    data: Data = None,
-    store: Place = None,
-    workers: Workers = None,
-    device: Device = "auto",
-    on: On = "processes",
-    max_hours: Hours = None,
-    out: Out = Path("clbench-report"),
-    record: Recorded = None,
-    limit: Limit = None,
-    micro_batch: MicroBatch = None,
-    recompute: Recompute = False,
-    exam_batch: ExamBatch = 64,
-    memory: Memory = None,
-    anyway: Anyway = False,
-    keep: Kept = "all",
-    lang: Lang = None,
-    as_json: Json = False,
-    *,
-    paying: Paying,
-) -> None:
+@with_shared("making", Making)
+def run(spec: Spec, set_: Change = None, *, making: Making, paying: Paying) -> None:
     """Make all that is missing; the same command resumes, also elsewhere or on another executor."""
-    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
-    more |= {"memory": byte_size(memory), "anyway": anyway, "keep": kept(keep)}
-    how = _place(store, data, workers, device, on).model_copy(update=more)
-    _make(spec, set_, how, max_hours, _Shown(out, record, language(lang), as_json), paying)
+    _make(spec, set_, making, paying)
 
 
 @app.command("retry")
 @with_shared("paying", Paying)
-def retry(
-    spec: Spec,
-    set_: Change = None,
-    data: Data = None,
-    store: Place = None,
-    workers: Workers = None,
-    device: Device = "auto",
-    on: On = "processes",
-    max_hours: Hours = None,
-    out: Out = Path("clbench-report"),
-    limit: Limit = None,
-    micro_batch: MicroBatch = None,
-    recompute: Recompute = False,
-    exam_batch: ExamBatch = 64,
-    memory: Memory = None,
-    anyway: Anyway = False,
-    lang: Lang = None,
-    as_json: Json = False,
-    *,
-    paying: Paying,
-) -> None:
+@with_shared("making", Making)
+def retry(spec: Spec, set_: Change = None, *, making: Making, paying: Paying) -> None:
     """Make what could not be made before, and what hangs on it: with a longer --limit, or a smaller --micro-batch."""
-    more = {"limit_s": limit, "micro_batch": micro_batch, "recompute": recompute, "exam_batch": exam_batch}
-    more |= {"memory": byte_size(memory), "anyway": anyway}
-    how = _place(store, data, workers, device, on).model_copy(update=more)
-    _make(spec, set_, how, max_hours, _Shown(out, None, language(lang), as_json), paying, failed=True)
+    _make(spec, set_, making, paying, failed=True)
 
 
 @app.command("status")
@@ -222,12 +163,6 @@ def _opened(spec: Path, sets: list[str] | None, how: Machine) -> tuple[Recipe, S
     return load_recipe(spec, sets or []), Store(how.store)
 
 
-def _place(store: Path | None, data: Path | None, workers: int | None, device: str, on: str) -> Machine:
-    from clbench.engine.executors.execute import where_of
-
-    return machine(store, data, workers, device).model_copy(update=where_of(on))
-
-
 def _unfit(fit: Fit | None) -> SpecError | None:
     try:
         if fit is not None:
@@ -237,40 +172,47 @@ def _unfit(fit: Fit | None) -> SpecError | None:
     return None
 
 
-def _make(
-    spec: Path,
-    sets: list[str] | None,
-    how: Machine,
-    max_hours: float | None,
-    shown: _Shown,
-    paying: Paying,
-    *,
-    failed: bool = False,
-) -> None:
+def _make(spec: Path, sets: list[str] | None, making: Making, paying: Paying, *, failed: bool = False) -> None:
     from clbench.engine.grid_record import GridRecord, failed_before, grid_folder
     from clbench.engine.run import attempt
     from clbench.report.runs.record import check_record_folder
 
+    how, told = making.machine(), language(making.lang)
     check_models("a grid", plan=False)
-    if shown.record is not None:
-        check_record_folder(shown.record)
+    if making.record is not None:
+        check_record_folder(making.record)
     recipe, stages = _opened(spec, sets, how)
     how = paying.on(how, recipe.name)
     folder = grid_folder(stages.folder, recipe.name, recipe.specs({}))
     before = failed_before(folder)
     if failed and not before:
-        raise SpecError("nothing failed when this grid was last made", where=str(stages.folder), mend=GO_ON)
+        raise _nothing_failed(folder, stages)
     record = GridRecord(folder, how)
-    watch, state = _watch(recipe.name, record, max_hours, shown, frozenset(before) if failed else None)
+    watch, state = _watch(recipe.name, record, making, frozenset(before) if failed else None)
     try:
-        with live(state, shown.lang):
+        with live(state, told):
             outcomes = attempt(recipe, stages, how, watch)
     except BaseException as error:
         record.end(stopped=type(error).__name__)
         raise
     record.end(stopped=_why_stopped(outcomes, watch, record))
-    told = None if shown.as_json else shown.lang
-    tell_outcomes(outcomes, how, shown.out, recipe.name, shown.record, told, _say_end)
+    say_end = partial(_say_end, outcomes, record.driver.stopped)
+    if making.as_json and not any(isinstance(one, Path) for one in outcomes):  # an error follows, and no report
+        say_end({"results": [], "report": None, "cut": {}})
+    shown = None if making.as_json else told
+    tell_outcomes(outcomes, how, making.out, recipe.name, making.record, shown, say_end)
+
+
+def _nothing_failed(folder: Path, stages: Store) -> SpecError:
+    """Return the error of a second try where nothing failed; it says what stopped the grid, if anything did."""
+    from clbench.engine.grid_record import stopped_before
+
+    why, where = stopped_before(folder), str(stages.folder)
+    if not why:
+        return SpecError("nothing failed when this grid was last made", where=where, mend=GO_ON)
+    what = f"nothing failed when this grid was last made; it was stopped: {why}"
+    mend = "`clbench grid run` goes on where it stopped; where a limit was reached, give it a higher one"
+    return SpecError(what, where=where, mend=mend)
 
 
 def _why_stopped(outcomes: Sequence[Path | UserError], watch: Watch, record: GridRecord) -> str:
@@ -279,12 +221,15 @@ def _why_stopped(outcomes: Sequence[Path | UserError], watch: Watch, record: Gri
     return (watch.pause() or ("" if record.driver.failed else errors[0])) if errors else ""
 
 
-def _say_end(value: Any) -> None:
-    say_line({"event": "end", **value})
+def _say_end(outcomes: Sequence[Path | UserError], stopped: str, value: Any) -> None:
+    """Write the last event: what came out, what could not be made and why, and what stopped the work."""
+    reasons = Counter(str(one) for one in outcomes if isinstance(one, UserError))
+    failed = [{"runs": num, "why": why} for why, num in reasons.items()]
+    say_line({"event": "end", **value, "failed": failed, "stopped": stopped})
 
 
 def _watch(
-    name: str, record: GridRecord, max_hours: float | None, shown: _Shown, only: frozenset[str] | None
+    name: str, record: GridRecord, making: Making, only: frozenset[str] | None
 ) -> tuple[Watch, Callable[[], Mapping[str, Any]]]:
     """Return who looks on while a grid is made, and what returns its state."""
     from clbench.engine.executors.executor import Watch
@@ -298,13 +243,13 @@ def _watch(
 
     def tell(event: UnitEvent) -> None:
         record.hear(event)
-        if shown.as_json:
+        if making.as_json:
             say_event(event)
 
     def pause() -> str:
         return "`clbench grid cancel` has stopped it" if record.is_stopped() else ""
 
-    reasons = [pause] if max_hours is None else [pause, hours_over(max_hours)]
+    reasons = [pause] if making.max_hours is None else [pause, hours_over(making.max_hours)]
     watch = Watch(planned=planned, tell=tell, pause=first_reason(reasons), only=only)
     return watch, lambda: _state(name, num[0] - record.driver.due + record.driver.made, num[0], num[1], [record.driver])
 

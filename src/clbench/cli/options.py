@@ -296,13 +296,15 @@ def _lines() -> Generator[None]:
 
 
 def say(text: str) -> None:
-    """Write a line on stdout, with control characters escaped."""
+    """Write a line on stdout at once, with control characters escaped: a notice that follows it stands behind it."""
     sys.stdout.write(plain(text) + "\n")
+    sys.stdout.flush()
 
 
 def say_json(value: Any) -> None:
-    """Write a value on stdout as JSON, with control characters as JSON escapes."""
+    """Write a value on stdout as JSON at once, with control characters as JSON escapes."""
     sys.stdout.write(plain_json(json.dumps(value, indent=1, ensure_ascii=False)) + "\n")
+    sys.stdout.flush()
 
 
 def complain(text: str) -> None:

@@ -72,11 +72,19 @@ def move_home() -> None:
     _home[:] = [os.getpid() for _ in _home]
 
 
+def is_alive(pid: int) -> bool:
+    """Return whether a process of this machine is there, of whichever user."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):  # the system has no number so large
+        return False
+    except OSError:  # it is there, and belongs to another user
+        return True
+    return True
+
+
 def end_with(other: int) -> None:
     """Wait until another process is gone, killed perhaps, and end this one: nobody would collect its work."""
-    while True:
+    while is_alive(other):
         time.sleep(0.5)
-        try:
-            os.kill(other, 0)
-        except OSError:
-            leave(1)
+    leave(1)

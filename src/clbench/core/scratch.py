@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
+from clbench.core.process import is_alive
+
 NAMED = re.compile(r"clbench-[a-z]+-(?P<space>\d+)-(?P<pid>\d+)-.*")
 
 
@@ -41,7 +43,7 @@ def sweep() -> int:
     num = 0
     for folder in Path(tempfile.gettempdir()).glob("clbench-*"):
         found = NAMED.fullmatch(folder.name)
-        if found is None or int(found["space"]) != _space() or _lives(int(found["pid"])):
+        if found is None or int(found["space"]) != _space() or is_alive(int(found["pid"])):
             continue
         with suppress(OSError):
             if folder.lstat().st_uid == os.getuid() and not folder.is_symlink():
@@ -61,13 +63,3 @@ def _space() -> int:
     with suppress(OSError):
         return Path("/proc/self/ns/pid").stat().st_ino
     return 0
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

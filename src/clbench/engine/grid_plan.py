@@ -123,18 +123,7 @@ def beyond_budget(found: GridPlan, budget: Budget) -> list[tuple[str, float | No
 def plan_grid(
     specs: Sequence[RunSpec], store: Store, machine: Machine, broken: Mapping[str, UserError], *, probe: bool = False
 ) -> GridPlan:
-    """Plan a grid: keys are computed, and models are built without their weights.
-
-    Args:
-        specs: The runs.
-        store: Where they are kept.
-        machine: What they run on.
-        broken: Models that are known not to work, `resolve.model_key` -> why.
-        probe: Whether each learner learns some steps, so that time is known where the store has no record.
-
-    Raises:
-        UserError: No model works; or a run asks for what its learner or its model cannot do.
-    """
+    """Plan a grid, as `plan_table.tabulate` plans runs: from the same arguments, and with the same errors."""
     runs, inputs, why = open_planned(specs, store, machine, broken)
     units = plan(runs)
     made = {unit.key: answers_missing(unit, store, machine) for unit in units}

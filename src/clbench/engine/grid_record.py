@@ -13,9 +13,9 @@ from typing import Any
 
 from clbench.core.atomic_write import write_atomically
 from clbench.core.keys import digest
+from clbench.core.process import is_alive
 from clbench.core.spec import Machine, RunSpec
 from clbench.engine.executors.executor import UnitEvent
-from clbench.store.drafts import is_alive
 from clbench.store.stage import here
 
 FOLDER = "grids"
@@ -153,3 +153,9 @@ def failed_before(folder: Path) -> dict[str, tuple[str, str]]:
     for driver in drivers(folder):
         found |= {key: (str(label), str(why)) for key, (label, why) in driver.failed.items()}
     return found
+
+
+def stopped_before(folder: Path) -> str:
+    """Return what stopped a grid when it was last made, "" if nothing did."""
+    found = sorted(drivers(folder), key=lambda driver: -driver.written)
+    return next((str(driver.stopped) for driver in found if driver.stopped), "")

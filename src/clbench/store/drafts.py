@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from clbench.core.process import is_alive
 from clbench.store.stage import here
 
 BEAT_S = 10.0  # between two touches of a draft
@@ -61,14 +62,3 @@ def owner_of(draft: Path) -> tuple[str, int]:
     """Return the machine and the process that make a draft, ("", 0) where its name does not say."""
     where, pid, _ = (["", "", *draft.name.rsplit("-", 3)])[-3:]
     return (where, int(pid)) if pid.isdecimal() else ("", 0)
-
-
-def is_alive(pid: int) -> bool:
-    """Return whether a process of this machine is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # it lives, and belongs to another user
-    return True

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clbench.core.keys import canonical
-from clbench.store.drafts import is_alive, owner_of
+from clbench.core.process import is_alive
+from clbench.store.drafts import owner_of
 from clbench.store.shared import disk_bytes
 from clbench.store.stage import LOST, here, is_newer, read_stage
 from clbench.store.store import Store

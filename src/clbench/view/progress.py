@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from clbench.store.drafts import is_alive
+from clbench.core.process import is_alive
 from clbench.store.stage import here
 
 KINDS = ("state", "ask", "mark")  # lessons learnt, exams asked, exams graded

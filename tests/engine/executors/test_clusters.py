@@ -1,7 +1,6 @@
 """Ray and Slurm: what is asked of them, and, where they are installed, the same results as here."""
 
 import json
-import subprocess
 import sys
 import types
 
@@ -15,6 +14,7 @@ from clbench.engine.executors.dispatch import dispatch
 from clbench.engine.executors.executor import Made, Watch
 from clbench.engine.units import Unit
 from clbench.store.store import Store
+from tests.builders.child import run_child
 from tests.builders.contents import content_digest
 
 RECIPE = """\
@@ -163,8 +163,7 @@ def drive(folder, store, how, stop_after=0):
     (folder / "small.yaml").write_text(RECIPE)
     (folder / "drive.py").write_text(DRIVE)
     command = [sys.executable, "drive.py", "small.yaml", store, json.dumps(how), str(stop_after)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = run_child(command, cwd=folder, timeout=400)
     return json.loads(done.stdout.splitlines()[-1])
 
 

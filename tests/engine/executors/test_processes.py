@@ -1,16 +1,20 @@
 """Workers that do not start or end: told by what they said and how they ended, never guessed."""
 
+import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 
 import pytest
 
-from clbench.core import events
+from clbench.core import events, process
 from clbench.core.errors import UserError, WorkerError
 from clbench.core.spec import Machine
 from clbench.engine.executors import processes as local
 from clbench.engine.units import Unit
+from tests.builders.forked import ForkedWorkers, fork_workers
 
 
 def units(num=2):
@@ -18,48 +22,77 @@ def units(num=2):
 
 
 def make_with(monkeypatch, unit_maker, warm="clbench.core.events"):
-    """Run the real pool on a stand-in for the work; the workers are forked here, so that they see it."""
-    import multiprocessing
-
-    fork = multiprocessing.get_context("fork")
-    monkeypatch.setattr(fork, "set_forkserver_preload", lambda modules: None, raising=False)
-    monkeypatch.setattr(local, "Workers", lambda: fork)
+    """Run the real pool on a stand-in for the work."""
+    fork_workers(monkeypatch, lambda: __import__(warm))
     monkeypatch.setattr(local, "make_unit", unit_maker)
-    monkeypatch.setattr(local, "_single_thread", lambda: __import__(warm))
     return local.execute(units(), Machine(workers=2))
 
 
 def killed(unit, machine):
-    time.sleep(0.5)  # the pool has seen its workers by then
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def crashed(unit, machine):
-    time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGUSR1)
 
 
 def left(unit, machine):
-    time.sleep(0.5)
     os._exit(7)
+
+
+WAYS = [
+    (killed, "a worker was killed, perhaps because memory ran out"),
+    (crashed, "a worker ended by SIGUSR1; what it said stands above"),
+    (left, "a worker ended with exit code 7; what it said stands above"),
+]
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize(("how", "said"), [
-    (killed, "was killed, perhaps because memory ran out"),
-    (crashed, "a worker ended by SIGUSR1"),
-    (left, "a worker ended with exit code 7"),
-])  # fmt: skip
+@pytest.mark.parametrize(("how", "said"), WAYS)
 def test_how_a_worker_ended(monkeypatch, how, said):
+    """It ends at once, before anybody can look whether it lives."""
     failed = make_with(monkeypatch, how)
-    assert failed.keys() == {"k0", "k1"}
-    unseen = (
-        "a worker ended; what it said stands above"  # on a machine with much else to do, one ends before it is seen
-    )
+    assert {key: (error.where, error.what) for key, error in failed.items()} == {
+        "k0": ("unit 0", said),
+        "k1": ("unit 1", said),
+    }
     assert all(isinstance(error, WorkerError) for error in failed.values())
-    assert all(said in error.what or error.what == unseen for error in failed.values()), failed
-    assert failed["k0"].where in {"unit 0", "unit 1"}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_pool_that_hears_late_of_an_end_still_knows_its_exit_code(monkeypatch):
+    """The worker is gone, and collected, before its pool looks for it."""
+    fork_workers(monkeypatch)
+    pools = local.Pools(1)
+    try:
+        for code in (7, 8):
+            future = pools.submit(0, partial(os._exit, code), "unit")
+            wait([future])
+            multiprocessing.active_children()  # which forgets those that have ended
+            assert pools.how_it_ended(0)[0].what == f"a worker ended with exit code {code} before its work was done"
+            pools._replace(0)
+    finally:
+        pools.close()
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_workers_that_a_server_forks_end_with_their_exit_code():
+    """Several threads wait for each: who reads its exit code takes it from the others."""
+    for code in (3, 4, 5):
+        with pytest.raises(WorkerError, match=f"unit: a worker ended with exit code {code} before its work was done"):
+            local.in_worker(partial(process.leave, code), "unit")
+
+
+def test_threads_that_wait_for_one_process_all_get_its_exit_code():
+    for code in range(20):
+        ended = ForkedWorkers().Process(target=os._exit, args=(code,))
+        ended.start()
+        with ThreadPoolExecutor(4) as threads:
+            found = [threads.submit(ended._popen.poll, 0) for _ in range(4)]
+        assert [one.result() for one in found] == [code] * 4
+        ended.join()
 
 
 @pytest.mark.slow

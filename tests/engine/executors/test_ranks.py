@@ -14,6 +14,7 @@ from clbench.engine.executors import devices, processes
 from clbench.engine.executors.ranks import check_ranks
 from clbench.engine.resolve import check_shards
 from clbench.store import origin
+from tests.builders.forked import fork_workers
 
 
 @pytest.mark.parametrize(("options", "said"), [
@@ -134,12 +135,7 @@ def _own_device(folder):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_every_worker_is_pinned_to_an_accelerator_of_its_own(tmp_path, monkeypatch):
-    import multiprocessing
-
-    fork = multiprocessing.get_context("fork")
-    monkeypatch.setattr(fork, "set_forkserver_preload", lambda modules: None, raising=False)
-    monkeypatch.setattr(processes, "Workers", lambda: fork)
-    monkeypatch.setattr(processes, "_single_thread", lambda: None)
+    fork_workers(monkeypatch)
     pools = processes.Pools(3, ["cuda:0", "cuda:1", "cuda:2"])
     try:
         for future in [pools.submit(slot, partial(_own_device, tmp_path), "device") for slot in range(3)]:

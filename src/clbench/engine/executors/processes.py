@@ -7,17 +7,15 @@ process that already runs threads must not be forked.
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -31,7 +29,7 @@ from clbench.core.spec import Machine
 from clbench.engine.executors.devices import seats
 from clbench.engine.executors.dispatch import dispatch, stopped
 from clbench.engine.executors.executor import UNWATCHED, Ended, Made, UnitEvent, Watch
-from clbench.engine.executors.workers import ENDS_S, FROM_OUTSIDE, Workers, broken_workers, end_workers
+from clbench.engine.executors.workers import ENDS_S, FROM_OUTSIDE, Workers, broken_worker, end_workers
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import Workplace, make_unit
 from clbench.engine.units import Unit
@@ -62,7 +60,6 @@ class _Heard:
     Attributes:
         told: The queue of their progress and notices; written at once, so that a message survives a crash that
             follows it.
-        seen: Processes that were seen alive; the pool forgets them when it breaks.
         said: Notices that were passed on.
         who: Process -> the label of what it does.
         since: Process -> when it began that, and when it was last heard of, in seconds of the clock.
@@ -71,7 +68,6 @@ class _Heard:
     """
 
     told: Any
-    seen: set[BaseProcess] = field(default_factory=set)
     said: set[str] = field(default_factory=set)
     who: dict[int, str] = field(default_factory=dict)
     since: dict[int, tuple[float, float]] = field(default_factory=dict)
@@ -155,39 +151,32 @@ class Pools:
     def __init__(self, workers: int, devices: Sequence[str] = (), machine: Machine | None = None) -> None:
         """Open so many workers, on these accelerators where any are named, to make units on a machine."""
         self.slots = workers
-        self._context = Workers()
-        self._context.set_forkserver_preload(PRELOAD)
-        self._heard = _Heard(self._context.SimpleQueue())
-        self._others = set(multiprocessing.active_children())
+        self._all = list[Workers]()  # of each pool that was opened, also of those that were replaced
+        context = Workers()
+        context.set_forkserver_preload(PRELOAD)
+        self._heard = _Heard(context.SimpleQueue())
         self._devices = devices or [""] * workers
+        self._of_slot = dict[int, Workers]()
         self._pools = [self._pool(slot) for slot in range(workers)]
-        self._of_slot: dict[int, BaseProcess] = {}
         self._running: dict[Future[Any], tuple[int, str]] = {}
         self._machine = machine or Machine()
 
     def _pool(self, slot: int) -> ProcessPoolExecutor:
         given = (self._heard.told, os.getpid(), str(Path.cwd()), self._devices[slot])
-        return ProcessPoolExecutor(1, mp_context=self._context, initializer=_open_worker, initargs=given)
+        self._of_slot[slot] = context = Workers()
+        self._all.append(context)
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_open_worker, initargs=given)
 
     def submit(self, slot: int, work: Callable[[], T], label: str) -> Future[T]:
         """Let a worker call a function; it is pickled, and so is what it returns."""
         try:
-            future = self._pools[slot].submit(_called, work, label)
+            return self._pools[slot].submit(_called, work, label)
         except BrokenProcessPool:  # it was ended while it had nothing to do
             self._replace(slot)
-            future = self._pools[slot].submit(_called, work, label)
-        self._see(slot)
-        return future
-
-    def _see(self, slot: int) -> None:
-        new = set(multiprocessing.active_children()) - self._heard.seen - self._others
-        self._heard.seen.update(new)
-        if len(new) == 1:
-            self._of_slot[slot] = new.pop()
+            return self._pools[slot].submit(_called, work, label)
 
     def _replace(self, slot: int) -> None:
         self._pools[slot].shutdown(wait=False, cancel_futures=True)
-        self._of_slot.pop(slot, None)
         self._pools[slot] = self._pool(slot)
 
     def start(self, slot: int, units: Sequence[Unit]) -> None:
@@ -217,7 +206,13 @@ class Pools:
     def hear(self, limit_s: float | None = None) -> None:
         """Pass on what workers told, and end what takes longer than the limit."""
         _pass_on(self._heard)
-        _watch(self._heard, limit_s)
+        for pid in _watch(self._heard, limit_s):
+            for process in self._started():
+                if process.pid == pid:
+                    process.kill()
+
+    def _started(self) -> list[BaseProcess]:
+        return [process for context in self._all for process in context.started]
 
     def how_it_ended(self, slot: int) -> tuple[WorkerError, bool]:
         """Return why the worker of a slot ended, and whether that came from outside: what it was at may be begun again.
@@ -225,23 +220,17 @@ class Pools:
         Raises:
             WorkerError: It ended before it began anything, and so would another.
         """
-        process = self._of_slot.get(slot)
-        if process is not None:
-            connection.wait([process.sentinel], timeout=ENDS_S)
-            process.join(timeout=ENDS_S)  # its exit code is known once it has been waited for
+        (process,) = self._of_slot[slot].started  # a pool has one worker
+        process.join(timeout=ENDS_S)  # its exit code is known once it has been waited for
         _pass_on(self._heard)  # what it had begun
-        known = process is not None and process.pid in self._heard.who
-        if process is not None and process.pid in self._heard.too_long:
-            return self._heard.too_long[process.pid or 0], False
-        if process is not None and process.exitcode is not None:
-            ended = [(process.exitcode, self._heard.who.get(process.pid or 0, ""))]
-            self._heard.since.pop(process.pid or 0, None)
-        else:
-            ended = [(None, label) for label in self._heard.who.values()]  # it ended before it was seen
-        error = broken_workers(self.slots, ended)
-        if not known and (process is not None or not ended):
+        pid = process.pid or 0
+        if pid in self._heard.too_long:
+            return self._heard.too_long[pid], False
+        self._heard.since.pop(pid, None)
+        error = broken_worker(self.slots, process.exitcode, self._heard.who.get(pid, ""))
+        if pid not in self._heard.who:
             raise error
-        return error, ended[0][0] in FROM_OUTSIDE
+        return error, process.exitcode in FROM_OUTSIDE
 
     def halt(self) -> None:
         """Do nothing: a worker is given one unit at a time."""
@@ -250,7 +239,7 @@ class Pools:
         """End the workers, and pass on what they told last."""
         for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
-        end_workers(self._heard.seen - self._others)
+        end_workers(self._started())
         _pass_on(self._heard)
 
 
@@ -297,8 +286,8 @@ def _pass_on(heard: _Heard) -> None:
             events.notice(one)
 
 
-def _watch(heard: _Heard, limit_s: float | None) -> None:
-    """Tell of workers that say nothing for long, and end one that takes longer than the limit."""
+def _watch(heard: _Heard, limit_s: float | None) -> Iterator[int]:
+    """Tell of workers that say nothing for long, and yield the processes that now take longer than the limit."""
     now = time.monotonic()
     for process, (began, last) in heard.since.items():
         label = heard.who.get(process, "a worker")
@@ -310,9 +299,7 @@ def _watch(heard: _Heard, limit_s: float | None) -> None:
             mend = "look for a loop without an end in its hooks, or give it a longer --limit; what is finished is kept"
             what = f"it takes longer than {limit_s:g} seconds, and was ended"
             heard.too_long[process] = WorkerError(what, where=label, mend=mend)
-            for each in heard.seen:
-                if each.pid == process:
-                    each.kill()
+            yield process
 
 
 @dataclass

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
+from multiprocessing import connection, popen_fork, popen_forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
 from types import ModuleType
@@ -17,6 +20,24 @@ FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP)  # exit codes 
 ENDS_S = 5.0  # in which workers end that are told to, or whose pool is broken
 
 
+class ReadOnce(popen_fork.Popen):
+    """A process whose exit code one thread reads: two that wait for it would take the code from each other."""
+
+    _reading = threading.Lock()
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        """Return the exit code; None while it runs, where `flag` says not to wait."""
+        if self.returncode is None and connection.wait([self.sentinel], 0 if flag == os.WNOHANG else None):
+            with self._reading:
+                if self.returncode is None:
+                    return super().poll(flag)
+        return self.returncode
+
+
+class _Forked(ReadOnce, popen_forkserver.Popen):
+    """A process that the server has forked."""
+
+
 class OwnMain(ForkServerProcess):
     """A worker that never imports the caller's script, so that a script needs no `if __name__ == "__main__":`."""
 
@@ -25,7 +46,7 @@ class OwnMain(ForkServerProcess):
         script = sys.modules.get("__main__")
         sys.modules["__main__"] = ModuleType("__main__")
         try:
-            return ForkServerProcess._Popen(process_obj)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # not in the stubs
+            return _Forked(process_obj)
         finally:
             if script is None:
                 del sys.modules["__main__"]
@@ -34,12 +55,27 @@ class OwnMain(ForkServerProcess):
 
 
 class Workers(ForkServerContext):
-    """Workers that are forked from a server, with a main module of their own."""
+    """Makes workers, with a main module of their own, and keeps them: one may end before anybody sees it alive."""
 
-    Process = OwnMain  # pyright: ignore[reportIncompatibleVariableOverride, reportAssignmentType]  # a subclass of it
+    kind: type[BaseProcess] = OwnMain
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        super().__init__()
+        self._made: list[BaseProcess] = []
+
+    def Process(self, *args: Any, **given: Any) -> BaseProcess:  # noqa: N802  # the name that a pool calls
+        """Return a worker that has not been started."""
+        self._made.append(self.kind(*args, **given))
+        return self._made[-1]
+
+    @property
+    def started(self) -> list[BaseProcess]:
+        """The workers that were started, also those that have ended."""
+        return [process for process in self._made if process.pid is not None]
 
 
-def end_workers(workers: set[BaseProcess]) -> None:
+def end_workers(workers: Iterable[BaseProcess]) -> None:
     """Wait for workers that have nothing to do any more; what a file has started in one may never let it end."""
     until = time.monotonic() + ENDS_S
     for process in workers:
@@ -49,19 +85,15 @@ def end_workers(workers: set[BaseProcess]) -> None:
             process.join()
 
 
-def broken_workers(workers: int, ended: Sequence[tuple[int | None, str]]) -> WorkerError:
-    """Say how a pool broke: by the exit code (None: not known) of the worker that ended first, and what it was at.
+def broken_worker(workers: int, code: int | None, label: str) -> WorkerError:
+    """Say how a worker ended: by its exit code (None: it runs on, and cannot be reached), and what it was at.
 
-    The others were told to end (SIGTERM).
+    Args:
+        workers: How many there are.
+        code: Its exit code, or None.
+        label: What it was at; "" where it had not begun anything.
     """
-    first = [one for one in ended if one[0] not in (0, -signal.SIGTERM)] or [one for one in ended if one[0] == 0]
     kept = "what is finished is kept"
-    if not ended:
-        mend = f"run the same command with --workers 1, which makes everything in this process; {kept}"
-        return WorkerError(
-            "no worker could be started; what it said stands above", where=f"--workers {workers}", mend=mend
-        )
-    code, label = (first or list(ended))[0]
     where = label or f"--workers {workers}"
     if code == -signal.SIGKILL:
         mend = f"run the same command again with fewer workers; {kept}"

@@ -1,0 +1,45 @@
+"""What a test must leave as it was, since the tests after it in the same process stand on it."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+OF_PYTEST = {"PYTEST_CURRENT_TEST"}  # it says which test runs, and in which phase
+
+
+def changed(before, after):
+    """Return what differs between two environments, a line for each variable.
+
+    >>> changed({"A": "1", "B": "2"}, {"B": "3", "C": "4"})
+    ["A was '1', and is gone", "B was '2', and is '3'", "C was not there, and is '4'"]
+    """
+    names = sorted((before.keys() | after.keys()) - OF_PYTEST)
+    here = {name: f"is {after[name]!r:.80}" if name in after else "is gone" for name in names}
+    was = {name: f"was {before[name]!r:.80}" if name in before else "was not there" for name in names}
+    return [f"{name} {was[name]}, and {here[name]}" for name in names if before.get(name) != after.get(name)]
+
+
+def folder():
+    """Return the working folder, "" where it is gone."""
+    try:
+        return os.getcwd()  # noqa: PTH109  # it takes a microsecond
+    except FileNotFoundError:
+        return ""
+
+
+@contextmanager
+def nothing_left():
+    """Fail where the block leaves an environment variable or the working folder changed, and put them back."""
+    environment, place = dict(os.environ), folder()
+    yield
+    told = [] if os.environ == environment else changed(environment, dict(os.environ))
+    if told:
+        os.environ.clear()
+        os.environ.update(environment)
+    if (now := folder()) != place:
+        told.append(f"the working folder was {place}, and is {now or 'gone'}")
+        os.chdir(place if Path(place).is_dir() else Path(__file__).parents[2])
+    if told:
+        pytest.fail(f"the test leaves this changed: {'; '.join(told)}", pytrace=False)
