@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from clbench.core.errors import SpecError
 from clbench.metrics import all_metrics
 from clbench.testing import check_metric
 
@@ -43,3 +44,31 @@ def test_planted_bugs_are_caught(check):
             broken.compute(__import__("clbench.core.matrix", fromlist=["Matrix"]).Matrix.of([[0.0], [1.0]]))
         return
     assert check in {o.check for o in check_metric(broken) if o.problem}
+
+
+FIGURE = """
+import clbench as cl
+
+def worst(matrix):
+    \"\"\"Return min_i R[T, i]; higher is better. Source: nobody.\"\"\"
+    return float(min(matrix.values[matrix.num_lessons]))
+
+PLUGINS = [cl.MetricPlugin(name="worst", symbol="W", compute=worst, needs="matrix", better="high", low=0.0, high=1.0,
+                           unit="score", group="performance")]
+"""
+
+
+def test_a_figure_of_one_s_own_is_checked_behind_its_module(tmp_path, monkeypatch):
+    (tmp_path / "figpack").mkdir()
+    for name, text in {"__init__": "", "mine": FIGURE, "other": "PLUGINS = [3]"}.items():
+        (tmp_path / "figpack" / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = {o.check: o.problem for o in check_metric("figpack.mine.worst")}
+    assert found["within its range"] == found["pure"] == ""
+    for name, said in [
+        ("figpack.mine.best", "there is no metric 'figpack.mine.best'"),
+        ("figpack.other.x", "declares no list of MetricPlugins"),
+        ("figpack.absent.x", "there is no metric 'figpack.absent'"),
+    ]:
+        with pytest.raises(SpecError, match=said):
+            check_metric(name)

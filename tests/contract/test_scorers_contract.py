@@ -1,14 +1,18 @@
 import math
+import re
+import sys
 from dataclasses import replace
 from itertools import cycle
 
 import pytest
 
+from clbench.cli.main import main
 from clbench.core import plugins
 from clbench.core.types import Answer, Example, Grade, Message
 from clbench.engine.grade import combine_grades, open_scorer
 from clbench.testing import check_scorer
 from clbench.testing.scorers import CHECKS, PLAIN
+from tests.builders.places import ROOT
 
 
 @pytest.mark.parametrize("name", plugins.names("scorer"))
@@ -128,3 +132,51 @@ def test_a_rule_that_weighs_otherwise_is_caught(combine):
 
 def test_every_check_has_a_planted_bug():
     assert {*BUGS, *RULES, WEIGHED} == {*CHECKS, "unknown setting refused"}
+
+
+# --- scorers of one's own -------------------------------------------------------------------------------------
+
+
+def of_the_page(name):
+    """Return the scorer that a page shows."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(encoding="utf-8"), flags=re.S)
+    return code
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Return what writes a module of a package on the path."""
+    (tmp_path / "outpack").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(**files):
+        for name, text in {"__init__": "", **files}.items():
+            (tmp_path / "outpack" / f"{name}.py").write_text(text)
+        for name in [n for n in sys.modules if n.partition(".")[0] == "outpack"]:
+            del sys.modules[name]
+
+    yield write
+    write()
+
+
+@pytest.mark.parametrize("page", ["cards.md", "cards.zh-CN.md"])
+def test_the_scorer_of_the_page_holds_the_contract(written, page):
+    written(starts=of_the_page(page))
+    assert [o for o in check_scorer("outpack.starts") if o.problem] == []
+
+
+def test_a_scorer_of_one_s_own_is_checked_by_its_module(written, capsys):
+    written(
+        starts=of_the_page("cards.md"), other="PLUGIN = 3", broken=of_the_page("cards.md").replace("float(", "2 * (")
+    )
+    assert main(["check", "scorer", "outpack.starts"]) == 0
+    assert main(["check", "scorer", "outpack.broken"]) == 2
+    assert "FAIL  oracle scores 1" in capsys.readouterr().out
+    for name, said in [
+        ("outpack.other", "declares no ScorerPlugin"),
+        ("outpack.absent", "stands in $PYTHONPATH"),
+        ("starts.py", "stands in $PYTHONPATH"),
+        ("exakt", "did you mean 'exact'?"),
+    ]:
+        assert main(["check", "scorer", name]) == 2
+        assert said in capsys.readouterr().err

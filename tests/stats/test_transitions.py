@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from clbench.stats.transitions import Asked, moves, shares
+from clbench.stats.transitions import BeforeAfter, moves, shares
 
 EXAMS = 200
 NUM = 150
@@ -25,7 +25,7 @@ def exam_of(rng, forgets, gains, rates, knows=0.6, later=None, groups=None):
     after = np.where(before, fate >= forgets, fate < gains)
     later = rates if later is None else later
     known = (before[groups], after[groups])
-    return Asked(answered(rng, known[0], rates), answered(rng, known[1], later), rates, later)
+    return BeforeAfter(answered(rng, known[0], rates), answered(rng, known[1], later), rates, later)
 
 
 def found_of(asked, groups=()):
@@ -83,7 +83,7 @@ def test_one_guess_rate_for_items_that_differ_would_not_do():
     for _ in range(400):
         asked = exam_of(rng, 0.0, 0.0, MIXED, knows=0.0)
         even = np.full(NUM, MIXED.mean())
-        found.append(moves(Asked(asked.before, asked.after, even, even), "an exam").units[0].mean())
+        found.append(moves(BeforeAfter(asked.before, asked.after, even, even), "an exam").units[0].mean())
     assert np.mean(found) < -4 * np.std(found) / 20
 
 
@@ -148,11 +148,11 @@ def test_free_text_needs_no_correction():
 def test_estimates_stay_within_what_is_possible():
     num, rate = 40, 0.5
     rates = np.full(num, rate)
-    fell = Asked(np.ones(num), np.zeros(num), rates, rates)  # twice as much as guessing can lose
+    fell = BeforeAfter(np.ones(num), np.zeros(num), rates, rates)  # twice as much as guessing can lose
     assert (found_of(fell)["forgotten"].value, found_of(fell)["gained"].value) == (1.0, 0.0)
-    wrong = Asked(np.zeros(num), np.zeros(num), rates, rates)  # less than guessing gets right
+    wrong = BeforeAfter(np.zeros(num), np.zeros(num), rates, rates)  # less than guessing gets right
     assert (found_of(wrong)["forgotten"].value, found_of(wrong)["gained"].value) == (0.0, 0.0)
-    little = Asked(np.repeat([1.0, 0.0], 20), np.repeat([0.0, 1.0], 20), rates, rates)
+    little = BeforeAfter(np.repeat([1.0, 0.0], 20), np.repeat([0.0, 1.0], 20), rates, rates)
     assert found_of(little)["forgotten"].value == 0.0, "half are right before, as guessing has it: nothing was known"
 
 
@@ -164,11 +164,11 @@ def test_the_very_same_answers_moved_nothing():
 
 def test_what_is_neither_right_nor_wrong_is_not_defined():
     one, none = np.ones(3), np.zeros(3)
-    assert Asked(one, none, none, none).is_defined()
-    assert Asked(np.array([1.0, np.nan, 0.0]), one, none, none).is_defined()
-    assert not Asked(np.array([1.0, 0.5, 0.0]), one, none, none).is_defined()
-    assert not Asked(np.full(3, np.nan), one, none, none).is_defined()
-    assert not Asked(one, none, none, one).is_defined(), "guesses that are always right show nothing"
+    assert BeforeAfter(one, none, none, none).is_defined()
+    assert BeforeAfter(np.array([1.0, np.nan, 0.0]), one, none, none).is_defined()
+    assert not BeforeAfter(np.array([1.0, 0.5, 0.0]), one, none, none).is_defined()
+    assert not BeforeAfter(np.full(3, np.nan), one, none, none).is_defined()
+    assert not BeforeAfter(one, none, none, one).is_defined(), "guesses that are always right show nothing"
 
 
 def test_means_over_exams_and_seeds():

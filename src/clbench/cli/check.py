@@ -17,7 +17,9 @@ def check(
     kind: Annotated[Literal["card", "learner", "scorer", "metric"], typer.Argument(help="What it is.")],
     name: Annotated[
         str,
-        typer.Argument(help="Its name; of your own: a card's path, or a learner's file.py:Class or module."),
+        typer.Argument(
+            help="Its name; of your own: a card's path, a learner's file.py:Class, a module, module.FIGURE."
+        ),
     ],
     data: Data = None,
     lock: Annotated[

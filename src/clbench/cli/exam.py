@@ -32,7 +32,7 @@ from clbench.cli.options import (
 )
 from clbench.cli.paying import Judging
 from clbench.cli.shared import with_shared
-from clbench.cli.side_by_side import Asked, Outcome, ask_all, say_side_by_side, write_side_by_side
+from clbench.cli.side_by_side import ExamChoice, Outcome, ask_all, say_side_by_side, write_side_by_side
 from clbench.core.errors import SpecError, UserError, did_you_mean
 from clbench.core.events import notice
 from clbench.core.wording import spoken, tr
@@ -93,7 +93,7 @@ def exam(
     fields = {"max_tokens": max_tokens, "dtype": dtype, **rule, **model_fields(set_)}
     more = {"exam_batch": exam_batch, "memory": byte_size(memory), "anyway": anyway}
     how = judging.on(machine(store, data, 1, device).model_copy(update=more), "exam")
-    asked = Asked(tuple(suite or ["abilities"]), items, how, judging.named())
+    asked = ExamChoice(tuple(suite or ["abilities"]), items, how, judging.named())
     found, broken = _ask(names, fields, asked)
     kind = "json" if as_json else format_
     if len(names) == 1 and kind in ("table", "json"):
@@ -114,7 +114,7 @@ def _end_with(left_out: Sequence[str]) -> None:
         raise typer.Exit(2)
 
 
-def _ask(names: Sequence[str], fields: Mapping[str, Any], asked: Asked) -> tuple[Outcome, dict[str, UserError]]:
+def _ask(names: Sequence[str], fields: Mapping[str, Any], asked: ExamChoice) -> tuple[Outcome, dict[str, UserError]]:
     """Return what came of asking, and the exams that cannot be opened, name -> why."""
     from clbench.data.exams.exam import open_named
     from clbench.engine.spending import told_spending
@@ -143,7 +143,7 @@ def _check(names: Sequence[str], against: str | None, out: Path | None) -> Path 
     return None if out is None else page_at(out, "checkpoints.html")
 
 
-def _say_one(results: Sequence[ExamResult], broken: Mapping[str, UserError], kind: str, asked: Asked) -> None:
+def _say_one(results: Sequence[ExamResult], broken: Mapping[str, UserError], kind: str, asked: ExamChoice) -> None:
     """Print the results of one checkpoint; where its only exam is broken, that is the error."""
     if not results and len(broken) < 2:
         raise next(iter(broken.values()), SpecError("there is no exam to ask", where="--suite", mend=LIST))
@@ -154,7 +154,7 @@ def _say_one(results: Sequence[ExamResult], broken: Mapping[str, UserError], kin
         say("\n".join(filter(None, (_table(results), *_notes(results), *by_judge, _by_length(results)))))
 
 
-def _judged(result: ExamResult, asked: Asked) -> dict[str, Any]:
+def _judged(result: ExamResult, asked: ExamChoice) -> dict[str, Any]:
     """Return who judged an exam and what that took, as it was first done; {} where no model judged it."""
     from clbench.engine.costs import judged_of
     from clbench.store.store import Store
@@ -162,7 +162,7 @@ def _judged(result: ExamResult, asked: Asked) -> dict[str, Any]:
     return judged_of(asked.judge, [result], Store(asked.machine.store))
 
 
-def _judge_line(result: ExamResult, asked: Asked) -> str:
+def _judge_line(result: ExamResult, asked: ExamChoice) -> str:
     from clbench.core.account import said_of_usage
     from clbench.core.chat import usage_of_record
     from clbench.report.runs.judged import judge_label

@@ -116,11 +116,11 @@ def _show_learner(name: str) -> None:
 
 def _show_stream(name: str, root: Path | None) -> None:
     from clbench.data.streams.stream import open_stream
-    from clbench.data.streams.summary import stream_outline
+    from clbench.data.streams.summary import stream_summary
     from clbench.report.page.stream_page import lessons_table, similarity_table
     from clbench.report.tables.translations import TRANSLATIONS
 
-    summary = stream_outline(open_stream(name, root))
+    summary = stream_summary(open_stream(name, root))
     out = console()
     out.print(lessons_table(summary, TRANSLATIONS[spoken()]))
     alike = similarity_table(summary, TRANSLATIONS[spoken()])

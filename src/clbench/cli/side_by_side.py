@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExamChoice:
     """What is asked, and where: names of exams and suites, most questions per exam, the machine, and who judges."""
 
     names: tuple[str, ...]
@@ -54,7 +54,7 @@ class Outcome:
         return None
 
 
-def ask_all(names: Sequence[str], fields: Mapping[str, Any], exams: Sequence[Exam], asked: Asked) -> Outcome:
+def ask_all(names: Sequence[str], fields: Mapping[str, Any], exams: Sequence[Exam], asked: ExamChoice) -> Outcome:
     """Ask every checkpoint, one after another, and keep what each scored in the store.
 
     A checkpoint that is broken costs the others nothing, and neither does an exam that one of them cannot be asked.
@@ -84,7 +84,7 @@ def ask_all(names: Sequence[str], fields: Mapping[str, Any], exams: Sequence[Exa
 
 
 def _ask_one(
-    name: str, fields: Mapping[str, Any], exams: Sequence[Exam], asked: Asked, found: Outcome, *, several: bool
+    name: str, fields: Mapping[str, Any], exams: Sequence[Exam], asked: ExamChoice, found: Outcome, *, several: bool
 ) -> None:
     from clbench.engine.baseline import taken
     from clbench.engine.checkpoint_exam import examine

@@ -152,15 +152,15 @@ def _unfit(baseline: Baseline) -> str:
 
 
 def _odd(exam: BaselineExam) -> str:
-    sheet, num = exam.scores, len(exam.scores.ids)
+    scores, num = exam.scores, len(exam.scores.ids)
     wrong = {
-        "it has no items, or one twice": not num or len(set(sheet.ids)) < num,
+        "it has no items, or one twice": not num or len(set(scores.ids)) < num,
         f"guessing gives {exam.guess_rate}": not 0 <= exam.guess_rate <= 1,
-        f"{len(sheet.groups)} groups for {num} items": bool(sheet.groups) and len(sheet.groups) != num,
-        "it is not there once, with one row of scores": list(sheet.rows) != [0],
+        f"{len(scores.groups)} groups for {num} items": bool(scores.groups) and len(scores.groups) != num,
+        "it is not there once, with one row of scores": list(scores.rows) != [0],
     }
     first = next((why for why, holds in wrong.items() if holds), "")
-    return first or _odd_row(sheet.rows[0], num)
+    return first or _odd_row(scores.rows[0], num)
 
 
 def _odd_row(row: GradedItems, num: int) -> str:

@@ -59,9 +59,9 @@ class ItemScores(Renamed):
 
     def named(self, exam: str) -> ExamScores:
         """Return the scores of an exam; raises KeyError."""
-        for sheet in self.exams:
-            if sheet.exam == exam:
-                return sheet
+        for exam_scores in self.exams:
+            if exam_scores.exam == exam:
+                return exam_scores
         raise KeyError(exam)
 
 

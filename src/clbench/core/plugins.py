@@ -1,6 +1,6 @@
 """Find plug-ins: the folder is the registry, the file name is the plug-in's name.
 
-A user's own file is named by its path and what it declares, `my_file.py:MyL2`; see `Own`.
+A user's own file is named by its path and what it declares, `my_file.py:MyL2`; see `UserFile`.
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ def _module(kind: str, name: str, where: str) -> ModuleType:
         except ModuleNotFoundError as error:
             if error.name is None or not name.startswith(error.name):
                 raise
+        mend = "a module of your own is found once it is installed, or its folder stands in $PYTHONPATH"
+        raise SpecError(f"there is no {kind} {name!r}", where=where, mend=mend)
     raise SpecError(f"there is no {kind} {name!r}", where=where, mend=did_you_mean(name, names(kind)))
 
 

@@ -83,14 +83,14 @@ class Elsewhere(Generic[C]):
 
     Attributes:
         lessons: Settings -> how many lessons it can take over; None where the program is run for each.
-        settle: (settings, base model) -> settings with files pinned to their content; it tells what differs from the
+        pin: (settings, base model) -> settings with files pinned to their content; it tells what differs from the
             base model, and raises `UserError` for what cannot be used.
         costs: Settings -> fields of `Costs` that the user states.
         unknown: Fields of `Costs` that are not known where neither the user nor the counts of a state give them; None
             means all of learning.
     """
 
-    settle: Callable[[C, ModelSpec], C]
+    pin: Callable[[C, ModelSpec], C]
     costs: Callable[[C], Mapping[str, Any]]
     lessons: Callable[[C], int] | None = None
     unknown: tuple[str, ...] | None = None
@@ -271,7 +271,7 @@ class ScorerPlugin:
     """How the engine knows a scorer.
 
     Attributes:
-        build: Settings -> Scorer; raises `SpecError` for unknown settings.
+        build: Settings -> what grades, (example, answer) -> Grade; raises `UserError` for unknown settings.
         version: Raise it when grades change.
         about: One line for listings.
         combine: Graded answers of one exam (one or more, none with score None) -> score of the exam in [0, 1]; pure,

@@ -40,12 +40,12 @@ def taken(
     found: list[BaselineExam] = []
     machines = [machine_of(machine, model)]
     for result in results:
-        (sheet,) = item_scores([result]).exams
+        (exam_scores,) = item_scores([result]).exams
         answers = tuple(a.text[:LONGEST] for a in result.answers)
         exam = result.exam
         found.append(
             BaselineExam(
-                kind=exam.kind, ability=exam.ability, guess_rate=exam.guess_rate, scores=sheet, answers=answers
+                kind=exam.kind, ability=exam.ability, guess_rate=exam.guess_rate, scores=exam_scores, answers=answers
             )
         )
         machines.append(_asked_on(store, result.answers_key) or machines[0])
@@ -145,31 +145,35 @@ def check_exams(baseline: Baseline, exams: Sequence[Exam]) -> None:
     """Compare the exams that are here with those of a baseline.
 
     Raises:
-        DataError: One is missing, or asks or marks otherwise; says which and how.
+        DataError: One is missing, or is asked or graded otherwise; says which and how.
     """
     here = {e.name: e for e in exams}
     mend = "use the data and the clbench of the baseline, or make the baseline anew"
     for taken in baseline.exams:
-        sheet = taken.scores
-        exam = here.get(sheet.exam)
+        exam_scores = taken.scores
+        exam = here.get(exam_scores.exam)
         if exam is None:
-            raise DataError(f"exam {sheet.exam!r} of the baseline is not here", where="--baseline", mend=mend)
+            raise DataError(f"exam {exam_scores.exam!r} of the baseline is not here", where="--baseline", mend=mend)
         version = open_scorer(exam.scorer.name).version
-        if sheet.ids != tuple(example.id for example in exam.examples):
-            raise DataError(f"exam {sheet.exam!r} has other items than the baseline's", where="--baseline", mend=mend)
-        if exam.digest != sheet.digest:
-            digests = f"{exam.digest[:12]}, not {sheet.digest[:12]}"
-            what = f"exam {sheet.exam!r} asks other questions than the baseline's ({digests})"
+        if exam_scores.ids != tuple(example.id for example in exam.examples):
+            raise DataError(
+                f"exam {exam_scores.exam!r} has other items than the baseline's", where="--baseline", mend=mend
+            )
+        if exam.digest != exam_scores.digest:
+            digests = f"{exam.digest[:12]}, not {exam_scores.digest[:12]}"
+            what = f"exam {exam_scores.exam!r} asks other questions than the baseline's ({digests})"
             raise DataError(what, where="--baseline", mend=mend)
-        if exam.scorer.name == sheet.scorer.name and exam.scorer != sheet.scorer:
-            told = [f"{path} {b}, not {a}" for path, a, b in differences(sheet.scorer.settings, exam.scorer.settings)]
-            what = f"exam {sheet.exam!r} is graded otherwise than in the baseline: {', '.join(told)}"
+        if exam.scorer.name == exam_scores.scorer.name and exam.scorer != exam_scores.scorer:
+            told = [
+                f"{path} {b}, not {a}" for path, a, b in differences(exam_scores.scorer.settings, exam.scorer.settings)
+            ]
+            what = f"exam {exam_scores.exam!r} is graded otherwise than in the baseline: {', '.join(told)}"
             alike = "grade both alike: the judge of a baseline is taken where --judge names none, or make it anew"
-            judged = exam.scorer.settings.get("judge") != sheet.scorer.settings.get("judge")
+            judged = exam.scorer.settings.get("judge") != exam_scores.scorer.settings.get("judge")
             raise DataError(what, where="--judge" if judged else "--baseline", mend=alike if judged else mend)
-        if (exam.scorer, version) != (sheet.scorer, sheet.version):
+        if (exam.scorer, version) != (exam_scores.scorer, exam_scores.version):
             what = (
-                f"exam {sheet.exam!r} is marked otherwise than in the baseline: scorer {exam.scorer.name} version "
-                f"{version}, not {sheet.scorer.name} version {sheet.version}"
+                f"exam {exam_scores.exam!r} is graded otherwise than in the baseline: scorer {exam.scorer.name} "
+                f"version {version}, not {exam_scores.scorer.name} version {exam_scores.version}"
             )
             raise DataError(what, where="--baseline", mend=mend)

@@ -138,7 +138,7 @@ def _cut(trajectory: Trajectory, counts: Sequence[Mapping[str, int]]) -> tuple[t
 
 
 def _cost(trajectory: Trajectory, index: int, store: Store) -> dict[str, float]:
-    """Return the meters of a lesson; a shared first lesson counts with the pass that settles on it."""
+    """Return the costs of a lesson; a shared first lesson counts with the pass that settles on it."""
     trajectory.reach(index)
     stage = store.stage("effective", trajectory.keys[index])
     assert stage is not None, "every state of a finished run is remembered"
@@ -149,7 +149,7 @@ def _cost(trajectory: Trajectory, index: int, store: Store) -> dict[str, float]:
 
 
 def _asked(results: Sequence[ExamResult], store: Store) -> list[tuple[dict[str, float], int]]:
-    """Return (meter, answers) of each result."""
+    """Return (costs, answers) of each result."""
     found: list[tuple[dict[str, float], int]] = []
     for result in results:
         stage = store.stage("ask", result.answers_key)

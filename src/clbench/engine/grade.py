@@ -64,7 +64,7 @@ def check_scorers(exams: Iterable[Exam]) -> None:
 
 
 def grade_key(ask: str, scorer: ScorerSpec, version: int, *, declined: bool) -> str:
-    """Return the key of grades: whose answers, and what marks them; of a scorer from outside also its code.
+    """Return the key of grades: whose answers, and what grades them; of a scorer from outside also its code.
 
     A judge stands in the scorer's settings; the field of its name is that of older keys.
     """

@@ -173,7 +173,7 @@ def resolve(
         broken[model_key(model)] = error
         plugin = replace(plugin, elsewhere=None)  # what is compared with the model is told once it works
     if plugin.elsewhere is not None:
-        config = plugin.elsewhere.settle(config, model)
+        config = plugin.elsewhere.pin(config, model)
     judge = None if spec.judge is None else settled_judge(spec.judge)
     return spec.model_copy(update={"model": model, "judge": judge, "learner": {"name": name, **written(config)}})
 

@@ -18,7 +18,7 @@ from clbench.core.matrix import Matrix
 from clbench.core.results import Costs, ExamResult
 from clbench.core.spec import Machine, Spending
 from clbench.core.value import written
-from clbench.data.streams.summary import stream_outline
+from clbench.data.streams.summary import stream_summary
 from clbench.engine.ask import ask
 from clbench.engine.costs import judged_of, measure_costs
 from clbench.engine.executors.execute import execute
@@ -144,7 +144,7 @@ def record(run: Run, store: Store, machine: Machine) -> Path:
 def _figures(run: Run, matrix: Matrix, costs: Costs, scores: Mapping[str, float]) -> dict[str, object]:
     return {
         "spec.yaml": yaml.safe_dump(written(run.spec), sort_keys=False, allow_unicode=True),
-        "stream.json": stream_outline(run.stream),
+        "stream.json": stream_summary(run.stream),
         "matrix.json": matrix.to_json(),
         "scores.json": {name: None if math.isnan(value) else value for name, value in scores.items()},
         "costs.json": costs.record(),

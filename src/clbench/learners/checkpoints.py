@@ -189,7 +189,7 @@ def checkpoint_spec(folder: str, base: ModelSpec) -> ModelSpec:
     return spec
 
 
-def settle(config: Config, base: ModelSpec) -> Config:
+def pin_files(config: Config, base: ModelSpec) -> Config:
     """Return the settings with every folder pinned to its content; tell what differs from the base model.
 
     Raises:
@@ -259,7 +259,7 @@ PLUGIN = LearnerPlugin(
     version=1,
     footprint=PLAIN,
     answers="net",
-    elsewhere=Elsewhere(lessons=lambda config: len(config.folders), settle=settle, costs=stated_costs),
+    elsewhere=Elsewhere(lessons=lambda config: len(config.folders), pin=pin_files, costs=stated_costs),
     uses_task_ids=False,
     model_families=("causal",),
     about="Checkpoints that another program made, examined as if they had been learnt here.",

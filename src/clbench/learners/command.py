@@ -278,7 +278,7 @@ def _short(learn: str) -> str:
 # --- before anything is spent ------------------------------------------------------------------------------------
 
 
-def settle(config: Config, base: ModelSpec) -> Config:
+def pin_files(config: Config, base: ModelSpec) -> Config:
     """Return the settings with the files that the command reads pinned to their content.
 
     Raises:
@@ -343,7 +343,7 @@ PLUGIN = LearnerPlugin(
     build=build,
     version=1,
     answers="net",
-    elsewhere=Elsewhere(settle=settle, costs=stated_costs, unknown=NOT_KNOWN),
+    elsewhere=Elsewhere(pin=pin_files, costs=stated_costs, unknown=NOT_KNOWN),
     from_state=True,
     uses_task_ids=False,
     unbounded=True,

@@ -43,7 +43,7 @@ class Config(Training):
     """Settings of DER++.
 
     Attributes:
-        memory: Most examples kept over all lessons, >= 0; a smaller `Lesson.budget` wins. Scores are metered, not
+        memory: Most examples kept over all lessons, >= 0; a smaller `Lesson.budget` wins. Scores are counted, not
             limited by it.
         share: Old examples per step, as a share of the batch's new ones, in [0, 1].
         alpha: Weight of the old scores, >= 0.

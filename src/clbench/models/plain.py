@@ -31,7 +31,7 @@ class Pair(NamedTuple):
     lost: int = 0
 
 
-class Asked(NamedTuple):
+class ReadTokens(NamedTuple):
     """A context as it is read: its tokens, how many of them were left out, and how many examples were dropped."""
 
     ids: list[int]
@@ -179,9 +179,9 @@ def score(
 
 def _written(
     net: Causal, texts: dict[Place, Request], examples: Sequence[Example], decode: Decode
-) -> dict[Place, tuple[str, Asked]]:
+) -> dict[Place, tuple[str, ReadTokens]]:
     """Return the text that answers every request, and its context as it was read."""
-    found: dict[Place, tuple[str, Asked]] = {}
+    found: dict[Place, tuple[str, ReadTokens]] = {}
     kinds: dict[tuple[int, tuple[str, ...], float], list[Place]] = {}
     for place, r in texts.items():
         kinds.setdefault((r.max_tokens, r.stop, r.temperature), []).append(place)
@@ -201,11 +201,11 @@ def _written(
     return found
 
 
-def asked_in(net: Causal, request: Request, limit: int) -> Asked:
+def asked_in(net: Causal, request: Request, limit: int) -> ReadTokens:
     """Return a context in at most `limit` tokens: without its oldest examples, then without what comes first."""
     ids = net.known(encode(net, request.context))
     if len(ids) <= limit:
-        return Asked(ids)
+        return ReadTokens(ids)
     num, dropped = len(ids), 0
     lead = request.context[: request.starts[0]] if request.starts else ""
     for start in request.starts[1:]:
@@ -213,4 +213,4 @@ def asked_in(net: Causal, request: Request, limit: int) -> Asked:
             break
         ids, dropped = encode(net, lead + request.context[start:]), dropped + 1
     kept = ids[-limit:]
-    return Asked(kept, num - len(kept), dropped)
+    return ReadTokens(kept, num - len(kept), dropped)

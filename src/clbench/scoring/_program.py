@@ -45,7 +45,7 @@ SESSION = re.compile(r"^[ \t]*(?:>>>|\.\.\.:?|In \[\d*\]:)(?: |$)")
 Bound = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-class Asked(NamedTuple):
+class Demand(NamedTuple):
     """What a question asks of the program.
 
     Attributes:
@@ -285,7 +285,7 @@ def _indented_beginnings(lines: Sequence[str]) -> Iterator[str]:
         yield "\n".join(line.removeprefix(first) for line in body)
 
 
-def _continued(piece: str, asked: Asked, *, returns: bool, anywhere: bool = True) -> str:
+def _continued(piece: str, asked: Demand, *, returns: bool, anywhere: bool = True) -> str:
     """Return the prompt with a body found in a piece; empty where the piece has no body.
 
     Args:
@@ -375,7 +375,7 @@ def _with_given(program: str, given: str) -> str:
     return "".join(future) + given + program
 
 
-def found_program(text: str, asked: Asked) -> str:
+def found_program(text: str, asked: Demand) -> str:
     """Return the program in an answer, by the rule at the top of this module; empty if it has no program."""
     parts = pieces(plain(text))
     continues = bool(asked.prompt and parts and not parts[0].fenced)

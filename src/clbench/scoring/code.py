@@ -20,7 +20,7 @@ from typing import Any
 
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade
-from clbench.scoring._program import Asked, found_program, parsed
+from clbench.scoring._program import Demand, found_program, parsed
 from clbench.scoring._sandbox import Limits, Trial, run_tests
 from clbench.scoring._settings import settings_of
 
@@ -81,10 +81,10 @@ def program_of(text: str, check: Mapping[str, Any]) -> str:
     """
     name = str(check.get("entry_point", ""))
     if not name:
-        return found_program(text, Asked(_called(check), "", ""))
+        return found_program(text, Demand(_called(check), "", ""))
     prompt = str(check.get("prompt", ""))
     given = prompt[: max(prompt.rfind(f"def {name}("), 0)]  # imports and helpers before the function
-    return found_program(text, Asked(frozenset({name}), prompt, given))
+    return found_program(text, Demand(frozenset({name}), prompt, given))
 
 
 def _called(check: Mapping[str, Any]) -> frozenset[str]:

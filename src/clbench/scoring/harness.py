@@ -31,9 +31,9 @@ def build(settings: Mapping[str, Any]) -> Scorer:
         if answer.finish == "error" and (grade := ungradable(example, answer)) is not None:
             return grade
         if not example.check:
-            return Grade(example_id=example.id, score=None, note="it is no question of a stock task")
+            return Grade(example_id=example.id, score=None, note="it is not a question of an lm_eval task")
         if len(answer.replies) != len(example.requests):
-            return Grade(example_id=example.id, score=None, note="not asked as a stock exam is")
+            return Grade(example_id=example.id, score=None, note="not asked as an lm_eval exam is")
         found = _results(example, answer, tasks)
         name = str(how["filter"]) or next(iter(found))
         if name not in found:

@@ -38,7 +38,7 @@ def cusum(
         S_t = max(0, S_{t-1} + (target - x_t) / deviation - slack);   alarm: S_t > limit
 
     With the defaults a drop of one deviation is found within about eight checkpoints. A single checkpoint would have to
-    lie 2.8 deviations low to ring as rarely by chance.
+    lie 2.8 deviations low to ring as rarely by randomness alone.
 
     Args:
         values: One per checkpoint; NaN leaves the sum as it is.

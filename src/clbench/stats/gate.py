@@ -53,8 +53,8 @@ class Verdict:
         p_worse: One-sided, that it fell by the margin or more, after Holm over all exams.
         margin: Drops smaller than this are let pass.
         floor: Smallest drop that these items find with probability 0.8; a drop below it may go unseen.
-        state: "regressed": it fell by at least the margin, and not by chance. "not worse": that it fell by the margin
-            or more is refuted. "not shown": neither.
+        state: "regressed": it fell by at least the margin, and not by randomness alone. "not worse": that it fell by
+            the margin or more is refuted. "not shown": neither.
         needed: Items at which one of the two would be shown with probability 0.8; its items where one is shown.
         gained, lost: Items whose score rose, and fell.
         missed: Items that were graded at one time only; they are left out.
@@ -370,7 +370,7 @@ def _design(exam: Pairs, change: Difference) -> float:
 def _needed(change: Difference, margin: float, spread: float, share: float) -> float:
     """Return the number of items that would decide.
 
-    It is for the observed fall where that is hardly chance (95 % interval below 0), else for no change.
+    It is for the observed fall where that is hardly randomness (95 % interval below 0), else for no change.
     """
 
     def items(gap: float) -> float:

@@ -1,4 +1,4 @@
-"""Two sets of scores on the same items: how far they differ, and whether chance explains it.
+"""Two sets of scores on the same items: how far they differ, and whether randomness explains it.
 
 Why these intervals (see `paired_difference`): for right and wrong answers without groups 95 % is 93.0 to 96.9 % in
 truth, summed exactly over 30 to 400 items and all shares from 0 to 0.3, once five items are expected to differ; with

@@ -23,7 +23,7 @@ SHARES = ("forgotten", "gained", "forgotten_raw", "gained_raw", "known_before", 
 
 
 @dataclass(frozen=True)
-class Asked:
+class BeforeAfter:
     """The items of an exam at two times.
 
     Attributes:
@@ -49,7 +49,7 @@ class Asked:
         return bool(len(scores)) and bool(np.isin(scores, (0.0, 1.0)).all()) and not sure
 
 
-def forgotten_raw(asked: Asked) -> Floats:
+def forgotten_raw(asked: BeforeAfter) -> Floats:
     """Share of items that were right and became wrong.
 
     F_raw = n10 / n, over the n items graded at both times. In [0, 1], lower is better. A guess that was lucky once
@@ -58,7 +58,7 @@ def forgotten_raw(asked: Asked) -> Floats:
     return asked.before * (1 - asked.after)
 
 
-def gained_raw(asked: Asked) -> Floats:
+def gained_raw(asked: BeforeAfter) -> Floats:
     """Share of items that were wrong and became right.
 
     B_raw = n01 / n, over the n items graded at both times. In [0, 1], higher is better. Source: as `forgotten_raw`.
@@ -66,7 +66,7 @@ def gained_raw(asked: Asked) -> Floats:
     return (1 - asked.before) * asked.after
 
 
-def forgotten(asked: Asked) -> Floats:
+def forgotten(asked: BeforeAfter) -> Floats:
     """Share of items that were known and became unknown: forgetting, corrected for guessing.
 
     F = (n10 - n00 g / (1 - g)) / (n (1 - g)), g the guess rate; with differing rates
@@ -82,13 +82,13 @@ def forgotten(asked: Asked) -> Floats:
     return (forgotten_raw(asked) - missed) / (1 - asked.rate_after)
 
 
-def gained(asked: Asked) -> Floats:
+def gained(asked: BeforeAfter) -> Floats:
     """Share of items that were unknown and became known: backward gain, corrected for guessing.
 
     B = (n01 - n00 g / (1 - g)) / (n (1 - g)): `forgotten` with the two times exchanged. In [0, 1], higher is better; at
     most the estimated share known after. Source: as `forgotten`.
     """
-    return forgotten(Asked(asked.after, asked.before, asked.rate_after, asked.rate_before))
+    return forgotten(BeforeAfter(asked.after, asked.before, asked.rate_after, asked.rate_before))
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ class Moves:
     groups: tuple[str, ...] | None = None
 
 
-def moves(asked: Asked, purpose: str, groups: Sequence[str] = (), *, same: bool = False) -> Moves:
+def moves(asked: BeforeAfter, purpose: str, groups: Sequence[str] = (), *, same: bool = False) -> Moves:
     """Return what each item adds to the shares; `same` says that both times gave the very same answers: none moved."""
     kept = asked.graded()
-    asked = Asked(asked.before[kept], asked.after[kept], asked.rate_before[kept], asked.rate_after[kept])
+    asked = BeforeAfter(asked.before[kept], asked.after[kept], asked.rate_before[kept], asked.rate_after[kept])
     known = [(asked.before, asked.rate_before), (asked.after, asked.rate_after)]
     shares = [find(asked) for find in (forgotten, gained, forgotten_raw, gained_raw)]
     units = np.stack([*shares, *((scores - rates) / (1 - rates) for scores, rates in known)])

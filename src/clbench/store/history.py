@@ -75,17 +75,17 @@ def remember(
         by_rule: Exam -> its score where that is not the mean of its items.
     """
     scores: dict[str, list[float | int]] = {}
-    sheets: dict[str, Any] = {}
+    items: dict[str, Any] = {}
     for exam in baseline.exams:
-        sheet = exam.scores
-        values = sheet.rows[0].values()
+        exam_scores = exam.scores
+        values = exam_scores.rows[0].values()
         there = values[~np.isnan(values)]
         if len(there):
-            scores[sheet.exam] = [(by_rule or {}).get(sheet.exam, float(there.mean())), len(there)]
-            known = {"digest": sheet.digest, "row": sheet.rows[0], "groups": sheet.groups}
-            sheets[sheet.exam] = known | {"scorer": sheet.scorer.name}
+            scores[exam_scores.exam] = [(by_rule or {}).get(exam_scores.exam, float(there.mean())), len(there)]
+            known = {"digest": exam_scores.digest, "row": exam_scores.rows[0], "groups": exam_scores.groups}
+            items[exam_scores.exam] = known | {"scorer": exam_scores.scorer.name}
     value = {"model": baseline.model.name, "identity": baseline.identity, "made": baseline.made, "scores": scores}
-    line = canonical(value | {"sheets": sheets, "regressed": sorted(regressed)})
+    line = canonical(value | {"sheets": items, "regressed": sorted(regressed)})
 
     def is_said() -> bool:
         last = history(store)[-1:]
@@ -153,10 +153,10 @@ def history(store: Path) -> list[Passed]:
 
 def _passed(value: Mapping[str, Any], sizes: dict[str, int]) -> Passed:
     """Return the checkpoint of a line; raises ValueError and the like for a bad line or rows of another length."""
-    sheets = value.get("sheets", {})
+    items_of = value.get("sheets", {})
     sittings: dict[str, Sitting] = {}
     for name, (score, items) in value["scores"].items():
-        more = sheets.get(name)
+        more = items_of.get(name)
         if not (0 <= float(score) <= 1 and int(items) > 0):
             raise ValueError(f"{score} of {items} items is not a score")
         if more is None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from clbench.core import plugins
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.keys import canonical, rng
 from clbench.core.matrix import Column, Matrix
@@ -145,7 +147,10 @@ CHECKS: dict[str, Callable[[MetricPlugin], str]] = {
 
 
 def check_metric(metric: str | MetricPlugin) -> list[Outcome]:
-    """Check a figure, by name or as a plug-in, against its contract.
+    """Check a figure against its contract.
+
+    Args:
+        metric: Its name, also behind the module that declares it ("mypackage.my_figures.worst"), or the plug-in.
 
     Raises:
         SpecError: There is no figure of this name, or this is not one.
@@ -154,7 +159,18 @@ def check_metric(metric: str | MetricPlugin) -> list[Outcome]:
         mend = 'name one, "bwt", or give what MetricPlugin(...) returns'
         raise SpecError(f"{metric!r:.60} is not a metric", where="metric", mend=mend)
     if isinstance(metric, str):
-        if metric not in all_metrics():
-            raise SpecError(f"there is no metric {metric!r}", where="NAME", mend=did_you_mean(metric, all_metrics()))
-        metric = all_metrics()[metric]
+        module, _, name = metric.rpartition(".")
+        known = _declared(module) if module else all_metrics()
+        if name not in known:
+            raise SpecError(f"there is no metric {metric!r}", where="NAME", mend=did_you_mean(name, known))
+        metric = known[name]
     return [Outcome(title, check(metric)) for title, check in CHECKS.items()]
+
+
+def _declared(module: str) -> dict[str, MetricPlugin]:
+    """Return the figures of a module by name."""
+    found: Any = plugins.load("metric", module, "PLUGINS", where="NAME")
+    if not isinstance(found, (list, tuple)) or not all(isinstance(one, MetricPlugin) for one in found):  # pyright: ignore[reportUnknownVariableType]  # users' code is not always checked
+        mend = "end the module with PLUGINS = [cl.MetricPlugin(name=..., ...)]"
+        raise SpecError(f"{module!r} declares no list of MetricPlugins", where="NAME", mend=mend)
+    return {one.name: one for one in found}  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # same

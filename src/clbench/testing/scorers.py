@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clbench.core.errors import SpecError
+from clbench.core import plugins
+from clbench.core.errors import SpecError, UserError
 from clbench.core.graded import by_repeating
 from clbench.core.keys import rng
 from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
@@ -178,7 +179,10 @@ CHECKS: dict[str, Callable[[ScorerPlugin, Scorer], str]] = {
 
 
 def check_scorer(scorer: str | ScorerPlugin) -> list[Outcome]:
-    """Check a scorer, by name or as a plug-in, against its contract.
+    """Check a scorer against its contract.
+
+    Args:
+        scorer: Its name, the module that declares it ("mypackage.my_scorer"), or the plug-in.
 
     Raises:
         SpecError: There is no scorer of this name, or this is not one.
@@ -186,14 +190,25 @@ def check_scorer(scorer: str | ScorerPlugin) -> list[Outcome]:
     if not isinstance(scorer, (str, ScorerPlugin)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users' code is not always checked
         mend = 'name one, "exact", or give what ScorerPlugin(...) returns'
         raise SpecError(f"{scorer!r:.60} is not a scorer", where="scorer", mend=mend)
-    plugin = open_scorer(scorer) if isinstance(scorer, str) else scorer
+    plugin = _opened(scorer) if isinstance(scorer, str) else scorer
     built = plugin.build({})
     outcomes = [Outcome(title, _tried(check, plugin, built)) for title, check in CHECKS.items()]
     try:
         plugin.build({"no_such_setting": 1})
-    except SpecError:
+    except UserError:
         return [*outcomes, Outcome("unknown setting refused")]
     return [*outcomes, Outcome("unknown setting refused", problem="it is accepted")]
+
+
+def _opened(name: str) -> ScorerPlugin:
+    """Return a scorer that the user names; it may stand in any module, since no card has chosen it."""
+    if "." not in name:
+        return open_scorer(name)
+    plugin = plugins.load("scorer", name, "PLUGIN", where="NAME")
+    if not isinstance(plugin, ScorerPlugin):
+        mend = "end the module with PLUGIN = cl.ScorerPlugin(build=..., version=1, about=...)"
+        raise SpecError(f"{name!r} declares no ScorerPlugin", where="NAME", mend=mend)
+    return plugin
 
 
 def _tried(check: Callable[[ScorerPlugin, Scorer], str], plugin: ScorerPlugin, scorer: Scorer) -> str:

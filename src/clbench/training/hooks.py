@@ -73,19 +73,19 @@ class Hooks:
 
     def states(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Return what `state` and `answer_state` give; their names differ, since `restore` is given one mapping."""
-        state, guide = self.state(), self.answer_state()
-        if both := sorted(state.keys() & guide.keys()):
+        state, of_answers = self.state(), self.answer_state()
+        if both := sorted(state.keys() & of_answers.keys()):
             raise LessonError(
                 f"{both[0]!r} is also a name in answer_state, and restore would be given one of the two",
                 where=f"{place_of(self._method)}.state, {_when(self.number)}",
                 mend="name one of them otherwise",
             )
-        return state, guide
+        return state, of_answers
 
     def whole_state(self) -> dict[str, Any]:
         """Return what `states` gives, as one mapping."""
-        state, guide = self.states()
-        return {**state, **guide}
+        state, of_answers = self.states()
+        return {**state, **of_answers}
 
     def answer(self, net: Any, examples: Sequence[Example], decode: Decode) -> list[Answer]:
         """Call `answer`, and see that it gives one Answer to each question, in their order.

@@ -17,7 +17,7 @@ from clbench.data.streams.card import StreamCard
 from clbench.data.streams.order import named_order
 from clbench.data.streams.similarity import ease, similarity, words
 from clbench.data.streams.stream import build, lessons, merge_lessons, open_stream
-from clbench.data.streams.summary import stream_outline
+from clbench.data.streams.summary import stream_summary
 from clbench.engine.ask import due_cells
 from clbench.report.runs.budget import budget_error, cells_due, mask_matrix
 
@@ -296,7 +296,7 @@ def test_missing_tasks_are_refused_or_skipped_and_seen(tmp_path):
         open_stream(write_card(tmp_path, text), None)
     stream = open_stream(write_card(tmp_path, text + "missing: skip"), None)
     assert [t.name for t in stream.tasks] == ["world_tiny_facts", "world_tiny_laws"]
-    assert stream.missing == stream_outline(stream).missing == ("nowhere",)
+    assert stream.missing == stream_summary(stream).missing == ("nowhere",)
     with pytest.raises(DataError, match="none of its tasks"):
         open_stream(write_card(tmp_path, "tasks: [nowhere]\nmissing: skip"), None)
 
@@ -450,7 +450,7 @@ def test_splits_are_disjoint_across_tasks(into, split):
     with pytest.raises(DataError, match=f"{split} example in the exam: 'leak' of task 'q' asks what 'p-{into}-1'"):
         made(pool)
     stream = made(pool, leaks="drop")
-    assert stream.dropped == stream_outline(stream).dropped == {"q": 1}
+    assert stream.dropped == stream_summary(stream).dropped == {"q": 1}
     assert [len(t.lesson) for t in stream.tasks] == [8, 8]
     assert [len(t.dev) for t in stream.tasks] == [4, 4]
     assert "leak" not in ids(stream.plans[1].examples)
@@ -545,7 +545,7 @@ def test_published_orders_are_taught_as_far_as_they_are_here(name, data_root):
 
 def test_outline_by_hand():
     pool = [task("p", num=6), task("q", "c", num=3, about={"kind": "qa", "language": "zh"}), task("p", num=6)]
-    outline = stream_outline(made(pool))
+    outline = stream_summary(made(pool))
     assert outline.tasks == ("p", "q")
     assert outline.questions == (4, 4)
     first, second, third = outline.lessons

@@ -9,7 +9,7 @@ from clbench.core.errors import DataError
 from clbench.core.keys import normal_text, plain_label
 from clbench.data.streams.card import StreamCard
 from clbench.data.streams.stream import build
-from clbench.data.streams.summary import stream_outline
+from clbench.data.streams.summary import stream_summary
 from clbench.data.tasks.card import load_task_card
 from clbench.data.tasks.task import open_task, read_task
 from clbench.testing import check_card
@@ -196,5 +196,5 @@ def test_labels_of_a_stream_are_counted_by_name(tmp_path):
         (tmp_path / domain / "rows" / "train.jsonl").write_text(lines)
         tasks.append(read_task(load_task_card(path), None).model_copy(update={"name": domain}))
     card = StreamCard.model_validate({"name": "s", "tasks": ["books", "films"]}, context={"path": tmp_path / "s.yaml"})
-    outline = stream_outline(build(card, tasks))
+    outline = stream_summary(build(card, tasks))
     assert [(r.new_labels, r.labels) for r in outline.lessons] == [(2, 2), (0, 2)]

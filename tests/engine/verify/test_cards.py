@@ -6,7 +6,7 @@ from clbench.core.errors import AbsentError
 from clbench.core.keys import canonical
 from clbench.core.spec import ModelSpec, RunSpec
 from clbench.data.streams.stream import lessons, merge_lessons
-from clbench.data.streams.summary import stream_outline
+from clbench.data.streams.summary import stream_summary
 from clbench.engine.verify import cards
 from clbench.engine.verify.cards import Cards
 
@@ -19,11 +19,11 @@ def spec(**more):
 def test_a_stream_is_opened_once_for_all_results_and_looked_at_once(monkeypatch):
     opened, outlined = [], []
     monkeypatch.setattr(cards, "open_stream", lambda *a, way=cards.open_stream: opened.append(a) or way(*a))
-    monkeypatch.setattr(cards, "stream_outline", lambda s, way=cards.stream_outline: outlined.append(s) or way(s))
+    monkeypatch.setattr(cards, "stream_summary", lambda s, way=cards.stream_summary: outlined.append(s) or way(s))
     known = Cards(None)
     for seed in range(3):
         found = known.of(spec(seed=seed))
-        assert found.outline == stream_outline(found.stream).model_dump()
+        assert found.outline == stream_summary(found.stream).model_dump()
     assert (len(opened), len(outlined)) == (1, 1)
     known.of(spec(exams=("abilities",)))
     assert len(opened) == 2, "other columns"

@@ -24,7 +24,7 @@ def report(
     title: Annotated[str, typer.Option(help="Default: the name of the file or folder.")] = "",
     lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")] = "en",
 ) -> None:
-    """Write one HTML page: rates, categories, curves, errors, cost, and answers with their rubrics' marks."""
+    """Write one HTML page: rates, categories, curves, errors, cost, and answers with their rubrics' verdicts."""
     from clbench.context.graded import read_tasks
     from clbench.context.grades import files_of, load_grades, system_name
     from clbench.context.item_browser import chosen, items_of, read_classes

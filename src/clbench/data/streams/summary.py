@@ -7,7 +7,7 @@ from clbench.core.types import Stream
 from clbench.data.streams.similarity import similarity
 
 
-def stream_outline(stream: Stream) -> StreamSummary:
+def stream_summary(stream: Stream) -> StreamSummary:
     """Return the summary of a stream."""
     about = {task.name: task.about for task in stream.tasks}
 

@@ -20,7 +20,7 @@ from clbench.core.spec import Machine, RunSpec
 from clbench.core.types import Answer, Exam, ScorerSpec, Stream
 from clbench.data.exams.exam import exam_at, open_exams, shipped_exams
 from clbench.data.streams.stream import lessons, merge_lessons, open_stream
-from clbench.data.streams.summary import stream_outline
+from clbench.data.streams.summary import stream_summary
 from clbench.data.tasks.card import list_cards
 from clbench.engine.ask import answers_key
 from clbench.engine.grade import grade_answer
@@ -46,7 +46,7 @@ class Opened:
     @cached_property
     def outline(self) -> dict[str, Any]:
         """The summary of the stream, as a record has it."""
-        return stream_outline(self.stream).model_dump()
+        return stream_summary(self.stream).model_dump()
 
     @cached_property
     def bytes_by_lesson(self) -> tuple[int, ...]:
@@ -141,13 +141,13 @@ def _against(claim: Claim, opened: Opened) -> Iterator[str]:
         differ = sorted({e.name for e in exams} ^ set(claim.matrix.exams))
         yield f"the columns are not those that the spec asks for: {', '.join(differ) or 'another order'}"
         return
-    for exam, column, sheet in zip(exams, claim.matrix.columns, claim.item_scores.exams, strict=False):
+    for exam, column, exam_scores in zip(exams, claim.matrix.columns, claim.item_scores.exams, strict=False):
         said, due = column.model_dump(), Matrix.blank(1, [exam]).columns[0].model_dump()
         for field in ("kind", "ability", "taught", "guess_rate", "size"):
             if said[field] != due[field]:
                 yield f"{column.name}: {field} is {said[field]!r}, by card and budget {due[field]!r}"
-        yield from _questions(exam, sheet)
-        yield from _in_full(exam, sheet, [item for item in claim.example_items.items if item.exam == exam.name])
+        yield from _questions(exam, exam_scores)
+        yield from _in_full(exam, exam_scores, [item for item in claim.example_items.items if item.exam == exam.name])
 
 
 def _alike(one: Sequence[Sequence[float]], two: Sequence[Sequence[float]]) -> bool:
@@ -156,20 +156,21 @@ def _alike(one: Sequence[Sequence[float]], two: Sequence[Sequence[float]]) -> bo
     return shapes[0] == shapes[1] and all(abs(a - b) <= CLOSE for a, b in pairs)
 
 
-def _questions(exam: Exam, sheet: ExamScores) -> Iterator[str]:
-    if sheet.ids != tuple(e.id for e in exam.examples):
+def _questions(exam: Exam, exam_scores: ExamScores) -> Iterator[str]:
+    if exam_scores.ids != tuple(e.id for e in exam.examples):
         yield f"{exam.name}: other items than the card's"
-    if sheet.groups != groups_of(exam):
+    if exam_scores.groups != groups_of(exam):
         yield f"{exam.name}: its groups of items are not the card's"
-    if sheet.guess_rates and sheet.guess_rates != guess_rates_of(exam):
+    if exam_scores.guess_rates and exam_scores.guess_rates != guess_rates_of(exam):
         yield f"{exam.name}: the guess rates of its items are not the card's"
-    if sheet.digest != exam_at(exam, min(sheet.rows, default=0)).digest:
+    if exam_scores.digest != exam_at(exam, min(exam_scores.rows, default=0)).digest:
         yield f"{exam.name}: the digest of its questions is not the card's"
-    if _of_card(sheet) != exam.scorer:
-        yield f"{exam.name}: graded by {sheet.scorer.name}, by the card {exam.scorer.name} with its settings"
-    elif sheet.version != (here := known_scorer(exam.scorer.name).version):
-        yield f"{exam.name}: graded by version {sheet.version} of {sheet.scorer.name}, here is version {here}"
-    for lesson, row in sheet.rows.items():
+    if _of_card(exam_scores) != exam.scorer:
+        yield f"{exam.name}: graded by {exam_scores.scorer.name}, by the card {exam.scorer.name} with its settings"
+    elif exam_scores.version != (here := known_scorer(exam.scorer.name).version):
+        scorer, version = exam_scores.scorer.name, exam_scores.version
+        yield f"{exam.name}: graded by version {version} of {scorer}, here is version {here}"
+    for lesson, row in exam_scores.rows.items():
         if row.questions != exam_at(exam, lesson).digest:
             yield f"{exam.name}, row {lesson}: other questions than the card's"
             return
@@ -178,30 +179,30 @@ def _questions(exam: Exam, sheet: ExamScores) -> Iterator[str]:
             return
 
 
-def _in_full(exam: Exam, sheet: ExamScores, items: Sequence[ExampleItem]) -> Iterator[str]:
-    """Compare the items that are shown in full with the card, and mark their answers again."""
+def _in_full(exam: Exam, exam_scores: ExamScores, items: Sequence[ExampleItem]) -> Iterator[str]:
+    """Compare the items that are shown in full with the card, and grade their answers again."""
     places = choose_items(exam)
     if [item.id for item in items] != [exam.examples[i].id for i in places]:
         yield f"examples: {exam.name} shows other items than those that its hash chooses"
         return
-    scorer = None if _asks_a_model(sheet.scorer) else _scorer(exam)
+    scorer = None if _asks_a_model(exam_scores.scorer) else _scorer(exam)
     for item, place in zip(items, places, strict=True):
         example = exam.examples[place]
         if (item.question, item.expected) != (shorten(question(example)), example.targets[:3]):
             yield f"examples: {exam.name} {item.id}: its question, or what was expected, is not the card's"
-        if item.answers.keys() != sheet.rows.keys():
+        if item.answers.keys() != exam_scores.rows.keys():
             yield f"examples: {exam.name} {item.id}: its answers are not those of the rows"
         for lesson, said in item.answers.items():
             if scorer is not None and not _scores(scorer, exam_at(exam, lesson), place, said):
                 yield f"examples: {exam.name} {item.id}, row {lesson}: its answer has another score"
 
 
-def _of_card(sheet: ExamScores) -> ScorerSpec:
+def _of_card(exam_scores: ExamScores) -> ScorerSpec:
     """Return a recorded scorer as its card has it: a judge stands in a recipe."""
-    if not _judged(sheet.scorer):
-        return sheet.scorer
-    settings = {name: value for name, value in sheet.scorer.settings.items() if name != "judge"}
-    return sheet.scorer.model_copy(update={"settings": settings})
+    if not _judged(exam_scores.scorer):
+        return exam_scores.scorer
+    settings = {name: value for name, value in exam_scores.scorer.settings.items() if name != "judge"}
+    return exam_scores.scorer.model_copy(update={"settings": settings})
 
 
 def _asks_a_model(scorer: ScorerSpec) -> bool:
@@ -214,7 +215,7 @@ def _judged(scorer: ScorerSpec) -> bool:
 
 
 def _scorer(exam: Exam) -> Scorer | None:
-    """Return what marks answers as they are shown; None where they are not all that is marked, or would be run."""
+    """Return what grades answers as they are shown; None where they are not all that is graded, or would be run."""
     if exam.decode.kind == "raw" or exam.scorer.name == PROGRAMS:
         return None
     return known_scorer(exam.scorer.name).build(exam.scorer.settings)
@@ -270,8 +271,8 @@ def _model(claim: Claim, exams: Sequence[Exam]) -> Iterator[str]:
     if plugins.all_known(learner) and not open_learner({"name": claim.spec.learner_name})[0].starts_as_base:
         return
     base = digest([known["identity"], {}])
-    for exam, sheet in zip(exams, claim.item_scores.exams, strict=False):
-        row, asked = sheet.rows.get(0), exam_at(exam, 0)
+    for exam, exam_scores in zip(exams, claim.item_scores.exams, strict=False):
+        row, asked = exam_scores.rows.get(0), exam_at(exam, 0)
         key_here = answers_key(base, asked, model, Machine(), claim.spec.exam_server)
         if row is not None and row.questions == asked.digest and row.answers_key != key_here:
-            yield f"{sheet.exam}, row 0: its answers are not those of the untouched model"
+            yield f"{exam_scores.exam}, row 0: its answers are not those of the untouched model"

@@ -95,16 +95,21 @@ def _ungraded(matrix: Matrix) -> Iterator[str]:
 def _marks(item_scores: ItemScores) -> Iterator[str]:
     """Follow the keys: grades hang on answers, and equal answers have equal grades."""
     scores: dict[str, object] = {}
-    for sheet in item_scores.exams:
-        if sheet.scorer.name not in plugins.names("scorer"):  # its key would hold its code: nothing is imported for it
-            yield f"{sheet.exam}: scorer {sheet.scorer.name!r} is not known here"
+    for exam_scores in item_scores.exams:
+        if exam_scores.scorer.name not in plugins.names(
+            "scorer"
+        ):  # its key would hold its code: nothing is imported for it
+            yield f"{exam_scores.exam}: scorer {exam_scores.scorer.name!r} is not known here"
             continue
-        for lesson, row in sheet.rows.items():
-            if row.grades_key != grade_key(row.answers_key, sheet.scorer, sheet.version, declined=bool(row.declined)):
-                yield f"{sheet.exam}, row {lesson}: the key of its grades does not follow from that of its answers"
+        for lesson, row in exam_scores.rows.items():
+            if row.grades_key != grade_key(
+                row.answers_key, exam_scores.scorer, exam_scores.version, declined=bool(row.declined)
+            ):
+                where = f"{exam_scores.exam}, row {lesson}"
+                yield f"{where}: the key of its grades does not follow from that of its answers"
             graded = pack(row.scores), row.parts
             if scores.setdefault(row.answers_key, graded) != graded:
-                yield f"{sheet.exam}, row {lesson}: the same answers have other grades elsewhere"
+                yield f"{exam_scores.exam}, row {lesson}: the same answers have other grades elsewhere"
 
 
 def _counts(matrix: Matrix, summary: StreamSummary, costs: Costs) -> Iterator[str]:

@@ -27,14 +27,14 @@ def problems(
 ) -> list[str]:
     """Say what does not fit together in a result; empty where all of it follows from the item records.
 
-    Cells are made again from the items by the scorers' own rules, figures from the cells and the meters, meters from
+    Cells are made again from the items by the scorers' own rules, figures from the cells and the costs, costs from
     their parts. Whether the items themselves were answered as recorded only running the spec again can tell.
     """
     found = [*_columns(matrix, item_scores), *_due(spec, matrix)]
     for place, column in enumerate(matrix.columns):
-        sheet = next((s for s in item_scores.exams if s.exam == column.name), None)
-        if sheet is not None:
-            found += _cells(matrix, place, sheet)
+        exam_scores = next((s for s in item_scores.exams if s.exam == column.name), None)
+        if exam_scores is not None:
+            found += _cells(matrix, place, exam_scores)
     found += _figures(spec, matrix, scores, costs)
     return [*found, *_meters(costs)]
 
@@ -68,15 +68,15 @@ def _columns(matrix: Matrix, item_scores: ItemScores) -> Iterator[str]:
     if list(matrix.exams) != names:
         differ = sorted(set(names) ^ set(matrix.exams)) or "their order"
         yield f"the exams of the matrix and of the items differ: {differ}"
-    for column, sheet in zip(matrix.columns, item_scores.exams, strict=False):
-        if column.size != len(sheet.ids):
-            yield f"{column.name}: {column.size} questions in the matrix, {len(sheet.ids)} items"
-        if len(set(sheet.ids)) < len(sheet.ids):
+    for column, exam_scores in zip(matrix.columns, item_scores.exams, strict=False):
+        if column.size != len(exam_scores.ids):
+            yield f"{column.name}: {column.size} questions in the matrix, {len(exam_scores.ids)} items"
+        if len(set(exam_scores.ids)) < len(exam_scores.ids):
             yield f"{column.name}: an item is there twice"
-        rates = sheet.guess_rates
-        if rates and (len(rates) != len(sheet.ids) or not are_rates_of(rates, column.guess_rate)):
+        rates = exam_scores.guess_rates
+        if rates and (len(rates) != len(exam_scores.ids) or not are_rates_of(rates, column.guess_rate)):
             yield f"{column.name}: the guess rates of its items do not give that of the matrix"
-        if any(lesson > matrix.num_lessons for lesson in sheet.rows):
+        if any(lesson > matrix.num_lessons for lesson in exam_scores.rows):
             yield f"{column.name}: rows beyond the last lesson"
 
 
@@ -88,34 +88,34 @@ def _due(spec: RunSpec, matrix: Matrix) -> Iterator[str]:
                 yield f"row {lesson}, {matrix.exams[place]}: due and missing"
 
 
-def _cells(matrix: Matrix, place: int, sheet: ExamScores) -> Iterator[str]:
+def _cells(matrix: Matrix, place: int, exam_scores: ExamScores) -> Iterator[str]:
     for lesson in range(matrix.num_lessons + 1):
-        where = f"row {lesson}, {sheet.exam}"
-        row = sheet.rows.get(lesson)
+        where = f"row {lesson}, {exam_scores.exam}"
+        row = exam_scores.rows.get(lesson)
         if row is None:
             if matrix.n[lesson, place] or not math.isnan(matrix.values[lesson, place]):
                 yield f"{where}: a score without items"
             continue
-        if row.items != len(sheet.ids) or (row.parts and len(row.parts) != len(sheet.ids)):
-            yield f"{where}: {row.items} scores for {len(sheet.ids)} items"
+        if row.items != len(exam_scores.ids) or (row.parts and len(row.parts) != len(exam_scores.ids)):
+            yield f"{where}: {row.items} scores for {len(exam_scores.ids)} items"
             continue
-        if any(row.values()[place] > 0 for place in row.declined if place < len(sheet.ids)):
+        if any(row.values()[place] > 0 for place in row.declined if place < len(exam_scores.ids)):
             yield f"{where}: an item that was not answered has a score"
         if any(not 0 <= value <= 1 for value in row.values() if not math.isnan(value)):
             yield f"{where}: scores outside of 0 to 1"
         try:
-            score, graded = _again(sheet, row)
+            score, graded = _again(exam_scores, row)
         except UserError as error:
             yield f"{where}: {error.what}"
             continue
         counts = (int(matrix.n[lesson, place]), int(matrix.ungraded[lesson, place]))
-        if counts != (graded, len(sheet.ids) - graded):
+        if counts != (graded, len(exam_scores.ids) - graded):
             yield f"{where}: {counts[0]} marked and {counts[1]} unmarked, the items say {graded}"
         if not _same(float(matrix.values[lesson, place]), score):
             yield f"{where}: {matrix.values[lesson, place]:.6f}, the items give {score:.6f}"
 
 
-def _again(sheet: ExamScores, row: GradedItems) -> tuple[float, int]:
+def _again(exam_scores: ExamScores, row: GradedItems) -> tuple[float, int]:
     """Return score and number of marked items by the scorer's rule."""
     values = row.values().tolist()
     grades = [
@@ -124,9 +124,9 @@ def _again(sheet: ExamScores, row: GradedItems) -> tuple[float, int]:
             score=None if math.isnan(value) else value,
             parts=row.parts[i] if row.parts else (),
         )
-        for i, (name, value) in enumerate(zip(sheet.ids, values, strict=True))
+        for i, (name, value) in enumerate(zip(exam_scores.ids, values, strict=True))
     ]
-    score = combine_grades(grades, known_scorer(sheet.scorer.name))
+    score = combine_grades(grades, known_scorer(exam_scores.scorer.name))
     num = sum(g.score is not None and place not in row.declined for place, g in enumerate(grades))
     return math.nan if score is None else score, num
 
@@ -163,20 +163,20 @@ def _meters(costs: Costs) -> Iterator[str]:
     if costs.kept_bytes_by_lesson and costs.kept_bytes_by_lesson[-1] != costs.kept_bytes:
         yield f"costs: kept_bytes is {costs.kept_bytes}, after the last lesson {costs.kept_bytes_by_lesson[-1]}"
     parts = costs.buffer_bytes + costs.state_bytes + costs.added_bytes
-    if costs.buffer_bytes_by_lesson and parts != costs.kept_bytes:  # results without that meter are older
+    if costs.buffer_bytes_by_lesson and parts != costs.kept_bytes:  # results without that cost are older
         yield f"costs: kept_bytes is {costs.kept_bytes}, its parts are {parts}"
 
 
 def _shown(item_scores: ItemScores, examples: ExampleItems) -> Iterator[str]:
     found = {s.exam: s for s in item_scores.exams}
     for item in examples.items:
-        sheet = found.get(item.exam)
-        if sheet is None or item.id not in sheet.ids:
+        exam_scores = found.get(item.exam)
+        if exam_scores is None or item.id not in exam_scores.ids:
             yield f"examples: {item.exam} has no item {item.id}"
             continue
-        place = sheet.ids.index(item.id)
+        place = exam_scores.ids.index(item.id)
         for lesson, said in item.answers.items():
-            row = sheet.rows.get(lesson)
+            row = exam_scores.rows.get(lesson)
             score = math.nan if said.score is None else said.score
             if row is None or place >= row.items or not _same(float(row.values()[place]), score):
                 yield f"examples: {item.exam} {item.id}, row {lesson}: its score is not that of the items"

@@ -1,4 +1,4 @@
-"""Does what a result tells of its own making fit together: rows, meters and provenance, against its cells."""
+"""Does what a result tells of its own making fit together: rows, costs and provenance, against its cells."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ MOST = 2**62  # of anything that is counted
 
 def untold(claim: Claim) -> list[str]:
     """Say what does not fit together; see `clbench.engine.verify.records.problems` for cells and figures."""
-    found = [text for sheet in claim.item_scores.exams for text in _sheet(sheet)]
+    found = [text for exam_scores in claim.item_scores.exams for text in _exam_scores(exam_scores)]
     return [*found, *_finite(claim.costs), *_by_lesson(claim.costs), *_exams(claim), *_provenance(claim)]
 
 
-def _sheet(sheet: ExamScores) -> Iterator[str]:
-    for name, values in (("groups", sheet.groups), ("lengths", sheet.lengths)):
-        if values and len(values) != len(sheet.ids):
-            yield f"{sheet.exam}: {len(values)} {name} for {len(sheet.ids)} items"
-    if not all(0 <= length < MOST for length in sheet.lengths):
-        yield f"{sheet.exam}: a question of a length that no text has"
-    for lesson, row in sheet.rows.items():
-        if why := _row(row, len(sheet.ids), sheet):
-            yield f"{sheet.exam}, row {lesson}: {why}"
+def _exam_scores(exam_scores: ExamScores) -> Iterator[str]:
+    for name, values in (("groups", exam_scores.groups), ("lengths", exam_scores.lengths)):
+        if values and len(values) != len(exam_scores.ids):
+            yield f"{exam_scores.exam}: {len(values)} {name} for {len(exam_scores.ids)} items"
+    if not all(0 <= length < MOST for length in exam_scores.lengths):
+        yield f"{exam_scores.exam}: a question of a length that no text has"
+    for lesson, row in exam_scores.rows.items():
+        if why := _row(row, len(exam_scores.ids), exam_scores):
+            yield f"{exam_scores.exam}, row {lesson}: {why}"
 
 
-def _row(row: GradedItems, num: int, sheet: ExamScores) -> str:
+def _row(row: GradedItems, num: int, exam_scores: ExamScores) -> str:
     if list(row.declined) != sorted(set(row.declined) & set(range(num))):
         return "the items that were not answered are not places in order, each once"
     for name, counts, most in (("reasoning", row.reasoning, 2), ("cuts", row.cuts, 3)):
         if counts and (len(counts) != most or min(counts) < 0):
             return f"{name} are not {most} counts"
-    if row.parts and known_scorer(sheet.scorer.name).combine is None:
-        return f"parts of scores, which {sheet.scorer.name} does not give"
+    if row.parts and known_scorer(exam_scores.scorer.name).combine is None:
+        return f"parts of scores, which {exam_scores.scorer.name} does not give"
     return ""
 
 
@@ -102,7 +102,7 @@ def _exams(claim: Claim) -> Iterator[str]:
         seconds = sum(each * num for each, num in zip(costs.exam_latency_s, asked, strict=True))
         if not abs(seconds - costs.exam_s) <= ROUNDED_S * sum(asked):
             yield f"costs: exam_s is {costs.exam_s:.6f}, its cells took {seconds:.6f}"
-    rows = itertools.chain.from_iterable(sheet.rows.values() for sheet in claim.item_scores.exams)
+    rows = itertools.chain.from_iterable(exam_scores.rows.values() for exam_scores in claim.item_scores.exams)
     reasoning = sum(row.reasoning[0] for row in rows if row.reasoning)
     if costs.reasoning_tokens != reasoning:
         yield f"costs: {costs.reasoning_tokens} tokens of reasoning, the rows have {reasoning}"

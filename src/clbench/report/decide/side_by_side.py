@@ -145,9 +145,9 @@ def _items(exam: BaselineExam) -> GradedItems:
 
 def _cell(exam: BaselineExam, first: BaselineExam | None, place: int) -> Cell:
     """Return the cell of an exam, compared with that of the first checkpoint, which has the place 0."""
-    side, sheet = _items(exam), exam.scores
-    row, values = sheet.rows[0], sheet.rows[0].values()
-    score, low, high = score_interval(side, groups=sheet.groups or None)
+    side, exam_scores = _items(exam), exam.scores
+    row, values = exam_scores.rows[0], exam_scores.rows[0].values()
+    score, low, high = score_interval(side, groups=exam_scores.groups or None)
     graded = int(np.isfinite(values).sum())
     cell = Cell(score, low, high, graded, len(values) - graded, len(row.declined), sum(row.cuts[:1]))
     if not graded:
@@ -156,7 +156,7 @@ def _cell(exam: BaselineExam, first: BaselineExam | None, place: int) -> Cell:
         return cell
     if first is None:
         return replace(cell, why="the first was not asked")
-    if why := next(unlike_scores(first.scores, sheet), ""):
+    if why := next(unlike_scores(first.scores, exam_scores), ""):
         return replace(cell, why=why.partition(": ")[2])
     change = _change(first, exam)
     return replace(cell, change=change, why="" if change else "no item was graded of both")

@@ -13,16 +13,16 @@ def as_baseline(run: RunRecord) -> Baseline:
     """Return the last row of a run as a sealed baseline."""
     last, shown = run.matrix.num_lessons, _texts(run)
     exams: list[BaselineExam] = []
-    for column, sheet in zip(run.matrix.columns, run.item_scores.exams, strict=True):
-        row = sheet.rows[last]
-        items = [shown.get((sheet.exam, item)) for item in sheet.ids]
+    for column, exam_scores in zip(run.matrix.columns, run.item_scores.exams, strict=True):
+        row = exam_scores.rows[last]
+        items = [shown.get((exam_scores.exam, item)) for item in exam_scores.ids]
         answers = tuple("" if item is None else item.answers[last].text for item in items)
         exams.append(
             BaselineExam(
                 kind=column.kind,
                 ability=column.ability,
                 guess_rate=column.guess_rate,
-                scores=sheet.model_copy(update={"rows": {0: row}}),
+                scores=exam_scores.model_copy(update={"rows": {0: row}}),
                 answers=answers,
             )
         )
@@ -40,21 +40,27 @@ def as_baseline(run: RunRecord) -> Baseline:
 def exams_of(run: RunRecord) -> list[Exam]:
     """Return the exams of a run with their questions as far as these are on record."""
     shown = _texts(run)
-    return [_exam(sheet, shown) for sheet in run.item_scores.exams]
+    return [_exam(exam_scores, shown) for exam_scores in run.item_scores.exams]
 
 
 def _texts(run: RunRecord) -> dict[tuple[str, str], ExampleItem]:
     return {(item.exam, item.id): item for item in run.example_items.items}
 
 
-def _exam(sheet: ExamScores, shown: dict[tuple[str, str], ExampleItem]) -> Exam:
+def _exam(exam_scores: ExamScores, shown: dict[tuple[str, str], ExampleItem]) -> Exam:
     examples: list[Example] = []
-    for name in sheet.ids:
-        item = shown.get((sheet.exam, name))
+    for name in exam_scores.ids:
+        item = shown.get((exam_scores.exam, name))
         question, expected = ("(not on record)", ()) if item is None else (item.question, item.expected)
         examples.append(Example(id=name, prompt=(Message(role="user", content=question),), targets=expected))
     needs = frozenset[str]()
     return Exam.model_validate(
-        {"name": sheet.exam, "kind": "general", "examples": examples, "decode": Decode(), "scorer": sheet.scorer}
-        | {"needs": needs, "digest": sheet.digest}
+        {
+            "name": exam_scores.exam,
+            "kind": "general",
+            "examples": examples,
+            "decode": Decode(),
+            "scorer": exam_scores.scorer,
+        }
+        | {"needs": needs, "digest": exam_scores.digest}
     )

@@ -35,7 +35,7 @@ LAST = (("date", "day on which it was examined"), ("clbench", "version that exam
 
 
 @dataclass(frozen=True)
-class Sat:
+class Entry:
     """A checkpoint, what it was asked, its scores by exam, and the ranks that tests leave open."""
 
     checkpoint: Checkpoint
@@ -49,25 +49,25 @@ def checkpoint_board(checkpoints: Sequence[Checkpoint]) -> Board | None:
     """Return the board of checkpoints, those of the same exams together and the best first; None for no checkpoint."""
     if not checkpoints:
         return None
-    groups: dict[str, list[Sat]] = {}
+    groups: dict[str, list[Entry]] = {}
     for checkpoint in checkpoints:
-        sat = _sat(checkpoint)
-        groups.setdefault(sat.asked, []).append(sat)
-    rows: list[Sat] = []
+        entry = _entry(checkpoint)
+        groups.setdefault(entry.asked, []).append(entry)
+    rows: list[Entry] = []
     for _, group in sorted(groups.items(), key=lambda x: (-len(x[1]), x[0])):
         ranks = _ranks(group)
-        ranked = [Sat(s.checkpoint, s.asked, s.cells, s.mean, r) for s, r in zip(group, ranks, strict=True)]
+        ranked = [Entry(s.checkpoint, s.asked, s.cells, s.mean, r) for s, r in zip(group, ranks, strict=True)]
         rows += sorted(ranked, key=lambda s: (s.ranks, -s.mean.score, s.checkpoint.label))
-    exams = list(dict.fromkeys(name for sat in rows for name in sat.cells))
+    exams = list(dict.fromkeys(name for entry in rows for name in entry.cells))
     heads = (*HEADS, *((name, "score, in percent, with its interval") for name in exams), *LAST)
-    return Board("checkpoints", "Checkpoints and exams", NOTE, heads, [_row(sat, rows, exams) for sat in rows])
+    return Board("checkpoints", "Checkpoints and exams", NOTE, heads, [_row(entry, rows, exams) for entry in rows])
 
 
-def _sat(checkpoint: Checkpoint) -> Sat:
+def _entry(checkpoint: Checkpoint) -> Entry:
     found = side_by_side([checkpoint])
     cells = {row.exam: row.cells[0] for row in found.rows}
     mean = found.mean.cells[0] if found.mean is not None else next(iter(cells.values()))
-    return Sat(checkpoint, _asked(checkpoint.found), cells, mean)
+    return Entry(checkpoint, _asked(checkpoint.found), cells, mean)
 
 
 def _asked(found: Baseline) -> str:
@@ -76,11 +76,17 @@ def _asked(found: Baseline) -> str:
 
 
 def _asked_of(exam: BaselineExam) -> list[str]:
-    sheet = exam.scores
-    return [sheet.exam, sheet.digest, canonical(sheet.ids), canonical(sheet.scorer), str(sheet.version)]
+    exam_scores = exam.scores
+    return [
+        exam_scores.exam,
+        exam_scores.digest,
+        canonical(exam_scores.ids),
+        canonical(exam_scores.scorer),
+        str(exam_scores.version),
+    ]
 
 
-def _ranks(group: Sequence[Sat]) -> list[tuple[int, int]]:
+def _ranks(group: Sequence[Entry]) -> list[tuple[int, int]]:
     """Return the ranks that the tests leave open for each of some rows, which were asked the same."""
     pairs = list(combinations(range(len(group)), 2))
     adjusted = holm([_p(group[i].checkpoint, group[j].checkpoint) for i, j in pairs])
@@ -100,27 +106,27 @@ def _p(one: Checkpoint, two: Checkpoint) -> float:
     return mean_p(there) if there else math.nan
 
 
-def _row(sat: Sat, rows: Sequence[Sat], exams: Sequence[str]) -> BoardRow:
-    side = sat.checkpoint
+def _row(entry: Entry, rows: Sequence[Entry], exams: Sequence[str]) -> BoardRow:
+    side = entry.checkpoint
     found = side.found
-    best = [other.checkpoint for other in rows if other.asked == sat.asked and other is not sat][:1]
-    low, high = sat.ranks
-    why = () if not math.isnan(sat.mean.score) else ("an exam has no graded item",)
+    best = [other.checkpoint for other in rows if other.asked == entry.asked and other is not entry][:1]
+    low, high = entry.ranks
+    why = () if not math.isnan(entry.mean.score) else ("an exam has no graded item",)
     most = "all items" if found.items is None else f"{found.items} items"
     cells: list[tuple[str, float | None]] = [
         ("–" if why else str(low) if low == high else f"{low}–{high}", math.inf if why else low + high / 1000),
         (side.label, None),
-        (f"{len(sat.cells)} exams, {sat.asked}", None),
+        (f"{len(entry.cells)} exams, {entry.asked}", None),
         (f"{found.model.dtype}, {most}", None),
-        _score(sat.mean),
-        *(_score(sat.cells.get(name, Cell())) for name in exams),
+        _score(entry.mean),
+        *(_score(entry.cells.get(name, Cell())) for name in exams),
         (found.made[:10] or "–", None),
         (found.clbench or "–", None),
     ]
     page = side_by_side_page(side_by_side([side, *best]), side.label)
     name = f"checkpoint-{_safe(side.label)}-{digest([found.seal, side.label])[:8]}"
     details = (f"{found.model.name}, identity {found.identity[:16]}, seal {found.seal[:16]}",)
-    return BoardRow(name, tuple(cells), why, details, page, {"record.json": canonical(found) + "\n"}, _values(sat))
+    return BoardRow(name, tuple(cells), why, details, page, {"record.json": canonical(found) + "\n"}, _values(entry))
 
 
 def _score(cell: Cell) -> tuple[str, float]:
@@ -134,17 +140,17 @@ def _safe(name: str) -> str:
     return "".join(c if c.isascii() and c.isalnum() else "-" for c in name)[:60]
 
 
-def _values(sat: Sat) -> dict[str, Any]:
-    found = sat.checkpoint.found
-    scores = {name: None if math.isnan(c.score) else c.score for name, c in sat.cells.items()}
+def _values(entry: Entry) -> dict[str, Any]:
+    found = entry.checkpoint.found
+    scores = {name: None if math.isnan(c.score) else c.score for name, c in entry.cells.items()}
     return {
-        "checkpoint": sat.checkpoint.label,
+        "checkpoint": entry.checkpoint.label,
         "model": found.model.model_dump(mode="json"),
         "identity": found.identity,
         "seal": found.seal,
-        "asked": sat.asked,
-        "ranks": sat.ranks,
-        "mean": None if math.isnan(sat.mean.score) else sat.mean.score,
+        "asked": entry.asked,
+        "ranks": entry.ranks,
+        "mean": None if math.isnan(entry.mean.score) else entry.mean.score,
         "scores": scores,
         "made": found.made,
     }

@@ -124,7 +124,7 @@ def _asked(checkpoint: Checkpoint) -> str:
 
 def question_texts(checkpoint: Checkpoint, exam: str) -> list[tuple[str, tuple[str, ...]]]:
     """Return (question, expected answers) of an exam's items, as the store has them; empty if it has not."""
-    sheet = next(e.scores for e in checkpoint.found.exams if e.scores.exam == exam)
+    exam_scores = next(e.scores for e in checkpoint.found.exams if e.scores.exam == exam)
     if checkpoint.store is None:
         return []
-    return [(question_text(e), e.targets[:3]) for e in questions(checkpoint.store, sheet.rows[0].questions)]
+    return [(question_text(e), e.targets[:3]) for e in questions(checkpoint.store, exam_scores.rows[0].questions)]

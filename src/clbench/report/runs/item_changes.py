@@ -13,7 +13,7 @@ from clbench.core.item_scores import ExamScores
 from clbench.core.matrix import Column
 from clbench.report.runs.abilities import LABELS
 from clbench.report.runs.load import RunRecord
-from clbench.stats.transitions import Asked, Moves, Share, moves, shares
+from clbench.stats.transitions import BeforeAfter, Moves, Share, moves, shares
 
 UNDEFINED = Share()
 UNGRADED = "graded between right and wrong"
@@ -111,7 +111,7 @@ def _moves(run: RunRecord, column: Column) -> Moves | str:
     if exam is None or any(row not in exam.rows for row in rows):
         return MISSING
     before, after = (exam.rows[row] for row in rows)
-    asked = Asked(before.values(), after.values(), *(_rates(exam, column, row) for row in rows))
+    asked = BeforeAfter(before.values(), after.values(), *(_rates(exam, column, row) for row in rows))
     if not asked.graded().any():
         return MISSING
     if not asked.is_defined():
