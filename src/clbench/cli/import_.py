@@ -38,7 +38,7 @@ def import_(
 ) -> None:
     """Read logs item by item, so that compare, gate, watch and report work on them; nothing is asked again."""
     from clbench.core.spec import RunSpec
-    from clbench.engine.resolve import validated
+    from clbench.core.validation import validated
     from clbench.report.logs.as_run import as_run
     from clbench.report.runs.record import check_record_folder, record_runs
 

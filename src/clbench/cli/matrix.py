@@ -37,9 +37,9 @@ def matrix(
     as_json: Json = False,
 ) -> None:
     """Make the matrix of checkpoints trained elsewhere: row t is the t-th one; the same command resumes."""
+    from clbench.core.validation import validated
     from clbench.engine.recipe.changes import apply_change
     from clbench.engine.recipe.recipe import Recipe
-    from clbench.engine.resolve import validated
     from clbench.report.runs.record import check_record_folder
     from clbench.store.store import Store
 

@@ -74,7 +74,7 @@ def model_spec(model: str, **settings: Any) -> ModelSpec:
     """
     from clbench.core.extras import need_models
     from clbench.core.spec import ModelSpec
-    from clbench.engine.resolve import validated
+    from clbench.core.validation import validated
     from clbench.models import source
 
     need_models("an exam of a model")
@@ -138,9 +138,9 @@ def shared_machine(
         SpecError: A value is out of range, or is not what a launcher says.
     """
     from clbench.core.spec import Machine
+    from clbench.core.validation import validated
     from clbench.data.tasks.fetch import data_root
     from clbench.engine.executors.devices import room_for_workers
-    from clbench.engine.resolve import validated
 
     size = place().size
     if size > 1 and processes not in (None, size):

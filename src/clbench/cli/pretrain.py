@@ -27,9 +27,9 @@ def pretrain(
     from clbench.core.errors import SpecError, did_you_mean
     from clbench.core.events import report_progress
     from clbench.core.extras import need_models
+    from clbench.core.validation import validated
     from clbench.data.tasks.card_file import read_text
     from clbench.data.tasks.card_folder import find_recipe
-    from clbench.engine.resolve import validated
 
     need_models("pretraining")
     recipe = find_recipe(recipe)

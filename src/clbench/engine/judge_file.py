@@ -7,10 +7,10 @@ from typing import Any
 
 from clbench.core.errors import DataError, SpecError
 from clbench.core.spec import JudgeSpec
+from clbench.core.validation import validated
 from clbench.core.value import Value
 from clbench.data.tasks.card_file import read_text
 from clbench.engine.judge import settled_judge
-from clbench.engine.resolve import validated
 
 
 class _Judged(Value):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, get_args
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from clbench.core import plugins
-from clbench.core.errors import ModelError, SpecError, UserError, did_you_mean, said_of
+from clbench.core.errors import ModelError, SpecError, UserError, said_of
 from clbench.core.extras import TO_LOAD, absent
 from clbench.core.keys import canonical
 from clbench.core.protocols import LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec, RunSpec, Spending
-from clbench.core.strict import turned_into_number
 from clbench.core.types import Exam, Stream
+from clbench.core.validation import validated
 from clbench.core.value import written
 from clbench.engine.judge import settled_judge
 from clbench.engine.user_method import open_user_method
@@ -25,6 +22,7 @@ from clbench.metrics import check_names
 from clbench.models import source
 from clbench.models.place import is_shipped
 from clbench.training.new_method import new_method
+from clbench.training.plugin import undefined_on
 from clbench.training.settings import INSTEAD, NO_FLOAT16
 
 
@@ -56,92 +54,6 @@ def open_learner(learner: Mapping[str, Any]) -> tuple[LearnerPlugin[Any], Any]:
     except BaseException as error:  # of a validator of the user's own
         mend = "correct its Config: a validator raises ValueError where a setting is wrong"
         raise SpecError(f"its settings break: {said_of(error)}", where=str(owned.path), mend=mend) from error
-
-
-def validated(model: type[BaseModel], value: Mapping[str, Any], where: str) -> Any:
-    """Validate a mapping against a model; every mistake becomes one line with the nearest known field.
-
-    Raises:
-        SpecError: A field is unknown, missing or out of range; a number is written as a text or a switch; or it is not
-            finite, which no setting can be.
-    """
-    try:
-        found = model.model_validate(dict(value))
-    except ValidationError as error:
-        raise wrong_fields(model, error, where) from error
-    check_numbers(value, found, where)
-    return found
-
-
-def check_numbers(value: Mapping[str, Any], found: BaseModel, where: str) -> None:
-    """Refuse a number that is written as a text or a switch, and one that is not finite.
-
-    Args:
-        value: What a user wrote.
-        found: The same after validation.
-        where: The path of both, "" at the top.
-
-    Raises:
-        SpecError: Names the first such value.
-    """
-    if (turned := turned_into_number(value, found.model_dump(), where)) is not None:
-        path, given = turned
-        mend = "write it as YAML 1.2 does, without quotes: 1000, not 1_000; true and false stand for switches alone"
-        raise SpecError(f"a number or a switch is wanted, not {given!r:.60}", where=path, mend=mend)
-    if (endless := _not_finite(found.model_dump(), where)) is not None:
-        path, given = endless
-        mend = "a large number may do what was meant"
-        raise SpecError(f"a setting is a finite number, not {given}", where=path, mend=mend)
-
-
-def wrong_fields(model: type[BaseModel], error: ValidationError, where: str) -> SpecError:
-    """Return the error that tells every wrong field in a line of its own, with the nearest known one."""
-    lines: list[str] = []
-    for item in error.errors(include_url=False):
-        path = ".".join([*([where] if where else []), *(str(part) for part in item["loc"])])
-        if item["type"] == "extra_forbidden":
-            near = did_you_mean(str(item["loc"][-1]), _fields(model, item["loc"]))
-            lines.append(f"{path}: no such setting; {near}")
-        elif item["type"] == "missing":
-            lines.append(f"{path}: this setting is missing")
-        elif _is_axis(path) and isinstance(item["input"], (list, tuple)) and item["type"] not in LISTS:
-            axis = path.replace("training.", "learner.", 1) if path.startswith("training.") else path
-            lines.append(f"{path}: one value is wanted here; several of them stand under axes: {{{axis}: [...]}}")
-        else:
-            lines.append(f"{path}: {item['msg'].removeprefix('Value error, ')} (got {str(item['input'])[:60]!r})")
-    return SpecError("\n  ".join(dict.fromkeys(lines)), mend="correct it where it is written (recipe, `set`, argument)")
-
-
-LISTS = frozenset({"tuple_type", "list_type", "too_short", "too_long"})  # errors where a list is what is wanted
-
-
-def _is_axis(path: str) -> bool:
-    """Return whether a recipe may vary a value of this path: a field of a run, or a setting in one."""
-    return path.partition(".")[0] in {"training", *RunSpec.model_fields} - {"name", "exams", "metrics"}
-
-
-def _not_finite(value: Any, path: str) -> tuple[str, float] | None:
-    """Return the path of the first number that is NaN or infinite, and the number; or None."""
-    if isinstance(value, float):
-        return None if math.isfinite(value) else (path, value)
-    inside: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, Mapping):
-        inside = value.items()
-    elif isinstance(value, (list, tuple)):
-        inside = enumerate(value)
-    found = (_not_finite(part, f"{path}.{name}" if path else str(name)) for name, part in inside)
-    return next((wrong for wrong in found if wrong is not None), None)
-
-
-def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    for part in loc[:-1]:
-        field = model.model_fields.get(str(part))
-        kinds: tuple[Any, ...] = () if field is None else (field.annotation, *get_args(field.annotation))
-        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
 
 
 def resolve(
@@ -222,11 +134,8 @@ def inapplicable(spec: RunSpec) -> SpecError | None:
         what = f"{spec.learner_name!r} trains weights, and those of {spec.model.name!r} are behind an API"
         mend = "take in_context, retrieval, notebook or frozen; or a model of weights"
         return SpecError(what, where="learner", mend=mend)
-    can = source.abilities(spec.model)
-    family = "causal" if can is None or "text" in can else "encoder"
-    if family not in plugin.model_families:
-        mend = f"take a model of family {' or '.join(plugin.model_families)}"
-        return SpecError(f"{spec.learner_name!r} is not defined on {family} models", where="learner", mend=mend)
+    if (error := undefined_on(plugin, spec.learner_name, spec.model, "learner")) is not None:
+        return error
     if spec.model.dtype == "float16" and plugin.elsewhere is None and plugin.traits(config).trains != "none":
         return SpecError(NO_FLOAT16.format(what=repr(spec.learner_name)), where="model.dtype", mend=INSTEAD)
     try:

@@ -14,11 +14,12 @@ from pydantic import BaseModel, Field
 from clbench.core.errors import SpecError, did_you_mean
 from clbench.core.spec import ExamBudget, Machine, ModelSpec
 from clbench.core.types import Example, Stream
+from clbench.core.validation import validated
 from clbench.core.value import Value
 from clbench.data.streams.stream import asked, open_stream
 from clbench.data.tasks.card_folder import find_recipe
 from clbench.engine.recipe.recipe import Recipe, read_values
-from clbench.engine.resolve import open_learner, validated
+from clbench.engine.resolve import open_learner
 
 AP, FM = "average_performance", "forgetting"
 EQUAL = ("epochs", "batch_size")  # how much is trained: the same for all, so nothing to be tuned

@@ -27,21 +27,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from clbench.core import plugins
-from clbench.core.errors import SpecError, did_you_mean
+from clbench.core.errors import SpecError
 from clbench.core.footprint import PLAIN, Footprint
 from clbench.core.keys import canonical
 from clbench.core.protocols import Learner, LearnerPlugin
 from clbench.core.spec import Machine, ModelSpec
 from clbench.core.traits import LEVELS, Stores, Trains, Traits
 from clbench.core.types import Answer, Budget, Decode, Example, Lesson
+from clbench.core.validation import validated
 from clbench.core.value import written
 from clbench.training.kept import examples_in
 from clbench.training.method import Method
 from clbench.training.new_method import new_method
-from clbench.training.plugin import plugin, trained
+from clbench.training.plugin import plugin, trained, undefined_on
 from clbench.training.settings import Training
 
 if TYPE_CHECKING:
@@ -244,20 +245,7 @@ def _open(part: Part, where: str) -> tuple[LearnerPlugin[Any], Any]:
             raise SpecError(
                 f"{setting} belongs to the whole", where=f"{where}.{setting}", mend="write it beside `parts`"
             )
-    return found, _validated(found, settings, where)
-
-
-def _validated(found: LearnerPlugin[Any], settings: Mapping[str, Any], where: str) -> Any:
-    try:
-        return found.config.model_validate(settings)
-    except ValidationError as error:
-        item = error.errors(include_url=False)[0]
-        field = str(item["loc"][0]) if item["loc"] else ""
-        known = sorted(set(found.config.model_fields) - set(Training.model_fields))
-        mend = did_you_mean(field, known) if item["type"] == "extra_forbidden" else "correct the part"
-        raise SpecError(
-            f"{item['msg']} (got {str(item['input'])[:60]!r})", where=f"{where}.{field}", mend=mend
-        ) from error
+    return found, validated(found.config, settings, where)
 
 
 def _apart(method: Method) -> list[Method]:
@@ -299,7 +287,7 @@ def method_of(config: Config) -> Combined:
     for i, part in enumerate(config.parts):
         found, own = _open(part, f"learner.parts[{i}]")
         assert found.method is not None, "refused by _open"
-        whole = _validated(found, {**own.model_dump(), **training}, f"learner, for parts[{i}]")
+        whole = validated(found.config, {**own.model_dump(), **training}, f"learner, for parts[{i}]")
         methods.append(new_method(found.method, whole))
     return Combined(methods)
 
@@ -339,18 +327,10 @@ def build(config: Config, model: ModelSpec, seed: int, machine: Machine) -> Lear
     Raises:
         SpecError: A part is not defined on models of this family.
     """
-    from clbench.models import source
-
-    can = source.abilities(model)
-    family = "causal" if can is None or "text" in can else "encoder"
     for i, part in enumerate(config.parts):
-        found, _ = _open(part, f"learner.parts[{i}]")
-        if family not in found.model_families:
-            raise SpecError(
-                f"{part['name']!r} is not defined on {family} models",
-                where=f"learner.parts[{i}]",
-                mend=f"take a model of family {' or '.join(found.model_families)}",
-            )
+        where = f"learner.parts[{i}]"
+        if (error := undefined_on(_open(part, where)[0], str(part["name"]), model, where)) is not None:
+            raise error
     return trained(config, method_of(config), model, seed, machine)
 
 

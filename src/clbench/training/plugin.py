@@ -31,6 +31,18 @@ def trained(training: Training, method: Method, model: ModelSpec, seed: int, mac
     return GradientLearner(training, method, load_net(model, machine), seed, machine)
 
 
+def undefined_on(plugin: LearnerPlugin[Any], name: str, model: ModelSpec, where: str) -> SpecError | None:
+    """Return why a learner of this name is not defined on the family of a model; None where it is."""
+    from clbench.models.source import abilities
+
+    can = abilities(model)
+    family = "causal" if can is None or "text" in can else "encoder"
+    if family in plugin.model_families:
+        return None
+    mend = f"take a model of family {' or '.join(plugin.model_families)}"
+    return SpecError(f"{name!r} is not defined on {family} models", where=where, mend=mend)
+
+
 def saves_tensor_files(learner: Learner) -> TypeGuard[GradientLearner]:
     """Return whether a learner is that of the training loop: its states are tensor files, which can share parts."""
     return type(learner).__module__ == f"{__package__}.loop"  # by name: a learner without torch must not import it

@@ -15,6 +15,7 @@ from clbench.core.errors import DataError, SpecError, UserError, did_you_mean
 from clbench.core.events import notice
 from clbench.core.spec import HEADLINE, MOST_NAME, SERVER, ExamBudget, JudgeSpec, ModelSpec, RunSpec, folder_name
 from clbench.core.strict import as_python, not_plain
+from clbench.core.validation import check_numbers, validated, wrong_fields
 from clbench.core.value import Value
 from clbench.data.tasks.card_file import read_text
 from clbench.data.tasks.card_folder import card_here, find_recipe, sort_of
@@ -22,7 +23,7 @@ from clbench.engine.recipe.changes import apply_change
 from clbench.engine.recipe.exclude import check_exclude, is_excluded, still_there
 from clbench.engine.recipe.left_out import not_of_both, tell_left_out
 from clbench.engine.recipe.paths import place_paths
-from clbench.engine.resolve import check_numbers, open_learner, resolve, validated, wrong_fields
+from clbench.engine.resolve import open_learner, resolve
 
 MOST_RUNS = 10_000
 IN_A_RUN = "`clbench init my-run` writes a recipe: name it there under "
