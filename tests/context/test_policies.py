@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from clbench.context.policies import PASSAGE, Policy, parts_of, passages, policy_of, retrieved, shown
+from clbench.context.policies import PASSAGE, Policy, parts_of, passages, policy_of, retrieved, visible_messages
 from clbench.core.errors import SpecError
 from clbench.data.streams.similarity import words
 from clbench.testing.stub import Stub, running
@@ -35,17 +35,17 @@ def texts(messages):
 
 
 def test_each_policy_shows_what_it_says():
-    assert shown(Policy(), TWO) == TWO
-    assert texts(shown(Policy("none"), TWO)) == [("user", SECOND)]
-    assert texts(shown(Policy("none"), ONE)) == [("user", FIRST)]
-    assert texts(shown(Policy("last-turn"), TWO)) == [("system", "Be brief."), ("user", SECOND)]
-    assert shown(Policy("last-turn"), ONE) == ONE
-    system, page, *later = texts(shown(Policy("rag", 1), TWO))
+    assert visible_messages(Policy(), TWO) == TWO
+    assert texts(visible_messages(Policy("none"), TWO)) == [("user", SECOND)]
+    assert texts(visible_messages(Policy("none"), ONE)) == [("user", FIRST)]
+    assert texts(visible_messages(Policy("last-turn"), TWO)) == [("system", "Be brief."), ("user", SECOND)]
+    assert visible_messages(Policy("last-turn"), ONE) == ONE
+    system, page, *later = texts(visible_messages(Policy("rag", 1), TWO))
     assert (system[1], later) == ("Be brief.", [("assistant", "84 coins."), ("user", SECOND)])
     assert "Item 25 costs 175 coins." in page[1]
     assert page[1].endswith(FIRST)
     assert page[1].count("costs") == 1
-    noted = texts(shown(Policy("notes"), TWO, "12: 84; 25: 175"))
+    noted = texts(visible_messages(Policy("notes"), TWO, "12: 84; 25: 175"))
     assert noted[1] == ("user", f"Notes on a document:\n\n12: 84; 25: 175\n\n{FIRST}")
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from clbench.core.spec import Machine, ModelSpec
-from clbench.engine.provenance import foreign, origins, provenance, shown
+from clbench.engine.provenance import foreign, origins, provenance, without_folders
 from clbench.models.load import load_net
 from clbench.store import origin as room
 from clbench.store.origin import git_revision, gpus, origin, package_version, same_code
@@ -69,7 +69,7 @@ def test_it_names_neither_host_nor_folders(monkeypatch):
     ],
 )
 def test_private_paths_are_cut_to_names(argument, expected):
-    assert shown(argument) == expected
+    assert without_folders(argument) == expected
 
 
 def test_a_package_that_is_not_there_has_no_version():

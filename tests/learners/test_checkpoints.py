@@ -13,7 +13,7 @@ from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.value import written
 from clbench.engine.recipe.paths import place_paths
 from clbench.engine.resolve import check_learner, open_learner, resolve
-from clbench.learners.checkpoints import Config, checkpoint_spec, settle
+from clbench.learners.checkpoints import Config, checkpoint_spec, pin_files
 from clbench.metrics import all_metrics, compute
 from clbench.models import source
 from clbench.report.runs.load import NO_MATRIX
@@ -78,7 +78,7 @@ def test_only_what_is_not_weights_is_told(base, tmp_path, heard):
             "theta": configured(rope_theta=500.0),
         }.items()
     ]
-    settle(Config(folders=tuple(map(str, folders))), source.settled(ModelSpec(name=str(base))))
+    pin_files(Config(folders=tuple(map(str, folders))), source.settled(ModelSpec(name=str(base))))
     heard[:] = [text for text in heard if "against row 0" in text]
     assert [text.partition(" against row 0: ")[0] for text in heard] == [
         "checkpoints, row 3",

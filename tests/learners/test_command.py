@@ -19,7 +19,7 @@ from clbench.data.streams.stream import lessons, open_stream
 from clbench.engine.resolve import open_learner, resolve
 from clbench.learners._shared.left_checkpoint import tokens_of
 from clbench.learners._shared.program import last_words, run_program
-from clbench.learners.command import NAMES, Config, build, settle
+from clbench.learners.command import NAMES, Config, build, pin_files
 from clbench.models import source
 from clbench.store.measure import measure
 from clbench.testing.learners import CHECKS, QUICK, check_learner
@@ -322,7 +322,7 @@ def test_braces_of_others_stay(base, tmp_path):
 def test_bases_that_cannot_be_handed_over(base):
     for change, said in (({"adapter": "qlora"}, "four bits"), ({"trust_code": "0" * 32}, "code of its own")):
         with pytest.raises(SpecError, match=said):
-            settle(Config(learn="true"), base.model_copy(update=change))
+            pin_files(Config(learn="true"), base.model_copy(update=change))
     with pytest.raises(SpecError, match="one process"):
         build(Config(learn="true"), base, 0, Machine(processes=2))
 

@@ -335,11 +335,11 @@ def test_merge_is_peft_s_merge_of_lessons_learnt_apart(how):
 
 def test_merges_by_hand():
     parts = [torch.tensor([4.0, -1.0, 0.5, 0.0]), torch.tensor([2.0, 3.0, -4.0, 0.1])]
-    average = merge.merged([parts[0] + parts[1]], merge.Config(), 2)
+    average = merge.merge_changes([parts[0] + parts[1]], merge.Config(), 2)
     assert average.tolist() == pytest.approx([3.0, 1.0, -1.75, 0.05])
     # Half of each is left: (4, -1, 0, 0) and (0, 3, -4, 0); signs +, +, -; -1 disagrees.
-    assert merge.merged(parts, merge.Config(how="ties", density=0.5), 2).tolist() == [4.0, 3.0, -4.0, 0.0]
-    dropped = merge.merged([torch.ones(10_000)], merge.Config(how="dare", density=0.25), 1)
+    assert merge.merge_changes(parts, merge.Config(how="ties", density=0.5), 2).tolist() == [4.0, 3.0, -4.0, 0.0]
+    dropped = merge.merge_changes([torch.ones(10_000)], merge.Config(how="dare", density=0.25), 1)
     assert set(dropped.tolist()) == {0.0, 4.0}
     assert float(dropped.mean()) == pytest.approx(1.0, abs=0.1)
 
@@ -363,7 +363,7 @@ def ties_by_hand(changes, density):
 def test_ties_is_that_of_the_paper_at_every_density(density):
     generator = torch.Generator().manual_seed(3)
     changes = [torch.randn(8, 25, generator=generator) for _ in range(4)]
-    found = merge.merged(changes, merge.Config(how="ties", density=density), 4)
+    found = merge.merge_changes(changes, merge.Config(how="ties", density=density), 4)
     assert torch.allclose(found, ties_by_hand(changes, density), atol=1e-6)
     assert not torch.allclose(found, ties_by_hand(changes, density + 0.1), atol=1e-3)
 
@@ -417,7 +417,7 @@ def test_sequential_merging_goes_on_from_the_merge_and_merges_into_it(how, tmp_p
 
 def test_sequential_average_is_the_running_mean_and_at_scale_t_plain_fine_tuning():
     one, two = torch.tensor([2.0, 0.0]), torch.tensor([5.0, 4.0])
-    assert merge.merged_two(one, two, merge.Config(), 4).tolist() == [2.75, 1.0]  # 3/4 and 1/4
+    assert merge.merge_two(one, two, merge.Config(), 4).tolist() == [2.75, 1.0]  # 3/4 and 1/4
     made, plain = learner("merge", form="sequential", scale=1.0), learner("sft")
     for each in (made, plain):
         each.learn(lesson(1))

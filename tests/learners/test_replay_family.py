@@ -536,7 +536,7 @@ def test_what_it_keeps_of_words_is_hashed():
     ],
 )
 def test_faults_of_drawn_questions(text, fault):
-    assert generative_replay.judged(text, "<|end|>", ["<|end|>", "<|user|>", "<|pad|>"]).fault == fault
+    assert generative_replay.judge_text(text, "<|end|>", ["<|end|>", "<|user|>", "<|pad|>"]).fault == fault
 
 
 def test_the_loss_on_questions_is_that_of_every_prompt_token_but_the_first(dreamer):

@@ -128,7 +128,7 @@ def _taken(
     store: Path | None = None,
 ) -> Baseline:
     """Let a checkpoint sit exams, and return what came of it; what the store holds is not asked again."""
-    from clbench.engine.baseline import taken
+    from clbench.engine.baseline import baseline_of
     from clbench.engine.checkpoint_exam import examine
     from clbench.engine.spending import told_spending
     from clbench.store.store import Store
@@ -139,7 +139,7 @@ def _taken(
             results = list(examine(spec, exams, kept, how, judge=judge))
     finally:
         told_spending([], how)
-    return taken(spec, results, *named, kept, how)
+    return baseline_of(spec, results, *named, kept, how)
 
 
 def _scores(result: Baseline, scores: Mapping[str, float], texts: dict[str, str]) -> list[str]:

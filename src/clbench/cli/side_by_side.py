@@ -86,7 +86,7 @@ def ask_all(names: Sequence[str], fields: Mapping[str, Any], exams: Sequence[Exa
 def _ask_one(
     name: str, fields: Mapping[str, Any], exams: Sequence[Exam], asked: ExamChoice, found: Outcome, *, several: bool
 ) -> None:
-    from clbench.engine.baseline import taken
+    from clbench.engine.baseline import baseline_of
     from clbench.engine.checkpoint_exam import examine
     from clbench.report.runs.checkpoints import Checkpoint
     from clbench.store.checkpoints import keep_checkpoint
@@ -98,7 +98,7 @@ def _ask_one(
     of = f"{name}: " if several else ""
     found.left_out += [f"{of}exam {exam!r} is left out: {error}" for exam, error in found.broken.items()]
     if found.results:
-        record = taken(spec, found.results, asked.names, asked.items, store, asked.machine)
+        record = baseline_of(spec, found.results, asked.names, asked.items, store, asked.machine)
         try:
             path = keep_checkpoint(asked.machine.store, record)
         except OSError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clbench.context.graded import Graded
-from clbench.context.labels import Item, Label, Stratum, judged, strata_of
+from clbench.context.labels import Item, Label, Stratum, judged_rows, strata_of
 from clbench.core.errors import DataError
 from clbench.stats import calibration
 from clbench.stats.agreement import Kappa, cohen, krippendorff_alpha
@@ -58,7 +58,7 @@ def calibrated(grades: Sequence[Graded], labels: Sequence[Label]) -> Result:
         DataError: None of the rubrics that the judge calls met, or none of the others, has a label.
     """
     people, ties = _majority(labels)
-    rows = judged(grades)
+    rows = judged_rows(grades)
     strata = _merged(strata_of(grades), people)
     verdicts = {item: rows[item.task, item.trial].met[item.rubric - 1] for item in people}
     weights = _weights(strata, people)
@@ -125,7 +125,7 @@ def _calibration(
         yes = sum(people[item] for item in labelled)
         counted.append(calibration.Stratum(verdict, len(items), len(labelled), yes))
         place |= dict.fromkeys(items, number)
-    rows = judged(grades)
+    rows = judged_rows(grades)
     order = [Item(*key, number) for key, row in rows.items() for number in range(1, len(row.met) + 1)]
     others = calibration.over_contexts(
         np.array([place[item] for item in order], dtype=np.intp),

@@ -14,7 +14,7 @@ from clbench.context.cost import Budget
 from clbench.context.log import EventLog, LogReader, Record
 from clbench.context.manifest import Manifest, check_same, new_manifest, now, recorded_manifest
 from clbench.context.order import by_context
-from clbench.context.policies import Policy, note_request, parts_of, shown
+from clbench.context.policies import Policy, note_request, parts_of, visible_messages
 from clbench.context.rows import Entry, Index, Raw, Reader, dumped, messages_of, metadata_of, write_lines
 from clbench.context.work import Stop, run_groups
 from clbench.core.atomic_write import write_atomically
@@ -185,7 +185,7 @@ class _Asking:
                 why = f"its notes are {notes['state']}: {notes.get('error') or 'no text'}"
                 await self._note(job, {**notes, "text": None, "error": why})
                 return
-        asked = shown(self.plan.policy, messages, "" if notes is None else str(notes["text"]))
+        asked = visible_messages(self.plan.policy, messages, "" if notes is None else str(notes["text"]))
         paid = {} if notes is None else {"memory_usage": notes["usage"]}
         await self._note(job, {**await self._reply(self._body(job, asked), job, client), **paid})
 

@@ -50,7 +50,7 @@ class Stratum(NamedTuple):
     near: bool
 
 
-def judged(grades: Sequence[Graded]) -> dict[tuple[str, int], Graded]:
+def judged_rows(grades: Sequence[Graded]) -> dict[tuple[str, int], Graded]:
     """Return the rows whose labels fit their rubrics, by task and trial."""
     return {(g.task.id, g.trial): g for g in grades if g.state == "ok" and g.fits and g.met}
 
@@ -58,7 +58,7 @@ def judged(grades: Sequence[Graded]) -> dict[tuple[str, int], Graded]:
 def strata_of(grades: Sequence[Graded]) -> dict[Stratum, list[Item]]:
     """Return all verdicts of a judge by stratum."""
     found: dict[Stratum, list[Item]] = defaultdict(list)
-    for (task, trial), row in judged(grades).items():
+    for (task, trial), row in judged_rows(grades).items():
         near = len(row.met) - sum(row.met) <= NEAR
         for number, met in enumerate(row.met, start=1):
             found[Stratum(met, near)].append(Item(task, trial, number))
@@ -90,7 +90,7 @@ def plan(grades: Sequence[Graded], num: int, seed: int = 0) -> list[Item]:
 def plan_text(path: Path, grades: Sequence[Graded], items: Sequence[Item]) -> str:
     """Return the CSV of a plan: rubric and answer of each item, not the judge's verdict, and room for a label."""
     wanted: dict[int, list[int]] = defaultdict(list)
-    lines = {place: row.line for place, row in judged(grades).items()}
+    lines = {place: row.line for place, row in judged_rows(grades).items()}
     for place, item in enumerate(items):
         wanted[lines[item.task, item.trial]].append(place)
     cells: dict[int, tuple[str, str]] = {}
@@ -118,7 +118,7 @@ def read_labels(path: Path, grades: Sequence[Graded]) -> list[Label]:
     Raises:
         DataError: A column is missing, a value is wrong, or a row names an answer or rubric that was not judged.
     """
-    known = judged(grades)
+    known = judged_rows(grades)
     tasks = {task for task, _ in known}
     found: list[Label] = []
     seen: dict[tuple[Item, str], str] = {}

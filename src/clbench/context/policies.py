@@ -122,7 +122,7 @@ def _last_paragraph(text: str) -> tuple[str, str]:
     return "", stripped
 
 
-def shown(policy: Policy, messages: Sequence[Raw], notes: str = "") -> list[Raw]:
+def visible_messages(policy: Policy, messages: Sequence[Raw], notes: str = "") -> list[Raw]:
     """Return the messages that the model is asked with.
 
     Args:

@@ -25,7 +25,7 @@ from clbench.store.store import Store
 LONGEST = 300  # characters of an answer that a baseline keeps
 
 
-def taken(
+def baseline_of(
     model: ModelSpec,
     results: Sequence[ExamResult],
     names: Sequence[str],

@@ -167,11 +167,11 @@ def fit(specs: Sequence[RunSpec], states: Sequence[RunSpec], inputs: Inputs, mac
         inputs: Streams and exams that have been read.
         machine: How they are made.
     """
-    makes, room = opened(machine, inputs.of)
+    makes, room = open_needs(machine, inputs.of)
     return sum_up([(spec, makes.of(spec)) for spec in specs], states, makes, room), makes
 
 
-def opened(machine: Machine, read: Callable[[RunSpec], StreamAndExams]) -> tuple[Needs, Room]:
+def open_needs(machine: Machine, read: Callable[[RunSpec], StreamAndExams]) -> tuple[Needs, Room]:
     """Return what makes the needs of runs on a machine, and the memory of its device."""
     from clbench.models.room import room_of
 

@@ -11,7 +11,7 @@ from clbench.core.extras import TO_LOAD, absent
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.types import Exam
 from clbench.engine.ask import answers_key
-from clbench.engine.fit import beyond, opened, sum_up
+from clbench.engine.fit import beyond, open_needs, sum_up
 from clbench.engine.inputs import Inputs
 from clbench.engine.make_unit import answers_missing
 from clbench.engine.memory import WORTH, Need, Needs
@@ -36,7 +36,7 @@ def fitting(runs: Sequence[Run | UserError], store: Store, inputs: Inputs, machi
     due = {i: run for i, run in asked.items() if not missing.keys().isdisjoint(run.trajectory.keys)}
     if not due:
         return list(runs)
-    makes, room = opened(machine, inputs.of)
+    makes, room = open_needs(machine, inputs.of)
     needs = dict(_needs(due, missing, makes))
     whole = sum_up([(due[i].spec, need) for i, need in needs.items()], [], makes, room)
     why = whole.too_large()
@@ -95,6 +95,6 @@ def check_asked(trajectory: Trajectory, exams: Sequence[Exam], store: Store) -> 
     due = tuple(
         e for e in exams if store.find("ask", answers_key(who, e, spec.model, machine, spec.exam_server)) is None
     )
-    makes, room = opened(machine, lambda _: (trajectory.stream, due))
+    makes, room = open_needs(machine, lambda _: (trajectory.stream, due))
     if due and (need := _planned(spec, makes)) is not None:
         sum_up([(spec, replace(need, learner="exams"))], [], makes, room).check()

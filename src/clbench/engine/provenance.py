@@ -62,7 +62,7 @@ def provenance(machine: Machine, model: ModelSpec, stages: Iterable[Mapping[str,
         "threads": threads(),
         "gpus": gpus(),
         "machine": {k: v for k, v in machine.model_dump(mode="json").items() if k not in PLACES},
-        "arguments": [shown(argument) for argument in without_servers(sys.argv[1:])],
+        "arguments": [without_folders(argument) for argument in without_servers(sys.argv[1:])],
     }
 
 
@@ -117,13 +117,13 @@ def without_servers(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def shown(argument: str) -> str:
+def without_folders(argument: str) -> str:
     """Return a command-line argument with the folders of its private paths left out.
 
     Example:
-        >>> shown("--store=/home/someone/runs")
+        >>> without_folders("--store=/home/someone/runs")
         '--store=runs'
-        >>> shown("../recipes/demo.yaml")
+        >>> without_folders("../recipes/demo.yaml")
         '../recipes/demo.yaml'
     """
     return _PRIVATE_PATH.sub(lambda found: Path(found.group()).name, argument)

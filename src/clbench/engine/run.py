@@ -44,14 +44,7 @@ from clbench.report.results import Runs
 from clbench.store.origin import origin
 from clbench.store.store import Store
 
-OF_STAGES = (
-    "made",
-    "stages",
-    "model",
-    "git",
-    "packages",
-    "learner",
-)  # fields of a provenance that stages alone determine
+OF_STAGES = ("made", "stages", "model", "git", "packages", "learner")  # of a provenance: stages alone determine them
 
 
 def run(recipe: Recipe, store: Store, machine: Machine) -> Runs:
@@ -97,9 +90,7 @@ def _attempt(recipe: Recipe, store: Store, machine: Machine, watch: Watch) -> li
     if missing:
         asked = [exam for unit in units for exam in unit.exams]
         machine = check_serving([run.trajectory for run in runs if isinstance(run, Run)], asked, machine)
-    failed |= execute(
-        missing, machine, inputs, watch
-    )  # each by `make_unit`: learn what is not learnt yet, then ask its exams
+    failed |= execute(missing, machine, inputs, watch)  # each by `make_unit`: learn what is missing, ask its exams
     outcomes = [run if isinstance(run, UserError) else _outcome(run, failed, store, machine) for run in runs]
     outcomes = told_spending(outcomes, machine)
     drop_states(runs, outcomes, store, machine.keep)

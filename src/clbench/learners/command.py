@@ -41,7 +41,7 @@ from clbench.core.spec import Machine, ModelSpec
 from clbench.core.types import Ability, Answer, Decode, Example, Lesson
 from clbench.core.value import Value
 from clbench.learners._shared.handed_over import check_unchanged, copy_files, stamps, write_about, write_lesson
-from clbench.learners._shared.left_checkpoint import answering, beside, spec_of, taken, tokens_of, write_base
+from clbench.learners._shared.left_checkpoint import answering, beside, spec_of, take_over, tokens_of, write_base
 from clbench.learners._shared.program import Ended, last_words, run_program
 from clbench.models.pins import pin, unpinned
 from clbench.store.measure import count_program
@@ -136,7 +136,7 @@ class Command:
             vars(self).pop("net", None)  # two models at a time may not fit
             _give_back_memory()
             ended = self._run(lesson, work, where)
-            vars(self)["net"] = taken(work / "out", work / "previous", self._model, self._machine, where)
+            vars(self)["net"] = take_over(work / "out", work / "previous", self._model, self._machine, where)
             value = {"of": identity, "left": folder_digest(work / "out"), "ended": asdict(ended)}
             write_atomically(work / "done.json", canonical(value))
             ended = Ended(ended.code, 0.0, ended.cpu_s, ended.peak_memory_bytes)  # its wall time is being measured

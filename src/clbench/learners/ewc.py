@@ -115,7 +115,8 @@ class Ewc(Method):
         self.anchor = weights_of(net)
 
     def _merge(self) -> None:
-        self.anchor, self.information, self.offset = merged([self.lessons[number] for number in sorted(self.lessons)])
+        in_order = [self.lessons[number] for number in sorted(self.lessons)]
+        self.anchor, self.information, self.offset = merge_quadratics(in_order)
 
     def shards(self) -> bool:
         """Return that its loss looks at weights alone."""
@@ -168,7 +169,7 @@ def fisher_diagonal(net: Net, batches: list[Batch], *, sampled: bool) -> dict[st
     return total
 
 
-def merged(
+def merge_quadratics(
     lessons: list[tuple[dict[str, Tensor], dict[str, Tensor]]],
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
     """Make one quadratic of many: sum_t F_t (x - a_t)^2 = F (x - a)^2 + c for every x.

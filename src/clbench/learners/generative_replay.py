@@ -265,7 +265,8 @@ def sample_questions(net: Net, config: Config, num: int) -> list[Drawn]:
         )
     texts = tokenizer.batch_decode(out_BT[:, len(ids) :].tolist(), skip_special_tokens=False)
     return [
-        judged(text, tokenizer.decode([end]) if special else closing, tokenizer.all_special_tokens) for text in texts
+        judge_text(text, tokenizer.decode([end]) if special else closing, tokenizer.all_special_tokens)
+        for text in texts
     ]
 
 
@@ -285,11 +286,11 @@ def frame(net: Net) -> tuple[str, str]:
     return opening, closing
 
 
-def judged(text: str, ending: str, special: Sequence[str]) -> Drawn:
+def judge_text(text: str, ending: str, special: Sequence[str]) -> Drawn:
     r"""Cut a drawn question at its end, and say what is wrong with it.
 
     Example:
-        >>> judged("Who?</s><pad>", "</s>", ["</s>", "<pad>"]), judged("Who</s>", "\n", ["</s>"]).fault
+        >>> judge_text("Who?</s><pad>", "</s>", ["</s>", "<pad>"]), judge_text("Who</s>", "\n", ["</s>"]).fault
         (Drawn(text='Who?', fault=''), 'unfinished')
     """
     question, ended, _ = text.partition(ending)

@@ -113,7 +113,8 @@ class Merge(Method):
         with torch.no_grad():
             for name, param in net.module.named_parameters():
                 past, new = self.start[name] - self.base[name], param - self.base[name]
-                made = merged_two(past, new, self.config, self.num) if self.num > 1 else merged([new], self.config, 1)
+                own = self.config
+                made = merge_two(past, new, own, self.num) if self.num > 1 else merge_changes([new], own, 1)
                 param.copy_(self.start[name] + self.config.scale * (made - past))
 
     def _merge_all(self, net: Net) -> None:
@@ -132,7 +133,7 @@ class Merge(Method):
         with torch.no_grad():
             for name, param in params.items():
                 changes = [with_zero_rows(change[name], param) for change in self.changes]
-                made = merged(changes, self.config, self.num, trims=_grows(net, name))
+                made = merge_changes(changes, self.config, self.num, trims=_grows(net, name))
                 param.copy_(self.base[name] + self.config.scale * made)
 
     def _trim(self, net: Net) -> None:
@@ -171,7 +172,7 @@ def trimmed(change: Tensor, density: float) -> Tensor:
     return merge_utils.prune(change, density, method="magnitude") + 0.0
 
 
-def merged_two(past: Tensor, new: Tensor, config: Config, num: int) -> Tensor:
+def merge_two(past: Tensor, new: Tensor, config: Config, num: int) -> Tensor:
     """Merge the change of all lessons so far with that of lesson `num`, which includes the former.
 
     The past counts as num - 1 lessons; in "ties" each counts once, and a weight goes with the larger of them.
@@ -187,7 +188,7 @@ def merged_two(past: Tensor, new: Tensor, config: Config, num: int) -> Tensor:
     return merge_utils.dare_linear([past, new], shares, config.density)
 
 
-def merged(changes: Sequence[Tensor], config: Config, num: int, *, trims: bool = True) -> Tensor:
+def merge_changes(changes: Sequence[Tensor], config: Config, num: int, *, trims: bool = True) -> Tensor:
     """Merge the changes of one parameter.
 
     Args:

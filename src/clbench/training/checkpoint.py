@@ -20,7 +20,7 @@ from torch.distributed.tensor import DTensor
 from clbench.core.errors import StoreError
 from clbench.core.keys import canonical, digest, folder_digest
 from clbench.training.aside import Aside
-from clbench.training.shards import like, whole
+from clbench.training.shards import like, whole_tensor
 from clbench.training.state_files import load_state, load_tensors, save_state, save_tensors
 
 SHARE = 0.05  # of a lesson's time that its checkpoints may take
@@ -142,7 +142,7 @@ def _gathered(tensors: dict[str, Tensor], wanted: bool) -> dict[str, Tensor]:
         return tensors
     found: dict[str, Tensor] = {}
     for name, value in tensors.items():  # in the same order on every rank
-        one = whole(value)
+        one = whole_tensor(value)
         if wanted:
             found[name] = one.cpu()
     return found

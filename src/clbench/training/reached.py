@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from clbench.core.errors import LessonError
 from clbench.core.events import notice
 from clbench.models.four_bits import in_four_bits
-from clbench.training.shards import whole
+from clbench.training.shards import whole_tensor
 
 ADAPTERS = (".lora_", ".osf_")  # parameters that peft puts into a layer
 MOST_NAMED = 4
@@ -103,7 +103,7 @@ def _idle_in_block(module: nn.Module, params: Mapping[str, Tensor], name: str, o
         return 0
     moment: Tensor = optimizer.state[param]["exp_avg_sq"]
     moments = moment.unflatten(1, (-1, experts)) if ".lora_B." in name else moment
-    return int(whole((moments.amax(by_expert) == 0).sum())) * (weights // experts)
+    return int(whole_tensor((moments.amax(by_expert) == 0).sum())) * (weights // experts)
 
 
 def _drops_layers(module: nn.Module) -> bool:

@@ -44,7 +44,7 @@ def sharded(net: Net, team: Team, *, whole_in_loss: bool) -> Generator[None]:
         net.module = own
 
 
-def whole(value: Tensor) -> Tensor:
+def whole_tensor(value: Tensor) -> Tensor:
     """Return a tensor that is shared out over the ranks as one; every rank must ask for it."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
@@ -59,7 +59,7 @@ def like(value: Tensor, target: Tensor) -> Tensor:
 
 def global_norm(params: Iterable[Tensor], most: float) -> Tensor:
     """Clip gradients to a norm of `most` over all parameters and ranks; return what it was, a number on the device."""
-    return whole(torch.nn.utils.clip_grad_norm_(params, most))
+    return whole_tensor(torch.nn.utils.clip_grad_norm_(params, most))
 
 
 def _shared_out(own: nn.Module, team: Team, whole_in_loss: bool) -> nn.Module:
@@ -94,4 +94,4 @@ def _stated(module: Any) -> Iterable[str]:
 def _put_together(own: nn.Module, module: nn.Module) -> None:
     shards = dict(module.named_parameters())
     for name, param in own.named_parameters():
-        param.data = whole(shards[name].detach())
+        param.data = whole_tensor(shards[name].detach())

@@ -64,7 +64,7 @@ class Workers(ForkServerContext):
         super().__init__()
         self._made: list[BaseProcess] = []
 
-    def Process(self, *args: Any, **given: Any) -> BaseProcess:  # noqa: N802  # the name that a pool calls
+    def Process(self, *args: Any, **given: Any) -> BaseProcess:  # noqa: N802  # pyright: ignore[reportIncompatibleVariableOverride]  # a pool calls it
         """Return a worker that has not been started."""
         self._made.append(self.kind(*args, **given))
         return self._made[-1]

@@ -58,7 +58,7 @@ def beside(folder: Path) -> set[str]:
     return kept - answering(folder)
 
 
-def taken(out: Path, previous: Path, base: ModelSpec, machine: Machine, where: str) -> Any:
+def take_over(out: Path, previous: Path, base: ModelSpec, machine: Machine, where: str) -> Any:
     """Check what a program left, and make a whole checkpoint of it, in its place.
 
     Args:
