@@ -113,7 +113,7 @@ class TaskSet:
     by_prompt: dict[str, TaskFacts]
 
 
-def open_graded(path: Path) -> IO[bytes]:
+def opened(path: Path) -> IO[bytes]:
     """Open a file of rows, an .xz file for what it holds.
 
     Raises:
@@ -147,7 +147,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
         DataError: There is no such file, or an .xz file is damaged.
     """
     try:
-        with open_graded(path) as f:
+        with opened(path) as f:
             for number, line in enumerate(f, start=1):
                 if line.strip():
                     yield number, line

@@ -20,7 +20,7 @@ from clbench.report.logs.reading import (
     comparable,
     json_lines,
     json_object,
-    merge_items,
+    merged,
     number,
 )
 
@@ -97,7 +97,7 @@ def _exam(file: Path, folder: Path, config: Mapping[str, Any], metrics: Mapping[
         "generation": as_text(config.get("generation_config") or NOT_KNOWN),
     }
     subset = name.removeprefix(f"{dataset}_")
-    return comparable(LoggedExam(name, settings, merge_items(name, items)), _whole(report, metric, subset), ROUNDED)
+    return comparable(LoggedExam(name, settings, merged(name, items)), _whole(report, metric, subset), ROUNDED)
 
 
 def _values(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from clbench.report.logs.reading import (
     comparable,
     json_lines,
     json_object,
-    merge_items,
+    merged,
     number,
 )
 
@@ -97,7 +97,7 @@ def _exam(name: str, rows: list[dict[str, Any]], result: Mapping[str, Any], libr
         "data": as_text((result.get("source_data") or {}).get("dataset_name") or NOT_KNOWN),
         "generation": as_text(result.get("generation_config") or NOT_KNOWN),
     }
-    items = merge_items(name, [_item(row) for row in rows])
+    items = merged(name, [_item(row) for row in rows])
     return comparable(LoggedExam(name, settings, items), (result.get("score_details") or {}).get("score"))
 
 

@@ -53,8 +53,8 @@ def write_record(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
     items = folder / f"{name}_samples.jsonl"
     shown = _texts(run)
     rows = [
-        _instance(run, exam_scores, place, lesson, shown) | {"evaluation_id": identity}
-        for exam_scores, place in _graded(run, lesson)
+        _instance(run, sheet, place, lesson, shown) | {"evaluation_id": identity}
+        for sheet, place in _graded(run, lesson)
     ]
     items.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     record = {
@@ -104,9 +104,9 @@ def write_harness_log(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
     files[0].write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     shown = _texts(run)
     for column in columns:
-        exam_scores = run.item_scores.named(column.name)
+        sheet = run.item_scores.named(column.name)
         files.append(folder / f"samples_{column.name.replace('/', '_')}_{date}.jsonl")
-        lines = [_sample(exam_scores, place, lesson, shown) for place in range(len(exam_scores.ids))]
+        lines = [_sample(sheet, place, lesson, shown) for place in range(len(sheet.ids))]
         files[-1].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines), encoding="utf-8")
     return files
 
@@ -142,15 +142,15 @@ def _score(run: RunRecord, column: Column, lesson: int) -> float:
 
 
 def _result(run: RunRecord, column: Column, lesson: int) -> dict[str, Any]:
-    exam_scores, score = run.item_scores.named(column.name), _score(run, column, lesson)
-    known = [v for v in exam_scores.rows[lesson].values().tolist() if not math.isnan(v)]
+    sheet, score = run.item_scores.named(column.name), _score(run, column, lesson)
+    known = [v for v in sheet.rows[lesson].values().tolist() if not math.isnan(v)]
     spread = float(np.std(known, ddof=1)) if len(known) > 1 else 0.0
     error = {"value": round(spread / math.sqrt(len(known)), 9), "method": "analytic"}
     return {
         "evaluation_name": column.name,
         "source_data": {"dataset_name": column.name, "source_type": "other"},
         "metric_config": {
-            "evaluation_description": f"scorer {exam_scores.scorer.name}",
+            "evaluation_description": f"scorer {sheet.scorer.name}",
             "lower_is_better": False,
             "score_type": "continuous",
             "min_score": 0,
@@ -166,25 +166,25 @@ def _texts(run: RunRecord) -> dict[tuple[str, str], ExampleItem]:
 
 def _graded(run: RunRecord, lesson: int) -> Iterator[tuple[ExamScores, int]]:
     """Yield (exam, place of an item) of what has a score in a row."""
-    for exam_scores in run.item_scores.exams:
-        if lesson not in exam_scores.rows:
+    for sheet in run.item_scores.exams:
+        if lesson not in sheet.rows:
             continue
-        for place, value in enumerate(exam_scores.rows[lesson].values().tolist()):
+        for place, value in enumerate(sheet.rows[lesson].values().tolist()):
             if not math.isnan(value):
-                yield exam_scores, place
+                yield sheet, place
 
 
 def _instance(
-    run: RunRecord, exam_scores: ExamScores, place: int, lesson: int, shown: Mapping[tuple[str, str], ExampleItem]
+    run: RunRecord, sheet: ExamScores, place: int, lesson: int, shown: Mapping[tuple[str, str], ExampleItem]
 ) -> dict[str, Any]:
-    name, score = exam_scores.ids[place], float(exam_scores.rows[lesson].values()[place])
-    item = shown.get((exam_scores.exam, name))
+    name, score = sheet.ids[place], float(sheet.rows[lesson].values()[place])
+    item = shown.get((sheet.exam, name))
     said = item.answers[lesson].text if item is not None and lesson in item.answers else ""
     question, expected = ("", []) if item is None else (item.question, list(item.expected))
     return {
         "schema_version": f"instance_level_eval_{SCHEMA}",
         "model_id": run.spec.model.name,
-        "evaluation_name": exam_scores.exam,
+        "evaluation_name": sheet.exam,
         "sample_id": name,
         "sample_hash": digest(question + "".join(expected)) if item is not None else None,
         "interaction_type": "single_turn",
@@ -196,15 +196,13 @@ def _instance(
     }
 
 
-def _sample(
-    exam_scores: ExamScores, place: int, lesson: int, shown: Mapping[tuple[str, str], ExampleItem]
-) -> dict[str, Any]:
-    score, item = float(exam_scores.rows[lesson].values()[place]), shown.get((exam_scores.exam, exam_scores.ids[place]))
+def _sample(sheet: ExamScores, place: int, lesson: int, shown: Mapping[tuple[str, str], ExampleItem]) -> dict[str, Any]:
+    score, item = float(sheet.rows[lesson].values()[place]), shown.get((sheet.exam, sheet.ids[place]))
     said = item.answers[lesson].text if item is not None and lesson in item.answers else ""
     question = NO_TEXT if item is None else item.question
     return {
         "doc_id": place,
-        "doc": {"id": exam_scores.ids[place], "question": question, "asked": exam_scores.rows[lesson].questions},
+        "doc": {"id": sheet.ids[place], "question": question, "asked": sheet.rows[lesson].questions},
         "target": " | ".join(item.expected) if item is not None else "",
         "arguments": {"gen_args_0": {"arg_0": question, "arg_1": {}}},
         "resps": [[said]],

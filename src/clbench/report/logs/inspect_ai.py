@@ -24,7 +24,7 @@ from clbench.report.logs.reading import (
     chosen_metric,
     comparable,
     json_object,
-    merge_items,
+    merged,
     number,
 )
 
@@ -140,7 +140,7 @@ def _exam(file: Path, log: Mapping[str, Any], metrics: Mapping[str, str]) -> Log
         "generation": as_text({k: v for k, v in (plan.get("config") or {}).items() if v is not None and k in DECODING}),
         "epochs": (about.get("config") or {}).get("epochs") or 1,
     }
-    return comparable(LoggedExam(task, settings, merge_items(task, items)), _whole(log, metric))
+    return comparable(LoggedExam(task, settings, merged(task, items)), _whole(log, metric))
 
 
 DECODING = ("temperature", "top_p", "top_k", "max_tokens", "stop_seqs", "seed", "num_choices", "reasoning_effort")

@@ -21,7 +21,7 @@ from clbench.report.logs.reading import (
     chosen_metric,
     comparable,
     json_object,
-    merge_items,
+    merged,
     number,
 )
 
@@ -107,7 +107,7 @@ def _exam(task: str, file: Path, stated: Mapping[str, Any], metrics: Mapping[str
         "generation": as_text((stated["config_general"] or {}).get("generation_parameters") or {}),
     }
     whole = (stated["results"].get(task) or stated["results"].get(task.replace("|", ":")) or {}).get(metric)
-    return comparable(LoggedExam(name, settings, merge_items(name, items)), whole)
+    return comparable(LoggedExam(name, settings, merged(name, items)), whole)
 
 
 def _metrics(row: Mapping[str, Any], file: Path) -> Mapping[str, Any]:

@@ -80,7 +80,7 @@ def number(value: Any) -> float | None:
     return float(value) if known else None
 
 
-def merge_items(task: str, items: Sequence[LoggedItem]) -> tuple[LoggedItem, ...]:
+def merged(task: str, items: Sequence[LoggedItem]) -> tuple[LoggedItem, ...]:
     """Return items by their ids, each once: answers to one question that was asked several times count as their mean.
 
     Raises:
