@@ -68,7 +68,7 @@ def server(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     handler = type("Mine", (Serving,), {"asked": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as found:
-        threading.Thread(target=found.serve_forever, daemon=True).start()
+        threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True).start()
         handler.url = f"http://127.0.0.1:{found.server_port}"
         yield handler
         found.shutdown()

@@ -22,6 +22,7 @@ def beta_contexts(rng, contexts, rate, icc):
     return (rng.random(len(groups)) < rates[groups]).astype(float), groups.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.2, 0.5])
 def test_clustered_intervals_cover_where_naive_ones_do_not(rate):
     rng = np.random.default_rng(7)

@@ -24,7 +24,7 @@ def find(path):
 @contextmanager
 def served():
     server = serve(find, 0)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server.server_port
