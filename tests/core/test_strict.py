@@ -19,7 +19,7 @@ WRONG = {
     "model: {name: tiny-llama, max_tokens: 1_28}": "model.max_tokens",
     "axes: {seed: [0, 1_000]}": "seed",
     "axes: {learner.share: ['0.5']}": "learner.share",
-    "axes: {learner: [{name: combine, parts: [{name: replay, share: '0.5'}]}]}": "learner.parts.0.share",
+    "axes: {learner: [{name: combine, parts: [{name: replay, share: '0.5'}]}]}": "learner.parts[0].share",
 }
 RIGHT = ["seed: 1000", "seed: 0o17", "training: {lr: 1, epochs: 2}", "training: {lr: 1e-3}", "budget: {items: null}"]
 
