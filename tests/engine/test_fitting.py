@@ -136,7 +136,7 @@ def grid(monkeypatch, tmp_path):
     monkeypatch.setattr(fitting, "plan", lambda chosen: [units[run] for run in chosen])
     monkeypatch.setattr(fitting, "answers_missing", lambda *_: None)
     room = SimpleNamespace(name="a card", bytes=10 * GB, card=True, devices=1)
-    monkeypatch.setattr(fitting, "opened", lambda *_: (Needs(), room))
+    monkeypatch.setattr(fitting, "open_needs", lambda *_: (Needs(), room))
     monkeypatch.setattr("clbench.engine.fit._others", lambda *_: [])
     monkeypatch.setattr("clbench.engine.fit._among_cards", lambda *_: [])
     return runs
