@@ -7,12 +7,16 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.builders.leaks import nothing_left
 
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 os.environ.setdefault("CLBENCH_CACHE", tempfile.mkdtemp(prefix="clbench-test-cache-"))
 ROOT = Path(__file__).parents[1]
+# A machine with much else to do is slow now and then, and no test of a property asks how fast it is.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 # Folders and files whose tests need torch, if only to import what they test.
 NEED_MODELS = {
     *("attack", "contract", "e2e", "learners", "lm_eval", "models", "testing", "training"),
