@@ -50,7 +50,7 @@ def test_a_baseline_is_read_back_and_an_edited_one_is_refused(tmp_path):
     ("change", "says"),
     [
         ({"digest": "other"}, "asks other questions"),
-        ({"scorer": ScorerSpec(name="exact")}, "marked otherwise"),
+        ({"scorer": ScorerSpec(name="exact")}, "graded otherwise"),
         ({"name": "other"}, "'sums' of the baseline is not here"),
     ],
 )
