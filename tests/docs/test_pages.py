@@ -36,9 +36,9 @@ def test_findings_are_those_of_the_committed_results(name, lang):
 
 def test_a_number_changed_by_hand_would_be_noticed(tmp_path):
     for run in RUNS:
-        folder = folder_of(tmp_path / "demo", run)
+        folder = folder_of(tmp_path / "small", run)
         (folder / "provenance.json").write_text('{"cpu": "x", "cores": 2, "packages": {}, "made": "2026-01-01T00:00"}')
-    text = filled("<!-- table: demo markdown rows -->\n<!-- end -->", tmp_path)
+    text = filled("<!-- table: small markdown rows -->\n<!-- end -->", tmp_path)
     changed = re.sub(r"(\| joint \| )([\d.]+)", r"\g<1>99.9", text, count=1)
     assert changed != text
     assert filled(changed, tmp_path) == text
