@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from docs.build import findings
+from clbench.models.tiny import NAMES as SHIPPED
+from docs.build import findings, ladder
 from docs.build.pages import PAGES
 from docs.build.tables import PLACE, TABLED, filled
 from tests.builders.places import ROOT
@@ -32,6 +33,13 @@ def test_findings_are_those_of_the_committed_results(name, lang):
     text = (ROOT / name).read_text(encoding="utf-8")
     assert findings.with_findings(text, ROOT / "results", lang) == text, "run `make docs`"
     assert findings.PLACE.search(text)
+
+
+@pytest.mark.parametrize(("name", "lang"), ladder.PAGES.items())
+def test_ladders_are_those_that_were_recorded(name, lang):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert ladder.with_ladders(text, ROOT / ladder.RECORDED, lang) == text, "run `make docs`"
+    assert {place[2] for place in ladder.PLACE.finditer(text)} == {*SHIPPED}
 
 
 def test_a_number_changed_by_hand_would_be_noticed(tmp_path):

@@ -17,7 +17,7 @@ for good.
 Told: "previous": where a lesson begins. "first": nothing.
 Not for: many lessons or class-incremental ones: what holds all weights alike also stops them from learning.
 Falls short: no gain in AP over plain fine-tuning is shown. A guess: it holds weights that no old lesson needs as hard
-as those that one does; `ewc`, which tells them apart, keeps more with the same pull.
+as those that one does.
 """
 
 from __future__ import annotations
