@@ -18,6 +18,7 @@ import yaml
 from numpy.typing import NDArray
 
 from clbench.core.matrix import Matrix
+from clbench.engine.resolve import open_learner
 from clbench.metrics import all_metrics, compute
 from clbench.report.decide.compare_text import p_text
 from clbench.report.escape import markdown
@@ -128,15 +129,14 @@ def found_in(part: Mapping[str, Any], folder: Path, words: Mapping[str, str]) ->
     if "over" in part:
         return _between_orders(_side(runs, part["over"]), figure, words)
     high, name = _side(runs, part["high"]), _name(part["high"])
+    told = f" ({', '.join(part['tasks'])}): {_symbol(figure)}" if "tasks" in part else f": {_symbol(figure)}"
     if "low" not in part:
         ends = high.interval(figure)
-        return Found(
-            f"{name}: {_symbol(figure)} {_gap(high.score(figure), ends)}", _verdict(ends, part), len(high.runs)
-        )
+        return Found(f"{name}{told} {_gap(high.score(figure), ends)}", _verdict(ends, part), len(high.runs))
     if part["low"]["of"] == "each":
         return _above_each(high, name, _methods(runs), figure, words)
     gap, ends, _ = difference(_side(runs, part["low"]), high, figure)
-    text = f"{name} − {_name(part['low'])}: {_symbol(figure)} {_gap(gap, ends)}"
+    text = f"{name} − {_name(part['low'])}{told} {_gap(gap, ends)}"
     return Found(text, _verdict(ends, part), len(high.runs))
 
 
@@ -230,13 +230,20 @@ def _side(runs: Sequence[RunRecord], who: Mapping[str, Any]) -> Method:
 def named_by(who: Mapping[str, Any], runs: Sequence[RunRecord]) -> list[RunRecord]:
     """Return the runs of a learner (`of`) with these settings, on a stream if one is named.
 
-    Without settings, the best ones of a learner; a setting that a run does not state is at its default, and fits.
+    Without settings, the best ones of a learner; a setting that a run does not state is at its default.
     """
     rest = {key: value for key, value in who.items() if key not in ("of", "stream")}
     own = [run for run in runs if who.get("stream") in (None, run.spec.stream)]
     name = str(who["of"])
     found = [run for run in own if run.spec.learner_name == name] if rest else learners_in(own).get(name, [])
-    return [run for run in found if all(run.spec.learner.get(key, value) == value for key, value in rest.items())]
+    return [run for run in found if all(_setting(run, key) == value for key, value in rest.items())]
+
+
+def _setting(run: RunRecord, name: str) -> Any:
+    if name in run.spec.learner:
+        return run.spec.learner[name]
+    plugin, _ = open_learner({"name": run.spec.learner_name})
+    return getattr(plugin.config(), name)
 
 
 def _name(who: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.load import load_runs
 from clbench.stats import transitions
 from docs.build.findings import fill_findings
+from docs.build.ladder import fill_ladders
 from docs.build.measured import RESULTS
 from docs.build.methods import method_page, methods_page
 from docs.build.reference import REFERENCE_PAGES
@@ -151,5 +152,5 @@ def write_pages(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for written in [*write_pages(Path("docs")), *fill_pages(Path()), *fill_findings(Path())]:
+    for written in [*write_pages(Path("docs")), *fill_pages(Path()), *fill_findings(Path()), *fill_ladders(Path())]:
         sys.stdout.write(f"{written}\n")

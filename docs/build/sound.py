@@ -1,6 +1,7 @@
 """The gate on recorded results: what a table of methods must hold before it is published.
 
-`python -m docs.build.sound FOLDER` prints what it finds in results, also in those made before the protocol.
+`python -m docs.build.sound FOLDER` prints what it finds in results, also in those made before the protocol. Of a folder
+with a shipped recipe's name it also says which runs of it are not there, since what was not run is not judged.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ import numpy as np
 
 from clbench.core.keys import canonical
 from clbench.core.matrix import Column
+from clbench.data.tasks.card_folder import shipped_recipes
+from clbench.engine.recipe.recipe import load_recipe
 from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.runs.traits import traits_of
 
+BEFORE = frozenset({"long"})  # recipes whose results may stem from before the protocol
 CONTROL = "sft-tenth"  # plain fine-tuning at a tenth of its rate: in every result that was made under the protocol
 MATCHED = "sft-matched"  # plain fine-tuning with as many passes as replay
 AP, FM = "average_performance", "forgetting"
@@ -51,6 +55,35 @@ def faults(runs: Sequence[RunRecord]) -> list[str]:
         *_not_guessing(learners),
         *_order(learners),
         *_isolated(learners),
+    ]
+
+
+def faults_of(recipe: str, runs: Sequence[RunRecord]) -> list[str]:
+    """Return the faults of a shipped recipe's results (`faults`), and what of it lacks: no rule is passed by absence.
+
+    Those made before the protocol have none.
+    """
+    return [] if recipe in BEFORE and not under_protocol(runs) else [*faults(runs), *lacking(recipe, runs)]
+
+
+def lacking(recipe: str, runs: Sequence[RunRecord]) -> list[str]:
+    """Return a sentence for each learner of a recipe that has no run, or fewer streams and seeds than another.
+
+    Args:
+        recipe: Name of a shipped recipe; of another nobody knows what is due.
+        runs: Its recorded runs; of streams and seeds they may hold fewer or others than the recipe.
+    """
+    if recipe not in shipped_recipes():
+        return []
+    blocks: dict[str, set[tuple[str, int]]] = {}
+    for run in runs:
+        blocks.setdefault(canonical(run.spec.learner), set()).add((run.spec.stream, run.spec.seed))
+    every = set[tuple[str, int]]().union(*blocks.values())
+    due = {canonical(spec.learner): spec.learner_label for spec in load_recipe(recipe).specs()}
+    return [
+        f"{label} of the recipe {recipe} has {len(blocks.get(learner, ()))} of {len(every)} runs"
+        for learner, label in due.items()
+        if blocks.get(learner) != every
     ]
 
 
@@ -191,6 +224,8 @@ def _isolated(learners: Runs) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    found = list(faults(load_runs([Path(sys.argv[1])])))
+    place = Path(sys.argv[1])
+    recorded = load_runs([place])
+    found = [*faults(recorded), *lacking(place.resolve().name, recorded)]
     sys.stdout.write(("\n".join(found) or "no fault") + "\n")
     sys.exit(1 if found else 0)

@@ -16,7 +16,7 @@ from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.runs.orders import by_scenario, methods_of
 from clbench.report.tables.exports import EXPORTS
 from docs.build.headline import headline
-from docs.build.sound import faults, under_protocol
+from docs.build.sound import faults_of
 
 TABLED = (
     "README.md",
@@ -63,7 +63,7 @@ def filled(text: str, results: Path) -> str:
         if place[2] not in loaded:
             loaded[place[2]] = load_runs([results / place[2]])
         runs = loaded[place[2]]
-        if under_protocol(runs) and (found := faults(runs)):
+        if found := faults_of(place[2], runs):
             raise DataError(
                 f"{len(found)} things are not as in a sound comparison: {found[0]}", where=f"results/{place[2]}"
             )

@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from docs.build import findings
+from clbench.models.tiny import NAMES as SHIPPED
+from docs.build import findings, ladder
 from docs.build.pages import PAGES
 from docs.build.tables import PLACE, TABLED, filled
 from tests.builders.places import ROOT
@@ -34,11 +35,18 @@ def test_findings_are_those_of_the_committed_results(name, lang):
     assert findings.PLACE.search(text)
 
 
+@pytest.mark.parametrize(("name", "lang"), ladder.PAGES.items())
+def test_ladders_are_those_that_were_recorded(name, lang):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert ladder.with_ladders(text, ROOT / ladder.RECORDED, lang) == text, "run `make docs`"
+    assert {place[2] for place in ladder.PLACE.finditer(text)} == {*SHIPPED}
+
+
 def test_a_number_changed_by_hand_would_be_noticed(tmp_path):
     for run in RUNS:
-        folder = folder_of(tmp_path / "demo", run)
+        folder = folder_of(tmp_path / "small", run)
         (folder / "provenance.json").write_text('{"cpu": "x", "cores": 2, "packages": {}, "made": "2026-01-01T00:00"}')
-    text = filled("<!-- table: demo markdown rows -->\n<!-- end -->", tmp_path)
+    text = filled("<!-- table: small markdown rows -->\n<!-- end -->", tmp_path)
     changed = re.sub(r"(\| joint \| )([\d.]+)", r"\g<1>99.9", text, count=1)
     assert changed != text
     assert filled(changed, tmp_path) == text

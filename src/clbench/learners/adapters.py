@@ -12,8 +12,8 @@ Otherwise than there: one adapter after the whole block instead of two inside it
 feed-forward layer), which needs no knowledge of a family's inner names; layer norms stay frozen with the base.
 
 Defaults: a bottleneck of 64 is the middle of the sizes that the paper tries (8, 64, 256); the rest is that of training.
-What starts from nothing needs a higher rate than a whole model: on worlds-tune, after one lesson, adapters score 0.75
-with `lr_factor` 5 where full fine-tuning scores 0.80 (`lr` 2e-3, mean of three tasks, one seed).
+What starts from nothing needs a higher rate than a whole model: on the shipped tiny models 0.014 and 0.007 were tuned,
+where plain fine-tuning has 5e-4 and 3.5e-4.
 Keeps: the adapters, 2 x hidden x bottleneck numbers per block and lesson, which part belongs to which task, and a key
 per lesson, mean and variance of hidden states.
 Told: the task. Told none, the part of the lesson with the nearest key answers, and the base what is unlike every lesson

@@ -16,8 +16,8 @@ Keeps: the examples that it shows, as JSON, at most `tokens` long; a smaller `Le
 are shown to the model with every question.
 Told: nothing; it does not use the task's name where it is told.
 Not for: lessons of which a few examples do not say everything; models that cannot follow examples (very small ones).
-Falls short: what no longer fits into the prompt is gone, rules and laws are not answered by examples of other cases,
-and ability questions suffer from what stands before them.
+Falls short: what no longer fits into the prompt is gone, laws are not answered by examples of other cases, an exam that
+wants a whole sentence is not answered in that form, and ability questions suffer from what stands before them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ experts too (`learners/_shared/adapters.py`), and an encoder's label head is tra
 Defaults: rank 16, alpha = 2 * rank and all linear layers are today's custom; the paper adapts attention alone.
 Keeps: the adapter, rank * (in + out) numbers per layer, the same through all lessons; nothing else.
 Told: nothing.
-Not for: keeping old lessons. It forgets much as fine-tuning does, since every lesson trains the same adapter.
+Not for: keeping old lessons, since every lesson trains the same adapter.
 Falls short: at its tuned rate it learns nearly as much as full fine-tuning and forgets more. A guess: one adapter for
 all lessons is overwritten more thoroughly than full weights, which need a lower rate to learn as much.
 """

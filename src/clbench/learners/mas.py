@@ -9,7 +9,7 @@ Learning what (not) to forget", ECCV, arXiv:1711.09601, eq. 2-4. Otherwise than 
 one position, and label rows that a head has gained since are free. The mean of |.| is taken example by example.
 
 Defaults: strength is ours: the paper's 1 belongs to outputs of size 1, and a language model's logits have squared
-lengths of thousands; at 1 the shipped tiny model learns next to nothing any more. 32 examples as ewc.
+lengths of thousands; on a shipped tiny model tuning chose 0.0003 of 0.0003 and 0.001. 32 examples as ewc.
 Keeps: two numbers per trained weight, anchor and importance (in float32). More than 100 MB is announced before it is
 taken.
 Told: where a lesson ends.

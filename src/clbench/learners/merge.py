@@ -25,8 +25,9 @@ the rest is set to 0, and is not written. What is kept is still counted as one n
 Told: where a lesson ends.
 Not for: lessons that build on each other, where they are learnt apart; streams of many unlike lessons, in which each
 one's share of the mean fades.
-Falls short: it ends below plain fine-tuning, in the mean and with TIES. A guess: merging shrinks what each lesson has
-learnt, and facts learnt by heart need the whole of it; and changes learnt apart may not add up.
+Falls short: apart it ends below plain fine-tuning, in the mean and with TIES; of the sequential mean, which ends
+higher, that is not shown. A guess: merging shrinks what each lesson has learnt, and facts learnt by heart need the
+whole of it; and changes learnt apart may not add up.
 """
 
 from __future__ import annotations

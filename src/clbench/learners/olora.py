@@ -14,8 +14,8 @@ adapters start from nothing and may need a higher rate than a whole model: `lr_f
 Keeps: one adapter per lesson, rank * (in + out) numbers per layer; a forward pass takes time in proportion.
 Told: where a lesson ends.
 Not for: long streams (size and time grow with every lesson), nor lessons that need the same inputs to be answered anew.
-Falls short: it ends below plain fine-tuning: it learns less, and forgets as much. A guess: adapters that share no
-direction still share the inputs, and each lesson moves the answers to all of them.
+Falls short: it ends below plain fine-tuning: it learns less, and that it forgets less is not shown. A guess: adapters
+that share no direction still share the inputs, and each lesson moves the answers to all of them.
 """
 
 from __future__ import annotations

@@ -21,8 +21,10 @@ Defaults: k1 = 1.2 and b = 0.75 lie in the ranges that Robertson and Zaragoza re
 Keeps: at most `memory` examples as they are, evenly over lessons and classes; a smaller `Lesson.budget` wins.
 Told: nothing; it does not use the task's name where it is told.
 Not for: data that must not be stored; lessons that no single example teaches.
-Falls short: it finds facts, and what rules or laws decide it does not: there the nearest examples hold the answer to
-another case. Ability questions are shown examples too, and suffer.
+Falls short: it finds nearly all facts and seven in ten of what rules decide among four answers; of laws it gets little
+more right than the untouched model: a guess is that the nearest examples hold the answer to another case. Where an exam
+wants a whole sentence, it mostly names what is right and scores next to nothing, since no training taught that form.
+Ability questions are shown examples too, and suffer.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 It learns nothing. What it scores is what the model makes of a prompt in which the right sentence stands alone, so no
 in-context learner, however well it keeps and finds what was taught, should be expected to score more: where this row is
-low, the model cannot read, and where it is high and a learner is low, the learner kept or found the wrong things. The
-sentence is the document of the question (`Example.document`); where a task has no documents, the question and its
-answer, as lines of text. Exams of abilities are asked without one, as no lesson teaches them. A question is never cut:
-where the sentence does not fit, the question stands alone.
+low, the model cannot read, or answers in another form than the exam wants, which no training taught it; and where it is
+high and a learner is low, the learner kept or found the wrong things. The sentence is the document of the question
+(`Example.document`); where a task has no documents, the question and its answer, as lines of text. Exams
+of abilities are asked without one, as no lesson teaches them. A question is never cut: where the sentence does not fit,
+the question stands alone.
 Source: the "oracle" or "gold passage" row of reading and retrieval, for example Lewis et al. 2020, "Retrieval-Augmented
 Generation for Knowledge-Intensive NLP Tasks", NeurIPS, arXiv:2005.11401. Otherwise than there: nothing is retrieved.
 
