@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
+import yaml
 
 from clbench.core.wording import catalogue, cells, in_english, padded, speak, spoken, tr, translated
 
@@ -56,7 +57,9 @@ def test_no_text_of_the_code_is_without_chinese():
 def test_no_chinese_is_left_over():
     _, every = marked_and_all()
     templates = (SOURCE / "report" / "templates").iterdir()
-    long = " ".join([*every, *(path.read_text(encoding="utf-8") for path in templates)])
+    streams = (yaml.safe_load(p.read_text(encoding="utf-8")) for p in (SOURCE / "cards" / "streams").glob("*.yaml"))
+    abouts = [card.get("about", {}).get("text", "") for card in streams]
+    long = " ".join([*every, *abouts, *(path.read_text(encoding="utf-8") for path in templates)])
     assert not [text for text in TEXTS if text not in every and text not in long]
 
 
