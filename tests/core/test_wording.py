@@ -68,6 +68,7 @@ def test_no_message_is_left_over():
     here = "\n".join(every)
     composed = {  # by the parser of the command line, or of several parts of the code
         *("No such option: {}", "No such option: {} Did you mean {}?", "{} is not one of {}."),
+        "nothing is answered, and rubrics are met",
         *("there is no learner {}", "there is no scorer {}", "there is no metric {}"),
         *("{} needs {}, which is not installed", "{} needs {}, which are not installed"),
     }
