@@ -7,6 +7,7 @@ the English one stands in its place and says so. Links between pages are laid an
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -302,8 +303,19 @@ def _write_sources(source: Path, folder: Path) -> None:
     """
     for path in source.rglob("*.py"):
         text = re.sub(r"(?m)^( +)Example:$", r"\1Examples:", path.read_text(encoding="utf-8"))
-        text = SHARED.sub(lambda m: "\n".join(f"{m[1]}{name}: {m[3]}" for name in m[2].split(", ")), text)
-        _write(folder / path.relative_to(source), text)
+        _write(folder / path.relative_to(source), _named_singly(text))
+
+
+def _named_singly(text: str) -> str:
+    """Return Python source in whose docstrings names that share a line have one each, with the same text."""
+    lines = text.split("\n")
+    rooms = [n for n in ast.walk(ast.parse(text)) if isinstance(n, (ast.ClassDef, ast.FunctionDef, ast.Module))]
+    told = [room.body[0] for room in rooms if ast.get_docstring(room)]
+    for found in sorted(told, key=lambda n: -n.lineno):
+        part = slice(found.lineno - 1, found.end_lineno)
+        one = SHARED.sub(lambda m: "\n".join(f"{m[1]}{n}: {m[3]}" for n in m[2].split(", ")), "\n".join(lines[part]))
+        lines[part] = one.split("\n")
+    return "\n".join(lines)
 
 
 def _settings(root: Path, lang: str) -> str:

@@ -61,7 +61,8 @@ def tradeoffs(groups: Sequence[Group], texts: dict[str, str], width: int = WIDTH
 def overview_note(groups: Sequence[Group], texts: dict[str, str]) -> str:
     """Return what the drawings show, and what they leave out."""
     crowded = len(groups) > MOST_BARS
-    return f"{texts['overview_note']} {texts['without_bars' if crowded else 'with_bars'].format(most=MOST_BARS)}"
+    bars = texts["without_bars" if crowded else "with_bars"].format(most=MOST_BARS)
+    return f"{texts['overview_note']}{texts['space']}{bars}"
 
 
 def profile(groups: Sequence[Group], texts: dict[str, str]) -> str:
