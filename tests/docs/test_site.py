@@ -222,7 +222,8 @@ def test_code_is_reached_by_keyboard_and_the_page_s_own_link_can_be_read(tmp_pat
 
 
 def test_names_that_share_a_line_of_a_docstring_get_one_each():
-    code = 'def f(\n    self, a: int\n):\n    """Do.\n\n    Args:\n        a, b: One\n            two.\n        c: x\n    """\n'
+    told = "Do.\n\n    Args:\n        a, b: One\n            two.\n        c: x\n    "
+    code = f'def f(\n    self, a: int\n):\n    """{told}"""\n'
     made = site._named_singly(code)
     assert "        a: One\n            two.\n        b: One\n            two.\n        c: x\n" in made
     assert made.startswith("def f(\n    self, a: int\n)")
