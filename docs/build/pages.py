@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from clbench.core import plugins
+from clbench.core.wording import Language, speak, spoken, tr
 from clbench.data.streams.card import load_stream_card
 from clbench.data.tasks.card import Card, list_cards, load_task_card
 from clbench.metrics import all_metrics
@@ -73,35 +74,61 @@ def _task_row(card: Card) -> str:
     guess_rate = lock.guess_rate if lock else 1 / len(card.labels) if isinstance(card.labels, tuple) else None
     cells = [
         card.name,
-        about.get("kind"),
+        tr(str(about.get("kind"))),
         about.get("language"),
-        "<br>".join(f"`{source}`" for source in card.sources) or "generated",
+        "<br>".join(f"`{source}`" for source in card.sources) or tr("generated"),
         lock.lesson if lock else "–",
         lock.exam if lock else "–",
         scorer,
         "–" if guess_rate is None else f"{guess_rate:.4f}".rstrip("0").rstrip("."),
         about.get("license"),
-        "unverified" if card.unverified else "locked",
+        DATASETS[spoken()]["unverified" if card.unverified else "locked"],
     ]
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def datasets_page() -> str:
-    """Return docs/datasets.md."""
-    lines = [
-        "# Data sets and streams",
-        "",
-        "Made by `make docs` from the cards. `clbench show NAME` prints examples as a model sees them.",
-        "",
-        "The guess rate is the score of guessing. An *unverified* card was written from the documentation of a set",
-        "that could not be fetched; opening it says so, and `clbench check card NAME --lock` verifies it.",
-        "",
-        "| task | kind | language | source | lesson | exam | scorer | guess rate | licence | status |",
-        "|---|---|---|---|---:|---:|---|---:|---|---|",
-        *(_task_row(load_task_card(name)) for name in list_cards("tasks")),
-    ]
-    lines += ["", "| stream | tasks in order |", "|---|---|"]
-    lines += [f"| {name} | {load_stream_card(name).listed} |" for name in list_cards("streams")]
+DATASETS: dict[Language, dict[str, str]] = {
+    "en": {
+        "head": """# Data sets and streams
+
+Made by `make docs` from the cards. `clbench show NAME` prints examples as a model sees them.
+
+The guess rate is the score of guessing. An *unverified* card was written from the documentation of a set
+that could not be fetched; opening it says so, and `clbench check card NAME --lock` verifies it.
+""",
+        "tasks": "task | kind | language | source | lesson | exam | scorer | guess rate | licence | status",
+        "streams": "stream | tasks in order",
+        "unverified": "unverified",
+        "locked": "locked",
+    },
+    "zh": {
+        "head": """# 数据集与任务流
+
+由 `make docs` 根据卡片生成。`clbench show 名称` 按模型看到的样子打印样本。
+
+猜测水平是随机猜测的得分。*未核验*的卡片是根据数据集的文档写成的，当时无法获取该数据集；打开它时会有提示，
+`clbench check card 名称 --lock` 可核验它。
+""",
+        "tasks": "任务 | 类型 | 语言 | 来源 | 训练行数 | 评测行数 | 评分规则 | 猜测水平 | 许可证 | 状态",
+        "streams": "任务流 | 按顺序的任务",
+        "unverified": "未核验",
+        "locked": "已上锁",
+    },
+}
+
+
+def datasets_page(lang: Language = "en") -> str:
+    """Return docs/datasets.md, in English or Chinese."""
+    said = DATASETS[lang]
+    before = spoken()
+    speak(lang)
+    try:
+        tasks = [_task_row(load_task_card(name)) for name in list_cards("tasks")]
+        streams = [f"| {name} | {load_stream_card(name).listed} |" for name in list_cards("streams")]
+    finally:
+        speak(before)
+    lines = [said["head"], f"| {said['tasks']} |", "|---|---|---|---|---:|---:|---|---:|---|---|", *tasks]
+    lines += ["", f"| {said['streams']} |", "|---|---|", *streams]
     return "\n".join(lines) + "\n"
 
 
@@ -129,6 +156,7 @@ def _abilities() -> list[Group]:
 PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "datasets.md": datasets_page,
+    "datasets.zh-CN.md": partial(datasets_page, "zh"),
     "methods.md": methods_page,
     "abilities.svg": abilities_figure,
     "long-context.svg": lengths_figure,

@@ -7,6 +7,7 @@ the English one stands in its place and says so. Links between pages are laid an
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -33,12 +34,21 @@ FENCED = re.compile(r"^( *)```.*?^\1```", re.M | re.S)
 HEAD = re.compile(r"^#{1,6} +(.+?) *#*$", re.M)
 WRAPPED = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n *(?=[\u3000-\u9fff\uff00-\uffef])")
 ITEM = re.compile(r"(?:[-*]|\d+\.) ")
+SHARED = re.compile(r"^( +)(\w+(?:, \w+)+): (.*(?:\n\1 {4}.*)*)$", re.M)  # names of one line of a docstring, its text
 METHOD = re.compile(r"src/clbench/learners/(\w+)\.py")
 ENGLISH_HERE = '!!! note "本页暂无中文版"\n\n    以下为英文原文。\n'
 OFF_SITE = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]*>""")
-# Of the theme: code that is wider than the screen is reached by keyboard, and the page's own link can be read.
+# Of the theme: code and tables that are wider than the screen are reached by keyboard, and the page's own link can be
+# read. The theme wraps tables once a page is loaded.
 CODE = re.compile(r"(<pre[^>]*>(?:<span></span>)?<code)(?=>)")
-STYLE = "<style>[data-md-color-scheme=default]{--md-accent-fg-color:#2f3c9e}</style></head>"
+WORDS = (
+    ".md-typeset td code{word-break:normal;overflow-wrap:normal;overflow:visible}"
+    ".md-typeset .doc-label,.md-typeset .doc-label code{color:var(--md-default-fg-color);opacity:1}"
+)
+TABLES = """<script>new MutationObserver(function () {
+document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])").forEach(function (one) { one.tabIndex = 0; });
+}).observe(document.documentElement, { childList: true, subtree: true });</script>"""
+STYLE = f"<style>[data-md-color-scheme=default]{{--md-accent-fg-color:#2f3c9e}}{WORDS}</style>{TABLES}</head>"
 ALTERNATE = re.compile(r"""(<a href=)"[^"]*"( hreflang="?(en|zh)\b)""")
 
 
@@ -287,10 +297,25 @@ def _write(path: Path, text: str) -> None:
 
 
 def _write_sources(source: Path, folder: Path) -> None:
-    """Copy the package for the reference of public names; mkdocstrings reads `Examples:`, and we write `Example:`."""
+    """Copy the package for the reference of public names.
+
+    mkdocstrings reads `Examples:`, and we write `Example:`; of names that share a line, each gets one of its own.
+    """
     for path in source.rglob("*.py"):
         text = re.sub(r"(?m)^( +)Example:$", r"\1Examples:", path.read_text(encoding="utf-8"))
-        _write(folder / path.relative_to(source), text)
+        _write(folder / path.relative_to(source), _named_singly(text))
+
+
+def _named_singly(text: str) -> str:
+    """Return Python source in whose docstrings names that share a line have one each, with the same text."""
+    lines = text.split("\n")
+    rooms = [n for n in ast.walk(ast.parse(text)) if isinstance(n, (ast.ClassDef, ast.FunctionDef, ast.Module))]
+    told = [room.body[0] for room in rooms if ast.get_docstring(room)]
+    for found in sorted(told, key=lambda n: -n.lineno):
+        part = slice(found.lineno - 1, found.end_lineno)
+        one = SHARED.sub(lambda m: "\n".join(f"{m[1]}{n}: {m[3]}" for n in m[2].split(", ")), "\n".join(lines[part]))
+        lines[part] = one.split("\n")
+    return "\n".join(lines)
 
 
 def _settings(root: Path, lang: str) -> str:
@@ -308,9 +333,13 @@ def _settings(root: Path, lang: str) -> str:
 def polish(site: Path) -> list[str]:
     """Mend what the theme leaves open, and return what a page would fetch from elsewhere.
 
-    The choice of languages leads to the same page, code can be scrolled by keyboard, the page's own link can be read.
+    The choice of languages leads to the same page, code and tables can be scrolled by keyboard, the page's own link
+    can be read. Beside each index of words lies the same as a script, for pages that are opened as files.
     """
     problems: list[str] = []
+    for index in site.rglob("search.json"):
+        script = f"var __index = {index.read_text(encoding='utf-8')};"
+        index.with_suffix(".js").write_text(script, encoding="utf-8")
     for path in sorted(site.rglob("*.html")):
         text = path.read_text(encoding="utf-8")
         if found := OFF_SITE.search(text):
@@ -338,8 +367,7 @@ def build(root: Path, folder: Path, out: Path) -> int:
             return made.returncode
         shutil.copytree(folder / lang / "site", place)
     problems += polish(out) if out.is_dir() else []
-    search = f"to search in it, serve it: python -m http.server -d {out.name}"
-    last = f"{len(problems)} problems" if problems else f"{out / 'index.html'}; {search}"
+    last = f"{len(problems)} problems" if problems else str(out / "index.html")
     sys.stdout.write("\n".join([*problems, last]) + "\n")
     return 1 if problems else 0
 

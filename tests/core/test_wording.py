@@ -7,7 +7,10 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
+import yaml
 
+from clbench.core import errors
+from clbench.core.errors import UserError
 from clbench.core.wording import catalogue, cells, in_english, padded, speak, spoken, tr, translated
 
 SOURCE = Path(__file__).parents[2] / "src" / "clbench"
@@ -56,7 +59,9 @@ def test_no_text_of_the_code_is_without_chinese():
 def test_no_chinese_is_left_over():
     _, every = marked_and_all()
     templates = (SOURCE / "report" / "templates").iterdir()
-    long = " ".join([*every, *(path.read_text(encoding="utf-8") for path in templates)])
+    streams = (yaml.safe_load(p.read_text(encoding="utf-8")) for p in (SOURCE / "cards" / "streams").glob("*.yaml"))
+    abouts = [card.get("about", {}).get("text", "") for card in streams]
+    long = " ".join([*every, *abouts, *(path.read_text(encoding="utf-8") for path in templates)])
     assert not [text for text in TEXTS if text not in every and text not in long]
 
 
@@ -65,6 +70,7 @@ def test_no_message_is_left_over():
     here = "\n".join(every)
     composed = {  # by the parser of the command line, or of several parts of the code
         *("No such option: {}", "No such option: {} Did you mean {}?", "{} is not one of {}."),
+        "nothing is answered, and rubrics are met",
         *("there is no learner {}", "there is no scorer {}", "there is no metric {}"),
         *("{} needs {}, which is not installed", "{} needs {}, which are not installed"),
     }
@@ -160,3 +166,36 @@ LEFT = "let it save the model there: the folder is {out}, and $CLBENCH_OUT in it
 def test_messages_of_several_parts_are_not_taken_for_one_of_a_word(message, chinese):
     speak("zh")
     assert translated(message) == chinese
+
+
+# --- every message that is written where it is raised --------------------------------------------------------
+
+AS_TYPED = ("pip install", "clbench ", "--", "iconv ", "exclude: ", "{} is {}")  # commands, and values alone
+
+
+def forms_of(node):
+    """Give the texts that an expression may be, with {} for each value in it."""
+    if isinstance(node, ast.Constant):
+        return [node.value] if isinstance(node.value, str) else []
+    if isinstance(node, ast.JoinedStr):
+        return ["".join(v.value if isinstance(v, ast.Constant) else "{}" for v in node.values)]
+    if isinstance(node, ast.IfExp):
+        return forms_of(node.body) + forms_of(node.orelse)
+    return []
+
+
+def raised_and_noticed():
+    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, UserError)}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {*kinds, "notice"} and node.args:
+                mends = [word.value for word in node.keywords if word.arg == "mend"]
+                yield from (form for part in (node.args[0], *mends) for form in forms_of(part))
+
+
+def test_no_message_is_without_chinese():
+    forms = {form for form in raised_and_noticed() if re.search("[a-z]{2}", form.replace("{}", ""))}
+    assert len(forms) > 1000, "the search found them"
+    speak("zh")
+    english = [f for f in forms if not f.startswith(AS_TYPED) and not re.search(HAN, translated(f.replace("{}", "☃")))]
+    assert sorted(english) == []

@@ -221,6 +221,23 @@ def test_code_is_reached_by_keyboard_and_the_page_s_own_link_can_be_read(tmp_pat
     )
 
 
+def test_names_that_share_a_line_of_a_docstring_get_one_each():
+    told = "Do.\n\n    Args:\n        a, b: One\n            two.\n        c: x\n    "
+    code = f'def f(\n    self, a: int\n):\n    """{told}"""\n'
+    made = site._named_singly(code)
+    assert "        a: One\n            two.\n        b: One\n            two.\n        c: x\n" in made
+    assert made.startswith("def f(\n    self, a: int\n)")
+
+
+def test_words_are_found_in_pages_that_are_opened_as_files(tmp_path):
+    for place in (tmp_path, tmp_path / "zh"):
+        place.mkdir(exist_ok=True)
+        (place / "search.json").write_text('{"items": ["忘"]}', encoding="utf-8")
+    assert site.polish(tmp_path) == []
+    for place in (tmp_path, tmp_path / "zh"):
+        assert (place / "search.js").read_text(encoding="utf-8") == 'var __index = {"items": ["忘"]};'
+
+
 def test_lists_are_told_from_paragraphs():
     assert site._spaced("Two:\n- a\n  b\n- c\n\n```\nx\n- y\n```\n").split("\n") == [
         *("Two:", "", "- a", "  b", "- c", "", "```", "x", "- y", "```", "")

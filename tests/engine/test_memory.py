@@ -431,6 +431,8 @@ def test_a_probe_tells_the_time_that_no_record_tells(tmp_path, monkeypatch, caps
     (tmp_path / "two.yaml").write_text(
         "name: two\nstream: worlds-tiny\ntraining: {batch_size: 8, epochs: 2}\naxes: {learner: [frozen, sft]}\n"
     )
+    assert main(["run", "two.yaml", "--plan", "--store", "new"]) == 0
+    assert "--plan --probe learns 20 steps" in capsys.readouterr().out
     assert main(["run", "two.yaml", "--plan", "--probe", "--store", "new", "--json"]) == 0
     lines = json.loads(capsys.readouterr().out)["lines"]
     assert not any(tmp_path.glob("new/**/stage.json")), "what is probed is not kept"

@@ -9,7 +9,9 @@ import typer
 if TYPE_CHECKING:
     from clbench.report.runs.choose import Choice
 
-RunNames = Annotated[list[str] | None, typer.Option("--run", help="Only runs of this name; * fits all (repeatable).")]
+RunNames = Annotated[
+    list[str] | None, typer.Option("--run", help="Only runs of this name, or recipe; * fits all (repeatable).")
+]
 Streams = Annotated[list[str] | None, typer.Option("--stream", help="Only runs on this stream (repeatable).")]
 Models = Annotated[list[str] | None, typer.Option("--model", help="Only runs of this model (repeatable).")]
 Learners = Annotated[list[str] | None, typer.Option("--learner", help="Only runs of this learner (repeatable).")]

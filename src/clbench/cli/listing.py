@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from clbench.core.wording import tr
+
 Row = dict[str, Any]
 
 
@@ -173,14 +175,19 @@ LISTERS: Mapping[str, Callable[[], list[Row]]] = {
 def line_of(what: str, row: Row) -> str:
     """Return the text after a name in the listing for people."""
     if what == "metrics":
-        return f"{row['symbol']}: {row['about']}"
+        return f"{row['symbol']}{tr(': ')}{tr(row['about'])}"
     if what == "models":
-        return f"{row['family']}, {row['bytes'] / 1e6:.1f} MB; or any checkpoint folder, or a Hub id with its revision"
+        return tr(
+            "{family}, {size} MB; or any checkpoint folder, or a Hub id with its revision",
+            family=tr(row["family"]),
+            size=f"{row['bytes'] / 1e6:.1f}",
+        )
     if what == "tasks":
-        about = ", ".join(row[k] for k in ("kind", "language", "domain", "license") if row[k] is not None)
-        return f"unverified: {about}" if row["unverified"] else about
+        about = tr(", ").join(tr(row[k]) for k in ("kind", "language", "domain", "license") if row[k] is not None)
+        return tr("unverified: {about}", about=about) if row["unverified"] else about
     if what == "streams":
-        return f"{row['about']} [{row['listed']}]".strip()
+        return f"{tr(row['about'])} [{row['listed']}]".strip()
     if what == "exams":
-        return f"{row['kind']}; in {', '.join(row['suites']) or 'no suite'}"
-    return str(row["about"])
+        kind, suites = tr(row["kind"]), tr(", ").join(row["suites"])
+        return tr("{kind}; in {suites}", kind=kind, suites=suites) if suites else tr("{kind}; in no suite", kind=kind)
+    return tr(row["about"])

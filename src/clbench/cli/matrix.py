@@ -58,7 +58,7 @@ def matrix(
     how = machine(store, data, 1, device).model_copy(update={"exam_batch": exam_batch})
     stages = Store(how.store)
     if plan:
-        show_plan(recipe, stages, how, as_json, probe=False)
+        show_plan(recipe, stages, how, as_json, probe=None)
     else:
         make(recipe, stages, how, out, record, None if as_json else language(lang))
 

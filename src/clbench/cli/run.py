@@ -47,6 +47,7 @@ from clbench.core.errors import ExtraError, RankError, SpecError, UserError, did
 from clbench.core.events import notice, notice_listener
 from clbench.core.extras import need_models
 from clbench.core.ranks import place
+from clbench.core.wording import tr
 
 if TYPE_CHECKING:
     from clbench.core.prices import Prices
@@ -153,15 +154,25 @@ def tell_outcomes(
     _end_with([f"{num} of {len(outcomes)} runs could not be made: {why}" for why, num in counts.items()])
 
 
-def show_plan(recipe: Recipe, store: Store, machine: Machine, as_json: bool, probe: bool) -> None:
-    """Print a plan, and end with an error if something of it cannot be used or cannot fit."""
+def show_plan(recipe: Recipe, store: Store, machine: Machine, as_json: bool, probe: bool | None) -> None:
+    """Print a plan, and end with an error if something of it cannot be used or cannot fit.
+
+    Args:
+        recipe: What is planned.
+        store: Where the rest of it lies.
+        machine: What it would be made on.
+        as_json: Print JSON alone.
+        probe: Whether to learn some steps for the time; None where the command has no such option.
+    """
     from clbench.engine.plan_table import tabulate
 
     broken: dict[str, UserError] = {}
-    table = tabulate(recipe.specs(broken), store, machine, broken, probe=probe)
+    table = tabulate(recipe.specs(broken), store, machine, broken, probe=bool(probe))
     if not place().leads:
         return
     say_json(table.as_dict()) if as_json else say(table.as_text())
+    if table.untimed and probe is False and not as_json:
+        say(tr("time: --plan --probe learns 20 steps with each learner, and tells it"))
     lines = [f"{name} cannot be used: {why}" for name, why in table.broken]
     try:
         if table.fit is not None and not machine.anyway:

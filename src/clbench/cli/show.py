@@ -9,7 +9,7 @@ import typer
 
 from clbench.cli.options import Data, Json, Lang, say, say_json
 from clbench.cli.terminal import console
-from clbench.core.wording import spoken, tr
+from clbench.core.wording import in_english, spoken, tr
 
 if TYPE_CHECKING:
     from clbench.models.net import Net
@@ -24,10 +24,12 @@ def list_(
     """List learners, tasks, streams, exams, models, metrics or scorers."""
     from clbench.cli.listing import LISTERS, line_of
 
-    rows = LISTERS[what]()
     if as_json:
+        with in_english():
+            rows = LISTERS[what]()
         say_json({row["name"]: row for row in rows})
         return
+    rows = LISTERS[what]()
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         say(f"{row['name']:<{width}}  {line_of(what, row)}".rstrip())
@@ -111,7 +113,7 @@ def _show_learner(name: str) -> None:
     for trait, value in row.items():
         said = ", ".join(map(str, value)) if isinstance(value, list) else value
         if trait != "settings" and said not in (None, ""):
-            say(f"{tr(trait)}{tr(': ')}{said}")
+            say(f"{tr(trait)}{tr(': ')}{tr(str(said))}")
 
 
 def _show_stream(name: str, root: Path | None) -> None:

@@ -137,8 +137,8 @@ def near_paths(path: Path) -> str:
     """
     parent = path.expanduser().parent
     if not parent.is_dir():
-        there = next((p for p in parent.parents if p.is_dir()), None)
-        return f"there is no folder {str(parent)!r} either" + (f"; {str(there)!r} is there" if there else "")
+        there = next((p for p in parent.parents if p.is_dir()), Path())
+        return f"there is no folder {str(parent)!r} either" + (f"; {str(there)!r} is there" if there != Path() else "")
     try:
         names = {p.name: p for p in parent.iterdir()}
     except OSError:

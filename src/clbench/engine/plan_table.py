@@ -63,6 +63,11 @@ class Plan:
     asked: tuple[Expected, ...] = ()
     spent: str = ""
 
+    @property
+    def untimed(self) -> bool:
+        """Whether the time of a unit that is to be made is not known."""
+        return any(line.seconds is None for line in self.lines if line.state == "need" or line.asks_need)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
         memory = None if self.fit is None else self.fit.as_dict()

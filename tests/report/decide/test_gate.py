@@ -15,6 +15,7 @@ from clbench.core.spec import ModelSpec
 from clbench.core.types import ScorerSpec
 from clbench.engine.baseline import check_exams
 from clbench.report.decide import gate, gate_text, watch, watch_text
+from clbench.report.decide.texts import TEXTS
 from clbench.stats.drift import cusum, limit_at
 from clbench.store.history import history, remember
 from tests.builders.gate import EXAMS, NUM, OLD, WORSE, exam, taken
@@ -66,6 +67,7 @@ def test_the_exam_that_fell_is_named_with_its_worst_items():
     assert len(report.worst["programs"]) == 3
     assert report.worst["programs"][0].question == "How much is 50?"
     said = "\n".join(gate.repair(report))
+    assert gate.repair(report, TEXTS["zh"])[0].startswith("退化的能力：代码。")
     assert "learner={name: replay" in said
     assert "abilities: [code]" in said
     assert "docs/abilities.md" in said

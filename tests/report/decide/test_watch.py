@@ -158,6 +158,8 @@ def test_what_the_gate_failed_is_in_the_history(tmp_path):
     (made,) = watch.gate_series(found)
     assert made.failed == {2}
     page = watch_text.watch_page(watch.watch_series([made], 5, 0.05), 0.05)
+    chinese = watch_text.watch_page(watch.watch_series([made], 5, 0.05), 0.05, lang="zh", first=5)
+    assert "。 " not in chinese
     assert '<li>3 bad <span class="alarm">failed in the gate: sums</span></li>' in page
     assert np.array_equal(made.rows[1].scores[0], rows[1])
     (all_failed,) = watch.gate_series([*found[:2], replace(found[2], regressed=frozenset({"all exams"}))])

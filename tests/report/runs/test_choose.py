@@ -34,6 +34,23 @@ def test_runs_are_chosen_by_what_they_are():
     assert len(names(Choice(stream=("a", "b")))) == 4
 
 
+def test_the_name_of_a_recipe_takes_all_its_runs():
+    assert len(names(Choice(run=("run-b",)))) == 2
+    assert len(names(Choice(run=("run",)))) == 4
+    assert names(Choice(run=("run-a-sft-s0",))) == [("a", "sft", "tiny-llama")]
+    with pytest.raises(DataError, match="no run is named 'ru'"):
+        names(Choice(run=("ru",)))
+
+
+def test_a_table_says_first_what_was_not_learnt():
+    flat = [[0.3, 0.0, 0.8]] * 3
+    assert "No task" not in summary_text(RUNS[:1])
+    nothing = record("sft", flat)
+    text = " ".join(summary_text([replace(nothing, spec=RUNS[0].spec)]).split())
+    assert "No task was learnt: right after their own lessons, no method is above guessing on world_a" in text
+    assert text.index("No task was learnt") < text.index("Scores in percent")
+
+
 def test_what_matches_nothing_is_named_with_its_neighbour():
     with pytest.raises(DataError, match="no run has the learner 'ewcc'") as error:
         names(Choice(learner=("ewcc",)))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, mode
 
 from clbench.core.types import Budget, TaskIds
 from clbench.core.value import Value
+from clbench.core.wording import tr
 from clbench.data.tasks.card import OnDisk, find_card, load_card
 from clbench.data.tasks.card_file import read_text
 from clbench.data.tasks.source import Name
@@ -217,10 +218,12 @@ class StreamCard(OnDisk):
 
     @property
     def listed(self) -> str:
-        """What the stream teaches, in a line for listings."""
-        generated = [f"{w.num} worlds of {', '.join(w.kinds)}" for w in self.worlds]
-        named = [f"the order {self.order.named}"] if isinstance(self.order, Named) else []
-        return ", ".join([*self.tasks, *generated, *named])
+        """What the stream teaches, in a line for listings, in the spoken language."""
+        generated = [
+            tr("{num} worlds of {kinds}", num=w.num, kinds=tr(", ").join(map(tr, w.kinds))) for w in self.worlds
+        ]
+        named = [tr("the order {name}", name=self.order.named)] if isinstance(self.order, Named) else []
+        return tr(", ").join([*self.tasks, *generated, *named])
 
     def where(self, *loc: int | str) -> str:
         """Return file, line and field of a part of the card, for errors."""

@@ -17,6 +17,7 @@ from clbench.core.types import Exam
 from clbench.report.decide.texts import TEXTS, part_name
 from clbench.report.runs.exam_items import marked_rows
 from clbench.report.runs.store_texts import question_text
+from clbench.report.tables.words import WORDS
 from clbench.stats.effect import clusters
 from clbench.stats.gate import LEVEL, Noise, Pairs, Verdict, blind_below, judge_exams, noise, plainest, pooled
 from clbench.stats.paired import paired_difference
@@ -303,9 +304,10 @@ def _ask_alike(report: GateReport, texts: dict[str, str]) -> list[str]:
 def _learn_again(report: GateReport, texts: dict[str, str]) -> list[str]:
     fell = {v.exam for v in report.verdicts if v.regressed} or {v.exam for v in report.verdicts if v.change.value < 0}
     abilities = list(dict.fromkeys(t.ability or t.kind for t in report.old.exams if t.scores.exam in fell))
+    chinese = texts is TEXTS["zh"]
     rehearsed = sorted({REHEARSED[a] for a in abilities if a in REHEARSED})
     lines = [
-        texts["learn_again"].format(abilities=texts["join"].join(abilities)),
+        texts["learn_again"].format(abilities=texts["join"].join(WORDS.get(a, a) if chinese else a for a in abilities)),
         "  clbench run RECIPE.yaml --set 'learner={name: replay, memory: 1000, share: 0.5}'",
     ]
     if rehearsed:

@@ -192,7 +192,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "learn_again": "退化的能力：{abilities}。请用同样的数据重新训练，"
         "并在每个批次中混入旧样本（RECIPE.yaml 是这次更新的配方；"
         "可用 `clbench init RECIPE` 生成）：",
-        "rehearse": "重放更新数据不能保住数据中没有的能力，还需要复习这些能力：",
+        "rehearse": "回放更新数据不能保住数据中没有的能力，还需要复习这些能力：",
         "change_less": "或者少改动模型：适配器丢失能力较慢，学到的也较少（docs/abilities.md）：",
         # baseline
         "baseline_exam": "{exam}：{score} %（{num} 题）{cut}",

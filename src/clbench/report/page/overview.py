@@ -31,8 +31,10 @@ def axis_of(name: str, texts: dict[str, str]) -> Axis:
     """Return the axis of a figure."""
     plugin = all_metrics()[name]
     better = {"high": texts["more_better"], "low": texts["less_better"], "neither": ""}[plugin.better]
-    name_text = f"{plugin.symbol} ({better})" if better else plugin.symbol
-    return Axis(name_text, plugin.unit, plugin.better == "low", log=name == "train_seconds")
+    log = name == "train_seconds"
+    told = texts["logarithmic"].format(better=better) if log else better
+    name_text = plugin.symbol + (texts["in_brackets"].format(text=told) if told else "")
+    return Axis(name_text, plugin.unit, plugin.better == "low", log=log)
 
 
 def tradeoffs(groups: Sequence[Group], texts: dict[str, str], width: int = WIDTH) -> list[tuple[str, str]]:
@@ -61,7 +63,8 @@ def tradeoffs(groups: Sequence[Group], texts: dict[str, str], width: int = WIDTH
 def overview_note(groups: Sequence[Group], texts: dict[str, str]) -> str:
     """Return what the drawings show, and what they leave out."""
     crowded = len(groups) > MOST_BARS
-    return f"{texts['overview_note']} {texts['without_bars' if crowded else 'with_bars'].format(most=MOST_BARS)}"
+    bars = texts["without_bars" if crowded else "with_bars"].format(most=MOST_BARS)
+    return f"{texts['overview_note']}{texts['space']}{bars}"
 
 
 def profile(groups: Sequence[Group], texts: dict[str, str]) -> str:

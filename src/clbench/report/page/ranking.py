@@ -94,14 +94,14 @@ def _ranking(methods: Sequence[Method], told: Told, texts: dict[str, str]) -> Ra
     test = friedman(scores)
     label = f"{names[1]}. {texts['rank_diagram']}"
     drawing = rank_diagram([m.label for m in ranked], test.ranks, test.difference, label)
-    return Ranking(*names, f"{over} {_tested(test, texts)}", bounds, rows, drawing)
+    return Ranking(*names, f"{over}{texts['space']}{_tested(test, texts)}", bounds, rows, drawing)
 
 
 def _reference(methods: Sequence[Method], texts: dict[str, str]) -> str:
     """Return a sentence on which setting of plain fine-tuning is the reference, where there are several."""
     num = sum(method.is_plain for method in methods)
     plain = plain_of(methods)
-    return " " + texts["reference"].format(label=plain.label, num=num) if plain and num > 1 else ""
+    return texts["space"] + texts["reference"].format(label=plain.label, num=num) if plain and num > 1 else ""
 
 
 def _tested(test: RankTest, texts: dict[str, str]) -> str:

@@ -56,7 +56,7 @@ def stream_note(summary: StreamSummary, texts: Mapping[str, str]) -> str:
     if summary.dropped:
         counts = ", ".join(f"{name} {num}" for name, num in summary.dropped.items())
         sentences.append(texts["dropped"].format(counts=counts))
-    return " ".join(sentences)
+    return texts["space"].join(sentences)
 
 
 def similarity_table(summary: StreamSummary, texts: Mapping[str, str]) -> Table | None:

@@ -16,7 +16,7 @@ class Choice:
     """What runs must match; each is a list of names in which `*` and `?` stand for anything, and empty matches all.
 
     Attributes:
-        run: Names of runs, with or without the key's beginning.
+        run: Names of runs, with or without the key's beginning, or of recipes, whose name begins those of their runs.
         stream, model, learner: As in the spec; a model also by the last part of its path, a learner by its class.
     """
 
@@ -37,11 +37,14 @@ def choose_runs(runs: Sequence[RunRecord], choice: Choice) -> list[RunRecord]:
     chosen = list(runs)
     for option in ("run", "stream", "model", "learner"):
         patterns: tuple[str, ...] = vars(choice)[option]
+        if option == "run":
+            patterns = tuple(_runs_of_recipe(runs, pattern) for pattern in patterns)
         for pattern in patterns:
             if not any(_matches(run, option, [pattern]) for run in runs):
                 known = sorted({_names(run, option)[0] for run in runs})
                 mend = did_you_mean(pattern, known)
-                raise DataError(f"no run has the {option} {pattern!r}", where=f"--{option}", mend=mend)
+                what = f"no run is named {pattern!r}" if option == "run" else f"no run has the {option} {pattern!r}"
+                raise DataError(what, where=f"--{option}", mend=mend)
         chosen = [run for run in chosen if not patterns or _matches(run, option, patterns)]
     if not chosen:
         raise DataError(
@@ -59,6 +62,13 @@ def choose_runs(runs: Sequence[RunRecord], choice: Choice) -> list[RunRecord]:
 def of_tuning(run: RunRecord) -> bool:
     """Return whether `clbench tune` made a run, to choose settings by."""
     return list(run.provenance.get("arguments") or ())[:1] == ["tune"]
+
+
+def _runs_of_recipe(runs: Sequence[RunRecord], name: str) -> str:
+    """Return the pattern that takes all runs of a recipe; the name itself where a run has it, or none begins so."""
+    pattern = f"{name}-*"
+    named = any(_matches(run, "run", [name]) for run in runs)
+    return pattern if not named and any(_matches(run, "run", [pattern]) for run in runs) else name
 
 
 def _matches(run: RunRecord, option: str, patterns: Sequence[str]) -> bool:

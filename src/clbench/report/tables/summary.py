@@ -8,12 +8,16 @@ from rich import box
 from rich.table import Table
 
 from clbench.report.runs.load import RunRecord
+from clbench.report.runs.unlearnt import unlearnt_sentences
 from clbench.report.tables.figure_tables import FigureTable, figure_tables
 from clbench.report.tables.table import as_text
+from clbench.report.tables.translations import TRANSLATIONS
 
 
 def summary_text(runs: Sequence[RunRecord], columns: Sequence[str] = (), lang: str = "en") -> str:
     """Return the table of methods of each scenario as plain text, best average performance first.
+
+    What no method learnt is said below its table, before all else: forgetting of it means nothing.
 
     Args:
         runs: At least one.
@@ -23,12 +27,13 @@ def summary_text(runs: Sequence[RunRecord], columns: Sequence[str] = (), lang: s
     Raises:
         SpecError: There is no such figure.
     """
-    return "\n\n".join(as_text(_table(found)) for found in figure_tables(runs, columns, lang))
+    return "\n\n".join(as_text(_table(found, lang)) for found in figure_tables(runs, columns, lang))
 
 
-def _table(found: FigureTable) -> Table:
+def _table(found: FigureTable, lang: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=found.title or None, title_justify="left", title_style="")
-    table.caption, table.caption_justify = found.note, "left"
+    table.caption = "\n".join([*unlearnt_sentences(found.groups, TRANSLATIONS[lang]), found.note])
+    table.caption_justify = "left"
     for place, head in enumerate(found.header):
         table.add_column(head, justify="right" if place else "left", no_wrap=True)
     for label, *cells in found.rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 TRANSLATIONS: dict[str, dict[str, str]] = {
     "en": {
         "space": " ",
+        "in_brackets": " ({text})",
         "table_note": "Scores in percent; {seeds}. FM positive = forgot; BWT, GAD, IFD, LCD negative = lost.",
         "table_one": "± half of the 95 % interval over items; one run each, so the variation over seeds is not known",
         "table_seeds": "mean ± half of its 95 % interval over items and seeds, {seeds}",
@@ -45,6 +46,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "not_ranked": "Not ranked: {label} ({why}).",
         "more_better": "higher is better",
         "less_better": "lower is better",
+        "logarithmic": "{better}; logarithmic",
         "overview": "Methods side by side",
         "overview_note": "Better is up and to the right. The line joins the methods that no other method beats in "
         "both; rings are bounds. Each of the parallel axes runs from the worst to the best value of these methods.",
@@ -191,6 +193,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
     },
     "zh": {
         "space": "",
+        "in_brackets": "（{text}）",
         "table_note": "得分为百分数；{seeds}。FM 为正 = 遗忘；BWT、GAD、IFD、LCD 为负 = 损失。",
         "table_one": "± 为对题目的 95 % 区间的一半；各一次运行，种子间的波动未知",
         "table_seeds": "均值 ± 对题目与种子的 95 % 区间的一半，{seeds}",
@@ -231,6 +234,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "not_ranked": "未参与排名：{label}（{why}）。",
         "more_better": "越高越好",
         "less_better": "越低越好",
+        "logarithmic": "{better}；对数轴",
         "overview": "方法对比",
         "overview_note": "越靠上、靠右越好。折线连接在两方面都没有被同一种方法超过的方法；圆圈是上下界。"
         "每条平行坐标轴从这些方法中最差的值到最好的值。",
