@@ -143,7 +143,7 @@ def _of_line(
     number, known, references = given
     seen.rows += 1
     try:
-        raw = row_of(text, where)
+        raw = row_of(text, where, line)
         facts, trial = facts_of(raw, where), trial_of(raw, where)
         found = known.tasks.get(facts.id) or known.by_prompt.get(facts.prompt)
         if found is None:

@@ -232,7 +232,7 @@ def _without_network(plan: EvalPlan, judge: str) -> bool:
     if name == "replay":
         plan.offline = judges.from_replies(judges.recorded_replies(Path(file)), plan.settings)
     elif Path(file).exists():
-        plan.offline = judges.from_people(judges.read_sheet(Path(file)), plan.settings.na)
+        plan.offline = judges.from_people(judges.read_sheet(Path(file)), plan.settings.na, plan.index.by_key().keys())
     else:
         with Rows(plan) as rows:
             answers = ((e.task_id, e.trial, rows.answer(e)) for e in plan.index.entries)
