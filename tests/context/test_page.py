@@ -92,7 +92,8 @@ def test_both_languages_say_the_same_things(tmp_path, graded):
         assert sorted(re.findall(r"{\w+}", text)) == sorted(re.findall(r"{\w+}", TEXTS["zh"][name])), name
     page = page_of(tmp_path, graded, "--lang", "zh")
     assert '<html lang="zh">' in page
-    assert "评分细则" in page
+    assert "评分点" in page
+    assert not re.search(r">\d+ (?:to \d+|or more)<", page), "bins have no English words"
 
 
 def test_shown_answers_are_of_every_category_and_outcome(tmp_path):
