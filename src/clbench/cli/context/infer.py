@@ -68,15 +68,17 @@ def infer(
     keep_apart([input_], path)
     keep_apart([input_, path], asking.manifest or manifest_beside(path), "--manifest")
     policy = policy_of(context_policy)
-    here = None
     _header(input_, path, model, asking.workers)
     if provider == "local":
         _check_local(reasoning_effort, trials, temperature, seed)
-        here = asking.here(model)
-    address = asking.address() if here is None else here.address
+    address = None if provider == "local" else asking.address()
     budget = asking.budget(model)
     index, entries = _loaded(input_, (sample, sample_by, sample_seed), max_samples)
     _tell_guesses(index, entries, policy)
+    here = None
+    if address is None:  # last, since a model takes long to load
+        here = asking.here(model)
+        address = here.address
     longest = "max_completion_tokens" if address.is_public else "max_tokens"
     params = {"temperature": temperature, "reasoning_effort": reasoning_effort, longest: max_tokens}
     params = {name: value for name, value in params.items() if value is not None}
