@@ -1,6 +1,6 @@
 """In place of the public scripts: their whole command lines, and files that are theirs byte for byte.
 
-What they would write is made here a second time, from their rules as they are known, and not by the code of the package.
+What they would write is made here a second time from their rules, and not by the code of the package.
 """
 
 import json
