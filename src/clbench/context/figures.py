@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from clbench.context.public import category_lines
 from clbench.context.rows import UNKNOWN, Raw, metadata_of
+from clbench.core.wording import tr, translated
 from clbench.scoring.rubric.verdicts import STATES, says_solved
 from clbench.scoring.rubric.verdicts import UNKNOWN as UNKNOWN_STATES
 
@@ -98,8 +99,9 @@ def statistics(found: Figures) -> list[str]:
 def reason_lines(reasons: Counter[str]) -> list[str]:
     """Return lines on the commonest reasons why rows lack what was asked for."""
     shown = reasons.most_common(SHOWN)
-    lines = [f"     {num}: {' '.join(why.split())[:LONGEST]}" for why, num in shown]
-    return [*lines, *([f"     {len(reasons) - SHOWN} other reasons"] if len(reasons) > SHOWN else [])]
+    lines = [f"     {num}: {translated(' '.join(why.split())[:LONGEST])}" for why, num in shown]
+    left = len(reasons) - SHOWN
+    return [*lines, *([tr("     {num} other reasons", num=left)] if left > 0 else [])]
 
 
 def explained(found: Figures) -> list[str]:
@@ -109,16 +111,17 @@ def explained(found: Figures) -> list[str]:
         low, high = found.interval
         most = f"{found.solved + found.unjudged}/{found.total}"
         bounds = f"[{low:.4f}, {high:.4f}] ({found.solved}/{found.total} to {most})"
-        lines.append(f"   {found.unjudged} not judged: the rate lies in {bounds}")
+        lines.append(tr("   {num} not judged: the rate lies in {bounds}", num=found.unjudged, bounds=bounds))
         lines += reason_lines(found.reasons)
     shown = ", ".join(f"{state} {found.states[state]}" for state in STATES if found.states[state])
-    lines.append(f"   States: {shown}")
+    lines.append(tr("   States: {states}", states=shown))
     if found.asked:
-        lines.append(f"   Rubrics met: {found.met / found.asked:.4f} ({found.met}/{found.asked})")
+        rate = f"{found.met / found.asked:.4f}"
+        lines.append(tr("   Rubrics met: {rate} ({met}/{asked})", rate=rate, met=found.met, asked=found.asked))
     if found.disagreements:
-        lines.append(
-            f"   The judge's own score disagrees with its statuses in {found.disagreements} rows; the statuses count"
-        )
+        what = "   The judge's own score disagrees with its statuses in {num} rows; the statuses count"
+        lines.append(tr(what, num=found.disagreements))
     if found.flags:
-        lines.append("   Flags: " + ", ".join(f"{flag} {num}" for flag, num in sorted(found.flags.items())))
+        flags = ", ".join(f"{flag} {num}" for flag, num in sorted(found.flags.items()))
+        lines.append(tr("   Flags: {flags}", flags=flags))
     return lines

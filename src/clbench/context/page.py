@@ -18,7 +18,6 @@ from clbench.context.page_texts import TEXTS
 from clbench.context.spending import Spending, Spent
 from clbench.context.summary import MOST_MISSES, Part, Summary
 from clbench.context.tables import decimal, percent
-from clbench.context.tables import span as words_of
 from clbench.report.drawings.figures import curves
 from clbench.report.drawings.shares import bars, histogram
 from clbench.report.escape import plain
@@ -88,7 +87,7 @@ def span(low: float, high: float) -> str:
         >>> span(0.25, 0.5)
         '25.0–50.0'
     """
-    return words_of(low, high).replace(" to ", "–")
+    return "–" if math.isnan(low) else f"{percent(low)}–{percent(high)}"
 
 
 def _answers(found: Summary) -> int:

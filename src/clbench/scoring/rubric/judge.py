@@ -153,9 +153,9 @@ class Judging:
             return grade
         grade.status = [_majority([v.get(k) for v in verdicts]) for k in range(len(rubrics))]
         if UNJUDGED in grade.status:
-            left = f"{grade.status.count(UNJUDGED)} of {len(rubrics)} requirements"
+            num, said = grade.status.count(UNJUDGED), self.last_said()
             grade.state = "judge_error"
-            grade.rationale = f"the judge left {left} without a verdict{self.last_said()}"
+            grade.rationale = f"the judge left {num} of {len(rubrics)} requirements without a verdict{said}"
             return grade
         grade.score = score_of(grade.status, len(rubrics))
         return grade
@@ -225,10 +225,12 @@ class Judging:
         if not self.grade.calls:
             return ""
         last = self.grade.calls[-1]
-        cut = ", which was cut short," if last["finish_reason"] == "length" else ""
         text = " ".join(str(last.get("refusal") or last["text"] or "").split())
-        said = "is empty" if not text else f"begins {text[:SHOWN]!r}"
-        return f"; its last reply{cut} {said}"
+        if not text:
+            return "; its last reply is empty"
+        if last["finish_reason"] == "length":
+            return f"; its last reply, which was cut short, begins {text[:SHOWN]!r}"
+        return f"; its last reply begins {text[:SHOWN]!r}"
 
 
 def _majority(labels: list[str | None]) -> str:
