@@ -230,7 +230,7 @@ def test_a_sheet_for_people(tmp_path):
     assert judges.grade_by_people(rows[0][2], ("t", 0), labels, "fail").score == 1
     assert judges.grade_by_people(rows[0][2], ("t", 1), labels, "fail").state == "judge_error"
     path.write_text("task_id,label\nt,yes\n")
-    with pytest.raises(DataError, match="lacks the column rubric_index"):
+    with pytest.raises(DataError, match="there is no column rubric_index"):
         judges.read_sheet(path)
     path.write_text("task_id,rubric_index,label\nt,one,yes\n")
     with pytest.raises(DataError, match=r"s\.csv:2"):
@@ -260,3 +260,37 @@ def test_replies_in_the_public_form_read_correctly():
     found = read_public('Fine. {"List of Requirement Satisfaction Status": ["yes"], "Overall Score": "1"} Bye.')
     assert (found.status, found.score, found.flags) == (["yes"], "1", ("in prose",))
     assert read_public("1") is None
+
+
+SHEET = "task_id,trial,rubric_index,rubric,response,label\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "line"),
+    [
+        (f"{SHEET}t,0,0,a,x,maybe\n", "label is 'maybe'", 2),
+        (f"{SHEET}t,0,0,a,x,yes\nt,0,0,a,x,no\n", "has another label already", 3),
+        (f"{SHEET}t,0,1,a,x,yes\n", "not the one that its number names", 2),
+        (SHEET.encode("utf-16"), "is not CSV in UTF-8", None),
+        ("a,b\n1,2\n", "there is no column task_id", 1),
+    ],
+)
+def test_a_sheet_that_people_mangled_is_refused_with_its_line(tmp_path, text, said, line):
+    path = tmp_path / "s.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    row = answered("t", "x", rubrics=("a", "b"))
+    with pytest.raises(DataError, match=said) as error:
+        judges.grade_by_people(row, ("t", 0), judges.read_sheet(path), "fail")
+    assert error.value.where == (f"{path}:{line}" if line else str(path))
+    assert error.value.mend
+
+
+def test_a_sheet_as_spreadsheets_save_it_is_read(tmp_path, heard):
+    path, long = tmp_path / "s.csv", "x" * 200_000
+    text = f"{SHEET.replace(',', ';')}t;0;0;a  a;{long};是\r\nt;0;1;'=b;{long};N/A\r\nu;0;0;c;y;yes\r\n"
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n", 1).encode())
+    labels = judges.read_sheet(path)
+    row = answered("t", long, rubrics=("a a", "=b"))
+    assert judges.grade_by_people(row, ("t", 0), labels, "exclude").status == ["yes", "n/a"]
+    judges.from_people(labels, "fail", {("t", 0)})
+    assert "1 labels are of answers that are not graded here" in heard[0]

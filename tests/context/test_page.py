@@ -93,6 +93,7 @@ def test_both_languages_say_the_same_things(tmp_path, graded):
     page = page_of(tmp_path, graded, "--lang", "zh")
     assert '<html lang="zh">' in page
     assert "评分点" in page
+    assert not re.search(r">\d+ (?:to \d+|or more)<", page), "bins have no English words"
 
 
 def test_shown_answers_are_of_every_category_and_outcome(tmp_path):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from clbench.scoring.rubric.prompts import without_thoughts
+from clbench.scoring.rubric.thoughts import without_thoughts
 
 PAIR = re.compile(r"<think>(.*?)</think>", flags=re.S | re.I)
 HEAD = re.compile(r"\A\s*(?:<think>)?(.*?)</think>", flags=re.S | re.I)

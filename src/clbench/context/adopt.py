@@ -11,7 +11,7 @@ from clbench.context.public import GRADE_FIELDS
 from clbench.context.rows import Entry, Raw, Reader, read_index, rubrics_of
 from clbench.core.events import notice
 from clbench.scoring.rubric.judge import Grade, as_record
-from clbench.scoring.rubric.verdicts import label_of, score_of
+from clbench.scoring.rubric.verdicts import UNJUDGED, label_of, score_of, statuses_of
 
 
 def adopted_answers(output: Path, known: Collection[str]) -> list[Record]:
@@ -33,7 +33,8 @@ def adopted_answers(output: Path, known: Collection[str]) -> list[Record]:
 def adopted_grades(output: Path, answer: Callable[[tuple[str, int]], Raw | None]) -> list[Record]:
     """Return the grades of an output that has no log, as records of one.
 
-    A grade is taken over if it is of the same answer and has as many statuses as there are rubrics, or needs none.
+    A grade is taken over if it is of the same answer and has as many clear statuses as there are rubrics, or needs
+    none.
 
     Args:
         output: The file.
@@ -44,10 +45,9 @@ def adopted_grades(output: Path, answer: Callable[[tuple[str, int]], Raw | None]
         row = answer(entry.key)
         if row is None or row.get("model_output") != graded.get("model_output"):
             continue
-        status = graded.get("requirement_status")
-        labels = [label_of(s) for s in status] if isinstance(status, list) else []
+        labels = [label_of(s) for s in statuses_of(graded.get("requirement_status"))]
         found = Grade(state=state_before(row)[0], status=labels, score=score_of(labels, len(rubrics_of(row))))
-        if found.state == "ok" and (not labels or len(labels) != len(rubrics_of(row))):
+        if found.state == "ok" and (not labels or len(labels) != len(rubrics_of(row)) or UNJUDGED in labels):
             continue
         found.score = found.score if found.state == "ok" else 0
         found.rationale, found.judge_score = str(graded.get("grading_rationale") or ""), graded.get("score")

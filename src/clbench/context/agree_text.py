@@ -51,7 +51,7 @@ def _all(found: Agreement) -> Section:
         for name, each in (("by rubric", found.by_rubric), ("by task", found.by_task))
     )
     notes = ("Fleiss: what all judges read; alpha: what two or more read",)
-    return Section("all judges", ("verdicts", "n", "Fleiss' kappa", "Krippendorff's alpha"), rows, notes)
+    return Section("all judges", ("verdicts", "n", "Fleiss' kappa", "Krippendorff's alpha"), rows, notes, words=True)
 
 
 def _again(found: Agreement) -> Section:

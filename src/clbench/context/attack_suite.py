@@ -14,6 +14,7 @@ from clbench.context.grade import grade
 from clbench.context.rows import Raw
 from clbench.context.tables import Section, percent, points
 from clbench.core.chat import Ask
+from clbench.core.wording import tr
 from clbench.models.api.client import Address, Asks, Client
 from clbench.models.api.limits import Limits
 from clbench.scoring.rubric.judge import Grade, JudgeSettings
@@ -135,7 +136,7 @@ def suite_sections(found: Suite) -> list[Section]:
         (name, *(percent(won / tries if tries else math.nan) for won, tries in (by[DEFAULT], by[PUBLIC])))
         for name, by in found.attacks.items()
     ]
-    rows.append(("all", percent(found.success(DEFAULT)), percent(found.success(PUBLIC))))
+    rows.append((tr("all"), percent(found.success(DEFAULT)), percent(found.success(PUBLIC))))
     right = {
         prompt: sum(a == b for a, b in zip(scores, found.expected, strict=True))
         for prompt, scores in found.honest.items()
@@ -157,5 +158,5 @@ def suite_sections(found: Suite) -> list[Section]:
             tuple(rows),
             (f"{wrong} wrong answers for each attack; shares are of those with a verdict",),
         ),
-        Section(f"{total} honest answers", ("figure", "default prompt", "public prompt"), honest, notes),
+        Section(f"{total} honest answers", ("figure", "default prompt", "public prompt"), honest, notes, words=True),
     ]

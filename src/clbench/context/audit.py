@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from clbench.context.findings import Finding
-from clbench.context.graded import Graded, Raw, TaskSet, facts_of, lines, message_texts, row_of, rows, rubric_texts
+from clbench.context.graded import Graded, Raw, TaskSet, facts_of, lines, message_texts, row_of, rubric_texts
 from clbench.context.reference import value_digest
 from clbench.core.errors import DataError
 from clbench.core.keys import normal_text
@@ -100,7 +100,7 @@ def _tolerant(path: Path, findings: list[Finding]) -> Iterator[tuple[int, Raw]]:
     """Yield the rows of a file; lines that are not rows become findings."""
     for line, text in lines(path):
         try:
-            row = row_of(text, f"{path}:{line}")
+            row = row_of(text, f"{path}:{line}", line)
         except DataError as error:
             findings.append(Finding("not a row", f"{path}:{line}", error.what))
             continue
@@ -180,8 +180,7 @@ def _continued(read: Sequence[_Row]) -> Iterator[Finding]:
 
 def _never_met(dataset: Path, graded: Sequence[Graded], floor: Sequence[Graded], known: TaskSet) -> Iterator[Finding]:
     with_it, without = _met_by_rubric(graded), _met_by_rubric(floor)
-    order = list(known.tasks)
-    for (line, row), task in zip(rows(dataset), order, strict=True):
+    for line, task, row in known.rows():
         where = f"{dataset}:{line}"
         texts = rubric_texts(row, where)
         for number, (rubric, text) in enumerate(zip(known.tasks[task].rubrics, texts, strict=True), start=1):

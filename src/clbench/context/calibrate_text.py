@@ -23,7 +23,7 @@ def calibration_sections(found: Result) -> list[Section]:
         ("PABAK", decimal(both.pabak), "–"),
     )
     return [
-        Section("judge against people, by rubric", ("figure", "value", "95 %"), rows, tuple(_notes(found))),
+        Section("judge against people, by rubric", ("figure", "value", "95 %"), rows, tuple(_notes(found)), words=True),
         Section(
             "by category",
             ("category", "rubrics", "agreement, %", "kappa", "95 %"),
@@ -60,10 +60,8 @@ def _notes(found: Result) -> list[str]:
         failed = percent(found.perfect_failed)
         notes.append(f"if its errors are independent, this judge fails {failed} % of perfect answers")
     if found.tasks.items:
-        whole = f"{found.tasks.items} answers with all rubrics labelled"
-        notes.append(
-            f"{whole}: agreement on passing {percent(found.tasks.agreement)} %, kappa {decimal(found.tasks.kappa)}"
-        )
+        tasks, same, kappa = found.tasks.items, percent(found.tasks.agreement), decimal(found.tasks.kappa)
+        notes.append(f"{tasks} answers with all rubrics labelled: agreement on passing {same} %, kappa {kappa}")
     notes.append("strata (verdict, near miss) count by their size; no weights of a model are changed by this")
     total = found.judge.sensitivity.value + found.judge.specificity.value
     if math.isnan(total):

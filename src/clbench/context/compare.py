@@ -138,22 +138,22 @@ def _distinct(sides: Sequence[Grades]) -> list[Grades]:
 
 def unlikeness(one: Grades, two: Grades) -> Iterator[str]:
     """Yield what two sides were asked, or how they were graded, differently; nothing if they can be compared."""
-    where = f"{one.name} and {two.name}"
     mine, theirs = ({task.id: task for task in side.tasks} for side in (one, two))
     gone, new = len(mine.keys() - theirs.keys()), len(theirs.keys() - mine.keys())
     if gone or new:
-        yield f"{where}: {gone} tasks of the first are not in the second, {new} the other way"
+        yield f"{one.name} and {two.name}: {gone} tasks of the first are not in the second, {new} the other way"
     both = [name for name in mine if name in theirs]
     prompts = [n for n in both if mine[n].prompt and theirs[n].prompt and mine[n].prompt != theirs[n].prompt]
     if prompts:
-        yield f"{where}: the messages of {len(prompts)} tasks differ, first {prompts[0]}"
+        yield f"{one.name} and {two.name}: the messages of {len(prompts)} tasks differ, first {prompts[0]}"
     rubrics = [n for n in both if mine[n].rubrics != theirs[n].rubrics]
     if rubrics:
-        yield f"{where}: the rubrics of {len(rubrics)} tasks differ, first {rubrics[0]}"
+        yield f"{one.name} and {two.name}: the rubrics of {len(rubrics)} tasks differ, first {rubrics[0]}"
     if one.data_sets and two.data_sets and one.data_sets != two.data_sets:
-        yield f"{where}: the rows name other data sets, {one.data_sets[0][:12]} and {two.data_sets[0][:12]}"
+        first, second = one.data_sets[0][:12], two.data_sets[0][:12]
+        yield f"{one.name} and {two.name}: the rows name other data sets, {first} and {second}"
     if one.judges != two.judges:
-        yield f"{where}: judged by {_listed(one.judges)} and by {_listed(two.judges)}"
+        yield f"{one.name} and {two.name}: judged by {_listed(one.judges)} and by {_listed(two.judges)}"
 
 
 def _listed(judges: Sequence[str]) -> str:

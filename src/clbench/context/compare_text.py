@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clbench.context.compare import MCNEMAR, SIGNIFICANT, Pair, Table
 from clbench.context.tables import Section, p_text, percent, points, span
+from clbench.core.wording import tr
 
 
 def comparison_sections(found: Table, *, power: bool = False) -> list[Section]:
@@ -31,14 +32,14 @@ def _systems(found: Table) -> Section:
     if "" in found.judges:
         notes.append("rows do not say who judged them: whether all were judged alike is not known")
     notes += [f"forced although {line}" for line in found.forced]
-    return Section("systems", ("system", "trials", "solved, %", "95 %", "rank"), rows, tuple(notes))
+    return Section("systems", ("name", "trials", "solved, %", "95 %", "rank"), rows, tuple(notes))
 
 
 def _pairs(found: Table) -> Section:
     exact = any(each.test == MCNEMAR for each in found.pairs)
     rows = tuple(
         (
-            f"{each.two} against {each.one}",
+            tr("{two} against {one}", two=each.two, one=each.one),
             points(each.change.value),
             f"{points(each.change.low)} to {points(each.change.high)}",
             str(each.gained),
@@ -49,7 +50,7 @@ def _pairs(found: Table) -> Section:
         )
         for each in found.pairs
     )
-    tests = " and ".join(sorted({each.test for each in found.pairs}))
+    tests = tr(" and ").join(sorted({tr(each.test) for each in found.pairs}))
     notes = [f"p: {tests}; Holm over {len(rows)} pair{'s' if len(rows) > 1 else ''}"]
     if exact:
         notes.append("p, contexts: signs of whole contexts flipped, which holds where tasks of a context depend")
@@ -67,6 +68,6 @@ def _powers(pair: Pair) -> Section:
         notes = ["not known: the sides have one trial and several; give both as many, or two or more each"]
     elif len(trials) == 1 and trials[0] == 1:
         notes.append("what more trials would show is known from two trials on")
-    head = ("tasks", *(f"{num} trials" if num > 1 else "1 trial" for num in trials))
+    head = ("tasks", *(tr("{num} trials", num=num) if num > 1 else tr("1 trial") for num in trials))
     title = f"smallest difference that can be found, points: {pair.two} against {pair.one}"
     return Section(title, head if rows else (), rows, tuple(notes))

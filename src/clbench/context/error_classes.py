@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from clbench.context.grade import seen_of
-from clbench.context.graded import YES, Raw, labels_of, rubric_texts
+from clbench.context.graded import Raw, labels_of, rubric_texts
 from clbench.scoring.rubric.prompts import neutral
-from clbench.scoring.rubric.verdicts import read_object
+from clbench.scoring.rubric.verdicts import read_object, verdict_of
 
 VERSION = 1  # raise it when the wording changes
 OF_STATE: Mapping[str, str] = {
@@ -62,7 +62,7 @@ def failed_rubrics(row: Raw, where: str) -> list[str]:
     texts, labels = rubric_texts(row, where), labels_of(row)
     if len(texts) != len(labels):
         return texts
-    return [text for text, label in zip(texts, labels, strict=True) if label not in YES]
+    return [text for text, label in zip(texts, labels, strict=True) if verdict_of(label) != "yes"]
 
 
 def messages_for(row: Raw, failed: Sequence[str], root: str) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from clbench.context.cost import Budget
 from clbench.context.error_classes import VERSION, by_code, failed_rubrics, messages_for, read_classes_of
 from clbench.context.evaluate import EvalOutcome, asking_within
+from clbench.context.figures import reason_lines
 from clbench.context.grade import answer_digest
 from clbench.context.graded import Graded
 from clbench.context.grades import Grades
@@ -120,6 +122,8 @@ def run_errors(plan: ErrorPlan, address: Address, limits: Limits, tell: Callable
             tell(f"🚀 Starting classification ({len(jobs)} pending)...")
             asyncio.run(work.run(jobs, address, limits, stop))
         _write(plan, work.found)
+        for line in reason_lines(work.reasons):
+            tell(line)
         ended: Record = {"event": "end", "at": now(), "stopped": stop.error and stop.error.what}
         ended["spent"] = plan.budget.account()
         log.append(ended)
@@ -156,6 +160,7 @@ class _Classifying:
     texts: Texts
     before: dict[Key, tuple[str, int]]
     found: dict[Key, int] = field(default_factory=dict[Key, int])
+    reasons: Counter[str] = field(default_factory=Counter[str])
 
     def pending(self) -> list[Graded]:
         """Return the errors without classes, or whose answer or grade has changed."""
@@ -198,6 +203,8 @@ class _Classifying:
         offset = await self.log.keep({**place, "classes": list(classes), "why": why, "usage": used.plain()})
         if classes:
             self.found[_key(job)] = offset
+        else:
+            self.reasons[why] += 1
 
 
 def _digest(row: Raw) -> str:

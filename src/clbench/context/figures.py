@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 
 from clbench.context.public import category_lines
 from clbench.context.rows import UNKNOWN, Raw, metadata_of
+from clbench.core.wording import tr, translated
 from clbench.scoring.rubric.verdicts import STATES, says_solved
 from clbench.scoring.rubric.verdicts import UNKNOWN as UNKNOWN_STATES
+
+SHOWN = 3  # reasons
+LONGEST = 200  # characters of one
 
 
 @dataclass
@@ -24,6 +28,7 @@ class Figures:
         flags: How often each flag was set.
         met, asked: Rubrics that are met, and rubrics with a status, over judged rows.
         categories: Counts by `context_category`, under `total`, `score_1`, `score_0`.
+        reasons: Why rows have no verdict, and how many for each reason.
     """
 
     total: int = 0
@@ -34,12 +39,15 @@ class Figures:
     met: int = 0
     asked: int = 0
     categories: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    reasons: Counter[str] = field(default_factory=Counter[str])
 
     def add(self, row: Raw) -> None:
         """Count a graded row."""
         score, state = int(row.get("score") == 1), str(row.get("state") or "ok")
         self.total, self.solved = self.total + 1, self.solved + score
         self.states[state] += 1
+        if state in UNKNOWN_STATES and (why := str(row.get("grading_rationale") or "")):
+            self.reasons[why] += 1
         self.flags.update(str(flag) for flag in row.get("flags") or ())
         own = says_solved(row.get("judge_score"))
         self.disagreements += own is not None and state == "ok" and own != bool(score)
@@ -88,6 +96,14 @@ def statistics(found: Figures) -> list[str]:
     return [*lines, "=" * 60]
 
 
+def reason_lines(reasons: Counter[str]) -> list[str]:
+    """Return lines on the commonest reasons why rows lack what was asked for."""
+    shown = reasons.most_common(SHOWN)
+    lines = [f"     {num}: {translated(' '.join(why.split())[:LONGEST])}" for why, num in shown]
+    left = len(reasons) - SHOWN
+    return [*lines, *([tr("     {num} other reasons", num=left)] if left > 0 else [])]
+
+
 def explained(found: Figures) -> list[str]:
     """Return lines on what stands behind the rate: states, unjudged rows, rubrics, disagreements, flags."""
     lines: list[str] = []
@@ -95,15 +111,17 @@ def explained(found: Figures) -> list[str]:
         low, high = found.interval
         most = f"{found.solved + found.unjudged}/{found.total}"
         bounds = f"[{low:.4f}, {high:.4f}] ({found.solved}/{found.total} to {most})"
-        lines.append(f"   {found.unjudged} not judged: the rate lies in {bounds}")
+        lines.append(tr("   {num} not judged: the rate lies in {bounds}", num=found.unjudged, bounds=bounds))
+        lines += reason_lines(found.reasons)
     shown = ", ".join(f"{state} {found.states[state]}" for state in STATES if found.states[state])
-    lines.append(f"   States: {shown}")
+    lines.append(tr("   States: {states}", states=shown))
     if found.asked:
-        lines.append(f"   Rubrics met: {found.met / found.asked:.4f} ({found.met}/{found.asked})")
+        rate = f"{found.met / found.asked:.4f}"
+        lines.append(tr("   Rubrics met: {rate} ({met}/{asked})", rate=rate, met=found.met, asked=found.asked))
     if found.disagreements:
-        lines.append(
-            f"   The judge's own score disagrees with its statuses in {found.disagreements} rows; the statuses count"
-        )
+        what = "   The judge's own score disagrees with its statuses in {num} rows; the statuses count"
+        lines.append(tr(what, num=found.disagreements))
     if found.flags:
-        lines.append("   Flags: " + ", ".join(f"{flag} {num}" for flag, num in sorted(found.flags.items())))
+        flags = ", ".join(f"{flag} {num}" for flag, num in sorted(found.flags.items()))
+        lines.append(tr("   Flags: {flags}", flags=flags))
     return lines

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clbench.context.tables import Section
+from clbench.core.wording import tr, translated
 
 SHOWN = 5  # of each kind
 
@@ -38,7 +39,8 @@ def finding_sections(findings: Sequence[Finding], meanings: Mapping[str, str], s
     sections: list[Section] = []
     for kind, num in counted(findings).items():
         first = [each for each in findings if each.kind == kind][:shown]
-        notes = [f"... and {num - len(first)} more"] if num > len(first) else []
-        rows = tuple((each.where, each.what) for each in first)
-        sections.append(Section(f"{kind}: {num} ({meanings[kind]})", ("where", "what"), rows, tuple(notes)))
+        notes = [tr("... and {num} more", num=num - len(first))] if num > len(first) else []
+        rows = tuple((each.where, translated(each.what)) for each in first)
+        title = tr("{kind}: {num} ({meaning})", kind=tr(kind), num=num, meaning=tr(meanings[kind]))
+        sections.append(Section(title, ("where", "what"), rows, tuple(notes)))
     return sections

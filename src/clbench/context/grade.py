@@ -11,7 +11,8 @@ from clbench.context.public_prompts import filled, public_list, public_prompt
 from clbench.context.rows import Raw, messages_of, rubrics_of
 from clbench.core.chat import Ask, AskError
 from clbench.scoring.rubric.judge import Grade, JudgeSettings, Judging, See
-from clbench.scoring.rubric.prompts import Seen, says_nothing, without_thoughts
+from clbench.scoring.rubric.prompts import Seen, says_nothing
+from clbench.scoring.rubric.thoughts import without_thoughts
 from clbench.scoring.rubric.verdicts import UNJUDGED, PublicVerdict, State, label_of, read_public, score_of
 
 
@@ -135,11 +136,15 @@ class _Asking:
             return
         if verdict is None or not rubrics:
             grade.state, grade.status = "judge_error", [UNJUDGED] * len(rubrics)
-            grade.rationale = grade.rationale or "the judge's reply holds no verdict"
+            grade.rationale = grade.rationale or f"the judge's reply holds no verdict{self.judging.last_said()}"
             return
         grade.status = [label_of(s, self.settings.na) for s in verdict.status]
-        grade.score = score_of(grade.status, len(rubrics))
         grade.judge_score, grade.rationale = verdict.score, verdict.rationale
         grade.flags += [f"judge reply {flag}" for flag in verdict.flags]
-        if len(verdict.status) != len(rubrics):
+        if len(verdict.status) != len(rubrics):  # which rubric a label is of is then a guess
             grade.flags.append("number of statuses")
+            grade.status = [UNJUDGED] * len(rubrics)
+        elif UNJUDGED in grade.status:
+            grade.flags.append("unclear label")
+        grade.score = score_of(grade.status, len(rubrics))
+        grade.state = "judge_error" if UNJUDGED in grade.status else "ok"

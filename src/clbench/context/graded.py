@@ -1,6 +1,6 @@
 """Graded rows without their texts: task, trial, what the judge said of each rubric, and the score that follows.
 
-Files are the public scripts' graded JSON Lines (plain or .xz), with optional fields `trial`, `state`, `judge_score`,
+Files are the public scripts' graded JSON Lines (plain or packed), with optional fields `trial`, `state`, `judge_score`,
 `judge` and `model`. Texts become digests as they are read, so that memory does not grow with their length.
 """
 
@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
+from clbench.context.lines import Raw, Wrong, is_cut_short, numbered, parsed, rubric_text, wrong_list, wrong_message
+from clbench.context.rows import UNKNOWN, wrong_metadata, wrong_trial
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.events import notice
+from clbench.scoring.rubric.verdicts import statuses_of, verdict_of
 
-Raw = dict[str, Any]
-UNKNOWN = "Unknown"
 STATES = ("ok", "empty", "truncated", "refused", "overflow", "infra_error", "judge_error", "missing")
 UNJUDGED = frozenset({"infra_error", "judge_error", "missing"})  # nobody knows whether they would pass
-MOST_TRIALS = 1000
-YES = frozenset({"yes", "true", "1", "1.0"})
-NO = frozenset({"no", "false", "0", "0.0"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +103,23 @@ class TaskSet:
         path: The file.
         tasks: By id, in the order of the file.
         by_prompt: By digest of the messages.
+        lines: The line in which each task stands first -> its id.
     """
 
     path: Path
     tasks: dict[str, TaskFacts]
     by_prompt: dict[str, TaskFacts]
+    lines: dict[int, str]
 
+    def rows(self) -> Iterator[tuple[int, str, Raw]]:
+        """Yield (line, task, row) of the file, each task once.
 
-def opened(path: Path) -> IO[bytes]:
-    """Open a file of rows, an .xz file for what it holds.
-
-    Raises:
-        DataError: There is no such file.
-    """
-    if not path.is_file():
-        mend = "name a file of rows" if path.is_dir() else "check the path"
-        raise DataError("there is no such file" if not path.exists() else "is not a file", where=str(path), mend=mend)
-    return cast(IO[bytes], lzma.open(path)) if path.suffix == ".xz" else path.open("rb")
+        Raises:
+            DataError: The file cannot be read any more.
+        """
+        for line, row in rows(self.path):
+            if (task := self.lines.get(line)) is not None:
+                yield line, task, row
 
 
 def rows(path: Path) -> Iterator[tuple[int, Raw]]:
@@ -133,9 +130,9 @@ def rows(path: Path) -> Iterator[tuple[int, Raw]]:
     """
     for line, text in lines(path):
         try:
-            yield line, row_of(text, f"{path}:{line}")
+            yield line, row_of(text, f"{path}:{line}", line)
         except DataError:
-            if text.endswith(b"\n"):
+            if not is_cut_short(text):
                 raise
             notice(f"{path}: line {line}, the last one, is cut short, as after a crash; it counts as absent")
 
@@ -144,30 +141,28 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield (line, bytes) of a file's lines that are not blank.
 
     Raises:
-        DataError: There is no such file, or an .xz file is damaged.
+        DataError: There is no such file, it holds something else than lines, or it is packed and damaged.
     """
-    try:
-        with opened(path) as f:
-            for number, line in enumerate(f, start=1):
-                if line.strip():
-                    yield number, line
-    except (lzma.LZMAError, EOFError) as error:
-        raise DataError(f"the .xz file is damaged: {error}", where=str(path), mend="fetch it again") from error
+    for number, _, line in numbered(path):
+        if line.strip():
+            yield number, line
 
 
-def row_of(text: bytes, where: str) -> Raw:
+def row_of(text: bytes, where: str, number: int = 0) -> Raw:
     """Return the JSON object of a line.
+
+    Args:
+        text: The line.
+        where: Names it in errors.
+        number: Of the line; 1 lets mistakes of a whole file be told.
 
     Raises:
         DataError: It is not one.
     """
-    try:
-        found = json.loads(text.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"the line is not JSON: {error}", where=where, mend="mend or delete the line") from error
-    if not isinstance(found, dict):
-        raise DataError("the line is not a JSON object", where=where, mend="give one object per line")
-    return cast(Raw, found)
+    found = parsed(text, number)
+    if isinstance(found, Wrong):
+        raise found.at(where)
+    return found
 
 
 def digest_of(text: str) -> str:
@@ -182,25 +177,34 @@ def list_at(row: Raw, field: str, where: str) -> list[Any]:
         DataError: It is something else; names the field.
     """
     found = row.get(field)
-    if found is None:
-        return []
-    if not isinstance(found, list):
-        raise DataError(f"{field} is not a list but {type(found).__name__}", where=where, mend="mend the row")
-    return cast(list[Any], found)
+    if (wrong := wrong_list(field, found)) is not None:
+        raise wrong.at(where)
+    return cast(list[Any], found or [])
 
 
 def rubric_texts(row: Raw, where: str) -> list[str]:
-    """Return the texts of a row's rubrics, strings or objects with `rubric_criteria`; blank ones are left out."""
-    found = [r.get("rubric_criteria") if isinstance(r, dict) else r for r in list_at(row, "rubrics", where)]
-    return [text for each in found if (text := str(each if each is not None else "").strip())]
+    """Return the texts of a row's rubrics, strings or objects with `rubric_criteria`; blank ones are left out.
+
+    Raises:
+        DataError: One of them is something else.
+    """
+    found = [rubric_text(each) for each in list_at(row, "rubrics", where)]
+    for each in found:
+        if isinstance(each, Wrong):
+            raise each.at(where)
+    return [each for each in found if isinstance(each, str) and each]
 
 
 def message_texts(row: Raw, where: str) -> list[tuple[str, str]]:
-    """Return (role, text) of a row's messages; text that is not a string as its JSON."""
+    """Return (role, text) of a row's messages; text that is not a string as its JSON.
+
+    Raises:
+        DataError: One of them is no message.
+    """
     found: list[tuple[str, str]] = []
     for message in list_at(row, "messages", where):
-        if not isinstance(message, dict):
-            raise DataError("messages holds something that is not an object", where=where, mend="mend the row")
+        if (wrong := wrong_message(message)) is not None:
+            raise wrong.at(where)
         role, text = (cast(Raw, message).get(name) for name in ("role", "content"))
         found.append((str(role), text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)))
     return found
@@ -212,6 +216,8 @@ def facts_of(row: Raw, where: str) -> TaskFacts:
     Raises:
         DataError: It names no task, or a field has another type; names the field.
     """
+    if (wrong := wrong_metadata(row)) is not None:
+        raise wrong.at(where)
     given = row.get("metadata")
     metadata = cast(Raw, given) if isinstance(given, dict) else {}
     own, idx = metadata.get("task_id"), row.get("idx")
@@ -247,17 +253,14 @@ def trial_of(row: Raw, where: str) -> int:
     Raises:
         DataError: It is not a whole number, or too large.
     """
-    trial = row.get("trial", 0)
-    if isinstance(trial, bool) or not isinstance(trial, int) or not 0 <= trial < MOST_TRIALS:
-        mend = f"give a whole number below {MOST_TRIALS}, 0 for the first trial"
-        raise DataError(f"trial is {trial!r:.40}", where=where, mend=mend)
-    return trial
+    if (wrong := wrong_trial(row)) is not None:
+        raise wrong.at(where)
+    return int(row.get("trial", 0))
 
 
 def labels_of(row: Raw) -> list[str]:
-    """Return the judge's labels in lower case; none where the field is not a list."""
-    found = row.get("requirement_status")
-    return [str(s).strip().lower() for s in cast(list[Any], found)] if isinstance(found, list) else []
+    """Return the judge's labels in lower case; none where the field holds no list."""
+    return [str(s).strip().lower() for s in statuses_of(row.get("requirement_status"))]
 
 
 def graded_of(row: Raw, where: str, line: int, known: TaskSet | None = None) -> Graded:
@@ -271,15 +274,16 @@ def graded_of(row: Raw, where: str, line: int, known: TaskSet | None = None) -> 
         facts = _joined(facts, known, where)
     elif "rubrics" not in row:
         raise DataError("the row has no rubrics", where=where, mend="name the data set with --dataset")
-    labels = labels_of(row)
+    labels = [verdict_of(label) for label in labels_of(row)]
+    yes = ("yes", "n/a") if _leaves_out(row) and "yes" in labels else ("yes",)
     answer = row.get("model_output")
     text = answer if isinstance(answer, str) else "" if answer is None else json.dumps(answer)
     return Graded(
         task=facts,
         trial=trial_of(row, where),
         state=_state_of(row, where, bool(text.strip()) or "model_output" not in row, bool(labels)),
-        met=tuple(label in YES for label in labels),
-        odd=sum(label not in YES and label not in NO for label in labels),
+        met=tuple(label in yes for label in labels),
+        odd=sum(label not in ("no", *yes) for label in labels),
         judge_score=score_of(row["judge_score"] if row.get("judge_score") is not None else row.get("score")),
         judge=_named(row.get("judge") or row.get("judge_model")),
         model=_named(row.get("model") or row.get("served_model")),
@@ -287,6 +291,12 @@ def graded_of(row: Raw, where: str, line: int, known: TaskSet | None = None) -> 
         dataset=_named(row.get("dataset")),
         line=line,
     )
+
+
+def _leaves_out(row: Raw) -> bool:
+    """Return whether a row was graded so that "n/a" does not count against its answer."""
+    judge = row.get("judge")
+    return isinstance(judge, dict) and cast(Raw, judge).get("na") == "exclude"
 
 
 def _state_of(row: Raw, where: str, answered: bool, judged: bool) -> str:
@@ -340,11 +350,13 @@ def read_tasks(path: Path) -> TaskSet:
         raise DataError("holds no rows", where=str(path), mend="name the data set, one JSON object per line")
     named = of_the_old_shape([facts for facts, _ in read], numbered=True)
     tasks: dict[str, TaskFacts] = {}
-    for facts in named:
-        tasks.setdefault(facts.id, facts)
+    places: dict[int, str] = {}
+    for facts, (_, line) in zip(named, read, strict=True):
+        if tasks.setdefault(facts.id, facts) is facts:
+            places[line] = facts.id
     if num := len(named) - len(tasks):  # answers and verdicts are asked for the first of them, too
         notice(f"{path}: {num} rows repeat a task; each task counts once")
-    return TaskSet(path, tasks, {facts.prompt: facts for facts in tasks.values() if facts.prompt})
+    return TaskSet(path, tasks, {facts.prompt: facts for facts in tasks.values() if facts.prompt}, places)
 
 
 def read_graded(path: Path, known: TaskSet | None = None) -> list[Graded]:

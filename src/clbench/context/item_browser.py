@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clbench.context.graded import Graded, Raw, labels_of, message_texts, rows, rubric_texts
+from clbench.context.graded import Graded, Raw, labels_of, message_texts, read_tasks, rows, rubric_texts
 from clbench.context.grades import Grades
 from clbench.core.errors import DataError
+from clbench.scoring.rubric.verdicts import verdict_of
 
 LONGEST = 4000  # characters of a question or an answer; more is cut, and the item says so
 Place = tuple[int, int]  # of the task, and the trial
@@ -26,7 +27,7 @@ class Item:
         missed: How many rubrics are not met.
         question, answer: Texts, the question without its context where it is a later turn.
         cut: How many characters of the two are left out.
-        rubrics: (text, "yes", "no" or another label, "" where there is none).
+        rubrics: (text, "yes", "no" or another label as the judge wrote it, "" where there is none).
         why: The judge's reasons.
         classes: Classes of its error.
     """
@@ -90,19 +91,18 @@ def items_of(
 
 
 def _texts_of(dataset: Path, tasks: set[str]) -> dict[str, Raw]:
-    found: dict[str, Raw] = {}
-    for _, row in rows(dataset):
-        name = str((row.get("metadata") or {}).get("task_id", row.get("idx")))
-        if name in tasks:
-            found[name] = {"messages": row.get("messages"), "rubrics": row.get("rubrics")}
-    return found
+    return {
+        task: {"messages": row.get("messages"), "rubrics": row.get("rubrics")}
+        for _, task, row in read_tasks(dataset).rows()
+        if task in tasks
+    }
 
 
 def _item(row: Raw, graded: Graded, classes: tuple[str, ...], where: str) -> Item:
     questions = [text for role, text in message_texts(row, where) if role == "user"]
     question, given = questions[-1] if questions else "", row.get("model_output")
     answer = given if isinstance(given, str) else ""
-    listed, labels = rubric_texts(row, where), labels_of(row)
+    listed, labels = rubric_texts(row, where), [verdict_of(label) or label for label in labels_of(row)]
     fit = labels if len(labels) == len(listed) else [""] * len(listed)
     return Item(
         task=graded.task.id,

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from clbench.context.grade import grade, seen_of, state_before
+from clbench.context.labels import sheet_rows
 from clbench.context.log import records
 from clbench.context.rows import Entry, Raw, rubrics_of
 from clbench.core.chat import Reply, Usage
 from clbench.core.errors import DataError
+from clbench.core.events import notice
 from clbench.models.api.errors import ApiError, Failure
 from clbench.scoring.rubric.exact import statuses
 from clbench.scoring.rubric.judge import Call, Grade, JudgeSettings
-from clbench.scoring.rubric.verdicts import UNJUDGED, NaPolicy, label_of, score_of
+from clbench.scoring.rubric.verdicts import UNJUDGED, NaPolicy, label_of, score_of, verdict_of
 
 COLUMNS = ("task_id", "trial", "rubric_index", "rubric", "response", "label")
-Labels = dict[tuple[str, int, int], str]
+
+
+@dataclass(frozen=True)
+class SheetLabel:
+    """A label of people, the rubric as their sheet has it (None: it has no such column), and where it stands."""
+
+    text: str
+    rubric: str | None
+    where: str
+
+
+Labels = dict[tuple[str, int, int], SheetLabel]
 Replies = dict[tuple[str, int], Raw]
 Offline = Callable[[Entry, Raw], Awaitable[Grade]]
 
@@ -71,42 +85,55 @@ def read_sheet(path: Path) -> Labels:
     """Return the labels of a sheet; lines without a label are left out.
 
     Raises:
-        DataError: The file lacks a column, or a line cannot be read.
+        DataError: The file is no such sheet, or a line cannot be read or has a label that says neither yes nor no.
     """
-    with path.open(encoding="utf-8-sig", newline="") as f:
-        lines = csv.DictReader(f)
-        lacking = [name for name in ("task_id", "rubric_index", "label") if name not in (lines.fieldnames or ())]
-        if lacking:
-            mend = "let `--judge human:NEW.csv` write a sheet, and fill in its last column"
-            raise DataError(f"lacks the column {lacking[0]}", where=str(path), mend=mend)
-        labels: Labels = {}
-        for line in lines:
-            try:
-                key = (line["task_id"], int(line.get("trial") or 0), int(line["rubric_index"]))
-            except ValueError as error:
-                mend = "rubric_index and trial are whole numbers, as the sheet had them"
-                raise DataError(str(error), where=f"{path}:{lines.line_num}", mend=mend) from error
-            if (line["label"] or "").strip():
-                labels[key] = line["label"]
-        return labels
+    labels: Labels = {}
+    for where, line in sheet_rows(path):
+        try:
+            key = (line["task_id"], int(line.get("trial") or 0), int(line["rubric_index"]))
+        except ValueError as error:
+            mend = "rubric_index and trial are whole numbers, as the sheet had them"
+            raise DataError(str(error), where=where, mend=mend) from error
+        if not line["label"]:
+            continue
+        if verdict_of(line["label"]) is None:
+            mend = "write yes, no or n/a, or leave it empty"
+            raise DataError(f"label is {line['label']!r:.40}", where=where, mend=mend)
+        if key in labels and verdict_of(labels[key].text) != verdict_of(line["label"]):
+            raise DataError("the rubric has another label already", where=where, mend=f"see {labels[key].where}")
+        labels[key] = SheetLabel(line["label"], line.get("rubric"), where)
+    return labels
 
 
-def grade_by_people(row: Raw, key: tuple[str, int], labels: Mapping[tuple[str, int, int], str], na: NaPolicy) -> Grade:
-    """Return the grade that a sheet's labels make; a rubric without a label leaves the row unjudged."""
+def grade_by_people(row: Raw, key: tuple[str, int], labels: Labels, na: NaPolicy) -> Grade:
+    """Return the grade that a sheet's labels make; a rubric without a label leaves the row unjudged.
+
+    Raises:
+        DataError: A line of the sheet holds another rubric than the one that its number names.
+    """
     found = unjudged(row)
     if found.state != "ok":
         return found
-    num = len(rubrics_of(row))
-    given = [labels.get((*key, k)) for k in range(num)]
-    found.status = [UNJUDGED if label is None else label_of(label, na) for label in given]
-    if UNJUDGED in found.status or not num:
-        found.state, found.rationale = (
-            "judge_error",
-            f"the sheet labels {num - found.status.count(UNJUDGED)} of {num} rubrics",
-        )
+    rubrics = rubrics_of(row)
+    given = [labels.get((*key, k)) for k in range(len(rubrics))]
+    for label, rubric in zip(given, rubrics, strict=True):
+        if label is not None and label.rubric is not None and not _same_text(label.rubric, rubric):
+            what = f"the rubric is not the one that its number names in task {key[0]}"
+            mend = "keep the lines as the sheet had them; its first rubric is 0, while that of `calibrate --plan` is 1"
+            raise DataError(what, where=label.where, mend=mend)
+    found.status = [UNJUDGED if label is None else label_of(label.text, na) for label in given]
+    if UNJUDGED in found.status or not rubrics:
+        num = len(rubrics) - found.status.count(UNJUDGED)
+        found.state, found.rationale = "judge_error", f"the sheet labels {num} of {len(rubrics)} rubrics"
     else:
-        found.score, found.rationale = score_of(found.status, num), "labelled by people"
+        found.score, found.rationale = score_of(found.status, len(rubrics)), "labelled by people"
     return found
+
+
+def _same_text(cell: str, rubric: str) -> bool:
+    """Return whether a cell holds a rubric, but for what spreadsheets do to spaces and to a first quote."""
+    one, two = (" ".join(text.split()).removeprefix("'") for text in (cell, rubric))
+    return one == two
 
 
 def recorded_replies(log: Path) -> Replies:
@@ -131,7 +158,12 @@ async def grade_again(row: Raw, recorded: Raw | None, settings: JudgeSettings) -
             error = ApiError(Failure("request", "no reply is recorded"), 0)
             error.args = ((recorded or {}).get("grading_rationale") or error.failure.said,)  # as it was told then
             raise error
-        return Reply(call["text"], finish_reason=call["finish_reason"], model=call["model"])
+        return Reply(
+            call["text"],
+            finish_reason=call["finish_reason"],
+            model=call["model"],
+            refusal=call.get("refusal", ""),
+        )
 
     found = await grade(row, settings, ask, root=(recorded or {}).get("root") or "none")
     found.usage = Usage(**(recorded or {}).get("judge_usage") or {})
@@ -148,8 +180,10 @@ async def exactly(_entry: Entry, row: Raw) -> Grade:
     return grade_exactly(row)
 
 
-def from_people(labels: Labels, na: NaPolicy) -> Offline:
-    """Return a judge that reads a sheet's labels."""
+def from_people(labels: Labels, na: NaPolicy, answers: Collection[tuple[str, int]]) -> Offline:
+    """Return a judge that reads a sheet's labels; labels of other answers than these are told."""
+    if strange := [label for key, label in labels.items() if key[:2] not in answers]:
+        notice(f"{strange[0].where}: {len(strange)} labels are of answers that are not graded here; they do not count")
 
     async def judge(entry: Entry, row: Raw) -> Grade:
         return grade_by_people(row, entry.key, labels, na)

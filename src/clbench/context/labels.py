@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from clbench.context.graded import NO, YES, Graded, rows, rubric_texts
+from clbench.context.graded import Graded, rows, rubric_texts
 from clbench.core.errors import DataError, did_you_mean
 from clbench.core.keys import rng
 from clbench.report.escape import csv_cell
+from clbench.scoring.rubric.verdicts import verdict_of
 
 COLUMNS = ("task_id", "trial", "rubric_index", "rubric", "answer", "label", "annotator")
 NEEDED = ("task_id", "rubric_index", "label")
+MORE = ("trial", "annotator", "rubric")
 NEAR = 2  # an answer that misses so few rubrics is a near miss: an error of the judge there decides its task
 
 
@@ -122,7 +124,7 @@ def read_labels(path: Path, grades: Sequence[Graded]) -> list[Label]:
     tasks = {task for task, _ in known}
     found: list[Label] = []
     seen: dict[tuple[Item, str], str] = {}
-    for where, row in _rows(path):
+    for where, row in sheet_rows(path):
         if not row["label"]:
             continue
         label = Label(_item(row, where, tasks, known), _met(row["label"], where), row.get("annotator") or "", where)
@@ -136,20 +138,27 @@ def read_labels(path: Path, grades: Sequence[Graded]) -> list[Label]:
     return found
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def sheet_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield (where, cells) of a CSV file of labels, as spreadsheets save it: commas, semicolons or tabs between cells.
+
+    Raises:
+        DataError: There is no such file, it is not CSV in UTF-8, or lacks a column.
+    """
     if not path.is_file():
         raise DataError("there is no such file", where=str(path), mend="make one with --plan N, and fill in `label`")
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # answers are long
     try:
         with path.open(encoding="utf-8-sig", newline="") as f:
-            reader = csv.DictReader(f)
+            head = f.readline()
+            f.seek(0)
+            reader = csv.DictReader(f, delimiter=max(",;\t", key=head.count))
             names = [name.strip().lower() for name in reader.fieldnames or []]
             if lacking := [name for name in NEEDED if name not in names]:
                 mend = f"the first line must name {', '.join(NEEDED)}; {did_you_mean(lacking[0], names)}"
                 raise DataError(f"there is no column {lacking[0]}", where=f"{path}:1", mend=mend)
             reader.fieldnames = names
             for row in reader:
-                cells = {name: (row[name] or "").strip() for name in (*NEEDED, "trial", "annotator") if name in row}
+                cells = {name: (row[name] or "").strip() for name in (*NEEDED, *MORE) if name in row}
                 yield f"{path}:{reader.line_num}", cells
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"is not CSV in UTF-8: {error}", where=str(path), mend="save it as CSV (UTF-8)") from error
@@ -177,6 +186,7 @@ def _number(text: str, name: str, where: str) -> int:
 
 
 def _met(text: str, where: str) -> bool:
-    if text.lower() not in YES | NO:
+    said = verdict_of(text)
+    if said is None or said == "n/a":
         raise DataError(f"label is {text!r:.40}", where=where, mend="write yes or no, or leave it empty")
-    return text.lower() in YES
+    return said == "yes"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,6 @@ from clbench.context.page_texts import TEXTS
 from clbench.context.spending import Spending, Spent
 from clbench.context.summary import MOST_MISSES, Part, Summary
 from clbench.context.tables import decimal, percent
-from clbench.context.tables import span as words_of
 from clbench.report.drawings.figures import curves
 from clbench.report.drawings.shares import bars, histogram
 from clbench.report.escape import plain
@@ -87,7 +87,7 @@ def span(low: float, high: float) -> str:
         >>> span(0.25, 0.5)
         '25.0–50.0'
     """
-    return words_of(low, high).replace(" to ", "–")
+    return "–" if math.isnan(low) else f"{percent(low)}–{percent(high)}"
 
 
 def _answers(found: Summary) -> int:
@@ -143,9 +143,21 @@ def _bar(part: Part) -> tuple[str, float, float, float]:
 
 def _part_cells(part: Part, t: Texts) -> tuple[str, ...]:
     rate = part.rate
-    name = t["not_recorded"] if part.name == "not recorded" else part.name
+    name = t["not_recorded"] if part.name == "not recorded" else _bin(part.name)
     solved = (percent(rate.value), span(rate.low, rate.high))
     return (name, str(rate.tasks), str(rate.contexts), *solved, percent(part.rubrics.value))
+
+
+def _bin(name: str) -> str:
+    """Return a bin without a word, since the page has two languages; another name as it is.
+
+    Example:
+        >>> _bin("0 to 5"), _bin("11 or more"), _bin("Rules")
+        ('0–5', '11+', 'Rules')
+    """
+    if found := re.fullmatch(r"(\d+) to (\d+)", name):
+        return f"{found[1]}–{found[2]}"
+    return re.sub(r"^(\d+) or more$", r"\1+", name)
 
 
 def _threshold(found: Summary, t: Texts) -> str:

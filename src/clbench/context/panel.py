@@ -10,11 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from clbench.context.graded import NO, YES, labels_of
+from clbench.context.graded import labels_of
 from clbench.context.rows import Entry, Raw, Reader, dumped, read_index, rubrics_of, write_lines
 from clbench.core.chat import Usage, usage_of_record
 from clbench.core.errors import DataError
-from clbench.scoring.rubric.verdicts import UNJUDGED, score_of
+from clbench.scoring.rubric.verdicts import UNJUDGED, score_of, verdict_of
 from clbench.stats.panel import dawid_skene, majority, unanimous
 
 Rule = Literal["majority", "unanimous", "dawid-skene"]
@@ -106,7 +106,7 @@ def verdicts_of(row: Raw) -> list[bool | None]:
     num, labels = len(rubrics_of(row)), labels_of(row)
     if row.get("state") not in (None, "ok") or len(labels) != num:
         return [None] * num
-    return [True if label in YES else False if label in NO else None for label in labels]
+    return [{"yes": True, "no": False}.get(verdict_of(label) or "") for label in labels]
 
 
 def _said(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from clbench.context.graded import Raw, TaskSet, facts_of, read_tasks, rows, rubric_texts
+from clbench.context.graded import Raw, TaskSet, facts_of, read_tasks, rubric_texts
 from clbench.core.keys import normal_text
 
 SHORTEST = 24  # characters of a rubric or reference; shorter ones stand in an answer by accident
@@ -44,14 +44,12 @@ def read_references(path: Path) -> tuple[TaskSet, dict[str, Reference]]:
     """Read a data set: its tasks, and what rows of a submission must agree with, by task id.
 
     Raises:
-        DataError: A row is wrong, or a task is there twice; names the line.
+        DataError: A row is wrong; names the line.
     """
     known = read_tasks(path)
     answers: dict[str, str] = {}
     found: dict[str, Reference] = {}
-    order = iter(known.tasks)
-    for line, row in rows(path):
-        task = next(order)
+    for line, task, row in known.rows():
         answers |= _answers_within(row)
         texts = [normal_text(text) for text in rubric_texts(row, f"{path}:{line}")]
         found[task] = Reference(

@@ -74,7 +74,7 @@ def draw_sample(paths: Sequence[Path], dataset: Path, num: int, out: Path, seed:
         return _kept(out, places, min(num, len(places)))
     draw = random.Random(seed) if seed is not None else random.SystemRandom()
     chosen = draw.sample(sorted(places), min(num, len(places)))
-    texts = {facts_of(row, "").id: row for _, row in rows(dataset)}
+    texts = {task: row for _, task, row in known.rows()}
     write_lines(out, _asked(paths, {places[key]: key for key in chosen}, texts))
     return len(chosen)
 

@@ -10,20 +10,32 @@ from __future__ import annotations
 import codecs
 import hashlib
 import json
-import lzma
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal, cast
 
+from clbench.context.lines import (
+    MEND,
+    Raw,
+    Wrong,
+    is_cut_short,
+    is_packed,
+    numbered,
+    opened,
+    parsed,
+    rubric_text,
+    wrong_list,
+    wrong_message,
+)
 from clbench.core.errors import DataError
 from clbench.core.events import notice
 
-Raw = dict[str, Any]
 Schema = Literal["clbench", "life", "old"]
 UNKNOWN = "Unknown"
+MOST_TRIALS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +75,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class BadLine:
-    """A line that is not a row: its number and what is wrong with it."""
+    """A line that is not a row: its number, what is wrong with it, and how to mend it."""
 
     line: int
     what: str
+    mend: str = MEND
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,7 @@ class Index:
 
     Attributes:
         path: The file.
-        sha256: Of its contents (of what an .xz file holds).
+        sha256: Of its contents (of what a packed file holds).
         schema: Which shape its rows have.
         entries: Its rows in the order of the file, each task and trial once.
         duplicates: Later rows of a task and trial that was there already.
@@ -100,7 +113,7 @@ class Reader:
     """Reads single rows of an indexed file again; use it as a context manager."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open_binary(path)
+        self._file = opened(path)
 
     def __enter__(self) -> Reader:
         return self
@@ -112,17 +125,6 @@ class Reader:
         """Return the row of an entry, as it stands in the file."""
         self._file.seek(entry.offset)
         return cast(Raw, json.loads(self._file.read(entry.size)))
-
-
-def open_binary(path: Path) -> IO[bytes]:
-    """Open a file for reading bytes, an .xz file for reading what it holds.
-
-    Raises:
-        DataError: There is no such file.
-    """
-    if not path.is_file():
-        raise DataError("there is no such file", where=str(path), mend="check the path; rows are read as JSON Lines")
-    return cast(IO[bytes], lzma.open(path)) if path.suffix == ".xz" else path.open("rb")
 
 
 def metadata_of(row: Raw) -> Raw:
@@ -139,9 +141,8 @@ def rubrics_of(row: Raw) -> list[str]:
         ['a', 'b']
     """
     found = row.get("rubrics")
-    given = cast(list[Any], found) if isinstance(found, list) else []
-    texts = (str(r.get("rubric_criteria") or "") if isinstance(r, dict) else str(r) for r in given)
-    return [text.strip() for text in texts if text.strip()]
+    texts = [rubric_text(r) for r in cast(list[Any], found)] if isinstance(found, list) else []
+    return [text for text in texts if isinstance(text, str) and text]
 
 
 def messages_of(row: Raw) -> list[Raw]:
@@ -186,36 +187,34 @@ def read_index(path: Path) -> Index:
     trial are set apart.
 
     Args:
-        path: The file, plain or .xz.
+        path: The file, plain or packed by xz, gzip or bzip2.
 
     Returns:
         Its index. Whatever is wrong with a line stands in it, with the line's number.
 
     Raises:
-        DataError: There is no such file.
+        DataError: There is no such file, or it holds something else than lines of JSON.
     """
     entries: list[Entry] = []
     bad: list[BadLine] = []
     schema: Schema = "clbench"
     torn = named_context = False
     digest = hashlib.sha256()
-    for number, offset, line in _lines(path):
+    for number, offset, line in numbered(path):
         digest.update(line)
         text, skipped = _stripped(line, number)
         if not text.strip():
             continue
-        row, why = parsed(text)
-        if row is not None and (wrong := misshapen(row)):
-            bad.append(BadLine(number, wrong))
+        found = parsed(text, number)
+        wrong = found if isinstance(found, Wrong) else misshapen(found)
+        if wrong is not None or isinstance(found, Wrong):
+            torn = isinstance(found, Wrong) and is_cut_short(line)
+            bad += [] if torn or wrong is None else [BadLine(number, wrong.what, wrong.mend)]
             continue
-        if row is None:
-            torn = not line.endswith(b"\n")
-            bad += [] if torn else [BadLine(number, why)]
-            continue
-        metadata = metadata_of(row)
+        metadata = metadata_of(found)
         schema = "life" if "context_subcategory" in metadata else schema
         named_context = named_context or "context_id" in metadata
-        entries.append(_entry(row, number, offset + skipped, len(text)))
+        entries.append(_entry(found, number, offset + skipped, len(text)))
     if torn:
         notice(f"{path}: the last line is cut short, as after a crash; it counts as absent")
     if schema == "clbench" and not named_context:
@@ -233,10 +232,10 @@ def require_sound(index: Index) -> Index:
     if index.bad:
         first, num = index.bad[0], len(index.bad)
         more = f" (and {num - 1} more such lines)" if num > 1 else ""
-        raise DataError(f"{first.what}{more}", where=f"{index.path}:{first.line}", mend="mend or delete the line")
+        raise DataError(f"{first.what}{more}", where=f"{index.path}:{first.line}", mend=first.mend)
     if not index.entries:
         raise DataError("holds no rows", where=str(index.path), mend="name a file with one JSON object a line")
-    if index.path.suffix == ".xz" and len(index.entries) > 200:
+    if len(index.entries) > 200 and is_packed(index.path):
         notice(f"{index.path}: rows of a packed file are slow to read out of order; unpack it for a whole run")
     if index.duplicates:
         first = index.duplicates[0]
@@ -247,36 +246,43 @@ def require_sound(index: Index) -> Index:
     return index
 
 
-def parsed(text: bytes) -> tuple[Raw | None, str]:
-    """Return the object of a line, or None and what is wrong with the line."""
-    try:
-        found = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        return None, f"is not JSON: {error}"
-    return (cast(Raw, found), "") if isinstance(found, dict) else (None, "is not a JSON object")
-
-
-def misshapen(row: Raw) -> str:
-    """Return what of a row has another shape than figures can read, so that it is not paid for; empty if nothing has.
+def misshapen(row: Raw) -> Wrong | None:
+    """Return what of a row has another shape than figures can read, so that it is not paid for; None if nothing has.
 
     Example:
-        >>> misshapen({"messages": [{}], "rubrics": "one"})
+        >>> misshapen({"messages": [], "rubrics": "one"}).what
         'rubrics is not a list but str'
     """
     for field in ("messages", "rubrics"):
-        found = row.get(field)
-        if found is not None and not isinstance(found, list):
-            return f"{field} is not a list but {type(found).__name__}"
-    messages = cast(list[Any], row.get("messages") or [])
-    return "" if all(isinstance(m, dict) for m in messages) else "messages holds something that is not an object"
+        if (wrong := wrong_list(field, row.get(field))) is not None:
+            return wrong
+    checks = [wrong_message(m) for m in cast(list[Any], row.get("messages") or [])]
+    checks += [r if isinstance(r := rubric_text(each), Wrong) else None for each in row.get("rubrics") or []]
+    checks += [_wrong_answer(row), wrong_metadata(row), wrong_trial(row)]
+    return next((wrong for wrong in checks if wrong is not None), None)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    offset = 0
-    with open_binary(path) as f:
-        for number, line in enumerate(f, 1):
-            yield number, offset, line
-            offset += len(line)
+def _wrong_answer(row: Raw) -> Wrong | None:
+    found = row.get("model_output")
+    if found is None or isinstance(found, str):
+        return None
+    return Wrong(f"model_output is not a text but {type(found).__name__}", "write the answer as one text")
+
+
+def wrong_metadata(row: Raw) -> Wrong | None:
+    """Return what is wrong with a row whose metadata is a text that holds an object, as tables hold it."""
+    found = row.get("metadata")
+    if isinstance(found, str) and found.lstrip().startswith("{"):
+        return Wrong("metadata is not an object but a text", "write the object itself, not a text that holds it")
+    return None
+
+
+def wrong_trial(row: Raw) -> Wrong | None:
+    """Return what is wrong with the trial of a row; a row that names none is of trial 0."""
+    trial = row.get("trial", 0)
+    if isinstance(trial, bool) or not isinstance(trial, int) or not 0 <= trial < MOST_TRIALS:
+        return Wrong(f"trial is {trial!r:.40}", f"give a whole number below {MOST_TRIALS}, 0 for the first trial")
+    return None
 
 
 def _stripped(line: bytes, number: int) -> tuple[bytes, int]:
@@ -289,13 +295,12 @@ def _entry(row: Raw, number: int, offset: int, size: int) -> Entry:
     metadata, messages = metadata_of(row), messages_of(row)
     task_id = _task_id(row, metadata, number)
     texts = [str(m.get("content") or "") for m in messages]
-    trial = row.get("trial")
     return Entry(
         line=number,
         offset=offset,
         size=size,
         task_id=task_id,
-        trial=trial if isinstance(trial, int) else 0,
+        trial=int(row.get("trial", 0)),
         context_id=str(metadata.get("context_id") or task_id.partition("#")[0]),
         category=str(metadata.get("context_category") or UNKNOWN),
         sub_category=str(metadata.get("sub_category") or metadata.get("context_subcategory") or UNKNOWN),

@@ -6,6 +6,7 @@ import math
 
 from clbench.context.summary import MOST_MISSES, Summary
 from clbench.context.tables import Section, decimal, percent, span
+from clbench.core.wording import tr
 
 CLUSTERED = "intervals: 95 %, over contexts (tasks of one context are not independent)"
 
@@ -21,24 +22,25 @@ def summary_sections(found: Summary) -> list[Section]:
 
 def _head(found: Summary) -> Section:
     rate = found.rate
-    std = "one trial: no deviation" if math.isnan(found.deviation) else f"{percent(found.deviation)} over trials"
+    std = tr("{deviation} over trials", deviation=percent(found.deviation))
+    std = tr("one trial: no deviation") if math.isnan(found.deviation) else std
     rows = [
         ("tasks solved, %", percent(rate.value)),
         ("95 % over contexts", span(rate.low, rate.high)),
-        ("mean and standard deviation, as on the public board", f"{percent(found.mean)}, {std}"),
+        ("mean and standard deviation, as on the public board", tr("{mean}, {std}", mean=percent(found.mean), std=std)),
     ]
     if found.unjudged:
         rows.append(("if all unjudged fail, and if all pass", span(*found.limits)))
     notes = [f"{found.tasks} tasks in {found.contexts} contexts, {found.trials} {_trial_word(found.trials)}"]
-    notes.append(f"judge: {', '.join(name or 'not recorded' for name in found.judges) or 'not recorded'}")
+    notes.append(f"judge: {', '.join(name or tr('not recorded') for name in found.judges) or tr('not recorded')}")
     if not math.isnan(rate.effect):
-        naive = f"{span(*rate.naive)} if tasks were independent"
-        notes.append(f"contexts raise the variance {decimal(rate.effect)} times ({naive})")
+        naive = span(*rate.naive)
+        notes.append(f"contexts raise the variance {decimal(rate.effect)} times ({naive} if tasks were independent)")
     if not math.isnan(found.split.context):
-        parts = f"contexts {decimal(found.split.context, 3)}, tasks {decimal(found.split.task, 3)}"
-        notes.append(f"variance: {parts}, trials {decimal(found.split.trial, 3)}; ICC {decimal(found.split.icc)}")
+        one, two, three = (decimal(v, 3) for v in (found.split.context, found.split.task, found.split.trial))
+        notes.append(f"variance: contexts {one}, tasks {two}, trials {three}; ICC {decimal(found.split.icc)}")
     notes.append(CLUSTERED)
-    return Section(found.name, ("figure", "value"), tuple(rows), tuple(notes))
+    return Section(found.name, ("figure", "value"), tuple(rows), tuple(notes), words=True)
 
 
 def _trial_word(trials: int) -> str:
@@ -68,7 +70,7 @@ def _rubrics(found: Summary) -> Section:
         ("of all rubrics (micro)", percent(found.micro.value), span(found.micro.low, found.micro.high)),
         ("mean over tasks (macro)", percent(macro.value), span(macro.low, macro.high)),
     )
-    return Section("rubrics met", ("rate", "%", "95 %"), rows)
+    return Section("rubrics met", ("rate", "%", "95 %"), rows, words=True)
 
 
 def _curve(found: Summary) -> Section:
@@ -98,7 +100,8 @@ def _part(found: Summary, title: str) -> Section:
         )
         for part in found.parts[title]
     )
-    return Section(f"by {title}", (title, "tasks", "contexts", "solved, %", "95 %", "rubrics, %"), rows)
+    head = (title, "tasks", "contexts", "solved, %", "95 %", "rubrics, %")
+    return Section(tr("by {what}", what=tr(title)), head, rows)
 
 
 def _trials(found: Summary) -> Section:

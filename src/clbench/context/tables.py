@@ -6,13 +6,16 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
 
 from clbench.core.plain import plain
+from clbench.core.wording import cells, in_english, padded, spoken, tr, translated
 from clbench.report.escape import csv_cell, markdown
 
 Format = Literal["text", "markdown", "csv"]
@@ -29,28 +32,62 @@ class Section:
         head: Names of the columns; empty where there are only lines.
         rows: Texts, as many in each as columns.
         notes: Lines below.
+        words: Whether its cells are words of this tool, and not names of files, which stay as they are in any language.
     """
 
     title: str
     head: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
+    words: bool = False
+
+
+def shown(build: Callable[[], Sequence[Section]], form: Format) -> str:
+    """Return sections in a format: in the language that is spoken, and as CSV in English, for programs."""
+    with in_english() if form == "csv" else nullcontext():
+        return rendered(build(), form)
 
 
 def rendered(sections: Sequence[Section], form: Format) -> str:
     """Return sections in a format; what any of them quotes of a file is escaped."""
     draw = {"text": _as_text, "markdown": _as_markdown, "csv": _as_csv}[form]
-    return ("\n" if form == "csv" else "\n\n").join(draw(section) for section in sections)
+    return ("\n" if form == "csv" else "\n\n").join(draw(_worded(section)) for section in sections)
+
+
+def _worded(section: Section) -> Section:
+    if spoken() == "en":
+        return section
+    word = _word if section.words else _span_word
+    return Section(
+        _word(section.title),
+        tuple(map(_word, section.head)),
+        tuple(tuple(map(word, row)) for row in section.rows),
+        tuple(map(_word, section.notes)),
+    )
+
+
+def _word(text: str) -> str:
+    found = tr(text)
+    return found if found != text else _span_word(translated(text))
+
+
+def _span_word(text: str) -> str:
+    """Return an interval, or a bin, in the language that is spoken; another text as it is."""
+    if found := re.fullmatch(r"([+-]?[\d.]+) to ([+-]?[\d.]+)", text):
+        return tr("{low} to {high}", low=found[1], high=found[2])
+    if found := re.fullmatch(r"([\d.]+) or more", text):
+        return tr("{num} or more", num=found[1])
+    return text
 
 
 def _as_text(section: Section) -> str:
     table = [[_cut(cell) for cell in row] for row in (section.head, *section.rows) if row]
-    widths = [max(len(row[i]) for row in table) for i in range(len(section.head))]
+    widths = [max(cells(row[i]) for row in table) for i in range(len(section.head))]
     left = [not place or width > PROSE for place, width in enumerate(widths)]
     lines = [plain(section.title)]
     for row in table:
-        cells = [c.ljust(w) if text else c.rjust(w) for c, w, text in zip(row, widths, left, strict=True)]
-        lines.append(("  " + "  ".join(cells)).rstrip())
+        placed = [padded(c, w, right=not text) for c, w, text in zip(row, widths, left, strict=True)]
+        lines.append(("  " + "  ".join(placed)).rstrip())
     return "\n".join([*lines, *(f"  {plain(note)}" for note in section.notes)])
 
 
@@ -102,7 +139,7 @@ def points(value: float) -> str:
 
 def span(low: float, high: float) -> str:
     """Return an interval of shares in percent; a dash where it is not known."""
-    return "–" if math.isnan(low) else f"{percent(low)} to {percent(high)}"
+    return "–" if math.isnan(low) else tr("{low} to {high}", low=percent(low), high=percent(high))
 
 
 def decimal(value: float, digits: int = 2) -> str:

@@ -143,7 +143,7 @@ def _of_line(
     number, known, references = given
     seen.rows += 1
     try:
-        raw = row_of(text, where)
+        raw = row_of(text, where, line)
         facts, trial = facts_of(raw, where), trial_of(raw, where)
         found = known.tasks.get(facts.id) or known.by_prompt.get(facts.prompt)
         if found is None:
@@ -235,7 +235,9 @@ def _score(row: Row) -> Iterator[Finding]:
 def _texts(row: Row) -> Iterator[Finding]:
     if not row.answer.strip():
         graded = "yes" in labels_of(row.raw) or row.raw.get("score") == 1
-        yield Finding("empty answer", row.where, "nothing is answered" + (", and rubrics are met" if graded else ""))
+        yield Finding(
+            "empty answer", row.where, "nothing is answered, and rubrics are met" if graded else "nothing is answered"
+        )
         return
     folded = normal_text(row.answer)
     held = [text for text in row.known.rubric_texts if text in folded]

@@ -30,7 +30,8 @@ from clbench.models.api.paid import client_for
 from clbench.models.api.providers import address_of
 from clbench.scoring.judged import checks_of, parts_of, state_of, unmet
 from clbench.scoring.rubric import judge as rubric
-from clbench.scoring.rubric.prompts import VERSION, Seen, without_thoughts
+from clbench.scoring.rubric.prompts import VERSION, Seen
+from clbench.scoring.rubric.thoughts import without_thoughts
 from clbench.store.store import Store
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from clbench.core.protocols import Scorer, ScorerPlugin, Specimen
 from clbench.core.types import Answer, Example, Grade
 from clbench.scoring._settings import clip, settings_of
 from clbench.scoring.rubric.exact import statuses
-from clbench.scoring.rubric.prompts import says_nothing, without_thoughts
+from clbench.scoring.rubric.prompts import says_nothing
+from clbench.scoring.rubric.thoughts import without_thoughts
 from clbench.scoring.rubric.verdicts import State, score_of
 
 DEFAULTS: dict[str, Any] = {"judge": {}}

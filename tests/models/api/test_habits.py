@@ -7,7 +7,7 @@ import pytest
 
 from clbench.core import events
 from clbench.models.api.client import Address, Client
-from clbench.models.api.errors import ApiError
+from clbench.models.api.errors import MENDS, ApiError, failure_of
 from clbench.models.api.limits import limits_of
 from clbench.testing.stub import Behaviour, Script, Stub, running
 
@@ -99,3 +99,32 @@ def test_what_is_an_error(body, status, code, held, requests):
     assert held in str(error.value)
     assert "\n" not in str(error.value)
     assert asked.requests == requests
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (402, {"error": {"message": "Insufficient Balance", "type": "unknown_error"}}, "quota"),
+        (429, {"error": {"type": "exceeded_current_quota_error", "message": "suspended"}}, "quota"),
+        (400, {"error": {"message": "Your credit balance is too low to access the API."}}, "quota"),
+        (400, {"code": "Arrearage", "message": "Access denied, please check your account."}, "quota"),
+        (429, {"error": {"message": "Quota exceeded for metric: requests per minute. Please retry in 33s."}}, "rate"),
+        (400, {"error": {"message": "prompt is too long: 210000 tokens > 200000 maximum"}}, "overflow"),
+        (400, {"message": "Range of input length should be [1, 129024]"}, "overflow"),
+        (400, {"error": {"message": "The input (9) exceeds the maximum number of tokens allowed (8)."}}, "overflow"),
+        (400, {"error": {"message": "request exceeds the available context size (4096)"}}, "overflow"),
+        (400, {"error": {"message": "Content Exists Risk"}}, "filter"),
+        (400, {"code": "DataInspectionFailed", "message": "Input data may contain inappropriate content."}, "filter"),
+        (400, {"error": {"message": "Model Not Exist"}}, "model"),
+        (400, {"error": {"message": "x/y is not a valid model ID", "code": 400}}, "model"),
+        (404, {"error": {"message": "The model `x` does not exist."}}, "model"),
+        (400, {"error": {"message": "API key not valid. Please pass a valid API key."}}, "key"),
+        (401, {"error": {"message": "Authentication Fails"}}, "key"),
+        (403, {"error": {"message": "Country, region, or territory not supported"}}, "key"),
+        (400, {"error": {"message": "temperature must be below 2"}}, "request"),
+    ],
+)  # fmt: skip
+def test_what_providers_say_is_told_apart_by_their_words(status, body, code):
+    found = failure_of(status, body)
+    assert (found.code, "\n" in found.text) == (code, False)
+    assert found.text.endswith(MENDS[code])

@@ -1,11 +1,16 @@
+import csv
+import io
+import json
+import re
 from dataclasses import replace
 
 import pytest
 
 from clbench.core.errors import DataError
 from clbench.report.runs.choose import Choice, choose_runs
-from clbench.report.tables.exports import to_latex, to_markdown
+from clbench.report.tables.exports import EXPORTS, to_csv, to_json, to_latex, to_markdown
 from clbench.report.tables.figure_tables import figure_tables
+from clbench.report.tables.parquet import write_parquet
 from clbench.report.tables.summary import summary_text
 from tests.builders.reported import ROWS, record
 
@@ -94,3 +99,33 @@ def test_columns_are_chosen_by_name_or_symbol():
     assert table.names == ["average_performance", "kept_bytes", "forgetting"]
     with pytest.raises(Exception, match="there is no figure 'APP'"):
         figure_tables(RUNS, ["APP"])
+
+
+def test_every_export_tells_apart_who_learns_in_weights_and_who_in_the_prompt():
+    both = [on("a", "ewc"), on("a", "in_context"), on("a", "frozen")]
+    (head, *lines) = csv.reader(io.StringIO(to_csv(both)))
+    assert [line[head.index("learns_in")] for line in lines] == ["weights", "prompt", ""]
+    assert [run["learns_in"] for run in json.loads(to_json(both))] == ["weights", "prompt", None]
+    texts = {name: EXPORTS[name](both) for name in ("markdown", "rows", "methods", "items")}
+    for name, text in texts.items():
+        assert "| learner | learns in |" in text, name
+        assert re.search(r"\| in.context \| prompt \|", text) or name == "items"
+    latex = to_latex(both)
+    assert r"\begin{tabular}{ll" in latex
+    assert "learner & learns in & " in latex
+    assert re.search(r"in\\_context & prompt & ", latex)
+    widths = {line.count("&") for line in latex.splitlines() if line.endswith(r"\\")}
+    assert len(widths) == 1
+    for name, text in {name: EXPORTS[name]([on("a", "ewc")]) for name in texts}.items():
+        assert "learns in" not in text, f"{name}: all learn alike"
+
+
+def test_parquet_tells_them_apart_too(tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    figures, _ = write_parquet([on("a", "ewc"), on("a", "in_context"), on("a", "frozen")], tmp_path)
+    table = pq.read_table(figures).to_pydict()
+    assert dict(zip(table["learner"], table["learns_in"], strict=True)) == {
+        "ewc": "weights",
+        "in_context": "prompt",
+        "frozen": None,
+    }

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, say, say_json
+from clbench.cli.options import Json, Lang, say, say_json
 from clbench.core.errors import SpecError
 
 
@@ -21,13 +21,14 @@ def agree(
     dataset: Annotated[Path | None, typer.Option(help="The data set, where rows lack their task.")] = None,
     as_json: Json = False,
     format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the tables.")] = "text",
+    lang: Lang = None,
 ) -> None:
     """Compare judges on the same answers: kappas and alpha by rubric and task, repeats, orders, own family."""
     from clbench.context.agree import agree as agreed
     from clbench.context.agree_text import agreement_sections
     from clbench.context.graded import read_tasks
     from clbench.context.grades import files_of
-    from clbench.context.tables import as_values, rendered
+    from clbench.context.tables import as_values, shown
 
     families: dict[str, str] = {}
     for given in family or []:
@@ -40,4 +41,4 @@ def agree(
     if as_json:
         say_json(as_values(found))
         return
-    say(rendered(agreement_sections(found), format_))
+    say(shown(lambda: agreement_sections(found), format_))

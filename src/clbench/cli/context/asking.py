@@ -14,6 +14,7 @@ import typer
 from clbench.cli.options import Device, complain, machine, model_spec, say
 from clbench.cli.shared import with_shared
 from clbench.core.errors import SpecError, UserError
+from clbench.core.wording import tr
 
 if TYPE_CHECKING:
     from clbench.context.cost import Budget
@@ -130,7 +131,10 @@ def what_is_left(asking: Asking, budget: Budget) -> Asking:
 
 
 def tell(line: str) -> None:
-    """Write a line with the time before it, as the public scripts do."""
+    """Write a line with the time before it, as the public scripts do.
+
+    Their own lines are the same in every language, since programs read them.
+    """
     say(f"[{datetime.now():%Y-%m-%d %H:%M:%S}] {line}")
 
 
@@ -166,8 +170,10 @@ def finish(stopped: UserError | None, num_failed: int, total: int, most: float, 
     if stopped is not None:
         raise stopped
     if total and num_failed / total > most:
-        complain(
-            f"{num_failed} of {total} rows have no {what} ({num_failed / total:.1%} > {most:.1%})\n"
-            "  to mend: run the same command again, it asks for these rows alone; or raise --max-fail-rate"
+        shares = f"{num_failed / total:.1%} > {most:.1%}"
+        head = tr(
+            "{num} of {total} rows have no {what} ({shares})", num=num_failed, total=total, what=tr(what), shares=shares
         )
+        mend = tr("run the same command again, it asks for these rows alone; or raise --max-fail-rate")
+        complain(f"{head}\n  {tr('to mend: ')}{mend}")
         raise typer.Exit(TOO_MANY_FAILED)

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from clbench.cli.context.asking import Asking, finish, tell, with_asking
-from clbench.cli.options import say
+from clbench.cli.options import Lang, say
+from clbench.core.wording import tr, translated
 
 
 @with_asking
@@ -23,17 +24,18 @@ def attack(
     ] = None,
     answers: Annotated[int, typer.Option(min=3, help="Honest answers; the wrong ones among them attack.")] = 30,
     format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the tables.")] = "text",
+    lang: Lang = None,
 ) -> None:
     """Ask a judge about answers that attack it: how many succeed, under the default and the public prompt."""
     from clbench.context.attack_suite import run_suite, suite_sections
     from clbench.context.public_prompts import prompt_template
-    from clbench.context.tables import rendered
+    from clbench.context.tables import shown
 
     template = None if judge_prompt is None else prompt_template(judge_prompt)
     here = asking.here(judge_model) if judge == "local" else None
     address = asking.address() if here is None else here.address
     budget = asking.budget(judge_model)
     found = run_suite(here, address, asking.limits(), (judge_model, template, answers), budget)
-    tell(f"   Spent: {budget.said()}")
-    say("\n" + rendered(suite_sections(found), format_))
+    tell(tr("   Spent: {spent}", spent=translated(budget.said())))
+    say("\n" + shown(lambda: suite_sections(found), format_))
     finish(None, found.silent, found.asked, asking.max_fail_rate, "verdict")

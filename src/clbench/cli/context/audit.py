@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, say, say_json
+from clbench.cli.options import Json, Lang, say, say_json
 from clbench.core.errors import SpecError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def audit(
     shown: Annotated[int, typer.Option(min=1, help="Places to print of each kind; --json has all.")] = 5,
     as_json: Json = False,
     format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the report.")] = "text",
+    lang: Lang = None,
 ) -> None:
     """List what is wrong with a data set: ids, conversations, rubrics. Exit code 0 whatever is found."""
     from clbench.context.audit import audit as audited
@@ -58,7 +59,8 @@ def audit(
 def _show(dataset: Path, found: Audit, shown: int, form: Literal["text", "markdown", "csv"]) -> None:
     from clbench.context.audit import MEANINGS
     from clbench.context.findings import finding_sections
-    from clbench.context.tables import Section, rendered
+    from clbench.context.tables import Section
+    from clbench.context.tables import shown as as_shown
 
     rows = (
         ("rows", str(found.rows)),
@@ -67,20 +69,14 @@ def _show(dataset: Path, found: Audit, shown: int, form: Literal["text", "markdo
         ("findings", str(len(found.findings))),
     )
     notes = () if found.findings else ("nothing was found",)
-    say(
-        rendered(
-            [
-                Section(str(dataset), ("figure", "value"), rows, notes),
-                *finding_sections(found.findings, MEANINGS, shown),
-            ],
-            form,
-        )
-    )
+    head = Section(str(dataset), ("figure", "value"), rows, notes, words=True)
+    say(as_shown(lambda: [head, *finding_sections(found.findings, MEANINGS, shown)], form))
 
 
 def _show_changes(old: Path, new: Path, shown: int, form: tuple[bool, Literal["text", "markdown", "csv"]]) -> None:
     from clbench.context.findings import counted, finding_sections
-    from clbench.context.tables import Section, as_values, rendered
+    from clbench.context.tables import Section, as_values
+    from clbench.context.tables import shown as as_shown
     from clbench.context.versions import MEANINGS, changes
 
     found = changes(old, new)
@@ -89,4 +85,4 @@ def _show_changes(old: Path, new: Path, shown: int, form: tuple[bool, Literal["t
         say_json({"counts": counted(found), "findings": as_values(found)})
         return
     head = Section(f"{new} against {old}", notes=() if found else ("nothing changed",))
-    say(rendered([head, *finding_sections(found, MEANINGS, shown)], format_))
+    say(as_shown(lambda: [head, *finding_sections(found, MEANINGS, shown)], format_))

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, say, say_json
+from clbench.cli.options import Json, Lang, say, say_json
 from clbench.core.errors import SpecError
+from clbench.core.wording import tr
 
 
 def calibrate(
@@ -24,6 +25,7 @@ def calibrate(
     dataset: Annotated[Path | None, typer.Option(help="The data set, where rows lack their task.")] = None,
     as_json: Json = False,
     format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the tables.")] = "text",
+    lang: Lang = None,
 ) -> None:
     """Compare the judge with people and correct its rate; or choose what people should label, blind to verdicts."""
     from clbench.context.calibrate import calibrated
@@ -32,7 +34,7 @@ def calibrate(
     from clbench.context.grades import one_each
     from clbench.context.labels import plan as planned
     from clbench.context.labels import plan_text, read_labels
-    from clbench.context.tables import as_values, rendered
+    from clbench.context.tables import as_values, shown
 
     if (plan is None) == (labels is None):
         mend = "`--plan N` to choose rubrics for labelling, or a file of labels"
@@ -48,11 +50,11 @@ def calibrate(
             return
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
-        say(f"{out}: {len(items)} rubrics to label; write yes or no into the column `label`")
+        say(tr("{path}: {num} rubrics to label; write yes or no into the column `label`", path=out, num=len(items)))
         return
     if labels is not None:
         found = calibrated(grades, read_labels(labels, grades))
         if as_json:
             say_json(as_values(found))
             return
-        say(rendered(calibration_sections(found), format_))
+        say(shown(lambda: calibration_sections(found), format_))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, say, say_json
+from clbench.cli.options import Json, Lang, say, say_json
 
 
 def compare(
@@ -22,13 +22,14 @@ def compare(
     force: Annotated[bool, typer.Option("--force", help="Compare although tasks, rubrics or judges differ.")] = False,
     as_json: Json = False,
     format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the tables.")] = "text",
+    lang: Lang = None,
 ) -> None:
     """Compare systems task by task: differences with intervals, exact tests, Holm's correction and ranks."""
     from clbench.context.compare import compare as compared
     from clbench.context.compare_text import comparison_sections
     from clbench.context.graded import read_tasks
     from clbench.context.grades import files_of, load_grades, system_names
-    from clbench.context.tables import as_values, rendered
+    from clbench.context.tables import as_values, shown
 
     known = read_tasks(dataset) if dataset is not None else None
     read = [
@@ -39,4 +40,4 @@ def compare(
     if as_json:
         say_json(as_values(found))
         return
-    say(rendered(comparison_sections(found, power=power), format_))
+    say(shown(lambda: comparison_sections(found, power=power), format_))

@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
-from clbench.cli.options import say
+from clbench.cli.options import Lang, say
 from clbench.core.errors import SpecError
+from clbench.core.wording import tr
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the files; it must not exist.")] = Path("clbench-context-demo"),
     contexts: Annotated[int, typer.Option(min=1, help="How many contexts of four tasks each.")] = 10,
+    lang: Lang = None,
 ) -> None:
     """Answer and grade generated rows against a stub server: what the files and figures look like."""
     from clbench.cli.context.evaluate import eval_
@@ -35,8 +37,8 @@ def demo(
         eval_(input_=answers, output=grades, judge_model=["stub-judge"], base_url=stub.url, workers=8, dataset=data)
     page = out / "context.html"
     report(files=[grades], out=page, dataset=data)
-    say(f"\nAnswers: {answers}\nGrades: {grades}\nWhat was asked of whom: {out / 'stub.manifest.json'}")
-    say(
-        f"The grades again, with no network: clbench context replay {out / 'stub_graded.log.jsonl'} "
-        f"--input {answers} --output {out / 'again.jsonl'} --dataset {data}"
-    )
+    places = {"answers": answers, "grades": grades, "manifest": out / "stub.manifest.json"}
+    say(tr("\nAnswers: {answers}\nGrades: {grades}\nWhat was asked of whom: {manifest}", **places))
+    again = f"--input {answers} --output {out / 'again.jsonl'} --dataset {data}"
+    command = f"clbench context replay {out / 'stub_graded.log.jsonl'} {again}"
+    say(tr("The grades again, with no network: {command}", command=command))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from clbench.cli.context.asking import Asking, finish, keep_apart, tell, what_is_left, with_asking
-from clbench.cli.options import progress_bars, say
+from clbench.cli.options import Lang, progress_bars, say
 from clbench.core.errors import SpecError
+from clbench.core.wording import tr, translated
 
 if TYPE_CHECKING:
     from clbench.context.errors import ErrorPlan
@@ -34,6 +35,7 @@ def errors(
     ] = "openai",
     reasoning_effort: Annotated[str | None, typer.Option(help="Of the judge (default: not sent).")] = None,
     format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the tables.")] = "text",
+    lang: Lang = None,
 ) -> None:
     """Say why answers failed: context ignored or misused, format, refusal; what code can see is not asked."""
     from clbench.context.errors import ErrorPlan
@@ -83,7 +85,7 @@ def _classified(asking: Asking, judge: str, plan: ErrorPlan) -> ErrorPlan:
     address = asking.address() if plan.here is None else plan.here.address
     with progress_bars():
         outcome = run_errors(plan, address, asking.limits(), tell)
-    tell(f"   Output: {plan.output}; spent: {plan.budget.said()}")
+    tell(tr("   Output: {path}; spent: {spent}", path=plan.output, spent=translated(plan.budget.said())))
     total = len(plan.asked())
     finish(outcome.stop.error, total - outcome.num_judged, total, asking.max_fail_rate, "class")
     return plan
@@ -93,13 +95,14 @@ def _show(plans: list[ErrorPlan], form: Literal["text", "markdown", "csv"]) -> N
     """Write the classes of the first judge and, of several, how far they agree."""
     from clbench.context.errors_text import agreement_section, class_section
     from clbench.context.item_browser import read_classes
-    from clbench.context.tables import rendered
+    from clbench.context.tables import shown
 
     grades = plans[0].grades
     contexts = {task.id: task.context for task in grades.tasks}
     found = {plan.model: read_classes(plan.output) for plan in plans}
-    say("\n" + rendered([class_section(found[plans[0].model], contexts, f"errors of {grades.name}")], form))
+    title = f"errors of {grades.name}"
+    say("\n" + shown(lambda: [class_section(found[plans[0].model], contexts, title)], form))
     if len(plans) > 1:
         asked = {(row.task.id, row.trial) for row in plans[0].asked()}
         judged = {name: {key: given for key, given in each.items() if key in asked} for name, each in found.items()}
-        say("\n" + rendered([agreement_section(judged, contexts)], form))
+        say("\n" + shown(lambda: [agreement_section(judged, contexts)], form))

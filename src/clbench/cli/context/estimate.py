@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from clbench.cli.context.asking import PriceFile
-from clbench.cli.options import Json, say, say_json
+from clbench.cli.options import Json, Lang, say, say_json
+from clbench.core.wording import padded, tr
 
 
 def estimate(
@@ -19,6 +20,7 @@ def estimate(
     output_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer, a guess.")] = 1500,
     prices: PriceFile = None,
     as_json: Json = False,
+    lang: Lang = None,
 ) -> None:
     """Estimate tokens and, with prices, money of a run: a token counts as four characters."""
     from dataclasses import asdict
@@ -31,10 +33,10 @@ def estimate(
         say_json([asdict(part) for part in found])
         return
     for part in found:
-        money = "" if part.usd is None else f", about {part.usd:.2f} USD"
-        say(
-            f"{part.what:<8} {part.requests} requests, about {part.prompt} prompt tokens "
-            f"({part.cached} of them cached), {part.completion} completion tokens{money}"
-        )
+        money = "" if part.usd is None else tr(", about {usd} USD", usd=f"{part.usd:.2f}")
+        counts = {"prompt": part.prompt, "cached": part.cached, "completion": part.completion}
+        tokens = "about {prompt} prompt tokens ({cached} of them cached), {completion} completion tokens"
+        asked = tr("{requests} requests, {tokens}", requests=part.requests, tokens=tr(tokens, **counts))
+        say(f"{padded(tr(part.what), 8)} {asked}{money}")
     if prices is None:
-        say("no prices: name a file with --prices for money")
+        say(tr("no prices: name a file with --prices for money"))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from clbench.cli.context.asking import Asking, finish, keep_apart, tell, tell_all, what_is_left, with_asking
-from clbench.cli.options import progress_bars
+from clbench.cli.options import Lang, progress_bars
 from clbench.core.errors import SpecError
+from clbench.core.wording import tr, translated
 
 if TYPE_CHECKING:
     from clbench.context.evaluate import EvalOutcome, EvalPlan
@@ -62,6 +63,7 @@ def eval_(
     votes: Votes = 1,
     order_permutations: Orders = 1,
     aggregate: Aggregate = "majority",
+    lang: Lang = None,
 ) -> None:
     """Grade answers by their rubrics: scores follow from the statuses, and every row of the data set counts."""
     from clbench.context.infer import manifest_beside
@@ -139,8 +141,9 @@ class _Grading:
             left = what_is_left(left, plan.budget)
         num = write_panel(Panel(files, rule), path)
         tell("=" * 60)
-        tell(f"👥 {rule} of {len(names)} judges: {', '.join(f'{n} {rate:.4f}' for n, rate in rates.items())}")
-        tell(f"   Output: {path} ({num} rows)")
+        each = ", ".join(f"{n} {rate:.4f}" for n, rate in rates.items())
+        tell(f"👥 {tr('{rule} of {num} judges: {each}', rule=tr(rule), num=len(names), each=each)}")
+        tell(tr("   Output: {path} ({num} rows)", path=path, num=num))
         found = figures.figures_of(rows_of(read_index(path)))
         tell_all(figures.statistics(found))
         finish(None, found.unjudged, found.total, self.asking.max_fail_rate, "verdict")
@@ -232,12 +235,13 @@ def _without_network(plan: EvalPlan, judge: str) -> bool:
     if name == "replay":
         plan.offline = judges.from_replies(judges.recorded_replies(Path(file)), plan.settings)
     elif Path(file).exists():
-        plan.offline = judges.from_people(judges.read_sheet(Path(file)), plan.settings.na)
+        plan.offline = judges.from_people(judges.read_sheet(Path(file)), plan.settings.na, plan.index.by_key().keys())
     else:
         with Rows(plan) as rows:
             answers = ((e.task_id, e.trial, rows.answer(e)) for e in plan.index.entries)
             num = judges.write_sheet(Path(file), answers)
-        tell(f"📝 Wrote {num} lines to label: {file}; fill in the last column (yes, no) and run the same command again")
+        what = "Wrote {num} lines to label: {file}; fill in the last column (yes, no) and run the same command again"
+        tell(f"📝 {tr(what, num=num, file=file)}")
         return False
     return True
 
@@ -277,9 +281,11 @@ def _summary(outcome: EvalOutcome, num_failed: int, plan: EvalPlan, spent: str) 
         tell("✅ All samples already evaluated")
         return
     tell("=" * 60)
-    tell("✅ Evaluation completed!" if outcome.stop.error is None else "Evaluation stopped; the same command goes on")
+    tell(
+        "✅ Evaluation completed!" if outcome.stop.error is None else tr("Evaluation stopped; the same command goes on")
+    )
     tell(f"   Success: {max(0, outcome.num_judged - outcome.num_done_before - num_failed)}")
     tell(f"   Failed: {num_failed}")
     tell(f"   Output: {plan.output}")
     if plan.offline is None:
-        tell(f"   Spent: {spent}")
+        tell(tr("   Spent: {spent}", spent=translated(spent)))

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from clbench.cli.context.asking import keep_apart
-from clbench.cli.options import say
+from clbench.cli.options import Lang, say
 from clbench.core.errors import SpecError
+from clbench.core.wording import tr
 
 
 def export(
@@ -21,6 +22,7 @@ def export(
     ] = "upstream",
     dataset: Annotated[Path | None, typer.Option(help="The data set that slim rows belong to.")] = None,
     shard_mb: Annotated[int, typer.Option(min=1, help="Most megabytes in one file.")] = 95,
+    lang: Lang = None,
 ) -> None:
     """Write answers or grades in another form, nothing lost on the way."""
     from clbench.context.export import export_public, export_slim
@@ -32,7 +34,7 @@ def export(
     if format_ == "slim":
         if source is None:
             raise SpecError("a slim file names its data set", where="--dataset", mend="name the file that was answered")
-        say(f"{output}: {export_slim(index, source, output)} rows")
+        say(tr("{path}: {num} rows", path=output, num=export_slim(index, source, output)))
         return
     for path in export_public(index, source, output, shard_mb):
         say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from clbench.cli.context.asking import tell, tell_all
+from clbench.core.wording import tr
 
 if TYPE_CHECKING:
     from clbench.context.evaluate import EvalPlan
@@ -34,8 +35,9 @@ def show(plan: EvalPlan, summary: Callable[[int], None]) -> Figures:
     written = read_index(plan.output)
     dropped = len(plan.index.entries) + len(plan.index.duplicates) - _num_rows(written)
     summary(dropped)
+    counts = {"solved": found.solved, "total": found.total}
     tell_all(public.statistics(rows_of(written)))
-    tell(f"Corrected rate: {found.rate:.4f} ({found.solved}/{found.total})")
+    tell(tr("Corrected rate: {rate} ({solved}/{total})", rate=f"{found.rate:.4f}", **counts))
     tell_all(figures.explained(found))
     tell_all(differences(plan, found, written, dropped))
     return found
@@ -47,17 +49,14 @@ def differences(plan: EvalPlan, found: Figures, written: Index, dropped: int) ->
     texts = sum(isinstance(score, str) for score, _ in scores)
     asked = len(plan.index.entries)
     lines = [
-        (dropped, f"{dropped} rows without a readable verdict are missing from its denominator"),
-        (texts, f"{texts} scores are texts, which it counts neither as 0 nor as 1"),
-        (
-            found.disagreements,
-            f"{found.disagreements} scores contradict the statuses beside them, and it does not look",
-        ),
-        (len(plan.index.duplicates), f"{len(plan.index.duplicates)} repeated rows are counted again"),
-        (found.total - asked, f"{found.total - asked} rows of the data set have no answer, and it does not know"),
+        (dropped, "{num} rows without a readable verdict are missing from its denominator"),
+        (texts, "{num} scores are texts, which it counts neither as 0 nor as 1"),
+        (found.disagreements, "{num} scores contradict the statuses beside them, and it does not look"),
+        (len(plan.index.duplicates), "{num} repeated rows are counted again"),
+        (found.total - asked, "{num} rows of the data set have no answer, and it does not know"),
     ]
-    differing = [f"   Why: {text}" for num, text in lines if num > 0]
-    return differing or ["   Both figures count the same rows"]
+    differing = [tr("   Why: {reason}", reason=tr(text, num=num)) for num, text in lines if num > 0]
+    return differing or [tr("   Both figures count the same rows")]
 
 
 def rows_of(index: Index) -> Iterator[Raw]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from clbench.cli.context.asking import Asking, finish, keep_apart, tell, with_asking
-from clbench.cli.options import progress_bars
+from clbench.cli.options import Lang, progress_bars
 from clbench.core.errors import SpecError
 from clbench.core.events import notice
+from clbench.core.wording import tr, translated
 
 if TYPE_CHECKING:
     from clbench.context.infer import InferOutcome, InferPlan
@@ -58,6 +59,7 @@ def infer(
     sample_by: SampleBy = "stratified",
     sample_seed: SampleSeed = 0,
     slim: Slim = False,
+    lang: Lang = None,
 ) -> None:
     """Ask a model for answers: every answer is on the disk before the next step, and a stopped run goes on."""
     from clbench.context.infer import InferPlan, manifest_beside
@@ -68,15 +70,17 @@ def infer(
     keep_apart([input_], path)
     keep_apart([input_, path], asking.manifest or manifest_beside(path), "--manifest")
     policy = policy_of(context_policy)
-    here = None
     _header(input_, path, model, asking.workers)
     if provider == "local":
         _check_local(reasoning_effort, trials, temperature, seed)
-        here = asking.here(model)
-    address = asking.address() if here is None else here.address
+    address = None if provider == "local" else asking.address()
     budget = asking.budget(model)
     index, entries = _loaded(input_, (sample, sample_by, sample_seed), max_samples)
     _tell_guesses(index, entries, policy)
+    here = None
+    if address is None:  # last, since a model takes long to load
+        here = asking.here(model)
+        address = here.address
     longest = "max_completion_tokens" if address.is_public else "max_tokens"
     params = {"temperature": temperature, "reasoning_effort": reasoning_effort, longest: max_tokens}
     params = {name: value for name, value in params.items() if value is not None}
@@ -150,13 +154,15 @@ def _summary(outcome: InferOutcome, output: Path, spent: str) -> None:
         tell("✅ All samples already processed")
         return
     tell("=" * 50)
-    tell("✅ Inference completed!" if outcome.stop.error is None else "Inference stopped; the same command goes on")
+    tell("✅ Inference completed!" if outcome.stop.error is None else tr("Inference stopped; the same command goes on"))
     tell(f"   Success: {num_new}")
     tell(f"   Failed: {outcome.num_failed}")
     tell(f"   Output: {output}")
-    tell("   States: " + ", ".join(f"{state} {num}" for state, num in sorted(outcome.states.items())))
-    tell(f"   Spent: {spent}")
+    states = ", ".join(f"{state} {num}" for state, num in sorted(outcome.states.items()))
+    tell(tr("   States: {states}", states=states))
+    tell(tr("   Spent: {spent}", spent=translated(spent)))
     if times := outcome.seconds:
-        tell(f"   Seconds: median {times[len(times) // 2]:.2f}, 95 % below {times[int(0.95 * (len(times) - 1))]:.2f}")
+        ends = {"median": f"{times[len(times) // 2]:.2f}", "most": f"{times[int(0.95 * (len(times) - 1))]:.2f}"}
+        tell(tr("   Seconds: median {median}, 95 % below {most}", **ends))
     if outcome.failure is not None and outcome.stop.error is None:
-        tell(f"   Last refusal: {outcome.failure.text}")
+        tell(tr("   Last refusal: {said}", said=translated(outcome.failure.text)))

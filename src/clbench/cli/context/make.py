@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from clbench.cli.options import say
+from clbench.cli.options import Lang, say
 from clbench.core.errors import SpecError
+from clbench.core.wording import tr
 
 
 def make(
@@ -18,6 +19,7 @@ def make(
     tasks: Annotated[int, typer.Option(min=1, help="Tasks in each context.")] = 4,
     sentences: Annotated[int, typer.Option(min=1, help="Sentences in each context.")] = 6,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same rows.")] = 0,
+    lang: Lang = None,
 ) -> None:
     """Write rows of a generated world in the shape of CL-bench: invented names, and a check for each rubric."""
     from clbench.context.generated import generated_rows
@@ -27,4 +29,4 @@ def make(
     if out.exists():
         raise SpecError(f"{out} is there already", where="--out", mend="name another file, or delete it")
     rows = generated_rows(open_task(task, None), contexts, tasks, sentences, seed)
-    say(f"{out}: {write_lines(out, (dumped(row) for row in rows))} rows")
+    say(tr("{path}: {num} rows", path=out, num=write_lines(out, (dumped(row) for row in rows))))

@@ -78,7 +78,7 @@ def rejudged_section(found: Rejudged, claimed: float) -> Section:
         notes.append(f"{found.unjudged} answers have no verdict and say nothing")
     rows: list[tuple[str, str]] = [("verdict", found.verdict)]
     if (one := found.found) is not None:
-        change, seen = one.change, "nothing" if one.seen > 1 else f"{100 * one.seen:.1f} points"
+        change, seen = one.change, "none" if one.seen > 1 else f"{100 * one.seen:.1f} points"
         rows += [
             ("answers judged again", str(one.sampled)),
             ("passed in the claim, not again", str(one.lost)),
@@ -90,4 +90,4 @@ def rejudged_section(found: Rejudged, claimed: float) -> Section:
             ("raised verdicts that it would show", seen),
         ]
         notes.append(f"overstated is said below {ALARM:g}: so often an honest claim is accused at most")
-    return Section("judged again", ("figure", "value"), tuple(rows), tuple(notes))
+    return Section("judged again", ("figure", "value"), tuple(rows), tuple(notes), words=True)

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from clbench.cli.context.asking import tell
+from clbench.cli.options import Lang
 from clbench.core.errors import DataError
+from clbench.core.wording import tr
 
 
 def replay(
@@ -16,6 +18,7 @@ def replay(
     input_: Annotated[Path, typer.Option("--input", help="The answers that were graded.")],
     output: Annotated[Path, typer.Option(help="Where the grades are written again.")],
     dataset: Annotated[Path | None, typer.Option(help="Data set: its rows are the denominator.")] = None,
+    lang: Lang = None,
 ) -> None:
     """Grade again from the judge's recorded replies with today's code: nothing is asked and nothing is paid."""
     from clbench.cli.context.figures import show
@@ -37,4 +40,7 @@ def replay(
     whole = None if dataset is None else require_sound(read_index(dataset))
     plan = EvalPlan(index, whole, output, settings, str(params["judge"]), judges.from_replies(replies, settings))
     outcome = run_eval(plan, Address(""), limits_of(1), tell)
-    show(plan, lambda failed: tell(f"   Read again: {outcome.num_judged} grades, {failed} failed"))
+    show(
+        plan,
+        lambda failed: tell(tr("   Read again: {num} grades, {failed} failed", num=outcome.num_judged, failed=failed)),
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from clbench.cli.options import say
+from clbench.cli.options import Lang, say
 from clbench.core.errors import SpecError
+from clbench.core.wording import spoken
 
 
 def report(
@@ -22,7 +23,7 @@ def report(
     ] = None,
     items: Annotated[int, typer.Option(min=0, help="Most answers to look at; 0 shows none of the texts.")] = 200,
     title: Annotated[str, typer.Option(help="Default: the name of the file or folder.")] = "",
-    lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")] = "en",
+    lang: Lang = None,
 ) -> None:
     """Write one HTML page: rates, categories, curves, errors, cost, and answers with their rubrics' verdicts."""
     from clbench.context.graded import read_tasks
@@ -44,5 +45,5 @@ def report(
     found = items_of(paths, grades, chosen(grades, items), dataset, classes)
     shown = Shown(grades, summary_of(grades), spending_of(paths), found, classes)
     page = page_at(out, "context.html")
-    page.write_text(html_page(shown, title or grades.name, lang), encoding="utf-8")
+    page.write_text(html_page(shown, title or grades.name, spoken()), encoding="utf-8")
     say(str(page))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from clbench.cli.options import Json, say, say_json
+from clbench.cli.options import Json, Lang, say, say_json
 
 
 def stats(
@@ -17,13 +17,14 @@ def stats(
     ] = None,
     as_json: Json = False,
     format_: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="Of the tables.")] = "text",
+    lang: Lang = None,
 ) -> None:
     """Print rates over tasks and rubrics with intervals over contexts, and how they depend on the kind of task."""
     from clbench.context.graded import read_tasks
     from clbench.context.grades import files_of, load_grades, system_name
     from clbench.context.summary import summary_of
     from clbench.context.summary_text import summary_sections
-    from clbench.context.tables import as_values, rendered
+    from clbench.context.tables import as_values, shown
 
     known = read_tasks(dataset) if dataset is not None else None
     read = [each for path in files for each in files_of(path)]
@@ -31,4 +32,4 @@ def stats(
     if as_json:
         say_json(as_values(found))
         return
-    say(rendered(summary_sections(found), format_))
+    say(shown(lambda: summary_sections(found), format_))

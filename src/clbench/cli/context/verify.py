@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from clbench.cli.context.asking import Asking, with_asking
 from clbench.cli.context.rejudging import judged_again, rejudged_section
-from clbench.cli.options import Json, say, say_json
+from clbench.cli.options import Json, Lang, say, say_json
+
+if TYPE_CHECKING:
+    from clbench.context.tables import Section
+    from clbench.context.verify import Verdict
 
 FOUND = 2
 Effort = Annotated[Literal["low", "medium", "high"] | None, typer.Option(help="Of the judge (default: not sent).")]
@@ -33,11 +37,12 @@ def verify(
         Path | None,
         typer.Option(help="Grades of the sample (default: in outputs/, by its name)."),
     ] = None,
+    lang: Lang = None,
 ) -> int:
     """Hold a submission against its data set. Exit code 0: nothing found, 2: findings, 3: it cannot be read."""
     from clbench.context.findings import counted, finding_sections
     from clbench.context.grades import files_of, system_name
-    from clbench.context.tables import Section, as_values, percent, rendered
+    from clbench.context.tables import as_values, shown
     from clbench.context.verify import MEANINGS
     from clbench.context.verify import verify as verified
 
@@ -53,6 +58,14 @@ def verify(
         values = {"verdict": "findings" if code else "clean", "counts": counted(found.findings)}
         say_json({**values, **as_values(found), **more})
         return code
+    more = [] if again is None else [rejudged_section(again, found.recomputed)]
+    say(shown(lambda: [_head(found), *finding_sections(found.findings, MEANINGS), *more], format_))
+    return code
+
+
+def _head(found: Verdict) -> Section:
+    from clbench.context.tables import Section, percent
+
     rows = (
         ("tasks of the data set", str(found.tasks)),
         ("trials", str(found.trials)),
@@ -61,8 +74,5 @@ def verify(
         ("solved, %, by labels over tasks x trials", percent(found.recomputed)),
         ("findings", str(len(found.findings))),
     )
-    head = Section("submission", ("figure", "value"), rows, () if found.findings else ("nothing was found",))
-    sections = [head, *finding_sections(found.findings, MEANINGS)]
-    sections += [] if again is None else [rejudged_section(again, found.recomputed)]
-    say(rendered(sections, format_))
-    return code
+    notes = () if found.findings else ("nothing was found",)
+    return Section("submission", ("figure", "value"), rows, notes, words=True)

@@ -34,6 +34,32 @@ MENDS: Mapping[str, str] = {
     "connection": "check --base-url and the network; finished rows are kept",
     "body": "the provider's reply was cut short or cannot be read; run the same command again",
 }
+WORDS: Mapping[str, tuple[str, ...]] = {  # of providers, in lower case
+    "quota": (
+        *("insufficient_quota", "exceeded_current_quota", "insufficient balance", "insufficient_balance"),
+        *("insufficient credit", "credit balance is too low", "arrearage", "欠费", "余额不足"),
+    ),
+    "overflow": (
+        *("context_length", "maximum context length", "context window", "context size", "prompt is too long"),
+        *("range of input length", "exceeds the maximum number of tokens", "maximum allowed length", "超长"),
+    ),
+    "filter": (
+        *(
+            "content_filter",
+            "contentfilter",
+            "content_policy",
+            "content policy",
+            "invalid_prompt",
+            "content exists risk",
+        ),
+        *("data_inspection_failed", "datainspectionfailed", "considered high risk", "prohibited_content", "敏感"),
+    ),
+    "model": (
+        *("model_not_found", "model not exist", "not a valid model", "invalid model name", "模型不存在"),
+        *("model does not exist", "unknown model"),
+    ),
+    "key": ("api key not valid", "api_key_invalid", "invalid api key", "incorrect api key", "invalid_api_key"),
+}
 SAID = 200  # characters of a provider's own text that are passed on
 
 
@@ -130,18 +156,26 @@ def _error_in(body: Any) -> Any:
 
 
 def _meaning(status: int, words: str) -> Code:
-    if "insufficient_quota" in words or status == 402:
+    """Return what a status and a provider's own words mean; words go first, since providers use statuses as they like.
+
+    A rate limit may speak of a quota, too, so that a status of 429 alone is one.
+    """
+    if status == 402 or _says(words, "quota"):
         return "quota"
-    if "context_length" in words or "maximum context length" in words or "context window" in words:
+    if _says(words, "overflow"):
         return "overflow"
-    if status in (400, 403, 451) and (
-        "content_filter" in words or "content_policy" in words or "invalid_prompt" in words
-    ):
+    if status in (400, 403, 421, 422, 451, 500) and _says(words, "filter"):
         return "filter"
-    if status == 404 or "model_not_found" in words:
+    if status == 404 or _says(words, "model"):
         return "model"
+    if _says(words, "key"):
+        return "key"
     codes: dict[int, Code] = {401: "key", 403: "key", 429: "rate", 408: "server", 409: "server", 425: "server"}
     return codes.get(status, "server" if status >= 500 else "request")
+
+
+def _says(words: str, code: Code) -> bool:
+    return any(phrase in words for phrase in WORDS[code])
 
 
 def _code_and_text(body: Any) -> tuple[str, str]:

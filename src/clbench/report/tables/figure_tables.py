@@ -90,6 +90,22 @@ def ways_by_label(groups: Sequence[Group], texts: Mapping[str, str]) -> dict[str
     return {g.label: texts[f"way_{way}"] if way else "–" for g, way in zip(groups, ways, strict=False)}
 
 
+def with_ways(
+    table: tuple[list[str], list[list[str]]], ways: Mapping[str, str], way: str = "learns in"
+) -> tuple[list[str], list[list[str]]]:
+    """Return heads and rows with a second column of where each learner puts what it is taught; as they are without.
+
+    Args:
+        table: Heads, and rows that begin with labels.
+        ways: Label -> what the column says, as `ways_by_label` returns them; rows of other labels get a dash.
+        way: Head of the column.
+    """
+    heads, rows = table
+    if not ways:
+        return table
+    return [heads[0], way, *heads[1:]], [[row[0], ways.get(row[0], "–"), *row[1:]] for row in rows]
+
+
 def _names(columns: Sequence[str]) -> list[str]:
     """Return the names of figures given by name or symbol."""
     known = {plugin.symbol.lower(): name for name, plugin in all_metrics().items()} | {n: n for n in all_metrics()}

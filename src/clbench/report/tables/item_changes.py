@@ -9,6 +9,7 @@ from clbench.report.escape import markdown
 from clbench.report.runs.groups import group_runs
 from clbench.report.runs.item_changes import ItemChange, item_changes
 from clbench.report.runs.load import RunRecord
+from clbench.report.tables.figure_tables import ways_by_label, with_ways
 from clbench.report.tables.table import printed
 from clbench.report.tables.translations import TRANSLATIONS
 from clbench.stats.transitions import Share
@@ -56,9 +57,10 @@ def share_text(share: Share) -> str:
 def to_items(runs: Sequence[RunRecord]) -> str:
     """Return a Markdown table of what each method forgot and gained item by item, in percent of the items."""
     texts = TRANSLATIONS["en"]
-    heads = change_heads(texts)
-    lines = [f"| {' | '.join(heads)} |", "|---|---|" + "---:|" * (len(heads) - 2)]
-    for group in group_runs(runs):
-        rows = [change_cells(group.label, change, texts) for change in item_changes(group.runs)]
-        lines += [f"| {' | '.join(map(markdown, row))} |" for row in rows]
+    groups = group_runs(runs)
+    cells = [change_cells(group.label, change, texts) for group in groups for change in item_changes(group.runs)]
+    heads, rows = with_ways((change_heads(texts), cells), ways_by_label(groups, texts))
+    words = len(heads) - 6
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * words + "---:|" * 6]
+    lines += [f"| {' | '.join(map(markdown, row))} |" for row in rows]
     return "\n".join([*lines, "", texts["item_changes_note"]]) + "\n"

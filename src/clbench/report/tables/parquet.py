@@ -12,14 +12,16 @@ from clbench.core.errors import SpecError
 from clbench.report.runs.groups import item_intervals, settings_of
 from clbench.report.runs.item_histories import texts_of
 from clbench.report.runs.load import RunRecord
+from clbench.report.runs.traits import way_of
 from clbench.stats.bootstrap import UNKNOWN
 
 
 def write_parquet(runs: Sequence[RunRecord], folder: Path) -> list[Path]:
     """Write figures.parquet and items.parquet in long form and return their paths; undefined is null.
 
-    Figures have the ends of their 95 % interval over items, and the learner's settings as JSON. Items have their texts
-    (question, expected, said) where the store or the result holds them.
+    Each row says whether its learner learns in weights or in the prompt; null is neither, or not known. Figures have
+    the ends of their 95 % interval over items, and the learner's settings as JSON. Items have their texts (question,
+    expected, said) where the store or the result holds them.
 
     Raises:
         SpecError: pyarrow is not installed.
@@ -46,6 +48,7 @@ def _of(run: RunRecord) -> dict[str, Any]:
         "model": spec.model.name,
         "stream": spec.stream,
         "seed": spec.seed,
+        "learns_in": way_of(spec.learner, run.provenance) or None,
     }
 
 
@@ -53,7 +56,7 @@ def _columns(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, 
     return {name: [row[name] for row in rows] for name in names}
 
 
-RUN = ("run", "key", "learner", "model", "stream", "seed")
+RUN = ("run", "key", "learner", "model", "stream", "seed", "learns_in")
 
 
 def _figures(runs: Sequence[RunRecord]) -> dict[str, list[Any]]:

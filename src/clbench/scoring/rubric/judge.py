@@ -23,6 +23,7 @@ from clbench.scoring.rubric.prompts import (
 from clbench.scoring.rubric.verdicts import UNJUDGED, NaPolicy, State, label_of, score_of
 
 Call = dict[str, Any]
+SHOWN = 80  # characters of a reply that holds no verdict
 See = Literal["response", "task", "context", "reference"]
 
 
@@ -152,7 +153,9 @@ class Judging:
             return grade
         grade.status = [_majority([v.get(k) for v in verdicts]) for k in range(len(rubrics))]
         if UNJUDGED in grade.status:
-            grade.state, grade.rationale = "judge_error", "the judge left requirements without a verdict"
+            num, said = grade.status.count(UNJUDGED), self.last_said()
+            grade.state = "judge_error"
+            grade.rationale = f"the judge left {num} of {len(rubrics)} requirements without a verdict{said}"
             return grade
         grade.score = score_of(grade.status, len(rubrics))
         return grade
@@ -209,8 +212,25 @@ class Judging:
         effort = {} if self.settings.effort is None else {"reasoning_effort": self.settings.effort}
         reply = await self.ask({"model": self.settings.model, **body, **effort})
         self.grade.usage = self.grade.usage + reply.usage
-        self.grade.calls.append({"text": reply.text, "finish_reason": reply.finish_reason, "model": reply.model})
+        call = {"text": reply.text, "finish_reason": reply.finish_reason, "model": reply.model}
+        self.grade.calls.append({**call, **({"refusal": reply.refusal} if reply.refusal else {})})
+        if reply.finish_reason == "content_filter" or (reply.refusal and not reply.text):
+            self.grade.flags.append("judge refused")
+        elif reply.finish_reason == "length":
+            self.grade.flags.append("judge reply cut short")
         return reply
+
+    def last_said(self) -> str:
+        """Return how the last reply began, to stand behind what it lacks; empty if there was none."""
+        if not self.grade.calls:
+            return ""
+        last = self.grade.calls[-1]
+        text = " ".join(str(last.get("refusal") or last["text"] or "").split())
+        if not text:
+            return "; its last reply is empty"
+        if last["finish_reason"] == "length":
+            return f"; its last reply, which was cut short, begins {text[:SHOWN]!r}"
+        return f"; its last reply begins {text[:SHOWN]!r}"
 
 
 def _majority(labels: list[str | None]) -> str:

@@ -10,14 +10,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from clbench.core.keys import visible
-from clbench.scoring.rubric.verdicts import read_object
+from clbench.scoring.rubric.verdicts import read_object, verdict_of
 
 VERSION = "1"  # raise it when the wording changes: verdicts of different wordings are not comparable
 _TEMPLATE_TOKENS = re.compile(r"<\|[\w ]{1,40}\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>")
-_MARK = re.compile(r"<(/?)think>", flags=re.I)
 _ABSENCE = re.compile(
     r"\b(?:not|never|no|without|avoid\w*|omit\w*|exclud\w*|refrain\w*|don't|doesn't|refus\w*|free of|only|exactly|"
     r"at most|fewer|less)\b",
@@ -101,14 +100,29 @@ def reply_schema() -> dict[str, Any]:
 
 
 def read_verdicts(text: str, asked: Sequence[Requirement]) -> tuple[dict[int, dict[str, Any]], tuple[str, ...]]:
-    """Return the verdicts of a reply by the rubrics' places, and flags; entries under unknown ids are left out."""
+    """Return the verdicts of a reply by the rubrics' places, and flags that say what was left out.
+
+    Left out are entries under unknown ids, labels that say neither yes nor no, and requirements with two verdicts.
+    """
     found, flags = read_object(text, lambda o: isinstance(o.get("verdicts"), list))
     if found is None:
         return {}, flags
     places = {r.id: r.place for r in asked}
-    entries = [e for e in cast(list[Any], found["verdicts"]) if isinstance(e, dict)]
-    known = {places[e["id"]]: e for e in entries if e.get("id") in places and "met" in e}
-    return known, (*flags, *(["unknown id"] if len(known) < len(entries) else []))
+    entries = [{str(k).lower(): v for k, v in e.items()} for e in found["verdicts"] if isinstance(e, dict)]
+    known: dict[int, dict[str, Any]] = {}
+    doubts: dict[int, str] = {}
+    for entry in entries:
+        place = places.get(entry["id"].strip()) if isinstance(entry.get("id"), str) else None
+        if place is None:
+            doubts[-1] = "unknown id"
+        elif (said := verdict_of(entry.get("met", "not there"))) is None:
+            doubts[place] = "unclear label"
+        elif place in known and said != verdict_of(known[place]["met"]):
+            doubts[place] = "contradicts itself"
+        else:
+            known[place] = entry
+    clear = {place: entry for place, entry in known.items() if place not in doubts}
+    return clear, (*flags, *sorted(set(doubts.values())))
 
 
 def is_quoted(quote: object, response: str, rubric: str) -> bool:
@@ -129,34 +143,6 @@ def neutral(text: str) -> tuple[str, int]:
     shown = visible(text)
     broken, num = _TEMPLATE_TOKENS.subn(lambda m: f"{m[0][0]} {m[0][1:-1]} {m[0][-1]}", shown)
     return broken, num + (len(text) - len(shown))
-
-
-def without_thoughts(text: str) -> tuple[str, str]:
-    """Return an answer without what stands in `<think>`, and what stood there.
-
-    Example:
-        >>> without_thoughts("<think>hm</think> 42")
-        ('42', 'hm')
-    """
-    pieces: list[str] = []
-    thoughts: list[str] = []
-    begun, kept = None, 0
-    for mark in _MARK.finditer(text):  # mark by mark: one expression for both would be quadratic on hostile answers
-        if not mark[1]:
-            begun = begun or mark
-        elif begun is not None:
-            pieces.append(text[kept : begun.start()])
-            thoughts.append(text[begun.end() : mark.start()])
-            begun, kept = None, mark.end()
-    rest = "".join(pieces) + text[kept:]
-    if end := next((mark for mark in _MARK.finditer(rest) if mark[1]), None):  # the opening mark stood in the prompt
-        thought = rest[: end.start()].lstrip()
-        opening = _MARK.match(thought)
-        thoughts.append(thought[opening.end() :] if opening else thought)
-        rest = rest[end.end() :]
-    if not thoughts:
-        return text, ""
-    return rest.strip(), "\n".join(t.strip() for t in thoughts)
 
 
 def says_nothing(text: str) -> bool:
