@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from clbench.core.wording import speak
 from tests.builders.leaks import nothing_left
 
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
@@ -69,6 +70,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _nothing_left():
+    speak("en")  # a command of the test before may have left another language in this process
     with nothing_left():
         yield
 
