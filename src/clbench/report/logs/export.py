@@ -1,13 +1,17 @@
 """Write a row of a run in the forms of others: a record of every_eval_ever, or a log of lm-evaluation-harness.
 
-Texts are written as far as they are on record; what is not is left empty and said so.
+Texts are written as far as they are on record; what is not is left empty and said so. A record lies where the
+collection of every_eval_ever wants it: `data/clbench/DEVELOPER/MODEL/UUID.json`, its items beside it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import re
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -20,8 +24,12 @@ from clbench.core.item_scores import ExampleItem, ExamScores
 from clbench.core.keys import digest, file_digest
 from clbench.core.matrix import Column
 from clbench.report.runs.load import RunRecord
+from clbench.report.runs.store_texts import is_shortened
 
-SCHEMA = "0.2.1"
+SCHEMA = "0.3.0"
+COLLECTION = "clbench"
+NOBODY = "local"  # developer of a model whose name says none
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|data|unknown", re.IGNORECASE)  # no names of folders there
 NO_TEXT = "not on record"
 SOURCE = {
     "source_name": "clbench",
@@ -29,6 +37,7 @@ SOURCE = {
     "source_organization_name": "not known",
     "evaluator_relationship": "other",
 }
+DEPLOYED = {"deployment_type": "unknown", "model_availability": "unknown"}  # a run does not say them
 
 
 def write_record(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
@@ -46,17 +55,16 @@ def write_record(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
         DataError: The items are not on record.
     """
     _check(run)
-    folder.mkdir(parents=True, exist_ok=True)
-    name, model = f"{run.name}-lesson-{lesson}", run.spec.model.name
-    made = _seconds(run)
-    identity = f"{run.spec.stream}/{model.replace('/', '_')}/{made}"
-    items = folder / f"{name}_samples.jsonl"
-    shown = _texts(run)
-    rows = [
-        _instance(run, sheet, place, lesson, shown) | {"evaluation_id": identity}
-        for sheet, place in _graded(run, lesson)
-    ]
+    made, (developer, model) = _seconds(run), _names(run, lesson)
+    identity = f"{COLLECTION}/{developer}_{model}/{made}"
+    name = str(uuid.UUID(bytes=bytes.fromhex(digest([run.spec.key, run.name, lesson, made]))[:16], version=4))
+    place = folder / "data" / COLLECTION / developer / model
+    place.mkdir(parents=True, exist_ok=True)
+    items = place / f"{name}_samples.jsonl"
+    shown, common = _texts(run), {"evaluation_id": identity, "model_id": f"{developer}/{model}"}
+    rows = [_instance(sheet, at, lesson, shown) | common for sheet, at in _graded(run, lesson)]
     items.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    columns = [column for column in run.matrix.columns if not math.isnan(_score(run, column, lesson))]
     record = {
         "schema_version": SCHEMA,
         "evaluation_id": identity,
@@ -64,19 +72,22 @@ def write_record(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
         "retrieved_timestamp": made,
         "source_metadata": SOURCE,
         "eval_library": {"name": "clbench", "version": _version(run)},
-        "model_info": {"name": model, "id": model, "additional_details": _about(run, lesson)},
-        "evaluation_results": [
-            _result(run, column, lesson) for column in run.matrix.columns if not math.isnan(_score(run, column, lesson))
-        ],
+        "model_info": {
+            "name": run.spec.model.name if lesson == 0 else f"{Path(run.spec.model.name).name} after lesson {lesson}",
+            "id": f"{developer}/{model}",
+            "developer": developer,
+            "additional_details": DEPLOYED | _about(run, lesson),
+        },
+        "evaluation_results": [_result(run, column, lesson) for column in columns],
         "detailed_evaluation_results": {
             "format": "jsonl",
-            "file_path": items.name,
+            "file_path": items.relative_to(folder).as_posix(),
             "hash_algorithm": "sha256",
             "checksum": file_digest(items),
             "total_rows": len(rows),
         },
     }
-    file = folder / f"{name}.json"
+    file = place / f"{name}.json"
     file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return [file, items]
 
@@ -119,6 +130,23 @@ def _check(run: RunRecord) -> None:
         raise DataError("its items are not on record", where=run.name, mend="run it again: clbench run RECIPE")
 
 
+def _names(run: RunRecord, lesson: int) -> tuple[str, str]:
+    """Return developer and name of the model of a row: of the base, or of what the run made of it.
+
+    Both are names of folders that every system takes; of a folder's path the last part counts.
+    """
+    name = run.spec.model.name
+    developer, sign, model = name.partition("/")
+    if not sign or not developer or Path(name).is_absolute() or developer.startswith("."):
+        developer, model = NOBODY, Path(name).name
+    return _portable(developer), _portable(model if lesson == 0 else f"{model}--{run.name}-lesson-{lesson}")
+
+
+def _portable(name: str) -> str:
+    found = re.sub(r"[^\w.+-]", "_", name)[-150:].strip(". ") or "_"
+    return f"_{found}" if RESERVED.fullmatch(found) else found
+
+
 def _seconds(run: RunRecord) -> str:
     """Return when a run was made, in seconds since 1970; now where it does not say."""
     try:
@@ -147,10 +175,12 @@ def _result(run: RunRecord, column: Column, lesson: int) -> dict[str, Any]:
     spread = float(np.std(known, ddof=1)) if len(known) > 1 else 0.0
     error = {"value": round(spread / math.sqrt(len(known)), 9), "method": "analytic"}
     return {
+        "evaluation_result_id": column.name,
         "evaluation_name": column.name,
         "source_data": {"dataset_name": column.name, "source_type": "other"},
         "metric_config": {
             "evaluation_description": f"scorer {sheet.scorer.name}",
+            "metric_name": sheet.scorer.name,
             "lower_is_better": False,
             "score_type": "continuous",
             "min_score": 0,
@@ -175,18 +205,18 @@ def _graded(run: RunRecord, lesson: int) -> Iterator[tuple[ExamScores, int]]:
 
 
 def _instance(
-    run: RunRecord, sheet: ExamScores, place: int, lesson: int, shown: Mapping[tuple[str, str], ExampleItem]
+    sheet: ExamScores, place: int, lesson: int, shown: Mapping[tuple[str, str], ExampleItem]
 ) -> dict[str, Any]:
     name, score = sheet.ids[place], float(sheet.rows[lesson].values()[place])
     item = shown.get((sheet.exam, name))
     said = item.answers[lesson].text if item is not None and lesson in item.answers else ""
     question, expected = ("", []) if item is None else (item.question, list(item.expected))
     return {
-        "schema_version": f"instance_level_eval_{SCHEMA}",
-        "model_id": run.spec.model.name,
+        "schema_version": SCHEMA,
         "evaluation_name": sheet.exam,
+        "evaluation_result_id": sheet.exam,
         "sample_id": name,
-        "sample_hash": digest(question + "".join(expected)) if item is not None else None,
+        "sample_hash": _sample_hash(question, expected) if item is not None else None,
         "interaction_type": "single_turn",
         "input": {"raw": question, "reference": expected},
         "output": {"raw": [said]},
@@ -194,6 +224,12 @@ def _instance(
         "evaluation": {"score": score, "is_correct": score == 1.0},
         "metadata": {"texts": "on record" if item is not None else NO_TEXT},
     }
+
+
+def _sample_hash(question: str, expected: list[str]) -> str | None:
+    """Return the hash of whole texts as the schema wants it; None where one was shortened."""
+    texts = [question, *expected]
+    return None if any(map(is_shortened, texts)) else hashlib.sha256("".join(texts).encode()).hexdigest()
 
 
 def _sample(sheet: ExamScores, place: int, lesson: int, shown: Mapping[tuple[str, str], ExampleItem]) -> dict[str, Any]:

@@ -104,10 +104,19 @@ def _exam(task: str, file: Path, stated: Mapping[str, Any], metrics: Mapping[str
         "metric": metric,
         "task version": stated["versions"].get(task, NOT_KNOWN),
         "examples": examples,
-        "generation": as_text((stated["config_general"] or {}).get("generation_parameters") or {}),
+        "generation": as_text(_generation(stated["config_general"] or {})),
     }
     whole = (stated["results"].get(task) or stated["results"].get(task.replace("|", ":")) or {}).get(metric)
     return comparable(LoggedExam(name, settings, merged(name, items)), whole)
+
+
+def _generation(general: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of generation that are set; they stand under `model_config` since lighteval 0.9."""
+    config = general.get("model_config")
+    found: Any = general.get("generation_parameters") or (
+        config.get("generation_parameters") if isinstance(config, Mapping) else None
+    )
+    return {k: v for k, v in found.items() if v is not None} if isinstance(found, Mapping) else {}
 
 
 def _metrics(row: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
