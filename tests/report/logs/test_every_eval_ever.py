@@ -82,8 +82,9 @@ def test_of_several_results_of_an_item_one_is_taken(tmp_path, heard):
     assert dict(exam.settings)["metric"] == "f1"
     with pytest.raises(DataError, match="arith has no metric 'f2'"):
         every_eval_ever.read(folder, {"arith": "f2"})
-    with pytest.raises(DataError, match="no score in it is a mean"):
+    with pytest.raises(DataError, match="there is no score of a task 'arith'"):
         every_eval_ever.read(folder, {"arith": "match/stderr"})
+    assert heard[-1] == "arith is left out: its match/stderr (0.2) is not the mean of its items (0.5625)"
 
 
 def test_two_results_are_not_compared(tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -66,23 +67,42 @@ def read(path: Path, metrics: Mapping[str, str]) -> Log:
         version=str((stated["eval_library"] or {}).get("version") or ""),
         model=models.pop(),
         exams=check_found(exams, metrics, path),
-        made=str(stated.get("evaluation_timestamp") or ""),
+        made=_date(stated.get("evaluation_timestamp")),
     )
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    found = sorted(p for p in path.rglob("*.json") if p.is_file()) if path.is_dir() else []
+    there = sorted(p for p in path.rglob("*.json") if p.is_file()) if path.is_dir() else []
+    found = [file for file in there if _is_record(file)]
+    if num := len(there) - len(found):
+        notice(f"{path}: {num} JSON files in it are no records, and left out")
     if not found:
         mend = "name a record's file" if path.is_dir() else near_paths(path)
         raise DataError("there is no record of every_eval_ever here", where=str(path), mend=mend)
     return found
 
 
+def _is_record(file: Path) -> bool:
+    try:
+        json_object(file, NEEDED, "every_eval_ever")
+    except DataError:
+        return False
+    return True
+
+
 def _model(stated: Mapping[str, Any]) -> str:
     info = stated["model_info"] or {}
     return str(info.get("id") or info.get("name") or NOT_KNOWN)
+
+
+def _date(said: Any) -> str:
+    """Return a date that may be said in seconds since 1970."""
+    try:
+        return datetime.fromtimestamp(float(said), UTC).isoformat(timespec="seconds")
+    except (TypeError, ValueError, OverflowError, OSError):
+        return str(said or "")
 
 
 def _items_file(file: Path, stated: Mapping[str, Any]) -> Path | None:

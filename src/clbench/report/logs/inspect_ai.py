@@ -1,19 +1,21 @@
 """Logs of Inspect: `.json` as its documentation describes them, and `.eval`, the same in a zip file.
 
-Of an `.eval` packed in a way that Python does not unpack, the library's own `read_eval_log` is asked where it is here.
+Newer versions pack the zip file by Zstandard, which Python unpacks since 3.14; before, pyarrow does, else the library's
+own `read_eval_log` where it is here.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clbench.core.errors import DataError, near_paths
+from clbench.core.errors import DataError, near_paths, said_of
 from clbench.core.events import notice
 from clbench.core.keys import digest
 from clbench.report.logs.log import Log, LoggedExam, LoggedItem
@@ -36,6 +38,7 @@ WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}  # in small or capita
 WHOLE = ("accuracy", "mean")  # metrics that are means over items
 NAMED = re.compile(r"\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d.*\.json|.*\.eval")  # as the harness names logs
 SAMPLES = "inspect eval writes items unless told not to (--no-log-samples)"
+ZSTANDARD = 93  # how a part of a zip file is packed
 UNFINISHED = "inspect eval-retry LOG, and import the new log"
 
 
@@ -112,22 +115,46 @@ def _unpacked(file: Path) -> dict[str, Any]:
             names = packed.namelist()
             if "header.json" not in names and "_journal/start.json" in names:
                 raise DataError("the evaluation did not finish", where=str(file), mend=UNFINISHED)
-            header = json.loads(packed.read("header.json"))
-            samples = [
-                json.loads(packed.read(n)) for n in sorted(names) if n.startswith("samples/") and n.endswith(".json")
-            ]
+            header = json.loads(_part(packed, "header.json", file))
+            wanted = [name for name in sorted(names) if name.startswith("samples/") and name.endswith(".json")]
+            samples = [json.loads(_part(packed, name, file)) for name in wanted]
         return {**header, "samples": samples}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, RecursionError) as error:
-        raise DataError(f"it cannot be read: {error}", where=str(file), mend="bring the file again") from None
-    except RuntimeError:  # packed in a way that this Python does not know
+    except (ImportError, NotImplementedError):
         return _by_the_library(file)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        raise DataError(f"it cannot be read: {said_of(error)}", where=str(file), mend="bring the file again") from None
+
+
+def _part(packed: zipfile.ZipFile, name: str, file: Path) -> bytes:
+    """Return a file of a zip file.
+
+    Raises:
+        ImportError, NotImplementedError: Nothing here unpacks it.
+    """
+    about = packed.getinfo(name)
+    try:
+        return packed.read(about)
+    except NotImplementedError:
+        if about.compress_type != ZSTANDARD:
+            raise
+    import pyarrow as pa
+
+    with file.open("rb") as whole:
+        whole.seek(about.header_offset)
+        whole.seek(sum(struct.unpack("<26x2H", whole.read(30))), 1)  # past its name and what is added to it
+        data = whole.read(about.compress_size)
+    with pa.input_stream(pa.BufferReader(data), compression="zstd") as stream:
+        found = stream.read()
+    if zlib.crc32(found) != about.CRC:
+        raise zipfile.BadZipFile(f"{name} is damaged")
+    return found
 
 
 def _by_the_library(file: Path) -> dict[str, Any]:
     try:
         from inspect_ai.log import read_eval_log  # pyright: ignore[reportMissingImports]  # not one of ours
     except ImportError:
-        mend = f"pip install inspect-ai; or inspect log convert {file} --to json --output-dir FOLDER"
+        mend = f"pip install 'clbench[data]'; or inspect log convert {file} --to json --output-dir FOLDER"
         raise DataError("it is packed in a way that Python does not unpack", where=str(file), mend=mend) from None
     found: Any = read_eval_log(str(file))
     return json.loads(found.model_dump_json())
@@ -151,7 +178,7 @@ def _exam(file: Path, log: Mapping[str, Any], metrics: Mapping[str, str]) -> Log
         "generation": as_text({k: v for k, v in (plan.get("config") or {}).items() if v is not None and k in DECODING}),
         "epochs": (about.get("config") or {}).get("epochs") or 1,
         "scorer settings": as_text(stated.get("params") or {}),
-        "models beside it": as_text({k: _model_of(role) for k, role in (about.get("model_roles") or {}).items()}),
+        "judges": as_text(_judges(about, metric, stated.get("params") or {})),
     }
     known = {name: each.get("value") for name, each in (stated.get("metrics") or {}).items()}
     whole = next((known[name] for name in WHOLE if name in known), None)
@@ -207,8 +234,11 @@ def _answer(output: Any) -> str:
     return as_text(output.get("completion") or (first.get("message") or {}).get("content"))
 
 
-def _model_of(role: Any) -> Any:
-    return role.get("model") if isinstance(role, Mapping) else role
+def _judges(about: Mapping[str, Any], metric: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the models that took part beside the one in question; one that grades itself is its own judge."""
+    roles = {k: v.get("model") if isinstance(v, Mapping) else v for k, v in (about.get("model_roles") or {}).items()}
+    itself = metric.startswith("model_graded") and not params.get("model") and "grader" not in roles
+    return {**roles, "grader": about.get("model")} if itself else roles
 
 
 def _stated(log: Mapping[str, Any], metric: str) -> Mapping[str, Any]:
