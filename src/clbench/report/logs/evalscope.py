@@ -31,6 +31,7 @@ from clbench.report.logs.reading import (
 
 NAME = "evalscope"
 ROUNDED = 5e-5  # reports keep four digits
+OF_SPEED = {"batch_size", "stream", "timeout", "retries", "retry_interval"}  # settings that change no answer
 ALIASES = {"acc": "accuracy", "f1_score": "f1", "em": "exact_match"}  # a score of an item -> its name in newer reports
 
 
@@ -55,7 +56,7 @@ def read(path: Path, metrics: Mapping[str, str]) -> Log:
     return Log(
         place=folder,
         harness=NAME,
-        version="",
+        version=str(config.get("evalscope_version") or ""),
         model=str(config.get("model") or models[0]),
         exams=check_found(exams, metrics, folder),
     )
@@ -92,22 +93,36 @@ def _exam(file: Path, folder: Path, config: Mapping[str, Any], metrics: Mapping[
     if not rows:
         raise DataError("it holds no item", where=str(file), mend="bring the file again")
     values = [_values(row) for row in rows]
-    metric = chosen_metric(name, list(dict.fromkeys(m for each in values for m in each)), metrics.get(name, ""))
+    main = [str(row["sample_score"]["score"].get("main_score_name") or "") for row in rows[:1] if values[0]]
+    there = list(dict.fromkeys(m for each in values for m in each))
+    metric = chosen_metric(name, sorted(there, key=lambda m: m not in main), metrics.get(name, ""))
     items = [_item(row, each.get(metric)) for row, each in zip(rows, values, strict=True)]
     report = _report(folder, file)
     dataset = str((report or {}).get("dataset_name") or name)
-    asked = (config.get("dataset_args") or {}).get(dataset) or {}
-    settings = {
-        "metric": metric,
-        "examples": asked.get("few_shot_num", NOT_KNOWN) if isinstance(asked, Mapping) else NOT_KNOWN,
-        "generation": as_text(config.get("generation_config") or NOT_KNOWN),
-    }
+    settings = {"metric": metric, **_settings(config, dataset)}
     subset = name.removeprefix(f"{dataset}_")
     stated = _stated(report, metric)
     if (stated.get("semantics") or {}).get("direction") == "lower_is_better":
         notice(f"{name} is left out: lower values of {metric} are better")
         return None
     return comparable(LoggedExam(name, settings, merged(name, items)), _whole(stated, subset), ROUNDED)
+
+
+def _settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """Return how a data set was asked; newer versions write down what they took where nothing was said."""
+    resolved = (config.get("resolved_benchmarks") or {}).get(dataset) or {}
+    said = (config.get("dataset_args") or {}).get(dataset) or {}
+    identity = ((config.get("evaluation_identity") or {}).get("benchmarks") or {}).get(dataset) or {}
+    decoding = {k: v for k, v in (config.get("generation_config") or {}).items() if k not in OF_SPEED and v is not None}
+    judges = [j.get("model_id") or j.get("model") for j in (config.get("judge") or {}).get("models") or []]
+    older = (config.get("judge_model_args") or {}).get("model_id")
+    return {
+        "task version": identity.get("evaluation_version", NOT_KNOWN),
+        "examples": said.get("few_shot_num", resolved.get("few_shot_num", NOT_KNOWN)),
+        "generation": as_text(decoding or NOT_KNOWN),
+        "repeats": config.get("repeats") or 1,
+        "judges": as_text(judges or ([older] if older else [])),
+    }
 
 
 def _values(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -126,7 +141,7 @@ def _item(row: Mapping[str, Any], value: Any) -> LoggedItem:
         asked=digest([bare_turns(asked), row.get("target")]),
         score=number(value),
         question=as_text(asked),
-        expected=as_text(row.get("target")),
+        expected=" | ".join(map(as_text, target)) if isinstance(target := row.get("target"), list) else as_text(target),
         answer=as_text(score.get("extracted_prediction") or score.get("prediction")),
     )
 
