@@ -3,12 +3,16 @@
 import hashlib
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from clbench.cli.main import main
+from clbench.core.errors import DataError
 from clbench.report.logs import every_eval_ever, lm_eval
-from clbench.report.logs.export import SCHEMA
+from clbench.report.logs.as_run import as_run
+from clbench.report.logs.export import SCHEMA, write_harness_log, write_record
+from clbench.report.logs.log import Log, LoggedExam, LoggedItem
 from clbench.report.runs.load import read_runs
 from tests.builders.places import FIXTURES, RECORDED
 
@@ -89,6 +93,61 @@ def test_a_log_of_the_harness_is_read_as_it_was(run, tmp_path):
         known = sheet.rows[run.matrix.num_lessons].values().tolist()
         assert [item.score for item in exam.items] == [None if math.isnan(v) else v for v in known]
     assert len(log.exams) > 3
+
+
+def imported(model="org/m", **exams):
+    """A result of one row whose exams have these scores, under names that a stranger gave."""
+    made = []
+    for name, scores in exams.items():
+        items = [LoggedItem(id=str(i), asked=str(i), score=score) for i, score in enumerate(scores)]
+        made.append(LoggedExam(name, {"metric": "acc"}, tuple(items)))
+    return as_run([Log(place=Path("x"), harness="lm-eval", version="1", model=model, exams=tuple(made))], "run")
+
+
+MODELS = {
+    "org/m": "org/m",
+    "机构/模型": "机构/模型",
+    "/home/me/secret/base": "local/base",
+    "../../up": "local/up",
+    "con/aux.txt": "_con/_aux.txt",
+    "data/unknown": "_data/_unknown",
+    "": "local/_",
+    'a"b/c: {x}\n': "a_b/c___x__",
+    "org/" + "m" * 400: "org/" + "m" * 150,
+}
+
+
+@pytest.mark.parametrize(("model", "known"), MODELS.items(), ids=range(len(MODELS)))
+def test_models_of_any_name_lie_in_the_collection(model, known, tmp_path):
+    file, items = write_record(imported(model, e=[1.0, 0.0]), 0, tmp_path / "out")
+    record = json.loads(file.read_text())
+    assert faults(record, "eval") == []
+    assert record["model_info"]["id"] == known
+    assert file.parent == items.parent == tmp_path / "out" / "data" / "clbench" / known
+    assert "secret" not in file.read_text()
+
+
+def test_exams_whose_names_are_alike_in_files_are_kept_apart(tmp_path):
+    names = {"a/b": [1.0], "a_b": [0.0], "../x": [1.0, 1.0], "日本 語\n": [0.0, 1.0], "n" * 400: [1.0]}
+    run = imported(**names)
+    write_harness_log(run, 0, tmp_path / "log")
+    log = lm_eval.read(tmp_path / "log", {})
+    assert [[i.score for i in e.items] for e in log.exams if e.name.startswith("a_b")] == [[1.0], [0.0]]
+    assert len(log.exams) == len(names)
+    write_record(run, 0, tmp_path / "record")
+    found = {e.name: [i.score for i in e.items] for e in every_eval_ever.read(tmp_path / "record", {}).exams}
+    assert found == names
+
+
+@pytest.mark.parametrize("write", [write_record, write_harness_log])
+def test_a_row_without_a_score_is_refused(write, tmp_path):
+    with pytest.raises(DataError, match="no item has a score after lesson 0"):
+        write(imported(e=[None, None]), 0, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    some = imported(e=[None, 1.0], f=[None])
+    write(some, 0, tmp_path / "out")
+    reader = every_eval_ever if write is write_record else lm_eval
+    assert [e.name for e in reader.read(tmp_path / "out", {}).exams] == ["e"]
 
 
 def test_a_model_card_alone(run, tmp_path):

@@ -12,8 +12,9 @@ import math
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def write_record(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
     Raises:
         DataError: The items are not on record.
     """
-    _check(run)
+    _check(run, lesson)
     made, (developer, model) = _seconds(run), _names(run, lesson)
     identity = f"{COLLECTION}/{developer}_{model}/{made}"
     name = str(uuid.UUID(bytes=bytes.fromhex(digest([run.spec.key, run.name, lesson, made]))[:16], version=4))
@@ -73,7 +74,7 @@ def write_record(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
         "source_metadata": SOURCE,
         "eval_library": {"name": "clbench", "version": _version(run)},
         "model_info": {
-            "name": run.spec.model.name if lesson == 0 else f"{Path(run.spec.model.name).name} after lesson {lesson}",
+            "name": f"{Path(run.spec.model.name).name} after lesson {lesson}" if lesson else model,
             "id": f"{developer}/{model}",
             "developer": developer,
             "additional_details": DEPLOYED | _about(run, lesson),
@@ -94,11 +95,11 @@ def write_record(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
 
 def write_harness_log(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
     """Write a log as lm-evaluation-harness writes it with --log_samples; arguments and returns as of `write_record`."""
-    _check(run)
+    _check(run, lesson)
     folder.mkdir(parents=True, exist_ok=True)
     date = datetime.fromtimestamp(int(_seconds(run))).isoformat().replace(":", "-")
     columns = [c for c in run.matrix.columns if not math.isnan(_score(run, c, lesson))]
-    names = [c.name.replace("/", "_") for c in columns]  # they name files
+    names = _file_names([column.name for column in columns])
     scores = {n: {"alias": n, "score,none": _score(run, c, lesson)} for n, c in zip(names, columns, strict=True)}
     about = {
         "results": scores,
@@ -114,9 +115,9 @@ def write_harness_log(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
     files = [folder / f"results_{date}.json"]
     files[0].write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     shown = _texts(run)
-    for column in columns:
+    for name, column in zip(names, columns, strict=True):
         sheet = run.item_scores.named(column.name)
-        files.append(folder / f"samples_{column.name.replace('/', '_')}_{date}.jsonl")
+        files.append(folder / f"samples_{name}_{date}.jsonl")
         lines = [_sample(sheet, place, lesson, shown) for place in range(len(sheet.ids))]
         files[-1].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines), encoding="utf-8")
     return files
@@ -125,9 +126,22 @@ def write_harness_log(run: RunRecord, lesson: int, folder: Path) -> list[Path]:
 # --- parts ------------------------------------------------------------------------------------------------------
 
 
-def _check(run: RunRecord) -> None:
+def _check(run: RunRecord, lesson: int) -> None:
     if not run.item_scores.exams:
         raise DataError("its items are not on record", where=run.name, mend="run it again: clbench run RECIPE")
+    if not any(_graded(run, lesson)):
+        what = f"no item has a score after lesson {lesson}"
+        raise DataError(what, where=run.name, mend="name another one by --lesson, or have it graded")
+
+
+def _file_names(names: Sequence[str]) -> list[str]:
+    """Return a name of a file for each name, no two alike."""
+    found: list[str] = []
+    for name in names:
+        plain = re.sub(r"[/\\\x00-\x1f]", "_", name).encode()[:150].decode(errors="ignore")
+        other = next(n for k in count(1) if (n := plain if k == 1 else f"{plain}_{k}") not in found)
+        found.append(other)
+    return found
 
 
 def _names(run: RunRecord, lesson: int) -> tuple[str, str]:
