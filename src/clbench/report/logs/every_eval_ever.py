@@ -152,7 +152,7 @@ def _exam(
 
 
 def _result(stated: Sequence[Any], name: str, key: str) -> Mapping[str, Any]:
-    """Return the result that items belong to, by its id, else by the evaluation's name; {} where there is none."""
+    """Return the result that items belong to, by its id, else by the name of the evaluation; {} without one."""
     same = [each for each in stated if isinstance(each, Mapping) and str(each.get("evaluation_name")) == name]
     return next((each for each in same if str(each.get("evaluation_result_id") or "") == key), (same or [{}])[0])
 

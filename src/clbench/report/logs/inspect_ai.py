@@ -119,22 +119,22 @@ def _unpacked(file: Path) -> dict[str, Any]:
             wanted = [name for name in sorted(names) if name.startswith("samples/") and name.endswith(".json")]
             samples = [json.loads(_part(packed, name, file)) for name in wanted]
         return {**header, "samples": samples}
-    except (ImportError, NotImplementedError):
-        return _by_the_library(file)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, RecursionError) as error:
         raise DataError(f"it cannot be read: {said_of(error)}", where=str(file), mend="bring the file again") from None
+    except (ImportError, RuntimeError):  # packed in a way that nothing here unpacks
+        return _by_the_library(file)
 
 
 def _part(packed: zipfile.ZipFile, name: str, file: Path) -> bytes:
     """Return a file of a zip file.
 
     Raises:
-        ImportError, NotImplementedError: Nothing here unpacks it.
+        ImportError, RuntimeError: Nothing here unpacks it.
     """
     about = packed.getinfo(name)
     try:
         return packed.read(about)
-    except NotImplementedError:
+    except RuntimeError:
         if about.compress_type != ZSTANDARD:
             raise
     import pyarrow as pa
