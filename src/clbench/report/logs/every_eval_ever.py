@@ -77,7 +77,7 @@ def _files(path: Path) -> list[Path]:
     there = sorted(p for p in path.rglob("*.json") if p.is_file()) if path.is_dir() else []
     found = [file for file in there if _is_record(file)]
     if num := len(there) - len(found):
-        notice(f"{path}: {num} JSON files in it are no records, and left out")
+        notice(f"{path}: {num} other JSON files in it are left out")
     if not found:
         mend = "name a record's file" if path.is_dir() else near_paths(path)
         raise DataError("there is no record of every_eval_ever here", where=str(path), mend=mend)
