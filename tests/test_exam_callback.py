@@ -225,7 +225,9 @@ def test_a_trainer_of_trl_logs_exams_and_stops(tmp_path, capsys):
     turns = [{"role": "user", "content": "What is red?"}, {"role": "assistant", "content": "a colour"}]
     rows = Dataset.from_list([{"messages": turns}] * 16)
     kept = {}
-    for name, callback in (("bare", None), ("asked", cl.ExamCallback(EXAMS, every=2, items=3))):
+    stopping = cl.ExamCallback(EXAMS[:1], every=1, items=3, max_drop=0.05)
+    callbacks = {"bare": None, "asked": cl.ExamCallback(EXAMS, every=2, items=3), "stopped": stopping}
+    for name, callback in callbacks.items():
         torch.manual_seed(0)
         trainer = trl.SFTTrainer(
             str(tiny.folder("tiny-llama")),
@@ -233,7 +235,7 @@ def test_a_trainer_of_trl_logs_exams_and_stops(tmp_path, capsys):
                 str(tmp_path / name),
                 max_steps=4,
                 per_device_train_batch_size=4,
-                learning_rate=5e-3,
+                learning_rate=0.5 if name == "stopped" else 5e-3,
                 use_cpu=True,
                 bf16=False,
                 max_length=64,
@@ -250,3 +252,8 @@ def test_a_trainer_of_trl_logs_exams_and_stops(tmp_path, capsys):
     found = {entry["step"]: entry for entry in kept["asked"].state.log_history if f"exam/{EXAMS[0]}" in entry}
     assert sorted(found) == [0, 2, 4]
     assert all(f"forgetting/{EXAMS[0]}" in entry for entry in found.values())
+    last = kept["stopped"].state
+    drops = {e["step"]: e[f"forgetting/{EXAMS[0]}"] for e in last.log_history if f"exam/{EXAMS[0]}" in e}
+    assert max(drops) == last.global_step < last.max_steps == 4
+    assert [step for step, drop in drops.items() if drop > 0.05] == [last.global_step]
+    assert f"the training stops after step {last.global_step}" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "docs" / "examples"
+PROGRESS = re.compile(r"units: \d+ of \d+ after ")  # how far work is, by the clock: of a screen, and no result
 HEAD = {
     "metadata": {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -73,8 +74,7 @@ def _ran(text: str, space: dict[str, Any], count: int) -> list[dict[str, Any]]:
         if isinstance(last, ast.Expr):
             value = eval(compile(ast.Expression(last.value), "cell", "eval"), space)  # same
     outputs: list[dict[str, Any]] = []
-    if printed.getvalue():
-        lines = printed.getvalue().splitlines(keepends=True)
+    if lines := [line for line in printed.getvalue().splitlines(keepends=True) if not PROGRESS.match(line)]:
         outputs.append({"output_type": "stream", "name": "stdout", "text": lines})
     if value is not None:
         data = {"text/plain": repr(value).splitlines(keepends=True)}

@@ -13,7 +13,7 @@ from clbench.store.store import Store
 from clbench.view.pages import Pages
 from clbench.view.progress import progress
 from clbench.view.texts import TEXTS
-from tests.builders.places import RECORDED
+from tests.builders.places import RECORDED, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,15 @@ def test_the_first_page_leads_to_all_others(pages):
     assert 'href="report"' in first
     assert "Progress" not in first, "recorded results are no store"
     assert runs[0].spec.stream in first
+
+
+def test_bounds_stand_behind_the_methods_and_are_named():
+    pages = Pages(ROOT / "results" / "demo", "zh")
+    first = text(pages.find(""))
+    rows = [row.partition("</td>")[0].partition("<td>")[2] for row in first.split("<tr>")[2:]]
+    assert len(rows) == 7
+    assert rows[-1] == '<i>joint</i> <span class="soft">上下界</span>'
+    assert not any("<i>" in row for row in rows[:-1])
 
 
 @pytest.mark.slow

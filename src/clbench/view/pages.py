@@ -16,6 +16,7 @@ from clbench.core.errors import DataError, UserError
 from clbench.report.page.html import html_report
 from clbench.report.page.leaderboard import build_site, entries
 from clbench.report.runs.groups import Group, group_runs
+from clbench.report.runs.leaders import is_bound
 from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.runs.result_file import files_of, find_results
 from clbench.view.progress import is_store, progress
@@ -126,13 +127,19 @@ class Pages:
         return {**progress(self._place), "runs": len(find_results(self._place))}
 
 
-def _scenarios(groups: Sequence[Group]) -> list[tuple[str, list[tuple[str, str, list[tuple[int, str]]]]]]:
-    """Return (stream and model, rows of it), each row (label, AP, its runs as (seed, name))."""
-    found: dict[str, list[tuple[str, str, list[tuple[int, str]]]]] = {}
-    for group in groups:
+Row = tuple[str, str, list[tuple[int, str]], bool]
+
+
+def _scenarios(groups: Sequence[Group]) -> list[tuple[str, list[Row]]]:
+    """Return (stream and model, rows of it), each (label, AP, its runs as (seed, name), whether it is a bound).
+
+    Bounds stand behind the methods.
+    """
+    found: dict[str, list[Row]] = {}
+    for group in sorted(groups, key=is_bound):
         spec = group.runs[0].spec
         runs = sorted((run.spec.seed, run.name) for run in group.runs)
-        row = (group.label, _score(group), runs)
+        row = (group.label, _score(group), runs, is_bound(group))
         found.setdefault(f"{spec.stream} · {spec.model.name}", []).append(row)
     return list(found.items())
 

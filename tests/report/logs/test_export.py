@@ -1,58 +1,45 @@
 """Scores for others: by the schema of every_eval_ever, as a log of lm_eval, and read back as they were."""
 
+import hashlib
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from clbench.cli.main import main
+from clbench.core.errors import DataError
 from clbench.report.logs import every_eval_ever, lm_eval
+from clbench.report.logs.as_run import as_run
+from clbench.report.logs.export import SCHEMA, write_harness_log, write_record
+from clbench.report.logs.log import Log, LoggedExam, LoggedItem
 from clbench.report.runs.load import read_runs
 from tests.builders.places import FIXTURES, RECORDED
 
-SCHEMAS = json.loads((FIXTURES / "every_eval_ever.json").read_text())
-TYPES = {
-    "string": str,
-    "object": dict,
-    "array": list,
-    "number": (int, float),
-    "integer": int,
-    "boolean": bool,
-    "null": type(None),
-}
+SCHEMAS = FIXTURES / "every_eval_ever"  # as published; its README names source and version
+jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed (extra `dev`)")
 
 
-def faults(value, schema, where=""):
-    """Yield what does not fit a JSON schema, of the few words that the fixture uses."""
-    if "enum" in schema and value not in schema["enum"]:
-        yield f"{where}: {value!r} is none of {schema['enum']}"
-    kinds = schema.get("type")
-    if kinds is not None:
-        named = [kinds] if isinstance(kinds, str) else kinds
-        fits = any(isinstance(value, TYPES[k]) and (k == "boolean" or not isinstance(value, bool)) for k in named)
-        if not fits:
-            yield f"{where}: {value!r} is not {kinds}"
-            return
-    if isinstance(value, dict):
-        yield from (f"{where}: {name} is missing" for name in schema.get("required", ()) if name not in value)
-        known, others = schema.get("properties", {}), schema.get("additionalProperties", {})
-        for name, part in value.items():
-            if name not in known and others is False:
-                yield f"{where}: {name} is not known"
-            else:
-                yield from faults(part, known.get(name, others or {}), f"{where}.{name}")
-    if isinstance(value, list):
-        for place, part in enumerate(value):
-            yield from faults(part, schema.get("items", {}), f"{where}[{place}]")
+def schema(name):
+    return json.loads((SCHEMAS / f"{name}.schema.json").read_text())
 
 
-def test_the_check_of_the_schema_bites():
-    good = {"name": "a", "version": "1"}
-    part = SCHEMAS["record"]["properties"]["eval_library"]
-    assert list(faults(good, part)) == []
-    assert list(faults({"name": 1}, part)) == [": version is missing", ".name: 1 is not string"]
-    assert list(faults({"a": 1}, {"additionalProperties": False})) == [": a is not known"]
-    assert list(faults(True, {"type": "number"})) == [": True is not number"]
+def faults(value, name):
+    """Return what does not fit a published schema."""
+    check = jsonschema.Draft7Validator(schema(name))
+    return [f"{fault.json_path}: {fault.message}" for fault in check.iter_errors(value)]
+
+
+def test_the_schemas_are_the_published_ones():
+    """Their digests are those of the package; a schema that was eased here would pass anything."""
+    known = {
+        "eval": "c9c6195aec8a9dfa0b2aba4924ac1aa8a184c9d8ca97cee778cb531088e39b48",
+        "instance_level_eval": "b16b7fa7f0aa32763444179d94ffb2336ddb12c3fd2903835fe491666c1ff3e6",
+    }
+    for name, sha256 in known.items():
+        jsonschema.Draft7Validator.check_schema(schema(name))
+        assert hashlib.sha256((SCHEMAS / f"{name}.schema.json").read_bytes()).hexdigest() == sha256
+        assert schema(name)["version"] == SCHEMA
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +56,25 @@ def test_a_record_fits_the_schema_and_is_read_as_it_was(run, lesson, tmp_path, c
     more = [] if lesson is None else ["--lesson", str(lesson)]
     assert main(["export", "every-eval-ever", place_of(run), "--to", str(tmp_path / "out"), *more]) == 0
     row = run.matrix.num_lessons if lesson is None else lesson
-    (file,) = (tmp_path / "out").glob("*.json")
+    place = tmp_path / "out"
+    (file,) = place.rglob("*.json")
     record = json.loads(file.read_text())
-    assert list(faults(record, SCHEMAS["record"])) == []
-    items = [json.loads(line) for line in next((tmp_path / "out").glob("*.jsonl")).read_text().splitlines()]
-    assert [fault for item in items for fault in faults(item, SCHEMAS["item"])] == []
+    assert faults(record, "eval") == []
+    source = place / record["detailed_evaluation_results"]["file_path"]
+    assert source == file.with_name(f"{file.stem}_samples.jsonl")
+    items = [json.loads(line) for line in source.read_text().splitlines()]
+    assert [fault for item in items for fault in faults(item, "instance_level_eval")] == []
     assert record["detailed_evaluation_results"]["total_rows"] == len(items)
-    assert {item["evaluation_id"] for item in items} == {record["evaluation_id"]}
+    assert record["detailed_evaluation_results"]["checksum"] == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert {(item["evaluation_id"], item["model_id"]) for item in items} == {
+        (record["evaluation_id"], record["model_info"]["id"])
+    }
+    assert file.relative_to(place).parts[2:4] == tuple(record["model_info"]["id"].split("/"))
+    assert (f"lesson-{row}" in record["model_info"]["id"]) == (row > 0), "what a run made is not its base"
+    for item in items:
+        texts = [item["input"]["raw"], *item["input"]["reference"]]
+        if item["sample_hash"] is not None:
+            assert item["sample_hash"] == hashlib.sha256("".join(texts).encode()).hexdigest()
     log = every_eval_ever.read(tmp_path / "out", {})
     for exam in log.exams:
         sheet = run.item_scores.named(exam.name)
@@ -94,6 +93,61 @@ def test_a_log_of_the_harness_is_read_as_it_was(run, tmp_path):
         known = sheet.rows[run.matrix.num_lessons].values().tolist()
         assert [item.score for item in exam.items] == [None if math.isnan(v) else v for v in known]
     assert len(log.exams) > 3
+
+
+def imported(model="org/m", **exams):
+    """A result of one row whose exams have these scores, under names that a stranger gave."""
+    made = []
+    for name, scores in exams.items():
+        items = [LoggedItem(id=str(i), asked=str(i), score=score) for i, score in enumerate(scores)]
+        made.append(LoggedExam(name, {"metric": "acc"}, tuple(items)))
+    return as_run([Log(place=Path("x"), harness="lm-eval", version="1", model=model, exams=tuple(made))], "run")
+
+
+MODELS = {
+    "org/m": "org/m",
+    "机构/模型": "机构/模型",
+    "/home/me/secret/base": "local/base",
+    "../../up": "local/up",
+    "con/aux.txt": "_con/_aux.txt",
+    "data/unknown": "_data/_unknown",
+    "": "local/_",
+    'a"b/c: {x}\n': "a_b/c___x__",
+    "org/" + "m" * 400: "org/" + "m" * 150,
+}
+
+
+@pytest.mark.parametrize(("model", "known"), MODELS.items(), ids=range(len(MODELS)))
+def test_models_of_any_name_lie_in_the_collection(model, known, tmp_path):
+    file, items = write_record(imported(model, e=[1.0, 0.0]), 0, tmp_path / "out")
+    record = json.loads(file.read_text())
+    assert faults(record, "eval") == []
+    assert record["model_info"]["id"] == known
+    assert file.parent == items.parent == tmp_path / "out" / "data" / "clbench" / known
+    assert "secret" not in file.read_text()
+
+
+def test_exams_whose_names_are_alike_in_files_are_kept_apart(tmp_path):
+    names = {"a/b": [1.0], "a_b": [0.0], "../x": [1.0, 1.0], "日本 語\n": [0.0, 1.0], "n" * 400: [1.0]}
+    run = imported(**names)
+    write_harness_log(run, 0, tmp_path / "log")
+    log = lm_eval.read(tmp_path / "log", {})
+    assert [[i.score for i in e.items] for e in log.exams if e.name.startswith("a_b")] == [[1.0], [0.0]]
+    assert len(log.exams) == len(names)
+    write_record(run, 0, tmp_path / "record")
+    found = {e.name: [i.score for i in e.items] for e in every_eval_ever.read(tmp_path / "record", {}).exams}
+    assert found == names
+
+
+@pytest.mark.parametrize("write", [write_record, write_harness_log])
+def test_a_row_without_a_score_is_refused(write, tmp_path):
+    with pytest.raises(DataError, match="no item has a score after lesson 0"):
+        write(imported(e=[None, None]), 0, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    some = imported(e=[None, 1.0], f=[None])
+    write(some, 0, tmp_path / "out")
+    reader = every_eval_ever if write is write_record else lm_eval
+    assert [e.name for e in reader.read(tmp_path / "out", {}).exams] == ["e"]
 
 
 def test_a_model_card_alone(run, tmp_path):

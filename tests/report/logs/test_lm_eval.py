@@ -232,3 +232,21 @@ def test_values_of_odd_types_are_not_taken_for_scores(tmp_path):
     samples = [sample(i, v) for i, v in enumerate(values)]
     folder = written(tmp_path / "one", [1] * 10, samples, results={"even": {"acc,none": 3.5 / 7}})
     assert [i.score for i in read(folder, {}).exams[0].items] == [1, 0, 1, 0, 0.5, None, None, None, 1, 0]
+
+
+def test_tasks_without_items_are_told_and_groups_are_not(tmp_path, capsys):
+    written(tmp_path / "one", RIGHT["one"])
+    file = tmp_path / "one" / f"results_{DATE}.json"
+    stated = json.loads(file.read_text())
+    stated["results"] |= {name: {"acc,none": 0.5} for name in ("odd", "prime", "numbers", "all")}
+    stated |= {"group_subtasks": {"numbers": ["even", "odd"], "odd": []}, "groups": {"all": {}}}
+    file.write_text(json.dumps(stated))
+    brought(tmp_path, "one")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 tasks are left out, of which no items lie beside it: odd, prime" in said
+
+
+def test_items_of_before_they_said_their_filter_name_the_version_that_does(tmp_path):
+    old = [{k: v for k, v in sample(i, 1.0).items() if k not in ("filter", "metrics")} for i in range(3)]
+    with pytest.raises(DataError, match=r"since 0\.4\.7"):
+        read(written(tmp_path, [1, 1, 1], old), {})

@@ -317,12 +317,12 @@ def test_inspect_counts_partial_answers_epochs_errors_and_parts(tmp_path, heard)
 
     folder = inspect_log(tmp_path, ONE, change=change)
     (exam,) = inspect_ai.read(folder, {}).exams
-    assert [item.score for item in exam.items] == [0.5, 0.0, 0.5, 0.0, 0.25, 1.0, None, None]
+    assert [item.score for item in exam.items] == [0.5, 0.0, 0.5, 0.0, 0.25, 1.0, None, 1.0]
     assert any("match is taken; --metric arith=METRIC takes another (parts.a, parts.b)" in text for text in heard)
     assert any("up to 2 times" in text for text in heard)
-    assert "arith: 2 of 8 items have no score" in heard
+    assert "arith: 1 of 8 items have no score" in heard, "an error that was scored counts, as in the harness"
     (exam,) = inspect_ai.read(folder, {"arith": "parts.b"}).exams
-    assert [item.score for item in exam.items] == [0.0] * 7 + [None], "an error has no score"
+    assert [item.score for item in exam.items] == [0.0] * 8
 
 
 def test_a_folder_of_inspect_is_one_model_and_the_last_log_of_a_task_counts(tmp_path, heard):
@@ -352,11 +352,11 @@ WRONG = {
         {"change": lambda log: log.update(status="error")},
         "did not finish (status error)",
     ),
-    "inspect, no samples": ("inspect", {"change": lambda log: log.pop("samples")}, "it lacks samples"),
+    "inspect, no samples": ("inspect", {"change": lambda log: log.pop("samples")}, "no item is on record"),
     "inspect, no scores": (
         "inspect",
         {"change": lambda log: [s.pop("scores") for s in log["samples"]]},
-        "has no metric",
+        "no item of arith has a score",
     ),
     "inspect, another mean": (
         "inspect",
@@ -376,7 +376,7 @@ WRONG = {
     "evalscope, older": (
         "evalscope",
         {"change": lambda rows: rows[0].pop("sample_score")},
-        "this is not an item of EvalScope 1",
+        "this is not an item of EvalScope",
     ),
     "a record, worse is better": (
         "every-eval-ever",

@@ -60,11 +60,11 @@ def read(path: Path, metrics: Mapping[str, str]) -> Log:
     return Log(
         place=file,
         harness=NAME,
-        version=str(general.get("lighteval_sha") or ""),
+        version=str(general.get("lighteval_sha") or "").removeprefix("?"),  # a sign for a version that it does not know
         model=str(model or NOT_KNOWN),
         exams=check_found(exams, metrics, file),
         dtype=str(dtype or "").removeprefix("torch."),
-        made=date if date[:4].isdigit() else "",
+        made=f"{date[:10]}{date[10:].replace('-', ':')}" if date[:4].isdigit() else "",
     )
 
 
@@ -102,12 +102,23 @@ def _exam(task: str, file: Path, stated: Mapping[str, Any], metrics: Mapping[str
     items = [_item(row, each.get(metric), metric) for row, each in zip(rows, values, strict=True)]
     settings = {
         "metric": metric,
-        "task version": stated["versions"].get(task, NOT_KNOWN),
+        "task version": stated["versions"].get(
+            task, (stated.get("config_tasks") or {}).get(task, {}).get("version", NOT_KNOWN)
+        ),
         "examples": examples,
-        "generation": as_text((stated["config_general"] or {}).get("generation_parameters") or {}),
+        "generation": as_text(_generation(stated["config_general"] or {})),
     }
     whole = (stated["results"].get(task) or stated["results"].get(task.replace("|", ":")) or {}).get(metric)
     return comparable(LoggedExam(name, settings, merged(name, items)), whole)
+
+
+def _generation(general: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of generation that are set; they stand under `model_config` since lighteval 0.9."""
+    config = general.get("model_config")
+    found: Any = general.get("generation_parameters") or (
+        config.get("generation_parameters") if isinstance(config, Mapping) else None
+    )
+    return {k: v for k, v in found.items() if v is not None} if isinstance(found, Mapping) else {}
 
 
 def _metrics(row: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
@@ -138,9 +149,18 @@ def _item(row: Mapping[str, Any], value: Any, metric: str) -> LoggedItem:
         score=number(value),
         question=as_text(query),
         expected=_expected(choices, gold),
-        answer=as_text(said[0] if isinstance(said, list) and said else said),
+        answer=_said(said) or (_most_likely(response, choices) if ranked and "norm" not in metric else ""),
         guess_rate=1 / len(choices) if ranked else 0.0,
     )
+
+
+def _said(said: Any) -> str:
+    return as_text((said or [None])[0] if isinstance(said, list) else said)
+
+
+def _most_likely(response: Any, choices: Sequence[Any]) -> str:
+    nats = response.get("logprobs") if isinstance(response, Mapping) else None
+    return as_text(choices[nats.index(max(nats))]) if isinstance(nats, list) and len(nats) == len(choices) else ""
 
 
 def _bare(shot: Any) -> Any:

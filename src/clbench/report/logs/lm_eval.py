@@ -36,8 +36,10 @@ def read(path: Path, metrics: Mapping[str, str]) -> Log:
     file = _results_file(path)
     stated = _object(file)
     exams: list[LoggedExam] = []
-    for samples in _samples_files(file):
-        task = samples.name.removeprefix("samples_").removesuffix(f"_{_date(file)}.jsonl")
+    names = {_task_of(samples, file): samples for samples in _samples_files(file)}
+    if without := sorted(name for name in stated["results"].keys() - names.keys() if not _is_group(name, stated)):
+        notice(f"{file.name}: {len(without)} tasks are left out, of which no items lie beside it: {', '.join(without)}")
+    for task, samples in names.items():
         if task not in stated["results"]:
             raise DataError(f"{file.name} has no task {task!r}", where=str(samples), mend="bring both from one run")
         if (exam := _exam(task, samples, stated, metrics.get(task, ""))) is not None:
@@ -89,6 +91,15 @@ def _samples_files(file: Path) -> list[Path]:
     return found
 
 
+def _task_of(samples: Path, file: Path) -> str:
+    return samples.name.removeprefix("samples_").removesuffix(f"_{_date(file)}.jsonl")
+
+
+def _is_group(task: str, stated: Mapping[str, Any]) -> bool:
+    """Return whether a name stands for several tasks, each of which has items of its own."""
+    return bool((stated.get("group_subtasks") or {}).get(task)) or task in (stated.get("groups") or {})
+
+
 def _object(file: Path) -> dict[str, Any]:
     try:
         value: Any = json.loads(file.read_text(encoding="utf-8"))
@@ -110,7 +121,8 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
                 mend = "the file was cut off or damaged: bring it again"
                 raise DataError(f"this is not JSON: {error}", where=f"{file}:{number}", mend=mend) from None
             if not isinstance(value, dict) or not {"doc_id", "doc", "target", "arguments", "filter"} <= value.keys():
-                raise DataError("this is not an item of lm_eval", where=f"{file}:{number}", mend="see --log_samples")
+                mend = "run it again: lm_eval says metric and filter of an item since 0.4.7"
+                raise DataError("this is not an item of lm_eval", where=f"{file}:{number}", mend=mend)
             yield value
 
 

@@ -62,11 +62,12 @@ def chosen_metric(task: str, there: Sequence[str], wanted: str) -> str:
     """Return the metric to take: the wanted one, else the first, with a notice where there are others.
 
     Raises:
-        DataError: The log has no such one.
+        DataError: The log has no such one, or none at all.
     """
-    if not there or (wanted and wanted not in there):
-        listed = ", ".join(there) or "none"
-        raise DataError(f"{task} has no metric {wanted!r}", where="--metric", mend=f"its log has {listed}")
+    if not there:
+        raise DataError(f"no item of {task} has a score", where="import", mend="score the log, and import it then")
+    if wanted and wanted not in there:
+        raise DataError(f"{task} has no metric {wanted!r}", where="--metric", mend=f"its log has {', '.join(there)}")
     metric = wanted or there[0]
     if len(there) > 1 and not wanted:
         others = ", ".join(name for name in there if name != metric)
@@ -112,20 +113,32 @@ def comparable(exam: LoggedExam, whole: Any, close: float = CLOSE) -> LoggedExam
         whole: The score that the log states; None where it states none.
         close: By which that may differ from the mean.
     """
-    scores = [item.score for item in exam.items if item.score is not None]
-    metric, why = exam.settings.get("metric", "its score"), ""
-    if not scores:
-        why = f"{metric} of no item is a number"
-    elif not all(0 <= score <= 1 for score in scores):
-        why = f"{metric} of one item is not in [0, 1]"
-    elif whole is not None and (number(whole) is None or abs(float(whole) - math.fsum(scores) / len(scores)) > close):
-        why = f"its {metric} ({whole}) is not the mean of its items ({math.fsum(scores) / len(scores):.6g})"
-    if why:
+    if why := unfit(exam, whole, close):
         notice(f"{exam.name} is left out: {why}")
         return None
-    if missing := len(exam.items) - len(scores):
+    if missing := sum(item.score is None for item in exam.items):
         notice(f"{exam.name}: {missing} of {len(exam.items)} items have no score")
     return exam
+
+
+def unfit(exam: LoggedExam, whole: Any, close: float = CLOSE) -> str:
+    """Return why a score is not a mean over items in [0, 1]; "" where it is. Arguments as of `comparable`."""
+    scores = [item.score for item in exam.items if item.score is not None]
+    metric = exam.settings.get("metric", "its score")
+    if not scores:
+        return f"{metric} of no item is a number"
+    if not all(0 <= score <= 1 for score in scores):
+        return f"{metric} of one item is not in [0, 1]"
+    if whole is not None and (number(whole) is None or abs(float(whole) - math.fsum(scores) / len(scores)) > close):
+        return f"its {metric} ({whole}) is not the mean of its items ({math.fsum(scores) / len(scores):.6g})"
+    return ""
+
+
+def check_count(num: int, due: Any, file: Path) -> None:
+    """Raise DataError where a log holds fewer items than it says; one that says nothing is taken as it is."""
+    if isinstance(due, int) and not isinstance(due, bool) and num < due:
+        what = f"it holds {num} items, and says {due}"
+        raise DataError(what, where=str(file), mend="it was cut off: bring it again")
 
 
 def check_found(exams: Sequence[LoggedExam], metrics: Mapping[str, str], where: Path) -> tuple[LoggedExam, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from clbench.store.records import read_jsonl
 from clbench.store.store import Store
 
 LONGEST = 1500  # characters shown of one text
+SHORTENED = re.compile(r"\n\[… \d+ …\]\n")
 
 
 def store_of(run: RunRecord) -> Path | None:
@@ -43,6 +45,11 @@ def question_text(example: Example) -> str:
     """Return a question as text, shortened in the middle where it is long."""
     turns = [m.content if len(example.prompt) == 1 else f"[{m.role}] {m.content}" for m in example.prompt]
     return shorten("\n".join(turns))
+
+
+def is_shortened(text: str) -> bool:
+    """Return whether a text lacks its middle, by the mark that `shorten` leaves."""
+    return SHORTENED.search(text) is not None
 
 
 def shorten(text: str, most: int = LONGEST) -> str:
