@@ -1,7 +1,7 @@
 """What pages of many runs cost: `python bench/report.py [--runs 1002] [--rows 1000]`.
 
-The committed runs of `methods` are copied with other seeds until there are as many as asked, items included. Then a report
-of all, and a board built twice into one folder, each by a process of its own: CPU seconds with all imports.
+The committed runs of `methods` are copied with other seeds until there are as many as asked, items included. Then a
+report of all, and a board built twice into one folder, each by a process of its own: CPU seconds with all imports.
 """
 
 from __future__ import annotations
