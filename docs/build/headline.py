@@ -35,8 +35,13 @@ def headline(runs: Sequence[RunRecord]) -> str:
     return " ".join(lines) + "\n"
 
 
+def of_demo(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the runs on the stream of the demo."""
+    return [run for run in runs if run.spec.stream == STREAM]
+
+
 def _methods(runs: Sequence[RunRecord]) -> dict[str, Method]:
-    named = learners_in([run for run in runs if run.spec.stream == STREAM])
+    named = learners_in(of_demo(runs))
     return {name: methods_of(group_runs(named[name]))[0] for name in LEARNERS if name in named}
 
 

@@ -15,7 +15,7 @@ from clbench.report.runs.groups import group_runs
 from clbench.report.runs.load import RunRecord, load_runs
 from clbench.report.runs.orders import by_scenario, methods_of
 from clbench.report.tables.exports import EXPORTS
-from docs.build.headline import headline
+from docs.build.headline import headline, of_demo
 from docs.build.sound import faults_of
 
 TABLED = (
@@ -68,7 +68,8 @@ def filled(text: str, results: Path) -> str:
                 f"{len(found)} things are not as in a sound comparison: {found[0]}", where=f"results/{place[2]}"
             )
         tables = [FORMS[form](runs).rstrip("\n") for form in place[3].split()]
-        return f"{place[1]}\n{_made(runs)}\n\n" + "\n\n".join(tables) + f"\n\n{place[4]}"
+        shown = of_demo(runs) if place[3].strip() == "headline" else runs
+        return f"{place[1]}\n{_made(shown)}\n\n" + "\n\n".join(tables) + f"\n\n{place[4]}"
 
     return PLACE.sub(fill, text)
 

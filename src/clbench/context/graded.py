@@ -199,7 +199,7 @@ def message_texts(row: Raw, where: str) -> list[tuple[str, str]]:
     """Return (role, text) of a row's messages; text that is not a string as its JSON.
 
     Raises:
-        DataError: One of them is no message.
+        DataError: One of them is not a message.
     """
     found: list[tuple[str, str]] = []
     for message in list_at(row, "messages", where):

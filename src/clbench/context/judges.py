@@ -85,7 +85,7 @@ def read_sheet(path: Path) -> Labels:
     """Return the labels of a sheet; lines without a label are left out.
 
     Raises:
-        DataError: The file is no such sheet, or a line cannot be read or has a label that says neither yes nor no.
+        DataError: The file is not such a sheet, or a line cannot be read or has a label that says neither yes nor no.
     """
     labels: Labels = {}
     for where, line in sheet_rows(path):

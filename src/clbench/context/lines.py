@@ -143,7 +143,7 @@ def _not_json(text: str, error: json.JSONDecodeError, number: int) -> Wrong:
 
 
 def is_cut_short(line: bytes) -> bool:
-    r"""Return whether a last line that is no row is the beginning of one, as a crash leaves it.
+    r"""Return whether a last line that is not a row is the beginning of one, as a crash leaves it.
 
     Example:
         >>> is_cut_short(b'{"a": "b'), is_cut_short(b"[1]"), is_cut_short(b"{'a': 1}"), is_cut_short(b'{"a": 1}\n')

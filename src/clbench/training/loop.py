@@ -310,11 +310,9 @@ class GradientLearner:
         if self.number and (own := self._settled.split(changed, folder, earlier)):
             _files.save_tensors(folder / "answers" / "weights.safetensors", own)
         _files.save_labels(folder, self.net.labels if self.number else ())
-        state, of_answers = self._hooks.states()
+        state, shown = self._hooks.states()
         keep = partial(self._settled.keep, state=folder, earlier=earlier)
-        kept = _files.save_state(folder / "keeps", state, keep) + _files.save_state(
-            folder / "answers", of_answers, keep
-        )
+        kept = _files.save_state(folder / "keeps", state, keep) + _files.save_state(folder / "answers", shown, keep)
         if self._masters.kept:
             _files.save_tensors(folder / MASTERS, self._masters.kept)
             kept += (folder / MASTERS).stat().st_size
@@ -325,7 +323,7 @@ class GradientLearner:
             "forward_tokens": self._passes.forward_tokens,
             "parameters": parameters,
             "added_parameters": parameters - self._base_parameters,
-            **kept_counts(examples_in({**state, **of_answers}), kept, num_bytes - self._base_bytes),
+            **kept_counts(examples_in({**state, **shown}), kept, num_bytes - self._base_bytes),
             **{name: num for name, num in self._counted.items() if num},
             **self._packing.counts(),
         }

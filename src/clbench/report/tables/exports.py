@@ -147,14 +147,13 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], words:
 def to_methods(runs: Sequence[RunRecord]) -> str:
     """Return a Markdown table of the methods of each scenario, each over all orders of its tasks and all seeds."""
     parts: list[str] = []
-    all_groups = group_runs(runs)
-    ways = ways_by_label(all_groups, TRANSLATIONS["en"])
-    for groups in by_scenario(all_groups):
-        methods = by_performance(methods_of(groups))
+    scenarios = [by_performance(methods_of(groups)) for groups in by_scenario(group_runs(runs))]
+    ways = ways_by_label([method for methods in scenarios for method in methods], TRANSLATIONS["en"])
+    for methods in scenarios:
         counts = sorted({len(method.runs) for method in methods})
         orders = max(len(set(method.orders)) for method in methods)
         note = TRANSLATIONS["en"]["methods_note"].format(orders=orders, runs=", ".join(map(str, counts)))
-        parts += [_markdown_table(*with_ways(methods_table(methods), ways)), note]
+        parts += [_markdown_table(*with_ways(methods_table(methods), ways), words=2 if ways else 1), note]
     return "\n\n".join(parts) + "\n"
 
 

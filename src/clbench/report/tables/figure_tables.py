@@ -12,7 +12,7 @@ from clbench.metrics import all_metrics
 from clbench.report.runs.groups import Group, group_runs
 from clbench.report.runs.leaders import leaders
 from clbench.report.runs.load import RunRecord
-from clbench.report.runs.orders import by_scenario
+from clbench.report.runs.orders import Method, by_scenario
 from clbench.report.runs.traits import ways_of
 from clbench.report.tables.table import PLAIN, PREFIXED, SIZES, TABLE, cell, defined, heading, seeds_note
 from clbench.report.tables.translations import TRANSLATIONS
@@ -84,7 +84,7 @@ def figure_tables(runs: Sequence[RunRecord], columns: Sequence[str] = (), lang: 
     return tables
 
 
-def ways_by_label(groups: Sequence[Group], texts: Mapping[str, str]) -> dict[str, str]:
+def ways_by_label(groups: Sequence[Group | Method], texts: Mapping[str, str]) -> dict[str, str]:
     """Return label -> where its learner puts what it is taught; empty where not both ways are among the groups."""
     ways = ways_of([(g.runs[0].spec.learner, g.runs[0].provenance) for g in groups])
     return {g.label: texts[f"way_{way}"] if way else "–" for g, way in zip(groups, ways, strict=False)}
