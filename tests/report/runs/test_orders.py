@@ -54,6 +54,12 @@ def test_a_row_is_the_mean_over_orders_and_seeds():
     assert "task orders (2) and seeds, runs a row: 4" in table
 
 
+def test_where_a_method_learns_is_told_over_several_orders_too():
+    runs = [made for name in ("ewc", "in_context") for made in (run(name, cells(10)), turned(name, 30))]
+    rows = [line.split(" | ")[:2] for line in to_methods(runs).splitlines()[2:4]]
+    assert sorted(rows) == [["| ewc", "weights"], ["| in_context", "prompt"]]
+
+
 def test_an_order_that_lacks_a_seed_counts_as_much_as_the_others():
     runs = [*(run("sft", cells(10), s) for s in (0, 1, 2)), turned("sft", 30)]
     found = method(runs)
