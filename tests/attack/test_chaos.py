@@ -35,7 +35,7 @@ axes:
 """
 RECORDS = ("spec.yaml", "stream.json", "matrix.json", "items.json", "examples.json")
 DRIVERS = """
-import json, multiprocessing, os, resource, sys, traceback
+import json, os, resource, sys, traceback
 import clbench.models.warm
 from pathlib import Path
 from clbench.core.errors import UserError
@@ -44,9 +44,8 @@ from clbench.engine.executors import processes
 from clbench.engine.recipe.recipe import load_recipe
 from clbench.engine.run import attempt
 from clbench.store.store import Store
-fork = multiprocessing.get_context("fork")
-fork.set_forkserver_preload = lambda names: None
-processes.Workers = lambda: fork
+from tests.builders.forked import ForkedWorkers
+processes.Workers = ForkedWorkers
 
 def drive(store, bytes_):
     if bytes_:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-OF_PYTEST = {"PYTEST_CURRENT_TEST"}  # it says which test runs, and in which phase
+from clbench.core.events import QUIET
+
+EXPECTED = {"PYTEST_CURRENT_TEST", *QUIET}  # which test runs, in which phase; what commands set, once a process
 OF_LIBRARIES = ("KMP_", "CUDA_", "TORCH", "TRITON_", "TF_", "XLA_", "TOKENIZERS_", "GRPC_")  # set by them
 
 
@@ -16,7 +18,7 @@ def changed(before, after):
     >>> changed({"A": "1", "B": "2"}, {"B": "3", "C": "4"})
     ["A was '1', and is gone", "B was '2', and is '3'", "C was not there, and is '4'"]
     """
-    names = sorted(n for n in (before.keys() | after.keys()) - OF_PYTEST if not n.startswith(OF_LIBRARIES))
+    names = sorted(n for n in (before.keys() | after.keys()) - EXPECTED if not n.startswith(OF_LIBRARIES))
     here = {name: f"is {after[name]!r:.80}" if name in after else "is gone" for name in names}
     was = {name: f"was {before[name]!r:.80}" if name in before else "was not there" for name in names}
     return [f"{name} {was[name]}, and {here[name]}" for name in names if before.get(name) != after.get(name)]

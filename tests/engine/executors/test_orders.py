@@ -26,7 +26,8 @@ FIELDS = {
 
 @pytest.mark.models
 @pytest.mark.slow
-def test_orders_that_are_filled_make_what_a_run_makes(tmp_path):
+def test_orders_that_are_filled_make_what_a_run_makes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where `filled` goes, and stays
     recipe = Recipe.model_validate(FIELDS)
     machine = absolute(Machine(store=tmp_path / "orders", device="cpu", workers=4))
     store = Store(machine.store)
