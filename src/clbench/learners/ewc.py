@@ -24,6 +24,8 @@ Keeps: two numbers per trained weight, anchor and Fisher (in float32); `per_task
 more. More than 100 MB is announced before it is taken.
 Told: where a lesson ends.
 Not for: class-incremental lessons, where nothing in the loss sets old labels against new ones; rehearsal is far ahead.
+Falls short: over three orders of the tasks no gain in AP over plain fine-tuning is shown, once corrected for the number
+of methods; in one of the orders it stands below replay, in the others above.
 """
 
 from __future__ import annotations
