@@ -21,7 +21,6 @@ from clbench.data.exams.exam import open_named
 from clbench.data.worlds.abilities import generate
 from clbench.data.worlds.ability_lookup import CELLS, FORMS, NUMBERS
 from clbench.data.worlds.lexicon import LANGUAGES
-from clbench.models.load import load_net
 
 WORDINGS = ("taught", "held-out")
 OTHER_SEED = 11  # the exam's card has 7
@@ -41,6 +40,8 @@ def ladder(model: str, items: int | None = None) -> Mapping[str, Sequence[bool]]
         model: A shipped model's name or a checkpoint folder.
         items: Questions of each cell; None asks those of the exam `mini_context`.
     """
+    from clbench.models.load import load_net  # torch, which pages that are made from the record do not need
+
     asked = questions(items)
     net = load_net(ModelSpec(name=model), Machine(device="cpu"))
     right: dict[str, list[bool]] = defaultdict(list)

@@ -7,18 +7,21 @@ from pathlib import Path
 import pytest
 
 from clbench.core.events import QUIET
+from clbench.core.ranks import TOLD
 
 EXPECTED = {"PYTEST_CURRENT_TEST", *QUIET}  # which test runs, in which phase; what commands set, once a process
-OF_LIBRARIES = ("KMP_", "CUDA_", "TORCH", "TRITON_", "TF_", "XLA_", "TOKENIZERS_", "GRPC_")  # set by them
+# New names count if they are ours, Python's, a launcher's or of a language: libraries set many of their own on import.
+COUNTED = (*TOLD, "CLBENCH_", "PYTHON", "LANG", "LC_", "OMP_")
 
 
 def changed(before, after):
     """Return what differs between two environments, a line for each variable.
 
-    >>> changed({"A": "1", "B": "2"}, {"B": "3", "C": "4"})
-    ["A was '1', and is gone", "B was '2', and is '3'", "C was not there, and is '4'"]
+    >>> changed({"A": "1", "B": "2"}, {"B": "3", "LANG": "4", "SET_ON_IMPORT": "5"})
+    ["A was '1', and is gone", "B was '2', and is '3'", "LANG was not there, and is '4'"]
     """
-    names = sorted(n for n in (before.keys() | after.keys()) - EXPECTED if not n.startswith(OF_LIBRARIES))
+    every = (before.keys() | after.keys()) - EXPECTED
+    names = sorted(name for name in every if name in before or name.startswith(COUNTED))
     here = {name: f"is {after[name]!r:.80}" if name in after else "is gone" for name in names}
     was = {name: f"was {before[name]!r:.80}" if name in before else "was not there" for name in names}
     return [f"{name} {was[name]}, and {here[name]}" for name in names if before.get(name) != after.get(name)]

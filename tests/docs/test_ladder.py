@@ -20,11 +20,14 @@ class Knowing:
             yield type("Answer", (), {"text": example.targets[0] if knows else "no answer"})
 
 
+pytestmark = pytest.mark.models
+
+
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
     place = tmp_path / "ladder.json"
     for model, forms in {"b": ("rules", "table"), "a": ladder.FORMS, "c": ()}.items():
-        monkeypatch.setattr(ladder, "load_net", lambda spec, machine, forms=forms: Knowing(*forms))
+        monkeypatch.setattr("clbench.models.load.load_net", lambda spec, machine, forms=forms: Knowing(*forms))
         ladder.record(model, ladder.ladder(model, 1), place)
     return place
 

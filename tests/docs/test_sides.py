@@ -19,6 +19,7 @@ COMMANDS = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_side_that_a_page_names_is_there(command):
     words = shlex.split(command)

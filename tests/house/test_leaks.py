@@ -18,7 +18,8 @@ def test_what_is_put_back_is_no_matter(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "said"), [
-    ("A_PLANTED_VARIABLE", "A_PLANTED_VARIABLE was not there, and is 'planted'"),
+    ("CLBENCH_PLANTED", "CLBENCH_PLANTED was not there, and is 'planted'"),
+    ("WORLD_SIZE", "WORLD_SIZE was not there, and is 'planted'"),
     ("OMP_NUM_THREADS", "OMP_NUM_THREADS was '1', and is 'planted'"),
 ])  # fmt: skip
 def test_a_variable_that_is_left_is_named(name, said):
