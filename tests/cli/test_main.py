@@ -41,6 +41,7 @@ def verbs(command, before=()):
     return [v for name, each in inside.items() for v in verbs(each, (*before, name))] if inside else [before]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", verbs(typer.main.get_command(app)), ids=" ".join)
 def test_help_cuts_no_name_at_80_columns(capsys, monkeypatch, verb):
     monkeypatch.setenv("COLUMNS", "80")

@@ -50,12 +50,14 @@ def fields(text):
     return sorted(name for _, name, _, _ in Formatter().parse(text) if name is not None)
 
 
+@pytest.mark.slow
 def test_no_text_of_the_code_is_without_chinese():
     marked, _ = marked_and_all()
     assert len(marked) > 100, "the search found the calls"
     assert not sorted(marked - TEXTS.keys())
 
 
+@pytest.mark.slow
 def test_no_chinese_is_left_over():
     _, every = marked_and_all()
     templates = (SOURCE / "report" / "templates").iterdir()
@@ -65,6 +67,7 @@ def test_no_chinese_is_left_over():
     assert not [text for text in TEXTS if text not in every and text not in long]
 
 
+@pytest.mark.slow
 def test_no_message_is_left_over():
     _, every = marked_and_all()
     here = "\n".join(every)
@@ -193,6 +196,7 @@ def raised_and_noticed():
                 yield from (form for part in (node.args[0], *mends) for form in forms_of(part))
 
 
+@pytest.mark.slow
 def test_no_message_is_without_chinese():
     forms = {form for form in raised_and_noticed() if re.search("[a-z]{2}", form.replace("{}", ""))}
     assert len(forms) > 1000, "the search found them"

@@ -127,6 +127,7 @@ def module_of(path):
     return ".".join(path.relative_to(SRC.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
+@pytest.mark.slow
 def test_no_circles_with_lazy_imports_counted():
     texts = {module_of(path): path.read_text(encoding="utf-8") for path in SRC.rglob("*.py")}
     assert len(texts) > 200

@@ -89,6 +89,7 @@ def written_globals(text):
 PASSED_ON = {name for names in ONE_IN_A_PROCESS.values() for name in names}
 
 
+@pytest.mark.slow
 def test_no_module_keeps_what_functions_write():
     found = {str(p.relative_to(SRC)): written_globals(p.read_text(encoding="utf-8")) for p in SRC.rglob("*.py")}
     more = {path: names - ONE_IN_A_PROCESS.get(path, set()) - PASSED_ON for path, names in found.items()}

@@ -65,6 +65,7 @@ def test_a_draft_is_touched_as_long_as_it_is_made(tmp_path, monkeypatch):
     assert time.time() - draft.stat().st_mtime < 500
 
 
+@pytest.mark.slow
 def test_a_maker_on_another_machine_that_falls_silent_is_not_waited_for_for_ever(tmp_path, monkeypatch):
     monkeypatch.setattr(drafts, "QUIET_S", 1.0)
     draft_in(tmp_path, ELSEWHERE, 1)
