@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from clbench.core.errors import UserError
-from clbench.core.events import notice_listener
 from clbench.core.results import Costs
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.core.value import written
@@ -23,14 +22,6 @@ from tests.builders.checkpoints import configured, write_base
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     return write_base(tmp_path_factory.mktemp("first"))
-
-
-@pytest.fixture
-def heard():
-    said = []
-    token = notice_listener.set(said.append)
-    yield said
-    notice_listener.reset(token)
 
 
 def spec(base, *folders, **more):

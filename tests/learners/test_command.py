@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from clbench.core.errors import LessonError, SpecError, UserError
-from clbench.core.events import notice_listener
 from clbench.core.spec import Machine, ModelSpec, RunSpec
 from clbench.data.streams.stream import lessons, open_stream
 from clbench.engine.resolve import open_learner, resolve
@@ -48,14 +47,6 @@ def nudge(more=""):
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     return source.settled(ModelSpec(name=str(write_base(tmp_path_factory.mktemp("base")))))
-
-
-@pytest.fixture
-def heard():
-    said = []
-    token = notice_listener.set(said.append)
-    yield said
-    notice_listener.reset(token)
 
 
 def learner(base, learn, **machine):

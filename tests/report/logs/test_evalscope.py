@@ -6,19 +6,10 @@ import pytest
 import yaml
 
 from clbench.core.errors import DataError
-from clbench.core.events import notice_listener
 from clbench.report.logs import evalscope
 from clbench.report.logs.as_run import as_run
 
 SCORES = [1.0, 0.0, 1.0, 1.0, 0.0, 0.0]
-
-
-@pytest.fixture
-def heard():
-    said = []
-    token = notice_listener.set(said.append)
-    yield said
-    notice_listener.reset(token)
 
 
 def log_in(folder, repeats=1, whole=None, direction="higher_is_better", config=None, said="Default"):

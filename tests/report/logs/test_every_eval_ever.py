@@ -5,19 +5,10 @@ import json
 import pytest
 
 from clbench.core.errors import DataError
-from clbench.core.events import notice_listener
 from clbench.report.logs import every_eval_ever
 from clbench.report.logs.as_run import as_run
 
 SCORES = [1.0, 0.0, 1.0, 0.25]
-
-
-@pytest.fixture
-def heard():
-    said = []
-    token = notice_listener.set(said.append)
-    yield said
-    notice_listener.reset(token)
 
 
 def result(key, score, name="arith", **config):

@@ -8,19 +8,10 @@ import zlib
 import pytest
 
 from clbench.core.errors import DataError
-from clbench.core.events import notice_listener
 from clbench.report.logs import inspect_ai
 from clbench.report.logs.as_run import as_run
 
 GRADED = ["C", "I", "C", "C"]
-
-
-@pytest.fixture
-def heard():
-    said = []
-    token = notice_listener.set(said.append)
-    yield said
-    notice_listener.reset(token)
 
 
 def log_of(grades, scorer="match", model="openai/a", **changes):

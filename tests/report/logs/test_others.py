@@ -9,7 +9,6 @@ import yaml
 
 from clbench.cli.main import main
 from clbench.core.errors import DataError
-from clbench.core.events import notice_listener
 from clbench.report.decide.compare import comparisons, sides_of
 from clbench.report.logs import evalscope, every_eval_ever, inspect_ai, lighteval
 from clbench.report.logs.as_run import as_run
@@ -17,14 +16,6 @@ from clbench.report.logs.reading import as_text
 
 pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (extra `data`)")
 ONE, TWO = [1, 0, 1, 1, 0, 1, 0, 1], [1, 1, 0, 1, 0, 0, 0, 1]
-
-
-@pytest.fixture
-def heard():
-    said = []
-    token = notice_listener.set(said.append)
-    yield said
-    notice_listener.reset(token)
 
 
 def question(i):
